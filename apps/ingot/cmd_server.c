@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* `ingot server`. Order of start: services (deployments loaded), then the listening socket, then
+ * the line that says so. Order of end: readiness off, requests in flight finished, services closed.
+ * Signals are taken by sigwait on the main thread; every other thread has them blocked. */
+#include "services.h"
+#include "settings.h"
+
+#include "api/front.h"
+#include "api/metrics.h"
+#include "api/route.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/thread.h"
+
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { NAMES_MAX = 64, LOOPS_MAX = 8, KEEP_DAYS_MAX = 1 << 20, CALL_BYTES = 512 << 20 };
+
+struct server {
+    const struct ig_cli *cli;
+    struct ig_settings settings;
+    struct ig_services services;
+    struct ig_http_server *http;
+    char host[256];
+    uint16_t port;
+    struct ig_str hosts[NAMES_MAX + 1];
+    struct ig_str origins[NAMES_MAX];
+    sigset_t signals;
+};
+
+static enum ig_code parse_listen(struct server *server, struct ig_err *err)
+{
+    struct ig_str text = ig_str_view(server->settings.listen);
+    size_t colon = text.len;
+    uint64_t port;
+    while (colon && text.ptr[colon - 1] != ':') colon--;
+    struct ig_str host = {text.ptr, colon ? colon - 1 : 0};
+    struct ig_str digits = {text.ptr + colon, text.len - colon};
+    if (host.len > 1 && host.ptr[0] == '[' && host.ptr[host.len - 1] == ']')
+        host = (struct ig_str){host.ptr + 1, host.len - 2};
+    if (!host.len || host.len >= sizeof server->host || !ig_str_to_u64(digits, &port) ||
+        port > UINT16_MAX)
+        return ig_fail(err, IG_INVALID, "--listen: '%s' is not HOST:PORT", server->settings.listen);
+    snprintf(server->host, sizeof server->host, "%.*s", IG_STR_ARGS(host));
+    server->port = (uint16_t)port;
+    return IG_OK;
+}
+
+static bool is_loopback(const char *host)
+{
+    return strncmp(host, "127.", 4) == 0 || strcmp(host, "::1") == 0 ||
+           strcmp(host, "localhost") == 0;
+}
+
+/* The network is closed until there are keys, and TLS in front. */
+static enum ig_code check_exposure(const struct server *server, struct ig_err *err)
+{
+    if (is_loopback(server->host)) return IG_OK;
+    if (!ig_auth_keys_exist(server->services.app.auth))
+        return ig_fail(err, IG_DENIED,
+                       "--listen: '%s' is not a loopback address and there are no API keys; make "
+                       "one first: ingot key create NAME --scope admin --data %s",
+                       server->host, server->settings.data);
+    if (!server->settings.insecure_network)
+        return ig_fail(err, IG_DENIED,
+                       "--listen: '%s' is not a loopback address and this server speaks no TLS; "
+                       "put a proxy with TLS before it and set insecure_network=true",
+                       server->host);
+    return IG_OK;
+}
+
+static size_t cut_names(struct ig_str *names, const char *list)
+{
+    size_t count = 0;
+    struct ig_str rest = ig_str_view(list);
+    while (rest.len && count < NAMES_MAX) {
+        struct ig_str name = ig_str_trim(ig_str_cut(&rest, ','));
+        if (name.len) names[count++] = name;
+    }
+    return count;
+}
+
+static unsigned loops_of(const struct server *server)
+{
+    unsigned loops = server->settings.loops ? (unsigned)server->settings.loops : ig_cpu_count();
+    return loops > LOOPS_MAX ? LOOPS_MAX : loops;
+}
+
+static unsigned keep_days(const struct ig_settings *settings)
+{
+    return settings->jobs_keep_days > KEEP_DAYS_MAX ? KEEP_DAYS_MAX
+                                                    : (unsigned)settings->jobs_keep_days;
+}
+
+static enum ig_code open_services(struct server *server, struct ig_err *err)
+{
+    const struct ig_settings *settings = &server->settings;
+    struct ig_services_options options = {
+        .dir = settings->data,
+        .depth = IG_SERVICES_ALL,
+        .loops = loops_of(server),
+        .cache_bytes = (size_t)settings->explanation_cache_mb << 20,
+        .tables_bytes = (size_t)settings->explanation_tables_mb << 20,
+        .jobs_running = (unsigned)settings->jobs_running,
+        .jobs_keep_days = keep_days(settings)};
+    struct ig_app *app = &server->services.app;
+    if (ig_services_open(&server->services, &options, err) != IG_OK) return err->code;
+    app->hosts = server->hosts;
+    app->hosts_count = cut_names(server->hosts, settings->hosts);
+    app->origins = server->origins;
+    app->origins_count = cut_names(server->origins, settings->origins);
+    app->blob_max_bytes = settings->blob_max_mb << 20;
+    app->inline_max_ns = settings->inline_us * 1000;
+    app->cache_min_ns = settings->explanation_cache_us * 1000;
+    app->rows_max = settings->rows_max;
+    app->started_ms = ig_clock_unix_ms();
+    if (ig_metrics_new(&app->metrics, loops_of(server), err) != IG_OK) return err->code;
+    return ig_router_new(&app->router, err);
+}
+
+static enum ig_code start(struct server *server, struct ig_err *err)
+{
+    const struct ig_settings *settings = &server->settings;
+    struct ig_http_server_options options = {
+        .host = server->host,
+        .port = server->port,
+        .loops = loops_of(server),
+        .workers = (unsigned)settings->workers,
+        .connections_max = (unsigned)settings->connections_max,
+        .idle_timeout_ms = (unsigned)(settings->idle_timeout_s * 1000),
+        .call_timeout_ms = (unsigned)(settings->call_timeout_s * 1000),
+        .arena_max_bytes = CALL_BYTES,
+        .reply_max_bytes = CALL_BYTES,
+        .extra_headers = IG_FRONT_HEADERS,
+        .handler = ig_front_handler(&server->services.app),
+    };
+    if (check_exposure(server, err) != IG_OK) return err->code;
+    if (ig_http_server_start(&server->http, &options, err) != IG_OK) {
+        ig_err_prefix(err, "--listen: %s", settings->listen);
+        return err->code;
+    }
+    atomic_store(&server->services.app.server, server->http);
+    ig_deploy_warm(server->services.app.deploy);
+    return IG_OK;
+}
+
+static void announce(const struct server *server)
+{
+    bool v6 = strchr(server->host, ':') != NULL;
+    printf("listening on http://%s%s%s:%u\n", v6 ? "[" : "", server->host, v6 ? "]" : "",
+           ig_http_server_port(server->http));
+    fflush(stdout);
+}
+
+static void serve_until_signal(struct server *server)
+{
+    int signal_number = 0;
+    announce(server);
+    sigwait(&server->signals, &signal_number);
+    ig_log(IG_LOG_INFO, "shutting down", IG_LOG_I("signal", signal_number));
+    atomic_store(&server->services.app.draining, true);
+    unsigned cut = ig_http_server_stop(server->http, (unsigned)(server->settings.drain_s * 1000));
+    if (cut) ig_log(IG_LOG_WARN, "requests cut at shutdown", IG_LOG_I("count", cut));
+}
+
+static enum ig_code setup_log(const struct ig_settings *settings, struct ig_err *err)
+{
+    enum ig_log_level level;
+    bool json = strcmp(settings->log_format, "json") == 0;
+    if (!ig_log_level_parse(ig_str_view(settings->log_level), &level))
+        return ig_fail(err, IG_INVALID, "log_level: '%s' is not debug, info, warn or error",
+                       settings->log_level);
+    if (!json && strcmp(settings->log_format, "text") != 0)
+        return ig_fail(err, IG_INVALID, "log_format: '%s' is neither text nor json",
+                       settings->log_format);
+    ig_log_setup(level, json);
+    return IG_OK;
+}
+
+static void run(struct server *server, struct ig_err *err)
+{
+    signal(SIGPIPE, SIG_IGN);
+    sigemptyset(&server->signals);
+    sigaddset(&server->signals, SIGINT);
+    sigaddset(&server->signals, SIGTERM);
+    sigprocmask(SIG_BLOCK, &server->signals, NULL);
+    if (setup_log(&server->settings, err) != IG_OK || parse_listen(server, err) != IG_OK) return;
+    if (open_services(server, err) == IG_OK && start(server, err) == IG_OK)
+        serve_until_signal(server);
+    ig_router_free(server->services.app.router);
+    ig_metrics_free(server->services.app.metrics);
+    ig_services_close(&server->services); /* its threads may still wait for quiescence */
+    ig_http_server_free(server->http);
+}
+
+int ig_cmd_server(const struct ig_cli *cli)
+{
+    struct ig_err err = IG_ERR_INIT;
+    struct server *server = ig_zalloc(sizeof *server);
+    if (!server) return IG_EXIT_FAILURE;
+    server->cli = cli;
+    server->services.dirfd = -1;
+    if (ig_settings_load(&server->settings, cli, &err) == IG_OK) {
+        if (ig_cli_flag(cli, "settings"))
+            ig_settings_print(&server->settings);
+        else
+            run(server, &err);
+    }
+    int code = err.code == IG_OK ? IG_EXIT_OK : ig_cli_fail(cli, &err, NULL);
+    ig_settings_deinit(&server->settings);
+    ig_free(server);
+    return code;
+}

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Opens and closes what the server and the offline verbs stand on. The services wait for the event
+ * loops through app.server, which is NULL while none runs. */
+#include "services.h"
+
+#include "base/file.h"
+#include "net/http_server.h"
+
+#include <stdatomic.h>
+#include <sys/stat.h>
+
+static void wait_quiescent(void *context)
+{
+    struct ig_app *app = context;
+    struct ig_http_server *server = atomic_load(&app->server);
+    if (server) ig_http_server_wait_quiescent(server);
+}
+
+static enum ig_code open_keys(struct ig_services *services,
+                              const struct ig_services_options *options, struct ig_err *err)
+{
+    struct ig_app *app = &services->app;
+    struct stat info;
+    if (options->must_exist && stat(options->dir, &info) != 0)
+        return ig_fail(err, IG_NOT_FOUND, "--data: there is no directory '%s'", options->dir);
+    if (ig_dir_make(&services->dirfd, IG_FILE_CWD, options->dir, err) != IG_OK) return err->code;
+    struct ig_db_options db = {.dirfd = services->dirfd};
+    if (ig_db_open(&app->db, &db, err) != IG_OK) return err->code;
+    struct ig_auth_options auth = {.db = app->db, .wait_quiescent = wait_quiescent, .context = app};
+    return ig_auth_open(&app->auth, &auth, err);
+}
+
+static enum ig_code open_registry(struct ig_services *services, struct ig_err *err)
+{
+    struct ig_app *app = &services->app;
+    if (ig_blob_open(&app->blobs, NULL, services->dirfd, err) != IG_OK) return err->code;
+    if (ig_registry_open(&app->registry, app->db, app->blobs, err) != IG_OK) return err->code;
+    if (ig_backgrounds_open(&app->backgrounds, app->db, app->blobs, app->registry, err) != IG_OK)
+        return err->code;
+    if (ig_reasons_open(&app->reasons, app->db, app->blobs, app->registry, app->backgrounds, err) !=
+        IG_OK)
+        return err->code;
+    return ig_records_open(&app->records, app->db, err);
+}
+
+static enum ig_code open_all(struct ig_services *services,
+                             const struct ig_services_options *options, struct ig_err *err)
+{
+    struct ig_app *app = &services->app;
+    struct ig_deploy_options deploy = {.db = app->db,
+                                       .blobs = app->blobs,
+                                       .registry = app->registry,
+                                       .wait_quiescent = wait_quiescent,
+                                       .context = app,
+                                       .tables_max_bytes = options->tables_bytes};
+    struct ig_jobs_options jobs = {.db = app->db,
+                                   .blobs = app->blobs,
+                                   .registry = app->registry,
+                                   .dirfd = services->dirfd,
+                                   .running_max = options->jobs_running,
+                                   .keep_days = options->jobs_keep_days};
+    struct ig_decision_log_options decisions = {.dirfd = services->dirfd, .rings = options->loops};
+    if (ig_explain_cache_new(&app->explain_cache, options->cache_bytes, err) != IG_OK)
+        return err->code;
+    if (ig_deploy_open(&app->deploy, &deploy, err) != IG_OK) return err->code;
+    if (ig_decision_log_open(&app->decisions, &decisions, err) != IG_OK) return err->code;
+    return ig_jobs_open(&app->jobs, &jobs, err);
+}
+
+enum ig_code ig_services_open(struct ig_services *services,
+                              const struct ig_services_options *options, struct ig_err *err)
+{
+    *services = (struct ig_services){.dirfd = -1};
+    if (open_keys(services, options, err) != IG_OK) return err->code;
+    if (options->depth >= IG_SERVICES_REGISTRY && open_registry(services, err) != IG_OK)
+        return err->code;
+    if (options->depth >= IG_SERVICES_ALL) open_all(services, options, err);
+    return err->code;
+}
+
+void ig_services_close(struct ig_services *services)
+{
+    struct ig_app *app = &services->app;
+    ig_jobs_close(app->jobs);
+    ig_decision_log_close(app->decisions);
+    ig_deploy_close(app->deploy);
+    ig_explain_cache_free(app->explain_cache);
+    ig_records_close(app->records);
+    ig_reasons_close(app->reasons);
+    ig_backgrounds_close(app->backgrounds);
+    ig_registry_close(app->registry);
+    ig_blob_close(app->blobs);
+    ig_auth_close(app->auth);
+    ig_db_close(app->db);
+    ig_file_close(&services->dirfd);
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef IG_APP_SERVICES_H
+#define IG_APP_SERVICES_H
+
+/* All stores and services over one data directory, opened in order and closed in reverse. */
+
+#include "api/app.h"
+#include "cli.h"
+
+struct ig_services {
+    struct ig_app app; /* its pointers to stores and services are filled */
+    int dirfd;
+};
+
+enum ig_services_depth {
+    IG_SERVICES_KEYS,     /* database and keys */
+    IG_SERVICES_REGISTRY, /* and blobs, registry */
+    IG_SERVICES_ALL,      /* and deployments, jobs, decision log */
+};
+
+struct ig_services_options {
+    const char *dir;
+    enum ig_services_depth depth;
+    bool must_exist;       /* NOT_FOUND rather than a new directory */
+    unsigned loops;        /* rings of the decision log */
+    size_t cache_bytes;    /* of explanations */
+    size_t tables_bytes;   /* of the explainers of one loaded model; 0: 1 GiB */
+    unsigned jobs_running; /* at a time */
+    unsigned jobs_keep_days;
+};
+
+/* CONFLICT when another process holds the directory. */
+enum ig_code ig_services_open(struct ig_services *services,
+                              const struct ig_services_options *options, struct ig_err *err);
+/* Also after a failed open. No event loop may run any more. */
+void ig_services_close(struct ig_services *services);
+
+#endif

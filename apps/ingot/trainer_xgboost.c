@@ -1,0 +1,375 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* XGBoost behind its C API (Debian's 1.7.4 and later), found by dlopen so that the server never
+ * maps it, nor OpenMP.
+ *
+ * Categories go in natively (feature type "c", tree method hist), codes as floats; missing is NaN.
+ * The base score is the mean label for regression and binary tasks, so few rounds are spent on it.
+ * After early stopping the booster is cut to its best rounds: what is saved is what was judged.
+ *
+ * Thread rule: one thread (the library runs its own). */
+#include "trainer_xgboost.h"
+
+#include "base/mem.h"
+#include "base/thread.h"
+
+#include <dlfcn.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* What is used of xgboost/c_api.h, by the same signatures. */
+struct api {
+    void (*XGBoostVersion)(int *major, int *minor, int *patch);
+    const char *(*XGBGetLastError)(void);
+    int (*XGDMatrixCreateFromMat_omp)(const float *data, uint64_t rows, uint64_t columns,
+                                      float missing, void **out, int threads);
+    int (*XGDMatrixFree)(void *matrix);
+    int (*XGDMatrixSetFloatInfo)(void *matrix, const char *field, const float *values,
+                                 uint64_t count);
+    int (*XGDMatrixSetStrFeatureInfo)(void *matrix, const char *field, const char **values,
+                                      uint64_t count);
+    int (*XGBoosterCreate)(void *const matrices[], uint64_t count, void **out);
+    int (*XGBoosterFree)(void *booster);
+    int (*XGBoosterSetParam)(void *booster, const char *name, const char *value);
+    int (*XGBoosterUpdateOneIter)(void *booster, int round, void *matrix);
+    int (*XGBoosterEvalOneIter)(void *booster, int round, void *matrices[], const char *names[],
+                                uint64_t count, const char **out);
+    int (*XGBoosterSlice)(void *booster, int begin, int end, int step, void **out);
+    int (*XGBoosterSaveModelToBuffer)(void *booster, const char *config, uint64_t *length,
+                                      const char **out);
+    int (*XGBoosterPredictFromDMatrix)(void *booster, void *matrix, const char *config,
+                                       const uint64_t **shape, uint64_t *dimensions,
+                                       const float **out);
+};
+
+#define API_NAMES(X)                                                                               \
+    X(XGBoostVersion)                                                                              \
+    X(XGBGetLastError)                                                                             \
+    X(XGDMatrixCreateFromMat_omp)                                                                  \
+    X(XGDMatrixFree)                                                                               \
+    X(XGDMatrixSetFloatInfo)                                                                       \
+    X(XGDMatrixSetStrFeatureInfo)                                                                  \
+    X(XGBoosterCreate)                                                                             \
+    X(XGBoosterFree)                                                                               \
+    X(XGBoosterSetParam)                                                                           \
+    X(XGBoosterUpdateOneIter)                                                                      \
+    X(XGBoosterEvalOneIter)                                                                        \
+    X(XGBoosterSlice)                                                                              \
+    X(XGBoosterSaveModelToBuffer)                                                                  \
+    X(XGBoosterPredictFromDMatrix)
+
+struct ig_trainer {
+    void *library;
+    struct api api;
+    char version[32];
+    const struct ig_train_data *data;
+    const struct ig_train_params *params;
+    int threads;
+    void *train, *validation; /* DMatrix; validation NULL without rows */
+    void *booster;
+    double base_score; /* NaN: the library's own */
+};
+
+static enum ig_code refused(const struct ig_trainer *trainer, const char *what, struct ig_err *err)
+{
+    return ig_fail(err, IG_INTERNAL, "xgboost: %s: %.400s", what, trainer->api.XGBGetLastError());
+}
+
+static enum ig_code load_library(struct ig_trainer *trainer, struct ig_err *err)
+{
+    static const char *const names[] = {"libxgboost.so.0", "libxgboost.so"};
+    int major = 0, minor = 0, patch = 0;
+    /* OpenMP reads it when it is loaded. Threads that spin while they wait would take the cores
+     * from the server that trains beside serving. */
+    setenv("OMP_WAIT_POLICY", "PASSIVE", 0);
+    for (size_t i = 0; i < sizeof names / sizeof names[0] && !trainer->library; i++)
+        trainer->library = dlopen(names[i], RTLD_NOW | RTLD_LOCAL);
+    if (!trainer->library)
+        return ig_fail(err, IG_UNSUPPORTED,
+                       "training needs libxgboost (Debian package libxgboost0): %s", dlerror());
+#define X(name)                                                                                    \
+    {                                                                                              \
+        void *found = dlsym(trainer->library, #name);                                              \
+        if (!found) return ig_fail(err, IG_UNSUPPORTED, "this libxgboost has no %s", #name);       \
+        memcpy(&trainer->api.name, &found, sizeof found);                                          \
+    }
+    API_NAMES(X)
+#undef X
+    trainer->api.XGBoostVersion(&major, &minor, &patch);
+    snprintf(trainer->version, sizeof trainer->version, "%d.%d.%d", major, minor, patch);
+    return IG_OK;
+}
+
+static enum ig_code set_types(struct ig_trainer *trainer, void *matrix, struct ig_err *err)
+{
+    const struct ig_schema *schema = &trainer->data->schema;
+    const char **types = ig_zalloc_array(schema->features_count, sizeof *types);
+    if (!types) return ig_fail(err, IG_NO_MEMORY, "feature types");
+    for (uint32_t i = 0; i < schema->features_count; i++)
+        types[i] = schema->features[i].type == IG_FEATURE_CATEGORICAL ? "c" : "q";
+    int result = trainer->api.XGDMatrixSetStrFeatureInfo(matrix, "feature_type", types,
+                                                         schema->features_count);
+    ig_free((void *)types);
+    return result == 0 ? IG_OK : refused(trainer, "feature types", err);
+}
+
+static enum ig_code set_labels(struct ig_trainer *trainer, void *matrix, const size_t *rows,
+                               size_t count, struct ig_err *err)
+{
+    float *labels = ig_zalloc_array(count, sizeof *labels);
+    if (!labels) return ig_fail(err, IG_NO_MEMORY, "labels of %zu rows", count);
+    for (size_t i = 0; i < count; i++) labels[i] = (float)trainer->data->labels[rows[i]];
+    int result = trainer->api.XGDMatrixSetFloatInfo(matrix, "label", labels, count);
+    ig_free(labels);
+    return result == 0 ? IG_OK : refused(trainer, "labels", err);
+}
+
+/* A DMatrix of some rows of the table, dense. */
+static enum ig_code make_matrix(void **out, struct ig_trainer *trainer, const size_t *rows,
+                                size_t count, struct ig_err *err)
+{
+    size_t features = trainer->data->schema.features_count, cells;
+    void *matrix = NULL;
+    enum ig_code code = IG_OK;
+    double *row = ig_zalloc_array(features, sizeof *row);
+    float *values = ig_mul(&cells, count, features) ? ig_zalloc_array(cells, sizeof *values) : NULL;
+    if (!row || !values) code = ig_fail(err, IG_NO_MEMORY, "%zu rows x %zu", count, features);
+    for (size_t i = 0; i < count && code == IG_OK; i++) {
+        ig_train_data_row(trainer->data, rows[i], row);
+        for (size_t at = 0; at < features; at++) {
+            float value = (float)row[at];
+            if (isinf(value))
+                code = ig_fail(err, IG_INVALID, "column '%.*s': value %g is beyond a float's range",
+                               IG_STR_ARGS(trainer->data->schema.features[at].name), row[at]);
+            values[i * features + at] = value;
+        }
+    }
+    if (code == IG_OK && trainer->api.XGDMatrixCreateFromMat_omp(values, count, features, NAN,
+                                                                 &matrix, trainer->threads) != 0)
+        code = refused(trainer, "matrix", err);
+    ig_free(values);
+    ig_free(row);
+    if (code == IG_OK) code = set_types(trainer, matrix, err);
+    if (code == IG_OK) code = set_labels(trainer, matrix, rows, count, err);
+    if (code != IG_OK) {
+        if (matrix) trainer->api.XGDMatrixFree(matrix);
+        return code;
+    }
+    *out = matrix;
+    return IG_OK;
+}
+
+static enum ig_code set_param(struct ig_trainer *trainer, const char *name, struct ig_err *err,
+                              const char *format, ...) __attribute__((format(printf, 4, 5)));
+static enum ig_code set_param(struct ig_trainer *trainer, const char *name, struct ig_err *err,
+                              const char *format, ...)
+{
+    char value[64];
+    va_list arguments;
+    if (err->code != IG_OK) return err->code;
+    va_start(arguments, format);
+    vsnprintf(value, sizeof value, format, arguments);
+    va_end(arguments);
+    if (trainer->api.XGBoosterSetParam(trainer->booster, name, value) != 0)
+        return refused(trainer, name, err);
+    return IG_OK;
+}
+
+static const char *objective_of(enum ig_task task)
+{
+    switch (task) {
+    case IG_TASK_BINARY:
+        return "binary:logistic";
+    case IG_TASK_MULTICLASS:
+        return "multi:softprob";
+    default:
+        return "reg:squarederror";
+    }
+}
+
+static const char *metric_of(enum ig_task task)
+{
+    switch (task) {
+    case IG_TASK_BINARY:
+        return "logloss";
+    case IG_TASK_MULTICLASS:
+        return "mlogloss";
+    default:
+        return "rmse";
+    }
+}
+
+/* The first refusal is in err; the rest are passed over. */
+static enum ig_code set_params(struct ig_trainer *trainer, struct ig_err *err)
+{
+    const struct ig_train_params *params = trainer->params;
+    const struct ig_schema *schema = &trainer->data->schema;
+    set_param(trainer, "objective", err, "%s", objective_of(schema->task));
+    set_param(trainer, "eval_metric", err, "%s", metric_of(schema->task));
+    set_param(trainer, "tree_method", err, "hist");
+    set_param(trainer, "verbosity", err, "1");
+    set_param(trainer, "nthread", err, "%d", trainer->threads);
+    set_param(trainer, "seed", err, "%lld", (long long)params->seed);
+    set_param(trainer, "learning_rate", err, "%.17g", params->learning_rate);
+    set_param(trainer, "max_depth", err, "%lld", (long long)params->max_depth);
+    set_param(trainer, "min_child_weight", err, "%.17g", params->min_child_weight);
+    set_param(trainer, "subsample", err, "%.17g", params->subsample);
+    set_param(trainer, "colsample_bytree", err, "%.17g", params->colsample_bytree);
+    set_param(trainer, "lambda", err, "%.17g", params->lambda);
+    set_param(trainer, "alpha", err, "%.17g", params->alpha);
+    set_param(trainer, "gamma", err, "%.17g", params->gamma);
+    if (schema->task == IG_TASK_MULTICLASS)
+        set_param(trainer, "num_class", err, "%u", schema->classes_count);
+    else
+        set_param(trainer, "base_score", err, "%.9g", trainer->base_score);
+    return err->code;
+}
+
+static double mean_label(const struct ig_train_data *data)
+{
+    double sum = 0;
+    for (size_t i = 0; i < data->train_count; i++) sum += data->labels[data->train[i]];
+    return sum / (double)data->train_count;
+}
+
+enum ig_code ig_trainer_open(struct ig_trainer **out, const struct ig_train_data *data,
+                             const struct ig_train_params *params, struct ig_err *err)
+{
+    struct ig_trainer *trainer = ig_zalloc(sizeof *trainer);
+    if (!trainer) return ig_fail(err, IG_NO_MEMORY, "trainer");
+    trainer->data = data;
+    trainer->params = params;
+    trainer->threads = params->threads ? (int)params->threads : (int)ig_cpu_count();
+    trainer->base_score = mean_label(data);
+    enum ig_code code = load_library(trainer, err);
+    if (code == IG_OK)
+        code = make_matrix(&trainer->train, trainer, data->train, data->train_count, err);
+    if (code == IG_OK && data->validation_count)
+        code = make_matrix(&trainer->validation, trainer, data->validation, data->validation_count,
+                           err);
+    if (code == IG_OK && trainer->api.XGBoosterCreate(&trainer->train, 1, &trainer->booster) != 0)
+        code = refused(trainer, "booster", err);
+    if (code == IG_OK) code = set_params(trainer, err);
+    if (code != IG_OK) {
+        ig_trainer_close(trainer);
+        return code;
+    }
+    *out = trainer;
+    return IG_OK;
+}
+
+void ig_trainer_close(struct ig_trainer *trainer)
+{
+    if (!trainer) return;
+    if (trainer->booster) trainer->api.XGBoosterFree(trainer->booster);
+    if (trainer->validation) trainer->api.XGDMatrixFree(trainer->validation);
+    if (trainer->train) trainer->api.XGDMatrixFree(trainer->train);
+    ig_free(trainer); /* the library stays: its thread pool does not survive dlclose */
+}
+
+const char *ig_trainer_version(const struct ig_trainer *trainer)
+{
+    return trainer->version;
+}
+
+/* The number behind "train-logloss:" in "[3]\ttrain-logloss:0.51\tvalid-logloss:0.55". */
+static double find_value(const char *text, const char *name)
+{
+    const char *at = strstr(text, name);
+    at = at ? strchr(at, ':') : NULL;
+    return at ? strtod(at + 1, NULL) : (double)NAN;
+}
+
+static enum ig_code evaluate(struct ig_trainer_round *round, struct ig_trainer *trainer,
+                             struct ig_err *err)
+{
+    void *matrices[] = {trainer->train, trainer->validation};
+    const char *names[] = {"train", "valid"};
+    const char *text = NULL;
+    if (trainer->api.XGBoosterEvalOneIter(trainer->booster, (int)round->round - 1, matrices, names,
+                                          trainer->validation ? 2 : 1, &text) != 0)
+        return refused(trainer, "evaluation", err);
+    round->train = find_value(text, "train-");
+    round->validation = find_value(text, "valid-");
+    return IG_OK;
+}
+
+static enum ig_code cut(struct ig_trainer *trainer, int64_t rounds, struct ig_err *err)
+{
+    void *sliced = NULL;
+    if (trainer->api.XGBoosterSlice(trainer->booster, 0, (int)rounds, 1, &sliced) != 0)
+        return refused(trainer, "cutting to the best rounds", err);
+    trainer->api.XGBoosterFree(trainer->booster);
+    trainer->booster = sliced;
+    return IG_OK;
+}
+
+enum ig_code ig_trainer_run(int64_t *kept, struct ig_trainer *trainer, ig_trainer_report *report,
+                            void *context, struct ig_err *err)
+{
+    const struct ig_train_params *params = trainer->params;
+    bool watch = trainer->validation && params->early_stopping > 0;
+    int64_t best = 0, done = 0;
+    double least = INFINITY;
+    for (int64_t at = 1; at <= params->rounds; at++) {
+        struct ig_trainer_round round = {
+            .round = at, .rounds = params->rounds, .metric = metric_of(trainer->data->schema.task)};
+        if (trainer->api.XGBoosterUpdateOneIter(trainer->booster, (int)at - 1, trainer->train) != 0)
+            return refused(trainer, "boosting", err);
+        enum ig_code code = evaluate(&round, trainer, err);
+        if (code != IG_OK) return code;
+        done = at;
+        report(context, &round);
+        if (!watch) continue;
+        if (round.validation < least) {
+            least = round.validation;
+            best = at;
+        }
+        if (at - best >= params->early_stopping) break;
+    }
+    *kept = watch && best > 0 ? best : done;
+    return *kept < done ? cut(trainer, *kept, err) : IG_OK;
+}
+
+enum ig_code ig_trainer_save(struct ig_str *model, struct ig_trainer *trainer, struct ig_err *err)
+{
+    uint64_t length = 0;
+    const char *bytes = NULL;
+    if (trainer->api.XGBoosterSaveModelToBuffer(trainer->booster, "{\"format\":\"ubj\"}", &length,
+                                                &bytes) != 0)
+        return refused(trainer, "saving", err);
+    *model = (struct ig_str){bytes, length};
+    return IG_OK;
+}
+
+enum ig_code ig_trainer_predict(size_t *outputs, double *values, size_t outputs_max,
+                                struct ig_trainer *trainer,
+                                const struct ig_trainer_request *request, struct ig_err *err)
+{
+    char config[160];
+    const uint64_t *shape = NULL;
+    uint64_t dimensions = 0;
+    const float *found = NULL;
+    void *matrix = NULL;
+    size_t each = 0;
+    enum ig_code code = make_matrix(&matrix, trainer, request->rows, request->rows_count, err);
+    if (code != IG_OK) return code;
+    snprintf(config, sizeof config,
+             "{\"type\":%d,\"training\":false,\"iteration_begin\":0,\"iteration_end\":0,"
+             "\"strict_shape\":true}",
+             request->margin ? 1 : 0);
+    if (trainer->api.XGBoosterPredictFromDMatrix(trainer->booster, matrix, config, &shape,
+                                                 &dimensions, &found) != 0)
+        code = refused(trainer, "prediction", err);
+    else if (dimensions != 2 || shape[0] != request->rows_count || shape[1] > outputs_max)
+        code = ig_fail(err, IG_INTERNAL, "xgboost: prediction of an unexpected shape");
+    if (code == IG_OK) {
+        each = (size_t)shape[1];
+        for (size_t i = 0; i < request->rows_count * each; i++) values[i] = (double)found[i];
+        *outputs = each;
+    }
+    trainer->api.XGDMatrixFree(matrix);
+    return code;
+}

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef IG_API_ACCESS_H
+#define IG_API_ACCESS_H
+
+/* Who may call what. Loop-safe. */
+
+#include "api/call.h"
+
+/* Host must be an allowed name (else status 421) and Origin, when sent, this server itself or an
+ * allowed one (else DENIED): a page of another site can neither read nor act, by rebinding neither.
+ */
+enum ig_code ig_access_check_source(struct ig_call *call);
+/* Fills call->who and checks the route's scope. Without any key the caller must be on loopback and
+ * is the local user; with keys a valid one is needed: UNAUTHENTICATED, or DENIED when it lacks the
+ * scope. A scope of several bits is met by any of them; admin meets all. */
+enum ig_code ig_access_check_scope(struct ig_call *call);
+
+#endif

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef IG_API_APP_H
+#define IG_API_APP_H
+
+/* What the fronts stand on: the open services and the settings of access. Filled by the program
+ * before the server starts, read-only afterwards. */
+
+#include "services/auth/auth.h"
+#include "services/deploy/decision_log.h"
+#include "services/deploy/deploy.h"
+#include "services/explain/backgrounds.h"
+#include "services/explain/cache.h"
+#include "services/explain/reasons.h"
+#include "services/explain/records.h"
+#include "services/job/job.h"
+#include "services/registry/registry.h"
+
+struct ig_http_server;
+struct ig_metrics;
+struct ig_router;
+
+struct ig_app {
+    struct ig_db *db;
+    struct ig_blob_store *blobs;
+    struct ig_auth *auth;
+    struct ig_registry *registry;
+    struct ig_jobs *jobs;
+    struct ig_backgrounds *backgrounds;
+    struct ig_reasons *reasons;
+    struct ig_records *records;
+    struct ig_explain_cache *explain_cache;
+    struct ig_deploy *deploy;
+    struct ig_decision_log *decisions;
+    struct ig_metrics *metrics;
+    struct ig_router *router;
+    struct ig_http_server *_Atomic server; /* NULL until it listens */
+    const struct ig_str *hosts;            /* names that a Host header may hold, without port */
+    size_t hosts_count;
+    const struct ig_str *origins; /* foreign origins that may call, "https://console.example" */
+    size_t origins_count;
+    uint64_t blob_max_bytes; /* of one upload */
+    uint64_t inline_max_ns;  /* costlier inference goes to the pool */
+    uint64_t cache_min_ns;   /* explanations that cost less a row are not cached */
+    size_t rows_max;         /* rows of one inference call */
+    bool _Atomic draining;   /* shutting down: not ready any more */
+    int64_t started_ms;
+};
+
+#endif

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Replies and arguments common to all handlers. */
+#include "api/call.h"
+
+#include "api/route.h"
+
+const char *ig_call_field(const struct ig_err *err, const char *const *names)
+{
+    struct ig_str rest = ig_str_view(err->message), first = ig_str_cut(&rest, ':');
+    for (; rest.ptr && *names; names++)
+        if (ig_str_is(first, *names)) return *names;
+    return NULL;
+}
+
+void ig_call_json(struct ig_call *call, struct ig_json_out *out)
+{
+    call->exchange->content_type = "application/json";
+    ig_json_out_init(out, &call->exchange->reply);
+}
+
+void ig_call_write_error(struct ig_buf *buf, const struct ig_err *err, const char *field,
+                         struct ig_str request_id)
+{
+    struct ig_json_out out;
+    ig_json_out_init(&out, buf);
+    ig_json_out_object(&out);
+    ig_json_out_key(&out, IG_STR("error"));
+    ig_json_out_object(&out);
+    ig_json_out_kv_str(&out, "code", ig_str_view(ig_code_name(err->code)));
+    ig_json_out_kv_str(&out, "message", ig_str_view(err->message));
+    if (field) ig_json_out_kv_str(&out, "field", ig_str_view(field));
+    if (err->at_byte >= 0) ig_json_out_kv_i64(&out, "position", err->at_byte);
+    ig_json_out_object_end(&out);
+    if (request_id.len) ig_json_out_kv_str(&out, "request_id", request_id);
+    ig_json_out_object_end(&out);
+}
+
+bool ig_call_is_kserve(struct ig_str path)
+{
+    return ig_str_starts(path, IG_STR("/v1/"));
+}
+
+void ig_call_write_kserve_error(struct ig_buf *buf, const struct ig_err *err)
+{
+    struct ig_json_out out;
+    ig_json_out_init(&out, buf);
+    ig_json_out_object(&out);
+    ig_json_out_kv_str(&out, "error", ig_str_view(err->message));
+    ig_json_out_object_end(&out);
+}
+
+void ig_call_reply_error(struct ig_call *call)
+{
+    struct ig_exchange *exchange = call->exchange;
+    ig_buf_reset(&exchange->reply);
+    exchange->status = call->status ? call->status : ig_code_http_status(call->err.code);
+    exchange->content_type = "application/json";
+    if (ig_call_is_kserve(exchange->request.path))
+        ig_call_write_kserve_error(&exchange->reply, &call->err);
+    else
+        ig_call_write_error(&exchange->reply, &call->err, call->field,
+                            ig_str_view(call->request_id));
+}
+
+enum ig_code ig_call_code_of_status(int status)
+{
+    for (int code = IG_OK + 1; code < IG_CODES_COUNT; code++)
+        if (ig_code_http_status((enum ig_code)code) == status) return (enum ig_code)code;
+    return status < 500 ? IG_INVALID : IG_INTERNAL;
+}
+
+enum ig_code ig_call_query_str(struct ig_str *out, struct ig_call *call, const char *name)
+{
+    *out = (struct ig_str){NULL, 0};
+    enum ig_code code =
+        ig_http_query_get(out, call->arena, call->exchange->request.query, name, &call->err);
+    if (code == IG_OK || code == IG_NOT_FOUND) return IG_OK;
+    call->field = name;
+    return code;
+}
+
+enum ig_code ig_call_query_u64(uint64_t *out, struct ig_call *call, const char *name,
+                               uint64_t fallback)
+{
+    struct ig_str text;
+    if (ig_call_query_str(&text, call, name) != IG_OK) return call->err.code;
+    *out = fallback;
+    if (!text.ptr || ig_str_to_u64(text, out)) return IG_OK;
+    call->field = name;
+    return ig_fail(&call->err, IG_INVALID, "%s: '%.*s' is not a whole number", name,
+                   IG_STR_ARGS(text));
+}
+
+enum ig_code ig_call_expect_json(struct ig_call *call)
+{
+    const struct ig_http_request *request = &call->exchange->request;
+    struct ig_str encoding = ig_http_header(request, IG_STR("content-encoding"));
+    struct ig_str type = ig_http_header(request, IG_STR("content-type"));
+    if (encoding.len && !ig_str_eq_nocase(encoding, IG_STR("identity")))
+        return ig_fail(&call->err, IG_MEDIA_TYPE,
+                       "Content-Encoding: '%.*s' is not supported, send the body as it is",
+                       IG_STR_ARGS(encoding));
+    if (!type.len) return IG_OK;
+    struct ig_str rest = type;
+    struct ig_str kind = ig_str_trim(ig_str_cut(&rest, ';'));
+    bool known = ig_str_eq_nocase(kind, IG_STR("application/json")) ||
+                 ig_str_eq_nocase(kind, IG_STR("application/x-www-form-urlencoded"));
+    struct ig_str parameter = ig_str_trim(rest.ptr ? rest : IG_STR(""));
+    bool utf8 = !parameter.len || ig_str_eq_nocase(parameter, IG_STR("charset=utf-8")) ||
+                ig_str_eq_nocase(parameter, IG_STR("charset=\"utf-8\""));
+    if (known && utf8) return IG_OK;
+    return ig_fail(&call->err, IG_MEDIA_TYPE,
+                   "Content-Type: '%.*s' is not supported, expected application/json in UTF-8",
+                   IG_STR_ARGS(type));
+}
+
+enum ig_code ig_call_json_reader(struct ig_call *call, struct ig_json *json)
+{
+    if (ig_call_expect_json(call) != IG_OK) return call->err.code;
+    ig_json_init(json, call->exchange->body, call->arena, &call->err);
+    return IG_OK;
+}

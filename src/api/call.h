@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef IG_API_CALL_H
+#define IG_API_CALL_H
+
+/* One request on its way through the fronts. It lives in the exchange's arena and belongs to
+ * whoever runs a callback for the exchange. */
+
+#include "api/app.h"
+#include "base/json.h"
+#include "net/http_server.h"
+
+struct ig_route;
+
+enum { IG_CALL_PARAMS_MAX = 4, IG_REQUEST_ID_SIZE = 65 };
+
+struct ig_call {
+    struct ig_exchange *exchange;
+    struct ig_arena *arena; /* the exchange's */
+    struct ig_app *app;
+    const struct ig_route *route; /* NULL while unknown */
+    struct ig_principal who;
+    char request_id[IG_REQUEST_ID_SIZE];
+    struct ig_str params[IG_CALL_PARAMS_MAX]; /* of the path, decoded, in the template's order */
+    struct ig_err err;
+    int status;        /* of an error, when not the code's own; else 0 */
+    const char *field; /* what the error is about, "features.age"; or NULL */
+    /* An INLINE handler sets it to go on in the worker pool: it then runs there. */
+    enum ig_code (*in_pool)(struct ig_call *call);
+    struct ig_decision *decision;   /* of an answered inference; or NULL */
+    const struct ig_servable *held; /* reference taken for the pool */
+    void *state;                    /* a handler's own, in the arena */
+};
+
+/* The member that an error is about: its message begins with the name and a colon; `names` ends
+ * with NULL. NULL when none fits. */
+const char *ig_call_field(const struct ig_err *err, const char *const *names);
+/* Starts a JSON reply in the exchange's buffer. */
+void ig_call_json(struct ig_call *call, struct ig_json_out *out);
+/* Turns call->err into the reply: Ingot's form, or KServe's on /v1 paths. */
+void ig_call_reply_error(struct ig_call *call);
+/* The body of an error in Ingot's form; `request_id` may be empty. */
+void ig_call_write_error(struct ig_buf *buf, const struct ig_err *err, const char *field,
+                         struct ig_str request_id);
+/* Whether errors of this path have KServe's form: {"error": "text"}. */
+bool ig_call_is_kserve(struct ig_str path);
+void ig_call_write_kserve_error(struct ig_buf *buf, const struct ig_err *err);
+/* The code whose HTTP status this is; INTERNAL when none has it. */
+enum ig_code ig_call_code_of_status(int status);
+
+/* Query parameters; `fallback` when absent. INVALID names the parameter. */
+enum ig_code ig_call_query_u64(uint64_t *out, struct ig_call *call, const char *name,
+                               uint64_t fallback);
+enum ig_code ig_call_query_str(struct ig_str *out, struct ig_call *call, const char *name);
+/* The body is to be JSON: MEDIA_TYPE when Content-Type or Content-Encoding say otherwise. Besides
+ * application/json, the type that curl sends by default is taken, as is none. */
+enum ig_code ig_call_expect_json(struct ig_call *call);
+/* A reader over the body, its errors going to call->err. */
+enum ig_code ig_call_json_reader(struct ig_call *call, struct ig_json *json);
+
+#endif

@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The way of a call:
+ *
+ *   on_request: begin -> source (Host, Origin) -> route -> scope -> class
+ *     INLINE  body buffered, handler on the loop, which may go on in the pool (call->in_pool)
+ *     WORK    body buffered, handler in the pool
+ *     STREAM  handler on a stream worker
+ *   on_end: counters, decision log, references dropped
+ *
+ * Invariant: no handler runs before ig_access_check_scope said yes for its route. */
+#include "api/front.h"
+
+#include "api/access.h"
+#include "api/metrics.h"
+#include "api/route.h"
+#include "base/clock.h"
+#include "base/log.h"
+
+#include <stdio.h>
+
+const char IG_FRONT_HEADERS[] = "X-Content-Type-Options: nosniff\r\n"
+                                "X-Frame-Options: DENY\r\n"
+                                "Referrer-Policy: no-referrer\r\n"
+                                "Cache-Control: no-store\r\n"
+                                "Content-Security-Policy: default-src 'none'\r\n";
+
+static bool id_char(char c)
+{
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' ||
+           c == '_' || c == '.';
+}
+
+/* The client's X-Request-Id when it is harmless, else one of our own. */
+static void name_request(struct ig_call *call)
+{
+    struct ig_str given = ig_http_header(&call->exchange->request, IG_STR("x-request-id"));
+    bool good = given.len > 0 && given.len < IG_REQUEST_ID_SIZE;
+    for (size_t i = 0; good && i < given.len; i++) good = id_char(given.ptr[i]);
+    if (good) {
+        snprintf(call->request_id, sizeof call->request_id, "%.*s", IG_STR_ARGS(given));
+        return;
+    }
+    uint64_t number = ig_metrics_ticket(call->app->metrics, call->exchange->loop);
+    uint64_t words[2] = {(uint64_t)call->app->started_ms, number};
+    words[0] = ig_hash64(words, sizeof words);
+    words[1] = number;
+    ig_hex(call->request_id, (const unsigned char *)words, 12);
+}
+
+static struct ig_call *begin(struct ig_app *app, struct ig_exchange *exchange)
+{
+    struct ig_call *call = ig_arena_zalloc(&exchange->arena, sizeof *call);
+    if (!call) return NULL;
+    call->exchange = exchange;
+    call->arena = &exchange->arena;
+    call->app = app;
+    call->err.at_byte = -1;
+    exchange->user = call;
+    name_request(call);
+    return call;
+}
+
+static enum ig_code admit(struct ig_call *call)
+{
+    char allow[64];
+    struct ig_err ignored = IG_ERR_INIT;
+    if (ig_access_check_source(call) != IG_OK) return call->err.code;
+    enum ig_code code = ig_router_match(&call->route, call->app->router, call, allow);
+    if (code != IG_OK) {
+        if (code == IG_METHOD)
+            ig_exchange_header(call->exchange, "Allow", ig_str_view(allow), &ignored);
+        call->route = NULL;
+        return code;
+    }
+    code = ig_access_check_scope(call);
+    if (code == IG_UNAUTHENTICATED)
+        ig_exchange_header(call->exchange, "WWW-Authenticate", IG_STR("Bearer realm=\"ingot\""),
+                           &ignored);
+    return code;
+}
+
+static void finish(struct ig_call *call, enum ig_code code)
+{
+    if (code == IG_OK && call->exchange->reply.overflowed)
+        code = ig_fail(&call->err, IG_TOO_LARGE, "the answer exceeds the cap of a response");
+    if (code == IG_OK && call->exchange->arena.overflowed)
+        code = ig_fail(&call->err, IG_NO_MEMORY, "the call exceeds its memory");
+    if (code == IG_OK) return;
+    if (ig_code_http_status(code) >= 500) ig_log_err(IG_LOG_WARN, "call failed", &call->err);
+    ig_call_reply_error(call);
+}
+
+/* A call that waited in the queue beyond its deadline is not begun: under overload the work goes
+ * to those who still wait. */
+static bool is_late(struct ig_call *call)
+{
+    uint64_t deadline_ns = call->exchange->deadline_ns;
+    if (!deadline_ns || ig_clock_ns() <= deadline_ns) return false;
+    ig_fail(&call->err, IG_DEADLINE, "the deadline passed before the call was begun");
+    return true;
+}
+
+static void run_handler(void *context, struct ig_exchange *exchange)
+{
+    (void)context;
+    struct ig_call *call = exchange->user;
+    finish(call, is_late(call) ? call->err.code : call->route->handler(call));
+}
+
+static void run_in_pool(void *context, struct ig_exchange *exchange)
+{
+    (void)context;
+    struct ig_call *call = exchange->user;
+    finish(call, is_late(call) ? call->err.code : call->in_pool(call));
+}
+
+static struct ig_http_decision on_request(void *context, struct ig_exchange *exchange)
+{
+    struct ig_call *call = begin(context, exchange);
+    if (!call) {
+        exchange->status = 503;
+        return (struct ig_http_decision){IG_HTTP_RESPOND, 0};
+    }
+    if (admit(call) != IG_OK) {
+        ig_call_reply_error(call);
+        return (struct ig_http_decision){IG_HTTP_RESPOND, 0};
+    }
+    exchange->work = run_handler;
+    uint64_t cap = call->route->body_max_bytes;
+    if (call->route->class == IG_ROUTE_STREAM)
+        return (struct ig_http_decision){
+            IG_HTTP_STREAM, cap > call->app->blob_max_bytes ? call->app->blob_max_bytes : cap};
+    return (struct ig_http_decision){IG_HTTP_BUFFER, cap};
+}
+
+static enum ig_http_next on_body(void *context, struct ig_exchange *exchange)
+{
+    (void)context;
+    struct ig_call *call = exchange->user;
+    if (call->route->class == IG_ROUTE_WORK) return IG_HTTP_TO_POOL;
+    enum ig_code code = call->route->handler(call);
+    if (code == IG_OK && call->in_pool) {
+        exchange->work = run_in_pool;
+        return IG_HTTP_TO_POOL;
+    }
+    finish(call, code);
+    return IG_HTTP_DONE;
+}
+
+static void log_decision(struct ig_call *call, uint64_t duration_ns)
+{
+    struct ig_decision *decision = call->decision;
+    decision->at_ms = ig_clock_unix_ms();
+    decision->latency_ns = duration_ns;
+    decision->status = (uint16_t)call->exchange->status;
+    decision->request_id = ig_str_view(call->request_id);
+    decision->principal = ig_str_view(call->who.id);
+    ig_decision_log_put(call->app->decisions, call->exchange->loop, decision);
+}
+
+static void on_end(void *context, struct ig_exchange *exchange)
+{
+    struct ig_app *app = context;
+    struct ig_call *call = exchange->user;
+    if (!call) return;
+    uint64_t duration_ns = ig_clock_ns() - exchange->started_ns;
+    ig_metrics_count(app->metrics, call, duration_ns, call->decision ? call->decision->rows : 0,
+                     call->in_pool != NULL);
+    if (call->decision && app->decisions) log_decision(call, duration_ns);
+    ig_servable_unref(call->held);
+}
+
+static const char *format_error(void *context, int status, const char *reason, struct ig_str path,
+                                struct ig_buf *reply)
+{
+    (void)context;
+    struct ig_err err = IG_ERR_INIT;
+    ig_fail(&err, ig_call_code_of_status(status), "%s", reason);
+    if (ig_call_is_kserve(path))
+        ig_call_write_kserve_error(reply, &err);
+    else
+        ig_call_write_error(reply, &err, NULL, IG_STR(""));
+    return "application/json";
+}
+
+struct ig_http_handler ig_front_handler(struct ig_app *app)
+{
+    return (struct ig_http_handler){app, on_request, on_body, on_end, format_error};
+}

@@ -1,0 +1,356 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* POST /predict-with-explanation, and the path that all inference fronts share.
+ *
+ * On the loop a servable is only borrowed: it lives until the turn ends. A call that goes to the
+ * pool takes its reference before the hand-off (call->held); the loop drops it at the end. */
+#include "api/infer.h"
+
+#include "api/infer_record.h"
+
+#include "api/route.h"
+#include "base/clock.h"
+
+#include <string.h>
+
+enum { RECORD_MAX = 128 << 20 };
+enum { LOOP_BODY_MAX = 64 << 10 }; /* decoding a longer body is work for the pool */
+
+/* On the loop borrowed, in the pool with a reference that replaces call->held. */
+static const struct ig_servable *acquire(struct ig_call *call, struct ig_str name)
+{
+    struct ig_infer *infer = call->state;
+    struct ig_deploy *deploy = call->app->deploy;
+    if (!infer->in_pool)
+        return name.len ? ig_deploy_acquire(deploy, name) : ig_deploy_acquire_only(deploy);
+    if (!name.len) return call->held; /* the only one, taken on the loop */
+    ig_servable_unref(call->held);
+    call->held = ig_deploy_get_servable(deploy, name);
+    return call->held;
+}
+
+static const struct ig_schema *find_schema(void *context, struct ig_str model, struct ig_err *err)
+{
+    struct ig_call *call = context;
+    struct ig_infer *infer = call->state;
+    struct ig_str name = infer->model.len ? infer->model : model;
+    infer->servable = acquire(call, name);
+    if (infer->servable) return &infer->servable->package->schema;
+    if (name.len)
+        ig_fail(err, IG_NOT_FOUND, "model '%.*s': there is no such deployment",
+                (int)(name.len > 128 ? 128 : name.len), name.ptr);
+    else
+        ig_fail(err, IG_INVALID,
+                "model: missing; it may be left out only when there is one deployment");
+    return NULL;
+}
+
+static void note_decision(struct ig_call *call, const struct ig_infer *infer)
+{
+    const struct ig_inference_result *result = &infer->result;
+    struct ig_decision *decision = ig_arena_zalloc(call->arena, sizeof *decision);
+    if (!decision) return;
+    decision->rows = (uint32_t)result->rows_count;
+    decision->flags = infer->inference.explain ? IG_DECISION_EXPLAINED : 0;
+    decision->propensity = 1;
+    decision->version = infer->servable->version;
+    decision->deployment = ig_arena_dup(call->arena, ig_str_view(infer->servable->deployment));
+    decision->model = ig_arena_dup(call->arena, ig_str_view(infer->servable->model));
+    ig_sha256(infer->inference.rows, result->rows_count * result->features_count * sizeof(double),
+              decision->input_digest);
+    ig_sha256(result->margins, result->rows_count * result->outputs_count * sizeof(double),
+              decision->output_digest);
+    call->decision = decision;
+}
+
+/* The field that an error of an explanation is about. */
+static const char *field_of(const struct ig_err *err)
+{
+    static const char *const FIELDS[] = {
+        "background", "method",       "unit",         "groups",        "budget_us",   "samples",
+        "class",      "plot",         "plot_feature", "plot_color_by", "plot_theme",  "plot_width",
+        "plot_row",   "wanted_class", "wanted_low",   "wanted_high",   "constraints", NULL};
+    return ig_call_field(err, FIELDS);
+}
+
+/* The record is on disk before the explanation goes out. */
+static enum ig_code leave_record(struct ig_call *call, struct ig_infer *infer)
+{
+    struct ig_buf content;
+    ig_buf_init(&content, RECORD_MAX);
+    if (ig_infer_record_write(&content, call, infer, &call->err) == IG_OK &&
+        ig_records_add(infer->record, call->app->records, ig_str_view(infer->servable->deployment),
+                       ig_buf_view(&content), &call->err) == IG_OK)
+        ig_exchange_header(call->exchange, "X-Explanation-Record", ig_str_view(infer->record),
+                           &call->err);
+    ig_buf_deinit(&content);
+    return call->err.code;
+}
+
+static bool draws(const struct ig_infer *infer)
+{
+    return infer->inference.explain && infer->request.explain.picture.plot.ptr;
+}
+
+static enum ig_code run(struct ig_call *call)
+{
+    struct ig_infer *infer = call->state;
+    if (ig_inference_run(&infer->result, infer->servable, &infer->inference, call->arena,
+                         &call->err) != IG_OK) {
+        call->field = field_of(&call->err);
+        return call->err.code;
+    }
+    if (infer->recorded && leave_record(call, infer) != IG_OK) return call->err.code;
+    if ((draws(infer) ? ig_infer_picture(call, infer) : infer->encode(call, infer)) == IG_OK)
+        note_decision(call, infer);
+    else if (draws(infer))
+        call->field = field_of(&call->err);
+    return call->err.code;
+}
+
+/* The model's reason codes, and their baseline where the request names no background. False: it has
+ * to wait for the pool. */
+static bool find_reasons(struct ig_call *call, struct ig_infer *infer, bool wait)
+{
+    struct ig_explain_ask *ask = &infer->asked.ask;
+    struct ig_str model = ig_str_view(infer->servable->model);
+    enum ig_reasons_found found = IG_REASONS_ABSENT;
+    if (!infer->request.explain.reasons) return true;
+    found = ig_reasons_find(&infer->codes, call->app->reasons, model, call->arena, wait);
+    if (found == IG_REASONS_BUSY) return false;
+    if (found == IG_REASONS_ABSENT) {
+        call->field = "reasons";
+        ig_fail(&call->err, IG_INVALID, "reasons: model '%.*s' has no reason codes",
+                IG_STR_ARGS(model));
+    } else if (ask->method_given && ig_explainer_form(ask->method) != IG_EXPLAIN_ADDITIVE) {
+        call->field = "reasons";
+        ig_fail(&call->err, IG_INVALID, "reasons: method %s gives no contributions",
+                ig_explainer_name(ask->method));
+    }
+    bool takes = !ask->method_given || ig_explainer_takes(ask->method, IG_EXPLAINER_BACKGROUND);
+    if (!ask->background.ptr && infer->codes.baseline.len && takes) {
+        ask->background = infer->codes.baseline;
+        infer->request.explain.background = infer->codes.baseline;
+    }
+    return true;
+}
+
+/* False: it has to wait for the pool. */
+static bool choose(struct ig_call *call, bool wait)
+{
+    struct ig_infer *infer = call->state;
+    struct ig_explain_ask *ask = &infer->asked.ask;
+    uint64_t budget_ns;
+    if (!infer->inference.explain) return true;
+    enum ig_records_wanted wanted =
+        ig_records_wanted(call->app->records, ig_str_view(infer->servable->deployment), wait);
+    infer->recorded = wanted == IG_RECORDS_YES;
+    if (!wait && wanted != IG_RECORDS_NO) return false;
+    if (ig_explain_ask_read(&infer->asked, &infer->request, infer->servable->package, call->arena,
+                            &call->field, &call->err) != IG_OK)
+        return true;
+    if (!find_reasons(call, infer, wait)) return false;
+    if (call->err.code != IG_OK || ig_explain_ask_is_plain(ask)) return true;
+    budget_ns = ask->budget_ns;
+    if (budget_ns) ask->options.deadline_ns = call->exchange->started_ns + budget_ns;
+    infer->inference.options = ask->options;
+    infer->inference.cache = call->app->explain_cache;
+    infer->inference.cache_min_ns = call->app->cache_min_ns;
+    if (!ig_explaining_choose(&infer->choice, infer->servable, call->app->backgrounds, ask, wait,
+                              &call->err))
+        return false;
+    if (call->err.code != IG_OK)
+        call->field = field_of(&call->err);
+    else
+        infer->inference.choice = &infer->choice;
+    return true;
+}
+
+static enum ig_code choose_and_run(struct ig_call *call)
+{
+    choose(call, true);
+    return call->err.code == IG_OK ? run(call) : call->err.code;
+}
+
+static enum ig_code decode(struct ig_call *call)
+{
+    struct ig_infer *infer = call->state;
+    struct ig_json *json = ig_arena_alloc(call->arena, sizeof *json);
+    struct ig_predict_source source = {.find = find_schema,
+                                       .context = call,
+                                       .rows_max = call->app->rows_max,
+                                       .kserve = infer->model.len > 0,
+                                       .explains = infer->inference.explain};
+    if (!json) return ig_fail(&call->err, IG_NO_MEMORY, "no memory for the call");
+    if (ig_call_json_reader(call, json) != IG_OK) return call->err.code;
+    if (ig_predict_request_decode(&infer->request, json, &source, &call->field) != IG_OK)
+        return call->err.code;
+    infer->inference.rows = infer->request.rows;
+    infer->inference.rows_count = infer->request.rows_count;
+    return IG_OK;
+}
+
+static enum ig_code decode_and_run(struct ig_call *call)
+{
+    return decode(call) == IG_OK ? choose_and_run(call) : call->err.code;
+}
+
+enum ig_code ig_infer_start(struct ig_call *call, struct ig_str model, bool explain,
+                            enum ig_code (*encode)(struct ig_call *, struct ig_infer *))
+{
+    struct ig_infer *infer = ig_arena_zalloc(call->arena, sizeof *infer);
+    if (!infer) return ig_fail(&call->err, IG_NO_MEMORY, "no memory for the call");
+    call->state = infer;
+    infer->model = model;
+    infer->encode = encode;
+    infer->inference.explain = explain;
+    if (call->exchange->body.len > LOOP_BODY_MAX) {
+        const struct ig_servable *only = ig_deploy_acquire_only(call->app->deploy);
+        call->held = only ? ig_servable_ref(only) : NULL;
+        infer->in_pool = true;
+        call->in_pool = decode_and_run;
+        return IG_OK;
+    }
+    if (decode(call) != IG_OK) return call->err.code;
+    if (!choose(call, false)) {
+        call->held = ig_servable_ref(infer->servable);
+        call->in_pool = choose_and_run;
+        return IG_OK;
+    }
+    if (call->err.code != IG_OK) return call->err.code;
+    if (!draws(infer) &&
+        ig_inference_cost_ns(infer->servable, &infer->inference) <= call->app->inline_max_ns)
+        return run(call);
+    call->held = ig_servable_ref(infer->servable);
+    call->in_pool = run;
+    return IG_OK;
+}
+
+static void fill_explanation(struct ig_infer *infer, size_t row, struct ig_answer *answer)
+{
+    const struct ig_explanations *explanations = &infer->result.explanations;
+    const struct ig_explain_choice *choice = infer->inference.choice;
+    const struct ig_groups *groups = &infer->request.explain.groups;
+    size_t each = explanations->values_count * (explanations->players_count + (size_t)1);
+    if (explanations->interactions)
+        answer->interactions =
+            explanations->interactions + row * each * (explanations->players_count + (size_t)1);
+    else if (explanations->surrogates)
+        answer->surrogate = &explanations->surrogates[row];
+    else if (explanations->counterfactuals)
+        answer->counterfactual = &explanations->counterfactuals[row];
+    else
+        answer->contributions = explanations->contributions + row * each;
+    answer->values_count = explanations->values_count;
+    answer->players_count = explanations->players_count;
+    answer->player_of_feature = groups->players.of_feature;
+    answer->player_names = groups->names;
+    answer->additivity_error = explanations->notes[row].additivity;
+    answer->method = ig_explainer_name(choice ? choice->method : IG_EXPLAINER_TREE_PATH_DEPENDENT);
+    if (!choice) return;
+    infer->details = (struct ig_answer_details){
+        .note = &explanations->notes[row],
+        .se = explanations->se ? explanations->se + row * each : NULL,
+        .unit = choice->explain ? ig_explain_unit(choice->explain) : "margin",
+        .variant = choice->explain ? ig_explain_variant(choice->explain) : "",
+        .why = choice->why,
+        .background_digest = ig_str_view(choice->background),
+    };
+    if (choice->background[0]) infer->details.background = infer->request.explain.background;
+    answer->details = &infer->details;
+}
+
+struct ig_answer ig_infer_answer(struct ig_infer *infer, size_t row, uint32_t *order)
+{
+    const struct ig_inference_result *result = &infer->result;
+    const struct ig_package *package = infer->servable->package;
+    struct ig_answer answer = {
+        .schema = &package->schema,
+        .model = package->model,
+        .row = infer->inference.rows + row * result->features_count,
+        .margins = result->margins + row * result->outputs_count,
+        .predictions = result->predictions + row * result->predictions_count,
+        .top = infer->request.explain.top,
+        .order = order,
+    };
+    if (infer->inference.explain) fill_explanation(infer, row, &answer);
+    return answer;
+}
+
+static void write_model(struct ig_json_out *out, const struct ig_servable *servable)
+{
+    ig_json_out_key(out, IG_STR("model"));
+    ig_json_out_object(out);
+    ig_json_out_kv_str(out, "name", ig_str_view(servable->model));
+    ig_json_out_kv_i64(out, "version", servable->version);
+    ig_json_out_kv_str(out, "digest", ig_str_view(servable->digest));
+    ig_json_out_object_end(out);
+}
+
+enum ig_code ig_infer_reasons(struct ig_json_out *out, struct ig_call *call,
+                              const struct ig_answer *answer)
+{
+    const struct ig_infer *infer = call->state;
+    size_t top = infer->request.explain.reasons;
+    if (!top || !answer->contributions) return IG_OK;
+    return ig_answer_reasons(out, answer, &infer->codes, top, call->arena, &call->err);
+}
+
+static enum ig_code write_result(struct ig_json_out *out, struct ig_call *call,
+                                 const struct ig_answer *answer)
+{
+    const struct ig_infer *infer = call->state;
+    uint64_t spent_ns = ig_clock_ns() - call->exchange->started_ns;
+    ig_json_out_object(out);
+    ig_answer_prediction(out, answer);
+    ig_answer_explanation(out, answer);
+    if (ig_infer_reasons(out, call, answer) != IG_OK) return call->err.code;
+    write_model(out, infer->servable);
+    if (infer->recorded) ig_json_out_kv_str(out, "record", ig_str_view(infer->record));
+    ig_json_out_kv_str(out, "request_id", ig_str_view(call->request_id));
+    ig_json_out_kv_i64(out, "duration_us", (int64_t)(spent_ns / 1000));
+    ig_json_out_object_end(out);
+    return IG_OK;
+}
+
+/* {"rows", "cached", "computed"}, of a request that only fills the cache. */
+static enum ig_code encode_precomputed(struct ig_call *call, struct ig_infer *infer)
+{
+    struct ig_json_out out;
+    size_t rows = infer->result.rows_count, cached = infer->result.cached;
+    ig_call_json(call, &out);
+    ig_json_out_object(&out);
+    ig_json_out_kv_i64(&out, "rows", (int64_t)rows);
+    ig_json_out_kv_i64(&out, "cached", (int64_t)cached);
+    ig_json_out_kv_i64(&out, "computed", (int64_t)(rows - cached));
+    ig_json_out_object_end(&out);
+    return IG_OK;
+}
+
+static enum ig_code encode_explained(struct ig_call *call, struct ig_infer *infer)
+{
+    struct ig_json_out out;
+    if (infer->request.explain.precompute) return encode_precomputed(call, infer);
+    uint32_t *order =
+        ig_arena_alloc(call->arena, infer->result.features_count * sizeof(uint32_t) + 1);
+    if (!order) return ig_fail(&call->err, IG_NO_MEMORY, "no memory for the answer");
+    ig_call_json(call, &out);
+    if (infer->request.many) {
+        ig_json_out_object(&out);
+        ig_json_out_key(&out, IG_STR("results"));
+        ig_json_out_array(&out);
+    }
+    for (size_t i = 0; i < infer->result.rows_count; i++) {
+        struct ig_answer answer = ig_infer_answer(infer, i, order);
+        if (write_result(&out, call, &answer) != IG_OK) return call->err.code;
+    }
+    if (infer->request.many) {
+        ig_json_out_array_end(&out);
+        ig_json_out_object_end(&out);
+    }
+    return IG_OK;
+}
+
+enum ig_code ig_infer_explained(struct ig_call *call)
+{
+    return ig_infer_start(call, IG_STR(""), true, encode_explained);
+}

@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Inference through a real deployment without a server: on the loop, in the pool, and with every
+ * allocation failing in turn. */
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <setjmp.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "api/infer_testing.h"
+#include "api/route.h"
+#include "base/mem.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define MODEL "tests/golden/xgboost/binary_missing/model.json"
+
+static struct ig_infer_testing testing;
+#define test testing.test
+
+static int setup(void **state)
+{
+    (void)state;
+    struct ig_err err = IG_ERR_INIT;
+    return ig_infer_testing_open(&testing, MODEL, &err) == IG_OK ? 0 : -1;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    ig_infer_testing_close(&testing);
+    return 0;
+}
+
+static enum ig_code call(enum ig_code (*handler)(struct ig_call *), const char *body)
+{
+    ig_call_testing_again(&test);
+    test.exchange.body = ig_str_view(body);
+    test.call.params[0] = IG_STR("d");
+    return handler(&test.call);
+}
+
+static void test_on_the_loop(void **state)
+{
+    (void)state;
+    assert_int_equal(
+        call(ig_infer_explained, "{\"model\":\"d\",\"features\":{\"f1\":4},\"top\":1}"), IG_OK);
+    assert_null(test.call.in_pool);
+    assert_non_null(test.call.decision);
+    assert_int_equal(test.call.decision->rows, 1);
+    assert_int_equal(test.call.decision->flags, IG_DECISION_EXPLAINED);
+    assert_int_equal(test.call.decision->version, 1);
+    assert_true(ig_str_is(test.call.decision->deployment, "d"));
+    assert_non_null(strstr(test.exchange.reply.ptr, "\"shap_values\":{\"first feature\":"));
+    assert_non_null(strstr(test.exchange.reply.ptr, "\"model\":{\"name\":\"m\",\"version\":1,"));
+}
+
+/* Without a model the only deployment answers. */
+static void test_only_deployment(void **state)
+{
+    (void)state;
+    assert_int_equal(call(ig_infer_explained, "{\"instances\":[{},[1,2,3,4,5,6]]}"), IG_OK);
+    assert_int_equal(strncmp(test.exchange.reply.ptr, "{\"results\":[{\"prediction\":", 26), 0);
+    assert_int_equal(call(ig_infer_explained, "{\"model\":\"x\",\"features\":{}}"), IG_NOT_FOUND);
+    assert_string_equal(test.call.field, "model");
+    assert_null(test.call.decision);
+}
+
+/* Above the bound the call is handed on with a reference, and answers the same there. */
+static void test_in_the_pool(void **state)
+{
+    (void)state;
+    const char *body = "{\"instances\":[[0.5,4,100,null,0.25,-1]]}";
+    char first[4096];
+    assert_int_equal(call(ig_infer_kserve_predict, body), IG_OK);
+    snprintf(first, sizeof first, "%s", test.exchange.reply.ptr);
+    test.app.inline_max_ns = 0;
+    assert_int_equal(call(ig_infer_kserve_predict, body), IG_OK);
+    assert_non_null(test.call.in_pool);
+    assert_non_null(test.call.held);
+    assert_int_equal(test.exchange.reply.len, 0);
+    assert_int_equal(test.call.in_pool(&test.call), IG_OK);
+    assert_string_equal(test.exchange.reply.ptr, first);
+    ig_servable_unref(test.call.held);
+    test.app.inline_max_ns = UINT64_MAX;
+}
+
+/* A long body is not even decoded on the loop. */
+static void test_long_body(void **state)
+{
+    (void)state;
+    static char body[256 << 10];
+    size_t length = (size_t)snprintf(body, sizeof body, "{\"features\":{},%200000s", "");
+    snprintf(body + length, sizeof body - length, "\"model\":\"d\"}");
+    assert_int_equal(call(ig_infer_explained, body), IG_OK);
+    assert_non_null(test.call.in_pool);
+    assert_int_equal(test.call.in_pool(&test.call), IG_OK);
+    assert_non_null(strstr(test.exchange.reply.ptr, "\"shap_values\""));
+    ig_servable_unref(test.call.held);
+    body[length + 9] = 'x'; /* another name */
+    assert_int_equal(call(ig_infer_explained, body), IG_OK);
+    assert_int_equal(test.call.in_pool(&test.call), IG_NOT_FOUND);
+    assert_null(test.call.held);
+    body[length] = ']';
+    assert_int_equal(call(ig_infer_explained, body), IG_OK);
+    assert_int_equal(test.call.in_pool(&test.call), IG_PARSE);
+    assert_int_equal(test.call.err.at_byte > 200000, 1);
+    ig_servable_unref(test.call.held);
+}
+
+static void test_kserve(void **state)
+{
+    (void)state;
+    assert_int_equal(call(ig_infer_kserve_list, ""), IG_OK);
+    assert_string_equal(test.exchange.reply.ptr, "{\"models\":[\"d\"]}");
+    assert_int_equal(call(ig_infer_kserve_ready, ""), IG_OK);
+    assert_string_equal(test.exchange.reply.ptr, "{\"name\":\"d\",\"ready\":true}");
+    assert_int_equal(call(ig_infer_kserve_explain, "{\"instances\":[{}]}"), IG_OK);
+    assert_int_equal(strncmp(test.exchange.reply.ptr, "{\"explanations\":[{\"prediction\":", 31),
+                     0);
+    assert_int_equal(call(ig_infer_kserve_predict, "{\"rows\":1}"), IG_INVALID);
+}
+
+/* The last test: the deployment's package is damaged and the deployments are opened anew. */
+static void test_kserve_failed(void **state)
+{
+    (void)state;
+    struct ig_err err = IG_ERR_INIT;
+    struct ig_app *app = &test.app;
+    char path[256];
+    const char *digest = ig_deploy_acquire(app->deploy, IG_STR("d"))->digest;
+    snprintf(path, sizeof path, "%s/blobs/%.2s/%s", testing.dir, digest, digest);
+    ig_deploy_close(app->deploy);
+    app->deploy = NULL;
+    assert_int_equal(chmod(path, 0600), 0);
+    assert_int_equal(truncate(path, 10), 0);
+    struct ig_deploy_options options = {
+        .db = app->db, .blobs = app->blobs, .registry = app->registry};
+    assert_int_equal(ig_deploy_open(&app->deploy, &options, &err), IG_OK);
+    assert_int_equal(call(ig_infer_kserve_ready, ""), IG_OK);
+    assert_int_equal(test.exchange.status, 503);
+    assert_string_equal(test.exchange.reply.ptr, "{\"name\":\"d\",\"ready\":false}");
+    ig_call_testing_again(&test);
+    test.call.params[0] = IG_STR("e");
+    assert_int_equal(ig_infer_kserve_ready(&test.call), IG_NOT_FOUND);
+}
+
+static void test_method(void **state)
+{
+    (void)state;
+    assert_int_equal(
+        call(ig_infer_explained, "{\"features\":{},\"method\":\"tree_path_dependent\"}"), IG_OK);
+    assert_int_equal(call(ig_infer_explained, "{\"features\":{},\"method\":\"guess\"}"),
+                     IG_INVALID);
+    assert_string_equal(test.call.field, "method");
+}
+
+static void test_no_memory(void **state)
+{
+    (void)state;
+    for (uint64_t n = 1;; n++) {
+        ig_call_testing_again(&test);
+        test.exchange.body = IG_STR("{\"features\":{\"f1\":4}}");
+        ig_mem_fail_after(n);
+        enum ig_code code = ig_infer_explained(&test.call);
+        bool failed = ig_mem_failed();
+        ig_mem_fail_after(0);
+        if (!failed) {
+            assert_int_equal(code, IG_OK);
+            assert_true(n > 2);
+            break;
+        }
+        /* What a buffer could not take is found by its flag behind the handler. */
+        assert_true(code == IG_NO_MEMORY || code == IG_TOO_LARGE ||
+                    (code == IG_OK && test.exchange.reply.overflowed) ||
+                    (code == IG_OK && test.exchange.arena.overflowed) ||
+                    (code == IG_OK && test.call.decision));
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_on_the_loop), cmocka_unit_test(test_only_deployment),
+        cmocka_unit_test(test_in_the_pool), cmocka_unit_test(test_long_body),
+        cmocka_unit_test(test_kserve),      cmocka_unit_test(test_method),
+        cmocka_unit_test(test_no_memory),   cmocka_unit_test(test_kserve_failed),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}

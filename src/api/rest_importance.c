@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* POST /api/v1/importance: which features a deployment's model goes by. */
+#include "api/importance_json.h"
+#include "api/rest.h"
+#include "api/route.h"
+
+static const size_t TABLE_MAX_BYTES = (size_t)1 << 30, REPORT_MAX_BYTES = (size_t)4 << 30;
+
+struct request {
+    struct ig_importance_spec spec;
+    struct ig_str deployment, data_digest;
+    int64_t seed, repeats, top;
+};
+
+static enum ig_code read_request(struct request *request, struct ig_call *call)
+{
+    struct ig_importance_spec *spec = &request->spec;
+    const struct ig_rest_field fields[] = {
+        {"deployment", IG_REST_STR, &request->deployment, true, NULL},
+        {"kind", IG_REST_STR, &spec->kind, false, NULL},
+        {"data_digest", IG_REST_STR, &request->data_digest, false, NULL},
+        {"label", IG_REST_STR, &spec->label, false, NULL},
+        {"metric", IG_REST_STR, &spec->metric, false, NULL},
+        {"class", IG_REST_STR, &spec->class_name, false, NULL},
+        {"seed", IG_REST_I64, &request->seed, false, NULL},
+        {"repeats", IG_REST_I64, &request->repeats, false, NULL},
+        {"top", IG_REST_I64, &request->top, false, NULL},
+    };
+    *request = (struct request){.top = INT64_MAX};
+    if (ig_rest_read(call, fields, sizeof fields / sizeof *fields) != IG_OK) return call->err.code;
+    const char *negative = request->seed < 0      ? "seed"
+                           : request->repeats < 0 ? "repeats"
+                           : request->top < 0     ? "top"
+                                                  : NULL;
+    if (negative) {
+        call->field = negative;
+        return ig_fail(&call->err, IG_INVALID, "%s: expected a number of at least 0", negative);
+    }
+    spec->seed = (uint64_t)request->seed;
+    spec->repeats = (uint64_t)request->repeats;
+    call->field = "data_digest";
+    if (request->data_digest.len && ig_blob_check_digest(request->data_digest, &call->err) != IG_OK)
+        return call->err.code;
+    call->field = NULL;
+    return IG_OK;
+}
+
+static enum ig_code report(struct ig_call *call, struct request *request,
+                           const struct ig_servable *servable)
+{
+    struct ig_importance_report found;
+    struct ig_json_out out;
+    struct ig_arena arena;
+    struct ig_buf csv;
+    ig_arena_init(&arena, 1 << 20, REPORT_MAX_BYTES);
+    ig_buf_init(&csv, TABLE_MAX_BYTES);
+    if (!request->data_digest.len ||
+        ig_blob_read(&csv, call->app->blobs, request->data_digest, &call->err) == IG_OK) {
+        request->spec.csv = ig_buf_view(&csv);
+        if (ig_importance_report_run(&found, servable->package, &request->spec, &arena,
+                                     &call->err) == IG_OK) {
+            ig_call_json(call, &out);
+            ig_importance_write(&out, &found, (size_t)request->top);
+        }
+    }
+    ig_buf_deinit(&csv);
+    ig_arena_deinit(&arena);
+    return call->err.code;
+}
+
+enum ig_code ig_rest_importance_post(struct ig_call *call)
+{
+    static const char *const FIELDS[] = {"kind", "label", "metric", "class", "repeats", NULL};
+    struct request request;
+    if (read_request(&request, call) != IG_OK) return call->err.code;
+    const struct ig_servable *servable =
+        ig_deploy_get_servable(call->app->deploy, request.deployment);
+    if (!servable) {
+        call->field = "deployment";
+        return ig_fail(&call->err, IG_NOT_FOUND, "deployment '%.*s' does not exist",
+                       IG_STR_ARGS(request.deployment));
+    }
+    if (report(call, &request, servable) != IG_OK) call->field = ig_call_field(&call->err, FIELDS);
+    ig_servable_unref(servable);
+    return call->err.code;
+}

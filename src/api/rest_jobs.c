@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Training jobs. */
+#include "api/rest.h"
+#include "api/route.h"
+
+#include <stdio.h>
+
+enum { LOG_PIECE = 1 << 20 };
+
+static void write_job(struct ig_json_out *out, const struct ig_job *job)
+{
+    ig_json_out_object(out);
+    ig_json_out_kv_str(out, "id", job->id);
+    ig_json_out_kv_str(out, "state", ig_str_view(ig_job_state_name(job->state)));
+    ig_json_out_kv_str(out, "model", job->model);
+    ig_json_out_key(out, IG_STR("version"));
+    if (job->version)
+        ig_json_out_i64(out, job->version);
+    else
+        ig_json_out_null(out);
+    ig_json_out_kv_str(out, "engine", job->engine);
+    ig_json_out_kv_str(out, "target", job->target);
+    ig_json_out_kv_str(out, "data_digest", job->data_digest);
+    ig_rest_kv_raw(out, "drop", job->drop_json);
+    ig_rest_kv_raw(out, "params", job->params_json);
+    ig_json_out_kv_f64(out, "progress", job->progress);
+    ig_rest_kv_raw(out, "metrics", job->metrics_json);
+    if (job->error.len) ig_json_out_kv_str(out, "error", job->error);
+    ig_rest_kv_time(out, "created_at", job->created_ms);
+    ig_rest_kv_time(out, "started_at", job->started_ms);
+    ig_rest_kv_time(out, "finished_at", job->finished_ms);
+    ig_json_out_object_end(out);
+}
+
+static enum ig_code reply_job(struct ig_call *call, struct ig_str id)
+{
+    struct ig_job job;
+    struct ig_json_out out;
+    if (ig_job_get(&job, call->app->jobs, id, call->arena, &call->err) != IG_OK)
+        return call->err.code;
+    ig_call_json(call, &out);
+    write_job(&out, &job);
+    return IG_OK;
+}
+
+static enum ig_code read_params(void *params, struct ig_json *json)
+{
+    return ig_params_read(params, json);
+}
+
+static enum ig_code read_drop(void *drop, struct ig_json *json)
+{
+    return ig_drop_read(drop, json);
+}
+
+enum ig_code ig_rest_job_post(struct ig_call *call)
+{
+    struct ig_job_spec spec = {0};
+    char id[IG_ID_SIZE];
+    ig_params_defaults(&spec.params);
+    const struct ig_rest_field fields[] = {
+        {"model", IG_REST_STR, &spec.model, true, NULL},
+        {"target", IG_REST_STR, &spec.target, true, NULL},
+        {"data_digest", IG_REST_STR, &spec.data_digest, false, NULL},
+        {"data_path", IG_REST_STR, &spec.data_path, false, NULL},
+        {"engine", IG_REST_STR, &spec.engine, false, NULL},
+        {"drop", IG_REST_CALL, &spec.drop, false, read_drop},
+        {"params", IG_REST_CALL, &spec.params, false, read_params},
+        {"time_limit_s", IG_REST_I64, &spec.time_limit_s, false, NULL},
+        {"memory_limit_mb", IG_REST_I64, &spec.memory_limit_mb, false, NULL},
+    };
+    if (ig_rest_read(call, fields, sizeof fields / sizeof fields[0]) != IG_OK)
+        return call->err.code;
+    if (!spec.data_digest.len == !spec.data_path.len) {
+        call->field = "data_digest";
+        return ig_fail(&call->err, IG_INVALID,
+                       "data_digest: give either the digest of an uploaded table or data_path");
+    }
+    if (ig_job_submit(id, call->app->jobs, &call->who, &spec, &call->err) != IG_OK)
+        return call->err.code;
+    call->exchange->status = 201;
+    return reply_job(call, ig_str_view(id));
+}
+
+enum ig_code ig_rest_job_list(struct ig_call *call)
+{
+    struct ig_job_list list;
+    struct ig_json_out out;
+    struct ig_str before;
+    uint64_t limit;
+    if (ig_call_query_u64(&limit, call, "limit", 100) != IG_OK) return call->err.code;
+    if (ig_call_query_str(&before, call, "before") != IG_OK) return call->err.code;
+    if (ig_job_list(&list, call->app->jobs, before, limit, call->arena, &call->err) != IG_OK)
+        return call->err.code;
+    ig_call_json(call, &out);
+    ig_json_out_object(&out);
+    ig_json_out_key(&out, IG_STR("jobs"));
+    ig_json_out_array(&out);
+    for (size_t i = 0; i < list.count; i++) write_job(&out, &list.items[i]);
+    ig_json_out_array_end(&out);
+    ig_json_out_object_end(&out);
+    return IG_OK;
+}
+
+enum ig_code ig_rest_job_get(struct ig_call *call)
+{
+    return reply_job(call, call->params[0]);
+}
+
+enum ig_code ig_rest_job_cancel(struct ig_call *call)
+{
+    if (ig_job_cancel(call->app->jobs, &call->who, call->params[0], &call->err) != IG_OK)
+        return call->err.code;
+    return reply_job(call, call->params[0]);
+}
+
+/* A piece of one of a job's files; the next offset goes into a header. */
+static enum ig_code reply_file(struct ig_call *call, enum ig_job_file file, const char *type)
+{
+    uint64_t offset;
+    char text[24];
+    struct ig_buf piece;
+    if (ig_call_query_u64(&offset, call, "offset", 0) != IG_OK) return call->err.code;
+    ig_buf_init(&piece, LOG_PIECE);
+    if (ig_job_read(&piece, call->app->jobs, call->params[0], file, offset, &call->err) == IG_OK) {
+        int length = snprintf(text, sizeof text, "%llu", (unsigned long long)offset + piece.len);
+        ig_exchange_header(call->exchange, "X-Next-Offset", (struct ig_str){text, (size_t)length},
+                           &call->err);
+        call->exchange->content_type = type;
+        ig_buf_add_str(&call->exchange->reply, ig_buf_view(&piece));
+    }
+    ig_buf_deinit(&piece);
+    return call->err.code;
+}
+
+enum ig_code ig_rest_job_logs(struct ig_call *call)
+{
+    return reply_file(call, IG_JOB_FILE_LOG, "text/plain; charset=utf-8");
+}
+
+enum ig_code ig_rest_job_metrics(struct ig_call *call)
+{
+    return reply_file(call, IG_JOB_FILE_METRICS, "application/x-ndjson");
+}
+
+static void write_param(struct ig_json_out *out, const struct ig_param_info *info)
+{
+    static const char *const types[] = {
+        [IG_PARAM_INT] = "integer", [IG_PARAM_REAL] = "number", [IG_PARAM_TEXT] = "string"};
+    ig_json_out_object(out);
+    ig_json_out_kv_str(out, "name", ig_str_view(info->name));
+    ig_json_out_kv_str(out, "type", ig_str_view(types[info->type]));
+    ig_json_out_kv_str(out, "default", ig_str_view(info->standard));
+    if (info->type != IG_PARAM_TEXT) {
+        ig_json_out_kv_f64(out, "minimum", info->least);
+        ig_json_out_kv_f64(out, "maximum", info->greatest);
+    }
+    ig_json_out_kv_str(out, "doc", ig_str_view(info->doc));
+    ig_json_out_object_end(out);
+}
+
+enum ig_code ig_rest_job_params(struct ig_call *call)
+{
+    struct ig_json_out out;
+    ig_call_json(call, &out);
+    ig_json_out_object(&out);
+    ig_json_out_key(&out, IG_STR("parameters"));
+    ig_json_out_array(&out);
+    for (size_t i = 0; i < ig_params_count(); i++) write_param(&out, ig_param_at(i));
+    ig_json_out_array_end(&out);
+    ig_json_out_object_end(&out);
+    return IG_OK;
+}

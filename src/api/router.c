@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Matches paths against the table of routes. Templates are cut into segments once, at start; paths
+ * without parameters are found in a map, others by their number of segments. A segment is decoded
+ * before it is compared, and after the path was cut at its slashes. Immutable once built. */
+#include "api/route.h"
+
+#include "base/map.h"
+#include "base/mem.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define IG_ROUTE(method, path, scope, class, cap, handler, request, reply, doc)                    \
+    {method,                                                                                       \
+     path,                                                                                         \
+     (unsigned)(IG_SCOPE_##scope),                                                                 \
+     IG_ROUTE_##class,                                                                             \
+     (uint64_t)(cap),                                                                              \
+     handler,                                                                                      \
+     request,                                                                                      \
+     reply,                                                                                        \
+     doc},
+const struct ig_route IG_ROUTES[] = {
+#include "api/routes.def"
+};
+#undef IG_ROUTE
+
+enum { ROUTES = sizeof IG_ROUTES / sizeof IG_ROUTES[0], SEGMENTS_MAX = 8 };
+
+/* "{model}:predict" has a parameter and the suffix ":predict"; "models" is a suffix alone. */
+struct segment {
+    struct ig_str suffix;
+    bool parameter;
+};
+
+struct pattern {
+    struct segment segments[SEGMENTS_MAX];
+    size_t count;
+    bool fixed; /* no parameter */
+};
+
+struct ig_router {
+    struct pattern patterns[ROUTES];
+    struct ig_map fixed; /* path -> index + 1 of its first route */
+};
+
+size_t ig_routes_count(void)
+{
+    return ROUTES;
+}
+
+size_t ig_route_index(const struct ig_route *route)
+{
+    return (size_t)(route - IG_ROUTES);
+}
+
+static void compile(struct pattern *pattern, const char *path)
+{
+    struct ig_str rest = ig_str_view(path + 1);
+    pattern->fixed = true;
+    while (rest.ptr) {
+        IG_ASSERT(pattern->count < SEGMENTS_MAX);
+        struct segment *segment = &pattern->segments[pattern->count++];
+        struct ig_str text = ig_str_cut(&rest, '/');
+        segment->parameter = text.len && text.ptr[0] == '{';
+        if (segment->parameter) {
+            ig_str_cut(&text, '}');
+            pattern->fixed = false;
+        }
+        segment->suffix = text.ptr ? text : IG_STR("");
+    }
+}
+
+enum ig_code ig_router_new(struct ig_router **out, struct ig_err *err)
+{
+    struct ig_router *router = ig_zalloc(sizeof *router);
+    if (!router) return ig_fail(err, IG_NO_MEMORY, "no memory for the routes");
+    ig_map_init(&router->fixed, ROUTES);
+    for (size_t i = 0; i < ROUTES; i++) {
+        struct ig_str path = ig_str_view(IG_ROUTES[i].path);
+        compile(&router->patterns[i], IG_ROUTES[i].path);
+        if (!router->patterns[i].fixed || ig_map_get(&router->fixed, path)) continue;
+        if (ig_map_put(&router->fixed, path, (void *)(uintptr_t)(i + 1))) continue;
+        ig_router_free(router);
+        return ig_fail(err, IG_NO_MEMORY, "no memory for the routes");
+    }
+    *out = router;
+    return IG_OK;
+}
+
+void ig_router_free(struct ig_router *router)
+{
+    if (!router) return;
+    ig_map_deinit(&router->fixed);
+    ig_free(router);
+}
+
+static bool method_matches(const struct ig_route *route, struct ig_str method)
+{
+    return ig_str_is(method, route->method) ||
+           (ig_str_is(method, "HEAD") && strcmp(route->method, "GET") == 0);
+}
+
+/* A parameter is not empty and, as its template has no slash, neither has it one, nor is it "."
+ * or "..": such words never reach a handler. */
+static bool segment_matches(const struct segment *segment, struct ig_str text, struct ig_str *param)
+{
+    if (!segment->parameter) return ig_str_eq(segment->suffix, text);
+    if (!ig_str_ends(text, segment->suffix) || text.len == segment->suffix.len) return false;
+    *param = (struct ig_str){text.ptr, text.len - segment->suffix.len};
+    return !memchr(param->ptr, '/', param->len) && !ig_str_is(*param, ".") &&
+           !ig_str_is(*param, "..");
+}
+
+static bool pattern_matches(const struct pattern *pattern, const struct ig_str *segments,
+                            size_t count, struct ig_str *params)
+{
+    size_t used = 0;
+    if (pattern->count != count) return false;
+    for (size_t i = 0; i < count; i++) {
+        struct ig_str param = {NULL, 0};
+        if (!segment_matches(&pattern->segments[i], segments[i], &param)) return false;
+        if (pattern->segments[i].parameter) params[used++] = param;
+    }
+    return true;
+}
+
+static void allow_add(char allow[64], const char *method)
+{
+    size_t length = strlen(allow);
+    snprintf(allow + length, 64 - length, "%s%s", length ? ", " : "", method);
+}
+
+static enum ig_code match_fixed(const struct ig_route **out, size_t first, struct ig_call *call,
+                                char allow[64])
+{
+    struct ig_str method = call->exchange->request.method;
+    for (size_t i = first; i < ROUTES; i++) {
+        if (strcmp(IG_ROUTES[i].path, IG_ROUTES[first].path) != 0) continue;
+        *out = &IG_ROUTES[i];
+        if (method_matches(*out, method)) return IG_OK;
+        allow_add(allow, IG_ROUTES[i].method);
+    }
+    return IG_METHOD;
+}
+
+/* Cuts and decodes the path; false when it has too many segments, with err set when malformed. */
+static bool cut_path(struct ig_call *call, struct ig_str *segments, size_t *count)
+{
+    struct ig_str rest = call->exchange->request.path;
+    if (!rest.len || rest.ptr[0] != '/') return false;
+    rest = (struct ig_str){rest.ptr + 1, rest.len - 1};
+    for (*count = 0; rest.ptr; (*count)++) {
+        if (*count == SEGMENTS_MAX) return false;
+        struct ig_str raw = ig_str_cut(&rest, '/');
+        if (ig_http_percent_decode(&segments[*count], call->arena, raw, false, &call->err) != IG_OK)
+            return false;
+    }
+    return true;
+}
+
+static enum ig_code answer(struct ig_call *call, enum ig_code code)
+{
+    const struct ig_http_request *request = &call->exchange->request;
+    if (code == IG_METHOD)
+        return ig_fail(&call->err, code, "%.*s does not allow the method %.*s",
+                       IG_STR_ARGS(request->path), IG_STR_ARGS(request->method));
+    return ig_fail(&call->err, code, "there is nothing at %.*s", IG_STR_ARGS(request->path));
+}
+
+enum ig_code ig_router_match(const struct ig_route **out, const struct ig_router *router,
+                             struct ig_call *call, char allow[64])
+{
+    struct ig_str segments[SEGMENTS_MAX];
+    size_t count;
+    bool known = false;
+    allow[0] = '\0';
+    uintptr_t first = (uintptr_t)ig_map_get(&router->fixed, call->exchange->request.path);
+    if (first) {
+        if (match_fixed(out, first - 1, call, allow) == IG_OK) return IG_OK;
+        return answer(call, IG_METHOD);
+    }
+    if (!cut_path(call, segments, &count))
+        return call->err.code != IG_OK ? call->err.code : answer(call, IG_NOT_FOUND);
+    for (size_t i = 0; i < ROUTES; i++) {
+        if (!pattern_matches(&router->patterns[i], segments, count, call->params)) continue;
+        *out = &IG_ROUTES[i];
+        if (method_matches(&IG_ROUTES[i], call->exchange->request.method)) return IG_OK;
+        allow_add(allow, IG_ROUTES[i].method);
+        known = true;
+    }
+    return answer(call, known ? IG_METHOD : IG_NOT_FOUND);
+}

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Threads and a bounded worker pool. Invariants, under `lock`: 0 <= queued <= queue_max; the queue
+ * is a ring that starts at `head`. */
+#include "base/thread.h"
+
+#include "base/mem.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+struct task {
+    void (*run)(void *context);
+    void *context;
+};
+
+struct ig_pool {
+    pthread_mutex_t lock;
+    pthread_cond_t work;
+    struct task *ring;
+    unsigned queue_max, head, queued;
+    bool stopping;
+    unsigned threads_count;
+    uint64_t threads[];
+};
+
+enum ig_code ig_thread_start(uint64_t *out, const char *name, void *(*run)(void *), void *context,
+                             struct ig_err *err)
+{
+    sigset_t all, old;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &old);
+    pthread_t thread;
+    int status = pthread_create(&thread, NULL, run, context);
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    if (status != 0)
+        return ig_fail(err, IG_NO_MEMORY, "cannot start thread '%s': %s", name, strerror(status));
+    char cut[16];
+    snprintf(cut, sizeof cut, "%s", name);
+    pthread_setname_np(thread, cut);
+    *out = (uint64_t)thread;
+    return IG_OK;
+}
+
+void ig_thread_join(uint64_t thread)
+{
+    pthread_join((pthread_t)thread, NULL);
+}
+
+static void *work(void *context)
+{
+    struct ig_pool *pool = context;
+    pthread_mutex_lock(&pool->lock);
+    for (;;) {
+        while (!pool->queued && !pool->stopping) pthread_cond_wait(&pool->work, &pool->lock);
+        if (!pool->queued) break;
+        struct task task = pool->ring[pool->head];
+        pool->head = (pool->head + 1) % pool->queue_max;
+        pool->queued--;
+        pthread_mutex_unlock(&pool->lock);
+        task.run(task.context);
+        pthread_mutex_lock(&pool->lock);
+    }
+    pthread_mutex_unlock(&pool->lock);
+    return NULL;
+}
+
+enum ig_code ig_pool_new(struct ig_pool **out, const char *name, unsigned threads,
+                         unsigned queue_max, struct ig_err *err)
+{
+    IG_ASSERT(threads > 0 && queue_max > 0);
+    struct ig_pool *pool = ig_zalloc(sizeof *pool + threads * sizeof pool->threads[0]);
+    struct task *ring = ig_zalloc_array(queue_max, sizeof *ring);
+    if (!pool || !ring) {
+        ig_free(pool);
+        ig_free(ring);
+        return ig_fail(err, IG_NO_MEMORY, "out of memory for the pool '%s'", name);
+    }
+    pthread_mutex_init(&pool->lock, NULL);
+    pthread_cond_init(&pool->work, NULL);
+    pool->ring = ring;
+    pool->queue_max = queue_max;
+    for (unsigned i = 0; i < threads; i++) {
+        char full[16];
+        snprintf(full, sizeof full, "%.10s-%u", name, i % 1000);
+        if (ig_thread_start(&pool->threads[i], full, work, pool, err) != IG_OK) {
+            ig_pool_free(pool);
+            return err->code;
+        }
+        pool->threads_count++;
+    }
+    *out = pool;
+    return IG_OK;
+}
+
+bool ig_pool_submit(struct ig_pool *pool, void (*run)(void *context), void *context)
+{
+    pthread_mutex_lock(&pool->lock);
+    bool admitted = !pool->stopping && pool->queued < pool->queue_max;
+    if (admitted) {
+        pool->ring[(pool->head + pool->queued) % pool->queue_max] = (struct task){run, context};
+        pool->queued++;
+        pthread_cond_signal(&pool->work);
+    }
+    pthread_mutex_unlock(&pool->lock);
+    return admitted;
+}
+
+void ig_pool_free(struct ig_pool *pool)
+{
+    if (!pool) return;
+    pthread_mutex_lock(&pool->lock);
+    pool->stopping = true;
+    pthread_cond_broadcast(&pool->work);
+    pthread_mutex_unlock(&pool->lock);
+    for (unsigned i = 0; i < pool->threads_count; i++) ig_thread_join(pool->threads[i]);
+    pthread_cond_destroy(&pool->work);
+    pthread_mutex_destroy(&pool->lock);
+    ig_free(pool->ring);
+    ig_free(pool);
+}
+
+unsigned ig_pool_queued(struct ig_pool *pool)
+{
+    pthread_mutex_lock(&pool->lock);
+    unsigned queued = pool->queued;
+    pthread_mutex_unlock(&pool->lock);
+    return queued;
+}
+
+unsigned ig_cpu_count(void)
+{
+    cpu_set_t set;
+    if (sched_getaffinity(0, sizeof set, &set) != 0) return 1;
+    int count = CPU_COUNT(&set);
+    return count > 0 ? (unsigned)count : 1;
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef IG_FORMATS_ONNX_ONNX_H
+#define IG_FORMATS_ONNX_ONNX_H
+
+/* ONNX model files (ModelProto, IR version 3 and later), read without a protobuf library. Safe on
+ * any bytes: memory stays within a small multiple of their length. Data in other files, subgraphs,
+ * sparse and 16-bit tensors are refused with a message that names them. */
+
+#include "model/graph.h"
+#include "model/model.h"
+
+/* The caller frees the graph with ig_graph_free. The last step is ig_graph_check. The bytes may go
+ * after the call. */
+enum ig_code ig_onnx_graph(struct ig_graph **out, struct ig_str bytes, struct ig_err *err);
+/* True when the graph is one tree ensemble with nothing else that computes (Identity, Cast of its
+ * labels, ZipMap may follow) in a form that struct ig_model can hold. */
+bool ig_onnx_is_trees(const struct ig_graph *graph);
+/* The model of such a graph; a graph that is none is IG_UNSUPPORTED with the reason. */
+enum ig_code ig_onnx_trees(struct ig_model **out, const struct ig_graph *graph, struct ig_err *err);
+/* A model of any graph of numbers that the program can run; takes the graph over, on failure too.
+ */
+enum ig_code ig_onnx_program(struct ig_model **out, struct ig_graph *graph, struct ig_err *err);
+/* One TensorProto message: data_type, dims and any of its data fields. */
+enum ig_code ig_onnx_tensor(struct ig_tensor *out, struct ig_str bytes, struct ig_arena *arena,
+                            struct ig_err *err);
+
+#endif

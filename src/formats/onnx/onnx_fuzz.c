@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/mem.h"
+#include "formats/onnx/onnx.h"
+#include "kernels/graph/program.h"
+
+enum { SCRATCH_MAX = 1 << 22 };
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+/* What was planned must be fit to run: on zeros, unless it wants text. */
+static void run_once(const struct ig_program *program)
+{
+    struct ig_err err = IG_ERR_INIT;
+    struct ig_predictor predictor;
+    if (ig_program_predictor(&predictor, program, &err) != IG_OK) return;
+    size_t bytes = predictor.scratch_bytes(&predictor, 1);
+    if (bytes > SCRATCH_MAX) return;
+    double *row = ig_zalloc_array(predictor.features_count, sizeof *row);
+    double *values = ig_zalloc_array(predictor.values_count, sizeof *values);
+    void *scratch = ig_alloc_aligned(64, bytes);
+    if (row && values && scratch) predictor.run(&predictor, row, 1, values, scratch);
+    ig_free(row);
+    ig_free(values);
+    ig_free(scratch);
+}
+
+/* Whatever loads has passed its check and plans or refuses. */
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct ig_err err = IG_ERR_INIT;
+    struct ig_graph *graph = NULL;
+    struct ig_str bytes = {(const char *)data, size};
+    if (ig_onnx_graph(&graph, bytes, &err) != IG_OK) {
+        IG_ASSERT(!graph && err.message[0]);
+        return 0;
+    }
+    struct ig_err again = IG_ERR_INIT;
+    IG_ASSERT(ig_graph_check(graph, &again) == IG_OK);
+    struct ig_program *program = NULL;
+    struct ig_program_options options = {.batch = 1, .max_bytes = SCRATCH_MAX};
+    if (ig_program_new(&program, graph, &options, &again) == IG_OK)
+        run_once(program);
+    else
+        IG_ASSERT(!program && again.message[0]);
+    ig_program_free(program);
+    (void)ig_onnx_is_trees(graph);
+    ig_graph_free(graph);
+    return 0;
+}

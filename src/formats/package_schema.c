@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The schema that a model file gives by itself, and the agreement of a manifest's schema with its
+ * model.
+ */
+#include "formats/package_priv.h"
+
+static struct ig_str numbered(struct ig_arena *arena, const char *prefix, uint32_t number)
+{
+    return ig_str_view(ig_arena_printf(arena, "%s%u", prefix, number));
+}
+
+static bool is_objective(const struct ig_model *model, const char *prefix)
+{
+    return ig_str_starts(model->objective, ig_str_view(prefix));
+}
+
+static enum ig_task task_of(const struct ig_model *model)
+{
+    if (is_objective(model, "rank") || is_objective(model, "lambdarank")) return IG_TASK_RANKING;
+    if (model->transform == IG_TRANSFORM_SOFTMAX || model->transform == IG_TRANSFORM_ARGMAX ||
+        is_objective(model, "multi"))
+        return IG_TASK_MULTICLASS;
+    if (model->outputs_count == 1 &&
+        (is_objective(model, "binary") || model->transform == IG_TRANSFORM_HINGE))
+        return IG_TASK_BINARY;
+    return IG_TASK_REGRESSION;
+}
+
+static enum ig_feature_type type_of(enum ig_input_kind kind)
+{
+    if (kind == IG_INPUT_CATEGORICAL) return IG_FEATURE_CATEGORICAL;
+    return kind == IG_INPUT_INTEGER ? IG_FEATURE_INTEGER : IG_FEATURE_NUMERIC;
+}
+
+static bool add_classes(struct ig_schema *schema, uint32_t count, struct ig_arena *arena)
+{
+    schema->classes = ig_arena_array(arena, count, sizeof *schema->classes);
+    for (uint32_t i = 0; schema->classes && i < count; i++)
+        schema->classes[i] = numbered(arena, "", i);
+    schema->classes_count = count;
+    return !arena->overflowed;
+}
+
+static uint32_t classes_expected(const struct ig_schema *schema, const struct ig_model *model)
+{
+    if (schema->task == IG_TASK_BINARY) return 2;
+    return schema->task == IG_TASK_MULTICLASS ? model->outputs_count : 0;
+}
+
+enum ig_code pkg_schema_from_model(struct ig_schema *schema, const struct ig_model *model,
+                                   struct ig_arena *arena, struct ig_err *err)
+{
+    uint32_t count = model->features_count;
+    schema->task = task_of(model);
+    schema->features = ig_arena_array(arena, count, sizeof *schema->features);
+    if (!schema->features) return ig_fail(err, IG_NO_MEMORY, "schema: out of memory");
+    schema->features_count = count;
+    for (uint32_t i = 0; i < count; i++) {
+        struct ig_feature *feature = &schema->features[i];
+        const struct ig_input *input = model->inputs ? &model->inputs[i] : NULL;
+        feature->name =
+            input && input->name.len ? ig_arena_dup(arena, input->name) : numbered(arena, "f", i);
+        if (!input) continue;
+        feature->type = type_of(input->kind);
+        if (input->categories_count == 0) continue;
+        feature->type = IG_FEATURE_CATEGORICAL;
+        feature->categories =
+            ig_arena_array(arena, input->categories_count, sizeof *feature->categories);
+        for (uint32_t code = 0; feature->categories && code < input->categories_count; code++)
+            feature->categories[code] = ig_arena_dup(arena, input->categories[code]);
+        feature->categories_count = input->categories_count;
+    }
+    uint32_t classes = classes_expected(schema, model);
+    if (classes) add_classes(schema, classes, arena);
+    if (arena->overflowed) return ig_fail(err, IG_NO_MEMORY, "schema: out of memory");
+    return IG_OK;
+}
+
+enum ig_code pkg_schema_check(struct ig_schema *schema, const struct ig_model *model,
+                              struct ig_arena *arena, struct ig_err *err)
+{
+    uint32_t classes = classes_expected(schema, model);
+    if (schema->features_count != model->features_count)
+        return ig_fail(err, IG_INVALID, "features: %u in the schema, %u in the model",
+                       schema->features_count, model->features_count);
+    if (schema->task == IG_TASK_BINARY && model->outputs_count != 1)
+        return ig_fail(err, IG_INVALID, "task: binary, but the model has %u outputs",
+                       model->outputs_count);
+    if (schema->task == IG_TASK_MULTICLASS && model->outputs_count == 1)
+        return ig_fail(err, IG_INVALID, "task: multiclass, but the model has one output");
+    if (schema->classes_count && schema->classes_count != classes)
+        return ig_fail(err, IG_INVALID, "classes: %u names, expected %u", schema->classes_count,
+                       classes);
+    if (classes && !schema->classes_count && !add_classes(schema, classes, arena))
+        return ig_fail(err, IG_NO_MEMORY, "schema: out of memory");
+    return IG_OK;
+}

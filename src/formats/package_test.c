@@ -1,0 +1,407 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "formats/package_priv.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* colour in {0, 2} ? -1 : (size <= 1.5 ? 0.25 : 2) */
+static const char model_text[] = "tree\n"
+                                 "version=v4\n"
+                                 "num_class=1\n"
+                                 "num_tree_per_iteration=1\n"
+                                 "label_index=0\n"
+                                 "max_feature_idx=1\n"
+                                 "objective=binary sigmoid:1\n"
+                                 "feature_names=size colour\n"
+                                 "feature_infos=[0:9] 0:1:2\n"
+                                 "tree_sizes=1\n"
+                                 "\n"
+                                 "Tree=0\n"
+                                 "num_leaves=3\n"
+                                 "num_cat=1\n"
+                                 "split_feature=1 0\n"
+                                 "threshold=0 1.5\n"
+                                 "decision_type=1 8\n"
+                                 "left_child=-1 -2\n"
+                                 "right_child=1 -3\n"
+                                 "leaf_value=-1 0.25 2\n"
+                                 "leaf_count=5 3 2\n"
+                                 "internal_count=10 5\n"
+                                 "cat_boundaries=0 1\n"
+                                 "cat_threshold=5\n"
+                                 "\n"
+                                 "end of trees\n";
+
+static const char manifest_text[] =
+    "model: model.txt\n"
+    "task: binary\n"
+    "features:\n"
+    "  - {name: size}\n"
+    "  - {name: colour, type: categorical, categories: [a, b, c]}\n";
+
+static const double golden_rows[] = {1.5, 1, 1.6, 1, 7, 2, NAN, NAN, 1, -1};
+
+static struct ig_str colours[] = {{"red", 3}, {"it's \"green\": #", 15}, {"bl\xc3\xbc", 4}};
+static struct ig_str classes[] = {{"no", 2}, {"yes", 3}};
+static struct ig_feature features[] = {
+    {.name = {"size", 4}},
+    {.name = {"the colour, \"c\"", 15},
+     .type = IG_FEATURE_CATEGORICAL,
+     .categories = colours,
+     .categories_count = 3},
+};
+static const struct ig_schema schema = {
+    .features = features,
+    .features_count = 2,
+    .task = IG_TASK_BINARY,
+    .target = {"bought", 6},
+    .classes = classes,
+    .classes_count = 2,
+};
+
+static struct ig_package_spec spec_of(size_t golden_count)
+{
+    return (struct ig_package_spec){
+        .model_bytes = {model_text, sizeof model_text - 1},
+        .schema = &schema,
+        .name = IG_STR("shop: \"1\""),
+        .metadata_json =
+            IG_STR("{\"rows\": 1e3, \"engine\": {\"name\": \"x\\n\", \"list\": [1, null, "
+                   "true, \"7\", []], \"empty\": {}}}"),
+        .golden_rows = golden_rows,
+        .golden_count = golden_count,
+    };
+}
+
+static struct ig_package *open_good(struct ig_str bytes)
+{
+    struct ig_err err = IG_ERR_INIT;
+    struct ig_package *package = NULL;
+    if (ig_package_open_bytes(&package, bytes, NULL, &err) != IG_OK) fail_msg("%s", err.message);
+    return package;
+}
+
+static void expect_refused(struct ig_str bytes, const struct ig_package_limits *limits,
+                           enum ig_code code, const char *message)
+{
+    struct ig_err err = IG_ERR_INIT;
+    struct ig_package *package = NULL;
+    assert_int_equal(ig_package_open_bytes(&package, bytes, limits, &err), code);
+    assert_null(package);
+    if (!strstr(err.message, message)) fail_msg("'%s', expected '%s'", err.message, message);
+}
+
+static void make_zip(struct ig_buf *zip, const char *manifest, const char *golden)
+{
+    struct ig_err err = IG_ERR_INIT;
+    const struct pkg_entry entries[] = {
+        {"ingot.yaml", ig_str_view(manifest)},
+        {"model.txt", {model_text, sizeof model_text - 1}},
+        {"golden.csv", ig_str_view(golden)},
+    };
+    ig_buf_init(zip, 1 << 20);
+    assert_int_equal(pkg_zip_write(zip, entries, golden ? 3 : 2, &err), IG_OK);
+}
+
+static void expect_zip_refused(const char *manifest, const char *golden, enum ig_code code,
+                               const char *message)
+{
+    struct ig_buf zip;
+    make_zip(&zip, manifest, golden);
+    expect_refused(ig_buf_view(&zip), NULL, code, message);
+    ig_buf_deinit(&zip);
+}
+
+static void test_bare_model(void **state)
+{
+    (void)state;
+    struct ig_package *package = open_good((struct ig_str){model_text, sizeof model_text - 1});
+    assert_string_equal(package->format->name, "lightgbm");
+    assert_int_equal(package->schema.task, IG_TASK_BINARY);
+    assert_int_equal(package->schema.features_count, 2);
+    assert_int_equal(ig_schema_feature_index(&package->schema, IG_STR("colour")), 1);
+    assert_int_equal(package->schema.features[0].type, IG_FEATURE_NUMERIC);
+    assert_int_equal(package->schema.features[1].type, IG_FEATURE_CATEGORICAL);
+    assert_int_equal(package->schema.classes_count, 2);
+    assert_true(ig_str_is(package->schema.classes[1], "1"));
+    assert_true(ig_str_is(package->metadata_json, "{}"));
+    assert_int_equal(package->golden_rows_count, 0);
+    assert_true(package->memory_bytes > 1000);
+    ig_package_free(package);
+}
+
+static void test_written_package_opens_again(void **state)
+{
+    (void)state;
+    struct ig_err err = IG_ERR_INIT;
+    struct ig_package_spec spec = spec_of(5);
+    struct ig_buf zip;
+    struct ig_buf again;
+    ig_buf_init(&zip, 1 << 20);
+    ig_buf_init(&again, 1 << 20);
+    if (ig_package_write(&zip, &spec, &err) != IG_OK) fail_msg("%s", err.message);
+    assert_int_equal(ig_package_write(&again, &spec, &err), IG_OK);
+    assert_true(ig_str_eq(ig_buf_view(&zip), ig_buf_view(&again)));
+    struct ig_package *package = open_good(ig_buf_view(&zip));
+    const struct ig_schema *read = &package->schema;
+    assert_true(ig_str_is(package->name, "shop: \"1\""));
+    assert_true(ig_str_is(package->metadata_json,
+                          "{\"rows\":1e3,\"engine\":{\"name\":\"x\\n\",\"list\":[1,null,true,\"7\","
+                          "[]],\"empty\":{}}}"));
+    assert_int_equal(read->task, IG_TASK_BINARY);
+    assert_true(ig_str_is(read->target, "bought"));
+    assert_true(ig_str_is(read->classes[1], "yes"));
+    for (int i = 0; i < 3; i++) {
+        assert_true(ig_str_eq(read->features[1].categories[i], colours[i]));
+        assert_int_equal(ig_feature_category_code(&read->features[1], colours[i]), i);
+    }
+    assert_int_equal(ig_schema_feature_index(read, features[1].name), 1);
+    assert_int_equal(package->golden_rows_count, 5);
+    assert_int_equal(strlen(package->model_digest), 64);
+    ig_package_free(package);
+    ig_buf_deinit(&zip);
+    ig_buf_deinit(&again);
+}
+
+static void test_write_refuses_what_does_not_fit(void **state)
+{
+    (void)state;
+    struct ig_err err = IG_ERR_INIT;
+    struct ig_package_spec spec = spec_of(0);
+    struct ig_schema wrong = schema;
+    struct ig_buf zip;
+    ig_buf_init(&zip, 1 << 20);
+    wrong.features_count = 1;
+    spec.schema = &wrong;
+    assert_int_equal(ig_package_write(&zip, &spec, &err), IG_INVALID);
+    assert_string_equal(err.message, "features: 1 in the schema, 2 in the model");
+    ig_err_clear(&err);
+    spec = spec_of(0);
+    spec.metadata_json = IG_STR("[1]");
+    assert_int_not_equal(ig_package_write(&zip, &spec, &err), IG_OK);
+    ig_err_clear(&err);
+    spec = spec_of(10001);
+    assert_int_equal(ig_package_write(&zip, &spec, &err), IG_TOO_LARGE);
+    assert_string_equal(err.message, "golden rows: 10001, at most 10000");
+    ig_err_clear(&err);
+    spec = spec_of(0);
+    spec.model_bytes = IG_STR("hello");
+    assert_int_equal(ig_package_write(&zip, &spec, &err), IG_UNSUPPORTED);
+    ig_buf_deinit(&zip);
+}
+
+static void test_golden_rows_guard_the_load(void **state)
+{
+    (void)state;
+    const struct ig_package_limits no_golden = {.skip_golden = true};
+    struct ig_err err = IG_ERR_INIT;
+    struct ig_package *package = NULL;
+    struct ig_buf zip;
+    make_zip(&zip, manifest_text, "size,colour,margin\n1.5,1,0.25\n,,-1\n9,1,2\n");
+    expect_refused(ig_buf_view(&zip), NULL, IG_CORRUPT,
+                   "golden row 1: margin -1 expected, 2 computed (output 0)");
+    assert_int_equal(ig_package_open_bytes(&package, ig_buf_view(&zip), &no_golden, &err), IG_OK);
+    ig_package_free(package);
+    ig_buf_deinit(&zip);
+    expect_zip_refused(manifest_text, "size,colour,margin\n1.5,1,0.2500001\n", IG_CORRUPT,
+                       "golden row 0: margin 0.2500001");
+    expect_zip_refused(manifest_text, "size,colour,margin\n1.5,1\n", IG_CORRUPT, "golden row 0");
+    expect_zip_refused(manifest_text, "size,colour,margin\n1.5,x,1\n", IG_CORRUPT,
+                       "golden row 0: 'x' is not a number");
+    expect_zip_refused(manifest_text, "colour,size,margin\n1.5,1,1\n", IG_CORRUPT,
+                       "golden.csv: column 'colour', expected 'size'");
+    expect_zip_refused(manifest_text, "size,colour\n", IG_CORRUPT,
+                       "golden.csv: 2 columns, expected 3");
+    char *many = malloc(200000);
+    memcpy(many, "size,colour,margin\n", 20);
+    for (char *at = many + strlen(many), *end = at + 10001 * 9; at < end; at += 9)
+        memcpy(at, "1,1,0.25\n", 10);
+    expect_zip_refused(manifest_text, many, IG_TOO_LARGE, "golden.csv: more than 10000 rows");
+    free(many);
+    char tolerant[600];
+    snprintf(tolerant, sizeof tolerant, "%sgolden_tolerance: 0.001\n", manifest_text);
+    make_zip(&zip, tolerant, "size,colour,margin\n1.5,1,0.2500001\n");
+    package = open_good(ig_buf_view(&zip));
+    assert_int_equal(package->golden_rows_count, 1);
+    ig_package_free(package);
+    ig_buf_deinit(&zip);
+}
+
+static void test_broken_manifests(void **state)
+{
+    (void)state;
+    expect_zip_refused("model: ../model.txt\ntask: binary\nfeatures: [{name: a}]\n", NULL,
+                       IG_INVALID,
+                       "ingot.yaml: line 1: model: expected the name of a file without a folder");
+    expect_zip_refused("model: m.txt\ntask: binary\nfeatures: [{name: a}]\n", NULL, IG_NOT_FOUND,
+                       "m.txt: not in the zip");
+    expect_zip_refused("model: model.txt\ntask: sorting\nfeatures: [{name: a}]\n", NULL, IG_INVALID,
+                       "line 2: task: expected regression, binary, multiclass or ranking");
+    expect_zip_refused("model: model.txt\ntask: binary\nfeatures: [{name: a}]\n", NULL, IG_INVALID,
+                       "features: 1 in the schema, 2 in the model");
+    expect_zip_refused("model: model.txt\ntask: binary\nfeatures: [{name: a}, {name: a}]\n", NULL,
+                       IG_INVALID, "feature 'a' stands twice");
+    expect_zip_refused("model: model.txt\ntask: binary\nfeatures: [{name: a, type: odd}]\n", NULL,
+                       IG_INVALID, "type: expected numeric, integer or categorical");
+    expect_zip_refused("model: model.txt\ntask: multiclass\nfeatures: [{name: a}, {name: b}]\n",
+                       NULL, IG_INVALID, "task: multiclass, but the model has one output");
+    expect_zip_refused("model: model.txt\nformat: xgboost-json\ntask: binary\n"
+                       "features: [{name: a}, {name: b}]\n",
+                       NULL, IG_INVALID,
+                       "format: 'xgboost-json' in the manifest, but the model is lightgbm");
+    expect_zip_refused("a: [", NULL, IG_PARSE, "ingot.yaml: YAML line");
+    expect_zip_refused("- 1\n", NULL, IG_INVALID, "manifest: expected a mapping");
+}
+
+/* Overwrites the sizes that the central directory claims for the model. */
+static void claim_size(struct ig_buf *zip, uint32_t packed, uint32_t unpacked)
+{
+    const char *at = memmem(zip->ptr, zip->len, "model.txt", 9);
+    assert_non_null(at);
+    at = memmem(at + 9, (size_t)(zip->ptr + zip->len - at - 9), "model.txt", 9);
+    assert_non_null(at);
+    char *header = zip->ptr + (at - zip->ptr) - 46;
+    assert_memory_equal(header, "PK\001\002", 4);
+    if (packed) memcpy(header + 20, &packed, 4);
+    memcpy(header + 24, &unpacked, 4);
+}
+
+static void test_zip_claims(void **state)
+{
+    (void)state;
+    const struct ig_package_limits small = {.file_max_bytes = 200};
+    struct ig_buf zip;
+    make_zip(&zip, manifest_text, NULL);
+    expect_refused(ig_buf_view(&zip), &small, IG_TOO_LARGE, "bytes, at most 200");
+    claim_size(&zip, 0, 0x7fffffff);
+    expect_refused(ig_buf_view(&zip), NULL, IG_CORRUPT, "model.txt: claims 2147483647 bytes from");
+    claim_size(&zip, 0, 10);
+    expect_refused(ig_buf_view(&zip), NULL, IG_CORRUPT, "model.txt:");
+    claim_size(&zip, 0, 100000);
+    expect_refused(ig_buf_view(&zip), NULL, IG_CORRUPT, "model.txt:");
+    zip.len /= 2;
+    expect_refused(ig_buf_view(&zip), NULL, IG_PARSE, "zip: ");
+    ig_buf_deinit(&zip);
+    expect_refused(IG_STR(""), NULL, IG_UNSUPPORTED, "no model file");
+    expect_refused(IG_STR("PK\005\006"), NULL, IG_PARSE, "zip: ");
+}
+
+static void test_zip_without_manifest(void **state)
+{
+    (void)state;
+    struct ig_err err = IG_ERR_INIT;
+    struct ig_buf zip;
+    const struct pkg_entry model = {"model.txt", {model_text, sizeof model_text - 1}};
+    const struct pkg_entry other = {"readme", IG_STR("nothing")};
+    ig_buf_init(&zip, 1 << 20);
+    assert_int_equal(pkg_zip_write(&zip, &model, 1, &err), IG_OK);
+    ig_package_free(open_good(ig_buf_view(&zip)));
+    assert_int_equal(pkg_zip_write(&zip, &other, 1, &err), IG_OK);
+    expect_refused(ig_buf_view(&zip), NULL, IG_NOT_FOUND,
+                   "neither ingot.yaml nor a model file is in the package");
+    ig_buf_deinit(&zip);
+}
+
+static void put_file(int dirfd, const char *name, struct ig_str bytes)
+{
+    struct ig_err err = IG_ERR_INIT;
+    assert_int_equal(ig_file_replace(dirfd, name, bytes, &err), IG_OK);
+}
+
+static void test_directory_and_files(void **state)
+{
+    (void)state;
+    char folder[] = "/tmp/ingot-package-XXXXXX";
+    struct ig_err err = IG_ERR_INIT;
+    struct ig_package *package = NULL;
+    int dirfd = -1;
+    assert_non_null(mkdtemp(folder));
+    assert_int_equal(ig_dir_make(&dirfd, IG_FILE_CWD, folder, &err), IG_OK);
+    put_file(dirfd, "ingot.yaml", ig_str_view(manifest_text));
+    put_file(dirfd, "model.txt", (struct ig_str){model_text, sizeof model_text - 1});
+    put_file(dirfd, "golden.csv", IG_STR("size,colour,margin\n1,1,0.25\n"));
+    assert_int_equal(ig_package_open(&package, IG_FILE_CWD, folder, NULL, &err), IG_OK);
+    assert_int_equal(package->golden_rows_count, 1);
+    assert_int_equal(ig_feature_category_code(&package->schema.features[1], IG_STR("c")), 2);
+    ig_package_free(package);
+    assert_int_equal(ig_package_open(&package, dirfd, "model.txt", NULL, &err), IG_OK);
+    ig_package_free(package);
+    assert_int_equal(ig_package_open(&package, dirfd, "absent", NULL, &err), IG_NOT_FOUND);
+    ig_file_close(&dirfd);
+    ig_err_clear(&err);
+    assert_int_equal(ig_dir_remove_tree(IG_FILE_CWD, folder, &err), IG_OK);
+}
+
+static void test_every_allocation_may_fail_in_open(void **state)
+{
+    (void)state;
+    struct ig_buf zip;
+    make_zip(&zip, manifest_text, "size,colour,margin\n1,1,0.25\n");
+    for (uint64_t n = 1;; n++) {
+        struct ig_err err = IG_ERR_INIT;
+        struct ig_package *package = NULL;
+        ig_mem_fail_after(n);
+        enum ig_code code = ig_package_open_bytes(&package, ig_buf_view(&zip), NULL, &err);
+        bool refused = ig_mem_failed();
+        ig_mem_fail_after(0);
+        if (code == IG_OK)
+            ig_package_free(package);
+        else
+            assert_null(package);
+        if (!refused) break;
+        assert_true(code == IG_OK || code == IG_NO_MEMORY || code == IG_TOO_LARGE);
+        assert_true(n < 10000);
+    }
+    ig_buf_deinit(&zip);
+}
+
+static void test_every_allocation_may_fail_in_write(void **state)
+{
+    (void)state;
+    struct ig_package_spec spec = spec_of(5);
+    for (uint64_t n = 1;; n++) {
+        struct ig_err err = IG_ERR_INIT;
+        struct ig_buf zip;
+        ig_buf_init(&zip, 1 << 20);
+        ig_mem_fail_after(n);
+        enum ig_code code = ig_package_write(&zip, &spec, &err);
+        bool refused = ig_mem_failed();
+        ig_mem_fail_after(0);
+        ig_buf_deinit(&zip);
+        if (!refused) {
+            assert_int_equal(code, IG_OK);
+            break;
+        }
+        assert_true(code == IG_OK || code == IG_NO_MEMORY || code == IG_TOO_LARGE);
+        assert_true(n < 10000);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_bare_model),
+        cmocka_unit_test(test_written_package_opens_again),
+        cmocka_unit_test(test_write_refuses_what_does_not_fit),
+        cmocka_unit_test(test_golden_rows_guard_the_load),
+        cmocka_unit_test(test_broken_manifests),
+        cmocka_unit_test(test_zip_claims),
+        cmocka_unit_test(test_zip_without_manifest),
+        cmocka_unit_test(test_directory_and_files),
+        cmocka_unit_test(test_every_allocation_may_fail_in_open),
+        cmocka_unit_test(test_every_allocation_may_fail_in_write),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "base/mem.h"
+#include "formats/schema.h"
+
+#include <math.h>
+
+struct fixture {
+    struct ig_str colours[3];
+    struct ig_feature features[3];
+    struct ig_schema schema;
+};
+
+static void fill(struct fixture *fixture)
+{
+    *fixture = (struct fixture){
+        .colours = {IG_STR("red"), IG_STR("green"), IG_STR("NA")},
+        .features = {{.name = IG_STR("age"), .type = IG_FEATURE_INTEGER},
+                     {.name = IG_STR("colour"), .type = IG_FEATURE_CATEGORICAL},
+                     {.name = IG_STR("code"), .type = IG_FEATURE_CATEGORICAL}},
+    };
+    fixture->features[1].categories = fixture->colours;
+    fixture->features[1].categories_count = 3;
+    fixture->schema.features = fixture->features;
+    fixture->schema.features_count = 3;
+}
+
+static void test_index_finds_names_and_codes(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct ig_err err = IG_ERR_INIT;
+    fill(&fixture);
+    assert_int_equal(ig_schema_index(&fixture.schema, &err), IG_OK);
+    assert_int_equal(ig_schema_feature_index(&fixture.schema, IG_STR("code")), 2);
+    assert_int_equal(ig_schema_feature_index(&fixture.schema, IG_STR("Code")), -1);
+    assert_int_equal(ig_feature_category_code(&fixture.features[1], IG_STR("green")), 1);
+    assert_int_equal(ig_feature_category_code(&fixture.features[1], IG_STR("blue")), -1);
+    ig_schema_deinit(&fixture.schema);
+}
+
+static void test_index_refuses_duplicates(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct ig_err err = IG_ERR_INIT;
+    fill(&fixture);
+    fixture.colours[2] = IG_STR("red");
+    assert_int_equal(ig_schema_index(&fixture.schema, &err), IG_INVALID);
+    assert_string_equal(err.message, "feature 'colour': category 'red' stands twice");
+    ig_schema_deinit(&fixture.schema);
+    fill(&fixture);
+    fixture.features[2].name = IG_STR("age");
+    ig_err_clear(&err);
+    assert_int_equal(ig_schema_index(&fixture.schema, &err), IG_INVALID);
+    assert_string_equal(err.message, "feature 'age' stands twice");
+    ig_schema_deinit(&fixture.schema);
+}
+
+static void expect_cell(const struct ig_feature *feature, const char *cell, double expected)
+{
+    struct ig_err err = IG_ERR_INIT;
+    double value = 77;
+    assert_int_equal(ig_feature_parse_cell(&value, feature, ig_str_view(cell), &err), IG_OK);
+    if (isnan(expected))
+        assert_true(isnan(value));
+    else
+        assert_true(value == expected);
+}
+
+static void test_cells(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct ig_err err = IG_ERR_INIT;
+    double value;
+    fill(&fixture);
+    assert_int_equal(ig_schema_index(&fixture.schema, &err), IG_OK);
+    expect_cell(&fixture.features[0], " 42 ", 42);
+    expect_cell(&fixture.features[0], "3.5", 3.5);
+    expect_cell(&fixture.features[0], "", NAN);
+    expect_cell(&fixture.features[0], "NaN", NAN);
+    expect_cell(&fixture.features[1], "green", 1);
+    expect_cell(&fixture.features[1], " red", 0);
+    expect_cell(&fixture.features[1], "blue", -1);
+    expect_cell(&fixture.features[1], "1", -1);
+    expect_cell(&fixture.features[1], "", NAN);
+    expect_cell(&fixture.features[1], "NA", 2); /* a listed category wins over "missing" */
+    expect_cell(&fixture.features[2], "7", 7);
+    assert_int_equal(ig_feature_parse_cell(&value, &fixture.features[0], IG_STR("old"), &err),
+                     IG_INVALID);
+    assert_string_equal(err.message, "feature 'age': value 'old' is not a number");
+    ig_err_clear(&err);
+    assert_int_equal(ig_feature_parse_cell(&value, &fixture.features[2], IG_STR("x"), &err),
+                     IG_INVALID);
+    assert_string_equal(err.message,
+                        "feature 'code': value 'x' is not a number (the code of a category)");
+    ig_schema_deinit(&fixture.schema);
+}
+
+static void test_every_allocation_may_fail(void **state)
+{
+    (void)state;
+    for (uint64_t n = 1;; n++) {
+        struct fixture fixture;
+        struct ig_err err = IG_ERR_INIT;
+        fill(&fixture);
+        ig_mem_fail_after(n);
+        enum ig_code code = ig_schema_index(&fixture.schema, &err);
+        bool refused = ig_mem_failed();
+        ig_mem_fail_after(0);
+        ig_schema_deinit(&fixture.schema);
+        if (!refused) {
+            assert_int_equal(code, IG_OK);
+            assert_true(n > 3);
+            return;
+        }
+        assert_int_equal(code, IG_NO_MEMORY);
+    }
+}
+
+static void test_names(void **state)
+{
+    (void)state;
+    enum ig_feature_type type;
+    enum ig_task task;
+    assert_string_equal(ig_feature_type_name(IG_FEATURE_INTEGER), "integer");
+    assert_string_equal(ig_task_name(IG_TASK_RANKING), "ranking");
+    assert_true(ig_feature_type_parse(IG_STR("categorical"), &type));
+    assert_int_equal(type, IG_FEATURE_CATEGORICAL);
+    assert_false(ig_feature_type_parse(IG_STR("text"), &type));
+    assert_true(ig_task_parse(IG_STR("multiclass"), &task));
+    assert_int_equal(task, IG_TASK_MULTICLASS);
+    assert_false(ig_task_parse(IG_STR(""), &task));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_index_finds_names_and_codes),
+        cmocka_unit_test(test_index_refuses_duplicates),
+        cmocka_unit_test(test_cells),
+        cmocka_unit_test(test_every_allocation_may_fail),
+        cmocka_unit_test(test_names),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

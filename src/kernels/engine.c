@@ -1,0 +1,345 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Joins the kernels behind one face: trees or linear, margins or contributions. Owns the prepared
+ * kernels. Immutable after `new`; the run functions keep their state in the caller's scratch.
+ *
+ * Costs are measured once, in `new`, on a handful of rows made of the model's own thresholds; a
+ * model so large that this would take long is estimated by its nodes. */
+#include "kernels/engine.h"
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "kernels/composite.h"
+#include "kernels/graph/program.h"
+#include "kernels/linear/linear.h"
+#include "kernels/tree/tree_predict.h"
+#include "kernels/tree/tree_shap.h"
+
+#include <math.h>
+#include <string.h>
+
+enum {
+    OPS_COUNT = IG_ENGINE_CONTRIBUTIONS + 1,
+    BATCH_ROWS = 16,
+    MEASURED_NODES_MAX = 200000,   /* for explanations: a few milliseconds */
+    MEASURED_VALUES_MAX = 1 << 18, /* features x outputs */
+    LONG_NS = 300000,
+    ALIGNMENT = 64,
+};
+
+/* Nanoseconds a node and row, for models too large to measure. */
+static const double NODE_NS[OPS_COUNT] = {[IG_ENGINE_MARGIN] = 0.2, [IG_ENGINE_CONTRIBUTIONS] = 3};
+
+struct ig_engine {
+    const struct ig_model *model;
+    struct ig_tree_predict *predict;      /* of trees; else NULL */
+    struct ig_program *program;           /* of a graph; else NULL */
+    struct ig_predictor graph;            /* the program's */
+    struct ig_tree_shap *shap;            /* NULL as well where SHAP cannot be had */
+    const struct ig_composite *composite; /* or NULL */
+    double one_ns[OPS_COUNT];
+    double batch_ns[OPS_COUNT]; /* a row, from BATCH_ROWS rows on */
+};
+
+/* ---- costs ---- */
+
+struct trial {
+    double *rows; /* BATCH_ROWS x features */
+    double *margins;
+    double *contributions;
+    double additivity[BATCH_ROWS];
+    void *scratch;
+};
+
+static void fill_rows(const struct ig_model *model, double *rows)
+{
+    for (uint32_t i = 0; i < model->nodes_count; i++) {
+        const struct ig_node *node = &model->nodes[i];
+        if (node->op == IG_NODE_LT || node->op == IG_NODE_LE)
+            rows[(size_t)(i % BATCH_ROWS) * model->features_count + node->feature] = node->value;
+    }
+}
+
+static void run_trial(const struct ig_engine *engine, enum ig_engine_op op, struct trial *trial,
+                      size_t rows)
+{
+    const struct ig_engine_io io = {trial->rows, rows, trial->contributions, trial->additivity,
+                                    trial->margins};
+    if (op == IG_ENGINE_MARGIN)
+        ig_engine_margin(engine, trial->rows, rows, trial->margins, trial->scratch);
+    else
+        ig_engine_explain(engine, &io, trial->scratch);
+}
+
+/* The better of two runs; the first also warms the caches. A long one is not repeated. */
+static double time_trial(const struct ig_engine *engine, enum ig_engine_op op, struct trial *trial,
+                         size_t rows)
+{
+    uint64_t best = UINT64_MAX;
+    for (int i = 0; i < 2 && (i == 0 || best < LONG_NS); i++) {
+        uint64_t start = ig_clock_ns();
+        run_trial(engine, op, trial, rows);
+        uint64_t took = ig_clock_ns() - start;
+        if (took < best) best = took;
+    }
+    return (double)best / (double)rows;
+}
+
+static bool alloc_trial(const struct ig_engine *engine, struct trial *trial)
+{
+    const struct ig_model *model = engine->model;
+    size_t values = (size_t)model->outputs_count * (model->features_count + (size_t)1);
+    size_t bytes = 0;
+    for (int op = 0; op < OPS_COUNT; op++) {
+        size_t own = ig_engine_scratch_bytes(engine, (enum ig_engine_op)op, BATCH_ROWS);
+        if (own > bytes) bytes = own;
+    }
+    trial->rows = ig_zalloc_array((size_t)BATCH_ROWS * model->features_count, sizeof(double));
+    trial->margins = ig_zalloc_array((size_t)BATCH_ROWS * model->outputs_count, sizeof(double));
+    trial->contributions = ig_zalloc_array(BATCH_ROWS * values, sizeof(double));
+    trial->scratch = ig_alloc_aligned(ALIGNMENT, bytes + ALIGNMENT);
+    return trial->rows && trial->margins && trial->contributions && trial->scratch;
+}
+
+static bool is_measurable(const struct ig_model *model)
+{
+    return model->features_count <= MEASURED_VALUES_MAX &&
+           (uint64_t)model->features_count * model->outputs_count <= MEASURED_VALUES_MAX;
+}
+
+static enum ig_code measure(struct ig_engine *engine, struct ig_err *err)
+{
+    const struct ig_model *model = engine->model;
+    double size = (double)model->nodes_count + model->features_count;
+    for (int op = 0; op < OPS_COUNT; op++)
+        engine->one_ns[op] = engine->batch_ns[op] = NODE_NS[op] * size * model->outputs_count;
+    if (!is_measurable(model)) return IG_OK;
+    struct trial trial = {0};
+    if (alloc_trial(engine, &trial)) {
+        fill_rows(model, trial.rows);
+        for (int op = 0; op < OPS_COUNT; op++) {
+            if (op == IG_ENGINE_CONTRIBUTIONS &&
+                (!ig_engine_explains(engine) || model->nodes_count > MEASURED_NODES_MAX))
+                continue;
+            engine->one_ns[op] = time_trial(engine, (enum ig_engine_op)op, &trial, 1);
+            engine->batch_ns[op] = time_trial(engine, (enum ig_engine_op)op, &trial, BATCH_ROWS);
+        }
+    } else {
+        ig_fail(err, IG_NO_MEMORY, "no memory to measure an engine");
+    }
+    ig_free(trial.rows);
+    ig_free(trial.margins);
+    ig_free(trial.contributions);
+    ig_free(trial.scratch);
+    return err->code;
+}
+
+uint64_t ig_engine_cost_ns(const struct ig_engine *engine, enum ig_engine_op op, size_t rows_count)
+{
+    double row = rows_count < BATCH_ROWS ? engine->one_ns[op] : engine->batch_ns[op];
+    return (uint64_t)(row * (double)rows_count) + 1;
+}
+
+/* ---- life ---- */
+
+static enum ig_code prepare_trees(struct ig_engine *engine, struct ig_err *err)
+{
+    const struct ig_model *model = engine->model;
+    if (ig_tree_predict_new(&engine->predict, model, ig_cpu_isa(), err) != IG_OK) return err->code;
+    struct ig_err own = IG_ERR_INIT;
+    enum ig_code code = ig_tree_shap_new(&engine->shap, model, ig_cpu_isa(), &own);
+    if (code == IG_OK || code == IG_UNSUPPORTED || code == IG_TOO_LARGE) return IG_OK;
+    return ig_fail(err, code, "%s", own.message);
+}
+
+static enum ig_code prepare_graph(struct ig_engine *engine, struct ig_err *err)
+{
+    const struct ig_model *model = engine->model;
+    const struct ig_program_options options = {.batch = 1};
+    if (ig_program_new(&engine->program, model->graph, &options, err) != IG_OK ||
+        ig_program_predictor(&engine->graph, engine->program, err) != IG_OK)
+        return err->code;
+    if (engine->graph.features_count == model->features_count &&
+        engine->graph.values_count == model->outputs_count)
+        return IG_OK;
+    return ig_fail(err, IG_INVALID, "the graph takes %u numbers and gives %u, expected %u and %u",
+                   engine->graph.features_count, engine->graph.values_count, model->features_count,
+                   model->outputs_count);
+}
+
+static enum ig_code make(struct ig_engine **out, const struct ig_model *model,
+                         const struct ig_composite *composite, struct ig_err *err)
+{
+    struct ig_engine *engine = ig_zalloc(sizeof *engine);
+    if (!engine) return ig_fail(err, IG_NO_MEMORY, "no memory for an engine");
+    engine->model = model;
+    engine->composite = composite;
+    if (model->kind == IG_MODEL_TREES && prepare_trees(engine, err) != IG_OK) goto out;
+    if (model->kind == IG_MODEL_GRAPH && prepare_graph(engine, err) != IG_OK) goto out;
+    if (measure(engine, err) != IG_OK) goto out;
+    *out = engine;
+    return IG_OK;
+out:
+    ig_engine_free(engine);
+    return err->code;
+}
+
+enum ig_code ig_engine_new(struct ig_engine **out, const struct ig_model *model, struct ig_err *err)
+{
+    return make(out, model, NULL, err);
+}
+
+enum ig_code ig_engine_new_composite(struct ig_engine **out, const struct ig_model *model,
+                                     const struct ig_composite *composite, struct ig_err *err)
+{
+    return make(out, model, composite, err);
+}
+
+const struct ig_composite *ig_engine_composite(const struct ig_engine *engine)
+{
+    return engine->composite;
+}
+
+void ig_engine_free(struct ig_engine *engine)
+{
+    if (!engine) return;
+    ig_tree_shap_free(engine->shap);
+    ig_tree_predict_free(engine->predict);
+    ig_program_free(engine->program);
+    ig_free(engine);
+}
+
+const struct ig_model *ig_engine_model(const struct ig_engine *engine)
+{
+    return engine->model;
+}
+
+bool ig_engine_explains(const struct ig_engine *engine)
+{
+    if (engine->composite) return ig_composite_explains(engine->composite);
+    return engine->shap || engine->model->kind == IG_MODEL_LINEAR;
+}
+
+const char *ig_engine_isa(const struct ig_engine *engine)
+{
+    return ig_isa_name(engine->predict ? ig_tree_predict_isa(engine->predict) : IG_ISA_SCALAR);
+}
+
+size_t ig_engine_memory_bytes(const struct ig_engine *engine)
+{
+    size_t bytes = sizeof *engine;
+    if (engine->predict) bytes += ig_tree_predict_memory_bytes(engine->predict);
+    if (engine->shap) bytes += ig_tree_shap_memory_bytes(engine->shap);
+    return bytes;
+}
+
+/* ---- runs ---- */
+
+/* Contributions need the margins too: they lie before the kernels' own scratch. */
+static size_t margins_bytes(const struct ig_engine *engine, size_t rows_count)
+{
+    size_t bytes = rows_count * engine->model->outputs_count * sizeof(double);
+    return (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+}
+
+size_t ig_engine_scratch_bytes(const struct ig_engine *engine, enum ig_engine_op op,
+                               size_t rows_count)
+{
+    if (engine->composite) return ig_composite_scratch_bytes(engine->composite, op, rows_count);
+    size_t bytes = engine->predict ? ig_tree_predict_scratch_bytes(engine->predict, rows_count) : 0;
+    if (engine->program) bytes = engine->graph.scratch_bytes(&engine->graph, rows_count);
+    if (op == IG_ENGINE_MARGIN) return bytes;
+    size_t shap = engine->shap ? ig_tree_shap_scratch_bytes(engine->shap, rows_count) : 0;
+    return margins_bytes(engine, rows_count) + (shap > bytes ? shap : bytes);
+}
+
+void ig_engine_margin(const struct ig_engine *engine, const double *rows, size_t rows_count,
+                      double *margins, void *scratch)
+{
+    const struct ig_model *model = engine->model;
+    if (engine->composite) {
+        ig_composite_predict(engine->composite, rows, rows_count,
+                             (struct ig_engine_scores){margins, NULL}, scratch);
+        return;
+    }
+    if (engine->predict) {
+        ig_tree_predict_run(engine->predict, rows, rows_count, margins, scratch);
+        return;
+    }
+    if (engine->program) {
+        engine->graph.run(&engine->graph, rows, rows_count, margins, scratch);
+        return;
+    }
+    for (size_t i = 0; i < rows_count; i++)
+        ig_linear_margin(model, rows + i * model->features_count,
+                         margins + i * model->outputs_count);
+}
+
+void ig_engine_predict(const struct ig_engine *engine, const double *rows, size_t rows_count,
+                       struct ig_engine_scores out, void *scratch)
+{
+    const struct ig_model *model = engine->model;
+    if (engine->composite) {
+        ig_composite_predict(engine->composite, rows, rows_count, out, scratch);
+        return;
+    }
+    ig_engine_margin(engine, rows, rows_count, out.margins, scratch);
+    for (size_t i = 0; out.predictions && i < rows_count; i++)
+        ig_model_transform(model, out.margins + i * model->outputs_count,
+                           out.predictions + i * model->predictions_count);
+}
+
+static void explain_linear(const struct ig_model *model, const double *row, const double *margins,
+                           double *contributions, double *additivity)
+{
+    ig_linear_contributions(model, row, contributions);
+    *additivity = 0;
+    for (uint32_t o = 0; o < model->outputs_count; o++) {
+        double sum = 0;
+        for (uint32_t f = 0; f <= model->features_count; f++) sum += *contributions++;
+        *additivity = fmax(*additivity, fabs(sum - margins[o]));
+    }
+}
+
+void ig_engine_explain(const struct ig_engine *engine, const struct ig_engine_io *io, void *scratch)
+{
+    const struct ig_model *model = engine->model;
+    size_t outputs = model->outputs_count;
+    if (engine->composite) {
+        ig_composite_explain(engine->composite, io, scratch);
+        return;
+    }
+    double *margins = scratch;
+    void *rest = (char *)scratch + margins_bytes(engine, io->rows_count);
+    ig_engine_margin(engine, io->rows, io->rows_count, margins, rest);
+    if (io->margins) memcpy(io->margins, margins, io->rows_count * outputs * sizeof *margins);
+    if (model->kind == IG_MODEL_TREES) {
+        IG_ASSERT(engine->shap);
+        const struct ig_tree_shap_io own = {io->rows, io->rows_count, margins, io->contributions,
+                                            io->additivity};
+        ig_tree_shap_run(engine->shap, &own, rest);
+        return;
+    }
+    size_t values = outputs * (model->features_count + (size_t)1);
+    for (size_t i = 0; i < io->rows_count; i++)
+        explain_linear(model, io->rows + i * model->features_count, margins + i * outputs,
+                       io->contributions + i * values, io->additivity + i);
+}
+
+enum ig_code ig_engine_explain_reference(const struct ig_engine *engine, const double *row,
+                                         double *contributions, struct ig_err *err)
+{
+    if (engine->model->kind == IG_MODEL_TREES)
+        return ig_tree_shap_reference(engine->model, NULL, row, contributions, err);
+    ig_linear_contributions(engine->model, row, contributions);
+    return IG_OK;
+}
+
+void ig_engine_base_values(const struct ig_engine *engine, double *base)
+{
+    if (engine->model->kind == IG_MODEL_LINEAR) {
+        ig_linear_base(engine->model, base);
+        return;
+    }
+    IG_ASSERT(engine->shap);
+    ig_tree_shap_base(engine->shap, base);
+}

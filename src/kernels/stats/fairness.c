@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One pass counts, the rest is arithmetic on counts. Owns nothing. Intervals: Wilson (1927),
+ * Newcombe (1998, method 10), Katz et al. (1978). */
+#include "kernels/stats/fairness.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { BINS = 10 };
+
+static const double Z = 1.959963984540054; /* 97.5% of a standard normal */
+
+struct bins {
+    double scores[BINS], labels[BINS];
+    size_t counts[BINS];
+};
+
+/* A rate's counts in one group. */
+struct share {
+    size_t hits, all;
+};
+
+struct ig_fairness_rate ig_fairness_rate(size_t hits, size_t all)
+{
+    double n = (double)all, p = (double)hits / n;
+    if (all == 0) return (struct ig_fairness_rate){NAN, NAN, NAN};
+    double scale = 1 + Z * Z / n, centre = (p + Z * Z / (2 * n)) / scale;
+    double half = Z * sqrt(p * (1 - p) / n + Z * Z / (4 * n * n)) / scale;
+    return (struct ig_fairness_rate){p, fmax(0, centre - half), fmin(1, centre + half)};
+}
+
+static struct ig_fairness_rate difference_of(struct ig_fairness_rate a, struct ig_fairness_rate b)
+{
+    double down = hypot(a.value - a.low, b.high - b.value);
+    double up = hypot(a.high - a.value, b.value - b.low);
+    double value = a.value - b.value;
+    return (struct ig_fairness_rate){value, value - down, value + up};
+}
+
+/* b / a, of counts; the interval is open towards 0 when b has no hits. */
+static struct ig_fairness_rate ratio_of(struct share a, struct share b)
+{
+    double p = (double)a.hits / (double)a.all, q = (double)b.hits / (double)b.all;
+    if (a.hits == 0) return (struct ig_fairness_rate){NAN, NAN, NAN};
+    if (b.hits == 0) {
+        struct ig_fairness_rate most = ig_fairness_rate(b.hits, b.all);
+        return (struct ig_fairness_rate){0, 0, fmin(1, most.high / p)};
+    }
+    double spread = sqrt((1 - p) / (double)a.hits + (1 - q) / (double)b.hits);
+    return (struct ig_fairness_rate){q / p, q / p * exp(-Z * spread), q / p * exp(Z * spread)};
+}
+
+static void count_row(const struct ig_fairness_input *input, size_t row,
+                      struct ig_fairness_group *group, struct bins *bins)
+{
+    bool selected = input->decisions[row] == 1;
+    group->rows++;
+    group->selected += selected;
+    if (input->scores) group->mean_score += input->scores[row];
+    if (!input->labels || isnan(input->labels[row])) return;
+    bool positive = input->labels[row] == 1;
+    group->labelled++;
+    group->positives += positive;
+    group->true_positives += selected && positive;
+    group->false_positives += selected && !positive;
+    if (!input->scores) return;
+    double score = input->scores[row], apart = score - (positive ? 1 : 0);
+    size_t bin = score >= 1 ? BINS - 1 : score > 0 ? (size_t)(score * BINS) : 0;
+    group->brier += apart * apart;
+    bins->counts[bin]++;
+    bins->scores[bin] += score;
+    bins->labels[bin] += positive;
+}
+
+static void find_rates(const struct ig_fairness_input *input, struct ig_fairness_group *group,
+                       const struct bins *bins)
+{
+    size_t negatives = group->labelled - group->positives;
+    size_t chosen = group->true_positives + group->false_positives;
+    size_t right = group->true_positives + negatives - group->false_positives;
+    double labelled = (double)group->labelled;
+    group->compared = group->rows >= input->rows_min;
+    group->selection_rate = ig_fairness_rate(group->selected, group->rows);
+    group->base_rate = ig_fairness_rate(group->positives, group->labelled);
+    group->true_positive_rate = ig_fairness_rate(group->true_positives, group->positives);
+    group->false_positive_rate = ig_fairness_rate(group->false_positives, negatives);
+    group->precision = ig_fairness_rate(group->true_positives, chosen);
+    group->accuracy = ig_fairness_rate(right, group->labelled);
+    group->mean_score =
+        input->scores && group->rows ? group->mean_score / (double)group->rows : NAN;
+    bool scored = input->scores && group->labelled;
+    group->brier = scored ? group->brier / labelled : NAN;
+    group->calibration_error = scored ? 0 : NAN;
+    double apart = 0;
+    for (size_t b = 0; scored && b < BINS; b++) {
+        group->calibration_error += fabs(bins->scores[b] - bins->labels[b]) / labelled;
+        apart += bins->labels[b] - bins->scores[b];
+    }
+    apart = scored ? apart / labelled : NAN;
+    double half = Z * sqrt(fmax(0, group->brier - apart * apart) / (labelled - 1));
+    group->calibration = (struct ig_fairness_rate){apart, apart - half, apart + half};
+}
+
+/* ---- disparities ---- */
+
+static struct share selection(const struct ig_fairness_group *g)
+{
+    return (struct share){g->selected, g->rows};
+}
+
+static struct share true_positives(const struct ig_fairness_group *g)
+{
+    return (struct share){g->true_positives, g->positives};
+}
+
+static struct share false_positives(const struct ig_fairness_group *g)
+{
+    return (struct share){g->false_positives, g->labelled - g->positives};
+}
+
+static struct share precision(const struct ig_fairness_group *g)
+{
+    return (struct share){g->true_positives, g->true_positives + g->false_positives};
+}
+
+static struct share accuracy(const struct ig_fairness_group *g)
+{
+    size_t negatives = g->labelled - g->positives;
+    return (struct share){g->true_positives + negatives - g->false_positives, g->labelled};
+}
+
+static struct ig_fairness_gap find_gap(const struct ig_fairness_report *report, uint32_t count,
+                                       struct share (*share_of)(const struct ig_fairness_group *))
+{
+    static const struct ig_fairness_rate NONE = {NAN, NAN, NAN};
+    struct ig_fairness_gap gap = {0, 0, NONE, NONE};
+    double most = -INFINITY, least = INFINITY;
+    for (uint32_t g = 0; g < count; g++) {
+        struct share share = share_of(&report->groups[g]);
+        double rate = (double)share.hits / (double)share.all;
+        if (!report->groups[g].compared || share.all == 0) continue;
+        if (rate > most) {
+            most = rate;
+            gap.most = g;
+        }
+        if (rate < least) {
+            least = rate;
+            gap.least = g;
+        }
+    }
+    if (!(most >= least)) return gap;
+    struct share a = share_of(&report->groups[gap.most]), b = share_of(&report->groups[gap.least]);
+    gap.difference =
+        difference_of(ig_fairness_rate(a.hits, a.all), ig_fairness_rate(b.hits, b.all));
+    gap.ratio = ratio_of(a, b);
+    return gap;
+}
+
+static void compare(struct ig_fairness_report *report, uint32_t count)
+{
+    report->demographic_parity = find_gap(report, count, selection);
+    report->equal_opportunity = find_gap(report, count, true_positives);
+    report->false_positives = find_gap(report, count, false_positives);
+    report->precision = find_gap(report, count, precision);
+    report->accuracy = find_gap(report, count, accuracy);
+    report->equalized_odds_difference =
+        fmax(report->equal_opportunity.difference.value, report->false_positives.difference.value);
+    report->equalized_odds_ratio =
+        fmin(report->equal_opportunity.ratio.value, report->false_positives.ratio.value);
+    const struct ig_fairness_rate *ratio = &report->demographic_parity.ratio;
+    if (isnan(ratio->value))
+        report->four_fifths = IG_FAIRNESS_UNKNOWN;
+    else if (ratio->low >= 0.8)
+        report->four_fifths = IG_FAIRNESS_PASS;
+    else
+        report->four_fifths = ratio->high < 0.8 ? IG_FAIRNESS_FAIL : IG_FAIRNESS_OPEN;
+}
+
+static enum ig_code check(const struct ig_fairness_input *input, struct ig_err *err)
+{
+    if (input->rows_count == 0) return ig_fail(err, IG_INVALID, "fairness: there are no rows");
+    for (size_t i = 0; i < input->rows_count; i++) {
+        if (input->groups[i] >= input->groups_count)
+            return ig_fail(err, IG_INVALID, "row %zu: group %u of %u", i, input->groups[i],
+                           input->groups_count);
+        if (input->decisions[i] > 1)
+            return ig_fail(err, IG_INVALID, "row %zu: decision %u is neither 0 nor 1", i,
+                           input->decisions[i]);
+        if (input->labels && !isnan(input->labels[i]) && input->labels[i] != 0 &&
+            input->labels[i] != 1)
+            return ig_fail(err, IG_INVALID, "row %zu: label %g is neither 0 nor 1", i,
+                           input->labels[i]);
+    }
+    return IG_OK;
+}
+
+enum ig_code ig_fairness_run(struct ig_fairness_report *out, const struct ig_fairness_input *input,
+                             struct ig_arena *arena, struct ig_err *err)
+{
+    struct ig_fairness_report report = {0};
+    if (check(input, err) != IG_OK) return err->code;
+    report.groups = ig_arena_array(arena, input->groups_count, sizeof *report.groups);
+    struct bins *bins = ig_arena_array(arena, input->groups_count, sizeof *bins);
+    if (!report.groups || !bins)
+        return ig_fail(err, IG_NO_MEMORY, "no memory for %u groups", input->groups_count);
+    for (size_t i = 0; i < input->rows_count; i++)
+        count_row(input, i, &report.groups[input->groups[i]], &bins[input->groups[i]]);
+    for (uint32_t g = 0; g < input->groups_count; g++)
+        find_rates(input, &report.groups[g], &bins[g]);
+    compare(&report, input->groups_count);
+    *out = report;
+    return IG_OK;
+}

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Ends an instance of the SHAP kernel templates. */
+#undef REAL
+#undef RECORD
+#undef BITS
+#undef STEP
+#undef NAME
+#undef MASK
+#undef MASK_ALL
+#undef MASK_COMPARE
+#undef MASK_PICK
+#undef POINTS
+#undef CHOOSE

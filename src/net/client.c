@@ -1,0 +1,517 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A blocking HTTP/1.1 client on one TCP connection.
+ *
+ * The socket is non-blocking underneath, and every wait is a poll with a deadline. A kept
+ * connection that turns out to be closed before a byte of the answer came is opened anew once,
+ * unless the request's body came from a descriptor and was begun. While an upload runs, an early
+ * answer (413, 401) is noticed and ends the upload. Invariants: bytes [in_at, in_len) of `in` are
+ * received and not yet used. Thread rule: one thread. */
+#include "net/client.h"
+
+#include "net/http1.h"
+
+#include "base/clock.h"
+#include "base/mem.h"
+
+#include <errno.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum {
+    IN_BYTES = 64 * 1024,
+    HEAD_MAX_BYTES = 32 * 1024,
+    BODY_WITH_HEAD_MAX_BYTES = 32 * 1024,
+    HEADERS_MAX = 128,
+    HOST_MAX_BYTES = 256,
+    REQUEST_MAX_BYTES = 64 * 1024
+};
+
+struct ig_client {
+    int fd; /* -1: not connected */
+    unsigned connect_timeout_ms, io_timeout_ms;
+    char host[HOST_MAX_BYTES]; /* without brackets, for the resolver */
+    char port[8];
+    struct ig_buf authority; /* for the Host header */
+    struct ig_buf prefix;
+    struct ig_buf headers;
+    struct ig_buf request; /* the head being sent */
+    size_t in_at, in_len;
+    struct ig_http_header fields[HEADERS_MAX];
+    char in[IN_BYTES];
+};
+
+/* Addresses. */
+
+static bool take_port(struct ig_client *client, struct ig_str text)
+{
+    uint64_t port = 80;
+    if (text.ptr && (!ig_str_to_u64(text, &port) || port == 0 || port > 65535)) return false;
+    snprintf(client->port, sizeof client->port, "%u", (unsigned)port);
+    return true;
+}
+
+/* host, host:port, [v6] or [v6]:port */
+static bool take_authority(struct ig_client *client, struct ig_str text)
+{
+    ig_buf_add_str(&client->authority, text);
+    struct ig_str host, port = {0};
+    if (text.len && text.ptr[0] == '[') {
+        const char *close = memchr(text.ptr, ']', text.len);
+        if (!close) return false;
+        host = (struct ig_str){text.ptr + 1, (size_t)(close - text.ptr) - 1};
+        struct ig_str rest = {close + 1, text.len - host.len - 2};
+        if (rest.len && rest.ptr[0] != ':') return false;
+        if (rest.len) port = (struct ig_str){rest.ptr + 1, rest.len - 1};
+    } else {
+        port = text;
+        host = ig_str_cut(&port, ':');
+    }
+    if (!host.len || host.len >= sizeof client->host || memchr(host.ptr, '@', host.len) ||
+        memchr(host.ptr, '\0', host.len) || !ig_http_field_value_valid(text))
+        return false;
+    memcpy(client->host, host.ptr, host.len);
+    return take_port(client, port);
+}
+
+static enum ig_code take_url(struct ig_client *client, const char *url, struct ig_err *err)
+{
+    struct ig_str rest = ig_str_view(url);
+    if (ig_str_starts(rest, IG_STR("https://")))
+        return ig_fail(err, IG_INVALID, "server URL '%s': https is not available, use http", url);
+    if (!ig_str_starts(rest, IG_STR("http://")))
+        return ig_fail(err, IG_INVALID, "server URL '%s': expected http://host[:port][/prefix]",
+                       url);
+    rest = (struct ig_str){rest.ptr + 7, rest.len - 7};
+    size_t end = 0;
+    while (end < rest.len && rest.ptr[end] != '/') end++;
+    struct ig_str prefix = {rest.ptr + end, rest.len - end};
+    while (prefix.len && prefix.ptr[prefix.len - 1] == '/') prefix.len--;
+    bool plain = ig_http_field_value_valid(prefix) &&
+                 (!prefix.len ||
+                  (!memchr(prefix.ptr, ' ', prefix.len) && !memchr(prefix.ptr, '?', prefix.len) &&
+                   !memchr(prefix.ptr, '#', prefix.len)));
+    if (!plain || !take_authority(client, (struct ig_str){rest.ptr, end}))
+        return ig_fail(err, IG_INVALID, "server URL '%s': expected http://host[:port][/prefix]",
+                       url);
+    ig_buf_add_str(&client->prefix, prefix);
+    return IG_OK;
+}
+
+enum ig_code ig_client_new(struct ig_client **out, const char *url,
+                           const struct ig_client_options *options, struct ig_err *err)
+{
+    static const struct ig_client_options DEFAULTS;
+    if (!options) options = &DEFAULTS;
+    struct ig_client *client = ig_zalloc(sizeof *client);
+    if (!client) return ig_fail(err, IG_NO_MEMORY, "no memory for an HTTP client");
+    client->fd = -1;
+    client->connect_timeout_ms = options->connect_timeout_ms ? options->connect_timeout_ms : 5000;
+    client->io_timeout_ms = options->io_timeout_ms ? options->io_timeout_ms : 60000;
+    ig_buf_init(&client->authority, HOST_MAX_BYTES + 16);
+    ig_buf_init(&client->prefix, 4096);
+    ig_buf_init(&client->headers, REQUEST_MAX_BYTES);
+    ig_buf_init(&client->request, REQUEST_MAX_BYTES + BODY_WITH_HEAD_MAX_BYTES);
+    enum ig_code code = take_url(client, url, err);
+    if (options->headers) ig_buf_add_cstr(&client->headers, options->headers);
+    if (!code &&
+        (client->authority.overflowed || client->prefix.overflowed || client->headers.overflowed))
+        code = ig_fail(err, IG_NO_MEMORY, "no memory for an HTTP client");
+    if (code) {
+        ig_client_free(client);
+        return code;
+    }
+    *out = client;
+    return IG_OK;
+}
+
+static void disconnect(struct ig_client *client)
+{
+    if (client->fd >= 0) close(client->fd);
+    client->fd = -1;
+    client->in_at = client->in_len = 0;
+}
+
+void ig_client_free(struct ig_client *client)
+{
+    if (!client) return;
+    disconnect(client);
+    ig_buf_deinit(&client->authority);
+    ig_buf_deinit(&client->prefix);
+    ig_buf_deinit(&client->headers);
+    ig_buf_deinit(&client->request);
+    ig_free(client);
+}
+
+/* Sockets. */
+
+/* The events that came, or 0 at the timeout. */
+static short await(int fd, short events, unsigned timeout_ms)
+{
+    uint64_t until_ns = ig_clock_ns() + timeout_ms * UINT64_C(1000000);
+    for (;;) {
+        uint64_t now = ig_clock_ns();
+        int left_ms = now < until_ns ? (int)((until_ns - now + 999999) / 1000000) : 0;
+        struct pollfd wait = {.fd = fd, .events = events};
+        int ready = poll(&wait, 1, left_ms);
+        if (ready > 0) return wait.revents;
+        if (ready == 0 || errno != EINTR) return 0;
+    }
+}
+
+/* errno value, 0 when connected. */
+static int connect_one(struct ig_client *client, const struct addrinfo *address)
+{
+    int on = 1, error = 0;
+    socklen_t size = sizeof error;
+    int fd = socket(address->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0) return errno;
+    if (connect(fd, address->ai_addr, address->ai_addrlen) != 0) {
+        error = errno;
+        if (error == EINPROGRESS && !await(fd, POLLOUT, client->connect_timeout_ms))
+            error = ETIMEDOUT;
+        else if (error == EINPROGRESS)
+            getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size);
+    }
+    if (error) {
+        close(fd);
+        return error;
+    }
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    client->fd = fd;
+    return 0;
+}
+
+static enum ig_code dial(struct ig_client *client, struct ig_err *err)
+{
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
+    struct addrinfo *found = NULL;
+    int bad = getaddrinfo(client->host, client->port, &hints, &found), error = 0;
+    if (bad)
+        return ig_fail(err, IG_UNAVAILABLE, "cannot reach %s port %s: %s", client->host,
+                       client->port, gai_strerror(bad));
+    for (const struct addrinfo *at = found; at && client->fd < 0; at = at->ai_next)
+        error = connect_one(client, at);
+    freeaddrinfo(found);
+    if (client->fd < 0)
+        return ig_fail(err, IG_UNAVAILABLE, "cannot reach %s port %s: %s", client->host,
+                       client->port, strerror(error));
+    return IG_OK;
+}
+
+static enum ig_code too_slow(struct ig_client *client, const char *what, struct ig_err *err)
+{
+    return ig_fail(err, IG_TIMEOUT, "%s port %s %s for %u ms", client->host, client->port, what,
+                   client->io_timeout_ms);
+}
+
+static enum ig_code broke(struct ig_client *client, int error, struct ig_err *err)
+{
+    return ig_fail(err, IG_IO, "the connection to %s port %s broke: %s", client->host, client->port,
+                   error ? strerror(error) : "closed by the server");
+}
+
+/* Sends all; stops early with *answered when the server already speaks. */
+static enum ig_code send_all(struct ig_client *client, struct ig_str bytes, bool *answered,
+                             struct ig_err *err)
+{
+    while (bytes.len && !*answered) {
+        short ready = await(client->fd, POLLOUT | POLLIN, client->io_timeout_ms);
+        if (!ready) return too_slow(client, "takes nothing", err);
+        if (ready & (POLLIN | POLLHUP | POLLERR)) {
+            *answered = true;
+            break;
+        }
+        ssize_t sent = send(client->fd, bytes.ptr, bytes.len, MSG_NOSIGNAL);
+        if (sent < 0 && (errno == EAGAIN || errno == EINTR)) continue;
+        if (sent < 0) return broke(client, errno, err);
+        bytes.ptr += sent;
+        bytes.len -= (size_t)sent;
+    }
+    return IG_OK;
+}
+
+/* Receives some more behind in_len. *got 0: the server has closed. */
+static enum ig_code receive(struct ig_client *client, size_t *got, struct ig_err *err)
+{
+    if (client->in_at == client->in_len) client->in_at = client->in_len = 0;
+    for (;;) {
+        ssize_t n = recv(client->fd, client->in + client->in_len, IN_BYTES - client->in_len, 0);
+        if (n >= 0) {
+            *got = (size_t)n;
+            client->in_len += (size_t)n;
+            return IG_OK;
+        }
+        if (errno != EAGAIN && errno != EINTR) return broke(client, errno, err);
+        if (!await(client->fd, POLLIN, client->io_timeout_ms))
+            return too_slow(client, "answers nothing", err);
+    }
+}
+
+/* Requests. */
+
+/* A short body leaves in one piece with its head: a server that answers while it reads must not
+ * find the head alone and be taken for one that wants no body. */
+static bool sent_with_head(const struct ig_client_call *call)
+{
+    return !call->has_body_fd && call->body.len <= BODY_WITH_HEAD_MAX_BYTES;
+}
+
+static enum ig_code build_head(struct ig_client *client, const struct ig_client_call *call,
+                               struct ig_err *err)
+{
+    struct ig_buf *out = &client->request;
+    uint64_t length = call->has_body_fd ? call->body_fd_bytes : call->body.len;
+    struct ig_str path = ig_str_view(call->path);
+    if (!path.len || path.ptr[0] != '/' || !ig_http_field_value_valid(path) ||
+        memchr(path.ptr, ' ', path.len))
+        return ig_fail(err, IG_INVALID, "request path '%s': expected /..., escaped", call->path);
+    ig_buf_reset(out);
+    ig_buf_printf(out, "%s ", call->method);
+    ig_buf_add_str(out, ig_buf_view(&client->prefix));
+    ig_buf_add_str(out, path);
+    ig_buf_add_cstr(out, " HTTP/1.1\r\nHost: ");
+    ig_buf_add_str(out, ig_buf_view(&client->authority));
+    ig_buf_add_cstr(out, "\r\n");
+    if (call->content_type) ig_buf_printf(out, "Content-Type: %s\r\n", call->content_type);
+    bool bodyless = strcmp(call->method, "GET") == 0 || strcmp(call->method, "HEAD") == 0;
+    if (length || !bodyless)
+        ig_buf_printf(out, "Content-Length: %llu\r\n", (unsigned long long)length);
+    ig_buf_add(out, client->headers.ptr, client->headers.len);
+    if (call->headers) ig_buf_add_cstr(out, call->headers);
+    ig_buf_add_cstr(out, "\r\n");
+    if (sent_with_head(call)) ig_buf_add_str(out, call->body);
+    if (out->overflowed) return ig_fail(err, IG_NO_MEMORY, "the request's head is too large");
+    return IG_OK;
+}
+
+static enum ig_code send_fd(struct ig_client *client, const struct ig_client_call *call,
+                            bool *answered, struct ig_err *err)
+{
+    uint64_t left = call->body_fd_bytes;
+    /* The input buffer is free while nothing has been answered. */
+    while (left && !*answered) {
+        size_t want = left < IN_BYTES ? (size_t)left : IN_BYTES;
+        ssize_t got = read(call->body_fd, client->in, want);
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0) return ig_fail(err, IG_IO, "cannot read the upload: %s", strerror(errno));
+        if (got == 0)
+            return ig_fail(err, IG_IO, "the upload ended %llu bytes short",
+                           (unsigned long long)left);
+        enum ig_code code =
+            send_all(client, (struct ig_str){client->in, (size_t)got}, answered, err);
+        if (code) return code;
+        left -= (uint64_t)got;
+    }
+    return IG_OK;
+}
+
+/* *partial: the request was not sent whole, because the server answered or closed before. */
+static enum ig_code send_request(struct ig_client *client, const struct ig_client_call *call,
+                                 bool *partial, struct ig_err *err)
+{
+    *partial = false;
+    enum ig_code code = send_all(client, ig_buf_view(&client->request), partial, err);
+    if (code || *partial) return code;
+    if (call->has_body_fd) return send_fd(client, call, partial, err);
+    return sent_with_head(call) ? IG_OK : send_all(client, call->body, partial, err);
+}
+
+/* Responses. */
+
+/* Reads the next head, interim ones (1xx) left out. *closed: the server closed before any byte. */
+static enum ig_code read_head(struct ig_client *client, struct ig_http1_response *response,
+                              bool *closed, struct ig_err *err)
+{
+    const struct ig_http1_limits limits = {HEAD_MAX_BYTES, HEAD_MAX_BYTES, HEADERS_MAX};
+    const char *reason = "the head is malformed";
+    do {
+        struct ig_http1_scan scan = {0};
+        int64_t head = 0;
+        for (;;) {
+            head = ig_http1_scan(&scan, client->in + client->in_at, client->in_len - client->in_at,
+                                 &limits);
+            if (head) break;
+            if (client->in_at) {
+                memmove(client->in, client->in + client->in_at, client->in_len - client->in_at);
+                client->in_len -= client->in_at;
+                client->in_at = 0;
+            }
+            size_t got = 0;
+            enum ig_code code = receive(client, &got, err);
+            *closed = client->in_len == 0 && response->status == 0;
+            if (code) return code;
+            if (!got) return broke(client, 0, err);
+        }
+        struct ig_str bytes = {client->in + client->in_at, head > 0 ? (size_t)head : 0};
+        if (head < 0 || ig_http1_response(response, client->fields, bytes, HEADERS_MAX, &reason))
+            return ig_fail(err, IG_PARSE, "%s port %s does not answer in HTTP: %s", client->host,
+                           client->port, reason);
+        client->in_at += (size_t)head;
+    } while (response->status < 200);
+    return IG_OK;
+}
+
+static enum ig_code write_fd(int fd, struct ig_str bytes, struct ig_err *err)
+{
+    while (bytes.len) {
+        ssize_t n = write(fd, bytes.ptr, bytes.len);
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) return ig_fail(err, IG_IO, "cannot write the download: %s", strerror(errno));
+        bytes.ptr += n;
+        bytes.len -= (size_t)n;
+    }
+    return IG_OK;
+}
+
+static enum ig_code deliver(const struct ig_client_call *call, struct ig_client_reply *reply,
+                            struct ig_str bytes, struct ig_err *err)
+{
+    bool success = reply->status >= 200 && reply->status < 300;
+    reply->body_bytes += bytes.len;
+    if (success && call->on_bytes) {
+        if (call->on_bytes(call->on_bytes_context, bytes)) return IG_OK;
+        return ig_fail(err, IG_CANCELLED, "the response was not wanted any more");
+    }
+    if (success && call->has_reply_fd) return write_fd(call->reply_fd, bytes, err);
+    if (bytes.len > reply->body.max_bytes - reply->body.len)
+        return ig_fail(err, IG_TOO_LARGE, "the response is over %zu bytes", reply->body.max_bytes);
+    ig_buf_add(&reply->body, bytes.ptr, bytes.len);
+    if (reply->body.overflowed) return ig_fail(err, IG_NO_MEMORY, "no memory for a response");
+    return IG_OK;
+}
+
+/* Hands over one slice of what has come; *over at the body's end. */
+static enum ig_code take_slice(struct ig_client *client, struct ig_http1_chunked *chunked,
+                               uint64_t *left, struct ig_str *data, struct ig_err *err)
+{
+    struct ig_str input = {client->in + client->in_at, client->in_len - client->in_at};
+    size_t used = 0;
+    *data = (struct ig_str){0};
+    if (!chunked) {
+        used = input.len < *left ? input.len : (size_t)*left;
+        *data = (struct ig_str){input.ptr, used};
+        *left -= used;
+    } else {
+        enum ig_http1_chunk got = ig_http1_chunked(chunked, input, &used, data);
+        if (got == IG_HTTP1_CHUNK_BAD)
+            return ig_fail(err, IG_PARSE, "the response's chunked body is malformed");
+        if (got == IG_HTTP1_CHUNK_END) *left = 0;
+    }
+    client->in_at += used;
+    return IG_OK;
+}
+
+/* Whether the response has no body, whatever its head says. */
+static bool is_bare(const struct ig_client_call *call, const struct ig_http1_response *response)
+{
+    return response->status == 204 || response->status == 304 || strcmp(call->method, "HEAD") == 0;
+}
+
+static enum ig_code read_body(struct ig_client *client, const struct ig_client_call *call,
+                              const struct ig_http1_response *response,
+                              struct ig_client_reply *reply, struct ig_err *err)
+{
+    struct ig_http1_chunked state = {0};
+    struct ig_http1_chunked *chunked = response->chunked ? &state : NULL;
+    bool to_end = !response->chunked && !response->has_content_length;
+    uint64_t left = response->has_content_length ? response->content_length : UINT64_MAX;
+    bool bare =
+        response->status == 204 || response->status == 304 || strcmp(call->method, "HEAD") == 0;
+    if (bare) return IG_OK;
+    while (left) {
+        struct ig_str data;
+        enum ig_code code = take_slice(client, chunked, &left, &data, err);
+        if (!code && data.len) code = deliver(call, reply, data, err);
+        if (code) return code;
+        if (!left || client->in_at < client->in_len) continue;
+        size_t got = 0;
+        code = receive(client, &got, err);
+        if (code) return code;
+        if (!got && to_end) break;
+        if (!got) return broke(client, 0, err);
+    }
+    return IG_OK;
+}
+
+static void note_content_type(const struct ig_http1_response *response,
+                              struct ig_client_reply *reply)
+{
+    reply->content_type[0] = '\0';
+    for (size_t i = 0; i < response->headers_count; i++) {
+        struct ig_str value = response->headers[i].value;
+        if (!ig_str_eq_nocase(response->headers[i].name, IG_STR("content-type"))) continue;
+        size_t size =
+            value.len < sizeof reply->content_type - 1 ? value.len : sizeof reply->content_type - 1;
+        memcpy(reply->content_type, value.ptr, size);
+        reply->content_type[size] = '\0';
+    }
+}
+
+/* One attempt. *stale: a kept connection was found closed before any answer. */
+static enum ig_code attempt(struct ig_client *client, const struct ig_client_call *call,
+                            struct ig_client_reply *reply, bool *stale, struct ig_err *err)
+{
+    struct ig_http1_response response = {0};
+    bool closed = false, partial = false;
+    if (client->fd >= 0 && await(client->fd, POLLIN, 0)) disconnect(client);
+    bool kept = client->fd >= 0;
+    enum ig_code code = kept ? IG_OK : dial(client, err);
+    if (code) return code;
+    code = send_request(client, call, &partial, err);
+    if (!code) code = read_head(client, &response, &closed, err);
+    *stale = code == IG_IO && kept && (closed || client->in_len == 0);
+    if (code) return code;
+    reply->status = response.status;
+    note_content_type(&response, reply);
+    code = read_body(client, call, &response, reply, err);
+    bool framed = response.chunked || response.has_content_length || is_bare(call, &response);
+    bool reusable = response.keep_alive && !partial && framed;
+    if (!code && !reusable) disconnect(client);
+    return code;
+}
+
+enum ig_code ig_client_call(struct ig_client *client, const struct ig_client_call *call,
+                            struct ig_client_reply *reply, struct ig_err *err)
+{
+    struct ig_err first = IG_ERR_INIT;
+    bool stale = false;
+    ig_buf_reset(&reply->body);
+    reply->status = 0;
+    reply->body_bytes = 0;
+    enum ig_code code = build_head(client, call, err);
+    if (code) return code;
+    code = attempt(client, call, reply, &stale, &first);
+    bool harmless = strcmp(call->method, "GET") == 0 || strcmp(call->method, "HEAD") == 0;
+    if (code && stale && harmless) {
+        disconnect(client);
+        ig_err_clear(&first);
+        code = attempt(client, call, reply, &stale, &first);
+    }
+    if (!code) return IG_OK;
+    disconnect(client);
+    if (!err->code) *err = first;
+    return err->code;
+}
+
+void ig_client_escape(struct ig_buf *buf, struct ig_str text)
+{
+    static const char HEX[] = "0123456789ABCDEF";
+    for (size_t i = 0; i < text.len; i++) {
+        unsigned char c = (unsigned char)text.ptr[i];
+        bool plain = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+                     c == '-' || c == '.' || c == '_' || c == '~';
+        if (plain) {
+            ig_buf_add_char(buf, (char)c);
+            continue;
+        }
+        ig_buf_add_char(buf, '%');
+        ig_buf_add_char(buf, HEX[c >> 4]);
+        ig_buf_add_char(buf, HEX[c & 15]);
+    }
+}

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef IG_NET_CLIENT_H
+#define IG_NET_CLIENT_H
+
+/* A small blocking HTTP/1.1 client over plain TCP, for the command line. One connection, kept alive
+ * between calls and opened anew when the server has closed it. Thread rule: one thread a client. */
+
+#include "base/err.h"
+#include "base/str.h"
+
+struct ig_client;
+
+struct ig_client_options {
+    unsigned connect_timeout_ms; /* 0: 5,000 */
+    unsigned io_timeout_ms;      /* longest pause in a response or upload; 0: 60,000 */
+    const char *headers; /* sent with every request: "Authorization: Bearer x\r\n"; or NULL */
+};
+
+/* `url`: http://host[:port][/prefix]; the prefix goes before every path. Does not connect yet.
+ * Errors: INVALID (the URL; https is named as not available), NO_MEMORY. */
+enum ig_code ig_client_new(struct ig_client **out, const char *url,
+                           const struct ig_client_options *options, struct ig_err *err);
+void ig_client_free(struct ig_client *client);
+
+struct ig_client_call {
+    const char *method;       /* "GET" */
+    const char *path;         /* "/api/v1/models?x=1", escaped already */
+    const char *content_type; /* of the request's body, or NULL */
+    const char *headers;      /* more of them, "Name: value\r\n", or NULL */
+    struct ig_str body;       /* the request's body, unless has_body_fd */
+    bool has_body_fd;         /* then body_fd_bytes bytes of body_fd from its current position */
+    int body_fd;
+    uint64_t body_fd_bytes;
+    bool has_reply_fd; /* a 2xx body goes to reply_fd; other bodies to `reply` */
+    int reply_fd;
+    /* Called for each piece of a 2xx body instead of storing it (for live streams); false ends. */
+    bool (*on_bytes)(void *context, struct ig_str bytes);
+    void *on_bytes_context;
+};
+
+struct ig_client_reply {
+    int status;
+    struct ig_buf body; /* the caller initialises it with its cap (TOO_LARGE over it) */
+    char content_type[128];
+    uint64_t body_bytes; /* received, wherever they went */
+};
+
+/* OK for every complete HTTP response, whatever its status. Errors: UNAVAILABLE (cannot connect;
+ * the message names host and port), TIMEOUT, IO, PARSE (not HTTP), TOO_LARGE, CANCELLED (on_bytes
+ * said so), NO_MEMORY. */
+enum ig_code ig_client_call(struct ig_client *client, const struct ig_client_call *call,
+                            struct ig_client_reply *reply, struct ig_err *err);
+
+/* Percent-encodes one path segment or query value onto buf. */
+void ig_client_escape(struct ig_buf *buf, struct ig_str text);
+
+#endif

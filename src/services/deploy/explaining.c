@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Chooses explainers. Owns nothing. Thread rule: pure, but for the servable's prepared set, to
+ * which a call that may wait adds. */
+#include "services/deploy/explaining.h"
+
+#include "base/mem.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* From the best to the cheapest, for a request with a budget and no method. A method that needs a
+ * background is passed over where there is none. */
+static const enum ig_explainer BY_QUALITY[] = {
+    IG_EXPLAINER_TREE_INTERVENTIONAL, IG_EXPLAINER_LINEAR,   IG_EXPLAINER_EXACT,
+    IG_EXPLAINER_TREE_PATH_DEPENDENT, IG_EXPLAINER_LEVERAGE, IG_EXPLAINER_SAABAS,
+};
+enum { BY_QUALITY_COUNT = sizeof BY_QUALITY / sizeof *BY_QUALITY };
+
+struct chooser {
+    const struct ig_servable *servable;
+    struct ig_backgrounds *backgrounds;
+    const struct ig_explain_ask *ask;
+    char background[IG_SHA256_HEX];
+    bool wait;
+    struct ig_err *err;
+};
+
+/* False: not now. Else the digest, or err. */
+static bool find_background(struct chooser *chooser)
+{
+    struct ig_str name = chooser->ask->background;
+    struct ig_str model = ig_str_view(chooser->servable->model);
+    if (!name.ptr) return true;
+    switch (ig_backgrounds_find(chooser->background, chooser->backgrounds, model, name,
+                                chooser->wait)) {
+    case IG_BACKGROUND_BUSY:
+        return false;
+    case IG_BACKGROUND_ABSENT:
+        ig_fail(chooser->err, IG_INVALID, "background: model '%.*s' has no background '%.*s'",
+                IG_STR_ARGS(model), (int)(name.len > 64 ? 64 : name.len), name.ptr);
+        return true;
+    default:
+        return true;
+    }
+}
+
+/* features_count flags, to be freed; NULL: no memory. */
+static uint32_t *categories_of(const struct ig_schema *schema)
+{
+    uint32_t *counts = ig_zalloc_array(schema->features_count + (size_t)1, sizeof *counts);
+    for (uint32_t i = 0; counts && i < schema->features_count; i++)
+        counts[i] = schema->features[i].categories_count;
+    return counts;
+}
+
+static bool *categorical_of(const struct ig_schema *schema)
+{
+    bool *flags = ig_zalloc_array(schema->features_count + (size_t)1, sizeof *flags);
+    for (uint32_t i = 0; flags && i < schema->features_count; i++)
+        flags[i] = schema->features[i].type == IG_FEATURE_CATEGORICAL;
+    return flags;
+}
+
+static const struct ig_explain *prepare(struct chooser *chooser, const struct ig_prepared_key *key)
+{
+    const struct ig_servable *servable = chooser->servable;
+    const struct ig_package *package = servable->package;
+    const struct ig_explain *found = NULL;
+    struct ig_background_table *table = NULL;
+    struct ig_explain_spec spec = {
+        .method = key->method, .probability = key->probability, .players = &chooser->ask->players};
+    if (key->background[0]) {
+        if (ig_backgrounds_read(&table, chooser->backgrounds, ig_str_view(key->background),
+                                &package->schema, chooser->err) != IG_OK)
+            return NULL;
+        spec.background = &table->background;
+    }
+    bool *categorical = categorical_of(&package->schema);
+    uint32_t *categories = categories_of(&package->schema);
+    spec.categorical = categorical;
+    spec.categories = categories;
+    if (categorical && categories)
+        ig_prepared_make(&found, servable->prepared, key, package->engine, &spec, chooser->err);
+    else
+        ig_fail(chooser->err, IG_NO_MEMORY, "explanation");
+    ig_free(categorical);
+    ig_free(categories);
+    ig_background_table_free(table);
+    return found;
+}
+
+/* The prepared explainer of a method. False: not now; else *out, or err. */
+static bool find_method(const struct ig_explain **out, struct chooser *chooser,
+                        enum ig_explainer method)
+{
+    const struct ig_explain_ask *ask = chooser->ask;
+    struct ig_prepared_key key = {.method = method, .probability = ask->probability};
+    if (ig_explainer_takes(method, IG_EXPLAINER_BACKGROUND))
+        memcpy(key.background, chooser->background, sizeof key.background);
+    ig_prepared_groups(key.groups, &ask->players,
+                       chooser->servable->package->model->features_count);
+    *out = ig_prepared_find(chooser->servable->prepared, &key);
+    if (*out) return true;
+    if (!chooser->wait) return false;
+    *out = prepare(chooser, &key);
+    return true;
+}
+
+static void settle(struct ig_explain_choice *out, const struct chooser *chooser,
+                   enum ig_explainer method, const struct ig_explain *explain)
+{
+    *out = (struct ig_explain_choice){.method = method,
+                                      .explain = explain,
+                                      .probability = chooser->ask->probability,
+                                      .players = chooser->ask->players};
+    if (ig_explainer_takes(method, IG_EXPLAINER_BACKGROUND))
+        memcpy(out->background, chooser->background, sizeof out->background);
+    out->cost_ns =
+        explain ? ig_explain_cost_ns(explain, chooser->ask->rows_count, &chooser->ask->options)
+                : ig_engine_cost_ns(chooser->servable->package->engine, IG_ENGINE_CONTRIBUTIONS,
+                                    chooser->ask->rows_count);
+}
+
+/* The engine's own values need no preparing. */
+static bool is_plain(const struct ig_explain_ask *ask, enum ig_explainer method)
+{
+    return method == IG_EXPLAINER_TREE_PATH_DEPENDENT && !ask->players.of_feature &&
+           !ask->probability;
+}
+
+static bool choose_method(struct ig_explain_choice *out, struct chooser *chooser,
+                          enum ig_explainer method)
+{
+    const struct ig_explain *explain = NULL;
+    bool known = true;
+    if (is_plain(chooser->ask, method)) {
+        if (!ig_engine_explains(chooser->servable->package->engine)) {
+            ig_fail(chooser->err, IG_UNSUPPORTED,
+                    "explain: leaves of this model are linear functions, which have no exact tree "
+                    "explanation; methods exact, leverage and permutation take any model");
+            return true;
+        }
+    } else {
+        known = find_method(&explain, chooser, method);
+        if (!known || !explain) return known;
+    }
+    settle(out, chooser, method, explain);
+    return true;
+}
+
+/* A method that samples stops at its deadline; any other must be within the budget. */
+static void check_budget(struct ig_explain_choice *choice, const struct chooser *chooser)
+{
+    uint64_t budget_us = chooser->ask->budget_ns / 1000, cost_us = choice->cost_ns / 1000;
+    if (!chooser->ask->budget_ns) return;
+    if (ig_explainer_takes(choice->method, IG_EXPLAINER_SAMPLED)) {
+        snprintf(choice->why, sizeof choice->why, "asked for; it samples until %llu us are over",
+                 (unsigned long long)budget_us);
+    } else if (choice->cost_ns > chooser->ask->budget_ns) {
+        ig_fail(chooser->err, IG_INVALID,
+                "budget_us: method %s takes about %llu us for these rows, more than %llu",
+                ig_explainer_name(choice->method), (unsigned long long)cost_us + 1,
+                (unsigned long long)budget_us);
+    } else {
+        snprintf(choice->why, sizeof choice->why, "asked for; it takes about %llu us",
+                 (unsigned long long)cost_us + 1);
+    }
+}
+
+static bool fits_request(const struct chooser *chooser, enum ig_explainer method)
+{
+    const struct ig_explain_ask *ask = chooser->ask;
+    uint32_t players = ask->players.of_feature ? ask->players.count
+                                               : chooser->servable->package->model->features_count;
+    if (!ig_explain_admits(chooser->servable->package->engine, method)) return false;
+    if (ig_explainer_needs_background(method) && !chooser->background[0]) return false;
+    if (ask->probability && !ig_explainer_takes(method, IG_EXPLAINER_PROBABILITY)) return false;
+    return method != IG_EXPLAINER_EXACT || players <= 11;
+}
+
+/* The first by quality whose cost is within the budget; sampling fits when a tenth of its usual
+ * samples does. */
+static bool choose_by_budget(struct ig_explain_choice *out, struct chooser *chooser)
+{
+    uint64_t budget = chooser->ask->budget_ns, cheapest = UINT64_MAX;
+    const char *cheapest_name = "none";
+    for (size_t i = 0; i < BY_QUALITY_COUNT; i++) {
+        struct ig_explain_choice choice = {0};
+        if (!fits_request(chooser, BY_QUALITY[i])) continue;
+        if (!choose_method(&choice, chooser, BY_QUALITY[i])) return false;
+        if (chooser->err->code != IG_OK) return true;
+        bool sampled = ig_explainer_takes(choice.method, IG_EXPLAINER_SAMPLED);
+        uint64_t cost = sampled ? choice.cost_ns / 10 : choice.cost_ns;
+        if (cost < cheapest) {
+            cheapest = cost;
+            cheapest_name = ig_explainer_name(choice.method);
+        }
+        if (cost > budget) continue;
+        snprintf(choice.why, sizeof choice.why, "the best that fits: about %llu of %llu us",
+                 (unsigned long long)(choice.cost_ns / 1000) + 1,
+                 (unsigned long long)(budget / 1000));
+        *out = choice;
+        return true;
+    }
+    ig_fail(chooser->err, IG_INVALID,
+            "budget_us: no method explains these rows within %llu us; the cheapest, %s, takes "
+            "about %llu",
+            (unsigned long long)(budget / 1000), cheapest_name,
+            (unsigned long long)(cheapest / 1000) + 1);
+    return true;
+}
+
+bool ig_explaining_choose(struct ig_explain_choice *out, const struct ig_servable *servable,
+                          struct ig_backgrounds *backgrounds, const struct ig_explain_ask *ask,
+                          bool wait, struct ig_err *err)
+{
+    struct chooser chooser = {servable, backgrounds, ask, {0}, wait, err};
+    struct ig_explain_choice choice = {0};
+    bool has_background = ask->background.ptr != NULL;
+    if (has_background && ask->method_given &&
+        !ig_explainer_takes(ask->method, IG_EXPLAINER_BACKGROUND)) {
+        ig_fail(err, IG_INVALID, "background: method %s takes none",
+                ig_explainer_name(ask->method));
+        return true;
+    }
+    if (!find_background(&chooser)) return false;
+    if (err->code != IG_OK) return true;
+    bool known;
+    if (!ask->method_given && ask->budget_ns) {
+        known = choose_by_budget(&choice, &chooser);
+    } else {
+        enum ig_explainer method = ask->method;
+        if (!ask->method_given)
+            method = ig_explain_default(servable->package->engine, has_background);
+        known = choose_method(&choice, &chooser, method);
+        if (known && err->code == IG_OK) check_budget(&choice, &chooser);
+    }
+    if (known && err->code == IG_OK) *out = choice;
+    return known;
+}

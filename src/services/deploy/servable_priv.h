@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef IG_SERVICES_DEPLOY_SERVABLE_PRIV_H
+#define IG_SERVICES_DEPLOY_SERVABLE_PRIV_H
+
+/* Loading a model version into memory, and the counted life of what was loaded. */
+
+#include "services/deploy/servable.h"
+#include "services/registry/registry.h"
+
+struct ig_servable_source {
+    struct ig_blob_store *blobs;
+    size_t tables_max_bytes; /* of all its explainers; 0: 1 GiB */
+};
+
+/* Reads and verifies the package, makes it ready, checks its golden rows. One reference is the
+ * caller's. */
+enum ig_code ig_servable_load(const struct ig_servable **out,
+                              const struct ig_servable_source *source, struct ig_str deployment,
+                              const struct ig_registry_version *version, struct ig_err *err);
+
+/* An ensemble as a servable of its own: `node` is its name in the deployment's graph, the members'
+ * schemas are to fit the first one's. Takes a reference on each member and on the meta model. */
+struct ig_servable_combination {
+    enum ig_combine combine;
+    const struct ig_servable_member *members;
+    size_t members_count;
+    const struct ig_servable *meta; /* or NULL */
+};
+enum ig_code ig_servable_combine(const struct ig_servable **out, struct ig_str node,
+                                 const struct ig_servable_combination *combination,
+                                 size_t tables_max_bytes, struct ig_err *err);
+
+#endif

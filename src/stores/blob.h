@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef IG_STORES_BLOB_H
+#define IG_STORES_BLOB_H
+
+/* Content-addressed objects: a name is the SHA-256 of the bytes, 64 lower-case hex digits.
+ *
+ * Put: temporary file on the same file system, stream and hash, fsync, link, fsync the directory;
+ * only then the caller writes its database row. The same bytes twice are one object. Leftovers of
+ * interrupted puts are removed at open. Thread-safe, a writer object belongs to one thread. Never
+ * call from an event loop, but for ig_blob_append when the caller accepts page-cache writes there.
+ */
+
+#include "base/err.h"
+#include "base/hash.h"
+
+struct ig_blob_store;
+struct ig_blob_writer;
+
+/* `driver`: a name of stores.def, NULL: "files". `dirfd`: the data directory, borrowed. */
+enum ig_code ig_blob_open(struct ig_blob_store **out, const char *driver, int dirfd,
+                          struct ig_err *err);
+void ig_blob_close(struct ig_blob_store *store); /* NULL is allowed */
+
+/* Up to max_bytes (0: no cap of its own); append gives TOO_LARGE beyond. */
+enum ig_code ig_blob_begin(struct ig_blob_writer **out, struct ig_blob_store *store,
+                           uint64_t max_bytes, struct ig_err *err);
+enum ig_code ig_blob_append(struct ig_blob_writer *writer, const void *bytes, size_t size_bytes,
+                            struct ig_err *err);
+/* Durable when it returns OK. Frees the writer in either case. `size_bytes` may be NULL. */
+enum ig_code ig_blob_commit(char digest[IG_SHA256_HEX], uint64_t *size_bytes,
+                            struct ig_blob_writer *writer, struct ig_err *err);
+void ig_blob_abort(struct ig_blob_writer *writer); /* NULL is allowed */
+/* All of a buffer at once. */
+enum ig_code ig_blob_put(char digest[IG_SHA256_HEX], struct ig_blob_store *store,
+                         struct ig_str bytes, struct ig_err *err);
+/* All of a file from its current position. */
+enum ig_code ig_blob_put_fd(char digest[IG_SHA256_HEX], uint64_t *size_bytes,
+                            struct ig_blob_store *store, int fd, struct ig_err *err);
+
+/* INVALID unless 64 lower-case hex digits: every digest that comes from outside passes here. */
+enum ig_code ig_blob_check_digest(struct ig_str digest, struct ig_err *err);
+/* A descriptor to read (caller closes) and the size; contents are not verified. NOT_FOUND. */
+enum ig_code ig_blob_get(int *fd, uint64_t *size_bytes, struct ig_blob_store *store,
+                         struct ig_str digest, struct ig_err *err);
+/* All bytes into buf (reset first), verified: CORRUPT when they do not hash to the name. */
+enum ig_code ig_blob_read(struct ig_buf *buf, struct ig_blob_store *store, struct ig_str digest,
+                          struct ig_err *err);
+/* Reads and hashes without keeping. */
+enum ig_code ig_blob_verify(struct ig_blob_store *store, struct ig_str digest, struct ig_err *err);
+enum ig_code ig_blob_delete(struct ig_blob_store *store, struct ig_str digest,
+                            struct ig_err *err); /* absent is no error */
+/* Calls `each` for every object in no order; stops when it returns false. */
+enum ig_code ig_blob_each(struct ig_blob_store *store,
+                          bool (*each)(void *context, const char *digest), void *context,
+                          struct ig_err *err);
+
+#endif

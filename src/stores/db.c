@@ -1,0 +1,410 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The database front: the writer thread with group commit, the pool of readers, the directory lock,
+ * and the counter that makes the n-th store call fail in tests.
+ *
+ * Owns: one writer connection, used by the writer thread alone (by ig_db_open before it starts and
+ * ig_db_close after it ended); `readers_count` read-only connections, lent out under
+ * `readers_lock`.
+ *
+ * 1. A write request lives on its caller's stack; the caller sleeps until `done`.
+ * 2. Requests that wait at the same time share a transaction; each has a savepoint. `done` is set
+ *    only after the commit (or its failure), so OK means durable.
+ * 3. A commit that fails fails every request of its batch.
+ * 4. Checkpoints run on the writer thread between transactions.
+ *
+ * Thread rule: thread-safe throughout; lock order: none is held while another is taken. */
+#include "stores/db_priv.h"
+
+#include "base/file.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/thread.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+enum { BATCH_MAX = 256, READERS_MAX = 64 };
+
+struct ig_db_tx {
+    struct ig_db *db;
+    struct ig_db_conn *conn;
+};
+
+struct request {
+    ig_db_work *work;
+    void *context;
+    struct ig_err *err;
+    struct request *next;
+    enum ig_code code;
+    bool done;
+};
+
+struct ig_db {
+    const struct ig_db_driver *driver;
+    int lock_fd;
+    struct ig_db_conn *writer;
+    uint64_t writer_thread;
+    uint64_t wal_max_bytes;
+    int64_t schema_version;
+
+    pthread_mutex_t queue_lock;
+    pthread_cond_t queue_filled;
+    pthread_cond_t batch_done;
+    struct request *first, *last;
+    unsigned queued, queue_max;
+    bool stopping;
+    bool started;
+
+    pthread_mutex_t readers_lock;
+    pthread_cond_t reader_free;
+    struct ig_db_conn *readers[READERS_MAX]; /* the first `readers_idle` are free */
+    unsigned readers_idle, readers_count;
+
+    atomic_uint_fast64_t writes, commits, checkpoints;
+};
+
+static atomic_int_fast64_t fail_countdown;
+static atomic_bool fail_happened;
+
+void ig_db_fail_after(uint64_t calls)
+{
+    atomic_store(&fail_happened, false);
+    atomic_store(&fail_countdown, (int_fast64_t)calls);
+}
+
+bool ig_db_failed(void)
+{
+    return atomic_load(&fail_happened);
+}
+
+/* Counts 1 down to -1 and stays there, so that 0 means "off". */
+static enum ig_code injected(struct ig_err *err)
+{
+    int_fast64_t now = atomic_load(&fail_countdown);
+    if (now == 0) return IG_OK;
+    while (now > 0 && !atomic_compare_exchange_weak(&fail_countdown, &now, now == 1 ? -1 : now - 1))
+        ;
+    if (now > 1 || now == 0) return IG_OK; /* 0: switched off meanwhile */
+    atomic_store(&fail_happened, true);
+    return ig_fail(err, IG_IO, "database: injected failure");
+}
+
+enum ig_code ig_db_query(struct ig_db_rows **out, struct ig_db_tx *tx, const char *sql,
+                         const struct ig_db_value *values, size_t values_count, struct ig_err *err)
+{
+    enum ig_code code = injected(err);
+    if (code != IG_OK) return code;
+    return tx->db->driver->query(out, tx->conn, sql, values, values_count, err);
+}
+
+bool ig_db_next(struct ig_db_rows *rows, struct ig_err *err)
+{
+    if (injected(err) != IG_OK) return false;
+    return rows->driver->next(rows, err);
+}
+
+void ig_db_finish(struct ig_db_rows *rows)
+{
+    if (rows) rows->driver->finish(rows);
+}
+
+enum ig_code ig_db_exec(struct ig_db_tx *tx, const char *sql, const struct ig_db_value *values,
+                        size_t values_count, struct ig_err *err)
+{
+    struct ig_db_rows *rows;
+    enum ig_code code = ig_db_query(&rows, tx, sql, values, values_count, err);
+    if (code != IG_OK) return code;
+    struct ig_err local = IG_ERR_INIT;
+    while (tx->db->driver->next(rows, &local))
+        ;
+    tx->db->driver->finish(rows);
+    if (local.code == IG_OK) return IG_OK;
+    return ig_fail(err, local.code, "%s", local.message);
+}
+
+int64_t ig_db_changes(const struct ig_db_tx *tx)
+{
+    return tx->db->driver->changes(tx->conn);
+}
+
+int64_t ig_db_i64(struct ig_db_rows *rows, int column)
+{
+    return rows->driver->column_i64(rows, column);
+}
+
+double ig_db_f64(struct ig_db_rows *rows, int column)
+{
+    return rows->driver->column_f64(rows, column);
+}
+
+struct ig_str ig_db_text(struct ig_db_rows *rows, int column)
+{
+    return rows->driver->column_text(rows, column);
+}
+
+struct ig_str ig_db_text_dup(struct ig_db_rows *rows, int column, struct ig_arena *arena)
+{
+    struct ig_str text = rows->driver->column_text(rows, column);
+    return (struct ig_str){ig_arena_cstr(arena, text), text.len};
+}
+
+bool ig_db_is_null(struct ig_db_rows *rows, int column)
+{
+    return rows->driver->column_is_null(rows, column);
+}
+
+/* One request inside the batch's transaction. */
+static void run_request(struct ig_db *db, struct request *request)
+{
+    struct ig_db_tx tx = {db, db->writer};
+    struct ig_err ignored = IG_ERR_INIT;
+    request->code = db->driver->script(db->writer, "savepoint one", request->err);
+    if (request->code != IG_OK) return;
+    request->code = request->work(&tx, request->context, request->err);
+    if (request->code != IG_OK && request->err->code == IG_OK)
+        ig_fail(request->err, request->code, "database work failed");
+    if (!db->driver->in_transaction(db->writer)) return; /* SQLite gave the whole of it up */
+    if (request->code != IG_OK) db->driver->script(db->writer, "rollback to one", &ignored);
+    db->driver->script(db->writer, "release one", &ignored);
+    if (ignored.code != IG_OK && request->code == IG_OK)
+        request->code = ig_fail(request->err, ignored.code, "%s", ignored.message);
+}
+
+static enum ig_code commit(struct ig_db *db, struct ig_err *err)
+{
+    enum ig_code code = injected(err);
+    if (code == IG_OK) code = db->driver->script(db->writer, "commit", err);
+    if (code == IG_OK) atomic_fetch_add(&db->commits, 1);
+    return code;
+}
+
+static void run_batch(struct ig_db *db, struct request *batch)
+{
+    struct ig_err err = IG_ERR_INIT, ignored = IG_ERR_INIT;
+    unsigned good = 0;
+    enum ig_code code = db->driver->script(db->writer, "begin immediate", &err);
+    for (struct request *at = batch; at && code == IG_OK; at = at->next) {
+        run_request(db, at);
+        good += at->code == IG_OK;
+        if (!db->driver->in_transaction(db->writer))
+            code = ig_fail(&err, IG_IO, "database: a write of the same batch ended them all");
+    }
+    if (code == IG_OK && good > 0) code = commit(db, &err);
+    if (db->driver->in_transaction(db->writer))
+        db->driver->script(db->writer, "rollback", &ignored);
+    for (struct request *at = batch; at && code != IG_OK; at = at->next) {
+        if (at->code == IG_OK) at->code = ig_fail(at->err, code, "%s", err.message);
+    }
+    if (code == IG_OK) atomic_fetch_add(&db->writes, good);
+}
+
+static void maybe_checkpoint(struct ig_db *db)
+{
+    struct ig_err err = IG_ERR_INIT;
+    if (db->driver->log_bytes(db->writer) < db->wal_max_bytes) return;
+    if (db->driver->checkpoint(db->writer, &err) == IG_OK)
+        atomic_fetch_add(&db->checkpoints, 1);
+    else
+        ig_log_err(IG_LOG_ERROR, "checkpoint", &err);
+}
+
+/* Cuts at most BATCH_MAX requests off the queue's head; the lock is held. */
+static struct request *take_batch(struct ig_db *db)
+{
+    struct request *batch = db->first, *last = batch;
+    unsigned count = 1;
+    for (; last->next && count < BATCH_MAX; count++) last = last->next;
+    db->first = last->next;
+    if (!db->first) db->last = NULL;
+    last->next = NULL;
+    db->queued -= count;
+    return batch;
+}
+
+static void *writer_main(void *context)
+{
+    struct ig_db *db = context;
+    pthread_mutex_lock(&db->queue_lock);
+    for (;;) {
+        while (!db->first && !db->stopping) pthread_cond_wait(&db->queue_filled, &db->queue_lock);
+        if (!db->first) break;
+        struct request *batch = take_batch(db);
+        pthread_mutex_unlock(&db->queue_lock);
+        run_batch(db, batch);
+        pthread_mutex_lock(&db->queue_lock);
+        while (batch) { /* a request is gone from its caller's stack once done is seen */
+            struct request *next = batch->next;
+            batch->done = true;
+            batch = next;
+        }
+        pthread_cond_broadcast(&db->batch_done);
+        pthread_mutex_unlock(&db->queue_lock);
+        maybe_checkpoint(db);
+        pthread_mutex_lock(&db->queue_lock);
+    }
+    pthread_mutex_unlock(&db->queue_lock);
+    return NULL;
+}
+
+enum ig_code ig_db_write(struct ig_db *db, ig_db_work *work, void *context, struct ig_err *err)
+{
+    struct request request = {.work = work, .context = context, .err = err};
+    pthread_mutex_lock(&db->queue_lock);
+    if (db->stopping || db->queued >= db->queue_max) {
+        pthread_mutex_unlock(&db->queue_lock);
+        return ig_fail(err, db->stopping ? IG_UNAVAILABLE : IG_EXHAUSTED, "database: %s",
+                       db->stopping ? "closing" : "too many writes wait");
+    }
+    if (db->last)
+        db->last->next = &request;
+    else
+        db->first = &request;
+    db->last = &request;
+    db->queued++;
+    pthread_cond_signal(&db->queue_filled);
+    while (!request.done) pthread_cond_wait(&db->batch_done, &db->queue_lock);
+    pthread_mutex_unlock(&db->queue_lock);
+    return request.code;
+}
+
+enum ig_code ig_db_read(struct ig_db *db, ig_db_work *work, void *context, struct ig_err *err)
+{
+    struct ig_err ignored = IG_ERR_INIT;
+    pthread_mutex_lock(&db->readers_lock);
+    while (db->readers_idle == 0) pthread_cond_wait(&db->reader_free, &db->readers_lock);
+    struct ig_db_tx tx = {db, db->readers[--db->readers_idle]};
+    pthread_mutex_unlock(&db->readers_lock);
+
+    enum ig_code code = db->driver->script(tx.conn, "begin", err);
+    if (code == IG_OK) code = work(&tx, context, err);
+    if (code != IG_OK && err->code == IG_OK) ig_fail(err, code, "database work failed");
+    if (db->driver->in_transaction(tx.conn)) db->driver->script(tx.conn, "rollback", &ignored);
+
+    pthread_mutex_lock(&db->readers_lock);
+    db->readers[db->readers_idle++] = tx.conn;
+    pthread_cond_signal(&db->reader_free);
+    pthread_mutex_unlock(&db->readers_lock);
+    return code;
+}
+
+static enum ig_code lock_directory(int *out, int dirfd, struct ig_err *err)
+{
+    char text[32] = {0};
+    int fd = openat(dirfd, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0)
+        return ig_fail(err, IG_IO, "data directory: cannot open its lock: %s", strerror(errno));
+    if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+        ssize_t length = pread(fd, text, sizeof text - 1, 0);
+        close(fd);
+        return ig_fail(err, IG_CONFLICT, "data directory is in use by process %s",
+                       length > 0 ? text : "(unknown)");
+    }
+    int length = snprintf(text, sizeof text, "%ld", (long)getpid());
+    if (ftruncate(fd, 0) != 0 || pwrite(fd, text, (size_t)length, 0) != length) {
+        close(fd);
+        return ig_fail(err, IG_IO, "data directory: cannot write its lock: %s", strerror(errno));
+    }
+    *out = fd;
+    return IG_OK;
+}
+
+static enum ig_code find_driver(const struct ig_db_driver **out, const char *name,
+                                struct ig_err *err)
+{
+    static const struct ig_db_driver *const drivers[] = {
+#define IG_STORE_DB(id, symbol, doc) &symbol,
+#include "stores/stores.def"
+#undef IG_STORE_DB
+    };
+    if (!name) name = "sqlite";
+    for (size_t i = 0; i < sizeof drivers / sizeof drivers[0]; i++) {
+        if (strcmp(drivers[i]->name, name) != 0) continue;
+        *out = drivers[i];
+        return IG_OK;
+    }
+    return ig_fail(err, IG_INVALID, "database driver '%s' is unknown", name);
+}
+
+static enum ig_code open_connections(struct ig_db *db, int dirfd, unsigned readers,
+                                     struct ig_err *err)
+{
+    enum ig_code code = db->driver->open(&db->writer, dirfd, true, err);
+    if (code == IG_OK) code = ig_db_migrate(&db->schema_version, db->driver, db->writer, err);
+    while (code == IG_OK && db->readers_count < readers) {
+        code = db->driver->open(&db->readers[db->readers_count], dirfd, false, err);
+        if (code == IG_OK) db->readers_idle = ++db->readers_count;
+    }
+    return code;
+}
+
+enum ig_code ig_db_open(struct ig_db **out, const struct ig_db_options *options, struct ig_err *err)
+{
+    unsigned readers = options->readers ? options->readers : 4;
+    struct ig_db *db = ig_zalloc(sizeof *db);
+    if (!db) return ig_fail(err, IG_NO_MEMORY, "database");
+    db->lock_fd = -1;
+    db->queue_max = options->queue_max ? options->queue_max : 4096;
+    db->wal_max_bytes = options->wal_max_bytes ? options->wal_max_bytes : UINT64_C(4) << 20;
+    pthread_mutex_init(&db->queue_lock, NULL);
+    pthread_cond_init(&db->queue_filled, NULL);
+    pthread_cond_init(&db->batch_done, NULL);
+    pthread_mutex_init(&db->readers_lock, NULL);
+    pthread_cond_init(&db->reader_free, NULL);
+
+    enum ig_code code = find_driver(&db->driver, options->driver, err);
+    if (code == IG_OK && readers > READERS_MAX)
+        code = ig_fail(err, IG_INVALID, "database readers: %u, at most %d", readers, READERS_MAX);
+    if (code == IG_OK) code = lock_directory(&db->lock_fd, options->dirfd, err);
+    if (code == IG_OK) code = open_connections(db, options->dirfd, readers, err);
+    if (code == IG_OK)
+        code = ig_thread_start(&db->writer_thread, "db-writer", writer_main, db, err);
+    if (code != IG_OK) {
+        ig_db_close(db);
+        return code;
+    }
+    db->started = true;
+    *out = db;
+    return IG_OK;
+}
+
+void ig_db_close(struct ig_db *db)
+{
+    struct ig_err err = IG_ERR_INIT;
+    if (!db) return;
+    if (db->started) {
+        pthread_mutex_lock(&db->queue_lock);
+        db->stopping = true;
+        pthread_cond_signal(&db->queue_filled);
+        pthread_mutex_unlock(&db->queue_lock);
+        ig_thread_join(db->writer_thread);
+    }
+    for (unsigned i = 0; i < db->readers_count; i++) db->driver->close(db->readers[i]);
+    if (db->writer) {
+        if (db->started && db->driver->checkpoint(db->writer, &err) != IG_OK)
+            ig_log_err(IG_LOG_WARN, "checkpoint at close", &err);
+        db->driver->close(db->writer);
+    }
+    if (db->lock_fd >= 0) close(db->lock_fd);
+    pthread_cond_destroy(&db->reader_free);
+    pthread_mutex_destroy(&db->readers_lock);
+    pthread_cond_destroy(&db->batch_done);
+    pthread_cond_destroy(&db->queue_filled);
+    pthread_mutex_destroy(&db->queue_lock);
+    ig_free(db);
+}
+
+void ig_db_stats(struct ig_db *db, struct ig_db_stats *out)
+{
+    *out = (struct ig_db_stats){
+        .writes = atomic_load(&db->writes),
+        .commits = atomic_load(&db->commits),
+        .checkpoints = atomic_load(&db->checkpoints),
+        .schema_version = db->schema_version,
+    };
+}

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef IG_STORES_DB_PRIV_H
+#define IG_STORES_DB_PRIV_H
+
+/* What a database driver gives to db.c. A connection belongs to one thread at a time. Drivers map
+ * their errors to the codes of db.h and end the process on a failed fsync. */
+
+#include "stores/db.h"
+
+struct ig_db_conn;
+
+struct ig_db_driver {
+    const char *name;
+    /* The writer is opened first and makes the database when absent; readers are read-only. */
+    enum ig_code (*open)(struct ig_db_conn **out, int dirfd, bool writer, struct ig_err *err);
+    void (*close)(struct ig_db_conn *conn);
+    /* Statements without parameters, outside the cache: begin, commit, migrations. */
+    enum ig_code (*script)(struct ig_db_conn *conn, const char *sql, struct ig_err *err);
+    bool (*in_transaction)(struct ig_db_conn *conn);
+    enum ig_code (*query)(struct ig_db_rows **out, struct ig_db_conn *conn, const char *sql,
+                          const struct ig_db_value *values, size_t values_count,
+                          struct ig_err *err);
+    bool (*next)(struct ig_db_rows *rows, struct ig_err *err);
+    void (*finish)(struct ig_db_rows *rows);
+    int64_t (*changes)(struct ig_db_conn *conn);
+    int64_t (*column_i64)(struct ig_db_rows *rows, int column);
+    double (*column_f64)(struct ig_db_rows *rows, int column);
+    struct ig_str (*column_text)(struct ig_db_rows *rows, int column);
+    bool (*column_is_null)(struct ig_db_rows *rows, int column);
+    /* Bytes of log that a checkpoint would move; 0 where there is no such thing. */
+    uint64_t (*log_bytes)(struct ig_db_conn *conn);
+    enum ig_code (*checkpoint)(struct ig_db_conn *conn, struct ig_err *err);
+};
+
+/* Every driver's rows begin with this. */
+struct ig_db_rows {
+    const struct ig_db_driver *driver;
+};
+
+#define IG_STORE_DB(name, symbol, doc) extern const struct ig_db_driver symbol;
+#include "stores/stores.def"
+#undef IG_STORE_DB
+
+/* Brings the database behind `conn` to the newest migration; *version is then its number. */
+enum ig_code ig_db_migrate(int64_t *version, const struct ig_db_driver *driver,
+                           struct ig_db_conn *conn, struct ig_err *err);
+
+#endif

@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The SQLite driver: ingot.db in the data directory, WAL, synchronous=FULL.
+ *
+ * 1. Debian's 3.40.1 can lose commits when one connection writes while another checkpoints
+ *    (sqlite.org/wal.html#walresetbug): automatic checkpoints are off on every connection, so is
+ *    the one at close; only the writer's connection ever checkpoints.
+ * 2. Nothing here opens or closes the database file itself: that would drop SQLite's locks.
+ * 3. After a failed fsync the page cache can no longer be trusted, and no retry helps ("Can
+ *    applications recover from fsync failures?", ATC 2020): the process ends.
+ * 4. Statements are prepared once a connection and kept, keyed by the address of their text.
+ *
+ * Thread rule: a connection belongs to one thread at a time (SQLITE_OPEN_NOMUTEX). */
+#include "base/log.h"
+#include "base/mem.h"
+#include "stores/db_priv.h"
+
+#include <sqlite3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { STATEMENTS_MAX = 128, PAGE_BYTES = 4096, BUSY_MS = 10000 };
+
+struct statement {
+    struct ig_db_rows rows; /* first: a statement is what callers hold */
+    struct ig_db_conn *conn;
+    const char *sql;
+    sqlite3_stmt *handle;
+    bool busy;
+    bool has_row;
+};
+
+struct ig_db_conn {
+    sqlite3 *handle;
+    bool writer;
+    int log_pages; /* of the WAL, as told by the last commit */
+    int statements_count;
+    struct statement statements[STATEMENTS_MAX];
+};
+
+static _Noreturn void die(const char *what, const char *why)
+{
+    fprintf(stderr, "ingot: %s failed (%s): stopping, since what reached the disk is unknown\n",
+            what, why);
+    abort();
+}
+
+static enum ig_code map_code(int extended)
+{
+    switch (extended) {
+    case SQLITE_CONSTRAINT_UNIQUE:
+    case SQLITE_CONSTRAINT_PRIMARYKEY:
+    case SQLITE_CONSTRAINT_ROWID:
+        return IG_EXISTS;
+    case SQLITE_CONSTRAINT_FOREIGNKEY:
+    case SQLITE_CONSTRAINT_TRIGGER:
+        return IG_CONFLICT;
+    default:
+        break;
+    }
+    switch (extended & 0xff) {
+    case SQLITE_FULL:
+        return IG_EXHAUSTED;
+    case SQLITE_NOMEM:
+        return IG_NO_MEMORY;
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB:
+        return IG_CORRUPT;
+    case SQLITE_BUSY:
+        return IG_UNAVAILABLE;
+    case SQLITE_IOERR:
+    case SQLITE_CANTOPEN:
+    case SQLITE_READONLY:
+        return IG_IO;
+    default:
+        return IG_INTERNAL;
+    }
+}
+
+static enum ig_code fail(struct ig_db_conn *conn, const char *sql, struct ig_err *err)
+{
+    int extended = sqlite3_extended_errcode(conn->handle);
+    const char *why = sqlite3_errmsg(conn->handle);
+    if (extended == SQLITE_IOERR_FSYNC || extended == SQLITE_IOERR_DIR_FSYNC) die("fsync", why);
+    return ig_fail(err, map_code(extended), "database: %s (in \"%.60s\")", why, sql);
+}
+
+static int note_log(void *context, sqlite3 *handle, const char *name, int pages)
+{
+    struct ig_db_conn *conn = context;
+    (void)handle;
+    (void)name;
+    conn->log_pages = pages;
+    return SQLITE_OK;
+}
+
+static enum ig_code sqlite_script(struct ig_db_conn *conn, const char *sql, struct ig_err *err)
+{
+    if (sqlite3_exec(conn->handle, sql, NULL, NULL, NULL) != SQLITE_OK) return fail(conn, sql, err);
+    return IG_OK;
+}
+
+static void sqlite_close(struct ig_db_conn *conn)
+{
+    for (int i = 0; i < conn->statements_count; i++) sqlite3_finalize(conn->statements[i].handle);
+    IG_ASSERT(sqlite3_close(conn->handle) == SQLITE_OK);
+    ig_free(conn);
+}
+
+/* The directory is reached through its descriptor, so the path given at start may move. */
+static enum ig_code sqlite_open(struct ig_db_conn **out, int dirfd, bool writer, struct ig_err *err)
+{
+    static const char *const settings[] = {"pragma foreign_keys=on", "pragma trusted_schema=off",
+                                           "pragma temp_store=memory"};
+    int flags = writer ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE : SQLITE_OPEN_READONLY;
+    char path[64];
+    struct ig_db_conn *conn = ig_zalloc(sizeof *conn);
+    if (!conn) return ig_fail(err, IG_NO_MEMORY, "database connection");
+    conn->writer = writer;
+    snprintf(path, sizeof path, "/proc/self/fd/%d/ingot.db", dirfd);
+    int result = sqlite3_open_v2(path, &conn->handle, flags | SQLITE_OPEN_NOMUTEX, NULL);
+    enum ig_code code = IG_OK;
+    if (!conn->handle) {
+        ig_free(conn);
+        return ig_fail(err, IG_NO_MEMORY, "database connection");
+    }
+    sqlite3_extended_result_codes(conn->handle, 1);
+    if (result != SQLITE_OK) code = fail(conn, "open ingot.db", err);
+    sqlite3_busy_timeout(conn->handle, BUSY_MS);
+    sqlite3_wal_autocheckpoint(conn->handle, 0);
+    sqlite3_db_config(conn->handle, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+    sqlite3_db_config(conn->handle, SQLITE_DBCONFIG_DQS_DML, 0, NULL);
+    if (code == IG_OK && writer) {
+        code = sqlite_script(conn, "pragma journal_mode=wal", err);
+        if (code == IG_OK) code = sqlite_script(conn, "pragma synchronous=full", err);
+        sqlite3_wal_hook(conn->handle, note_log, conn);
+    }
+    for (size_t i = 0; code == IG_OK && i < sizeof settings / sizeof settings[0]; i++)
+        code = sqlite_script(conn, settings[i], err);
+    if (code != IG_OK) {
+        sqlite_close(conn);
+        return code;
+    }
+    *out = conn;
+    return IG_OK;
+}
+
+static bool sqlite_in_transaction(struct ig_db_conn *conn)
+{
+    return !sqlite3_get_autocommit(conn->handle);
+}
+
+static enum ig_code find_statement(struct statement **out, struct ig_db_conn *conn, const char *sql,
+                                   struct ig_err *err)
+{
+    for (int i = 0; i < conn->statements_count; i++) {
+        struct statement *known = &conn->statements[i];
+        if (known->sql == sql && !known->busy) {
+            *out = known;
+            return IG_OK;
+        }
+    }
+    IG_ASSERT(conn->statements_count < STATEMENTS_MAX);
+    struct statement *fresh = &conn->statements[conn->statements_count];
+    if (sqlite3_prepare_v3(conn->handle, sql, -1, SQLITE_PREPARE_PERSISTENT, &fresh->handle,
+                           NULL) != SQLITE_OK)
+        return fail(conn, sql, err);
+    fresh->sql = sql;
+    fresh->conn = conn;
+    fresh->rows.driver = &ig_db_sqlite;
+    conn->statements_count++;
+    *out = fresh;
+    return IG_OK;
+}
+
+static int bind(sqlite3_stmt *handle, int at, const struct ig_db_value *value)
+{
+    /* An empty view may have no pointer, which SQLite would take for NULL. */
+    const char *text = value->text.ptr ? value->text.ptr : "";
+    switch (value->kind) {
+    case IG_DB_NULL:
+        return sqlite3_bind_null(handle, at);
+    case IG_DB_I64:
+        return sqlite3_bind_int64(handle, at, value->integer);
+    case IG_DB_F64:
+        return sqlite3_bind_double(handle, at, value->real);
+    case IG_DB_TEXT:
+        return sqlite3_bind_text64(handle, at, text, value->text.len, SQLITE_STATIC, SQLITE_UTF8);
+    case IG_DB_BYTES:
+        break;
+    }
+    return sqlite3_bind_blob64(handle, at, text, value->text.len, SQLITE_STATIC);
+}
+
+static void sqlite_finish(struct ig_db_rows *rows)
+{
+    struct statement *statement = (struct statement *)rows;
+    sqlite3_reset(statement->handle);
+    sqlite3_clear_bindings(statement->handle);
+    statement->busy = false;
+    statement->has_row = false;
+}
+
+static enum ig_code sqlite_query(struct ig_db_rows **out, struct ig_db_conn *conn, const char *sql,
+                                 const struct ig_db_value *values, size_t values_count,
+                                 struct ig_err *err)
+{
+    struct statement *statement;
+    enum ig_code code = find_statement(&statement, conn, sql, err);
+    if (code != IG_OK) return code;
+    IG_ASSERT((size_t)sqlite3_bind_parameter_count(statement->handle) == values_count);
+    for (size_t i = 0; i < values_count; i++) {
+        char name[24];
+        snprintf(name, sizeof name, "$%zu", i + 1);
+        int at = sqlite3_bind_parameter_index(statement->handle, name);
+        IG_ASSERT(at > 0);
+        if (bind(statement->handle, at, &values[i]) != SQLITE_OK) {
+            code = fail(conn, sql, err);
+            sqlite_finish(&statement->rows);
+            return code;
+        }
+    }
+    statement->busy = true;
+    *out = &statement->rows;
+    return IG_OK;
+}
+
+static bool sqlite_next(struct ig_db_rows *rows, struct ig_err *err)
+{
+    struct statement *statement = (struct statement *)rows;
+    int result = sqlite3_step(statement->handle);
+    statement->has_row = result == SQLITE_ROW;
+    if (result != SQLITE_ROW && result != SQLITE_DONE) fail(statement->conn, statement->sql, err);
+    return statement->has_row;
+}
+
+static int64_t sqlite_changes(struct ig_db_conn *conn)
+{
+    return sqlite3_changes64(conn->handle);
+}
+
+static int64_t sqlite_i64(struct ig_db_rows *rows, int column)
+{
+    return sqlite3_column_int64(((struct statement *)rows)->handle, column);
+}
+
+static double sqlite_f64(struct ig_db_rows *rows, int column)
+{
+    return sqlite3_column_double(((struct statement *)rows)->handle, column);
+}
+
+static struct ig_str sqlite_text(struct ig_db_rows *rows, int column)
+{
+    sqlite3_stmt *handle = ((struct statement *)rows)->handle;
+    const char *text = sqlite3_column_blob(handle, column);
+    return (struct ig_str){text ? text : "", (size_t)sqlite3_column_bytes(handle, column)};
+}
+
+static bool sqlite_is_null(struct ig_db_rows *rows, int column)
+{
+    return sqlite3_column_type(((struct statement *)rows)->handle, column) == SQLITE_NULL;
+}
+
+static uint64_t sqlite_log_bytes(struct ig_db_conn *conn)
+{
+    return (uint64_t)conn->log_pages * PAGE_BYTES;
+}
+
+static enum ig_code sqlite_checkpoint(struct ig_db_conn *conn, struct ig_err *err)
+{
+    int result =
+        sqlite3_wal_checkpoint_v2(conn->handle, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+    if (result != SQLITE_OK && (result & 0xff) != SQLITE_BUSY) return fail(conn, "checkpoint", err);
+    conn->log_pages = 0;
+    return IG_OK;
+}
+
+const struct ig_db_driver ig_db_sqlite = {
+    .name = "sqlite",
+    .open = sqlite_open,
+    .close = sqlite_close,
+    .script = sqlite_script,
+    .in_transaction = sqlite_in_transaction,
+    .query = sqlite_query,
+    .next = sqlite_next,
+    .finish = sqlite_finish,
+    .changes = sqlite_changes,
+    .column_i64 = sqlite_i64,
+    .column_f64 = sqlite_f64,
+    .column_text = sqlite_text,
+    .column_is_null = sqlite_is_null,
+    .log_bytes = sqlite_log_bytes,
+    .checkpoint = sqlite_checkpoint,
+};

@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Every golden case with contributions: SHAP values as the library computed them, and additive.
+ * XGBoost computes in float, so its cases give a tolerance; where a library computes in double, the
+ * engine's own bound of 1e-5*max(1,|value|) holds. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "base/mem.h"
+#include "formats/format.h"
+#include "kernels/engine.h"
+
+#include <dirent.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static unsigned cases_checked;
+
+static char *slurp(const char *folder, const char *name, size_t *size)
+{
+    char path[512];
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    FILE *file = fopen(path, "rb");
+    if (!file) return NULL;
+    fseek(file, 0, SEEK_END);
+    *size = (size_t)ftell(file);
+    rewind(file);
+    char *text = malloc(*size + 1);
+    assert_non_null(text);
+    assert_int_equal(fread(text, 1, *size, file), *size);
+    text[*size] = '\0';
+    fclose(file);
+    return text;
+}
+
+/* Numbers of a file of lines, empty fields as NaN; the caller frees them. */
+static double *numbers(char *text, size_t size, bool header, size_t *count)
+{
+    double *values = malloc((size + 2) * sizeof *values);
+    assert_non_null(values);
+    *count = 0;
+    char *at = header ? strchr(text, '\n') + 1 : text;
+    while (*at) {
+        size_t length = strcspn(at, ",\n");
+        values[(*count)++] = length ? strtod(at, NULL) : NAN;
+        at += length;
+        if (*at) at++;
+    }
+    return values;
+}
+
+static double tolerance_of(const char *folder)
+{
+    size_t size;
+    char *text = slurp(folder, "case.yaml", &size);
+    assert_non_null(text);
+    const char *at = strstr(text, "\ncontribs_tolerance:");
+    assert_non_null(at);
+    double tolerance = strtod(strchr(at, ':') + 1, NULL);
+    free(text);
+    return fmax(tolerance, 1e-5);
+}
+
+static void check_row(const char *folder, const struct ig_engine *engine, const double *row,
+                      const double *expected)
+{
+    const struct ig_model *model = ig_engine_model(engine);
+    size_t stride = model->features_count + (size_t)1;
+    double tolerance = tolerance_of(folder);
+    double *values = malloc(model->outputs_count * stride * sizeof *values);
+    double *margins = malloc(model->outputs_count * sizeof *margins);
+    double additivity = -1;
+    void *scratch =
+        ig_alloc_aligned(64, ig_engine_scratch_bytes(engine, IG_ENGINE_CONTRIBUTIONS, 1) + 64);
+    const struct ig_engine_io io = {.rows = row,
+                                    .rows_count = 1,
+                                    .contributions = values,
+                                    .additivity = &additivity,
+                                    .margins = margins};
+    ig_engine_explain(engine, &io, scratch);
+    double greatest = 0;
+    for (size_t o = 0; o < model->outputs_count; o++) greatest = fmax(greatest, fabs(margins[o]));
+    if (!(additivity >= 0 && additivity <= 1e-5 * (1 + greatest)))
+        fail_msg("%s: additivity error %g at margin %g", folder, additivity, greatest);
+    for (size_t i = 0; i < model->outputs_count * stride; i++)
+        if (!(fabs(values[i] - expected[i]) <= tolerance * fmax(1, fabs(expected[i]))))
+            fail_msg("%s: value %zu is %.9g, expected %.9g", folder, i, values[i], expected[i]);
+    ig_free(scratch);
+    free(values);
+    free(margins);
+}
+
+static void check_case(const char *folder, const char *model_name)
+{
+    struct ig_err err = IG_ERR_INIT;
+    struct ig_model *model = NULL;
+    struct ig_engine *engine = NULL;
+    size_t size, inputs_size, expected_size, inputs_count, expected_count;
+    char *bytes = slurp(folder, model_name, &size);
+    char *inputs_text = slurp(folder, "input.csv", &inputs_size);
+    char *expected_text = slurp(folder, "contribs.csv", &expected_size);
+    if (!bytes || !inputs_text || !expected_text) goto out;
+    if (ig_format_load(&model, (struct ig_str){bytes, size}, NULL, &err) != IG_OK ||
+        ig_engine_new(&engine, model, &err) != IG_OK)
+        fail_msg("%s: %s", folder, err.message);
+    double *inputs = numbers(inputs_text, inputs_size, true, &inputs_count);
+    double *expected = numbers(expected_text, expected_size, false, &expected_count);
+    size_t stride = model->outputs_count * (model->features_count + (size_t)1);
+    size_t rows = expected_count / stride;
+    assert_true(rows > 0);
+    assert_int_equal(rows * stride, expected_count);
+    assert_true(rows * model->features_count <= inputs_count);
+    for (size_t i = 0; i < rows; i++)
+        check_row(folder, engine, inputs + i * model->features_count, expected + i * stride);
+    cases_checked++;
+    free(inputs);
+    free(expected);
+out:
+    ig_engine_free(engine);
+    ig_model_free(model);
+    free(bytes);
+    free(inputs_text);
+    free(expected_text);
+}
+
+static void check_library(const char *name, const char *model_name)
+{
+    const char *source = getenv("INGOT_SOURCE_DIR");
+    char root[256];
+    snprintf(root, sizeof root, "%s/tests/golden/%s", source ? source : ".", name);
+    DIR *dir = opendir(root);
+    assert_non_null(dir);
+    cases_checked = 0;
+    for (struct dirent *entry; (entry = readdir(dir));) {
+        char folder[512];
+        if (entry->d_name[0] == '.') continue;
+        snprintf(folder, sizeof folder, "%s/%s", root, entry->d_name);
+        check_case(folder, model_name);
+    }
+    closedir(dir);
+    assert_true(cases_checked > 30);
+}
+
+static void test_xgboost(void **state)
+{
+    (void)state;
+    check_library("xgboost", "model.json");
+}
+
+static void test_lightgbm(void **state)
+{
+    (void)state;
+    check_library("lightgbm", "model.txt");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_xgboost),
+        cmocka_unit_test(test_lightgbm),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,47 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# Runs the interop suite against the built program (release): the golden cases through the command
+# line, a million adversarial rows, contributions, explanations against a background, and fairness, each
+# next to the real libraries.
+# Last line: "N passed, N failed". Without a network for the first set-up it skips and says so.
+# INGOT names another program, INTEROP_PYTHON another Python that has the packages.
+set -eu
+cd "$(dirname "$0")/../.."
+
+INGOT=${INGOT:-build/release/ingot}
+export INGOT
+if [ ! -x "$INGOT" ]; then
+    echo "interop: no program at $INGOT; build the release preset first"
+    exit 1
+fi
+python=${INTEROP_PYTHON:-build/venv/bin/python}
+if [ -z "${INTEROP_PYTHON:-}" ] && ! timeout 240 sh tests/interop/setup.sh; then
+    echo "interop: skipped, the Python environment could not be made (is there a network?)"
+    exit 0
+fi
+
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+failed=0
+for part in golden adversarial contribs explainers indices sklearn_models fairness; do
+    echo "== $part"
+    rc=0
+    timeout 200 "$python" "tests/interop/$part.py" > "$log" 2>&1 || rc=$?
+    cat "$log"
+    # A part that dies before its own verdict counts as one failure.
+    if [ "$rc" -ne 0 ] && ! grep -q '^FAIL ' "$log"; then
+        echo "FAIL $part ended with status $rc"
+        failed=$((failed + 1))
+    fi
+    passed_here=$(grep -c '^ok ' "$log" || true)
+    failed_here=$(grep -c '^FAIL ' "$log" || true)
+    passed=$((${passed:-0} + passed_here))
+    failed=$((failed + failed_here))
+done
+echo "== bench, smoke size"
+if ! timeout 120 "$python" tests/bench/explain_peers.py build/release/libingot.so --smoke; then
+    echo "FAIL the bench beside shap and lime"
+    failed=$((failed + 1))
+fi
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ]
