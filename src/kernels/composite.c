@@ -456,6 +456,7 @@ void ig_composite_predict(const struct ig_composite *composite, const double *ro
 {
     struct room room;
     size_t outputs = composite->shape.outputs_count;
+    IG_ASSERT(scratch);
     lay_out(&room, composite, IG_ENGINE_MARGIN, rows_count, scratch);
     double *predictions = room.predictions;
     if (composite->linear) memset(out.margins, 0, rows_count * outputs * sizeof(double));
@@ -504,6 +505,7 @@ void ig_composite_explain(const struct ig_composite *composite, const struct ig_
     struct room room;
     size_t outputs = composite->shape.outputs_count;
     size_t rows = io->rows_count, values = rows * outputs;
+    IG_ASSERT(scratch);
     lay_out(&room, composite, IG_ENGINE_CONTRIBUTIONS, rows, scratch);
     memset(io->contributions, 0,
            values * (composite->features_count + (size_t)1) * sizeof *io->contributions);
