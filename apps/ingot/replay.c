@@ -86,17 +86,19 @@ static enum ig_code fetch_model(struct replay *replay)
                                     &replay->package->schema, replay->err);
 }
 
-static const struct ig_schema *find_schema(void *context, struct ig_str model, struct ig_err *err)
+static bool find_target(struct ig_predict_target *out, void *context, struct ig_str model,
+                        struct ig_err *err)
 {
     struct replay *replay = context;
     (void)model;
     (void)err;
-    return &replay->package->schema;
+    *out = (struct ig_predict_target){.schema = &replay->package->schema};
+    return true;
 }
 
 static enum ig_code decode(struct replay *replay)
 {
-    struct ig_predict_source source = {.find = find_schema,
+    struct ig_predict_source source = {.find = find_target,
                                        .context = replay,
                                        .rows_max = ROWS_MAX,
                                        .kserve = ig_str_is(text_of(replay, "front"), "kserve"),

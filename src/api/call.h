@@ -26,9 +26,10 @@ struct ig_call {
     const char *field; /* what the error is about, "features.age"; or NULL */
     /* An INLINE handler sets it to go on in the worker pool: it then runs there. */
     enum ig_code (*in_pool)(struct ig_call *call);
-    struct ig_decision *decision;   /* of an answered inference; or NULL */
-    const struct ig_servable *held; /* reference taken for the pool */
-    void *state;                    /* a handler's own, in the arena */
+    struct ig_decision *decisions; /* of an answered inference; or NULL */
+    size_t decisions_count;
+    const struct ig_routing *held; /* reference taken for the pool */
+    void *state;                   /* a handler's own, in the arena */
 };
 
 /* The member that an error is about: its message begins with the name and a colon; `names` ends

@@ -147,15 +147,24 @@ static enum ig_http_next on_body(void *context, struct ig_exchange *exchange)
     return IG_HTTP_DONE;
 }
 
-static void log_decision(struct ig_call *call, uint64_t duration_ns)
+static void log_decisions(struct ig_call *call, uint64_t duration_ns)
 {
-    struct ig_decision *decision = call->decision;
-    decision->at_ms = ig_clock_unix_ms();
-    decision->latency_ns = duration_ns;
-    decision->status = (uint16_t)call->exchange->status;
-    decision->request_id = ig_str_view(call->request_id);
-    decision->principal = ig_str_view(call->who.id);
-    ig_decision_log_put(call->app->decisions, call->exchange->loop, decision);
+    for (size_t i = 0; i < call->decisions_count; i++) {
+        struct ig_decision *decision = &call->decisions[i];
+        decision->at_ms = ig_clock_unix_ms();
+        decision->latency_ns = duration_ns;
+        decision->status = (uint16_t)call->exchange->status;
+        decision->request_id = ig_str_view(call->request_id);
+        decision->principal = ig_str_view(call->who.id);
+        ig_decision_log_put(call->app->decisions, call->exchange->loop, decision);
+    }
+}
+
+static uint64_t rows_of(const struct ig_call *call)
+{
+    uint64_t rows = 0;
+    for (size_t i = 0; i < call->decisions_count; i++) rows += call->decisions[i].rows;
+    return rows;
 }
 
 static void on_end(void *context, struct ig_exchange *exchange)
@@ -164,10 +173,9 @@ static void on_end(void *context, struct ig_exchange *exchange)
     struct ig_call *call = exchange->user;
     if (!call) return;
     uint64_t duration_ns = ig_clock_ns() - exchange->started_ns;
-    ig_metrics_count(app->metrics, call, duration_ns, call->decision ? call->decision->rows : 0,
-                     call->in_pool != NULL);
-    if (call->decision && app->decisions) log_decision(call, duration_ns);
-    ig_servable_unref(call->held);
+    ig_metrics_count(app->metrics, call, duration_ns, rows_of(call), call->in_pool != NULL);
+    if (app->decisions) log_decisions(call, duration_ns);
+    ig_routing_unref(call->held);
 }
 
 static const char *format_error(void *context, int status, const char *reason, struct ig_str path,

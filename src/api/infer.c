@@ -16,50 +16,53 @@ enum { RECORD_MAX = 128 << 20 };
 enum { LOOP_BODY_MAX = 64 << 10 }; /* decoding a longer body is work for the pool */
 
 /* On the loop borrowed, in the pool with a reference that replaces call->held. */
-static const struct ig_servable *acquire(struct ig_call *call, struct ig_str name)
+static const struct ig_routing *acquire(struct ig_call *call, struct ig_str name)
 {
     struct ig_infer *infer = call->state;
     struct ig_deploy *deploy = call->app->deploy;
     if (!infer->in_pool)
         return name.len ? ig_deploy_acquire(deploy, name) : ig_deploy_acquire_only(deploy);
     if (!name.len) return call->held; /* the only one, taken on the loop */
-    ig_servable_unref(call->held);
-    call->held = ig_deploy_get_servable(deploy, name);
+    ig_routing_unref(call->held);
+    call->held = ig_deploy_get_routing(deploy, name);
     return call->held;
 }
 
-static const struct ig_schema *find_schema(void *context, struct ig_str model, struct ig_err *err)
+static void fail_absent(struct ig_call *call, struct ig_str name, struct ig_err *err)
+{
+    int length = (int)(name.len > 128 ? 128 : name.len);
+    switch (name.len ? ig_deploy_state(call->app->deploy, name) : IG_DEPLOY_ABSENT) {
+    case IG_DEPLOY_PAUSED:
+        ig_fail(err, IG_UNAVAILABLE, "model '%.*s': the deployment is paused", length, name.ptr);
+        break;
+    case IG_DEPLOY_FAILED:
+        ig_fail(err, IG_UNAVAILABLE, "model '%.*s': the deployment could not be loaded", length,
+                name.ptr);
+        break;
+    default:
+        if (name.len)
+            ig_fail(err, IG_NOT_FOUND, "model '%.*s': there is no such deployment", length,
+                    name.ptr);
+        else
+            ig_fail(err, IG_INVALID,
+                    "model: missing; it may be left out only when there is one deployment");
+    }
+}
+
+static bool find_target(struct ig_predict_target *out, void *context, struct ig_str model,
+                        struct ig_err *err)
 {
     struct ig_call *call = context;
     struct ig_infer *infer = call->state;
     struct ig_str name = infer->model.len ? infer->model : model;
-    infer->servable = acquire(call, name);
-    if (infer->servable) return &infer->servable->package->schema;
-    if (name.len)
-        ig_fail(err, IG_NOT_FOUND, "model '%.*s': there is no such deployment",
-                (int)(name.len > 128 ? 128 : name.len), name.ptr);
-    else
-        ig_fail(err, IG_INVALID,
-                "model: missing; it may be left out only when there is one deployment");
-    return NULL;
-}
-
-static void note_decision(struct ig_call *call, const struct ig_infer *infer)
-{
-    const struct ig_inference_result *result = &infer->result;
-    struct ig_decision *decision = ig_arena_zalloc(call->arena, sizeof *decision);
-    if (!decision) return;
-    decision->rows = (uint32_t)result->rows_count;
-    decision->flags = infer->inference.explain ? IG_DECISION_EXPLAINED : 0;
-    decision->propensity = 1;
-    decision->version = infer->servable->version;
-    decision->deployment = ig_arena_dup(call->arena, ig_str_view(infer->servable->deployment));
-    decision->model = ig_arena_dup(call->arena, ig_str_view(infer->servable->model));
-    ig_sha256(infer->inference.rows, result->rows_count * result->features_count * sizeof(double),
-              decision->input_digest);
-    ig_sha256(result->margins, result->rows_count * result->outputs_count * sizeof(double),
-              decision->output_digest);
-    call->decision = decision;
+    infer->routing = acquire(call, name);
+    if (!infer->routing) {
+        fail_absent(call, name, err);
+        return false;
+    }
+    *out = (struct ig_predict_target){infer->routing->schema, infer->routing->attributes,
+                                      infer->routing->spec.attributes_count};
+    return true;
 }
 
 /* The field that an error of an explanation is about. */
@@ -72,15 +75,16 @@ static const char *field_of(const struct ig_err *err)
     return ig_call_field(err, FIELDS);
 }
 
-/* The record is on disk before the explanation goes out. */
-static enum ig_code leave_record(struct ig_call *call, struct ig_infer *infer)
+/* The records are on disk before the explanations go out. */
+static enum ig_code leave_record(struct ig_call *call, struct ig_infer *infer,
+                                 struct ig_infer_part *part)
 {
     struct ig_buf content;
     ig_buf_init(&content, RECORD_MAX);
-    if (ig_infer_record_write(&content, call, infer, &call->err) == IG_OK &&
-        ig_records_add(infer->record, call->app->records, ig_str_view(infer->servable->deployment),
+    if (ig_infer_record_write(&content, call, infer, part, &call->err) == IG_OK &&
+        ig_records_add(part->record, call->app->records, ig_str_view(infer->routing->name),
                        ig_buf_view(&content), &call->err) == IG_OK)
-        ig_exchange_header(call->exchange, "X-Explanation-Record", ig_str_view(infer->record),
+        ig_exchange_header(call->exchange, "X-Explanation-Record", ig_str_view(part->record),
                            &call->err);
     ig_buf_deinit(&content);
     return call->err.code;
@@ -88,20 +92,28 @@ static enum ig_code leave_record(struct ig_call *call, struct ig_infer *infer)
 
 static bool draws(const struct ig_infer *infer)
 {
-    return infer->inference.explain && infer->request.explain.picture.plot.ptr;
+    return infer->explain && infer->request.explain.picture.plot.ptr;
+}
+
+static enum ig_code run_part(struct ig_call *call, struct ig_infer_part *part)
+{
+    uint64_t started_ns = ig_clock_ns();
+    if (ig_inference_run(&part->result, part->servable, &part->inference, call->arena,
+                         &call->err) != IG_OK)
+        call->field = field_of(&call->err);
+    part->spent_ns = ig_clock_ns() - started_ns;
+    return call->err.code;
 }
 
 static enum ig_code run(struct ig_call *call)
 {
     struct ig_infer *infer = call->state;
-    if (ig_inference_run(&infer->result, infer->servable, &infer->inference, call->arena,
-                         &call->err) != IG_OK) {
-        call->field = field_of(&call->err);
-        return call->err.code;
-    }
-    if (infer->recorded && leave_record(call, infer) != IG_OK) return call->err.code;
+    for (size_t i = 0; i < infer->parts_count; i++)
+        if (run_part(call, &infer->parts[i]) != IG_OK) return call->err.code;
+    for (size_t i = 0; infer->recorded && i < infer->parts_count; i++)
+        if (leave_record(call, infer, &infer->parts[i]) != IG_OK) return call->err.code;
     if ((draws(infer) ? ig_infer_picture(call, infer) : infer->encode(call, infer)) == IG_OK)
-        note_decision(call, infer);
+        ig_infer_note_decisions(call, infer);
     else if (draws(infer))
         call->field = field_of(&call->err);
     return call->err.code;
@@ -109,13 +121,14 @@ static enum ig_code run(struct ig_call *call)
 
 /* The model's reason codes, and their baseline where the request names no background. False: it has
  * to wait for the pool. */
-static bool find_reasons(struct ig_call *call, struct ig_infer *infer, bool wait)
+static bool find_reasons(struct ig_call *call, struct ig_infer_part *part, bool wait)
 {
-    struct ig_explain_ask *ask = &infer->asked.ask;
-    struct ig_str model = ig_str_view(infer->servable->model);
+    const struct ig_infer *infer = call->state;
+    struct ig_explain_ask *ask = &part->asked.ask;
+    struct ig_str model = ig_str_view(part->servable->model);
     enum ig_reasons_found found = IG_REASONS_ABSENT;
     if (!infer->request.explain.reasons) return true;
-    found = ig_reasons_find(&infer->codes, call->app->reasons, model, call->arena, wait);
+    found = ig_reasons_find(&part->codes, call->app->reasons, model, call->arena, wait);
     if (found == IG_REASONS_BUSY) return false;
     if (found == IG_REASONS_ABSENT) {
         call->field = "reasons";
@@ -127,10 +140,32 @@ static bool find_reasons(struct ig_call *call, struct ig_infer *infer, bool wait
                 ig_explainer_name(ask->method));
     }
     bool takes = !ask->method_given || ig_explainer_takes(ask->method, IG_EXPLAINER_BACKGROUND);
-    if (!ask->background.ptr && infer->codes.baseline.len && takes) {
-        ask->background = infer->codes.baseline;
-        infer->request.explain.background = infer->codes.baseline;
-    }
+    if (!ask->background.ptr && part->codes.baseline.len && takes)
+        ask->background = part->codes.baseline;
+    return true;
+}
+
+static bool choose_part(struct ig_call *call, struct ig_infer_part *part, bool wait)
+{
+    struct ig_infer *infer = call->state;
+    struct ig_explain_ask *ask = &part->asked.ask;
+    if (ig_explain_ask_read(&part->asked, &infer->request, part->servable->package, call->arena,
+                            &call->field, &call->err) != IG_OK)
+        return true;
+    ask->rows_count = part->inference.rows_count;
+    if (!find_reasons(call, part, wait)) return false;
+    if (call->err.code != IG_OK || ig_explain_ask_is_plain(ask)) return true;
+    if (ask->budget_ns) ask->options.deadline_ns = call->exchange->started_ns + ask->budget_ns;
+    part->inference.options = ask->options;
+    part->inference.cache = call->app->explain_cache;
+    part->inference.cache_min_ns = call->app->cache_min_ns;
+    if (!ig_explaining_choose(&part->choice, part->servable, call->app->backgrounds, ask, wait,
+                              &call->err))
+        return false;
+    if (call->err.code != IG_OK)
+        call->field = field_of(&call->err);
+    else
+        part->inference.choice = &part->choice;
     return true;
 }
 
@@ -138,30 +173,13 @@ static bool find_reasons(struct ig_call *call, struct ig_infer *infer, bool wait
 static bool choose(struct ig_call *call, bool wait)
 {
     struct ig_infer *infer = call->state;
-    struct ig_explain_ask *ask = &infer->asked.ask;
-    uint64_t budget_ns;
-    if (!infer->inference.explain) return true;
+    if (!infer->explain) return true;
     enum ig_records_wanted wanted =
-        ig_records_wanted(call->app->records, ig_str_view(infer->servable->deployment), wait);
+        ig_records_wanted(call->app->records, ig_str_view(infer->routing->name), wait);
     infer->recorded = wanted == IG_RECORDS_YES;
     if (!wait && wanted != IG_RECORDS_NO) return false;
-    if (ig_explain_ask_read(&infer->asked, &infer->request, infer->servable->package, call->arena,
-                            &call->field, &call->err) != IG_OK)
-        return true;
-    if (!find_reasons(call, infer, wait)) return false;
-    if (call->err.code != IG_OK || ig_explain_ask_is_plain(ask)) return true;
-    budget_ns = ask->budget_ns;
-    if (budget_ns) ask->options.deadline_ns = call->exchange->started_ns + budget_ns;
-    infer->inference.options = ask->options;
-    infer->inference.cache = call->app->explain_cache;
-    infer->inference.cache_min_ns = call->app->cache_min_ns;
-    if (!ig_explaining_choose(&infer->choice, infer->servable, call->app->backgrounds, ask, wait,
-                              &call->err))
-        return false;
-    if (call->err.code != IG_OK)
-        call->field = field_of(&call->err);
-    else
-        infer->inference.choice = &infer->choice;
+    for (size_t i = 0; call->err.code == IG_OK && i < infer->parts_count; i++)
+        if (!choose_part(call, &infer->parts[i], wait)) return false;
     return true;
 }
 
@@ -175,23 +193,29 @@ static enum ig_code decode(struct ig_call *call)
 {
     struct ig_infer *infer = call->state;
     struct ig_json *json = ig_arena_alloc(call->arena, sizeof *json);
-    struct ig_predict_source source = {.find = find_schema,
+    struct ig_predict_source source = {.find = find_target,
                                        .context = call,
                                        .rows_max = call->app->rows_max,
                                        .kserve = infer->model.len > 0,
-                                       .explains = infer->inference.explain};
+                                       .explains = infer->explain};
     if (!json) return ig_fail(&call->err, IG_NO_MEMORY, "no memory for the call");
     if (ig_call_json_reader(call, json) != IG_OK) return call->err.code;
     if (ig_predict_request_decode(&infer->request, json, &source, &call->field) != IG_OK)
         return call->err.code;
-    infer->inference.rows = infer->request.rows;
-    infer->inference.rows_count = infer->request.rows_count;
-    return IG_OK;
+    return ig_infer_route(call, infer);
 }
 
 static enum ig_code decode_and_run(struct ig_call *call)
 {
     return decode(call) == IG_OK ? choose_and_run(call) : call->err.code;
+}
+
+static uint64_t cost_ns(const struct ig_infer *infer)
+{
+    uint64_t sum = 0;
+    for (size_t i = 0; i < infer->parts_count; i++)
+        sum += ig_inference_cost_ns(infer->parts[i].servable, &infer->parts[i].inference);
+    return sum;
 }
 
 enum ig_code ig_infer_start(struct ig_call *call, struct ig_str model, bool explain,
@@ -202,33 +226,31 @@ enum ig_code ig_infer_start(struct ig_call *call, struct ig_str model, bool expl
     call->state = infer;
     infer->model = model;
     infer->encode = encode;
-    infer->inference.explain = explain;
+    infer->explain = explain;
     if (call->exchange->body.len > LOOP_BODY_MAX) {
-        const struct ig_servable *only = ig_deploy_acquire_only(call->app->deploy);
-        call->held = only ? ig_servable_ref(only) : NULL;
+        call->held = ig_routing_ref(ig_deploy_acquire_only(call->app->deploy));
         infer->in_pool = true;
         call->in_pool = decode_and_run;
         return IG_OK;
     }
     if (decode(call) != IG_OK) return call->err.code;
     if (!choose(call, false)) {
-        call->held = ig_servable_ref(infer->servable);
+        call->held = ig_routing_ref(infer->routing);
         call->in_pool = choose_and_run;
         return IG_OK;
     }
     if (call->err.code != IG_OK) return call->err.code;
-    if (!draws(infer) &&
-        ig_inference_cost_ns(infer->servable, &infer->inference) <= call->app->inline_max_ns)
-        return run(call);
-    call->held = ig_servable_ref(infer->servable);
+    if (!draws(infer) && cost_ns(infer) <= call->app->inline_max_ns) return run(call);
+    call->held = ig_routing_ref(infer->routing);
     call->in_pool = run;
     return IG_OK;
 }
 
-static void fill_explanation(struct ig_infer *infer, size_t row, struct ig_answer *answer)
+static void fill_explanation(struct ig_infer *infer, const struct ig_infer_part *part, size_t row,
+                             struct ig_answer *answer)
 {
-    const struct ig_explanations *explanations = &infer->result.explanations;
-    const struct ig_explain_choice *choice = infer->inference.choice;
+    const struct ig_explanations *explanations = &part->result.explanations;
+    const struct ig_explain_choice *choice = part->inference.choice;
     const struct ig_groups *groups = &infer->request.explain.groups;
     size_t each = explanations->values_count * (explanations->players_count + (size_t)1);
     if (explanations->interactions)
@@ -255,57 +277,51 @@ static void fill_explanation(struct ig_infer *infer, size_t row, struct ig_answe
         .why = choice->why,
         .background_digest = ig_str_view(choice->background),
     };
-    if (choice->background[0]) infer->details.background = infer->request.explain.background;
+    if (choice->background[0]) infer->details.background = part->asked.ask.background;
     answer->details = &infer->details;
 }
 
 struct ig_answer ig_infer_answer(struct ig_infer *infer, size_t row, uint32_t *order)
 {
-    const struct ig_inference_result *result = &infer->result;
-    const struct ig_package *package = infer->servable->package;
+    const struct ig_infer_part *part = ig_infer_part_of(infer, row);
+    const struct ig_inference_result *result = &part->result;
+    const struct ig_package *package = part->servable->package;
+    if (infer->places) row = infer->places[row].row;
     struct ig_answer answer = {
         .schema = &package->schema,
         .model = package->model,
-        .row = infer->inference.rows + row * result->features_count,
+        .row = part->inference.rows + row * result->features_count,
         .margins = result->margins + row * result->outputs_count,
         .predictions = result->predictions + row * result->predictions_count,
         .top = infer->request.explain.top,
         .order = order,
     };
-    if (infer->inference.explain) fill_explanation(infer, row, &answer);
+    if (infer->explain) fill_explanation(infer, part, row, &answer);
     return answer;
 }
 
-static void write_model(struct ig_json_out *out, const struct ig_servable *servable)
-{
-    ig_json_out_key(out, IG_STR("model"));
-    ig_json_out_object(out);
-    ig_json_out_kv_str(out, "name", ig_str_view(servable->model));
-    ig_json_out_kv_i64(out, "version", servable->version);
-    ig_json_out_kv_str(out, "digest", ig_str_view(servable->digest));
-    ig_json_out_object_end(out);
-}
-
 enum ig_code ig_infer_reasons(struct ig_json_out *out, struct ig_call *call,
-                              const struct ig_answer *answer)
+                              const struct ig_infer_part *part, const struct ig_answer *answer)
 {
     const struct ig_infer *infer = call->state;
     size_t top = infer->request.explain.reasons;
     if (!top || !answer->contributions) return IG_OK;
-    return ig_answer_reasons(out, answer, &infer->codes, top, call->arena, &call->err);
+    return ig_answer_reasons(out, answer, &part->codes, top, call->arena, &call->err);
 }
 
 static enum ig_code write_result(struct ig_json_out *out, struct ig_call *call,
-                                 const struct ig_answer *answer)
+                                 const struct ig_infer_part *part, const struct ig_answer *answer)
 {
     const struct ig_infer *infer = call->state;
     uint64_t spent_ns = ig_clock_ns() - call->exchange->started_ns;
     ig_json_out_object(out);
     ig_answer_prediction(out, answer);
     ig_answer_explanation(out, answer);
-    if (ig_infer_reasons(out, call, answer) != IG_OK) return call->err.code;
-    write_model(out, infer->servable);
-    if (infer->recorded) ig_json_out_kv_str(out, "record", ig_str_view(infer->record));
+    if (ig_infer_reasons(out, call, part, answer) != IG_OK) return call->err.code;
+    ig_json_out_key(out, IG_STR("model"));
+    ig_infer_write_model(out, part->servable);
+    ig_infer_write_route(out, call, part);
+    if (infer->recorded) ig_json_out_kv_str(out, "record", ig_str_view(part->record));
     ig_json_out_kv_str(out, "request_id", ig_str_view(call->request_id));
     ig_json_out_kv_i64(out, "duration_us", (int64_t)(spent_ns / 1000));
     ig_json_out_object_end(out);
@@ -316,7 +332,8 @@ static enum ig_code write_result(struct ig_json_out *out, struct ig_call *call,
 static enum ig_code encode_precomputed(struct ig_call *call, struct ig_infer *infer)
 {
     struct ig_json_out out;
-    size_t rows = infer->result.rows_count, cached = infer->result.cached;
+    size_t rows = infer->request.rows_count, cached = 0;
+    for (size_t i = 0; i < infer->parts_count; i++) cached += infer->parts[i].result.cached;
     ig_call_json(call, &out);
     ig_json_out_object(&out);
     ig_json_out_kv_i64(&out, "rows", (int64_t)rows);
@@ -330,8 +347,8 @@ static enum ig_code encode_explained(struct ig_call *call, struct ig_infer *infe
 {
     struct ig_json_out out;
     if (infer->request.explain.precompute) return encode_precomputed(call, infer);
-    uint32_t *order =
-        ig_arena_alloc(call->arena, infer->result.features_count * sizeof(uint32_t) + 1);
+    uint32_t features = infer->request.schema->features_count;
+    uint32_t *order = ig_arena_alloc(call->arena, features * sizeof(uint32_t) + 1);
     if (!order) return ig_fail(&call->err, IG_NO_MEMORY, "no memory for the answer");
     ig_call_json(call, &out);
     if (infer->request.many) {
@@ -339,9 +356,10 @@ static enum ig_code encode_explained(struct ig_call *call, struct ig_infer *infe
         ig_json_out_key(&out, IG_STR("results"));
         ig_json_out_array(&out);
     }
-    for (size_t i = 0; i < infer->result.rows_count; i++) {
+    for (size_t i = 0; i < infer->request.rows_count; i++) {
         struct ig_answer answer = ig_infer_answer(infer, i, order);
-        if (write_result(&out, call, &answer) != IG_OK) return call->err.code;
+        if (write_result(&out, call, ig_infer_part_of(infer, i), &answer) != IG_OK)
+            return call->err.code;
     }
     if (infer->request.many) {
         ig_json_out_array_end(&out);

@@ -2,7 +2,8 @@
 #ifndef IG_API_INFER_H
 #define IG_API_INFER_H
 
-/* What the inference fronts share: decode, choose loop or pool, run, and let the front encode. */
+/* What the inference fronts share: decode, route each row, choose loop or pool, run, and let the
+ * front encode. */
 
 #include "api/answer.h"
 #include "api/call.h"
@@ -10,19 +11,36 @@
 #include "api/predict_request.h"
 #include "services/deploy/inference.h"
 
-struct ig_infer {
-    struct ig_predict_request request;
-    const struct ig_servable *servable; /* until the loop's turn ends; in the pool: held */
+/* The rows of a request that went one way through the deployment's graph: mostly all of them. */
+struct ig_infer_part {
+    struct ig_routing_path route;
+    const struct ig_servable *servable; /* where they ended */
     struct ig_inference_request inference;
+    struct ig_explain_asked asked;
     struct ig_explain_choice choice;
     struct ig_inference_result result;
-    struct ig_explain_asked asked;
+    struct ig_reason_codes codes; /* of the model, when reasons are asked for */
+    char record[IG_ID_SIZE];      /* of the explanation, when it leaves one */
+    size_t *rows;                 /* places in the request; NULL: all, in order */
+    uint64_t spent_ns;            /* computing */
+};
+
+/* Where a row's answer is. */
+struct ig_infer_place {
+    uint32_t part, row;
+};
+
+struct ig_infer {
+    struct ig_predict_request request;
+    const struct ig_routing *routing; /* until the loop's turn ends; in the pool: held */
+    struct ig_infer_part *parts;
+    size_t parts_count;
+    struct ig_infer_place *places;    /* by row; NULL with one part */
     struct ig_answer_details details; /* of the row at hand */
     struct ig_str model;              /* of the path, or empty */
-    struct ig_reason_codes codes;     /* of the model, when reasons are asked for */
-    bool recorded;                    /* the explanation leaves a record */
-    char record[IG_ID_SIZE];          /* its id */
-    bool in_pool;                     /* decoded there: the servable is call->held */
+    bool explain;
+    bool recorded; /* explanations leave records */
+    bool in_pool;  /* decoded there: the routing is call->held */
     enum ig_code (*encode)(struct ig_call *call, struct ig_infer *infer);
 };
 
@@ -30,11 +48,25 @@ struct ig_infer {
  * the pool. `model` is the path's deployment, or empty when the body names it. */
 enum ig_code ig_infer_start(struct ig_call *call, struct ig_str model, bool explain,
                             enum ig_code (*encode)(struct ig_call *, struct ig_infer *));
+
+/* Sends every row of the request on its way: fills the parts. */
+enum ig_code ig_infer_route(struct ig_call *call, struct ig_infer *infer);
+/* The part of a row. */
+const struct ig_infer_part *ig_infer_part_of(const struct ig_infer *infer, size_t row);
+/* {"path", "node", "revision"} of a row's way as the member "route", for graphs of several nodes.
+ */
+void ig_infer_write_route(struct ig_json_out *out, struct ig_call *call,
+                          const struct ig_infer_part *part);
+/* What answered: a model version, or an ensemble with its members; a value. */
+void ig_infer_write_model(struct ig_json_out *out, const struct ig_servable *servable);
+/* What the log keeps of the answered call: a decision a part, in call->decisions. */
+void ig_infer_note_decisions(struct ig_call *call, const struct ig_infer *infer);
+
 /* Encodes a reply as the plot that the request asks for. */
 enum ig_code ig_infer_picture(struct ig_call *call, struct ig_infer *infer);
 /* The reasons of a row's answer, when they are asked for, as members of the object that is open. */
 enum ig_code ig_infer_reasons(struct ig_json_out *out, struct ig_call *call,
-                              const struct ig_answer *answer);
+                              const struct ig_infer_part *part, const struct ig_answer *answer);
 /* The row's answer, for ig_answer_*; `order` is scratch of features_count entries. Valid
  * until the next. */
 struct ig_answer ig_infer_answer(struct ig_infer *infer, size_t row, uint32_t *order);

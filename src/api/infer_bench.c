@@ -39,7 +39,8 @@ int main(int argc, char **argv)
         fprintf(stderr, "infer_bench: %s\n", err.message);
         return 1;
     }
-    const struct ig_servable *servable = ig_deploy_acquire(testing.test.app.deploy, IG_STR("d"));
+    const struct ig_servable *servable =
+        ig_deploy_acquire(testing.test.app.deploy, IG_STR("d"))->single;
     const struct ig_inference_request request = {.rows_count = 1, .explain = true};
     printf("%u trees, %u features; explain kernel %.2f us\n", servable->package->model->trees_count,
            servable->package->model->features_count,

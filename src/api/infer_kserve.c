@@ -4,9 +4,9 @@
 #include "api/infer.h"
 #include "api/route.h"
 
-static bool add_name(void *context, const struct ig_servable *servable)
+static bool add_name(void *context, const struct ig_routing *routing)
 {
-    ig_json_out_str(context, ig_str_view(servable->deployment));
+    ig_json_out_str(context, ig_str_view(routing->name));
     return true;
 }
 
@@ -28,7 +28,7 @@ enum ig_code ig_infer_kserve_ready(struct ig_call *call)
     struct ig_json_out out;
     struct ig_str name = call->params[0];
     bool ready = ig_deploy_acquire(call->app->deploy, name) != NULL;
-    if (!ready && !ig_deploy_failed(call->app->deploy, name))
+    if (!ready && ig_deploy_state(call->app->deploy, name) == IG_DEPLOY_ABSENT)
         return ig_fail(&call->err, IG_NOT_FOUND, "Model with name %.*s does not exist.",
                        (int)(name.len > 128 ? 128 : name.len), name.ptr);
     if (!ready) call->exchange->status = 503;
@@ -55,7 +55,7 @@ static enum ig_code encode_predictions(struct ig_call *call, struct ig_infer *in
     ig_json_out_object(&out);
     ig_json_out_key(&out, IG_STR("predictions"));
     ig_json_out_array(&out);
-    for (size_t i = 0; i < infer->result.rows_count; i++) {
+    for (size_t i = 0; i < infer->request.rows_count; i++) {
         struct ig_answer answer = ig_infer_answer(infer, i, NULL);
         write_prediction(&out, &answer);
     }
@@ -67,19 +67,20 @@ static enum ig_code encode_predictions(struct ig_call *call, struct ig_infer *in
 static enum ig_code encode_explanations(struct ig_call *call, struct ig_infer *infer)
 {
     struct ig_json_out out;
-    uint32_t *order =
-        ig_arena_alloc(call->arena, infer->result.features_count * sizeof(uint32_t) + 1);
+    uint32_t features = infer->request.schema->features_count;
+    uint32_t *order = ig_arena_alloc(call->arena, features * sizeof(uint32_t) + 1);
     if (!order) return ig_fail(&call->err, IG_NO_MEMORY, "no memory for the answer");
     ig_call_json(call, &out);
     ig_json_out_object(&out);
     ig_json_out_key(&out, IG_STR("explanations"));
     ig_json_out_array(&out);
-    for (size_t i = 0; i < infer->result.rows_count; i++) {
+    for (size_t i = 0; i < infer->request.rows_count; i++) {
         struct ig_answer answer = ig_infer_answer(infer, i, order);
         ig_json_out_object(&out);
         ig_answer_prediction(&out, &answer);
         ig_answer_explanation(&out, &answer);
-        if (ig_infer_reasons(&out, call, &answer) != IG_OK) return call->err.code;
+        if (ig_infer_reasons(&out, call, ig_infer_part_of(infer, i), &answer) != IG_OK)
+            return call->err.code;
         ig_json_out_object_end(&out);
     }
     ig_json_out_array_end(&out);

@@ -7,7 +7,7 @@ static enum ig_code collect(struct ig_picture **picture, struct ig_call *call,
 {
     struct ig_picture_request request = infer->request.explain.picture;
     request.class_name = infer->request.explain.class_name;
-    for (size_t i = 0; i < infer->result.rows_count; i++) {
+    for (size_t i = 0; i < infer->request.rows_count; i++) {
         struct ig_answer answer = ig_infer_answer(infer, i, NULL);
         if (i == 0 && ig_picture_new(picture, &request, &answer, &call->err) != IG_OK)
             return call->err.code;

@@ -31,13 +31,13 @@ void ig_result_digest_end(char hex[IG_SHA256_HEX], struct ig_result_digest *dige
 }
 
 static enum ig_code find_digests(char input[IG_SHA256_HEX], char result[IG_SHA256_HEX],
-                                 const struct ig_infer *infer, struct ig_err *err)
+                                 const struct ig_infer_part *part, struct ig_err *err)
 {
-    const struct ig_model *model = infer->servable->package->model;
-    const struct ig_explanations *explanations = &infer->result.explanations;
+    const struct ig_model *model = part->servable->package->model;
+    const struct ig_explanations *explanations = &part->result.explanations;
     size_t bytes = explanations->rows_count * model->features_count * sizeof(double);
     struct ig_result_digest digest;
-    ig_sha256_hex(infer->inference.rows, bytes, input);
+    ig_sha256_hex(part->inference.rows, bytes, input);
     if (ig_result_digest_begin(&digest, err) == IG_OK)
         ig_result_digest_add(&digest, explanations, model, err);
     ig_result_digest_end(result, &digest);
@@ -64,16 +64,43 @@ static void write_notes(struct ig_json_out *out, const struct ig_explanations *e
     ig_json_out_array_end(out);
 }
 
-enum ig_code ig_infer_record_write(struct ig_buf *buf, const struct ig_call *call,
-                                   const struct ig_infer *infer, struct ig_err *err)
+/* What a part of a graph was. */
+static void write_graph(struct ig_json_out *out, const struct ig_infer *infer,
+                        const struct ig_infer_part *part)
 {
-    const struct ig_servable *servable = infer->servable;
-    const struct ig_explanations *explanations = &infer->result.explanations;
-    const struct ig_explain_choice *choice = infer->inference.choice;
+    const struct ig_routing *routing = infer->routing;
+    const struct ig_routing_spec *spec = &routing->spec;
+    if (spec->nodes_count == 1) return;
+    ig_json_out_key(out, IG_STR("graph"));
+    ig_routing_spec_write(out, spec);
+    ig_json_out_kv_str(out, "node", spec->nodes[part->route.node].name);
+    ig_json_out_key(out, IG_STR("packages"));
+    ig_json_out_object(out);
+    for (uint32_t i = 0; i < spec->nodes_count; i++) {
+        if (spec->nodes[i].kind != IG_ROUTING_MODEL) continue;
+        ig_json_out_key(out, spec->nodes[i].name);
+        ig_json_out_str(out, ig_str_view(ig_routing_servable(routing, i)->digest));
+    }
+    ig_json_out_object_end(out);
+    if (!part->rows) return;
+    ig_json_out_key(out, IG_STR("places"));
+    ig_json_out_array(out);
+    for (size_t i = 0; i < part->inference.rows_count; i++)
+        ig_json_out_i64(out, (int64_t)part->rows[i]);
+    ig_json_out_array_end(out);
+}
+
+enum ig_code ig_infer_record_write(struct ig_buf *buf, const struct ig_call *call,
+                                   const struct ig_infer *infer, const struct ig_infer_part *part,
+                                   struct ig_err *err)
+{
+    const struct ig_servable *servable = part->servable;
+    const struct ig_explanations *explanations = &part->result.explanations;
+    const struct ig_explain_choice *choice = part->inference.choice;
     enum ig_explainer method = choice ? choice->method : IG_EXPLAINER_TREE_PATH_DEPENDENT;
     char input[IG_SHA256_HEX], result[IG_SHA256_HEX];
     struct ig_json_out out;
-    if (find_digests(input, result, infer, err) != IG_OK) return err->code;
+    if (find_digests(input, result, part, err) != IG_OK) return err->code;
     ig_json_out_init(&out, buf);
     ig_json_out_object(&out);
     ig_json_out_kv_str(&out, "engine_version", IG_STR(INGOT_VERSION));
@@ -88,6 +115,7 @@ enum ig_code ig_infer_record_write(struct ig_buf *buf, const struct ig_call *cal
     ig_json_out_kv_str(&out, "background_digest", ig_str_view(choice ? choice->background : ""));
     ig_json_out_kv_i64(&out, "rows", (int64_t)explanations->rows_count);
     write_notes(&out, explanations);
+    write_graph(&out, infer, part);
     ig_json_out_kv_str(&out, "input_digest", ig_str_view(input));
     ig_json_out_kv_str(&out, "result_digest", ig_str_view(result));
     ig_json_out_kv_str(&out, "request", call->exchange->body);

@@ -9,9 +9,12 @@
 #include "api/call.h"
 #include "api/infer.h"
 
-/* Appends the object. NO_MEMORY. */
+/* Appends the object, of the rows of one part. Of a graph of several nodes it holds the graph too,
+ * the node that answered, the digests of all packages by node, and which rows of the request went
+ * this way. NO_MEMORY. */
 enum ig_code ig_infer_record_write(struct ig_buf *out, const struct ig_call *call,
-                                   const struct ig_infer *infer, struct ig_err *err);
+                                   const struct ig_infer *infer, const struct ig_infer_part *part,
+                                   struct ig_err *err);
 /* The digest of a call's results is that of its rows' digests, one after another, so rows may be
  * explained again one by one. */
 struct ig_result_digest {

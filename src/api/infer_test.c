@@ -49,11 +49,11 @@ static void test_on_the_loop(void **state)
     assert_int_equal(
         call(ig_infer_explained, "{\"model\":\"d\",\"features\":{\"f1\":4},\"top\":1}"), IG_OK);
     assert_null(test.call.in_pool);
-    assert_non_null(test.call.decision);
-    assert_int_equal(test.call.decision->rows, 1);
-    assert_int_equal(test.call.decision->flags, IG_DECISION_EXPLAINED);
-    assert_int_equal(test.call.decision->version, 1);
-    assert_true(ig_str_is(test.call.decision->deployment, "d"));
+    assert_non_null(test.call.decisions);
+    assert_int_equal(test.call.decisions[0].rows, 1);
+    assert_int_equal(test.call.decisions[0].flags, IG_DECISION_EXPLAINED);
+    assert_int_equal(test.call.decisions[0].version, 1);
+    assert_true(ig_str_is(test.call.decisions[0].deployment, "d"));
     assert_non_null(strstr(test.exchange.reply.ptr, "\"shap_values\":{\"first feature\":"));
     assert_non_null(strstr(test.exchange.reply.ptr, "\"model\":{\"name\":\"m\",\"version\":1,"));
 }
@@ -66,7 +66,7 @@ static void test_only_deployment(void **state)
     assert_int_equal(strncmp(test.exchange.reply.ptr, "{\"results\":[{\"prediction\":", 26), 0);
     assert_int_equal(call(ig_infer_explained, "{\"model\":\"x\",\"features\":{}}"), IG_NOT_FOUND);
     assert_string_equal(test.call.field, "model");
-    assert_null(test.call.decision);
+    assert_null(test.call.decisions);
 }
 
 /* Above the bound the call is handed on with a reference, and answers the same there. */
@@ -84,7 +84,7 @@ static void test_in_the_pool(void **state)
     assert_int_equal(test.exchange.reply.len, 0);
     assert_int_equal(test.call.in_pool(&test.call), IG_OK);
     assert_string_equal(test.exchange.reply.ptr, first);
-    ig_servable_unref(test.call.held);
+    ig_routing_unref(test.call.held);
     test.app.inline_max_ns = UINT64_MAX;
 }
 
@@ -99,7 +99,7 @@ static void test_long_body(void **state)
     assert_non_null(test.call.in_pool);
     assert_int_equal(test.call.in_pool(&test.call), IG_OK);
     assert_non_null(strstr(test.exchange.reply.ptr, "\"shap_values\""));
-    ig_servable_unref(test.call.held);
+    ig_routing_unref(test.call.held);
     body[length + 9] = 'x'; /* another name */
     assert_int_equal(call(ig_infer_explained, body), IG_OK);
     assert_int_equal(test.call.in_pool(&test.call), IG_NOT_FOUND);
@@ -108,7 +108,7 @@ static void test_long_body(void **state)
     assert_int_equal(call(ig_infer_explained, body), IG_OK);
     assert_int_equal(test.call.in_pool(&test.call), IG_PARSE);
     assert_int_equal(test.call.err.at_byte > 200000, 1);
-    ig_servable_unref(test.call.held);
+    ig_routing_unref(test.call.held);
 }
 
 static void test_kserve(void **state)
@@ -131,7 +131,7 @@ static void test_kserve_failed(void **state)
     struct ig_err err = IG_ERR_INIT;
     struct ig_app *app = &test.app;
     char path[256];
-    const char *digest = ig_deploy_acquire(app->deploy, IG_STR("d"))->digest;
+    const char *digest = ig_deploy_acquire(app->deploy, IG_STR("d"))->single->digest;
     snprintf(path, sizeof path, "%s/blobs/%.2s/%s", testing.dir, digest, digest);
     ig_deploy_close(app->deploy);
     app->deploy = NULL;
@@ -177,7 +177,7 @@ static void test_no_memory(void **state)
         assert_true(code == IG_NO_MEMORY || code == IG_TOO_LARGE ||
                     (code == IG_OK && test.exchange.reply.overflowed) ||
                     (code == IG_OK && test.exchange.arena.overflowed) ||
-                    (code == IG_OK && test.call.decision));
+                    (code == IG_OK && test.call.decisions));
     }
 }
 

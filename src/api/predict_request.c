@@ -12,11 +12,14 @@
 enum { TOP_DEFAULT = 5 };
 
 /* Members that are read by the model's schema. */
-enum by_schema { ROWS, GROUPS, CONSTRAINTS, BY_SCHEMA_COUNT };
+enum by_schema { ROWS, GROUPS, CONSTRAINTS, CONTEXT, BY_SCHEMA_COUNT };
+
+enum { UNIT_ID_MAX = 256 };
 
 struct decoder {
     struct ig_predict_request request;
     const struct ig_predict_source *source;
+    struct ig_predict_target target;
     struct ig_json *json;
     size_t rows_cap;
     const char **field;
@@ -111,6 +114,59 @@ static enum ig_code feature_value(struct decoder *decoder, const struct ig_featu
     }
 }
 
+/* ---- attributes ---- */
+
+static int32_t find_attribute(const struct decoder *decoder, struct ig_str name)
+{
+    for (uint32_t i = 0; i < decoder->target.attributes_count; i++)
+        if (ig_str_eq(decoder->target.attributes[i].name, name)) return (int32_t)i;
+    return -1;
+}
+
+static enum ig_code attribute_value(struct decoder *decoder, uint32_t index, const char *within)
+{
+    const struct ig_rules_attribute *attribute = &decoder->target.attributes[index];
+    struct ig_rules_value *value = &decoder->request.attributes[index];
+    bool is_text = attribute->type == IG_RULES_TEXT;
+    enum ig_json_event event = ig_json_next(decoder->json);
+    if (event == IG_JSON_ERROR) return errors(decoder)->code;
+    *value = (struct ig_rules_value){.present = event != IG_JSON_NULL, .number = NAN};
+    if (event == IG_JSON_NULL) return IG_OK;
+    bool fits = is_text
+                    ? event == IG_JSON_STRING
+                    : event == IG_JSON_NUMBER && ig_str_to_f64(decoder->json->text, &value->number);
+    if (fits) {
+        value->present = is_text || !isnan(value->number);
+        if (is_text) value->text = ig_arena_dup(decoder->json->arena, decoder->json->text);
+        if (!is_text || value->text.ptr) return IG_OK;
+        return FAIL(decoder, IG_NO_MEMORY, "no memory for the call");
+    }
+    *decoder->field =
+        ig_arena_printf(decoder->json->arena, "%s.%.*s", within, IG_STR_ARGS(attribute->name));
+    return FAIL(decoder, IG_INVALID, "%s.%.*s: expected %s, found %s", within,
+                IG_STR_ARGS(attribute->name), is_text ? "a text" : "a number",
+                ig_json_event_name(event));
+}
+
+static enum ig_code read_context(struct decoder *decoder)
+{
+    struct ig_json *json = decoder->json;
+    *decoder->field = "context";
+    if (!ig_json_expect(json, IG_JSON_OBJECT, "context")) return errors(decoder)->code;
+    while (ig_json_member(json)) {
+        struct ig_str name = json->text;
+        int32_t index = find_attribute(decoder, name);
+        if (index < 0)
+            return FAIL(decoder, IG_INVALID, "context.%.*s: the deployment declares no such name",
+                        (int)(name.len > 64 ? 64 : name.len), name.ptr);
+        if (attribute_value(decoder, (uint32_t)index, "context") != IG_OK)
+            return errors(decoder)->code;
+    }
+    return errors(decoder)->code;
+}
+
+/* ---- rows ---- */
+
 static enum ig_code row_object(struct decoder *decoder, double *row)
 {
     const struct ig_schema *schema = decoder->request.schema;
@@ -120,9 +176,15 @@ static enum ig_code row_object(struct decoder *decoder, double *row)
         int32_t index = (int32_t)next;
         if (next >= schema->features_count || !ig_str_eq(name, schema->features[next].name))
             index = ig_schema_feature_index(schema, name);
-        if (index < 0)
-            return FAIL(decoder, IG_INVALID, "%s: the model has no such feature",
-                        path_of(decoder, name));
+        if (index < 0) {
+            int32_t attribute = decoder->in_list ? -1 : find_attribute(decoder, name);
+            if (attribute < 0)
+                return FAIL(decoder, IG_INVALID, "%s: the model has no such feature",
+                            path_of(decoder, name));
+            if (attribute_value(decoder, (uint32_t)attribute, "features") != IG_OK)
+                return errors(decoder)->code;
+            continue;
+        }
         if (feature_value(decoder, &schema->features[index], &row[index]) != IG_OK)
             return errors(decoder)->code;
         next = (uint32_t)index + 1;
@@ -205,11 +267,18 @@ static enum ig_code read_rows(struct decoder *decoder)
 static enum ig_code find_schema(struct decoder *decoder)
 {
     const struct ig_predict_source *source = decoder->source;
-    if (decoder->request.schema) return IG_OK;
-    decoder->request.schema =
-        source->find(source->context, decoder->request.model, errors(decoder));
-    if (!decoder->request.schema) *decoder->field = "model";
-    return errors(decoder)->code;
+    struct ig_predict_target *target = &decoder->target;
+    if (target->schema) return IG_OK;
+    if (!source->find(target, source->context, decoder->request.model, errors(decoder))) {
+        *decoder->field = "model";
+        return errors(decoder)->code;
+    }
+    decoder->request.schema = target->schema;
+    if (!target->attributes_count) return IG_OK;
+    decoder->request.attributes = ig_arena_array(decoder->json->arena, target->attributes_count,
+                                                 sizeof *decoder->request.attributes);
+    if (decoder->request.attributes) return IG_OK;
+    return FAIL(decoder, IG_NO_MEMORY, "no memory for the call");
 }
 
 /* ---- groups ---- */
@@ -281,6 +350,7 @@ static enum ig_code (*const READ_BY_SCHEMA[BY_SCHEMA_COUNT])(struct decoder *dec
     [ROWS] = read_rows,
     [GROUPS] = read_groups,
     [CONSTRAINTS] = read_constraints,
+    [CONTEXT] = read_context,
 };
 
 /* At once when the model is known, else behind the last member. */
@@ -374,10 +444,28 @@ static enum ig_code unknown_member(struct decoder *decoder, struct ig_str name)
     for (size_t i = 0; i < MEMBERS_COUNT; i++) ig_buf_printf(&known, ", %s", MEMBERS[i].name);
     *decoder->field = ig_arena_cstr(decoder->json->arena, name);
     FAIL(decoder, IG_INVALID,
-         "%.*s: unknown member; known are model, features, instances, groups, constraints%.*s",
+         "%.*s: unknown member; known are model, features, instances, unit_id, context, groups, "
+         "constraints%.*s",
          (int)(name.len > 64 ? 64 : name.len), name.ptr, IG_STR_ARGS(ig_buf_view(&known)));
     ig_buf_deinit(&known);
     return errors(decoder)->code;
+}
+
+static enum ig_code read_unit_id(struct decoder *decoder)
+{
+    struct ig_json *json = decoder->json;
+    *decoder->field = "unit_id";
+    enum ig_json_event event = ig_json_next(json);
+    if (event == IG_JSON_ERROR) return errors(decoder)->code;
+    if (event != IG_JSON_STRING && event != IG_JSON_NUMBER)
+        return FAIL(decoder, IG_INVALID, "unit_id: expected a text or a number, found %s",
+                    ig_json_event_name(event));
+    if (json->text.len > UNIT_ID_MAX)
+        return FAIL(decoder, IG_INVALID, "unit_id: %zu bytes, at most %d", json->text.len,
+                    UNIT_ID_MAX);
+    decoder->request.unit_id = ig_arena_dup(json->arena, json->text);
+    return decoder->request.unit_id.ptr ? IG_OK
+                                        : FAIL(decoder, IG_NO_MEMORY, "no memory for the call");
 }
 
 static enum ig_code member(struct decoder *decoder)
@@ -394,6 +482,8 @@ static enum ig_code member(struct decoder *decoder)
         ig_json_string(json, &decoder->request.model, "model");
         return errors(decoder)->code;
     }
+    if (!kserve && ig_str_is(name, "unit_id")) return read_unit_id(decoder);
+    if (!kserve && ig_str_is(name, "context")) return named_member(decoder, CONTEXT, "context");
     if (decoder->source->explains) {
         if (ig_str_is(name, "groups")) return named_member(decoder, GROUPS, "groups");
         if (ig_str_is(name, "constraints"))

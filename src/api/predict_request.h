@@ -9,14 +9,20 @@
  *
  * A ROW is an object by feature name, or an array in the model's order. A VALUE is a number (true
  * is 1, false 0), the text of a category for categorical features, or null for missing; a feature
- * that an object does not name is missing. Members may come in any order. The others say how to
- * explain; see struct ig_explain_request. Unknown names are errors, but for KServe, whose protocol
- * leaves room for members of others. */
+ * that an object does not name is missing. Members may come in any order.
+ *
+ *   "unit_id": TEXT or NUMBER        whom the request is about, for what sticks to an arm
+ *   "context": {NAME: VALUE, ...}    attributes that the deployment's graph declares; with
+ *                                    "features" they may stand among them as well
+ *
+ * The others say how to explain; see struct ig_explain_request. Unknown names are errors, but for
+ * KServe, whose protocol leaves room for members of others. */
 
 #include "api/picture.h"
 #include "base/json.h"
 #include "formats/constraints.h"
 #include "formats/groups.h"
+#include "services/deploy/rules.h"
 
 /* The members of a request that say how to explain. */
 struct ig_explain_request {
@@ -46,13 +52,23 @@ struct ig_predict_request {
     const struct ig_schema *schema;
     double *rows; /* rows_count x features_count, in the arena */
     size_t rows_count;
-    bool many; /* asked with "instances" */
+    bool many;                         /* asked with "instances" */
+    struct ig_str unit_id;             /* ptr NULL: not given */
+    struct ig_rules_value *attributes; /* as the target's; NULL when it has none */
     struct ig_explain_request explain;
 };
 
+/* What a request is for. */
+struct ig_predict_target {
+    const struct ig_schema *schema;
+    const struct ig_rules_attribute *attributes;
+    uint32_t attributes_count;
+};
+
 struct ig_predict_source {
-    /* The schema of a model (empty name: none was given), or NULL with err set. */
-    const struct ig_schema *(*find)(void *context, struct ig_str model, struct ig_err *err);
+    /* The target of a name (empty: none was given); false with err set. */
+    bool (*find)(struct ig_predict_target *out, void *context, struct ig_str model,
+                 struct ig_err *err);
     void *context;
     size_t rows_max;
     bool kserve;   /* KServe's form: no "model", no "features" */

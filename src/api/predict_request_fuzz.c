@@ -16,12 +16,17 @@ static struct ig_feature features[] = {
 };
 static struct ig_schema schema = {.features = features, .features_count = 3};
 
-static const struct ig_schema *find(void *context, struct ig_str model, struct ig_err *err)
+static const struct ig_rules_attribute attributes[] = {{{"segment", 7}, IG_RULES_TEXT},
+                                                       {{"basket", 6}, IG_RULES_NUMBER}};
+
+static bool find(struct ig_predict_target *out, void *context, struct ig_str model,
+                 struct ig_err *err)
 {
     (void)context;
-    if (!ig_str_is(model, "none")) return &schema;
+    *out = (struct ig_predict_target){&schema, attributes, 2};
+    if (!ig_str_is(model, "none")) return true;
     ig_fail(err, IG_NOT_FOUND, "model 'none': there is no such deployment");
-    return NULL;
+    return false;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

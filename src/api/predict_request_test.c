@@ -34,15 +34,20 @@ struct fixture {
     char asked[64];
 };
 
-static const struct ig_schema *find(void *context, struct ig_str model, struct ig_err *err)
+static const struct ig_rules_attribute attributes[] = {{{"segment", 7}, IG_RULES_TEXT},
+                                                       {{"basket", 6}, IG_RULES_NUMBER}};
+
+static bool find(struct ig_predict_target *out, void *context, struct ig_str model,
+                 struct ig_err *err)
 {
     struct fixture *fixture = context;
     snprintf(fixture->asked, sizeof fixture->asked, "%.*s", IG_STR_ARGS(model));
     if (ig_str_is(model, "none")) {
         ig_fail(err, IG_NOT_FOUND, "model 'none': there is no such deployment");
-        return NULL;
+        return false;
     }
-    return &schema;
+    *out = (struct ig_predict_target){&schema, attributes, 2};
+    return true;
 }
 
 static enum ig_code decode_as(struct fixture *fixture, const char *body, bool kserve)

@@ -141,3 +141,24 @@ enum ig_code ig_rest_metrics(struct ig_call *call)
     ig_metrics_scrape(&call->exchange->reply, call->app, call->arena);
     return IG_OK;
 }
+
+const struct ig_routing *ig_rest_single_routing(struct ig_call *call, struct ig_str name)
+{
+    const struct ig_routing *routing = ig_deploy_get_routing(call->app->deploy, name);
+    call->field = "deployment";
+    if (!routing) {
+        ig_fail(&call->err, IG_NOT_FOUND, "deployment '%.*s' does not exist",
+                (int)(name.len > 128 ? 128 : name.len), name.ptr);
+        return NULL;
+    }
+    if (routing->single) {
+        call->field = NULL;
+        return routing;
+    }
+    ig_fail(&call->err, IG_INVALID,
+            "deployment: '%s' routes its requests to several models; deploy the one that is meant "
+            "under a name of its own",
+            routing->name);
+    ig_routing_unref(routing);
+    return NULL;
+}

@@ -3,6 +3,9 @@
 #include "api/rest.h"
 #include "api/route.h"
 
+#include <math.h>
+#include <string.h>
+
 static void write_deployment(struct ig_json_out *out, const struct ig_deployment *deployment)
 {
     ig_json_out_object(out);
@@ -13,11 +16,14 @@ static void write_deployment(struct ig_json_out *out, const struct ig_deployment
     ig_json_out_kv_str(out, "ref", deployment->ref);
     ig_json_out_kv_i64(out, "version", deployment->version);
     ig_json_out_kv_str(out, "digest", deployment->digest);
+    ig_json_out_kv_i64(out, "revision", deployment->revision);
+    ig_rest_kv_raw(out, "graph", deployment->graph);
     ig_json_out_key(out, IG_STR("previous"));
     if (deployment->previous_version) {
         ig_json_out_object(out);
         ig_json_out_kv_str(out, "model", deployment->previous_model);
         ig_json_out_kv_i64(out, "version", deployment->previous_version);
+        ig_json_out_kv_i64(out, "revision", deployment->previous_revision);
         ig_json_out_object_end(out);
     } else {
         ig_json_out_null(out);
@@ -75,18 +81,73 @@ static void cut_uri(struct ig_str *model, struct ig_str *ref)
     if (rest.ptr) *ref = rest;
 }
 
+/* The value's own text. */
+static enum ig_code read_graph(void *out, struct ig_json *json)
+{
+    struct ig_str *text = out;
+    const char *start = json->at;
+    if (!ig_json_skip(json)) return json->err->code;
+    *text = ig_str_trim((struct ig_str){start, (size_t)(json->at - start)});
+    if (text->len && *text->ptr == ':') *text = (struct ig_str){text->ptr + 1, text->len - 1};
+    return IG_OK;
+}
+
+/* A percentage in steps of 0.01, as basis points. */
+static enum ig_code read_percent(void *out, struct ig_json *json)
+{
+    uint32_t *basis_points = out;
+    double percent;
+    if (!ig_json_f64(json, &percent, "canary_percent")) return json->err->code;
+    double steps = percent * 100;
+    if (!(steps >= 0 && steps <= IG_ROUTING_WHOLE) || fabs(steps - round(steps)) > 1e-6)
+        return ig_fail_at(json->err, IG_INVALID, ig_json_position(json),
+                          "canary_percent: %g, expected 0 to 100 in steps of 0.01", percent);
+    *basis_points = (uint32_t)lround(steps);
+    return IG_OK;
+}
+
+/* Members that errors of a change begin with. */
+static const char *const FIELDS[] = {
+    "model", "version", "canary_percent", "graph", "why", "revision", "node", "arm", NULL};
+
+static enum ig_code finish(struct ig_call *call)
+{
+    if (call->err.code == IG_OK) return reply_deployment(call);
+    call->field = ig_call_field(&call->err, FIELDS);
+    if (!call->field && strncmp(call->err.message, "graph.", 6) == 0) call->field = "graph";
+    return call->err.code;
+}
+
 enum ig_code ig_rest_deployment_put(struct ig_call *call)
 {
-    struct ig_deployment_spec spec = {.name = call->params[0], .ref = IG_STR("")};
+    enum { NO_CANARY = IG_ROUTING_WHOLE + 1 };
+    struct ig_deployment_spec spec = {.name = call->params[0], .canary_basis_points = NO_CANARY};
+    struct ig_routing_spec graph;
+    struct ig_str text = {0};
     const struct ig_rest_field fields[] = {
-        {"model", IG_REST_STR, &spec.model, true, NULL},
+        {"model", IG_REST_STR, &spec.model, false, NULL},
         {"version", IG_REST_TEXT_OR_I64, &spec.ref, false, NULL},
+        {"canary_percent", IG_REST_CALL, &spec.canary_basis_points, false, read_percent},
+        {"graph", IG_REST_CALL, &text, false, read_graph},
+        {"why", IG_REST_STR, &spec.why, false, NULL},
     };
-    if (ig_rest_read(call, fields, 2) != IG_OK) return call->err.code;
+    if (ig_rest_read(call, fields, sizeof fields / sizeof *fields) != IG_OK) return call->err.code;
+    spec.canary = spec.canary_basis_points != NO_CANARY;
+    if (text.ptr && (spec.model.len || spec.ref.len || spec.canary)) {
+        call->field = "graph";
+        return ig_fail(&call->err, IG_INVALID,
+                       "graph: give either a graph or a model with its version");
+    }
+    if (!text.ptr && !spec.model.len && !spec.canary) {
+        call->field = "model";
+        return ig_fail(&call->err, IG_INVALID, "model: missing");
+    }
+    if (text.ptr && ig_routing_spec_read(&graph, text, call->arena, &call->err) != IG_OK)
+        return finish(call);
+    if (text.ptr) spec.graph = &graph;
     cut_uri(&spec.model, &spec.ref);
-    if (ig_deploy_set(call->app->deploy, &call->who, &spec, &call->err) != IG_OK)
-        return call->err.code;
-    return reply_deployment(call);
+    ig_deploy_set(call->app->deploy, &call->who, &spec, &call->err);
+    return finish(call);
 }
 
 enum ig_code ig_rest_deployment_delete(struct ig_call *call)
@@ -98,7 +159,77 @@ enum ig_code ig_rest_deployment_delete(struct ig_call *call)
 
 enum ig_code ig_rest_deployment_rollback(struct ig_call *call)
 {
-    if (ig_deploy_rollback(call->app->deploy, &call->who, call->params[0], &call->err) != IG_OK)
+    struct ig_str why = IG_STR("");
+    int64_t revision = 0;
+    const struct ig_rest_field fields[] = {
+        {"revision", IG_REST_I64, &revision, false, NULL},
+        {"why", IG_REST_STR, &why, false, NULL},
+    };
+    if (ig_rest_read(call, fields, 2) != IG_OK) return call->err.code;
+    if (revision < 0) ig_fail(&call->err, IG_INVALID, "revision: expected a number from 1");
+    if (call->err.code == IG_OK)
+        ig_deploy_rollback(call->app->deploy, &call->who, call->params[0], revision, why,
+                           &call->err);
+    return finish(call);
+}
+
+enum ig_code ig_rest_deployment_promote(struct ig_call *call)
+{
+    struct ig_deploy_promotion promotion = {.name = call->params[0]};
+    const struct ig_rest_field fields[] = {
+        {"node", IG_REST_STR, &promotion.node, false, NULL},
+        {"arm", IG_REST_STR, &promotion.arm, false, NULL},
+        {"why", IG_REST_STR, &promotion.why, false, NULL},
+    };
+    if (ig_rest_read(call, fields, 3) != IG_OK) return call->err.code;
+    ig_deploy_promote(call->app->deploy, &call->who, &promotion, &call->err);
+    return finish(call);
+}
+
+static enum ig_code set_paused(struct ig_call *call, bool paused)
+{
+    struct ig_str why = IG_STR("");
+    const struct ig_rest_field fields[] = {{"why", IG_REST_STR, &why, false, NULL}};
+    if (ig_rest_read(call, fields, 1) != IG_OK) return call->err.code;
+    ig_deploy_pause(call->app->deploy, &call->who, call->params[0], paused, why, &call->err);
+    return finish(call);
+}
+
+enum ig_code ig_rest_deployment_pause(struct ig_call *call)
+{
+    return set_paused(call, true);
+}
+
+enum ig_code ig_rest_deployment_resume(struct ig_call *call)
+{
+    return set_paused(call, false);
+}
+
+enum ig_code ig_rest_deployment_history(struct ig_call *call)
+{
+    struct ig_deployment_changes changes;
+    struct ig_json_out out;
+    if (ig_deploy_history(&changes, call->app->deploy, call->params[0], call->arena, &call->err) !=
+        IG_OK)
         return call->err.code;
-    return reply_deployment(call);
+    ig_call_json(call, &out);
+    ig_json_out_object(&out);
+    ig_json_out_key(&out, IG_STR("changes"));
+    ig_json_out_array(&out);
+    for (size_t i = 0; i < changes.count; i++) {
+        const struct ig_deployment_change *change = &changes.items[i];
+        ig_json_out_object(&out);
+        ig_json_out_kv_i64(&out, "seq", change->seq);
+        ig_rest_kv_time(&out, "at", change->at_ms);
+        ig_json_out_kv_str(&out, "action", change->action);
+        ig_json_out_kv_i64(&out, "revision", change->revision);
+        ig_json_out_kv_str(&out, "principal", change->principal_name);
+        ig_json_out_kv_str(&out, "principal_id", change->principal_id);
+        ig_json_out_kv_str(&out, "why", change->why);
+        ig_rest_kv_raw(&out, "graph", change->graph);
+        ig_json_out_object_end(&out);
+    }
+    ig_json_out_array_end(&out);
+    ig_json_out_object_end(&out);
+    return IG_OK;
 }

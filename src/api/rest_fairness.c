@@ -89,17 +89,13 @@ static enum ig_code report(struct ig_call *call, const struct request *request,
 enum ig_code ig_rest_fairness_post(struct ig_call *call)
 {
     struct request request;
-    const struct ig_servable *servable = NULL;
+    const struct ig_routing *routing = NULL;
     if (read_request(&request, call) != IG_OK) return call->err.code;
     if (request.deployment.len) {
-        servable = ig_deploy_get_servable(call->app->deploy, request.deployment);
-        if (!servable) {
-            call->field = "deployment";
-            return ig_fail(&call->err, IG_NOT_FOUND, "deployment '%.*s' does not exist",
-                           IG_STR_ARGS(request.deployment));
-        }
+        routing = ig_rest_single_routing(call, request.deployment);
+        if (!routing) return call->err.code;
     }
-    report(call, &request, servable);
-    ig_servable_unref(servable);
+    report(call, &request, routing ? routing->single : NULL);
+    ig_routing_unref(routing);
     return call->err.code;
 }

@@ -171,10 +171,11 @@ static void test_train_deploy_predict(void **state)
     ASSERT_OK(
         ig_registry_resolve(&version, world->registry, IG_STR("models:/m/1"), &world->arena, &err));
     assert_true(ig_str_eq(version.job_id, job.id));
-    const struct ig_deployment_spec spec = {IG_STR("colours"), IG_STR("m"), IG_STR("")};
+    const struct ig_deployment_spec spec = {.name = IG_STR("colours"), .model = IG_STR("m")};
     ASSERT_OK(ig_deploy_set(world->deploy, who, &spec, &err));
-    const struct ig_servable *servable = ig_deploy_acquire(world->deploy, IG_STR("colours"));
-    assert_non_null(servable);
+    const struct ig_routing *routing = ig_deploy_acquire(world->deploy, IG_STR("colours"));
+    assert_non_null(routing);
+    const struct ig_servable *servable = routing->single;
     assert_int_equal(servable->package->schema.task, IG_TASK_BINARY);
     assert_int_equal(servable->package->golden_rows_count, 16);
     assert_true(ig_str_is(servable->package->schema.classes[1], "class1"));

@@ -1,23 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Deployments. Rows in the database, and an immutable set of what they load, in memory.
+/* Deployments. Rows in the database (deploy_rows.c), and an immutable set of what they load, in
+ * memory.
  *
- *   change: registry row -> load package -> commit row -> new set -> swap pointer -> retire old set
+ *   change: build graph, load models -> commit rows -> new set -> swap pointer -> retire old set
  *
- * 1. The row is durable before the new version answers; a kill between the two serves the new one
+ * 1. The row is durable before the new revision answers; a kill between the two serves the new one
  *    after the restart, which was not acknowledged but is whole.
- * 2. A set holds one reference on every servable in it. It is freed by the reaper thread after
+ * 2. A set holds one reference on every routing in it. It is freed by the reaper thread after
  *    wait_quiescent: no loop can then hold a pointer that it acquired from it.
  * 3. Changes are serialised by change_lock, held over loading and commit; set_lock guards only the
  *    step from pointer to reference for threads that are no loops.
  *
  * Thread rule: `set` is read by loops without a lock, written under both locks. */
-#include "services/deploy/deploy.h"
+#include "services/deploy/deploy_priv.h"
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/thread.h"
-#include "services/deploy/servable_priv.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -28,9 +28,10 @@ enum { ARENA_CHUNK = 64 << 10, ARENA_MAX = 16 << 20 };
 
 struct entry {
     char name[IG_NAME_SIZE];
-    const struct ig_servable *current;  /* NULL: failed to load */
-    const struct ig_servable *previous; /* NULL: none, or not loaded yet */
-    char error[256];                    /* of a failed one */
+    const struct ig_routing *current;  /* NULL: failed to load */
+    const struct ig_routing *previous; /* NULL: none, or not loaded yet */
+    bool paused;
+    char error[256]; /* of a failed one */
 };
 
 struct set {
@@ -65,8 +66,8 @@ static void free_set(struct set *set)
 {
     if (!set) return;
     for (size_t i = 0; i < set->count; i++) {
-        ig_servable_unref(set->entries[i].current);
-        ig_servable_unref(set->entries[i].previous);
+        ig_routing_unref(set->entries[i].current);
+        ig_routing_unref(set->entries[i].previous);
     }
     ig_free(set);
 }
@@ -99,24 +100,31 @@ static bool find_entry(const struct set *set, struct ig_str name, size_t *at)
     return false;
 }
 
-const struct ig_servable *ig_deploy_acquire(const struct ig_deploy *deploy, struct ig_str name)
+static const struct ig_routing *serving(const struct entry *entry)
+{
+    return entry->paused ? NULL : entry->current;
+}
+
+const struct ig_routing *ig_deploy_acquire(const struct ig_deploy *deploy, struct ig_str name)
 {
     size_t at;
     const struct set *set = current_set(deploy);
-    return find_entry(set, name, &at) ? set->entries[at].current : NULL;
+    return find_entry(set, name, &at) ? serving(&set->entries[at]) : NULL;
 }
 
-const struct ig_servable *ig_deploy_acquire_only(const struct ig_deploy *deploy)
+const struct ig_routing *ig_deploy_acquire_only(const struct ig_deploy *deploy)
 {
     const struct set *set = current_set(deploy);
-    return set->count == 1 ? set->entries[0].current : NULL;
+    return set->count == 1 ? serving(&set->entries[0]) : NULL;
 }
 
-bool ig_deploy_failed(const struct ig_deploy *deploy, struct ig_str name)
+enum ig_deploy_state ig_deploy_state(const struct ig_deploy *deploy, struct ig_str name)
 {
     size_t at;
     const struct set *set = current_set(deploy);
-    return find_entry(set, name, &at) && !set->entries[at].current;
+    if (!find_entry(set, name, &at)) return IG_DEPLOY_ABSENT;
+    if (!set->entries[at].current) return IG_DEPLOY_FAILED;
+    return set->entries[at].paused ? IG_DEPLOY_PAUSED : IG_DEPLOY_SERVING;
 }
 
 bool ig_deploy_ready(const struct ig_deploy *deploy)
@@ -125,20 +133,21 @@ bool ig_deploy_ready(const struct ig_deploy *deploy)
 }
 
 void ig_deploy_each(const struct ig_deploy *deploy,
-                    bool (*each)(void *context, const struct ig_servable *servable), void *context)
+                    bool (*each)(void *context, const struct ig_routing *routing), void *context)
 {
     const struct set *set = current_set(deploy);
     for (size_t i = 0; i < set->count; i++) {
-        if (set->entries[i].current && !each(context, set->entries[i].current)) return;
+        const struct ig_routing *routing = serving(&set->entries[i]);
+        if (routing && !each(context, routing)) return;
     }
 }
 
-const struct ig_servable *ig_deploy_get_servable(struct ig_deploy *deploy, struct ig_str name)
+const struct ig_routing *ig_deploy_get_routing(struct ig_deploy *deploy, struct ig_str name)
 {
     pthread_mutex_lock(&deploy->set_lock); /* what is in the set now cannot be freed meanwhile */
-    const struct ig_servable *servable = ig_servable_ref(ig_deploy_acquire(deploy, name));
+    const struct ig_routing *routing = ig_routing_ref(ig_deploy_acquire(deploy, name));
     pthread_mutex_unlock(&deploy->set_lock);
-    return servable;
+    return routing;
 }
 
 /* Under change_lock. */
@@ -165,8 +174,8 @@ static void add_entry(struct set *set, const struct entry *entry)
 {
     struct entry *added = &set->entries[set->count++];
     *added = *entry;
-    ig_servable_ref(added->current);
-    ig_servable_ref(added->previous);
+    ig_routing_ref(added->current);
+    ig_routing_ref(added->previous);
     set->failed_count += added->current == NULL;
 }
 
@@ -185,61 +194,19 @@ static struct set *changed_set(const struct ig_deploy *deploy, struct ig_str nam
     return fresh;
 }
 
-struct listing {
-    struct ig_arena *arena;
-    struct ig_str name; /* one, or empty for all */
-    size_t max;
-    struct ig_deployments list;
-};
-
-static enum ig_code read_rows(struct ig_db_tx *tx, void *context, struct ig_err *err)
-{
-    struct listing *listing = context;
-    struct ig_arena *arena = listing->arena;
-    struct ig_db_rows *rows = NULL;
-    size_t count = 0;
-    struct ig_deployment *items = ig_arena_array(arena, listing->max, sizeof *items);
-    if (!items) return ig_fail(err, IG_NO_MEMORY, "list of deployments");
-    enum ig_code code = ig_db_query(
-        &rows, tx,
-        "select d.name, d.model, d.ref, d.version, d.previous_version, d.previous_model, v.digest,"
-        " d.created_ms, d.updated_ms from deployments d"
-        " join versions v on v.model = d.model and v.version = d.version"
-        " where $1 = '' or d.name = $1 order by d.name",
-        IG_DB_VALUES(IG_DB_T(listing->name)), err);
-    while (code == IG_OK && count < listing->max && ig_db_next(rows, err)) {
-        items[count++] = (struct ig_deployment){
-            .name = ig_db_text_dup(rows, 0, arena),
-            .model = ig_db_text_dup(rows, 1, arena),
-            .ref = ig_db_text_dup(rows, 2, arena),
-            .version = ig_db_i64(rows, 3),
-            .previous_version = ig_db_i64(rows, 4),
-            .previous_model = ig_db_text_dup(rows, 5, arena),
-            .digest = ig_db_text_dup(rows, 6, arena),
-            .created_ms = ig_db_i64(rows, 7),
-            .updated_ms = ig_db_i64(rows, 8),
-            .state = IG_STR("serving"),
-            .error = IG_STR(""),
-        };
-    }
-    ig_db_finish(rows);
-    if (arena->overflowed) ig_fail(err, IG_NO_MEMORY, "list of deployments");
-    if (err->code == IG_OK) listing->list = (struct ig_deployments){items, count};
-    return err->code;
-}
-
 /* What memory knows of each row: whether it serves. */
 static enum ig_code list_rows(struct ig_deployments *out, struct ig_deploy *deploy,
                               struct ig_str name, struct ig_arena *arena, struct ig_err *err)
 {
-    struct listing listing = {arena, name, name.len ? 1 : deploy->options.deployments_max, {0}};
+    struct ig_deployments list;
     size_t at;
-    enum ig_code code = ig_db_read(deploy->options.db, read_rows, &listing, err);
-    if (code != IG_OK) return code;
+    if (ig_deploy_rows_read(&list, deploy->options.db, name, deploy->options.deployments_max, arena,
+                            err) != IG_OK)
+        return err->code;
     pthread_mutex_lock(&deploy->set_lock);
     const struct set *set = current_set(deploy);
-    for (size_t i = 0; i < listing.list.count; i++) {
-        struct ig_deployment *item = (struct ig_deployment *)(uintptr_t)&listing.list.items[i];
+    for (size_t i = 0; i < list.count; i++) {
+        struct ig_deployment *item = (struct ig_deployment *)(uintptr_t)&list.items[i];
         if (!find_entry(set, item->name, &at)) continue;
         item->previous_warm = set->entries[at].previous != NULL;
         if (set->entries[at].current) continue;
@@ -247,7 +214,7 @@ static enum ig_code list_rows(struct ig_deployments *out, struct ig_deploy *depl
         item->error = ig_str_view(ig_arena_cstr(arena, ig_str_view(set->entries[at].error)));
     }
     pthread_mutex_unlock(&deploy->set_lock);
-    *out = listing.list;
+    *out = list;
     return IG_OK;
 }
 
@@ -270,42 +237,62 @@ enum ig_code ig_deploy_get(struct ig_deployment *out, struct ig_deploy *deploy, 
     return IG_OK;
 }
 
+/* A revision to be built; the models that `entry` has loaded are used again. */
+struct revision {
+    struct ig_str name;
+    int64_t number;
+    const struct entry *entry; /* or NULL */
+};
+
+static enum ig_code build(const struct ig_routing **out, struct ig_deploy *deploy,
+                          const struct revision *revision, const struct ig_routing_spec *spec,
+                          struct ig_err *err)
+{
+    const struct entry *entry = revision->entry;
+    const struct ig_routing_source source = {&deploy->source, deploy->options.registry,
+                                             entry ? entry->current : NULL,
+                                             entry ? entry->previous : NULL};
+    return ig_routing_new(out, &source, revision->name, revision->number, spec, err);
+}
+
+static enum ig_code build_text(const struct ig_routing **out, struct ig_deploy *deploy,
+                               const struct revision *revision, struct ig_str graph,
+                               struct ig_arena *arena, struct ig_err *err)
+{
+    struct ig_routing_spec spec;
+    if (ig_routing_spec_read(&spec, graph, arena, err) != IG_OK) return err->code;
+    return build(out, deploy, revision, &spec, err);
+}
+
 static void load_row(struct ig_deploy *deploy, struct set *set, const struct ig_deployment *row,
                      struct ig_arena *arena)
 {
     struct ig_err err = IG_ERR_INIT;
-    struct ig_registry_version version;
-    struct entry entry = {0};
+    struct entry entry = {.paused = row->paused};
     snprintf(entry.name, sizeof entry.name, "%.*s", IG_STR_ARGS(row->name));
-    enum ig_code code = ig_registry_version_get(&version, deploy->options.registry, row->model,
-                                                row->version, arena, &err);
-    if (code == IG_OK)
-        code = ig_servable_load(&entry.current, &deploy->source, row->name, &version, &err);
-    if (code != IG_OK) {
+    const struct revision revision = {row->name, row->revision, NULL};
+    if (build_text(&entry.current, deploy, &revision, row->graph, arena, &err) != IG_OK) {
         snprintf(entry.error, sizeof entry.error, "%.255s", err.message);
         ig_log(IG_LOG_ERROR, "deployment does not load", IG_LOG_C("deployment", entry.name),
                IG_LOG_C("error", err.message));
     }
     add_entry(set, &entry);
-    ig_servable_unref(entry.current);
+    ig_routing_unref(entry.current);
 }
 
 static enum ig_code load_all(struct ig_deploy *deploy, struct ig_err *err)
 {
     struct ig_arena arena;
-    struct listing listing = {&arena, IG_STR(""), deploy->options.deployments_max, {0}};
+    struct ig_deployments list = {0};
     struct set *set = NULL;
     ig_arena_init(&arena, ARENA_CHUNK, ARENA_MAX);
-    enum ig_code code = ig_db_read(deploy->options.db, read_rows, &listing, err);
-    if (code == IG_OK) {
-        set = alloc_set(listing.list.count, err);
-        code = err->code;
-    }
-    for (size_t i = 0; code == IG_OK && i < listing.list.count; i++)
-        load_row(deploy, set, &listing.list.items[i], &arena);
+    if (ig_deploy_rows_read(&list, deploy->options.db, IG_STR(""), deploy->options.deployments_max,
+                            &arena, err) == IG_OK)
+        set = alloc_set(list.count, err);
+    for (size_t i = 0; set && i < list.count; i++) load_row(deploy, set, &list.items[i], &arena);
     atomic_store(&deploy->set, set);
     ig_arena_deinit(&arena);
-    return code;
+    return err->code;
 }
 
 static bool is_stopping(struct ig_deploy *deploy)
@@ -316,25 +303,25 @@ static bool is_stopping(struct ig_deploy *deploy)
     return stopping;
 }
 
-/* Loads the version before, if the deployment is still as `row` says and has none. Under
+/* Loads the revision before, if the deployment is still as `row` says and has none. Under
  * change_lock. */
 static enum ig_code warm_one(struct ig_deploy *deploy, const struct ig_deployment *row,
                              struct ig_arena *arena, struct ig_err *err)
 {
-    struct ig_registry_version version;
     const struct set *set = current_set(deploy);
+    struct ig_str graph;
     size_t at;
     if (!find_entry(set, row->name, &at) || set->entries[at].previous) return IG_OK;
     struct entry entry = set->entries[at];
-    if (!entry.current || entry.current->version != row->version) return IG_OK;
-    enum ig_code code = ig_registry_version_get(
-        &version, deploy->options.registry, row->previous_model, row->previous_version, arena, err);
-    if (code == IG_OK)
-        code = ig_servable_load(&entry.previous, &deploy->source, row->name, &version, err);
-    if (code != IG_OK) return code;
+    if (!entry.current || entry.current->revision != row->revision) return IG_OK;
+    const struct revision revision = {row->name, row->previous_revision, &entry};
+    if (ig_deploy_rows_graph(&graph, deploy->options.db, row->name, row->previous_revision, arena,
+                             err) != IG_OK ||
+        build_text(&entry.previous, deploy, &revision, graph, arena, err) != IG_OK)
+        return err->code;
     struct set *fresh = changed_set(deploy, row->name, &entry, err);
     if (fresh) swap_set(deploy, fresh);
-    ig_servable_unref(entry.previous);
+    ig_routing_unref(entry.previous);
     return err->code;
 }
 
@@ -343,14 +330,15 @@ static void warm_all(struct ig_deploy *deploy)
 {
     struct ig_arena arena;
     struct ig_err err = IG_ERR_INIT;
-    struct listing listing = {&arena, IG_STR(""), deploy->options.deployments_max, {0}};
+    struct ig_deployments list = {0};
     ig_arena_init(&arena, ARENA_CHUNK, ARENA_MAX);
-    if (ig_db_read(deploy->options.db, read_rows, &listing, &err) != IG_OK)
+    if (ig_deploy_rows_read(&list, deploy->options.db, IG_STR(""), deploy->options.deployments_max,
+                            &arena, &err) != IG_OK)
         ig_log_err(IG_LOG_WARN, "warming", &err);
-    for (size_t i = 0; i < listing.list.count && !is_stopping(deploy); i++) {
-        const struct ig_deployment *row = &listing.list.items[i];
+    for (size_t i = 0; i < list.count && !is_stopping(deploy); i++) {
+        const struct ig_deployment *row = &list.items[i];
         ig_err_clear(&err);
-        if (row->previous_version == 0) continue;
+        if (row->previous_revision == 0) continue;
         pthread_mutex_lock(&deploy->change_lock);
         if (warm_one(deploy, row, &arena, &err) != IG_OK) ig_log_err(IG_LOG_WARN, "warming", &err);
         pthread_mutex_unlock(&deploy->change_lock);
@@ -439,216 +427,273 @@ void ig_deploy_close(struct ig_deploy *deploy)
     ig_free(deploy);
 }
 
-/* A change on its way: what the row becomes, and who asked. */
-struct change {
-    const struct ig_principal *who;
-    const char *action;
-    struct ig_str name;
-    struct ig_str ref;
-    const struct ig_registry_version *version; /* NULL: delete */
-    struct ig_str previous_model;              /* empty: none */
-    int64_t previous_version;
+/* ---- changes; all under change_lock ---- */
+
+/* What a change starts from. */
+struct before {
+    struct ig_arena arena;
+    const struct entry *entry; /* in the set; NULL: there is none */
+    struct ig_deployment row;  /* with an entry */
 };
 
-static enum ig_code write_row(struct ig_db_tx *tx, const struct change *change, struct ig_err *err)
+static enum ig_code begin(struct before *before, struct ig_deploy *deploy, struct ig_str name,
+                          bool must_exist, struct ig_err *err)
 {
-    int64_t now = ig_clock_unix_ms();
-    bool had = change->previous_model.len > 0;
-    return ig_db_exec(
-        tx,
-        "insert into deployments(name, model, version, ref, previous_model, previous_version,"
-        " created_ms, updated_ms) values($1, $2, $3, $4, $5, $6, $7, $7)"
-        " on conflict (name) do update set model = excluded.model, version = excluded.version,"
-        " ref = excluded.ref, previous_model = excluded.previous_model,"
-        " previous_version = excluded.previous_version, updated_ms = excluded.updated_ms",
-        IG_DB_VALUES(IG_DB_T(change->name), IG_DB_T(change->version->model),
-                     IG_DB_I(change->version->version), IG_DB_T(change->ref),
-                     had ? IG_DB_T(change->previous_model) : IG_DB_N(),
-                     had ? IG_DB_I(change->previous_version) : IG_DB_N(), IG_DB_I(now)),
-        err);
-}
-
-static enum ig_code write_change(struct ig_db_tx *tx, void *context, struct ig_err *err)
-{
-    const struct change *change = context;
-    struct ig_err local = IG_ERR_INIT;
-    char detail[IG_NAME_SIZE + 64] = "";
-    enum ig_code code;
-    if (change->version) {
-        code = write_row(tx, change, &local);
-        snprintf(detail, sizeof detail, "{\"model\":\"%.*s\",\"version\":%lld}",
-                 IG_STR_ARGS(change->version->model), (long long)change->version->version);
-    } else {
-        code = ig_db_exec(tx, "delete from deployments where name = $1",
-                          IG_DB_VALUES(IG_DB_T(change->name)), &local);
+    struct ig_deployments list = {0};
+    size_t at;
+    *before = (struct before){0};
+    ig_arena_init(&before->arena, ARENA_CHUNK, ARENA_MAX);
+    pthread_mutex_lock(&deploy->change_lock);
+    const struct set *set = current_set(deploy);
+    if (ig_name_check(name, "deployment", err) != IG_OK ||
+        ig_deploy_rows_read(&list, deploy->options.db, name, 1, &before->arena, err) != IG_OK)
+        return err->code;
+    if (list.count && find_entry(set, name, &at)) {
+        before->row = list.items[0];
+        before->entry = &set->entries[at];
+    } else if (must_exist) {
+        return ig_fail(err, IG_NOT_FOUND, "deployment '%.*s' does not exist", IG_STR_ARGS(name));
+    } else if (set->count >= deploy->options.deployments_max) {
+        return ig_fail(err, IG_EXHAUSTED, "there are %zu deployments already, at most %u",
+                       set->count, deploy->options.deployments_max);
     }
-    if (code == IG_CONFLICT)
-        return ig_fail(err, IG_CONFLICT, "deployment '%.*s': its model version was deleted",
-                       IG_STR_ARGS(change->name));
-    if (code != IG_OK) return ig_fail(err, code, "%s", local.message);
-    return ig_audit_add(tx, change->who, change->action, change->name, ig_str_view(detail), err);
+    return IG_OK;
 }
 
-/* Commits the row, then lets the new set serve. Under change_lock. */
-static enum ig_code commit_change(struct ig_deploy *deploy, struct change *change,
-                                  const struct entry *entry, struct ig_err *err)
+static enum ig_code end(struct before *before, struct ig_deploy *deploy, struct ig_err *err)
+{
+    pthread_mutex_unlock(&deploy->change_lock);
+    ig_arena_deinit(&before->arena);
+    return err->code;
+}
+
+/* Commits the rows, then lets the new set serve. */
+static enum ig_code commit(struct ig_deploy *deploy, struct ig_deploy_change *change,
+                           const struct entry *entry, struct ig_err *err)
 {
     struct set *fresh = changed_set(deploy, change->name, entry, err);
     if (!fresh) return err->code;
-    enum ig_code code = ig_db_write(deploy->options.db, write_change, change, err);
-    if (code != IG_OK) {
+    if (ig_deploy_rows_commit(deploy->options.db, change, err) != IG_OK) {
         free_set(fresh);
-        return code;
+        return err->code;
     }
     swap_set(deploy, fresh);
     return IG_OK;
 }
 
-static bool is_version(const struct ig_servable *servable,
-                       const struct ig_registry_version *version)
+/* From what serves to `routing`. */
+static enum ig_code serve(struct ig_deploy *deploy, const struct before *before,
+                          const struct ig_routing *routing, struct ig_deploy_change *change,
+                          struct ig_err *err)
 {
-    return servable && servable->version == version->version &&
-           ig_str_is(version->model, servable->model);
-}
-
-/* The servable of `version`: one that the entry has already, else loaded. The caller unrefs. */
-static enum ig_code obtain(const struct ig_servable **out, struct ig_deploy *deploy,
-                           const struct entry *had, struct ig_str name,
-                           const struct ig_registry_version *version, struct ig_err *err)
-{
-    if (had && is_version(had->current, version))
-        *out = ig_servable_ref(had->current);
-    else if (had && is_version(had->previous, version))
-        *out = ig_servable_ref(had->previous);
-    else
-        return ig_servable_load(out, &deploy->source, name, version, err);
-    return IG_OK;
-}
-
-/* Under change_lock: from what serves now (`row`, NULL: nothing) to `version`. */
-static enum ig_code change_version(struct ig_deploy *deploy, struct change *change,
-                                   const struct ig_deployment *row, struct ig_err *err)
-{
-    struct entry entry = {0};
-    const struct entry *had = NULL;
-    const struct set *set = current_set(deploy);
-    size_t at;
-    IG_ASSERT(set != NULL);
-    if (find_entry(set, change->name, &at)) had = &set->entries[at];
-    if (!had && set->count >= deploy->options.deployments_max)
-        return ig_fail(err, IG_EXHAUSTED, "there are %zu deployments already, at most %u",
-                       set->count, deploy->options.deployments_max);
+    struct entry entry = {.current = routing, .paused = change->paused};
     snprintf(entry.name, sizeof entry.name, "%.*s", IG_STR_ARGS(change->name));
-    enum ig_code code = obtain(&entry.current, deploy, had, change->name, change->version, err);
-    if (code != IG_OK) return code;
-    bool same = row && row->version == change->version->version &&
-                ig_str_eq(row->model, change->version->model);
-    if (same) { /* the same version again: what was before stays before */
-        change->previous_model = row->previous_model;
-        change->previous_version = row->previous_version;
-        entry.previous = had ? had->previous : NULL;
-    } else if (row) {
-        change->previous_model = row->model;
-        change->previous_version = row->version;
-        entry.previous = had ? had->current : NULL;
+    change->routing = routing;
+    bool same = before->entry && before->row.revision == routing->revision;
+    if (same) { /* what was before stays before */
+        change->previous_revision = before->row.previous_revision;
+        change->previous_model = before->row.previous_model;
+        change->previous_version = before->row.previous_version;
+        entry.previous = before->entry->previous;
+    } else if (before->entry) {
+        change->previous_revision = before->row.revision;
+        change->previous_model = before->row.model;
+        change->previous_version = before->row.version;
+        entry.previous = before->entry->current;
     }
-    code = commit_change(deploy, change, &entry, err);
-    ig_servable_unref(entry.current);
-    return code;
+    return commit(deploy, change, &entry, err);
 }
 
-/* The row, or *found = false. */
-static enum ig_code find_row(struct ig_deployment *out, bool *found, struct ig_deploy *deploy,
-                             struct ig_str name, struct ig_arena *arena, struct ig_err *err)
+static void write_pinned(struct ig_buf *out, const struct ig_routing_spec *spec)
 {
-    struct listing listing = {arena, name, 1, {0}};
-    enum ig_code code = ig_db_read(deploy->options.db, read_rows, &listing, err);
-    if (code != IG_OK) return code;
-    *found = listing.list.count == 1;
-    if (*found) *out = listing.list.items[0];
-    return IG_OK;
+    struct ig_routing_node nodes[IG_ROUTING_NODES_MAX];
+    struct ig_routing_spec pinned = *spec;
+    struct ig_json_out json;
+    memcpy(nodes, spec->nodes, spec->nodes_count * sizeof *nodes);
+    for (uint32_t i = 0; i < spec->nodes_count; i++) nodes[i].ref = IG_STR("");
+    pinned.nodes = nodes;
+    ig_buf_init(out, 2 * IG_ROUTING_SPEC_MAX_BYTES);
+    ig_json_out_init(&json, out);
+    ig_routing_spec_write(&json, &pinned);
+}
+
+/* The same models routed the same way, however their versions were asked for. */
+static bool same_graph(const struct ig_routing *a, const struct ig_routing *b)
+{
+    struct ig_buf left, right;
+    if (a->spec.nodes_count != b->spec.nodes_count) return false;
+    write_pinned(&left, &a->spec);
+    write_pinned(&right, &b->spec);
+    bool same =
+        !left.overflowed && !right.overflowed && ig_str_eq(ig_buf_view(&left), ig_buf_view(&right));
+    ig_buf_deinit(&left);
+    ig_buf_deinit(&right);
+    return same;
+}
+
+/* A graph becomes the next revision; the same as what serves stays that revision. */
+static enum ig_code serve_graph(struct ig_deploy *deploy, const struct before *before,
+                                const struct ig_routing_spec *graph,
+                                struct ig_deploy_change *change, struct ig_err *err)
+{
+    const struct ig_routing *routing;
+    struct revision revision = {.name = change->name, .entry = before->entry};
+    if (ig_deploy_rows_next(&revision.number, deploy->options.db, change->name, err) != IG_OK ||
+        build(&routing, deploy, &revision, graph, err) != IG_OK)
+        return err->code;
+    if (before->entry && before->entry->current && same_graph(routing, before->entry->current)) {
+        ig_routing_unref(routing);
+        routing = ig_routing_ref(before->entry->current);
+    } else {
+        change->is_new = true;
+    }
+    serve(deploy, before, routing, change, err);
+    ig_routing_unref(routing);
+    return err->code;
+}
+
+static enum ig_code check_why(struct ig_str why, struct ig_err *err)
+{
+    if (why.len <= IG_DEPLOY_WHY_MAX) return IG_OK;
+    return ig_fail(err, IG_INVALID, "why: %zu bytes, at most %d", why.len, IG_DEPLOY_WHY_MAX);
+}
+
+/* The graph that was asked for, from what serves. */
+static enum ig_code find_graph(struct ig_routing_spec *out, struct before *before,
+                               const struct ig_deployment_spec *spec, struct ig_err *err)
+{
+    const struct ig_routing *current = before->entry ? before->entry->current : NULL;
+    if (spec->graph) {
+        *out = *spec->graph;
+        return IG_OK;
+    }
+    bool whole = spec->canary_basis_points == IG_ROUTING_WHOLE;
+    if (!spec->canary || (whole && spec->model.len))
+        return ig_routing_spec_single(out, spec->model, spec->ref, &before->arena, err);
+    if (whole && current)
+        return ig_deploy_graph_promote(out, &current->spec, IG_STR(""), IG_STR("candidate"),
+                                       &before->arena, err);
+    return ig_deploy_graph_canary(out, current ? &current->spec : NULL, spec, &before->arena, err);
 }
 
 enum ig_code ig_deploy_set(struct ig_deploy *deploy, const struct ig_principal *who,
                            const struct ig_deployment_spec *spec, struct ig_err *err)
 {
-    struct ig_arena arena;
-    struct ig_registry_version version;
-    struct ig_deployment row;
-    bool found = false;
-    enum ig_code code = ig_name_check(spec->name, "deployment", err);
-    if (code != IG_OK) return code;
-    ig_arena_init(&arena, ARENA_CHUNK, ARENA_MAX);
-    pthread_mutex_lock(&deploy->change_lock);
-    code =
-        ig_registry_find(&version, deploy->options.registry, spec->model, spec->ref, &arena, err);
-    if (code == IG_OK) code = find_row(&row, &found, deploy, spec->name, &arena, err);
-    if (code == IG_OK) {
-        struct change change = {.who = who,
-                                .action = found ? "deployment.update" : "deployment.create",
-                                .name = spec->name,
-                                .ref = spec->ref,
-                                .version = &version};
-        code = change_version(deploy, &change, found ? &row : NULL, err);
+    struct before before;
+    struct ig_routing_spec graph;
+    if (check_why(spec->why, err) != IG_OK) return err->code;
+    if (begin(&before, deploy, spec->name, false, err) == IG_OK &&
+        find_graph(&graph, &before, spec, err) == IG_OK) {
+        struct ig_deploy_change change = {.who = who,
+                                          .action = before.entry ? "update" : "create",
+                                          .name = spec->name,
+                                          .why = spec->why,
+                                          .ref = graph.nodes[0].ref,
+                                          .paused = before.row.paused};
+        serve_graph(deploy, &before, &graph, &change, err);
     }
-    pthread_mutex_unlock(&deploy->change_lock);
-    ig_arena_deinit(&arena);
-    return code;
+    return end(&before, deploy, err);
 }
 
-/* Under change_lock. */
-static enum ig_code rollback(struct ig_deploy *deploy, const struct ig_principal *who,
-                             struct ig_str name, struct ig_arena *arena, struct ig_err *err)
+/* The routing of an earlier revision: still warm, or loaded. The caller unrefs. */
+static enum ig_code obtain_revision(const struct ig_routing **out, struct ig_deploy *deploy,
+                                    struct before *before, int64_t revision, struct ig_err *err)
 {
-    struct ig_registry_version version;
-    struct ig_deployment row;
-    bool found = false;
-    char ref[24];
-    enum ig_code code = find_row(&row, &found, deploy, name, arena, err);
-    if (code != IG_OK) return code;
-    if (!found)
-        return ig_fail(err, IG_NOT_FOUND, "deployment '%.*s' does not exist", IG_STR_ARGS(name));
-    if (row.previous_version == 0)
-        return ig_fail(err, IG_CONFLICT, "deployment '%.*s' has no version to go back to",
-                       IG_STR_ARGS(name));
-    code = ig_registry_version_get(&version, deploy->options.registry, row.previous_model,
-                                   row.previous_version, arena, err);
-    if (code != IG_OK) return code;
-    snprintf(ref, sizeof ref, "%lld", (long long)version.version);
-    struct change change = {.who = who,
-                            .action = "deployment.rollback",
-                            .name = name,
-                            .ref = ig_str_view(ref),
-                            .version = &version};
-    return change_version(deploy, &change, &row, err);
+    const struct entry *entry = before->entry;
+    struct ig_str name = before->row.name, graph;
+    if (entry->current && entry->current->revision == revision)
+        return ig_fail(err, IG_CONFLICT, "revision: deployment '%.*s' serves revision %lld already",
+                       IG_STR_ARGS(name), (long long)revision);
+    if (entry->previous && entry->previous->revision == revision) {
+        *out = ig_routing_ref(entry->previous);
+        return IG_OK;
+    }
+    if (ig_deploy_rows_graph(&graph, deploy->options.db, name, revision, &before->arena, err) !=
+        IG_OK)
+        return err->code;
+    const struct revision wanted = {name, revision, entry};
+    return build_text(out, deploy, &wanted, graph, &before->arena, err);
 }
 
 enum ig_code ig_deploy_rollback(struct ig_deploy *deploy, const struct ig_principal *who,
-                                struct ig_str name, struct ig_err *err)
+                                struct ig_str name, int64_t revision, struct ig_str why,
+                                struct ig_err *err)
 {
-    struct ig_arena arena;
-    enum ig_code code = ig_name_check(name, "deployment", err);
-    if (code != IG_OK) return code;
-    ig_arena_init(&arena, ARENA_CHUNK, ARENA_MAX);
-    pthread_mutex_lock(&deploy->change_lock);
-    code = rollback(deploy, who, name, &arena, err);
-    pthread_mutex_unlock(&deploy->change_lock);
-    ig_arena_deinit(&arena);
-    return code;
+    struct before before;
+    const struct ig_routing *routing = NULL;
+    if (check_why(why, err) != IG_OK) return err->code;
+    if (begin(&before, deploy, name, true, err) == IG_OK && !revision &&
+        !(revision = before.row.previous_revision))
+        ig_fail(err, IG_CONFLICT, "deployment '%.*s' has no version to go back to",
+                IG_STR_ARGS(name));
+    if (err->code == IG_OK && obtain_revision(&routing, deploy, &before, revision, err) == IG_OK) {
+        struct ig_deploy_change change = {.who = who,
+                                          .action = "rollback",
+                                          .name = name,
+                                          .why = why,
+                                          .ref = routing->spec.nodes[0].ref,
+                                          .paused = before.row.paused};
+        serve(deploy, &before, routing, &change, err);
+    }
+    ig_routing_unref(routing);
+    return end(&before, deploy, err);
+}
+
+enum ig_code ig_deploy_promote(struct ig_deploy *deploy, const struct ig_principal *who,
+                               const struct ig_deploy_promotion *promotion, struct ig_err *err)
+{
+    struct before before;
+    struct ig_routing_spec graph;
+    struct ig_str name = promotion->name;
+    if (check_why(promotion->why, err) != IG_OK) return err->code;
+    if (begin(&before, deploy, name, true, err) == IG_OK && !before.entry->current)
+        ig_fail(err, IG_CONFLICT, "deployment '%.*s' does not serve", IG_STR_ARGS(name));
+    if (err->code == IG_OK &&
+        ig_deploy_graph_promote(&graph, &before.entry->current->spec, promotion->node,
+                                promotion->arm, &before.arena, err) == IG_OK) {
+        struct ig_deploy_change change = {.who = who,
+                                          .action = "promote",
+                                          .name = name,
+                                          .why = promotion->why,
+                                          .ref = graph.nodes[0].ref,
+                                          .paused = before.row.paused};
+        serve_graph(deploy, &before, &graph, &change, err);
+    }
+    return end(&before, deploy, err);
+}
+
+enum ig_code ig_deploy_pause(struct ig_deploy *deploy, const struct ig_principal *who,
+                             struct ig_str name, bool paused, struct ig_str why, struct ig_err *err)
+{
+    struct before before;
+    if (check_why(why, err) != IG_OK) return err->code;
+    if (begin(&before, deploy, name, true, err) == IG_OK && !before.entry->current)
+        ig_fail(err, IG_CONFLICT, "deployment '%.*s' does not serve", IG_STR_ARGS(name));
+    if (err->code == IG_OK) {
+        struct ig_deploy_change change = {.who = who,
+                                          .action = paused ? "pause" : "resume",
+                                          .name = name,
+                                          .why = why,
+                                          .ref = before.row.ref,
+                                          .paused = paused};
+        serve(deploy, &before, before.entry->current, &change, err);
+    }
+    return end(&before, deploy, err);
 }
 
 enum ig_code ig_deploy_delete(struct ig_deploy *deploy, const struct ig_principal *who,
                               struct ig_str name, struct ig_err *err)
 {
-    struct change change = {.who = who, .action = "deployment.delete", .name = name};
-    size_t at;
-    enum ig_code code = ig_name_check(name, "deployment", err);
-    if (code != IG_OK) return code;
-    pthread_mutex_lock(&deploy->change_lock);
-    if (!find_entry(current_set(deploy), name, &at))
-        code = ig_fail(err, IG_NOT_FOUND, "deployment '%.*s' does not exist", IG_STR_ARGS(name));
-    else
-        code = commit_change(deploy, &change, NULL, err);
-    pthread_mutex_unlock(&deploy->change_lock);
-    return code;
+    struct before before;
+    struct ig_deploy_change change = {.who = who, .action = "delete", .name = name};
+    if (begin(&before, deploy, name, true, err) == IG_OK) commit(deploy, &change, NULL, err);
+    return end(&before, deploy, err);
+}
+
+enum ig_code ig_deploy_history(struct ig_deployment_changes *out, struct ig_deploy *deploy,
+                               struct ig_str name, struct ig_arena *arena, struct ig_err *err)
+{
+    struct ig_deployment deployment;
+    if (ig_deploy_get(&deployment, deploy, name, arena, err) != IG_OK) return err->code;
+    return ig_deploy_rows_history(out, deploy->options.db, name, arena, err);
 }

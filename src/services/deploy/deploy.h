@@ -2,18 +2,20 @@
 #ifndef IG_SERVICES_DEPLOY_DEPLOY_H
 #define IG_SERVICES_DEPLOY_DEPLOY_H
 
-/* Deployments: a name that answers predictions with one model version. The row is committed before
- * the new version answers, and every row is loaded at open, so a restart serves the last
- * deployment. The version before stays loaded (warm): rollback is one row and one pointer store.
+/* Deployments: a name that answers predictions by a graph of models
+ * (services/deploy/routing_spec.h; one model is the smallest graph). Every graph that a deployment
+ * had is a numbered revision. The row is committed before the new revision answers, and every row
+ * is loaded at open, so a restart serves the last one. The revision before stays loaded (warm):
+ * rollback is one row and one pointer store.
  *
- * An alias is resolved when the deployment is created or updated and then pinned.
+ * Aliases are resolved when a revision is made, and then pinned.
  *
  * Hot path: the set of deployments is immutable and swapped whole. On an event loop
  * ig_deploy_acquire takes no lock and writes no shared memory; what it returns lives until that
- * loop's turn ends. To keep it longer (hand a call to the pool) take ig_servable_ref on the loop.
+ * loop's turn ends. To keep it longer (hand a call to the pool) take ig_routing_ref on the loop.
  * Retired sets are freed by a background thread after wait_quiescent returned. */
 
-#include "services/deploy/servable.h"
+#include "services/deploy/routing.h"
 #include "services/registry/registry.h"
 
 struct ig_deploy;
@@ -33,37 +35,47 @@ struct ig_deploy_options {
 /* Loads every deployment. One that does not load becomes "failed" and the rest serve. */
 enum ig_code ig_deploy_open(struct ig_deploy **out, const struct ig_deploy_options *options,
                             struct ig_err *err);
-/* Loads the versions before, for quick rollbacks, in the background. Call it once wait_quiescent
+/* Loads the revisions before, for quick rollbacks, in the background. Call it once wait_quiescent
  * speaks for the loops that run. */
 void ig_deploy_warm(struct ig_deploy *deploy);
 /* No loop may run any more. NULL is allowed. */
 void ig_deploy_close(struct ig_deploy *deploy);
 
 /* Loop-safe. NULL when no such deployment serves. */
-const struct ig_servable *ig_deploy_acquire(const struct ig_deploy *deploy, struct ig_str name);
+const struct ig_routing *ig_deploy_acquire(const struct ig_deploy *deploy, struct ig_str name);
 /* The only deployment there is, or NULL: for fronts whose path names none. Loop-safe. */
-const struct ig_servable *ig_deploy_acquire_only(const struct ig_deploy *deploy);
-/* It exists but did not load. Loop-safe. */
-bool ig_deploy_failed(const struct ig_deploy *deploy, struct ig_str name);
-bool ig_deploy_ready(const struct ig_deploy *deploy); /* no deployment has failed; loop-safe */
+const struct ig_routing *ig_deploy_acquire_only(const struct ig_deploy *deploy);
+enum ig_deploy_state {
+    IG_DEPLOY_ABSENT,
+    IG_DEPLOY_SERVING,
+    IG_DEPLOY_PAUSED, /* on request: it answers nothing */
+    IG_DEPLOY_FAILED, /* it did not load */
+};
+enum ig_deploy_state ig_deploy_state(const struct ig_deploy *deploy,
+                                     struct ig_str name); /* loop-safe */
+bool ig_deploy_ready(const struct ig_deploy *deploy);     /* no deployment has failed; loop-safe */
 /* Calls `each` for every serving one, by name; stops when it returns false. Loop-safe. */
 void ig_deploy_each(const struct ig_deploy *deploy,
-                    bool (*each)(void *context, const struct ig_servable *servable), void *context);
+                    bool (*each)(void *context, const struct ig_routing *routing), void *context);
 /* From any thread: takes a reference, under a lock. The caller unrefs. NULL when none. */
-const struct ig_servable *ig_deploy_get_servable(struct ig_deploy *deploy, struct ig_str name);
+const struct ig_routing *ig_deploy_get_routing(struct ig_deploy *deploy, struct ig_str name);
 
 /* Below: worker threads only. */
 struct ig_deployment {
-    struct ig_str name, model;
+    struct ig_str name;
+    struct ig_str model;      /* where the graph's defaults lead; of an ensemble its first member */
     struct ig_str ref;        /* what was asked for: a number, an alias, or empty (the latest) */
     int64_t version;          /* what it resolved to */
-    int64_t previous_version; /* warm, for rollback; 0: none */
+    int64_t previous_version; /* of the revision before; 0: none */
     struct ig_str previous_model;
-    bool previous_warm; /* it is loaded */
-    struct ig_str digest;
+    int64_t revision, previous_revision; /* 0: none */
+    bool previous_warm;                  /* it is loaded */
+    struct ig_str graph;                 /* JSON, every model pinned */
+    struct ig_str digest;                /* of the model's package */
     int64_t created_ms, updated_ms;
-    struct ig_str state; /* "serving", "failed" */
+    struct ig_str state; /* "serving", "paused", "failed" */
     struct ig_str error; /* of a failed one */
+    bool paused;
 };
 struct ig_deployments {
     const struct ig_deployment *items; /* by name */
@@ -71,20 +83,60 @@ struct ig_deployments {
 };
 struct ig_deployment_spec {
     struct ig_str name;
+    const struct ig_routing_spec *graph; /* or NULL, and then: */
     struct ig_str model;
     struct ig_str ref; /* version number, alias, or empty for the latest */
+    /* The model becomes the candidate of a canary, against what serves now (or against the stable
+     * side of the canary that serves now). Without a model: another percentage for the candidate
+     * there is. 100 %: the model alone. */
+    bool canary;
+    uint32_t canary_basis_points;
+    struct ig_str why; /* for the history; may be empty */
 };
-/* Creates it or swaps its version atomically; serves the new one when it returns. */
+enum { IG_DEPLOY_WHY_MAX = 1000 }; /* bytes */
+
+/* Creates it or swaps its graph atomically; serves the new one when it returns. */
 enum ig_code ig_deploy_set(struct ig_deploy *deploy, const struct ig_principal *who,
                            const struct ig_deployment_spec *spec, struct ig_err *err);
-/* Back to the version before (and that one becomes the one before). CONFLICT when there is none. */
+/* Back to the revision before (0), or to any earlier one; the one that served becomes the one
+ * before. CONFLICT when there is none. */
 enum ig_code ig_deploy_rollback(struct ig_deploy *deploy, const struct ig_principal *who,
-                                struct ig_str name, struct ig_err *err);
+                                struct ig_str name, int64_t revision, struct ig_str why,
+                                struct ig_err *err);
+/* One arm takes the place of its node: "candidate" of a canary, an arm of a split or bandit, a
+ * mirror of a shadow. */
+struct ig_deploy_promotion {
+    struct ig_str name;
+    struct ig_str node; /* empty: the only one that has such an arm */
+    struct ig_str arm;  /* empty: "candidate" */
+    struct ig_str why;
+};
+enum ig_code ig_deploy_promote(struct ig_deploy *deploy, const struct ig_principal *who,
+                               const struct ig_deploy_promotion *promotion, struct ig_err *err);
+/* A paused deployment stays loaded and answers nothing. */
+enum ig_code ig_deploy_pause(struct ig_deploy *deploy, const struct ig_principal *who,
+                             struct ig_str name, bool paused, struct ig_str why,
+                             struct ig_err *err);
 enum ig_code ig_deploy_delete(struct ig_deploy *deploy, const struct ig_principal *who,
                               struct ig_str name, struct ig_err *err);
 enum ig_code ig_deploy_get(struct ig_deployment *out, struct ig_deploy *deploy, struct ig_str name,
                            struct ig_arena *arena, struct ig_err *err);
 enum ig_code ig_deploy_list(struct ig_deployments *out, struct ig_deploy *deploy,
                             struct ig_arena *arena, struct ig_err *err);
+
+struct ig_deployment_change {
+    int64_t seq, revision; /* which served from then on */
+    struct ig_str action;  /* "create", "update", "rollback", "promote", "pause", "resume" */
+    struct ig_str principal_id, principal_name, why;
+    struct ig_str graph; /* of the revision */
+    int64_t at_ms;
+};
+struct ig_deployment_changes {
+    const struct ig_deployment_change *items; /* newest first */
+    size_t count;
+};
+enum { IG_DEPLOY_HISTORY_MAX = 200 };
+enum ig_code ig_deploy_history(struct ig_deployment_changes *out, struct ig_deploy *deploy,
+                               struct ig_str name, struct ig_arena *arena, struct ig_err *err);
 
 #endif

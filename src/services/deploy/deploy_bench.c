@@ -57,7 +57,7 @@ static void open_world(struct world *world, int fd)
     for (int i = 0; i < 10; i++) {
         char name[16];
         snprintf(name, sizeof name, "model-%d", i);
-        const struct ig_deployment_spec one = {ig_str_view(name), IG_STR("m"), IG_STR("")};
+        const struct ig_deployment_spec one = {.name = ig_str_view(name), .model = IG_STR("m")};
         MUST(ig_deploy_set(world->deploy, who, &one, &err));
     }
 }
@@ -90,7 +90,7 @@ static void measure(struct world *world, size_t times)
                                    .request_id = IG_STR("01m85d7k9h7bx8kqc04mhj7nga"),
                                    .deployment = IG_STR("model-7"),
                                    .model = IG_STR("m")};
-    const struct ig_servable *servable = NULL;
+    const struct ig_routing *routing = NULL;
     ig_arena_init(&arena, 64 << 10, 1 << 20);
     uint64_t from = ig_clock_ns();
     for (size_t i = 0; i < times; i++)
@@ -98,13 +98,13 @@ static void measure(struct world *world, size_t times)
     show("authenticate a key", from, times);
     from = ig_clock_ns();
     for (size_t i = 0; i < times; i++)
-        servable = ig_deploy_acquire(world->deploy, IG_STR("model-7"));
+        routing = ig_deploy_acquire(world->deploy, IG_STR("model-7"));
     show("find the deployment", from, times);
     const struct ig_inference_request request = {.rows = &row, .rows_count = 1};
     from = ig_clock_ns();
     for (size_t i = 0; i < times; i++) {
         ig_arena_reset(&arena);
-        MUST(ig_inference_run(&result, servable, &request, &arena, &err));
+        MUST(ig_inference_run(&result, routing->single, &request, &arena, &err));
     }
     show("inference on a stump", from, times);
     from = ig_clock_ns();

@@ -53,7 +53,8 @@ static int teardown(void **state)
 static enum ig_code set(struct ig_deploy *deploy, const char *name, const char *ref,
                         struct ig_err *err)
 {
-    const struct ig_deployment_spec spec = {ig_str_view(name), IG_STR("m"), ig_str_view(ref)};
+    const struct ig_deployment_spec spec = {
+        .name = ig_str_view(name), .model = IG_STR("m"), .ref = ig_str_view(ref)};
     return ig_deploy_set(deploy, who, &spec, err);
 }
 
@@ -71,8 +72,9 @@ static double margin(const struct ig_servable *servable)
 
 static int64_t serving(struct ig_deploy *deploy, const char *name)
 {
-    const struct ig_servable *servable = ig_deploy_acquire(deploy, ig_str_view(name));
-    if (!servable) return 0;
+    const struct ig_routing *routing = ig_deploy_acquire(deploy, ig_str_view(name));
+    if (!routing) return 0;
+    const struct ig_servable *servable = routing->single;
     assert_true(margin(servable) == (double)servable->version);
     assert_string_equal(servable->deployment, name);
     return servable->version;
@@ -90,12 +92,13 @@ static void test_create_update_rollback_delete(void **state)
     ASSERT_OK(set(deploy, "d", "1", &err));
     assert_int_equal(serving(deploy, "d"), 1);
     assert_ptr_equal(ig_deploy_acquire_only(deploy), ig_deploy_acquire(deploy, IG_STR("d")));
-    ASSERT_FAILS(ig_deploy_rollback(deploy, who, IG_STR("d"), &err), IG_CONFLICT, "to go back to");
-    const struct ig_servable *first = ig_deploy_acquire(deploy, IG_STR("d"));
+    ASSERT_FAILS(ig_deploy_rollback(deploy, who, IG_STR("d"), 0, IG_STR(""), &err), IG_CONFLICT,
+                 "to go back to");
+    const struct ig_routing *first = ig_deploy_acquire(deploy, IG_STR("d"));
     ASSERT_OK(set(deploy, "d", "", &err)); /* the latest */
     assert_int_equal(serving(deploy, "d"), 3);
     ASSERT_OK(set(deploy, "d", "3", &err)); /* again: version 1 stays the one before */
-    ASSERT_OK(ig_deploy_rollback(deploy, who, IG_STR("d"), &err));
+    ASSERT_OK(ig_deploy_rollback(deploy, who, IG_STR("d"), 0, IG_STR(""), &err));
     assert_int_equal(serving(deploy, "d"), 1);
     assert_ptr_equal(ig_deploy_acquire(deploy, IG_STR("d")), first); /* it was warm */
     ASSERT_OK(ig_deploy_get(&deployment, deploy, IG_STR("d"), &world->arena, &err));
@@ -137,7 +140,7 @@ static void test_restart_serves_the_last(void **state)
     ASSERT_OK(ig_deploy_list(&list, deploy, &world->arena, &err));
     assert_int_equal(list.count, 2);
     assert_true(ig_str_is(list.items[1].ref, "best"));
-    ASSERT_OK(ig_deploy_rollback(deploy, who, IG_STR("b"), &err));
+    ASSERT_OK(ig_deploy_rollback(deploy, who, IG_STR("b"), 0, IG_STR(""), &err));
     assert_int_equal(serving(deploy, "b"), 1);
     ig_deploy_close(deploy);
 }
@@ -162,7 +165,7 @@ static void test_restart_warms_the_one_before(void **state)
     for (int i = 1; i <= 2; i++) ig_world_register(world, "m", i);
     struct ig_deploy *deploy = open_deploy(world, NULL, NULL);
     ASSERT_OK(set(deploy, "d", "1", &err));
-    memcpy(digest, ig_deploy_acquire(deploy, IG_STR("d"))->digest, sizeof digest);
+    memcpy(digest, ig_deploy_acquire(deploy, IG_STR("d"))->single->digest, sizeof digest);
     ASSERT_OK(set(deploy, "d", "2", &err));
     ig_deploy_close(deploy);
     deploy = open_deploy(world, NULL, NULL);
@@ -170,7 +173,7 @@ static void test_restart_warms_the_one_before(void **state)
     ig_deploy_warm(deploy);
     wait_until_warm(world, deploy);
     ASSERT_OK(ig_blob_delete(world->blobs, ig_str_view(digest), &err));
-    ASSERT_OK(ig_deploy_rollback(deploy, who, IG_STR("d"), &err));
+    ASSERT_OK(ig_deploy_rollback(deploy, who, IG_STR("d"), 0, IG_STR(""), &err));
     assert_int_equal(serving(deploy, "d"), 1);
     ig_deploy_close(deploy);
 }
@@ -185,7 +188,7 @@ static void test_damaged_package_fails_alone(void **state)
     struct ig_deploy *deploy = open_deploy(world, NULL, NULL);
     ASSERT_OK(set(deploy, "a", "1", &err));
     ASSERT_OK(set(deploy, "b", "2", &err));
-    const char *digest = ig_deploy_acquire(deploy, IG_STR("a"))->digest;
+    const char *digest = ig_deploy_acquire(deploy, IG_STR("a"))->single->digest;
     snprintf(path, sizeof path, "%s/blobs/%.2s/%s", world->temp.path, digest, digest);
     ig_deploy_close(deploy);
     chmod(path, 0600);
@@ -196,9 +199,9 @@ static void test_damaged_package_fails_alone(void **state)
     assert_int_equal(serving(deploy, "b"), 2);
     assert_int_equal(serving(deploy, "a"), 0);
     assert_false(ig_deploy_ready(deploy));
-    assert_true(ig_deploy_failed(deploy, IG_STR("a")));
-    assert_false(ig_deploy_failed(deploy, IG_STR("b")));
-    assert_false(ig_deploy_failed(deploy, IG_STR("c")));
+    assert_int_equal(ig_deploy_state(deploy, IG_STR("a")), IG_DEPLOY_FAILED);
+    assert_int_equal(ig_deploy_state(deploy, IG_STR("b")), IG_DEPLOY_SERVING);
+    assert_int_equal(ig_deploy_state(deploy, IG_STR("c")), IG_DEPLOY_ABSENT);
     ASSERT_OK(ig_deploy_get(&deployment, deploy, IG_STR("a"), &world->arena, &err));
     assert_true(ig_str_is(deployment.state, "failed"));
     assert_non_null(strstr(deployment.error.ptr, "hash to"));
@@ -219,7 +222,8 @@ static void test_bad_requests(void **state)
     ASSERT_FAILS(set(deploy, "d", "x", &err), IG_NOT_FOUND, "no alias 'x'");
     ASSERT_FAILS(ig_deploy_get(&deployment, deploy, IG_STR("d"), &world->arena, &err), IG_NOT_FOUND,
                  "deployment 'd' does not exist");
-    ASSERT_FAILS(ig_deploy_rollback(deploy, who, IG_STR("d"), &err), IG_NOT_FOUND, "'d'");
+    ASSERT_FAILS(ig_deploy_rollback(deploy, who, IG_STR("d"), 0, IG_STR(""), &err), IG_NOT_FOUND,
+                 "'d'");
     ASSERT_OK(set(deploy, "a", "1", &err));
     ASSERT_OK(set(deploy, "b", "1", &err));
     ASSERT_OK(set(deploy, "c", "1", &err));
@@ -282,9 +286,9 @@ static void wait_for_turns(void *context)
 
 static void *unref_later(void *context)
 {
-    const struct ig_servable *servable = context;
-    IG_ASSERT(margin(servable) == (double)servable->version);
-    ig_servable_unref(servable);
+    const struct ig_routing *routing = context;
+    IG_ASSERT(margin(routing->single) == (double)routing->single->version);
+    ig_routing_unref(routing);
     return NULL;
 }
 
@@ -293,12 +297,12 @@ static void *loop_main(void *context)
     struct loop *loop = context;
     struct ig_err err = IG_ERR_INIT;
     for (unsigned i = 0; !atomic_load(&loop->all->stop); i++) {
-        const struct ig_servable *servable = ig_deploy_acquire(loop->all->deploy, IG_STR("d"));
-        IG_ASSERT(servable && margin(servable) == (double)servable->version);
+        const struct ig_routing *routing = ig_deploy_acquire(loop->all->deploy, IG_STR("d"));
+        IG_ASSERT(routing && margin(routing->single) == (double)routing->single->version);
         if (i % 50 == 0) { /* handed to another thread, that outlives the turn */
             uint64_t thread;
             IG_ASSERT(ig_thread_start(&thread, "pool", unref_later,
-                                      (void *)(uintptr_t)ig_servable_ref(servable), &err) == IG_OK);
+                                      (void *)(uintptr_t)ig_routing_ref(routing), &err) == IG_OK);
             atomic_fetch_add(&loop->all->turns[loop->index], 1);
             ig_thread_join(thread);
         }
@@ -327,12 +331,12 @@ static void test_swaps_beside_loops(void **state)
         char ref[8];
         snprintf(ref, sizeof ref, "%d", i % 4 + 1);
         if (i % 5 == 4)
-            ASSERT_OK(ig_deploy_rollback(loops.deploy, who, IG_STR("d"), &err));
+            ASSERT_OK(ig_deploy_rollback(loops.deploy, who, IG_STR("d"), 0, IG_STR(""), &err));
         else
             ASSERT_OK(set(loops.deploy, "d", ref, &err));
-        const struct ig_servable *held = ig_deploy_get_servable(loops.deploy, IG_STR("d"));
+        const struct ig_routing *held = ig_deploy_get_routing(loops.deploy, IG_STR("d"));
         assert_non_null(held);
-        ig_servable_unref(held);
+        ig_routing_unref(held);
     }
     atomic_store(&loops.stop, true);
     for (int i = 0; i < LOOPS; i++) ig_thread_join(threads[i]);

@@ -402,8 +402,8 @@ static uint32_t pick_bandit(const struct ig_routing *routing, uint32_t index, st
     return arm;
 }
 
-static uint32_t pick(struct ig_route *route, const struct ig_routing *routing, uint32_t index,
-                     const struct ig_routing_input *input)
+static uint32_t pick(struct ig_routing_path *route, const struct ig_routing *routing,
+                     uint32_t index, const struct ig_routing_input *input)
 {
     const struct ig_routing_node *node = &routing->spec.nodes[index];
     if (node->kind == IG_ROUTING_SHADOW) {
@@ -422,7 +422,7 @@ static uint32_t pick(struct ig_route *route, const struct ig_routing *routing, u
                     &route->propensity);
 }
 
-void ig_routing_route(struct ig_route *out, const struct ig_routing *routing,
+void ig_routing_route(struct ig_routing_path *out, const struct ig_routing *routing,
                       const struct ig_routing_input *input)
 {
     const struct ig_routing_spec *spec = &routing->spec;
@@ -433,13 +433,13 @@ void ig_routing_route(struct ig_route *out, const struct ig_routing *routing,
     out->mirror_node = -1;
     while (!ig_routing_kind_answers(spec->nodes[node].kind)) {
         uint32_t edge = pick(out, routing, node, input);
-        out->steps[out->steps_count++] = (struct ig_route_step){(uint16_t)node, (uint16_t)edge};
+        out->steps[out->steps_count++] = (struct ig_routing_step){(uint16_t)node, (uint16_t)edge};
         node = spec->edges[spec->nodes[node].first_edge + edge].to;
     }
     out->node = (uint16_t)node;
 }
 
-bool ig_route_same(const struct ig_route *a, const struct ig_route *b)
+bool ig_routing_path_same(const struct ig_routing_path *a, const struct ig_routing_path *b)
 {
     return a->node == b->node && a->steps_count == b->steps_count &&
            memcmp(a->steps, b->steps, a->steps_count * sizeof *a->steps) == 0;
@@ -456,13 +456,13 @@ const struct ig_feature_map *ig_routing_map(const struct ig_routing *routing, ui
 }
 
 const struct ig_routing_edge *ig_routing_edge(const struct ig_routing *routing,
-                                              struct ig_route_step step)
+                                              struct ig_routing_step step)
 {
     return &routing->spec.edges[routing->spec.nodes[step.node].first_edge + step.edge];
 }
 
-struct ig_str ig_route_path(const struct ig_routing *routing, const struct ig_route *route,
-                            struct ig_arena *arena)
+struct ig_str ig_routing_path_text(const struct ig_routing *routing,
+                                   const struct ig_routing_path *route, struct ig_arena *arena)
 {
     struct ig_str names[IG_ROUTING_DEPTH_MAX];
     size_t length = 0;

@@ -49,34 +49,34 @@ struct ig_routing_input {
     struct ig_str unit; /* what sticks to an arm: a customer, a session; else the request's id */
 };
 
-struct ig_route_step {
+struct ig_routing_step {
     uint16_t node, edge; /* edge: index among the node's */
 };
 
 /* The way of one row. */
-struct ig_route {
+struct ig_routing_path {
     uint16_t node; /* where it ended: a model or an ensemble */
     uint16_t steps_count;
-    struct ig_route_step steps[IG_ROUTING_DEPTH_MAX];
+    struct ig_routing_step steps[IG_ROUTING_DEPTH_MAX];
     double propensity;   /* probability of the arms taken; 1 without any */
     int16_t arm_step;    /* of the last arm taken; -1: none */
     int16_t mirror_node; /* the last SHADOW passed; -1: none */
 };
 
 /* Loop-safe. */
-void ig_routing_route(struct ig_route *out, const struct ig_routing *routing,
+void ig_routing_route(struct ig_routing_path *out, const struct ig_routing *routing,
                       const struct ig_routing_input *input);
-bool ig_route_same(const struct ig_route *a, const struct ig_route *b);
+bool ig_routing_path_same(const struct ig_routing_path *a, const struct ig_routing_path *b);
 /* Of a node that answers. */
 const struct ig_servable *ig_routing_servable(const struct ig_routing *routing, uint32_t node);
 /* How it reads rows of `schema`. */
 const struct ig_feature_map *ig_routing_map(const struct ig_routing *routing, uint32_t node);
 /* "segment1/premium": names of the branches taken, joined; empty for a plain deployment. */
-struct ig_str ig_route_path(const struct ig_routing *routing, const struct ig_route *route,
-                            struct ig_arena *arena);
+struct ig_str ig_routing_path_text(const struct ig_routing *routing,
+                                   const struct ig_routing_path *route, struct ig_arena *arena);
 /* The edge of a step. */
 const struct ig_routing_edge *ig_routing_edge(const struct ig_routing *routing,
-                                              struct ig_route_step step);
+                                              struct ig_routing_step step);
 /* Where a unit falls for a node that splits: 0 to IG_ROUTING_WHOLE - 1. */
 uint32_t ig_routing_bucket(const struct ig_routing *routing, uint32_t node, struct ig_str unit);
 

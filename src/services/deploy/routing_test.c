@@ -58,8 +58,8 @@ static double sigmoid(double margin)
     return 1 / (1 + exp(-margin));
 }
 
-static const struct ig_servable *route(struct ig_route *out, const struct ig_routing *routing,
-                                       double size, const char *unit)
+static const struct ig_servable *
+route(struct ig_routing_path *out, const struct ig_routing *routing, double size, const char *unit)
 {
     const struct ig_rules_value none[IG_ROUTING_ATTRIBUTES_MAX] = {0};
     const struct ig_routing_input input = {
@@ -71,7 +71,7 @@ static const struct ig_servable *route(struct ig_route *out, const struct ig_rou
 static void test_one_model(void **state)
 {
     struct ig_err err = IG_ERR_INIT;
-    struct ig_route taken;
+    struct ig_routing_path taken;
     const struct ig_routing *routing = build(*state, "{\"root\":{\"model\":\"m\"}}", NULL, &err);
     ASSERT_OK(err.code);
     assert_int_equal(routing->revision, 7);
@@ -80,7 +80,8 @@ static void test_one_model(void **state)
     assert_ptr_equal(route(&taken, routing, 1, "u"), routing->face);
     assert_int_equal(taken.steps_count, 0);
     assert_true(taken.propensity == 1);
-    assert_int_equal(ig_route_path(routing, &taken, &((struct ig_world *)*state)->arena).len, 0);
+    assert_int_equal(ig_routing_path_text(routing, &taken, &((struct ig_world *)*state)->arena).len,
+                     0);
     ig_routing_unref(routing);
 }
 
@@ -120,7 +121,7 @@ static void test_split_is_sticky_and_by_weight(void **state)
         const struct ig_routing *routing = build(world, json, NULL, &err);
         ASSERT_OK(err.code);
         for (int i = 0; i < UNITS; i++) {
-            struct ig_route taken;
+            struct ig_routing_path taken;
             char unit[16];
             snprintf(unit, sizeof unit, "user-%d", i);
             route(&taken, routing, 1, unit);
@@ -154,30 +155,30 @@ static void test_segment_of_canary_of_ensemble(void **state)
         "\"plan\":\"text\"}}",
         NULL, &err);
     ASSERT_OK(err.code);
-    struct ig_route taken;
+    struct ig_routing_path taken;
     const struct ig_servable *servable = route(&taken, routing, 6, "u");
-    struct ig_str path = ig_route_path(routing, &taken, &world->arena);
+    struct ig_str path = ig_routing_path_text(routing, &taken, &world->arena);
     assert_true(ig_str_is(path, "big/stable"));
     assert_int_equal(servable->members_count, 2);
     double expected = (sigmoid(-1) + 3 * sigmoid(-2)) / 4;
     assert_true(fabs(predict(servable, 6) - expected) < 1e-12);
     assert_int_equal(strlen(servable->digest), 64);
     servable = route(&taken, routing, 2, "u");
-    assert_true(ig_str_is(ig_route_path(routing, &taken, &world->arena), "default"));
+    assert_true(ig_str_is(ig_routing_path_text(routing, &taken, &world->arena), "default"));
     assert_ptr_equal(servable, routing->face);
     const double size = 2;
     const struct ig_rules_value gold = {.present = true, .text = IG_STR("gold")};
     const struct ig_routing_input input = {.row = &size, .attributes = &gold};
     ig_routing_route(&taken, routing, &input);
     assert_string_equal(ig_routing_servable(routing, taken.node)->model, "n");
-    assert_true(ig_str_is(ig_route_path(routing, &taken, &world->arena), "rule"));
+    assert_true(ig_str_is(ig_routing_path_text(routing, &taken, &world->arena), "rule"));
     ig_routing_unref(routing);
 }
 
 static void test_shadow(void **state)
 {
     struct ig_err err = IG_ERR_INIT;
-    struct ig_route taken;
+    struct ig_routing_path taken;
     const struct ig_routing *routing =
         build(*state,
               "{\"root\":{\"shadow\":{\"primary\":{\"model\":\"m\",\"version\":1},\"mirrors\":[{"
@@ -206,7 +207,7 @@ static void test_bandit_follows_its_shares(void **state)
     ig_routing_set_shares(routing, 0, wanted);
     int counts[3] = {0};
     for (int i = 0; i < 20000; i++) {
-        struct ig_route taken;
+        struct ig_routing_path taken;
         char unit[16];
         snprintf(unit, sizeof unit, "u%d", i);
         route(&taken, routing, 1, unit);

@@ -14,8 +14,8 @@
  *   VALUE: a number, or text in double or single quotes ('\' quotes the next character)
  *
  * `!=` is `not ==`: a missing value is unequal to every value, and no other comparison holds of
- * it. Headers, tenants and categories are text; a category of a feature has to be one that its
- * model knows.
+ * it. Headers, categories and the tenant (the name of the caller's API key) are text; a category of
+ * a feature has to be one that its model knows.
  *
  * Compiled once, then read by any thread. */
 
