@@ -6,7 +6,7 @@
 #include <string.h>
 #include <yaml.h>
 
-enum { DEPTH_MAX = 32, NODES_MAX = 10000000, MEMBERS_MAX = 4096 };
+enum { NODES_MAX = 10000000, MEMBERS_MAX = 4096 };
 
 struct level {
     struct ig_yaml *node;
@@ -18,7 +18,7 @@ struct level {
 struct builder {
     struct ig_arena *arena;
     struct ig_err *err;
-    struct level stack[DEPTH_MAX];
+    struct level stack[IG_YAML_DEPTH_MAX];
     int depth;
     size_t nodes_count;
     struct ig_yaml *root;
@@ -114,7 +114,7 @@ static void open_container(struct builder *builder, const yaml_event_t *event)
         fail_line(builder, event, "a key must be a scalar");
         return;
     }
-    if (builder->depth == DEPTH_MAX) {
+    if (builder->depth == IG_YAML_DEPTH_MAX) {
         fail_line(builder, event, "nested deeper than 32");
         return;
     }

@@ -8,6 +8,9 @@
 
 #include "base/arena.h"
 #include "base/err.h"
+#include "base/json.h"
+
+enum { IG_YAML_DEPTH_MAX = 32 };
 
 enum ig_yaml_kind { IG_YAML_SCALAR, IG_YAML_SEQUENCE, IG_YAML_MAPPING };
 
@@ -36,6 +39,9 @@ enum ig_code ig_yaml_i64(int64_t *out, const struct ig_yaml *node, const char *w
                          struct ig_err *err);
 enum ig_code ig_yaml_bool(bool *out, const struct ig_yaml *node, const char *what,
                           struct ig_err *err);
+/* The same document as JSON: plain null, ~, true, false and finite numbers are what they look like,
+ * every other scalar is a string. */
+void ig_yaml_write_json(struct ig_json_out *out, const struct ig_yaml *root);
 /* Appends a scalar as a double-quoted YAML string that any YAML reader takes as that string; bytes
  * that are no UTF-8 become U+FFFD. */
 void ig_yaml_add_quoted(struct ig_buf *buf, struct ig_str text);

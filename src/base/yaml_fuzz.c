@@ -19,6 +19,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         struct ig_str text = root->kind == IG_YAML_SCALAR ? root->text
                              : root->first                ? root->first->text
                                                           : IG_STR("");
+        struct ig_json_out json;
+        ig_json_out_init(&json, &buf);
+        ig_yaml_write_json(&json, root);
+        struct ig_err unused = IG_ERR_INIT;
+        struct ig_json reader;
+        ig_json_init(&reader, ig_buf_view(&buf), &arena, &unused);
+        IG_ASSERT(buf.overflowed || ig_json_skip(&reader));
+        ig_buf_reset(&buf);
         ig_yaml_add_quoted(&buf, text);
         if (ig_str_utf8_valid(text) && !buf.overflowed &&
             ig_yaml_parse(&again, ig_buf_view(&buf), &arena, &err) == IG_OK)

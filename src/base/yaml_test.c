@@ -192,11 +192,37 @@ static void test_wrong_kinds_and_many_members(void **state)
     ig_buf_deinit(&buf);
 }
 
+static void test_as_json(void **state)
+{
+    (void)state;
+    struct ig_arena arena;
+    struct ig_err err = IG_ERR_INIT;
+    const struct ig_yaml *root = NULL;
+    struct ig_buf buf;
+    struct ig_json_out json;
+    ig_arena_init(&arena, 4096, 1 << 20);
+    ig_buf_init(&buf, 4096);
+    ig_json_out_init(&json, &buf);
+    assert_int_equal(ig_yaml_parse(&root,
+                                   IG_STR("a: 1\nb: '1'\nc: 2.50\nd: [x, {e: ~}, [], {}]\nf: true\n"
+                                          "g:\nh: age > 3\ni: .inf\nj: 1e400\n"),
+                                   &arena, &err),
+                     IG_OK);
+    ig_yaml_write_json(&json, root);
+    ig_buf_add_char(&buf, 0);
+    assert_string_equal(buf.ptr, "{\"a\":1,\"b\":\"1\",\"c\":2.5,\"d\":[\"x\",{\"e\":null},[],{}],"
+                                 "\"f\":true,\"g\":null,\"h\":\"age > 3\",\"i\":\".inf\","
+                                 "\"j\":\"1e400\"}");
+    ig_arena_deinit(&arena);
+    ig_buf_deinit(&buf);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_wrong_kinds_and_many_members),
         cmocka_unit_test(test_tree),
+        cmocka_unit_test(test_as_json),
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_caps),
         cmocka_unit_test(test_quoting_round_trips),

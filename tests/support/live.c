@@ -153,18 +153,35 @@ const char *live_body(const struct live *live)
     return live->reply.body.len ? live->reply.body.ptr : "";
 }
 
+static bool find_member(struct ig_json *json, struct ig_str name)
+{
+    while (ig_json_member(json)) {
+        if (ig_str_eq(json->text, name)) return true;
+        ig_json_skip(json);
+    }
+    return false;
+}
+
+static bool find_element(struct ig_json *json, struct ig_str index)
+{
+    uint64_t left;
+    if (!ig_str_to_u64(index, &left)) return false;
+    for (; ig_json_element(json); left--) {
+        if (!left) return true;
+        ig_json_skip(json);
+    }
+    return false;
+}
+
 static bool find(struct ig_json *json, const char *path)
 {
     struct ig_str rest = ig_str_view(path);
     while (rest.len) {
         struct ig_str name = ig_str_cut(&rest, '.');
-        bool found = false;
-        if (ig_json_next(json) != IG_JSON_OBJECT) return false;
-        while (!found && ig_json_member(json)) {
-            found = ig_str_eq(json->text, name);
-            if (!found) ig_json_skip(json);
-        }
-        if (!found) return false;
+        enum ig_json_event event = ig_json_next(json);
+        if (event == IG_JSON_OBJECT ? !find_member(json, name)
+                                    : event != IG_JSON_ARRAY || !find_element(json, name))
+            return false;
     }
     return true;
 }

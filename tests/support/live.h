@@ -38,7 +38,8 @@ int live_send(struct live *live, const struct ig_client_call *call);
 /* A call that may fail because the server dies: 0 then. */
 int live_try(struct live *live, const char *method, const char *path, const char *body);
 const char *live_body(const struct live *live);
-/* The text of a value of the last reply, by path ("error.code"); "" when absent. Static memory. */
+/* The text of a value of the last reply, by path ("error.code", "rows.0.x"); "" when absent. Static
+ * memory. */
 const char *live_text(const struct live *live, const char *path);
 double live_number(const struct live *live, const char *path); /* NaN when absent */
 /* Uploads bytes; the digest stays until the next call. */

@@ -198,7 +198,7 @@ static struct set *changed_set(const struct ig_deploy *deploy, struct ig_str nam
 static enum ig_code list_rows(struct ig_deployments *out, struct ig_deploy *deploy,
                               struct ig_str name, struct ig_arena *arena, struct ig_err *err)
 {
-    struct ig_deployments list;
+    struct ig_deployments list = {0};
     size_t at;
     if (ig_deploy_rows_read(&list, deploy->options.db, name, deploy->options.deployments_max, arena,
                             err) != IG_OK)
@@ -227,7 +227,7 @@ enum ig_code ig_deploy_list(struct ig_deployments *out, struct ig_deploy *deploy
 enum ig_code ig_deploy_get(struct ig_deployment *out, struct ig_deploy *deploy, struct ig_str name,
                            struct ig_arena *arena, struct ig_err *err)
 {
-    struct ig_deployments list;
+    struct ig_deployments list = {0};
     enum ig_code code = ig_name_check(name, "deployment", err);
     if (code == IG_OK) code = list_rows(&list, deploy, name, arena, err);
     if (code != IG_OK) return code;
@@ -460,6 +460,16 @@ static enum ig_code begin(struct before *before, struct ig_deploy *deploy, struc
     return IG_OK;
 }
 
+/* What serves; NULL with err when nothing does. */
+static const struct ig_routing *begin_serving(struct before *before, struct ig_deploy *deploy,
+                                              struct ig_str name, struct ig_err *err)
+{
+    if (begin(before, deploy, name, true, err) != IG_OK) return NULL;
+    const struct ig_routing *current = before->entry ? before->entry->current : NULL;
+    if (!current) ig_fail(err, IG_CONFLICT, "deployment '%.*s' does not serve", IG_STR_ARGS(name));
+    return current;
+}
+
 static enum ig_code end(struct before *before, struct ig_deploy *deploy, struct ig_err *err)
 {
     pthread_mutex_unlock(&deploy->change_lock);
@@ -626,7 +636,8 @@ enum ig_code ig_deploy_rollback(struct ig_deploy *deploy, const struct ig_princi
         !(revision = before.row.previous_revision))
         ig_fail(err, IG_CONFLICT, "deployment '%.*s' has no version to go back to",
                 IG_STR_ARGS(name));
-    if (err->code == IG_OK && obtain_revision(&routing, deploy, &before, revision, err) == IG_OK) {
+    if (err->code == IG_OK) obtain_revision(&routing, deploy, &before, revision, err);
+    if (routing) {
         struct ig_deploy_change change = {.who = who,
                                           .action = "rollback",
                                           .name = name,
@@ -646,11 +657,9 @@ enum ig_code ig_deploy_promote(struct ig_deploy *deploy, const struct ig_princip
     struct ig_routing_spec graph;
     struct ig_str name = promotion->name;
     if (check_why(promotion->why, err) != IG_OK) return err->code;
-    if (begin(&before, deploy, name, true, err) == IG_OK && !before.entry->current)
-        ig_fail(err, IG_CONFLICT, "deployment '%.*s' does not serve", IG_STR_ARGS(name));
-    if (err->code == IG_OK &&
-        ig_deploy_graph_promote(&graph, &before.entry->current->spec, promotion->node,
-                                promotion->arm, &before.arena, err) == IG_OK) {
+    const struct ig_routing *current = begin_serving(&before, deploy, name, err);
+    if (current && ig_deploy_graph_promote(&graph, &current->spec, promotion->node, promotion->arm,
+                                           &before.arena, err) == IG_OK) {
         struct ig_deploy_change change = {.who = who,
                                           .action = "promote",
                                           .name = name,
@@ -667,16 +676,15 @@ enum ig_code ig_deploy_pause(struct ig_deploy *deploy, const struct ig_principal
 {
     struct before before;
     if (check_why(why, err) != IG_OK) return err->code;
-    if (begin(&before, deploy, name, true, err) == IG_OK && !before.entry->current)
-        ig_fail(err, IG_CONFLICT, "deployment '%.*s' does not serve", IG_STR_ARGS(name));
-    if (err->code == IG_OK) {
+    const struct ig_routing *current = begin_serving(&before, deploy, name, err);
+    if (current) {
         struct ig_deploy_change change = {.who = who,
                                           .action = paused ? "pause" : "resume",
                                           .name = name,
                                           .why = why,
                                           .ref = before.row.ref,
                                           .paused = paused};
-        serve(deploy, &before, before.entry->current, &change, err);
+        serve(deploy, &before, current, &change, err);
     }
     return end(&before, deploy, err);
 }

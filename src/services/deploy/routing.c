@@ -276,7 +276,7 @@ static enum ig_code salt_node(struct build *build, uint32_t index)
     if (node->kind != IG_ROUTING_BANDIT) return IG_OK;
     place->shares = ig_arena_zalloc(&build->counted->arena, sizeof *place->shares);
     if (!place->shares) return ig_fail(build->err, IG_NO_MEMORY, "bandit");
-    double equal[IG_ROUTING_ARMS_MAX];
+    double equal[IG_ROUTING_ARMS_MAX] = {0};
     for (uint32_t i = 0; i < node->edges_count; i++) equal[i] = 1.0 / node->edges_count;
     ig_routing_set_shares(routing, index, equal);
     return IG_OK;
@@ -394,7 +394,7 @@ static void read_upto(const struct shares *shares, uint32_t count, uint64_t *upt
 static uint32_t pick_bandit(const struct ig_routing *routing, uint32_t index, struct ig_str unit,
                             double *propensity)
 {
-    uint64_t upto[IG_ROUTING_ARMS_MAX], point = hash_unit(routing, index, unit) >> 1;
+    uint64_t upto[IG_ROUTING_ARMS_MAX] = {0}, point = hash_unit(routing, index, unit) >> 1;
     uint32_t count = routing->spec.nodes[index].edges_count, arm = 0;
     read_upto(place_of(routing, index)->shares, count, upto);
     while (arm + 1 < count && point >= upto[arm]) arm++;
@@ -501,7 +501,7 @@ void ig_routing_set_shares(const struct ig_routing *routing, uint32_t node, cons
 
 void ig_routing_get_shares(const struct ig_routing *routing, uint32_t node, double *shares)
 {
-    uint64_t upto[IG_ROUTING_ARMS_MAX];
+    uint64_t upto[IG_ROUTING_ARMS_MAX] = {0};
     uint32_t count = routing->spec.nodes[node].edges_count;
     read_upto(place_of(routing, node)->shares, count, upto);
     for (uint32_t i = 0; i < count; i++)

@@ -240,7 +240,7 @@ static enum ig_code read_branch(struct reader *reader, struct ig_str text, uint3
     if (branch->ruled && !edge.when.len)
         return ig_fail(reader->err, IG_INVALID, "%s.when: missing", path);
     if (edge.basis_points == IG_MODEL_NONE) {
-        if (strcmp(branch->amount, "percent") != 0)
+        if (branch->amount && strcmp(branch->amount, "percent") != 0)
             return ig_fail(reader->err, IG_INVALID, "%s.%s: missing", path, branch->amount);
         edge.basis_points = IG_ROUTING_WHOLE;
     }

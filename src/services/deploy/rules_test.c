@@ -346,7 +346,7 @@ static int set_up(void **state)
 {
     struct ig_err err = IG_ERR_INIT;
     (void)state;
-    return ig_schema_index(&schema, &err);
+    return ig_schema_index(&schema, &err) == IG_OK ? 0 : -1;
 }
 
 static int tear_down(void **state)

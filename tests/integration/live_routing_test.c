@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Deployments as graphs through the real program: described in YAML, routed by features, context,
+ * headers and units, explained on the way that was taken, changed, promoted, rolled back, and the
+ * same after kill -9. */
+#include "support/live.h"
+
+#include <math.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static struct live live;
+static struct live_run out;
+
+#define RUN(...) live_run(&out, &live, (const char *const[]){__VA_ARGS__, NULL})
+#define EXPECT(status, method, path, body)                                                         \
+    do {                                                                                           \
+        int got = live_call(&live, method, path, body);                                            \
+        if (got != (status)) fail_msg("%s %s: %d %s", method, path, got, live_body(&live));        \
+    } while (0)
+#define PREDICT "/predict-with-explanation"
+#define FEATURES "\"x0\":0.9,\"x1\":0.1,\"colour\":\"green\""
+
+static void train(const char *model, int rounds)
+{
+    char id[64];
+    snprintf(id, sizeof id, "%s", live_submit(&live, model, "table.csv", rounds));
+    if (strcmp(live_wait_job(&live, id), "succeeded") != 0) fail_msg("%s", live_body(&live));
+}
+
+static const char GRAPH[] =
+    "# who answers whom\n"
+    "context:\n"
+    "  user_segment: text\n"
+    "root:\n"
+    "  segment:\n"
+    "    rules:\n"
+    "      - {name: premium, when: user_segment == \"premium\", then: trio}\n"
+    "      - {name: beta, when: 'header(\"X-Beta\") == \"yes\"', then: b}\n"
+    "      - {name: red, when: colour == 'red' and x0 > 0.5, then: try}\n"
+    "    default: a\n"
+    "nodes:\n"
+    "  a: {model: churn, version: 1}\n"
+    "  b: {model: churn, version: 2}\n"
+    "  c: {model: churn, version: champion}\n"
+    "  trio:\n"
+    "    ensemble:\n"
+    "      combine: mean_margin\n"
+    "      members: [a, b, {node: c, weight: 2}]\n"
+    "  try:\n"
+    "    canary: {stable: a, candidate: b, canary_percent: 50}\n";
+
+static int setup(void **state)
+{
+    (void)state;
+    live_make(&live);
+    live_write_table(&live, "table.csv", 400);
+    live_start(&live, NULL);
+    train("churn", 5);
+    train("churn", 20);
+    train("churn", 40);
+    EXPECT(200, "PUT", "/api/v1/models/churn/aliases/champion", "{\"version\":3}");
+    live_write(&live, "graph.yaml", GRAPH);
+    RUN("deploy", "d", "--graph", live_path(&live, "graph.yaml"), "--why", "first try");
+    if (out.code != 0) fail_msg("%s", out.err);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    live_remove(&live);
+    return 0;
+}
+
+static double margin_of(const char *body)
+{
+    EXPECT(200, "POST", PREDICT, body);
+    return strtod(live_text(&live, "explanation.margin"), NULL);
+}
+
+static void test_ways(void **state)
+{
+    (void)state;
+    EXPECT(200, "POST", PREDICT, "{\"model\":\"d\",\"features\":{" FEATURES "}}");
+    assert_string_equal(live_text(&live, "route.path"), "default");
+    assert_string_equal(live_text(&live, "route.node"), "a");
+    assert_string_equal(live_text(&live, "model.version"), "1");
+    EXPECT(200, "POST", PREDICT,
+           "{\"model\":\"d\",\"features\":{" FEATURES ",\"user_segment\":\"premium\"}}");
+    assert_string_equal(live_text(&live, "route.path"), "premium");
+    assert_string_equal(live_text(&live, "model.ensemble"), "mean_margin");
+    assert_string_equal(live_text(&live, "model.members.2.version"), "3");
+    EXPECT(400, "POST", PREDICT,
+           "{\"model\":\"d\",\"context\":{\"segment\":\"x\"},\"features\":{" FEATURES "}}");
+    assert_non_null(strstr(live_body(&live), "context.segment: the deployment declares no such"));
+    EXPECT(400, "POST", PREDICT,
+           "{\"model\":\"d\",\"context\":{\"user_segment\":7},\"features\":{" FEATURES "}}");
+    assert_string_equal(live_text(&live, "error.field"), "context.user_segment");
+}
+
+static double number(const char *path)
+{
+    return strtod(live_text(&live, path), NULL);
+}
+
+/* The ensemble's SHAP values are the weighted mean of its members', exactly. */
+static void test_ensemble_is_explained_exactly(void **state)
+{
+    (void)state;
+    static const char *const PATHS[] = {"explanation.shap_values.x0", "explanation.shap_values.x1",
+                                        "explanation.shap_values.colour", "explanation.base_value",
+                                        "explanation.margin"};
+    static const double WEIGHTS[] = {0.25, 0.25, 0.5};
+    double mean[5] = {0}, sum = 0;
+    char body[128];
+    for (int i = 0; i < 3; i++) {
+        snprintf(body, sizeof body, "{\"model\":\"churn\",\"version\":%d}", i + 1);
+        EXPECT(200, "PUT", "/api/v1/deployments/one", body);
+        EXPECT(200, "POST", PREDICT, "{\"model\":\"one\",\"features\":{" FEATURES "}}");
+        for (int p = 0; p < 5; p++) mean[p] += WEIGHTS[i] * number(PATHS[p]);
+    }
+    EXPECT(200, "DELETE", "/api/v1/deployments/one", NULL);
+    EXPECT(200, "POST", PREDICT,
+           "{\"model\":\"d\",\"context\":{\"user_segment\":\"premium\"},\"features\":{" FEATURES
+           "}}");
+    for (int p = 0; p < 5; p++) assert_true(fabs(number(PATHS[p]) - mean[p]) < 1e-12);
+    for (int p = 0; p < 4; p++) sum += number(PATHS[p]);
+    assert_true(fabs(sum - number(PATHS[4])) < 1e-6);
+}
+
+/* Rows of one call that end at different models come back in their order. */
+static void test_rows_part_and_meet(void **state)
+{
+    (void)state;
+    static const char *const ROWS[] = {"{\"x0\":0.9,\"x1\":0.1,\"colour\":\"green\"}",
+                                       "{\"x0\":0.8,\"x1\":0.2,\"colour\":\"red\"}",
+                                       "{\"x0\":0.1,\"x1\":0.3,\"colour\":\"red\"}",
+                                       "{\"x0\":0.7,\"x1\":0.4,\"colour\":\"red\"}"};
+    char body[512], path[64], unit[32];
+    bool parted = false;
+    for (int u = 0; u < 8; u++) {
+        double alone[4];
+        snprintf(unit, sizeof unit, "\"unit_id\":\"u%d\"", u);
+        for (int i = 0; i < 4; i++) {
+            snprintf(body, sizeof body, "{\"model\":\"d\",%s,\"features\":%s}", unit, ROWS[i]);
+            alone[i] = margin_of(body);
+        }
+        snprintf(body, sizeof body, "{\"model\":\"d\",%s,\"instances\":[%s,%s,%s,%s]}", unit,
+                 ROWS[0], ROWS[1], ROWS[2], ROWS[3]);
+        EXPECT(200, "POST", PREDICT, body);
+        for (int i = 0; i < 4; i++) {
+            snprintf(path, sizeof path, "results.%d.explanation.margin", i);
+            assert_true(number(path) == alone[i]);
+        }
+        assert_string_equal(live_text(&live, "results.2.route.path"), "default");
+        parted = parted || strcmp(live_text(&live, "results.1.route.path"), "red/candidate") == 0;
+        char first[64];
+        snprintf(first, sizeof first, "%s", live_text(&live, "results.1.route.path"));
+        assert_string_equal(live_text(&live, "results.3.route.path"), first);
+        snprintf(body, sizeof body, "{\"instances\":[%s,%s]}", ROWS[0], ROWS[2]);
+        EXPECT(200, "POST", "/v1/models/d:predict", body);
+    }
+    assert_true(parted);
+}
+
+static void test_changes(void **state)
+{
+    (void)state;
+    EXPECT(400, "PUT", "/api/v1/deployments/d",
+           "{\"graph\":{\"root\":{\"split\":{\"arms\":[{\"name\":\"x\",\"weight\":50,\"node\":{"
+           "\"model\":\"churn\"}},{\"name\":\"y\",\"weight\":40,\"node\":{\"model\":\"churn\"}}]}}"
+           "}}");
+    assert_string_equal(live_text(&live, "error.field"), "graph");
+    assert_non_null(strstr(live_body(&live), "the weights are 90.00% together"));
+    EXPECT(400, "PUT", "/api/v1/deployments/d", "{\"graph\":{\"root\":\"x\"},\"model\":\"churn\"}");
+    EXPECT(400, "PUT", "/api/v1/deployments/d", "{}");
+    RUN("deploy", "d", "--promote", "--why", "it won");
+    if (out.code != 0) fail_msg("%s", out.err);
+    RUN("deploy", "d", "--history");
+    assert_non_null(strstr(out.out, "it won"));
+    assert_non_null(strstr(out.out, "first try"));
+    RUN("deploy", "d", "--pause", "--why", "wait");
+    EXPECT(503, "POST", PREDICT, "{\"model\":\"d\",\"features\":{" FEATURES "}}");
+    assert_non_null(strstr(live_body(&live), "the deployment is paused"));
+    RUN("deploy", "d", "--resume");
+    EXPECT(200, "POST", PREDICT, "{\"model\":\"d\",\"features\":{" FEATURES "}}");
+    RUN("deploy", "d", "--rollback");
+    assert_int_equal(out.code, 0);
+    RUN("deploy", "d", "--rollback", "--arm", "x");
+    assert_int_equal(out.code, 2);
+    EXPECT(200, "GET", "/api/v1/deployments/d", NULL);
+    assert_string_equal(live_text(&live, "revision"), "1");
+    assert_string_equal(live_text(&live, "graph.nodes.try.canary.canary_percent"), "50");
+}
+
+static void test_canary_and_restart(void **state)
+{
+    (void)state;
+    EXPECT(200, "PUT", "/api/v1/deployments/e", "{\"model\":\"churn\",\"version\":1}");
+    RUN("deploy", "e", "--model", "models:/churn/2", "--canary", "12.5");
+    if (out.code != 0) fail_msg("%s", out.err);
+    live_stop(&live, SIGKILL);
+    live_start(&live, NULL);
+    EXPECT(200, "GET", "/api/v1/deployments/e", NULL);
+    assert_string_equal(live_text(&live, "graph.nodes.canary.canary.canary_percent"), "12.5");
+    EXPECT(200, "POST", PREDICT, "{\"model\":\"e\",\"unit_id\":7,\"features\":{" FEATURES "}}");
+    EXPECT(200, "POST", PREDICT, "{\"model\":\"d\",\"features\":{" FEATURES "}}");
+    EXPECT(400, "POST", "/api/v1/importance", "{\"deployment\":\"e\"}");
+    assert_non_null(strstr(live_body(&live), "routes its requests to several models"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_ways),
+        cmocka_unit_test(test_ensemble_is_explained_exactly),
+        cmocka_unit_test(test_rows_part_and_meet),
+        cmocka_unit_test(test_changes),
+        cmocka_unit_test(test_canary_and_restart),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
