@@ -99,8 +99,10 @@ static enum ig_code run_part(struct ig_call *call, struct ig_infer_part *part)
 {
     uint64_t started_ns = ig_clock_ns();
     if (ig_inference_run(&part->result, part->servable, &part->inference, call->arena,
-                         &call->err) != IG_OK)
+                         &call->err) != IG_OK) {
         call->field = field_of(&call->err);
+        part->result.rows_count = 0;
+    }
     part->spent_ns = ig_clock_ns() - started_ns;
     return call->err.code;
 }
@@ -108,8 +110,11 @@ static enum ig_code run_part(struct ig_call *call, struct ig_infer_part *part)
 static enum ig_code run(struct ig_call *call)
 {
     struct ig_infer *infer = call->state;
-    for (size_t i = 0; i < infer->parts_count; i++)
-        if (run_part(call, &infer->parts[i]) != IG_OK) return call->err.code;
+    for (size_t i = 0; i < infer->parts_count; i++) {
+        if (run_part(call, &infer->parts[i]) == IG_OK) continue;
+        if (ig_code_http_status(call->err.code) >= 500) ig_infer_note_decisions(call, infer);
+        return call->err.code;
+    }
     for (size_t i = 0; infer->recorded && i < infer->parts_count; i++)
         if (leave_record(call, infer, &infer->parts[i]) != IG_OK) return call->err.code;
     if ((draws(infer) ? ig_infer_picture(call, infer) : infer->encode(call, infer)) == IG_OK)

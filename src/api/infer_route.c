@@ -176,18 +176,45 @@ void ig_infer_write_model(struct ig_json_out *out, const struct ig_servable *ser
     ig_json_out_object_end(out);
 }
 
+/* The mean of what the rows' scores are: a regression's prediction, the probability of the last
+ * class. */
+static double mean_score(const struct ig_inference_result *result)
+{
+    double sum = 0;
+    for (size_t i = 0; i < result->rows_count; i++)
+        sum += result->predictions[(i + 1) * result->predictions_count - 1];
+    return sum / (double)result->rows_count;
+}
+
+static void note_graph(struct ig_decision *decision, struct ig_call *call,
+                       const struct ig_infer *infer, const struct ig_infer_part *part)
+{
+    static const unsigned char KEY[16];
+    char arms[256];
+    const struct ig_routing *routing = infer->routing;
+    if (routing->spec.nodes_count == 1) return;
+    struct ig_str unit = unit_of(call, infer);
+    size_t length = ig_routing_path_arms(arms, sizeof arms, routing, &part->route);
+    decision->unit = ig_siphash(KEY, unit.ptr, unit.len);
+    if (length) decision->arms = ig_arena_dup(call->arena, (struct ig_str){arms, length});
+}
+
 static void note(struct ig_decision *decision, struct ig_call *call, const struct ig_infer *infer,
                  const struct ig_infer_part *part)
 {
     const struct ig_inference_result *result = &part->result;
     const struct ig_servable *servable = part->servable;
-    decision->rows = (uint32_t)result->rows_count;
+    decision->rows = (uint32_t)part->inference.rows_count;
     decision->flags = infer->explain ? IG_DECISION_EXPLAINED : 0;
     decision->propensity = part->route.propensity;
     decision->version = servable->version;
+    decision->revision = infer->routing->revision;
     decision->deployment = ig_arena_dup(call->arena, ig_str_view(infer->routing->name));
     decision->model = ig_arena_dup(
         call->arena, ig_str_view(servable->members_count ? servable->node : servable->model));
+    note_graph(decision, call, infer, part);
+    if (!result->rows_count) return; /* it failed */
+    decision->value = mean_score(result);
     ig_sha256(part->inference.rows, result->rows_count * result->features_count * sizeof(double),
               decision->input_digest);
     ig_sha256(result->margins, result->rows_count * result->outputs_count * sizeof(double),

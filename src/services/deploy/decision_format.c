@@ -13,7 +13,7 @@
 #include <unistd.h>
 #include <zlib.h>
 
-enum { FORMAT = 1, SEGMENTS_MAX = 1000000 };
+enum { FORMAT = 2, SEGMENTS_MAX = 1000000 };
 static const size_t SEGMENT_MAX_BYTES = (size_t)1 << 32;
 static const char MAGIC[12] = "IGDECISIONS";
 
@@ -26,9 +26,9 @@ static unsigned char *put(unsigned char *at, const void *bytes, size_t size)
     return at + size;
 }
 
-static unsigned char *put_text(unsigned char *at, struct ig_str text)
+static unsigned char *put_text(unsigned char *at, struct ig_str text, size_t max)
 {
-    size_t length = text.len < IG_DECISION_TEXT_MAX ? text.len : IG_DECISION_TEXT_MAX;
+    size_t length = text.len < max ? text.len : max;
     *at++ = (unsigned char)length;
     if (length) memcpy(at, text.ptr, length);
     return at + length;
@@ -38,20 +38,27 @@ size_t ig_decision_encode(unsigned char record[IG_DECISION_RECORD_MAX],
                           const struct ig_decision *decision)
 {
     unsigned char *at = record + IG_DECISION_FRAME_BYTES;
+    *at++ = (unsigned char)decision->kind;
+    *at++ = decision->flags;
+    at = put(at, &decision->status, 2);
+    at = put(at, &decision->rows, 4);
+    at = put(at, &decision->flips, 4);
     at = put(at, &decision->at_ms, 8);
     at = put(at, &decision->latency_ns, 8);
+    at = put(at, &decision->primary_ns, 8);
     at = put(at, &decision->version, 8);
-    at = put(at, &decision->rows, 4);
-    at = put(at, &decision->status, 2);
-    at = put(at, &decision->flags, 1);
-    at = put(at, &decision->arm, 1);
+    at = put(at, &decision->revision, 8);
+    at = put(at, &decision->unit, 8);
     at = put(at, &decision->propensity, 8);
+    at = put(at, &decision->value, 8);
     at = put(at, decision->input_digest, IG_SHA256_BYTES);
     at = put(at, decision->output_digest, IG_SHA256_BYTES);
-    at = put_text(at, decision->request_id);
-    at = put_text(at, decision->deployment);
-    at = put_text(at, decision->model);
-    at = put_text(at, decision->principal);
+    at = put_text(at, decision->request_id, IG_DECISION_TEXT_MAX);
+    at = put_text(at, decision->deployment, IG_DECISION_TEXT_MAX);
+    at = put_text(at, decision->model, IG_DECISION_TEXT_MAX);
+    at = put_text(at, decision->principal, IG_DECISION_TEXT_MAX);
+    at = put_text(at, decision->metric, IG_DECISION_TEXT_MAX);
+    at = put_text(at, decision->arms, IG_DECISION_ARMS_MAX);
     return (size_t)(at - record);
 }
 
@@ -70,9 +77,9 @@ static const unsigned char *take(void *to, const unsigned char *at, size_t size)
 }
 
 static const unsigned char *take_text(struct ig_str *text, const unsigned char *at,
-                                      const unsigned char *end)
+                                      const unsigned char *end, size_t max)
 {
-    if (!at || at == end || (size_t)(end - at) - 1 < *at || *at > IG_DECISION_TEXT_MAX) return NULL;
+    if (!at || at == end || (size_t)(end - at) - 1 < *at || *at > max) return NULL;
     *text = (struct ig_str){(const char *)at + 1, *at};
     return at + 1 + *at;
 }
@@ -80,21 +87,28 @@ static const unsigned char *take_text(struct ig_str *text, const unsigned char *
 bool ig_decision_decode(struct ig_decision *out, const unsigned char *payload, size_t payload_bytes)
 {
     const unsigned char *at = payload, *end = payload + payload_bytes;
-    if (payload_bytes < IG_DECISION_FIXED_BYTES) return false;
+    if (payload_bytes < IG_DECISION_FIXED_BYTES || *at >= IG_DECISION_KINDS_COUNT) return false;
+    out->kind = (enum ig_decision_kind) * at++;
+    out->flags = *at++;
+    at = take(&out->status, at, 2);
+    at = take(&out->rows, at, 4);
+    at = take(&out->flips, at, 4);
     at = take(&out->at_ms, at, 8);
     at = take(&out->latency_ns, at, 8);
+    at = take(&out->primary_ns, at, 8);
     at = take(&out->version, at, 8);
-    at = take(&out->rows, at, 4);
-    at = take(&out->status, at, 2);
-    at = take(&out->flags, at, 1);
-    at = take(&out->arm, at, 1);
+    at = take(&out->revision, at, 8);
+    at = take(&out->unit, at, 8);
     at = take(&out->propensity, at, 8);
+    at = take(&out->value, at, 8);
     at = take(out->input_digest, at, IG_SHA256_BYTES);
     at = take(out->output_digest, at, IG_SHA256_BYTES);
-    at = take_text(&out->request_id, at, end);
-    at = take_text(&out->deployment, at, end);
-    at = take_text(&out->model, at, end);
-    at = take_text(&out->principal, at, end);
+    at = take_text(&out->request_id, at, end, IG_DECISION_TEXT_MAX);
+    at = take_text(&out->deployment, at, end, IG_DECISION_TEXT_MAX);
+    at = take_text(&out->model, at, end, IG_DECISION_TEXT_MAX);
+    at = take_text(&out->principal, at, end, IG_DECISION_TEXT_MAX);
+    at = take_text(&out->metric, at, end, IG_DECISION_TEXT_MAX);
+    at = take_text(&out->arms, at, end, IG_DECISION_ARMS_MAX);
     return at == end;
 }
 

@@ -44,7 +44,8 @@ struct ring {
 
 struct ig_decision_log {
     struct ig_decision_log_options options;
-    struct ring *rings;
+    struct ring *rings; /* options.rings, and one that worker threads share */
+    pthread_mutex_t shared_lock;
     int dir_fd;
     uint64_t writer, syncer;
     bool writer_started, syncer_started;
@@ -69,11 +70,8 @@ struct ig_decision_log {
     uint64_t batch_records;
 };
 
-bool ig_decision_log_put(struct ig_decision_log *log, unsigned ring_index,
-                         const struct ig_decision *decision)
+static bool put(struct ig_decision_log *log, struct ring *ring, const struct ig_decision *decision)
 {
-    IG_ASSERT(ring_index < log->options.rings);
-    struct ring *ring = &log->rings[ring_index];
     uint64_t head = atomic_load_explicit(&ring->head, memory_order_relaxed);
     uint64_t tail = atomic_load_explicit(&ring->tail, memory_order_acquire);
     if (head - tail >= log->options.ring_records) {
@@ -85,6 +83,21 @@ bool ig_decision_log_put(struct ig_decision_log *log, unsigned ring_index,
     atomic_store_explicit(&ring->head, head + 1, memory_order_release);
     if (head + 1 - tail == log->options.ring_records / 2) sem_post(&log->wake);
     return true;
+}
+
+bool ig_decision_log_put(struct ig_decision_log *log, unsigned ring,
+                         const struct ig_decision *decision)
+{
+    IG_ASSERT(ring < log->options.rings);
+    return put(log, &log->rings[ring], decision);
+}
+
+bool ig_decision_log_put_shared(struct ig_decision_log *log, const struct ig_decision *decision)
+{
+    pthread_mutex_lock(&log->shared_lock);
+    bool done = put(log, &log->rings[log->options.rings], decision);
+    pthread_mutex_unlock(&log->shared_lock);
+    return done;
 }
 
 /* Keeps the directory within total_bytes by removing the oldest segments. */
@@ -187,6 +200,14 @@ static void write_batch(struct ig_decision_log *log)
     log->batch_records = 0;
 }
 
+static void observe(struct ig_decision_log *log, const struct slot *slot)
+{
+    struct ig_decision decision;
+    if (ig_decision_decode(&decision, slot->record + IG_DECISION_FRAME_BYTES,
+                           slot->bytes - IG_DECISION_FRAME_BYTES))
+        log->options.observe(log->options.context, &decision);
+}
+
 static void drain_ring(struct ig_decision_log *log, struct ring *ring)
 {
     uint64_t tail = atomic_load_explicit(&ring->tail, memory_order_relaxed);
@@ -194,6 +215,7 @@ static void drain_ring(struct ig_decision_log *log, struct ring *ring)
     for (; tail != head; tail++) {
         struct slot *slot = &ring->slots[tail & (log->options.ring_records - 1)];
         ig_decision_seal(slot->record, slot->bytes);
+        if (log->options.observe) observe(log, slot);
         ig_buf_add(&log->batch, slot->record, slot->bytes); /* reserved at open */
         log->batch_records++;
         atomic_store_explicit(&ring->tail, tail + 1, memory_order_release);
@@ -225,7 +247,7 @@ static void *writer_main(void *context)
         stopping = log->stopping;
         uint64_t wanted = log->flush_wanted;
         pthread_mutex_unlock(&log->lock);
-        for (unsigned i = 0; i < log->options.rings; i++) drain_ring(log, &log->rings[i]);
+        for (unsigned i = 0; i <= log->options.rings; i++) drain_ring(log, &log->rings[i]);
         write_batch(log);
         sync_sometimes(log);
         pthread_mutex_lock(&log->lock);
@@ -243,11 +265,11 @@ static enum ig_code make_rings(struct ig_decision_log *log, struct ig_err *err)
     if (log->options.rings == 0 || log->options.rings > 4096 || records & (records - 1))
         return ig_fail(err, IG_INVALID, "decision log: %u rings of %u records", log->options.rings,
                        records);
-    size_t bytes = log->options.rings * sizeof *log->rings;
+    size_t bytes = (log->options.rings + (size_t)1) * sizeof *log->rings;
     log->rings = ig_alloc_aligned(64, bytes);
     if (!log->rings) return ig_fail(err, IG_NO_MEMORY, "decision log");
     memset(log->rings, 0, bytes);
-    for (unsigned i = 0; i < log->options.rings; i++) {
+    for (unsigned i = 0; i <= log->options.rings; i++) {
         log->rings[i].slots = ig_zalloc_array(records, sizeof *log->rings[i].slots);
         if (!log->rings[i].slots) return ig_fail(err, IG_NO_MEMORY, "decision log");
     }
@@ -306,6 +328,7 @@ enum ig_code ig_decision_log_open(struct ig_decision_log **out,
     log->dir_fd = log->segment_fd = -1;
     ig_buf_init(&log->batch, BATCH_BYTES);
     pthread_mutex_init(&log->lock, NULL);
+    pthread_mutex_init(&log->shared_lock, NULL);
     pthread_cond_init(&log->flushed, NULL);
     sem_init(&log->wake, 0, 0);
     sem_init(&log->sync_wake, 0, 0);
@@ -326,7 +349,7 @@ void ig_decision_log_close(struct ig_decision_log *log)
 {
     if (!log) return;
     stop_threads(log);
-    for (unsigned i = 0; log->rings && i < log->options.rings; i++) ig_free(log->rings[i].slots);
+    for (unsigned i = 0; log->rings && i <= log->options.rings; i++) ig_free(log->rings[i].slots);
     ig_free(log->rings);
     ig_file_close(&log->dir_fd);
     ig_buf_deinit(&log->batch);
@@ -334,6 +357,7 @@ void ig_decision_log_close(struct ig_decision_log *log)
     sem_destroy(&log->wake);
     sem_destroy(&log->sync_wake);
     pthread_mutex_destroy(&log->lock);
+    pthread_mutex_destroy(&log->shared_lock);
     ig_free(log);
 }
 
@@ -342,7 +366,7 @@ void ig_decision_log_stats(struct ig_decision_log *log, struct ig_decision_stats
     struct ig_decision_stats stats = {.written = atomic_load(&log->written),
                                       .bytes = atomic_load(&log->bytes),
                                       .dropped = atomic_load(&log->lost)};
-    for (unsigned i = 0; i < log->options.rings; i++) {
+    for (unsigned i = 0; i <= log->options.rings; i++) {
         stats.accepted += atomic_load(&log->rings[i].head);
         stats.dropped += atomic_load(&log->rings[i].dropped);
     }

@@ -41,7 +41,9 @@ static struct ig_decision make(int64_t number)
                                    .rows = 3,
                                    .status = 200,
                                    .flags = IG_DECISION_EXPLAINED,
-                                   .arm = 2,
+                                   .flips = 2,
+                                   .value = -1.5,
+                                   .arms = IG_STR("root=b:0.25"),
                                    .propensity = 0.25,
                                    .request_id = IG_STR("r-1"),
                                    .deployment = IG_STR("d"),
@@ -65,7 +67,9 @@ static bool check(void *context, const struct ig_decision *decision)
     assert_int_equal(decision->rows, 3);
     assert_int_equal(decision->status, 200);
     assert_int_equal(decision->flags, expected.flags);
-    assert_int_equal(decision->arm, 2);
+    assert_int_equal(decision->flips, 2);
+    assert_true(decision->value == -1.5);
+    assert_true(ig_str_is(decision->arms, "root=b:0.25"));
     assert_true(decision->propensity == 0.25);
     assert_memory_equal(decision->input_digest, expected.input_digest, IG_SHA256_BYTES);
     assert_memory_equal(decision->output_digest, expected.output_digest, IG_SHA256_BYTES);

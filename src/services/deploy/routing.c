@@ -368,12 +368,12 @@ uint32_t ig_routing_bucket(const struct ig_routing *routing, uint32_t node, stru
 
 /* The arm of a bucket; arms lie in order, so the border between two moves alone. */
 static uint32_t pick_arm(const struct ig_routing *routing, const struct ig_routing_node *node,
-                         uint32_t bucket, double *propensity)
+                         uint32_t bucket, double *chance)
 {
     const struct ig_routing_edge *edges = &routing->spec.edges[node->first_edge];
     uint32_t arm = 0, upto = edges[0].basis_points;
     while (bucket >= upto && arm + 1 < node->edges_count) upto += edges[++arm].basis_points;
-    *propensity *= (double)edges[arm].basis_points / IG_ROUTING_WHOLE;
+    *chance = (double)edges[arm].basis_points / IG_ROUTING_WHOLE;
     return arm;
 }
 
@@ -392,22 +392,24 @@ static void read_upto(const struct shares *shares, uint32_t count, uint64_t *upt
 }
 
 static uint32_t pick_bandit(const struct ig_routing *routing, uint32_t index, struct ig_str unit,
-                            double *propensity)
+                            double *chance)
 {
     uint64_t upto[IG_ROUTING_ARMS_MAX] = {0}, point = hash_unit(routing, index, unit) >> 1;
     uint32_t count = routing->spec.nodes[index].edges_count, arm = 0;
     read_upto(place_of(routing, index)->shares, count, upto);
     while (arm + 1 < count && point >= upto[arm]) arm++;
-    *propensity *= (double)(upto[arm] - (arm ? upto[arm - 1] : 0)) / TWO63;
+    *chance = (double)(upto[arm] - (arm ? upto[arm - 1] : 0)) / TWO63;
     return arm;
 }
 
-static uint32_t pick(struct ig_routing_path *route, const struct ig_routing *routing,
-                     uint32_t index, const struct ig_routing_input *input)
+static uint32_t pick(struct ig_routing_path *path, const struct ig_routing *routing, uint32_t index,
+                     const struct ig_routing_input *input)
 {
     const struct ig_routing_node *node = &routing->spec.nodes[index];
+    double *chance = &path->chances[path->steps_count];
+    *chance = 1;
     if (node->kind == IG_ROUTING_SHADOW) {
-        route->mirror_node = (int16_t)index;
+        path->mirror_node = (int16_t)index;
         return 0;
     }
     if (node->kind == IG_ROUTING_SEGMENT) {
@@ -415,11 +417,13 @@ static uint32_t pick(struct ig_routing_path *route, const struct ig_routing *rou
                                            input->header, input->context};
         return ig_rules_first(place_of(routing, index)->rules, &own);
     }
-    route->arm_step = (int16_t)route->steps_count;
-    if (node->kind == IG_ROUTING_BANDIT)
-        return pick_bandit(routing, index, input->unit, &route->propensity);
-    return pick_arm(routing, node, ig_routing_bucket(routing, index, input->unit),
-                    &route->propensity);
+    path->arm_step = (int16_t)path->steps_count;
+    uint32_t arm =
+        node->kind == IG_ROUTING_BANDIT
+            ? pick_bandit(routing, index, input->unit, chance)
+            : pick_arm(routing, node, ig_routing_bucket(routing, index, input->unit), chance);
+    path->propensity *= *chance;
+    return arm;
 }
 
 void ig_routing_route(struct ig_routing_path *out, const struct ig_routing *routing,
@@ -437,6 +441,22 @@ void ig_routing_route(struct ig_routing_path *out, const struct ig_routing *rout
         node = spec->edges[spec->nodes[node].first_edge + edge].to;
     }
     out->node = (uint16_t)node;
+}
+
+size_t ig_routing_path_arms(char *out, size_t size, const struct ig_routing *routing,
+                            const struct ig_routing_path *path)
+{
+    size_t used = 0;
+    for (uint32_t i = 0; i < path->steps_count; i++) {
+        const struct ig_routing_node *node = &routing->spec.nodes[path->steps[i].node];
+        if (!is_split(node->kind)) continue;
+        struct ig_str arm = ig_routing_edge(routing, path->steps[i])->name;
+        int length = snprintf(out + used, size - used, "%s%.*s=%.*s:%.9g", used ? ";" : "",
+                              IG_STR_ARGS(node->name), IG_STR_ARGS(arm), path->chances[i]);
+        if (length < 0 || (size_t)length >= size - used) break;
+        used += (size_t)length;
+    }
+    return used;
 }
 
 bool ig_routing_path_same(const struct ig_routing_path *a, const struct ig_routing_path *b)

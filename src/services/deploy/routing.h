@@ -58,9 +58,10 @@ struct ig_routing_path {
     uint16_t node; /* where it ended: a model or an ensemble */
     uint16_t steps_count;
     struct ig_routing_step steps[IG_ROUTING_DEPTH_MAX];
-    double propensity;   /* probability of the arms taken; 1 without any */
-    int16_t arm_step;    /* of the last arm taken; -1: none */
-    int16_t mirror_node; /* the last SHADOW passed; -1: none */
+    double propensity;                    /* probability of the arms taken; 1 without any */
+    double chances[IG_ROUTING_DEPTH_MAX]; /* by step: of the arm taken; 1 of other branches */
+    int16_t arm_step;                     /* of the last arm taken; -1: none */
+    int16_t mirror_node;                  /* the last SHADOW passed; -1: none */
 };
 
 /* Loop-safe. */
@@ -74,6 +75,10 @@ const struct ig_feature_map *ig_routing_map(const struct ig_routing *routing, ui
 /* "segment1/premium": names of the branches taken, joined; empty for a plain deployment. */
 struct ig_str ig_routing_path_text(const struct ig_routing *routing,
                                    const struct ig_routing_path *route, struct ig_arena *arena);
+/* "node=arm:probability" of each arm taken, with ';' between; the outermost first, as many as fit.
+ */
+size_t ig_routing_path_arms(char *out, size_t size, const struct ig_routing *routing,
+                            const struct ig_routing_path *path);
 /* The edge of a step. */
 const struct ig_routing_edge *ig_routing_edge(const struct ig_routing *routing,
                                               struct ig_routing_step step);

@@ -129,6 +129,7 @@ static void test_split_is_sticky_and_by_weight(void **state)
             assert_true(fabs(taken.propensity -
                              (arm ? 100 - weights[round] : weights[round]) / 100) < 1e-12);
             assert_int_equal(taken.arm_step, 0);
+            assert_true(taken.chances[0] == taken.propensity);
             moved_back += round && before[i] > arm;
             before[i] = arm;
             counts[round] += arm == 0;
@@ -159,6 +160,10 @@ static void test_segment_of_canary_of_ensemble(void **state)
     const struct ig_servable *servable = route(&taken, routing, 6, "u");
     struct ig_str path = ig_routing_path_text(routing, &taken, &world->arena);
     assert_true(ig_str_is(path, "big/stable"));
+    char arms[256];
+    size_t length = ig_routing_path_arms(arms, sizeof arms, routing, &taken);
+    assert_true(ig_str_is((struct ig_str){arms, length}, "root.big=stable:1"));
+    assert_int_equal(ig_routing_path_arms(arms, 10, routing, &taken), 0);
     assert_int_equal(servable->members_count, 2);
     double expected = (sigmoid(-1) + 3 * sigmoid(-2)) / 4;
     assert_true(fabs(predict(servable, 6) - expected) < 1e-12);

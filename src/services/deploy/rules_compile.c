@@ -421,7 +421,7 @@ static enum ig_code read_operand(struct compile *c)
     if (c->depth == IG_RULE_DEPTH_MAX)
         return ig_fail_at(c->err, IG_INVALID, c->token.at, "nested deeper than %d",
                           IG_RULE_DEPTH_MAX);
-    bool negated;
+    bool negated = false;
     struct ig_rule_test test = {0};
     if (read_test(c, &test, &negated) != IG_OK) return c->err->code;
     rules->tests[rules->tests_count] = test;
