@@ -190,7 +190,7 @@ static void note_graph(struct ig_decision *decision, struct ig_call *call,
                        const struct ig_infer *infer, const struct ig_infer_part *part)
 {
     static const unsigned char KEY[16];
-    char arms[256];
+    char arms[IG_DECISION_ARMS_SIZE];
     const struct ig_routing *routing = infer->routing;
     if (routing->spec.nodes_count == 1) return;
     struct ig_str unit = unit_of(call, infer);

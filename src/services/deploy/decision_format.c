@@ -58,7 +58,7 @@ size_t ig_decision_encode(unsigned char record[IG_DECISION_RECORD_MAX],
     at = put_text(at, decision->model, IG_DECISION_TEXT_MAX);
     at = put_text(at, decision->principal, IG_DECISION_TEXT_MAX);
     at = put_text(at, decision->metric, IG_DECISION_TEXT_MAX);
-    at = put_text(at, decision->arms, IG_DECISION_ARMS_MAX);
+    at = put_text(at, decision->arms, IG_DECISION_ARMS_SIZE - 1);
     return (size_t)(at - record);
 }
 
@@ -108,7 +108,7 @@ bool ig_decision_decode(struct ig_decision *out, const unsigned char *payload, s
     at = take_text(&out->model, at, end, IG_DECISION_TEXT_MAX);
     at = take_text(&out->principal, at, end, IG_DECISION_TEXT_MAX);
     at = take_text(&out->metric, at, end, IG_DECISION_TEXT_MAX);
-    at = take_text(&out->arms, at, end, IG_DECISION_ARMS_MAX);
+    at = take_text(&out->arms, at, end, IG_DECISION_ARMS_SIZE - 1);
     return at == end;
 }
 

@@ -23,7 +23,8 @@
 #include "base/hash.h"
 
 enum {
-    IG_DECISION_EXPLAINED = 1, /* flags: contributions were asked for */
+    IG_DECISION_EXPLAINED = 1,   /* flags: contributions were asked for */
+    IG_DECISION_ARMS_SIZE = 256, /* of the text `arms`, with a NUL */
 };
 
 enum ig_decision_kind {
@@ -52,8 +53,8 @@ struct ig_decision {
     unsigned char output_digest[IG_SHA256_BYTES];           /* of the margin doubles */
     struct ig_str request_id, deployment, model, principal; /* each at most 128 bytes, else cut */
     struct ig_str metric;                                   /* REWARD */
-    /* ANSWER: "node=arm:probability" of each arm taken, with ';' between; MIRROR: "node=mirror".
-     * At most 255 bytes. */
+    /* ANSWER: "node=arm@tag:probability" of each arm taken, with ';' between; MIRROR:
+     * "node=mirror@tag". At most IG_DECISION_ARMS_SIZE - 1 bytes. */
     struct ig_str arms;
 };
 

@@ -148,11 +148,12 @@ static void test_long_texts_are_cut(void **state)
     (void)state;
     memset(text, 'x', sizeof text);
     decision.request_id = decision.deployment = decision.model = decision.principal =
-        (struct ig_str){text, sizeof text};
+        decision.metric = decision.arms = (struct ig_str){text, sizeof text};
     size_t bytes = ig_decision_encode(record, &decision);
     assert_int_equal(bytes, IG_DECISION_RECORD_MAX);
     assert_true(ig_decision_decode(&back, record + 8, bytes - 8));
     assert_int_equal(back.principal.len, 128);
+    assert_int_equal(back.arms.len, 255);
     for (size_t cut = 0; cut < bytes - 8; cut++) /* no shorter payload passes */
         assert_false(ig_decision_decode(&back, record + 8, cut));
 }

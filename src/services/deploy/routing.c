@@ -36,6 +36,7 @@ struct counted {
     struct ig_routing routing; /* first: what callers hold */
     struct ig_arena arena;
     struct place places[IG_ROUTING_NODES_MAX];
+    uint64_t tags[IG_ROUTING_NODES_MAX]; /* what stands there and behind, in one number */
     atomic_uint references;
 };
 
@@ -301,6 +302,36 @@ static enum ig_code copy_attributes(struct build *build)
     return IG_OK;
 }
 
+static uint64_t mix(uint64_t tag, const void *bytes, size_t size)
+{
+    static const unsigned char KEY[16] = "graph";
+    return tag * UINT64_C(0x9E3779B97F4A7C15) ^ ig_siphash(KEY, bytes, size);
+}
+
+static uint64_t tag_node(const struct counted *counted, const struct ig_routing_node *node)
+{
+    uint64_t tag = mix(0, &node->kind, sizeof node->kind);
+    tag = mix(tag, node->model.ptr, node->model.len);
+    tag = mix(tag, &node->version, sizeof node->version);
+    tag = mix(tag, &node->combine, sizeof node->combine);
+    for (uint32_t i = 0; i < node->edges_count; i++) {
+        const struct ig_routing_edge *edge = &counted->routing.spec.edges[node->first_edge + i];
+        tag = mix(tag, &counted->tags[edge->to], sizeof *counted->tags);
+        tag = mix(tag, &edge->weight, sizeof edge->weight);
+        tag = mix(tag, edge->when.ptr, edge->when.len);
+    }
+    return tag;
+}
+
+/* Each round settles one more layer from the leaves up. */
+static void tag_nodes(struct counted *counted)
+{
+    const struct ig_routing_spec *spec = &counted->routing.spec;
+    for (int round = 0; round < IG_ROUTING_DEPTH_MAX; round++)
+        for (uint32_t i = 0; i < spec->nodes_count; i++)
+            counted->tags[i] = tag_node(counted, &spec->nodes[i]);
+}
+
 static enum ig_code finish(struct build *build)
 {
     const struct ig_routing_spec *spec = &build->counted->routing.spec;
@@ -311,6 +342,7 @@ static enum ig_code finish(struct build *build)
             return build->err->code;
         if (is_split(spec->nodes[i].kind) && salt_node(build, i) != IG_OK) return build->err->code;
     }
+    tag_nodes(build->counted);
     return IG_OK;
 }
 
@@ -443,16 +475,27 @@ void ig_routing_route(struct ig_routing_path *out, const struct ig_routing *rout
     out->node = (uint16_t)node;
 }
 
+size_t ig_routing_arm_text(char *out, size_t size, const struct ig_routing *routing, uint32_t node,
+                           uint32_t edge)
+{
+    const struct ig_routing_node *own = &routing->spec.nodes[node];
+    const struct ig_routing_edge *taken = &routing->spec.edges[own->first_edge + edge];
+    int length = snprintf(out, size, "%.*s=%.*s@%08x", IG_STR_ARGS(own->name),
+                          IG_STR_ARGS(taken->name), (unsigned)counted_of(routing)->tags[taken->to]);
+    return length > 0 && (size_t)length < size ? (size_t)length : 0;
+}
+
 size_t ig_routing_path_arms(char *out, size_t size, const struct ig_routing *routing,
                             const struct ig_routing_path *path)
 {
+    char arm[2 * IG_NAME_SIZE + 16];
     size_t used = 0;
     for (uint32_t i = 0; i < path->steps_count; i++) {
-        const struct ig_routing_node *node = &routing->spec.nodes[path->steps[i].node];
-        if (!is_split(node->kind)) continue;
-        struct ig_str arm = ig_routing_edge(routing, path->steps[i])->name;
-        int length = snprintf(out + used, size - used, "%s%.*s=%.*s:%.9g", used ? ";" : "",
-                              IG_STR_ARGS(node->name), IG_STR_ARGS(arm), path->chances[i]);
+        const struct ig_routing_step step = path->steps[i];
+        if (!is_split(routing->spec.nodes[step.node].kind)) continue;
+        if (!ig_routing_arm_text(arm, sizeof arm, routing, step.node, step.edge)) break;
+        int length =
+            snprintf(out + used, size - used, "%s%s:%.9g", used ? ";" : "", arm, path->chances[i]);
         if (length < 0 || (size_t)length >= size - used) break;
         used += (size_t)length;
     }

@@ -75,8 +75,12 @@ const struct ig_feature_map *ig_routing_map(const struct ig_routing *routing, ui
 /* "segment1/premium": names of the branches taken, joined; empty for a plain deployment. */
 struct ig_str ig_routing_path_text(const struct ig_routing *routing,
                                    const struct ig_routing_path *route, struct ig_arena *arena);
-/* "node=arm:probability" of each arm taken, with ';' between; the outermost first, as many as fit.
- */
+/* "node=arm@tag": a branch together with what stands behind it, for the tag changes when a model,
+ * a rule or a member there does. Returns its length; 0 when it does not fit. */
+size_t ig_routing_arm_text(char *out, size_t size, const struct ig_routing *routing, uint32_t node,
+                           uint32_t edge);
+/* "node=arm@tag:probability" of each arm taken, with ';' between; the outermost first, as many as
+ * fit. */
 size_t ig_routing_path_arms(char *out, size_t size, const struct ig_routing *routing,
                             const struct ig_routing_path *path);
 /* The edge of a step. */
