@@ -63,7 +63,12 @@ static enum ig_code open_all(struct ig_services *services,
     if (ig_explain_cache_new(&app->explain_cache, options->cache_bytes, err) != IG_OK)
         return err->code;
     if (ig_deploy_open(&app->deploy, &deploy, err) != IG_OK) return err->code;
+    if (ig_learning_open(&app->learning, services->dirfd, err) != IG_OK) return err->code;
+    decisions.observe = ig_learning_observe;
+    decisions.context = app->learning;
     if (ig_decision_log_open(&app->decisions, &decisions, err) != IG_OK) return err->code;
+    const struct ig_mirror_options mirror = {.log = app->decisions};
+    if (ig_mirror_open(&app->mirror, &mirror, err) != IG_OK) return err->code;
     return ig_jobs_open(&app->jobs, &jobs, err);
 }
 
@@ -82,7 +87,9 @@ void ig_services_close(struct ig_services *services)
 {
     struct ig_app *app = &services->app;
     ig_jobs_close(app->jobs);
+    ig_mirror_close(app->mirror);
     ig_decision_log_close(app->decisions);
+    ig_learning_close(app->learning);
     ig_deploy_close(app->deploy);
     ig_explain_cache_free(app->explain_cache);
     ig_records_close(app->records);

@@ -8,6 +8,8 @@
 #include "services/auth/auth.h"
 #include "services/deploy/decision_log.h"
 #include "services/deploy/deploy.h"
+#include "services/deploy/learning.h"
+#include "services/deploy/mirror.h"
 #include "services/explain/backgrounds.h"
 #include "services/explain/cache.h"
 #include "services/explain/reasons.h"
@@ -30,7 +32,9 @@ struct ig_app {
     struct ig_records *records;
     struct ig_explain_cache *explain_cache;
     struct ig_deploy *deploy;
+    struct ig_learning *learning;
     struct ig_decision_log *decisions;
+    struct ig_mirror *mirror; /* NULL: shadows do nothing */
     struct ig_metrics *metrics;
     struct ig_router *router;
     struct ig_http_server *_Atomic server; /* NULL until it listens */

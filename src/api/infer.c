@@ -117,10 +117,12 @@ static enum ig_code run(struct ig_call *call)
     }
     for (size_t i = 0; infer->recorded && i < infer->parts_count; i++)
         if (leave_record(call, infer, &infer->parts[i]) != IG_OK) return call->err.code;
-    if ((draws(infer) ? ig_infer_picture(call, infer) : infer->encode(call, infer)) == IG_OK)
+    if ((draws(infer) ? ig_infer_picture(call, infer) : infer->encode(call, infer)) == IG_OK) {
         ig_infer_note_decisions(call, infer);
-    else if (draws(infer))
+        ig_infer_mirror(call, infer);
+    } else if (draws(infer)) {
         call->field = field_of(&call->err);
+    }
     return call->err.code;
 }
 

@@ -22,6 +22,7 @@ struct ig_infer_part {
     struct ig_reason_codes codes; /* of the model, when reasons are asked for */
     char record[IG_ID_SIZE];      /* of the explanation, when it leaves one */
     size_t *rows;                 /* places in the request; NULL: all, in order */
+    const double *asked_rows;     /* as the deployment reads them */
     uint64_t spent_ns;            /* computing */
 };
 
@@ -61,6 +62,8 @@ void ig_infer_write_route(struct ig_json_out *out, struct ig_call *call,
 void ig_infer_write_model(struct ig_json_out *out, const struct ig_servable *servable);
 /* What the log keeps of the answered call: a decision a part, in call->decisions. */
 void ig_infer_note_decisions(struct ig_call *call, const struct ig_infer *infer);
+/* Lets the mirrors of the shadows that were passed compute the same. */
+void ig_infer_mirror(struct ig_call *call, const struct ig_infer *infer);
 
 /* Encodes a reply as the plot that the request asks for. */
 enum ig_code ig_infer_picture(struct ig_call *call, struct ig_infer *infer);

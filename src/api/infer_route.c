@@ -89,6 +89,7 @@ static enum ig_code gather(struct ig_call *call, struct ig_infer *infer, size_t 
         }
         from = rows;
     }
+    part->asked_rows = from;
     if (!ig_feature_map_is_identity(map)) {
         double *mapped = ig_arena_alloc(call->arena, count * width * sizeof *mapped);
         if (!mapped) return fail_memory(call);
@@ -176,13 +177,10 @@ void ig_infer_write_model(struct ig_json_out *out, const struct ig_servable *ser
     ig_json_out_object_end(out);
 }
 
-/* The mean of what the rows' scores are: a regression's prediction, the probability of the last
- * class. */
 static double mean_score(const struct ig_inference_result *result)
 {
     double sum = 0;
-    for (size_t i = 0; i < result->rows_count; i++)
-        sum += result->predictions[(i + 1) * result->predictions_count - 1];
+    for (size_t i = 0; i < result->rows_count; i++) sum += ig_inference_score(result, i);
     return sum / (double)result->rows_count;
 }
 
@@ -230,4 +228,29 @@ void ig_infer_note_decisions(struct ig_call *call, const struct ig_infer *infer)
         note(&decisions[i], call, infer, &infer->parts[i]);
     call->decisions = decisions;
     call->decisions_count = infer->parts_count;
+}
+
+void ig_infer_mirror(struct ig_call *call, const struct ig_infer *infer)
+{
+    for (size_t i = 0; i < infer->parts_count; i++) {
+        const struct ig_infer_part *part = &infer->parts[i];
+        size_t count = part->result.rows_count;
+        if (part->route.mirror_node < 0 || !call->app->mirror) continue;
+        double *scores = ig_arena_array(call->arena, count, sizeof *scores);
+        int32_t *labels = ig_arena_array(call->arena, count, sizeof *labels);
+        if (!scores || !labels) return;
+        for (size_t row = 0; row < count; row++) {
+            scores[row] = ig_inference_score(&part->result, row);
+            labels[row] = ig_inference_class(part->servable, &part->result, row);
+        }
+        const struct ig_mirror_call own = {.routing = infer->routing,
+                                           .node = (uint32_t)part->route.mirror_node,
+                                           .rows = part->asked_rows,
+                                           .scores = scores,
+                                           .labels = labels,
+                                           .rows_count = count,
+                                           .primary_ns = part->spent_ns,
+                                           .request_id = ig_str_view(call->request_id)};
+        ig_mirror_call(call->app->mirror, &own);
+    }
 }

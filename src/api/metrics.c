@@ -244,6 +244,7 @@ static void write_server(struct ig_buf *buf, struct ig_app *app)
 static void write_services(struct ig_buf *buf, struct ig_app *app, struct ig_arena *arena)
 {
     struct ig_decision_stats decisions = {0};
+    struct ig_mirror_stats mirrored = {0};
     struct ig_db_stats db = {0};
     if (app->decisions) ig_decision_log_stats(app->decisions, &decisions);
     if (app->db) ig_db_stats(app->db, &db);
@@ -256,6 +257,9 @@ static void write_services(struct ig_buf *buf, struct ig_app *app, struct ig_are
     write_plain(buf, METRIC_CACHE_BYTES, (double)cache.bytes);
     write_plain(buf, METRIC_DECISIONS, (double)decisions.accepted);
     write_plain(buf, METRIC_DECISIONS_DROPPED, (double)decisions.dropped);
+    if (app->mirror) ig_mirror_stats(app->mirror, &mirrored);
+    write_plain(buf, METRIC_MIRRORED, (double)mirrored.taken);
+    write_plain(buf, METRIC_MIRROR_DROPPED, (double)mirrored.dropped);
     write_plain(buf, METRIC_DEPLOYMENTS, serving(app, arena));
     write_plain(buf, METRIC_COMMITS, (double)db.commits);
     write_plain(buf, METRIC_WRITES, (double)db.writes);

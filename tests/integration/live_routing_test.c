@@ -211,6 +211,60 @@ static void test_canary_and_restart(void **state)
     assert_non_null(strstr(live_body(&live), "routes its requests to several models"));
 }
 
+/* Answers, rewards and mirrors are told apart by arm, and again after kill -9. */
+static void check_experiment(int answers, int rewards)
+{
+    EXPECT(200, "GET", "/api/v1/deployments/x/experiments", NULL);
+    assert_int_equal(live_number(&live, "experiments.0.arms.0.answers") +
+                         live_number(&live, "experiments.0.arms.1.answers"),
+                     answers);
+    assert_int_equal(live_number(&live, "experiments.0.arms.0.metrics.sale.rewards") +
+                         live_number(&live, "experiments.0.arms.1.metrics.sale.rewards"),
+                     rewards);
+    assert_int_equal(live_number(&live, "experiments.0.units"), answers);
+    assert_string_equal(live_text(&live, "experiments.0.sample_ratio_mismatch"), "false");
+    assert_string_equal(live_text(&live, "experiments.0.comparisons.0.metrics.sale.decided"),
+                        "false");
+    assert_int_equal(live_number(&live, "shadows.0.answers"), answers);
+    assert_int_equal(live_number(&live, "shadows.0.failures"), 0);
+    assert_true(live_number(&live, "shadows.0.primary_latency_ms.p50") > 0);
+}
+
+static void test_experiment(void **state)
+{
+    (void)state;
+    enum { N = 60 };
+    char body[512], id[64];
+    EXPECT(200, "PUT", "/api/v1/deployments/x",
+           "{\"graph\":{\"root\":{\"shadow\":{\"primary\":{\"split\":{\"arms\":[{\"name\":\"old\","
+           "\"weight\":50,\"node\":{\"model\":\"churn\",\"version\":1}},{\"name\":\"new\","
+           "\"weight\":50,\"node\":{\"model\":\"churn\",\"version\":2}}]}},\"mirrors\":[{\"name\":"
+           "\"next\",\"node\":{\"model\":\"churn\",\"version\":3}}]}}}}");
+    for (int i = 0; i < N; i++) {
+        snprintf(body, sizeof body, "{\"model\":\"x\",\"unit_id\":%d,\"features\":{" FEATURES "}}",
+                 i);
+        EXPECT(200, "POST", PREDICT, body);
+        snprintf(id, sizeof id, "%s", live_text(&live, "request_id"));
+        snprintf(body, sizeof body,
+                 "{\"rewards\":[{\"request_id\":\"%s\",\"metric\":\"sale\",\"value\":%d}]}", id,
+                 i % 3 == 0);
+        EXPECT(200, "POST", "/api/v1/rewards", body);
+        assert_string_equal(live_text(&live, "taken"), "1");
+    }
+    EXPECT(200, "POST", "/api/v1/rewards", body);
+    assert_string_equal(live_text(&live, "repeated"), "1");
+    EXPECT(200, "POST", "/api/v1/rewards", "{\"rewards\":[{\"request_id\":\"none\",\"value\":1}]}");
+    assert_string_equal(live_text(&live, "unmatched"), "1");
+    EXPECT(400, "POST", "/api/v1/rewards", "{\"rewards\":[{\"request_id\":\"x\"}]}");
+    assert_non_null(strstr(live_body(&live), "rewards[0]: value: missing"));
+    EXPECT(400, "GET", "/api/v1/deployments/x/experiments?alpha=2", NULL);
+    check_experiment(N, N);
+    live_stop(&live, SIGKILL);
+    live_start(&live, NULL);
+    check_experiment(N, N);
+    EXPECT(404, "GET", "/api/v1/deployments/none/experiments", NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -219,6 +273,7 @@ int main(void)
         cmocka_unit_test(test_rows_part_and_meet),
         cmocka_unit_test(test_changes),
         cmocka_unit_test(test_canary_and_restart),
+        cmocka_unit_test(test_experiment),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -220,6 +220,11 @@ static int32_t greatest(const double *values, size_t count)
     return (int32_t)best;
 }
 
+double ig_inference_score(const struct ig_inference_result *result, size_t row)
+{
+    return result->predictions[(row + 1) * result->predictions_count - 1];
+}
+
 int32_t ig_inference_class(const struct ig_servable *servable,
                            const struct ig_inference_result *result, size_t row)
 {

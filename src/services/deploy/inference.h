@@ -39,6 +39,8 @@ uint64_t ig_inference_cost_ns(const struct ig_servable *servable,
 enum ig_code ig_inference_run(struct ig_inference_result *out, const struct ig_servable *servable,
                               const struct ig_inference_request *request, struct ig_arena *arena,
                               struct ig_err *err);
+/* One number for a row's prediction: a regression's own, else the probability of the last class. */
+double ig_inference_score(const struct ig_inference_result *result, size_t row);
 /* Class index of a row's prediction: greatest probability (or margin >= 0); -1 for regression. */
 int32_t ig_inference_class(const struct ig_servable *servable,
                            const struct ig_inference_result *result, size_t row);
