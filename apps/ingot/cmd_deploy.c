@@ -14,9 +14,9 @@ static const char *path_of(const struct ig_cli *cli, struct ig_remote *remote, c
     return ig_remote_path(remote, "/api/v1/deployments/", cli->operands[0], rest);
 }
 
-/* A file's graph as JSON: YAML holds JSON, so one reader takes both. */
-static enum ig_code write_graph(struct ig_json_out *out, const char *file, struct ig_arena *arena,
-                                struct ig_err *err)
+/* A file as JSON: YAML holds JSON, so one reader takes both. */
+static enum ig_code write_file(struct ig_json_out *out, const char *file, struct ig_arena *arena,
+                               struct ig_err *err)
 {
     struct ig_buf text;
     const struct ig_yaml *root;
@@ -37,6 +37,9 @@ static void write_text(struct ig_json_out *out, const struct ig_cli *cli, const 
         ig_json_out_kv_str(out, member, ig_str_view(ig_cli_text(cli, option)));
 }
 
+/* Options whose file becomes the member of that name. */
+static const char *const FILES[] = {"graph", "rollout"};
+
 /* The body of a change; one member a given option. */
 static enum ig_code write_body(struct ig_buf *body, const struct ig_cli *cli,
                                struct ig_remote *remote, struct ig_err *err)
@@ -52,9 +55,10 @@ static enum ig_code write_body(struct ig_buf *body, const struct ig_cli *cli,
                            ig_cli_text(cli, "canary"));
         ig_json_out_kv_f64(&out, "canary_percent", percent);
     }
-    if (ig_cli_given(cli, "graph")) {
-        ig_json_out_key(&out, IG_STR("graph"));
-        if (write_graph(&out, ig_cli_text(cli, "graph"), &remote->arena, err) != IG_OK)
+    for (size_t i = 0; i < sizeof FILES / sizeof *FILES; i++) {
+        if (!ig_cli_given(cli, FILES[i])) continue;
+        ig_json_out_key(&out, ig_str_view(FILES[i]));
+        if (write_file(&out, ig_cli_text(cli, FILES[i]), &remote->arena, err) != IG_OK)
             return err->code;
     }
     write_text(&out, cli, "node", "node");
@@ -77,12 +81,33 @@ static enum ig_code change(const struct ig_cli *cli, struct ig_remote *remote, c
     return err->code;
 }
 
+static enum ig_code act_on_rollout(const struct ig_cli *cli, struct ig_remote *remote,
+                                   struct ig_err *err)
+{
+    struct ig_buf body;
+    struct ig_json_out out;
+    const char *action = ig_cli_text(cli, "rollout-do"), *path = path_of(cli, remote, "/rollout");
+    if (strcmp(action, "show") == 0) return ig_remote_call(remote, "GET", path, IG_STR(""), err);
+    ig_buf_init(&body, 64 << 10);
+    ig_json_out_init(&out, &body);
+    ig_json_out_object(&out);
+    ig_json_out_kv_str(&out, "action", ig_str_view(action));
+    write_text(&out, cli, "why", "why");
+    ig_json_out_object_end(&out);
+    ig_remote_call(remote, "POST", path, ig_buf_view(&body), err);
+    ig_buf_deinit(&body);
+    return err->code;
+}
+
 static enum ig_code act(const struct ig_cli *cli, struct ig_remote *remote, struct ig_err *err)
 {
     if (ig_cli_flag(cli, "delete"))
         return ig_remote_call(remote, "DELETE", path_of(cli, remote, ""), IG_STR(""), err);
     if (ig_cli_flag(cli, "history"))
         return ig_remote_call(remote, "GET", path_of(cli, remote, "/history"), IG_STR(""), err);
+    if (ig_cli_flag(cli, "experiments"))
+        return ig_remote_call(remote, "GET", path_of(cli, remote, "/experiments"), IG_STR(""), err);
+    if (ig_cli_given(cli, "rollout-do")) return act_on_rollout(cli, remote, err);
     if (ig_cli_given(cli, "records")) {
         bool on = strcmp(ig_cli_text(cli, "records"), "on") == 0;
         return ig_remote_call(remote, "PUT", path_of(cli, remote, "/records"),
@@ -105,10 +130,13 @@ static const char *misuse(const struct ig_cli *cli)
     bool rollback = ig_cli_flag(cli, "rollback"), promote = ig_cli_flag(cli, "promote");
     int acts = sets + ig_cli_given(cli, "graph") + rollback + promote + ig_cli_flag(cli, "pause") +
                ig_cli_flag(cli, "resume") + ig_cli_flag(cli, "history") +
-               ig_cli_flag(cli, "delete") + ig_cli_given(cli, "records");
+               ig_cli_flag(cli, "delete") + ig_cli_given(cli, "records") +
+               ig_cli_given(cli, "rollout-do") + ig_cli_flag(cli, "experiments");
     if (acts > 1)
-        return "give one of --model (with --canary), --graph, --promote, --rollback, --pause, "
-               "--resume, --history, --delete, --records";
+        return "give one of --model (with --canary or --rollout), --graph, --promote, --rollback, "
+               "--pause, --resume, --history, --experiments, --rollout-do, --delete, --records";
+    if (ig_cli_given(cli, "rollout") && !ig_cli_given(cli, "model"))
+        return "--rollout needs the --model that is to take over";
     if (ig_cli_given(cli, "revision") && !rollback) return "--revision belongs to --rollback";
     if ((ig_cli_given(cli, "arm") || ig_cli_given(cli, "node")) && !promote)
         return "--arm and --node belong to --promote";

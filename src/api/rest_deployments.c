@@ -106,6 +106,18 @@ static enum ig_code read_percent(void *out, struct ig_json *json)
     return IG_OK;
 }
 
+struct plan_member {
+    struct ig_rollout_plan plan;
+    bool given;
+};
+
+static enum ig_code read_plan(void *out, struct ig_json *json)
+{
+    struct plan_member *member = out;
+    member->given = true;
+    return ig_rollout_plan_read(&member->plan, json);
+}
+
 /* Members that errors of a change begin with. */
 static const char *const FIELDS[] = {
     "model", "version", "canary_percent", "graph", "why", "revision", "node", "arm", NULL};
@@ -115,6 +127,7 @@ static enum ig_code finish(struct ig_call *call)
     if (call->err.code == IG_OK) return reply_deployment(call);
     call->field = ig_call_field(&call->err, FIELDS);
     if (!call->field && strncmp(call->err.message, "graph.", 6) == 0) call->field = "graph";
+    if (!call->field && strncmp(call->err.message, "rollout.", 8) == 0) call->field = "rollout";
     return call->err.code;
 }
 
@@ -124,7 +137,9 @@ enum ig_code ig_rest_deployment_put(struct ig_call *call)
     struct ig_deployment_spec spec = {.name = call->params[0], .canary_basis_points = NO_CANARY};
     struct ig_routing_spec graph;
     struct ig_str text = {0};
+    struct plan_member rollout = {0};
     const struct ig_rest_field fields[] = {
+        {"rollout", IG_REST_CALL, &rollout, false, read_plan},
         {"model", IG_REST_STR, &spec.model, false, NULL},
         {"version", IG_REST_TEXT_OR_I64, &spec.ref, false, NULL},
         {"canary_percent", IG_REST_CALL, &spec.canary_basis_points, false, read_percent},
@@ -133,6 +148,11 @@ enum ig_code ig_rest_deployment_put(struct ig_call *call)
     };
     if (ig_rest_read(call, fields, sizeof fields / sizeof *fields) != IG_OK) return call->err.code;
     spec.canary = spec.canary_basis_points != NO_CANARY;
+    if (rollout.given && (!spec.model.len || spec.canary || text.ptr)) {
+        call->field = "rollout";
+        return ig_fail(&call->err, IG_INVALID,
+                       "rollout: give it with a model, and its share by rollout.steps");
+    }
     if (text.ptr && (spec.model.len || spec.ref.len || spec.canary)) {
         call->field = "graph";
         return ig_fail(&call->err, IG_INVALID,
@@ -146,7 +166,10 @@ enum ig_code ig_rest_deployment_put(struct ig_call *call)
         return finish(call);
     if (text.ptr) spec.graph = &graph;
     cut_uri(&spec.model, &spec.ref);
-    ig_deploy_set(call->app->deploy, &call->who, &spec, &call->err);
+    if (rollout.given)
+        ig_rollouts_start(call->app->rollouts, &call->who, &spec, &rollout.plan, &call->err);
+    else
+        ig_deploy_set(call->app->deploy, &call->who, &spec, &call->err);
     return finish(call);
 }
 
@@ -232,4 +255,53 @@ enum ig_code ig_rest_deployment_history(struct ig_call *call)
     ig_json_out_array_end(&out);
     ig_json_out_object_end(&out);
     return IG_OK;
+}
+
+static enum ig_code reply_rollout(struct ig_call *call)
+{
+    struct ig_rollout rollout;
+    struct ig_json_out out;
+    if (ig_rollouts_get(&rollout, call->app->rollouts, call->params[0], call->arena, &call->err) !=
+        IG_OK)
+        return call->err.code;
+    ig_call_json(call, &out);
+    ig_json_out_object(&out);
+    ig_json_out_kv_str(&out, "deployment", rollout.deployment);
+    ig_json_out_kv_str(&out, "state", rollout.state);
+    ig_json_out_kv_str(&out, "reason", rollout.reason);
+    ig_json_out_kv_i64(&out, "step", rollout.step + 1);
+    ig_json_out_kv_f64(&out, "percent", rollout.plan.steps[rollout.step] / 100.0);
+    ig_rest_kv_time(&out, "step_since", rollout.step_ms);
+    ig_rest_kv_time(&out, "started_at", rollout.started_ms);
+    ig_json_out_key(&out, IG_STR("plan"));
+    ig_rollout_plan_write(&out, &rollout.plan);
+    ig_json_out_object_end(&out);
+    return IG_OK;
+}
+
+enum ig_code ig_rest_rollout_get(struct ig_call *call)
+{
+    return reply_rollout(call);
+}
+
+enum ig_code ig_rest_rollout_post(struct ig_call *call)
+{
+    struct ig_str why = IG_STR(""), word = IG_STR("");
+    enum ig_rollout_action action = IG_ROLLOUT_PAUSE;
+    const struct ig_rest_field fields[] = {
+        {"action", IG_REST_STR, &word, true, NULL},
+        {"why", IG_REST_STR, &why, false, NULL},
+    };
+    if (ig_rest_read(call, fields, 2) != IG_OK) return call->err.code;
+    if (ig_str_is(word, "resume")) action = IG_ROLLOUT_RESUME;
+    if (ig_str_is(word, "abort")) action = IG_ROLLOUT_ABORT;
+    if (action == IG_ROLLOUT_PAUSE && !ig_str_is(word, "pause")) {
+        call->field = "action";
+        return ig_fail(&call->err, IG_INVALID, "action: '%.*s', expected pause, resume or abort",
+                       (int)(word.len > 64 ? 64 : word.len), word.ptr);
+    }
+    if (ig_rollouts_act(call->app->rollouts, &call->who, call->params[0], action, why,
+                        &call->err) != IG_OK)
+        return call->err.code;
+    return reply_rollout(call);
 }

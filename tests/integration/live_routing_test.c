@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static struct live live;
 static struct live_run out;
@@ -265,6 +266,40 @@ static void test_experiment(void **state)
     EXPECT(404, "GET", "/api/v1/deployments/none/experiments", NULL);
 }
 
+static void test_rollout(void **state)
+{
+    (void)state;
+    char body[256];
+    EXPECT(200, "PUT", "/api/v1/deployments/r", "{\"model\":\"churn\",\"version\":1}");
+    EXPECT(404, "GET", "/api/v1/deployments/r/rollout", NULL);
+    EXPECT(400, "PUT", "/api/v1/deployments/r",
+           "{\"model\":\"churn\",\"version\":2,\"rollout\":{\"steps\":[5,4]}}");
+    assert_string_equal(live_text(&live, "error.field"), "rollout");
+    live_write(&live, "plan.yaml",
+               "steps: [50, 100]\nstep_seconds: 0\nmin_answers: 100\nguardrails:\n"
+               "  errors: {max_increase: 0.05}\n");
+    RUN("deploy", "r", "--model", "models:/churn/2", "--rollout", live_path(&live, "plan.yaml"));
+    if (out.code != 0) fail_msg("%s", out.err);
+    RUN("deploy", "r", "--rollout-do", "show");
+    assert_non_null(strstr(out.out, "\"running\""));
+    assert_non_null(strstr(out.out, "100 each"));
+    for (int i = 0; i < 300; i++) {
+        snprintf(body, sizeof body, "{\"model\":\"r\",\"unit_id\":%d,\"features\":{" FEATURES "}}",
+                 i);
+        EXPECT(200, "POST", PREDICT, body);
+    }
+    for (int i = 0; i < 100; i++) { /* it looks once a second */
+        EXPECT(200, "GET", "/api/v1/deployments/r/rollout", NULL);
+        if (strcmp(live_text(&live, "state"), "running") != 0) break;
+        usleep(50000);
+    }
+    assert_string_equal(live_text(&live, "state"), "done");
+    EXPECT(200, "GET", "/api/v1/deployments/r", NULL);
+    assert_string_equal(live_text(&live, "version"), "2");
+    RUN("deploy", "r", "--rollout-do", "abort");
+    assert_int_equal(out.code, 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -274,6 +309,7 @@ int main(void)
         cmocka_unit_test(test_changes),
         cmocka_unit_test(test_canary_and_restart),
         cmocka_unit_test(test_experiment),
+        cmocka_unit_test(test_rollout),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -150,6 +150,21 @@ const struct ig_routing *ig_deploy_get_routing(struct ig_deploy *deploy, struct 
     return routing;
 }
 
+enum ig_code ig_deploy_get_all(const struct ig_routing ***out, size_t *count,
+                               struct ig_deploy *deploy, struct ig_err *err)
+{
+    pthread_mutex_lock(&deploy->set_lock);
+    const struct set *set = current_set(deploy);
+    const struct ig_routing **all = ig_zalloc_array(set->count + 1, sizeof *all);
+    *count = 0;
+    for (size_t i = 0; all && i < set->count; i++)
+        if (serving(&set->entries[i])) all[(*count)++] = ig_routing_ref(set->entries[i].current);
+    pthread_mutex_unlock(&deploy->set_lock);
+    if (!all) return ig_fail(err, IG_NO_MEMORY, "list of deployments");
+    *out = all;
+    return IG_OK;
+}
+
 /* Under change_lock. */
 static void swap_set(struct ig_deploy *deploy, struct set *fresh)
 {

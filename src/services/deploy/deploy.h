@@ -59,6 +59,9 @@ void ig_deploy_each(const struct ig_deploy *deploy,
                     bool (*each)(void *context, const struct ig_routing *routing), void *context);
 /* From any thread: takes a reference, under a lock. The caller unrefs. NULL when none. */
 const struct ig_routing *ig_deploy_get_routing(struct ig_deploy *deploy, struct ig_str name);
+/* The same of all that serve; the caller unrefs each and ig_free()s the list. */
+enum ig_code ig_deploy_get_all(const struct ig_routing ***out, size_t *count,
+                               struct ig_deploy *deploy, struct ig_err *err);
 
 /* Below: worker threads only. */
 struct ig_deployment {
