@@ -11,6 +11,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "formats/background.h"
+#include "services/deploy/routing.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -20,11 +21,15 @@ enum { RECORD_MAX = 256 << 20, BLOB_MAX = INT32_MAX, ROWS_MAX = 10000000 };
 struct replay {
     const struct ig_cli *cli;
     struct ig_remote remote;
-    struct ig_arena arena; /* of the record and the request */
-    struct ig_str record;  /* its JSON */
-    struct ig_package *package;
+    struct ig_arena arena;            /* of the record and the request */
+    struct ig_str record;             /* its JSON */
+    const struct ig_routing *routing; /* of a record from a graph, else NULL */
+    struct ig_package *own;           /* of a record from one model */
+    const struct ig_package *package; /* what answered */
     struct ig_background_table *background;
     struct ig_predict_request request;
+    double *rows; /* as the package reads them */
+    size_t rows_count;
     struct ig_explain_asked asked;
     struct ig_explain *explain;
     struct ig_err *err;
@@ -74,14 +79,75 @@ static enum ig_code fetch_blob(struct replay *replay, struct ig_str digest)
                           IG_STR(""), replay->err);
 }
 
+static enum ig_code fetch_package(struct ig_package **out, struct replay *replay,
+                                  struct ig_str digest)
+{
+    if (fetch_blob(replay, digest) != IG_OK) return replay->err->code;
+    return ig_package_open_bytes(out, ig_remote_body(&replay->remote), NULL, replay->err);
+}
+
+/* The package of a node, by the digests in the record. */
+static enum ig_code open_node(struct ig_package **out, void *context,
+                              const struct ig_routing_node *node, struct ig_err *err)
+{
+    struct replay *replay = context;
+    struct ig_json json;
+    if (!ig_json_view_at(&json, replay->record, "content.packages", &replay->arena, err) ||
+        !ig_json_expect(&json, IG_JSON_OBJECT, "packages"))
+        return ig_fail(err, IG_PARSE, "the record has no packages");
+    while (ig_json_member(&json)) {
+        struct ig_str digest;
+        bool found = ig_str_eq(json.text, node->name);
+        if (!ig_json_string(&json, &digest, "packages")) return err->code;
+        if (found) return fetch_package(out, replay, keep(replay, digest));
+    }
+    return ig_fail(err, IG_PARSE, "the record has no package of node '%.*s'",
+                   IG_STR_ARGS(node->name));
+}
+
+/* The value there as it is written; empty when there is none. */
+static struct ig_str raw_of(struct replay *replay, const char *path)
+{
+    struct ig_json json;
+    struct ig_err none = IG_ERR_INIT;
+    if (!ig_json_view_at(&json, replay->record, path, &replay->arena, &none)) return IG_STR("");
+    const char *start = json.at;
+    if (!ig_json_skip(&json)) return IG_STR("");
+    struct ig_str text = ig_str_trim((struct ig_str){start, (size_t)(json.at - start)});
+    if (text.len && *text.ptr == ':') text = (struct ig_str){text.ptr + 1, text.len - 1};
+    return text;
+}
+
+static enum ig_code fetch_graph(struct replay *replay, struct ig_str graph)
+{
+    struct ig_routing_spec spec;
+    const struct ig_servable_source servables = {0};
+    const struct ig_routing_source source = {
+        .servables = &servables, .open = open_node, .context = replay};
+    if (ig_routing_spec_read(&spec, graph, &replay->arena, replay->err) != IG_OK ||
+        ig_routing_new(&replay->routing, &source, IG_STR("replay"), 0, &spec, replay->err) != IG_OK)
+        return replay->err->code;
+    int32_t node = ig_routing_spec_find(&replay->routing->spec, text_of(replay, "node"));
+    if (node < 0) return ig_fail(replay->err, IG_PARSE, "the record names no node of its graph");
+    const struct ig_servable *servable = ig_routing_servable(replay->routing, (uint32_t)node);
+    if (!servable) return ig_fail(replay->err, IG_PARSE, "the record's node answers nothing");
+    replay->package = servable->package;
+    return IG_OK;
+}
+
 static enum ig_code fetch_model(struct replay *replay)
 {
     struct ig_str wanted = text_of(replay, "background_digest");
-    if (fetch_blob(replay, text_of(replay, "package_digest")) != IG_OK ||
-        ig_package_open_bytes(&replay->package, ig_remote_body(&replay->remote), NULL,
-                              replay->err) != IG_OK)
-        return replay->err->code;
-    if (!wanted.len || fetch_blob(replay, wanted) != IG_OK) return replay->err->code;
+    struct ig_str graph = raw_of(replay, "content.graph");
+    if (graph.len) {
+        if (fetch_graph(replay, graph) != IG_OK) return replay->err->code;
+    } else {
+        if (fetch_package(&replay->own, replay, text_of(replay, "package_digest")) != IG_OK)
+            return replay->err->code;
+        replay->package = replay->own;
+    }
+    if (!wanted.len) return IG_OK;
+    if (fetch_blob(replay, wanted) != IG_OK) return replay->err->code;
     return ig_background_table_read(&replay->background, ig_remote_body(&replay->remote),
                                     &replay->package->schema, replay->err);
 }
@@ -90,10 +156,43 @@ static bool find_target(struct ig_predict_target *out, void *context, struct ig_
                         struct ig_err *err)
 {
     struct replay *replay = context;
+    const struct ig_routing *routing = replay->routing;
     (void)model;
     (void)err;
     *out = (struct ig_predict_target){.schema = &replay->package->schema};
+    if (routing)
+        *out = (struct ig_predict_target){routing->schema, routing->attributes,
+                                          routing->spec.attributes_count};
     return true;
+}
+
+/* The rows of the request that went the record's way, as its model reads them. */
+static enum ig_code gather(struct replay *replay)
+{
+    const struct ig_predict_request *request = &replay->request;
+    size_t width = request->schema->features_count, count = 0;
+    struct ig_json json;
+    struct ig_err none = IG_ERR_INIT;
+    uint64_t place;
+    replay->rows = request->rows;
+    replay->rows_count = request->rows_count;
+    if (!replay->routing) return IG_OK;
+    double *rows =
+        ig_arena_array(&replay->arena, 2 * request->rows_count * width + 1, sizeof *rows);
+    if (!rows) return ig_fail(replay->err, IG_NO_MEMORY, "no memory for the rows");
+    memcpy(rows, request->rows, request->rows_count * width * sizeof *rows);
+    if (ig_json_view_at(&json, replay->record, "content.places", &replay->arena, &none) &&
+        ig_json_expect(&json, IG_JSON_ARRAY, "places")) {
+        while (count < request->rows_count && ig_json_element(&json) &&
+               ig_json_u64(&json, &place, "places") && place < request->rows_count)
+            memcpy(rows + width * count++, request->rows + width * place, width * sizeof *rows);
+        replay->rows_count = count;
+    }
+    int32_t node = ig_routing_spec_find(&replay->routing->spec, text_of(replay, "node"));
+    replay->rows = rows + request->rows_count * width;
+    ig_feature_map_rows(ig_routing_map(replay->routing, (uint32_t)node), rows, replay->rows_count,
+                        (uint32_t)width, replay->rows);
+    return IG_OK;
 }
 
 static enum ig_code decode(struct replay *replay)
@@ -108,6 +207,7 @@ static enum ig_code decode(struct replay *replay)
     ig_json_init(&json, text_of(replay, "request"), &replay->arena, replay->err);
     if (ig_predict_request_decode(&replay->request, &json, &source, &field) != IG_OK)
         return replay->err->code;
+    if (gather(replay) != IG_OK) return replay->err->code;
     return ig_explain_ask_read(&replay->asked, &replay->request, replay->package, &replay->arena,
                                &field, replay->err);
 }
@@ -142,7 +242,7 @@ static uint64_t *read_samples(struct replay *replay)
 {
     struct ig_json json;
     struct ig_err none = IG_ERR_INIT;
-    size_t rows = replay->request.rows_count;
+    size_t rows = replay->rows_count;
     uint64_t *samples = ig_arena_zalloc(&replay->arena, (rows + 1) * sizeof *samples);
     if (!samples ||
         !ig_json_view_at(&json, replay->record, "content.samples", &replay->arena, &none) ||
@@ -159,8 +259,8 @@ static enum ig_code run_rows(struct replay *replay, struct ig_result_digest *dig
     uint64_t *samples = read_samples(replay);
     struct ig_arena arena;
     ig_arena_init(&arena, 1 << 20, (size_t)8 << 30);
-    for (size_t i = 0; i < replay->request.rows_count && replay->err->code == IG_OK; i++) {
-        const struct ig_explain_rows row = {replay->request.rows + i * model->features_count, 1};
+    for (size_t i = 0; i < replay->rows_count && replay->err->code == IG_OK; i++) {
+        const struct ig_explain_rows row = {replay->rows + i * model->features_count, 1};
         struct ig_explain_options options = replay->asked.ask.options;
         struct ig_explanations found;
         if (samples) {
@@ -177,12 +277,11 @@ static enum ig_code run_rows(struct replay *replay, struct ig_result_digest *dig
 
 static enum ig_code compare(struct replay *replay)
 {
-    const struct ig_predict_request *request = &replay->request;
-    size_t features = replay->package->model->features_count;
+    size_t features = replay->package->model->features_count, rows = replay->rows_count;
     struct ig_str recorded = text_of(replay, "result_digest");
     char input[IG_SHA256_HEX], result[IG_SHA256_HEX];
     struct ig_result_digest digest;
-    ig_sha256_hex(request->rows, request->rows_count * features * sizeof(double), input);
+    ig_sha256_hex(replay->rows, rows * features * sizeof(double), input);
     if (!ig_str_is(text_of(replay, "input_digest"), input))
         return ig_fail(replay->err, IG_CORRUPT, "the input differs from the record's: %s", input);
     if (ig_result_digest_begin(&digest, replay->err) == IG_OK) run_rows(replay, &digest);
@@ -191,8 +290,7 @@ static enum ig_code compare(struct replay *replay)
     if (!ig_str_is(recorded, result))
         return ig_fail(replay->err, IG_CORRUPT, "the result differs: %s, recorded %.*s", result,
                        IG_STR_ARGS(recorded));
-    printf("reproduced bit for bit: %zu row%s by %s, result %s\n", request->rows_count,
-           request->rows_count == 1 ? "" : "s",
+    printf("reproduced bit for bit: %zu row%s by %s, result %s\n", rows, rows == 1 ? "" : "s",
            ig_explainer_name(ig_explain_method(replay->explain)), result);
     return IG_OK;
 }
@@ -207,7 +305,8 @@ int ig_replay(const struct ig_cli *cli)
         compare(&replay);
     ig_explain_free(replay.explain);
     ig_background_table_free(replay.background);
-    ig_package_free(replay.package);
+    ig_routing_unref(replay.routing);
+    ig_package_free(replay.own);
     ig_remote_close(&replay.remote);
     ig_arena_deinit(&replay.arena);
     if (err.code != IG_OK) return ig_cli_fail(cli, &err, ig_remote_hint(&err));

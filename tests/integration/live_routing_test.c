@@ -266,6 +266,29 @@ static void test_experiment(void **state)
     EXPECT(404, "GET", "/api/v1/deployments/none/experiments", NULL);
 }
 
+/* Records of graphs are replayed through the graph: an ensemble, and rows that parted. */
+static void test_records_are_replayed(void **state)
+{
+    (void)state;
+    static const char *const BODIES[] = {
+        "{\"model\":\"d\",\"context\":{\"user_segment\":\"premium\"},\"instances\":[[0.9,0.1,"
+        "\"green\"],[0.2,0.7,\"red\"]]}",
+        "{\"model\":\"d\",\"unit_id\":\"u3\",\"instances\":[[0.9,0.1,\"green\"],[0.8,0.2,\"red\"],"
+        "[0.1,0.3,\"red\"],[0.7,0.4,\"red\"]]}"};
+    static const char *const PATHS[] = {"results.0.record", "results.1.record"};
+    char id[64];
+    EXPECT(200, "PUT", "/api/v1/deployments/d/records", "{\"enabled\":true}");
+    for (int b = 0; b < 2; b++)
+        for (int p = 0; p < 2; p++) {
+            EXPECT(200, "POST", PREDICT, BODIES[b]);
+            snprintf(id, sizeof id, "%s", live_text(&live, PATHS[p]));
+            RUN("explain", "--replay", id);
+            if (out.code != 0) fail_msg("%s: %s", id, out.err);
+            assert_non_null(strstr(out.out, "reproduced bit for bit"));
+        }
+    EXPECT(200, "PUT", "/api/v1/deployments/d/records", "{\"enabled\":false}");
+}
+
 static void test_rollout(void **state)
 {
     (void)state;
@@ -306,6 +329,7 @@ int main(void)
         cmocka_unit_test(test_ways),
         cmocka_unit_test(test_ensemble_is_explained_exactly),
         cmocka_unit_test(test_rows_part_and_meet),
+        cmocka_unit_test(test_records_are_replayed),
         cmocka_unit_test(test_changes),
         cmocka_unit_test(test_canary_and_restart),
         cmocka_unit_test(test_experiment),

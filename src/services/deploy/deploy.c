@@ -155,7 +155,8 @@ enum ig_code ig_deploy_get_all(const struct ig_routing ***out, size_t *count,
 {
     pthread_mutex_lock(&deploy->set_lock);
     const struct set *set = current_set(deploy);
-    const struct ig_routing **all = ig_zalloc_array(set->count + 1, sizeof *all);
+    const struct ig_routing **all =
+        ig_zalloc_array(set->count + 1, sizeof(const struct ig_routing *));
     *count = 0;
     for (size_t i = 0; all && i < set->count; i++)
         if (serving(&set->entries[i])) all[(*count)++] = ig_routing_ref(set->entries[i].current);
@@ -264,9 +265,10 @@ static enum ig_code build(const struct ig_routing **out, struct ig_deploy *deplo
                           struct ig_err *err)
 {
     const struct entry *entry = revision->entry;
-    const struct ig_routing_source source = {&deploy->source, deploy->options.registry,
-                                             entry ? entry->current : NULL,
-                                             entry ? entry->previous : NULL};
+    const struct ig_routing_source source = {.servables = &deploy->source,
+                                             .registry = deploy->options.registry,
+                                             .current = entry ? entry->current : NULL,
+                                             .previous = entry ? entry->previous : NULL};
     return ig_routing_new(out, &source, revision->name, revision->number, spec, err);
 }
 

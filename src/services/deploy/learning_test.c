@@ -54,7 +54,8 @@ static int setup(void **state)
     ig_world_open(&fixture.world);
     for (int i = 1; i <= 3; i++) ig_world_register(&fixture.world, "m", i);
     const struct ig_servable_source servables = {.blobs = fixture.world.blobs};
-    const struct ig_routing_source source = {&servables, fixture.world.registry, NULL, NULL};
+    const struct ig_routing_source source = {.servables = &servables,
+                                             .registry = fixture.world.registry};
     ASSERT_OK(ig_routing_spec_read(&spec, ig_str_view(GRAPH), &fixture.world.arena, &err));
     ASSERT_OK(ig_routing_new(&fixture.routing, &source, IG_STR("d"), 1, &spec, &err));
     open_both(&fixture);

@@ -37,7 +37,8 @@ static int setup(void **state)
     ig_world_register(&fixture.world, "m", 2);
     ig_world_register(&fixture.world, "m", -1); /* decides the other way */
     const struct ig_servable_source servables = {.blobs = fixture.world.blobs};
-    const struct ig_routing_source source = {&servables, fixture.world.registry, NULL, NULL};
+    const struct ig_routing_source source = {.servables = &servables,
+                                             .registry = fixture.world.registry};
     ASSERT_OK(ig_routing_spec_read(&spec, ig_str_view(GRAPH), &fixture.world.arena, &err));
     ASSERT_OK(ig_routing_new(&fixture.routing, &source, IG_STR("d"), 1, &spec, &err));
     ASSERT_OK(ig_learning_open(&fixture.learning, fixture.world.temp.fd, &err));

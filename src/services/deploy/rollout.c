@@ -391,7 +391,7 @@ enum ig_code ig_rollouts_act(struct ig_rollouts *rollouts, const struct ig_princ
                              struct ig_str why, struct ig_err *err)
 {
     struct ig_arena arena;
-    struct ig_rollout row;
+    struct ig_rollout row = {0};
     ig_arena_init(&arena, ARENA_CHUNK, ARENA_MAX);
     pthread_mutex_lock(&rollouts->lock);
     if (find(&row, rollouts, deployment, &arena, err) == IG_OK)

@@ -97,6 +97,18 @@ static void prefix_node(struct build *build, const struct ig_routing_node *node)
         ig_err_prefix(build->err, "graph.nodes.%.*s", IG_STR_ARGS(node->name));
 }
 
+static enum ig_code own_package(struct build *build, uint32_t index)
+{
+    const struct ig_routing_source *source = build->source;
+    const struct ig_routing_node *node = &build->counted->routing.spec.nodes[index];
+    struct ig_package *package;
+    if (source->open(&package, source->context, node, build->err) != IG_OK ||
+        ig_servable_own(&build->counted->places[index].servable, package, node->model,
+                        node->version, 0, build->err) != IG_OK)
+        prefix_node(build, node);
+    return build->err->code;
+}
+
 static enum ig_code load_model(struct build *build, uint32_t index)
 {
     struct ig_routing *routing = &build->counted->routing;
@@ -106,6 +118,7 @@ static enum ig_code load_model(struct build *build, uint32_t index)
     struct ig_arena *arena = &build->counted->arena;
     struct ig_registry_version version;
     const struct ig_servable *found;
+    if (source->open) return own_package(build, index);
     if (node->version)
         ig_registry_version_get(&version, source->registry, node->model, node->version, arena,
                                 build->err);

@@ -29,6 +29,11 @@ struct ig_routing_source {
     struct ig_registry *registry;
     /* Whose loaded models may be used again; each may be NULL. */
     const struct ig_routing *current, *previous;
+    /* Instead of registry and stores: the package of a MODEL node whose version is pinned, which
+     * becomes the routing's. NULL: none. */
+    enum ig_code (*open)(struct ig_package **out, void *context, const struct ig_routing_node *node,
+                         struct ig_err *err);
+    void *context;
 };
 
 /* Loads what the spec names and checks that it fits together; pins the version of every model in

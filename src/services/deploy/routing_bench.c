@@ -75,7 +75,7 @@ static const struct ig_routing *build(struct bench *bench, const char *graph)
     struct ig_routing_spec spec;
     const struct ig_routing *routing = NULL;
     const struct ig_servable_source servables = {.blobs = bench->blobs};
-    const struct ig_routing_source source = {&servables, bench->registry, NULL, NULL};
+    const struct ig_routing_source source = {.servables = &servables, .registry = bench->registry};
     MUST(ig_routing_spec_read(&spec, ig_str_view(graph), &bench->arena, &err));
     MUST(ig_routing_new(&routing, &source, IG_STR("d"), 1, &spec, &err));
     return routing;

@@ -35,7 +35,8 @@ static const struct ig_routing *build(struct ig_world *world, const char *json,
                                       const struct ig_routing *current, struct ig_err *err)
 {
     const struct ig_servable_source servables = {.blobs = world->blobs};
-    const struct ig_routing_source source = {&servables, world->registry, current, NULL};
+    const struct ig_routing_source source = {
+        .servables = &servables, .registry = world->registry, .current = current};
     const struct ig_routing *routing = NULL;
     struct ig_routing_spec spec;
     if (ig_routing_spec_read(&spec, ig_str_view(json), &world->arena, err) != IG_OK) return NULL;

@@ -57,6 +57,29 @@ enum ig_code ig_servable_load(const struct ig_servable **out,
     return IG_OK;
 }
 
+enum ig_code ig_servable_own(const struct ig_servable **out, struct ig_package *package,
+                             struct ig_str model, int64_t version, size_t tables_max_bytes,
+                             struct ig_err *err)
+{
+    struct ig_servable_counted *counted = ig_servable_counted_new();
+    if (!counted) ig_fail(err, IG_NO_MEMORY, "model version");
+    if (!counted || ig_prepared_new(&counted->prepared, tables_max_bytes, err) != IG_OK) {
+        ig_package_free(package);
+        ig_free(counted);
+        return err->code;
+    }
+    struct ig_servable *servable = &counted->servable;
+    counted->package = package;
+    servable->package = package;
+    servable->prepared = counted->prepared;
+    servable->version = version;
+    servable->loaded_ms = ig_clock_unix_ms();
+    copy_text(servable->model, sizeof servable->model, model);
+    memcpy(servable->model_digest, package->model_digest, sizeof servable->model_digest);
+    *out = servable;
+    return IG_OK;
+}
+
 /* The servable is a member of a counted that this file made. */
 static struct ig_servable_counted *counted_of(const struct ig_servable *servable)
 {

@@ -18,6 +18,11 @@ enum ig_code ig_servable_load(const struct ig_servable **out,
                               const struct ig_servable_source *source, struct ig_str deployment,
                               const struct ig_registry_version *version, struct ig_err *err);
 
+/* A package in memory as a servable, which frees it. Its digest stays empty. */
+enum ig_code ig_servable_own(const struct ig_servable **out, struct ig_package *package,
+                             struct ig_str model, int64_t version, size_t tables_max_bytes,
+                             struct ig_err *err);
+
 /* An ensemble as a servable of its own: `node` is its name in the deployment's graph, the members'
  * schemas are to fit the first one's. Takes a reference on each member and on the meta model. */
 struct ig_servable_combination {
