@@ -37,7 +37,7 @@ void ig_call_write_error(struct ig_buf *buf, const struct ig_err *err, const cha
 
 bool ig_call_is_kserve(struct ig_str path)
 {
-    return ig_str_starts(path, IG_STR("/v1/"));
+    return ig_str_starts(path, IG_STR("/v1/")) || ig_str_starts(path, IG_STR("/v2"));
 }
 
 void ig_call_write_kserve_error(struct ig_buf *buf, const struct ig_err *err)

@@ -37,7 +37,7 @@ struct ig_call {
 const char *ig_call_field(const struct ig_err *err, const char *const *names);
 /* Starts a JSON reply in the exchange's buffer. */
 void ig_call_json(struct ig_call *call, struct ig_json_out *out);
-/* Turns call->err into the reply: Ingot's form, or KServe's on /v1 paths. */
+/* Turns call->err into the reply: Ingot's form, or KServe's on /v1 and /v2 paths. */
 void ig_call_reply_error(struct ig_call *call);
 /* The body of an error in Ingot's form; `request_id` may be empty. */
 void ig_call_write_error(struct ig_buf *buf, const struct ig_err *err, const char *field,

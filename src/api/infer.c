@@ -28,7 +28,7 @@ static const struct ig_routing *acquire(struct ig_call *call, struct ig_str name
     return call->held;
 }
 
-static void fail_absent(struct ig_call *call, struct ig_str name, struct ig_err *err)
+void ig_infer_fail_absent(struct ig_call *call, struct ig_str name, struct ig_err *err)
 {
     int length = (int)(name.len > 128 ? 128 : name.len);
     switch (name.len ? ig_deploy_state(call->app->deploy, name) : IG_DEPLOY_ABSENT) {
@@ -49,15 +49,15 @@ static void fail_absent(struct ig_call *call, struct ig_str name, struct ig_err 
     }
 }
 
-static bool find_target(struct ig_predict_target *out, void *context, struct ig_str model,
-                        struct ig_err *err)
+bool ig_infer_find(struct ig_predict_target *out, void *context, struct ig_str model,
+                   struct ig_err *err)
 {
     struct ig_call *call = context;
     struct ig_infer *infer = call->state;
     struct ig_str name = infer->model.len ? infer->model : model;
     infer->routing = acquire(call, name);
     if (!infer->routing) {
-        fail_absent(call, name, err);
+        ig_infer_fail_absent(call, name, err);
         return false;
     }
     *out = (struct ig_predict_target){infer->routing->schema, infer->routing->attributes,
@@ -196,19 +196,23 @@ static enum ig_code choose_and_run(struct ig_call *call)
     return call->err.code == IG_OK ? run(call) : call->err.code;
 }
 
-static enum ig_code decode(struct ig_call *call)
+static enum ig_code decode_json(struct ig_call *call, struct ig_infer *infer)
 {
-    struct ig_infer *infer = call->state;
     struct ig_json *json = ig_arena_alloc(call->arena, sizeof *json);
-    struct ig_predict_source source = {.find = find_target,
+    struct ig_predict_source source = {.find = ig_infer_find,
                                        .context = call,
                                        .rows_max = call->app->rows_max,
                                        .kserve = infer->model.len > 0,
                                        .explains = infer->explain};
     if (!json) return ig_fail(&call->err, IG_NO_MEMORY, "no memory for the call");
     if (ig_call_json_reader(call, json) != IG_OK) return call->err.code;
-    if (ig_predict_request_decode(&infer->request, json, &source, &call->field) != IG_OK)
-        return call->err.code;
+    return ig_predict_request_decode(&infer->request, json, &source, &call->field);
+}
+
+static enum ig_code decode(struct ig_call *call)
+{
+    struct ig_infer *infer = call->state;
+    if (infer->decode(call, infer) != IG_OK) return call->err.code;
     return ig_infer_route(call, infer);
 }
 
@@ -230,10 +234,16 @@ enum ig_code ig_infer_start(struct ig_call *call, struct ig_str model, bool expl
 {
     struct ig_infer *infer = ig_arena_zalloc(call->arena, sizeof *infer);
     if (!infer) return ig_fail(&call->err, IG_NO_MEMORY, "no memory for the call");
-    call->state = infer;
     infer->model = model;
+    infer->decode = decode_json;
     infer->encode = encode;
     infer->explain = explain;
+    return ig_infer_start_as(call, infer);
+}
+
+enum ig_code ig_infer_start_as(struct ig_call *call, struct ig_infer *infer)
+{
+    call->state = infer;
     if (call->exchange->body.len > LOOP_BODY_MAX) {
         call->held = ig_routing_ref(ig_deploy_acquire_only(call->app->deploy));
         infer->in_pool = true;

@@ -42,13 +42,26 @@ struct ig_infer {
     bool explain;
     bool recorded; /* explanations leave records */
     bool in_pool;  /* decoded there: the routing is call->held */
+    /* Fills request.schema and rows, by ig_infer_find; and `explain`. */
+    enum ig_code (*decode)(struct ig_call *call, struct ig_infer *infer);
     enum ig_code (*encode)(struct ig_call *call, struct ig_infer *infer);
+    void *front; /* the front's own */
 };
 
 /* From an INLINE handler: decodes the body and either runs and encodes at once or hands the call to
  * the pool. `model` is the path's deployment, or empty when the body names it. */
 enum ig_code ig_infer_start(struct ig_call *call, struct ig_str model, bool explain,
                             enum ig_code (*encode)(struct ig_call *, struct ig_infer *));
+
+/* The same for a front with a form of its own. */
+enum ig_code ig_infer_start_as(struct ig_call *call, struct ig_infer *infer);
+/* For `decode`: acquires the deployment of the path, else that of the name (empty: the only one).
+ * False with err set. */
+bool ig_infer_find(struct ig_predict_target *out, void *call, struct ig_str name,
+                   struct ig_err *err);
+
+/* Why that deployment does not answer: absent, paused, failed. */
+void ig_infer_fail_absent(struct ig_call *call, struct ig_str name, struct ig_err *err);
 
 /* Sends every row of the request on its way: fills the parts. */
 enum ig_code ig_infer_route(struct ig_call *call, struct ig_infer *infer);

@@ -1,0 +1,542 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Reads requests of the Open Inference Protocol. All memory is the arena; every size is bounded by
+ * the body's. Thread rule: pure. */
+#include "api/oip.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { SHOWN_MAX = 64 };
+
+static const struct {
+    const char *name;
+    size_t bytes;
+    const char *config;
+} TYPES[IG_OIP_TYPES_COUNT] = {
+#define IG_OIP_TYPE(id, name, bytes, config) [IG_OIP_##id] = {name, bytes, config},
+#include "api/oip_types.def"
+#undef IG_OIP_TYPE
+};
+
+const char *ig_oip_type_name(enum ig_oip_type type)
+{
+    return TYPES[type].name;
+}
+
+const char *ig_oip_type_config(enum ig_oip_type type)
+{
+    return TYPES[type].config;
+}
+
+struct reader {
+    struct ig_oip_request *out;
+    struct ig_json json;
+    struct ig_arena *arena;
+    struct ig_err *err;
+    struct ig_str raw; /* what is left of the tensors behind the JSON */
+};
+
+static int shown(struct ig_str text)
+{
+    return (int)(text.len > SHOWN_MAX ? SHOWN_MAX : text.len);
+}
+
+/* ---- elements ---- */
+
+/* IEEE half precision. */
+static double from_half(uint16_t bits)
+{
+    int exponent = bits >> 10 & 31, mantissa = bits & 1023;
+    double magnitude = exponent == 31 ? (mantissa ? (double)NAN : (double)INFINITY)
+                       : exponent     ? ldexp(mantissa + 1024, exponent - 25)
+                                      : ldexp(mantissa, -24);
+    return bits >> 15 ? -magnitude : magnitude;
+}
+
+#define TAKE(id, c_type)                                                                           \
+    case IG_OIP_##id: {                                                                            \
+        c_type value;                                                                              \
+        memcpy(&value, at, sizeof value);                                                          \
+        return (double)value;                                                                      \
+    }
+
+static double element(enum ig_oip_type type, const char *at)
+{
+    uint16_t half;
+    uint32_t word;
+    float single;
+    switch (type) {
+        TAKE(UINT8, uint8_t)
+        TAKE(UINT16, uint16_t)
+        TAKE(UINT32, uint32_t)
+        TAKE(UINT64, uint64_t)
+        TAKE(INT8, int8_t)
+        TAKE(INT16, int16_t)
+        TAKE(INT32, int32_t)
+        TAKE(INT64, int64_t)
+        TAKE(FP32, float)
+        TAKE(FP64, double)
+    case IG_OIP_FP16:
+        memcpy(&half, at, sizeof half);
+        return from_half(half);
+    case IG_OIP_BF16:
+        memcpy(&half, at, sizeof half);
+        word = (uint32_t)half << 16;
+        memcpy(&single, &word, sizeof single);
+        return single;
+    default: /* BOOL */
+        return *at != 0;
+    }
+}
+
+static enum ig_code fail_size(struct reader *reader, const struct ig_oip_tensor *tensor,
+                              size_t bytes)
+{
+    return ig_fail(
+        reader->err, IG_INVALID, "input '%.*s': %zu bytes of data do not hold %zu elements of %s",
+        shown(tensor->name), tensor->name.ptr, bytes, tensor->count, TYPES[tensor->type].name);
+}
+
+static enum ig_code take_texts(struct reader *reader, struct ig_oip_tensor *tensor,
+                               struct ig_str bytes)
+{
+    size_t at = 0, i = 0;
+    if (tensor->count > bytes.len / 4) return fail_size(reader, tensor, bytes.len);
+    tensor->texts = ig_arena_array(reader->arena, tensor->count + 1, sizeof *tensor->texts);
+    if (!tensor->texts) return ig_fail(reader->err, IG_NO_MEMORY, "inputs");
+    for (; i < tensor->count && bytes.len - at >= 4; i++) {
+        uint32_t length;
+        memcpy(&length, bytes.ptr + at, 4);
+        at += 4;
+        if (length > bytes.len - at) return fail_size(reader, tensor, bytes.len);
+        tensor->texts[i] = (struct ig_str){bytes.ptr + at, length};
+        at += length;
+    }
+    return i == tensor->count && at == bytes.len ? IG_OK : fail_size(reader, tensor, bytes.len);
+}
+
+static enum ig_code take_raw(struct reader *reader, struct ig_oip_tensor *tensor,
+                             struct ig_str bytes)
+{
+    size_t each = TYPES[tensor->type].bytes;
+    if (!each) return take_texts(reader, tensor, bytes);
+    if (bytes.len / each != tensor->count || bytes.len % each)
+        return fail_size(reader, tensor, bytes.len);
+    tensor->numbers = ig_arena_array(reader->arena, tensor->count + 1, sizeof *tensor->numbers);
+    if (!tensor->numbers) return ig_fail(reader->err, IG_NO_MEMORY, "inputs");
+    for (size_t i = 0; i < tensor->count; i++)
+        tensor->numbers[i] = element(tensor->type, bytes.ptr + i * each);
+    return IG_OK;
+}
+
+/* One value of "data". */
+static enum ig_code take_value(struct reader *reader, struct ig_oip_tensor *tensor, size_t at,
+                               enum ig_json_event event)
+{
+    struct ig_json *json = &reader->json;
+    bool fits;
+    if (event == IG_JSON_ERROR) return reader->err->code;
+    if (tensor->type == IG_OIP_BYTES) {
+        fits = event == IG_JSON_STRING;
+        if (fits) tensor->texts[at] = json->text;
+    } else if (event == IG_JSON_BOOL) {
+        fits = tensor->type == IG_OIP_BOOL;
+        tensor->numbers[at] = json->boolean;
+    } else if (event == IG_JSON_NULL) {
+        fits = tensor->type == IG_OIP_FP32 || tensor->type == IG_OIP_FP64;
+        tensor->numbers[at] = NAN;
+    } else {
+        fits = event == IG_JSON_NUMBER && ig_str_to_f64(json->text, &tensor->numbers[at]);
+    }
+    if (fits) return IG_OK;
+    return ig_fail_at(reader->err, IG_INVALID, ig_json_position(json),
+                      "input '%.*s': element %zu is %s, expected %s", shown(tensor->name),
+                      tensor->name.ptr, at, ig_json_event_name(event), TYPES[tensor->type].name);
+}
+
+/* "data": flat or nested as one likes, in row-major order. */
+static enum ig_code take_json(struct reader *reader, struct ig_oip_tensor *tensor)
+{
+    struct ig_json *json = &reader->json;
+    size_t count = 0;
+    int depth = 1;
+    bool texts = tensor->type == IG_OIP_BYTES;
+    void *room = ig_arena_array(reader->arena, tensor->count + 1,
+                                texts ? sizeof *tensor->texts : sizeof *tensor->numbers);
+    if (!room) return ig_fail(reader->err, IG_NO_MEMORY, "inputs");
+    tensor->texts = texts ? room : NULL;
+    tensor->numbers = texts ? NULL : room;
+    if (!ig_json_expect(json, IG_JSON_ARRAY, "data")) return reader->err->code;
+    while (depth) {
+        if (!ig_json_element(json)) {
+            if (reader->err->code != IG_OK) return reader->err->code;
+            depth--;
+            continue;
+        }
+        enum ig_json_event event = ig_json_next(json);
+        if (event == IG_JSON_ARRAY) {
+            depth++;
+            continue;
+        }
+        if (count == tensor->count && event != IG_JSON_ERROR)
+            return ig_fail(reader->err, IG_INVALID,
+                           "input '%.*s': more than the %zu elements of its shape",
+                           shown(tensor->name), tensor->name.ptr, tensor->count);
+        if (take_value(reader, tensor, count, event) != IG_OK) return reader->err->code;
+        count++;
+    }
+    if (count == tensor->count) return IG_OK;
+    return ig_fail(reader->err, IG_INVALID, "input '%.*s': %zu elements, its shape holds %zu",
+                   shown(tensor->name), tensor->name.ptr, count, tensor->count);
+}
+
+/* ---- the parts of a request ---- */
+
+static enum ig_code read_type(struct reader *reader, struct ig_oip_tensor *tensor)
+{
+    struct ig_str text;
+    if (!ig_json_string(&reader->json, &text, "datatype")) return reader->err->code;
+    for (int i = 0; i < IG_OIP_TYPES_COUNT; i++) {
+        if (!ig_str_is(text, TYPES[i].name)) continue;
+        tensor->type = (enum ig_oip_type)i;
+        return IG_OK;
+    }
+    return ig_fail(reader->err, IG_INVALID, "datatype: unknown '%.*s'", shown(text), text.ptr);
+}
+
+static enum ig_code read_shape(struct reader *reader, struct ig_oip_tensor *tensor)
+{
+    int64_t extent;
+    tensor->rank = 0;
+    tensor->count = 1;
+    if (!ig_json_expect(&reader->json, IG_JSON_ARRAY, "shape")) return reader->err->code;
+    while (ig_json_element(&reader->json)) {
+        if (tensor->rank == IG_OIP_RANK_MAX)
+            return ig_fail(reader->err, IG_INVALID, "shape: more than %d dimensions",
+                           IG_OIP_RANK_MAX);
+        if (!ig_json_i64(&reader->json, &extent, "shape")) return reader->err->code;
+        if (extent < 0 || extent > IG_OIP_ELEMENTS_MAX ||
+            (extent && tensor->count > IG_OIP_ELEMENTS_MAX / (size_t)extent))
+            return ig_fail(reader->err, IG_INVALID, "shape: %lld, expected at most %d elements",
+                           (long long)extent, IG_OIP_ELEMENTS_MAX);
+        tensor->shape[tensor->rank++] = extent;
+        tensor->count *= (size_t)extent;
+    }
+    return reader->err->code;
+}
+
+struct parameters {
+    uint64_t binary_bytes;
+    bool has_binary_bytes, binary, has_binary, explain;
+    struct ig_str unit_id;
+};
+
+static enum ig_code read_parameter(struct reader *reader, struct parameters *out)
+{
+    struct ig_json *json = &reader->json;
+    struct ig_str key = json->text;
+    if (ig_str_is(key, "binary_data_size")) {
+        out->has_binary_bytes = ig_json_u64(json, &out->binary_bytes, "binary_data_size");
+    } else if (ig_str_is(key, "binary_data") || ig_str_is(key, "binary_data_output")) {
+        out->has_binary = ig_json_bool(json, &out->binary, "binary_data");
+    } else if (ig_str_is(key, "explain")) {
+        ig_json_bool(json, &out->explain, "explain");
+    } else if (ig_str_is(key, "unit_id")) {
+        enum ig_json_event event = ig_json_next(json);
+        if (event == IG_JSON_STRING || event == IG_JSON_NUMBER)
+            out->unit_id = json->text;
+        else if (event != IG_JSON_ERROR)
+            ig_fail(reader->err, IG_INVALID, "unit_id: expected a text or a number");
+    } else if (ig_str_starts(key, IG_STR("shared_memory_"))) {
+        ig_fail(reader->err, IG_UNSUPPORTED,
+                "%.*s: shared memory is not offered; send the tensor in the request", shown(key),
+                key.ptr);
+    } else if (ig_str_is(key, "classification")) {
+        ig_fail(reader->err, IG_UNSUPPORTED, "classification is not offered; ask for 'labels'");
+    } else {
+        ig_json_skip(json);
+    }
+    return reader->err->code;
+}
+
+static enum ig_code read_parameters(struct reader *reader, struct parameters *out)
+{
+    if (!ig_json_expect(&reader->json, IG_JSON_OBJECT, "parameters")) return reader->err->code;
+    while (ig_json_member(&reader->json))
+        if (read_parameter(reader, out) != IG_OK) return reader->err->code;
+    return reader->err->code;
+}
+
+/* The data stand last, as their size and type come from the other members. */
+static enum ig_code finish_input(struct reader *reader, struct ig_oip_tensor *tensor,
+                                 const struct ig_json *data, const struct parameters *parameters)
+{
+    if (!parameters->has_binary_bytes && !data)
+        return ig_fail(reader->err, IG_INVALID, "input '%.*s': it has no data", shown(tensor->name),
+                       tensor->name.ptr);
+    if (parameters->has_binary_bytes) {
+        if (parameters->binary_bytes > reader->raw.len)
+            return ig_fail(reader->err, IG_INVALID,
+                           "input '%.*s': binary_data_size %llu, %zu bytes are left",
+                           shown(tensor->name), tensor->name.ptr,
+                           (unsigned long long)parameters->binary_bytes, reader->raw.len);
+        struct ig_str bytes = {reader->raw.ptr, parameters->binary_bytes};
+        reader->raw.ptr += bytes.len;
+        reader->raw.len -= bytes.len;
+        return take_raw(reader, tensor, bytes);
+    }
+    struct ig_json after = reader->json;
+    reader->json = *data;
+    if (take_json(reader, tensor) != IG_OK) return reader->err->code;
+    reader->json = after;
+    return IG_OK;
+}
+
+static enum ig_code read_input(struct reader *reader, struct ig_oip_tensor *tensor)
+{
+    struct ig_json *json = &reader->json, data;
+    struct parameters parameters = {0};
+    bool has_data = false, has_type = false, has_shape = false;
+    if (!ig_json_expect(json, IG_JSON_OBJECT, "inputs")) return reader->err->code;
+    while (ig_json_member(json)) {
+        if (ig_str_is(json->text, "name")) {
+            ig_json_string(json, &tensor->name, "name");
+        } else if (ig_str_is(json->text, "datatype")) {
+            has_type = read_type(reader, tensor) == IG_OK;
+        } else if (ig_str_is(json->text, "shape")) {
+            has_shape = read_shape(reader, tensor) == IG_OK;
+        } else if (ig_str_is(json->text, "parameters")) {
+            read_parameters(reader, &parameters);
+        } else {
+            has_data = has_data || ig_str_is(json->text, "data");
+            if (ig_str_is(json->text, "data")) data = *json;
+            ig_json_skip(json);
+        }
+        if (reader->err->code != IG_OK) return reader->err->code;
+    }
+    if (reader->err->code != IG_OK) return reader->err->code;
+    const char *missing = !tensor->name.len ? "name" : !has_type ? "datatype" : NULL;
+    if (!missing && !has_shape) missing = "shape";
+    if (missing) return ig_fail(reader->err, IG_INVALID, "%s: missing", missing);
+    return finish_input(reader, tensor, has_data ? &data : NULL, &parameters);
+}
+
+static enum ig_code read_inputs(struct reader *reader)
+{
+    struct ig_oip_request *out = reader->out;
+    size_t cap = 0;
+    if (!ig_json_expect(&reader->json, IG_JSON_ARRAY, "inputs")) return reader->err->code;
+    while (ig_json_element(&reader->json)) {
+        if (out->inputs_count == IG_OIP_INPUTS_MAX)
+            return ig_fail(reader->err, IG_INVALID, "inputs: more than %d", IG_OIP_INPUTS_MAX);
+        if (out->inputs_count == cap) {
+            cap = cap ? cap * 4 : 4;
+            struct ig_oip_tensor *grown = ig_arena_array(reader->arena, cap, sizeof *grown);
+            if (!grown) return ig_fail(reader->err, IG_NO_MEMORY, "inputs");
+            if (out->inputs_count) memcpy(grown, out->inputs, out->inputs_count * sizeof *grown);
+            out->inputs = grown;
+        }
+        if (read_input(reader, &out->inputs[out->inputs_count]) != IG_OK) {
+            ig_err_prefix(reader->err, "inputs[%zu]", out->inputs_count);
+            return reader->err->code;
+        }
+        out->inputs_count++;
+    }
+    return reader->err->code;
+}
+
+static enum ig_code read_output(struct reader *reader)
+{
+    struct ig_oip_request *out = reader->out;
+    struct ig_json *json = &reader->json;
+    struct parameters parameters = {0};
+    if (out->outputs_count == IG_OIP_OUTPUTS_MAX)
+        return ig_fail(reader->err, IG_INVALID, "outputs: more than %d", IG_OIP_OUTPUTS_MAX);
+    struct ig_oip_output *output = &out->outputs[out->outputs_count++];
+    if (!ig_json_expect(json, IG_JSON_OBJECT, "outputs")) return reader->err->code;
+    while (ig_json_member(json)) {
+        if (ig_str_is(json->text, "name"))
+            ig_json_string(json, &output->name, "name");
+        else if (ig_str_is(json->text, "parameters"))
+            read_parameters(reader, &parameters);
+        else
+            ig_json_skip(json);
+        if (reader->err->code != IG_OK) return reader->err->code;
+    }
+    if (reader->err->code == IG_OK && !output->name.len)
+        ig_fail(reader->err, IG_INVALID, "outputs: name: missing");
+    output->binary = parameters.has_binary ? parameters.binary : out->binary;
+    return reader->err->code;
+}
+
+static enum ig_code read_outputs(struct reader *reader)
+{
+    if (!ig_json_expect(&reader->json, IG_JSON_ARRAY, "outputs")) return reader->err->code;
+    while (ig_json_element(&reader->json))
+        if (read_output(reader) != IG_OK) return reader->err->code;
+    return reader->err->code;
+}
+
+static enum ig_code read_members(struct reader *reader)
+{
+    struct ig_json *json = &reader->json, outputs;
+    struct parameters parameters = {0};
+    bool has_outputs = false;
+    if (!ig_json_expect(json, IG_JSON_OBJECT, "request")) return reader->err->code;
+    while (ig_json_member(json)) {
+        if (ig_str_is(json->text, "id")) {
+            ig_json_string(json, &reader->out->id, "id");
+        } else if (ig_str_is(json->text, "inputs")) {
+            read_inputs(reader);
+        } else if (ig_str_is(json->text, "parameters")) {
+            read_parameters(reader, &parameters);
+        } else {
+            has_outputs = has_outputs || ig_str_is(json->text, "outputs");
+            if (ig_str_is(json->text, "outputs")) outputs = *json;
+            ig_json_skip(json);
+        }
+        if (reader->err->code != IG_OK) return reader->err->code;
+    }
+    if (reader->err->code == IG_OK) ig_json_next(json); /* END, or an error */
+    if (reader->err->code != IG_OK) return reader->err->code;
+    reader->out->binary = parameters.binary;
+    reader->out->explain = parameters.explain;
+    reader->out->unit_id = parameters.unit_id;
+    if (!has_outputs) return IG_OK;
+    *json = outputs;
+    return read_outputs(reader);
+}
+
+/* The whole body is one row. */
+static enum ig_code read_bare(struct reader *reader, struct ig_str body)
+{
+    struct ig_oip_tensor *tensor = ig_arena_zalloc(reader->arena, sizeof *tensor);
+    if (!tensor) return ig_fail(reader->err, IG_NO_MEMORY, "inputs");
+    *tensor = (struct ig_oip_tensor){.name = IG_STR("input"),
+                                     .type = IG_OIP_FP64,
+                                     .rank = 2,
+                                     .shape = {1, (int64_t)(body.len / sizeof(double))},
+                                     .count = body.len / sizeof(double)};
+    reader->out->inputs = tensor;
+    reader->out->inputs_count = 1;
+    reader->out->binary = true;
+    return take_raw(reader, tensor, body);
+}
+
+enum ig_code ig_oip_request_read(struct ig_oip_request *out, struct ig_str body, int64_t json_bytes,
+                                 struct ig_arena *arena, struct ig_err *err)
+{
+    struct reader reader = {.out = out, .arena = arena, .err = err};
+    *out = (struct ig_oip_request){0};
+    if (json_bytes == 0) return read_bare(&reader, body);
+    if (json_bytes > 0 && (uint64_t)json_bytes > body.len)
+        return ig_fail(err, IG_INVALID,
+                       "Inference-Header-Content-Length: %lld, the body has %zu bytes",
+                       (long long)json_bytes, body.len);
+    size_t head = json_bytes < 0 ? body.len : (size_t)json_bytes;
+    reader.raw = (struct ig_str){body.ptr + head, body.len - head};
+    ig_json_init(&reader.json, (struct ig_str){body.ptr, head}, arena, err);
+    reader.json.allow_nan = true;
+    if (read_members(&reader) != IG_OK) return err->code;
+    if (!out->inputs_count) return ig_fail(err, IG_INVALID, "inputs: missing");
+    if (!reader.raw.len) return IG_OK;
+    return ig_fail(err, IG_INVALID, "%zu bytes behind the last tensor", reader.raw.len);
+}
+
+/* ---- rows ---- */
+
+static enum ig_code put_element(double *out, const struct ig_oip_tensor *tensor, size_t at,
+                                const struct ig_feature *feature, struct ig_err *err)
+{
+    if (tensor->type == IG_OIP_BYTES)
+        return ig_feature_parse_cell(out, feature, tensor->texts[at], err);
+    if (feature->categories_count)
+        return ig_fail(err, IG_INVALID, "feature '%.*s' is categorical, expected BYTES, found %s",
+                       shown(feature->name), feature->name.ptr, TYPES[tensor->type].name);
+    *out = tensor->numbers[at];
+    return IG_OK;
+}
+
+struct filling {
+    const struct ig_schema *schema;
+    struct ig_arena *arena;
+    struct ig_err *err;
+    size_t rows_max, rows_count;
+    double *rows;
+};
+
+/* Room for that many rows, all missing. */
+static enum ig_code make_rows(struct filling *filling, size_t rows)
+{
+    size_t count = rows * filling->schema->features_count;
+    if (!rows) return ig_fail(filling->err, IG_INVALID, "shape: at least one row is expected");
+    if (rows > filling->rows_max)
+        return ig_fail(filling->err, IG_TOO_LARGE, "shape: %zu rows, at most %zu in one call", rows,
+                       filling->rows_max);
+    filling->rows_count = rows;
+    filling->rows = ig_arena_array(filling->arena, count + 1, sizeof *filling->rows);
+    if (!filling->rows)
+        return ig_fail(filling->err, IG_TOO_LARGE, "%zu rows exceed the memory of a call", rows);
+    for (size_t i = 0; i < count; i++) filling->rows[i] = NAN;
+    return IG_OK;
+}
+
+/* One tensor of all features. */
+static enum ig_code put_matrix(struct filling *filling, const struct ig_oip_tensor *tensor)
+{
+    size_t width = filling->schema->features_count, rows = tensor->rank == 1 ? 1 : 0;
+    if (tensor->rank == 2) rows = (size_t)tensor->shape[0];
+    if (!tensor->rank || tensor->rank > 2 || (uint64_t)tensor->shape[tensor->rank - 1] != width)
+        return ig_fail(filling->err, IG_INVALID,
+                       "input '%.*s': expected the shape [rows, %zu], one value a feature",
+                       shown(tensor->name), tensor->name.ptr, width);
+    if (make_rows(filling, rows) != IG_OK) return filling->err->code;
+    for (size_t i = 0; i < tensor->count; i++)
+        if (put_element(&filling->rows[i], tensor, i, &filling->schema->features[i % width],
+                        filling->err) != IG_OK)
+            return filling->err->code;
+    return IG_OK;
+}
+
+static enum ig_code put_column(struct filling *filling, const struct ig_oip_tensor *tensor)
+{
+    const struct ig_schema *schema = filling->schema;
+    int32_t index = ig_schema_feature_index(schema, tensor->name);
+    if (index < 0)
+        return ig_fail(filling->err, IG_INVALID, "input '%.*s': the model has no such feature",
+                       shown(tensor->name), tensor->name.ptr);
+    bool column = tensor->rank == 1 || (tensor->rank == 2 && tensor->shape[1] == 1);
+    if (!column || tensor->count != filling->rows_count)
+        return ig_fail(filling->err, IG_INVALID,
+                       "input '%.*s': expected the shape [%zu] or [%zu, 1]", shown(tensor->name),
+                       tensor->name.ptr, filling->rows_count, filling->rows_count);
+    for (size_t i = 0; i < filling->rows_count; i++)
+        if (put_element(&filling->rows[i * schema->features_count + (size_t)index], tensor, i,
+                        &schema->features[index], filling->err) != IG_OK)
+            return filling->err->code;
+    return IG_OK;
+}
+
+/* Whether the only tensor is a feature's own and not the whole. */
+static bool is_column(const struct ig_oip_tensor *tensor, const struct ig_schema *schema)
+{
+    bool whole = tensor->rank == 2 && (uint64_t)tensor->shape[1] == schema->features_count;
+    return !whole && schema->features_count > 1 &&
+           ig_schema_feature_index(schema, tensor->name) >= 0;
+}
+
+enum ig_code ig_oip_rows(struct ig_oip_rows *out, const struct ig_oip_request *request,
+                         const struct ig_schema *schema, size_t rows_max, struct ig_arena *arena,
+                         struct ig_err *err)
+{
+    struct filling filling = {schema, arena, err, rows_max, 0, NULL};
+    const struct ig_oip_tensor *first = &request->inputs[0];
+    if (request->inputs_count == 1 && !is_column(first, schema)) {
+        put_matrix(&filling, first);
+    } else if (make_rows(&filling, first->count) == IG_OK) {
+        for (size_t i = 0; err->code == IG_OK && i < request->inputs_count; i++)
+            put_column(&filling, &request->inputs[i]);
+    }
+    *out = (struct ig_oip_rows){filling.rows, filling.rows_count};
+    return err->code;
+}

@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "api/oip.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+static struct ig_str colours[] = {{"blue", 4}, {"red", 3}};
+static struct ig_feature features[] = {
+    {.name = {"age", 3}, .type = IG_FEATURE_NUMERIC},
+    {.name = {"n", 1}, .type = IG_FEATURE_INTEGER},
+    {.name = {"colour", 6},
+     .type = IG_FEATURE_CATEGORICAL,
+     .categories = colours,
+     .categories_count = 2},
+};
+static struct ig_feature numbers[] = {{.name = {"age", 3}, .type = IG_FEATURE_NUMERIC},
+                                      {.name = {"n", 1}, .type = IG_FEATURE_INTEGER}};
+static struct ig_schema plain = {.features = numbers, .features_count = 2};
+static struct ig_schema mixed = {.features = features, .features_count = 3};
+
+struct fixture {
+    struct ig_arena arena;
+    struct ig_err err;
+    struct ig_oip_request request;
+    struct ig_oip_rows rows;
+};
+
+static int setup(void **state)
+{
+    static struct fixture fixture;
+    struct ig_err err = IG_ERR_INIT;
+    ig_schema_index(&plain, &err);
+    ig_schema_index(&mixed, &err);
+    ig_arena_init(&fixture.arena, 4096, 64 << 20);
+    *state = &fixture;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct fixture *fixture = *state;
+    ig_arena_deinit(&fixture->arena);
+    ig_schema_deinit(&plain);
+    ig_schema_deinit(&mixed);
+    return 0;
+}
+
+static enum ig_code read(struct fixture *fixture, const struct ig_schema *schema,
+                         struct ig_str body, int64_t json_bytes)
+{
+    fixture->err = IG_ERR_INIT;
+    if (ig_oip_request_read(&fixture->request, body, json_bytes, &fixture->arena, &fixture->err) !=
+        IG_OK)
+        return fixture->err.code;
+    return ig_oip_rows(&fixture->rows, &fixture->request, schema, 4, &fixture->arena,
+                       &fixture->err);
+}
+
+static enum ig_code read_json(struct fixture *fixture, const struct ig_schema *schema,
+                              const char *json)
+{
+    return read(fixture, schema, ig_str_view(json), IG_OIP_ALL_JSON);
+}
+
+static void test_matrix(void **state)
+{
+    struct fixture *fixture = *state;
+    static const char *const BODIES[] = {
+        "{\"inputs\":[{\"name\":\"x\",\"shape\":[2,2],\"datatype\":\"FP32\",\"data\":[1,2,3,4]}]}",
+        "{\"inputs\":[{\"data\":[[1,2],[3,4]],\"name\":\"x\",\"shape\":[2,2],\"datatype\":"
+        "\"INT64\"}]}",
+        "{\"outputs\":[{\"name\":\"margins\",\"parameters\":{\"binary_data\":true}}],\"id\":\"7\","
+        "\"inputs\":[{\"name\":\"x\",\"shape\":[2,2],\"datatype\":\"FP64\",\"data\":[[[1],2],3,[4]]"
+        "}]}"};
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(read_json(fixture, &plain, BODIES[i]), IG_OK);
+        assert_int_equal(fixture->rows.rows_count, 2);
+        for (int v = 0; v < 4; v++) assert_true(fixture->rows.rows[v] == v + 1);
+    }
+    assert_true(ig_str_is(fixture->request.id, "7"));
+    assert_true(fixture->request.outputs[0].binary);
+    assert_int_equal(read_json(fixture, &plain,
+                               "{\"inputs\":[{\"name\":\"x\",\"shape\":[2],\"datatype\":\"FP64\","
+                               "\"data\":[null,2]}]}"),
+                     IG_OK);
+    assert_int_equal(fixture->rows.rows_count, 1);
+    assert_true(isnan(fixture->rows.rows[0]));
+}
+
+static void test_columns(void **state)
+{
+    struct fixture *fixture = *state;
+    assert_int_equal(
+        read_json(
+            fixture, &mixed,
+            "{\"inputs\":[{\"name\":\"colour\",\"shape\":[2,1],\"datatype\":\"BYTES\",\"data\":["
+            "\"red\",\"green\"]},{\"name\":\"age\",\"shape\":[2],\"datatype\":\"INT8\",\"data\":["
+            "-3,4]}]}"),
+        IG_OK);
+    const double *rows = fixture->rows.rows;
+    assert_int_equal(fixture->rows.rows_count, 2);
+    assert_true(rows[0] == -3 && isnan(rows[1]) && rows[2] == 1);
+    assert_true(rows[3] == 4 && isnan(rows[4]) && rows[5] == -1);
+    assert_int_equal(
+        read_json(fixture, &mixed,
+                  "{\"inputs\":[{\"name\":\"all\",\"shape\":[1,3],\"datatype\":\"BYTES\","
+                  "\"data\":[\"1.5\",\"\",\"blue\"]}]}"),
+        IG_OK);
+    rows = fixture->rows.rows;
+    assert_true(rows[0] == 1.5 && isnan(rows[1]) && rows[2] == 0);
+}
+
+/* Header and tensors as the binary extension lays them out. */
+static size_t write_binary(char *out, size_t size, const char *type, const char *shape,
+                           const void *bytes, size_t bytes_count)
+{
+    int head =
+        snprintf(out, size,
+                 "{\"inputs\":[{\"name\":\"x\",\"shape\":%s,\"datatype\":\"%s\",\"parameters\":"
+                 "{\"binary_data_size\":%zu}}],\"parameters\":{\"binary_data_output\":true}}",
+                 shape, type, bytes_count);
+    memcpy(out + head, bytes, bytes_count);
+    return (size_t)head;
+}
+
+static void test_binary(void **state)
+{
+    struct fixture *fixture = *state;
+    char body[512];
+    const float singles[] = {1.5f, -2};
+    const uint16_t halves[] = {0x3e00, 0xc000}, brains[] = {0x3fc0, 0xc000};
+    const int32_t integers[] = {3, -4};
+    const unsigned char flags[] = {1, 0};
+    static const char texts[] = "\x03\0\0\0"
+                                "1.5"
+                                "\x02\0\0\0"
+                                "-2";
+    const struct {
+        const char *type;
+        const void *bytes;
+        size_t size;
+        double first, second;
+    } CASES[] = {{"FP32", singles, 8, 1.5, -2}, {"FP16", halves, 4, 1.5, -2},
+                 {"BF16", brains, 4, 1.5, -2},  {"INT32", integers, 8, 3, -4},
+                 {"BOOL", flags, 2, 1, 0},      {"BYTES", texts, 13, 1.5, -2}};
+    for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++) {
+        size_t head =
+            write_binary(body, sizeof body, CASES[i].type, "[1,2]", CASES[i].bytes, CASES[i].size);
+        struct ig_str all = {body, head + CASES[i].size};
+        assert_int_equal(read(fixture, &plain, all, (int64_t)head), IG_OK);
+        assert_true(fixture->rows.rows[0] == CASES[i].first);
+        assert_true(fixture->rows.rows[1] == CASES[i].second);
+        assert_true(fixture->request.binary);
+        all.len++; /* a byte too many, one too few */
+        assert_int_equal(read(fixture, &plain, all, (int64_t)head), IG_INVALID);
+        all.len -= 2;
+        assert_int_equal(read(fixture, &plain, all, (int64_t)head), IG_INVALID);
+    }
+    const double bare[] = {1.5, -2};
+    assert_int_equal(read(fixture, &plain, (struct ig_str){(const char *)bare, 16}, 0), IG_OK);
+    assert_true(fixture->rows.rows[1] == -2 && fixture->request.binary);
+}
+
+#define INPUT(rest) "{\"inputs\":[{\"name\":\"x\"," rest "}]}"
+
+static void test_refuses(void **state)
+{
+    struct fixture *fixture = *state;
+    static const struct {
+        const char *body, *message;
+        enum ig_code code;
+    } CASES[] = {
+        {"{}", "inputs: missing", IG_INVALID},
+        {"{\"inputs\":[]}", "inputs: missing", IG_INVALID},
+        {"{\"inputs\":[{\"shape\":[1,2],\"datatype\":\"FP32\",\"data\":[1,2]}]}",
+         "inputs[0]: name: missing", IG_INVALID},
+        {INPUT("\"shape\":[1,2],\"data\":[1,2]"), "inputs[0]: datatype: missing", IG_INVALID},
+        {INPUT("\"datatype\":\"FP32\",\"data\":[1,2]"), "inputs[0]: shape: missing", IG_INVALID},
+        {INPUT("\"datatype\":\"FP33\",\"shape\":[1,2],\"data\":[1,2]"),
+         "inputs[0]: datatype: unknown 'FP33'", IG_INVALID},
+        {INPUT("\"datatype\":\"FP32\",\"shape\":[1,2]"), "inputs[0]: input 'x': it has no data",
+         IG_INVALID},
+        {INPUT("\"datatype\":\"FP32\",\"shape\":[1,2],\"data\":[1]"),
+         "1 elements, its shape holds 2", IG_INVALID},
+        {INPUT("\"datatype\":\"FP32\",\"shape\":[1,2],\"data\":[1,2,3]"),
+         "more than the 2 elements of its shape", IG_INVALID},
+        {INPUT("\"datatype\":\"FP32\",\"shape\":[1,2],\"data\":[1,\"a\"]"),
+         "element 1 is a string, expected FP32", IG_INVALID},
+        {INPUT("\"datatype\":\"FP32\",\"shape\":[1,3],\"data\":[1,2,3]"),
+         "expected the shape [rows, 2]", IG_INVALID},
+        {INPUT("\"datatype\":\"FP32\",\"shape\":[-1,2],\"data\":[]"), "shape: -1", IG_INVALID},
+        {INPUT("\"datatype\":\"FP32\",\"shape\":[99999999,99999999],\"data\":[]"),
+         "shape: 99999999", IG_INVALID},
+        {INPUT("\"datatype\":\"FP32\",\"shape\":[0,2],\"data\":[]"), "at least one row",
+         IG_INVALID},
+        {INPUT("\"datatype\":\"FP32\",\"shape\":[5,2],\"data\":[1,2,3,4,5,6,7,8,9,0]"),
+         "5 rows, at most 4", IG_TOO_LARGE},
+        {INPUT("\"datatype\":\"FP32\",\"shape\":[1,2],\"parameters\":{\"shared_memory_region\":"
+               "\"r\"}"),
+         "shared memory is not offered", IG_UNSUPPORTED},
+        {INPUT("\"datatype\":\"FP32\",\"shape\":[1,2],\"parameters\":{\"binary_data_size\":8}"),
+         "binary_data_size 8, 0 bytes are left", IG_INVALID},
+        {INPUT("\"datatype\":\"FP32\",\"shape\":[1,2],\"data\":[1,2]") " x", "", IG_PARSE},
+        {"{\"inputs\":[{\"name\":\"age\",\"shape\":[1],\"datatype\":\"FP32\",\"data\":[1]},{"
+         "\"name\":"
+         "\"size\",\"shape\":[1],\"datatype\":\"FP32\",\"data\":[1]}]}",
+         "input 'size': the model has no such feature", IG_INVALID},
+        {"{\"inputs\":[{\"name\":\"age\",\"shape\":[1],\"datatype\":\"FP32\",\"data\":[1]},{"
+         "\"name\":"
+         "\"n\",\"shape\":[2],\"datatype\":\"FP32\",\"data\":[1,2]}]}",
+         "input 'n': expected the shape [1] or [1, 1]", IG_INVALID},
+    };
+    for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++) {
+        enum ig_code code = read_json(fixture, &plain, CASES[i].body);
+        if (code != CASES[i].code || !strstr(fixture->err.message, CASES[i].message))
+            fail_msg("%s: code %d %s", CASES[i].body, code, fixture->err.message);
+    }
+    assert_int_equal(read_json(fixture, &mixed,
+                               "{\"inputs\":[{\"name\":\"x\",\"shape\":[1,3],\"datatype\":\"FP32\","
+                               "\"data\":[1,2,3]}]}"),
+                     IG_INVALID);
+    assert_non_null(strstr(fixture->err.message, "feature 'colour' is categorical"));
+    assert_int_equal(read(fixture, &plain, IG_STR("{}"), 3), IG_INVALID);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_matrix, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_columns, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_binary, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_refuses, setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
