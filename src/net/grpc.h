@@ -6,7 +6,8 @@
  * no protobuf: messages are bytes.
  *
  * A request of HTTP/2 with content-type application/grpc goes to the service whose prefix its path
- * begins with; none: UNIMPLEMENTED. The way of a call:
+ * begins with, or fails with
+ * IG_GRPC_UNIMPLEMENTED. The way of a call:
  *   head parsed -> on_call -> { a message is whole -> on_message } -> on_over -> status -> on_end
  * A call that is not `streaming` has exactly one message and no on_over. on_message and on_over run
  * on the loop and must not block; returning IG_GRPC_TO_POOL continues in call->work on a worker,

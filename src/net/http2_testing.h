@@ -9,6 +9,7 @@
 
 #include "base/mem.h"
 
+#include <netinet/tcp.h>
 #include <nghttp2/nghttp2.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -161,7 +162,9 @@ static inline struct h2 *h2_open_with(const struct ig_http_server *server,
     nghttp2_session_callbacks *callbacks = NULL;
     nghttp2_option *option = NULL;
     assert_non_null(h2);
+    int on = 1;
     h2->fd = dial(server, false);
+    setsockopt(h2->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     nghttp2_session_callbacks_new(&callbacks);
     nghttp2_session_callbacks_set_on_header_callback(callbacks, h2_on_header);
     nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, h2_on_frame);
