@@ -146,11 +146,26 @@ static void add_status(struct ig_buf *fields, const struct ig_grpc_call *call)
     ig_buf_add_str(fields, IG_STR("\r\n"));
 }
 
+static bool is_past(const struct ig_http2_call *call)
+{
+    return ig_clock_ns() >= call->base.exchange.deadline_ns;
+}
+
+static void check_deadline(struct ig_http2_call *call)
+{
+    if (is_past(call))
+        ig_grpc_fail(&call->run.call, IG_GRPC_DEADLINE_EXCEEDED, "the deadline has passed");
+}
+
 static void finish(struct ig_http2_call *call)
 {
     struct ig_http_call *base = &call->base;
     call->run.finished = true;
     call->run.waiting = false;
+    if (call->run.call.status == IG_GRPC_CANCELLED && is_past(call)) {
+        call->run.call.status = IG_GRPC_OK; /* what its work saw was the deadline */
+        check_deadline(call);
+    }
     ig_http2_call_grant(call, call->run.ungranted);
     call->run.ungranted = 0;
     if (call->answered) {
@@ -329,12 +344,6 @@ static bool take_next(struct ig_http2_call *call)
     else
         return false;
     return true;
-}
-
-static void check_deadline(struct ig_http2_call *call)
-{
-    if (ig_clock_ns() >= call->base.exchange.deadline_ns)
-        ig_grpc_fail(&call->run.call, IG_GRPC_DEADLINE_EXCEEDED, "the deadline has passed");
 }
 
 /* Nothing is to be handled: takes more, or says goodbye when the server stops. */

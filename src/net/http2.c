@@ -269,8 +269,11 @@ static bool flush(struct ig_http_conn *conn)
     bool was_blocked = conn->blocked;
     int64_t total = 0;
     while (conn->writable) {
-        struct iovec part = {http2->out.ptr + http2->out_at, http2->out.len - http2->out_at};
-        if (!http2->out.len && !collect(conn, &part)) return false;
+        struct iovec part = {0};
+        if (http2->out.len)
+            part = (struct iovec){http2->out.ptr + http2->out_at, http2->out.len - http2->out_at};
+        else if (!collect(conn, &part))
+            return false;
         if (!part.iov_len) break;
         int64_t written = conn->writev(conn, &part, 1);
         if (written == -EAGAIN) conn->writable = false;

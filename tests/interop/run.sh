@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Runs the interop suite against the built program (release): the golden cases through the command
 # line, a million adversarial rows, contributions, explanations against a background, and fairness, each
-# next to the real libraries.
+# next to the real libraries, and gRPC from its Python client.
 # Last line: "N passed, N failed". Without a network for the first set-up it skips and says so.
 # INGOT names another program, INTEROP_PYTHON another Python that has the packages.
 set -eu
@@ -23,7 +23,7 @@ fi
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 failed=0
-for part in golden adversarial contribs explainers indices sklearn_models fairness; do
+for part in golden adversarial contribs explainers indices sklearn_models fairness grpc_client; do
     echo "== $part"
     rc=0
     timeout 200 "$python" "tests/interop/$part.py" > "$log" 2>&1 || rc=$?
