@@ -211,6 +211,19 @@ static const char *parse_target(struct ig_http_request *request)
     return escapes_valid(rest) ? NULL : "the target holds an invalid percent escape";
 }
 
+static const char BAD_METHOD[] = "the method is not a token of at most 32 characters";
+
+static int check_target(struct ig_http_request *request, const struct ig_http1_limits *limits,
+                        const char **reason)
+{
+    if (request->target.len > limits->target_max_bytes) {
+        *reason = "the target is too long";
+        return 414;
+    }
+    *reason = parse_target(request);
+    return *reason ? 400 : 0;
+}
+
 static int parse_request_line(struct ig_http_request *request, struct ig_str line,
                               const struct ig_http1_limits *limits, const char **reason)
 {
@@ -219,7 +232,7 @@ static int parse_request_line(struct ig_http_request *request, struct ig_str lin
     if (!space) return 400;
     request->method = (struct ig_str){line.ptr, (size_t)(space - line.ptr)};
     if (request->method.len > METHOD_MAX || !ig_http_token_valid(request->method)) {
-        *reason = "the method is not a token of at most 32 characters";
+        *reason = BAD_METHOD;
         return 400;
     }
     struct ig_str rest = {space + 1, line.len - request->method.len - 1};
@@ -233,11 +246,21 @@ static int parse_request_line(struct ig_http_request *request, struct ig_str lin
         *reason = "only HTTP/1.0 and HTTP/1.1 are spoken";
         return bad;
     }
-    if (request->target.len > limits->target_max_bytes) {
-        *reason = "the target is too long";
-        return 414;
-    }
-    *reason = parse_target(request);
+    return check_target(request, limits, reason);
+}
+
+int ig_http_request_check(struct ig_http_request *request, const struct ig_http1_limits *limits,
+                          const char **reason)
+{
+    struct ig_str host = request->host, target = request->target;
+    *reason = BAD_METHOD;
+    if (request->method.len > METHOD_MAX || !ig_http_token_valid(request->method)) return 400;
+    *reason = "the target is not a path";
+    if (!target.len || (target.ptr[0] != '/' && target.ptr[0] != '*')) return 400;
+    int status = check_target(request, limits, reason);
+    request->host = host;
+    if (status) return status;
+    *reason = authority_valid(host) ? NULL : "the authority is not host[:port]";
     return *reason ? 400 : 0;
 }
 

@@ -21,7 +21,8 @@ struct ig_http_request {
     struct ig_str path;   /* raw, begins with '/' (or is "*"); percent escapes are well formed */
     struct ig_str query;  /* raw, behind '?'; ptr NULL when there is none */
     struct ig_str host;   /* authority: of the absolute form, else the Host header; may be empty */
-    int minor_version;    /* HTTP/1.minor: 0 or 1 */
+    int minor_version;    /* HTTP/1.minor: 0 or 1; 1 on HTTP/2 */
+    bool http2;           /* it came as a stream of HTTP/2 */
     const struct ig_http_header *headers;
     size_t headers_count;
     uint64_t content_length; /* 0 when absent or chunked */
@@ -56,6 +57,12 @@ int64_t ig_http1_scan(struct ig_http1_scan *scan, const char *bytes, size_t len,
 int ig_http1_request(struct ig_http_request *request, struct ig_http_header *headers,
                      struct ig_str bytes, const struct ig_http1_limits *limits,
                      const char **reason);
+
+/* The rules of a request line and Host for a request whose parts came otherwise (HTTP/2): method,
+ * target and host are set. Returns 0 with path and query filled in, or the HTTP status that refuses
+ * it with *reason set. The absolute form is refused. */
+int ig_http_request_check(struct ig_http_request *request, const struct ig_http1_limits *limits,
+                          const char **reason);
 
 /* A header's value, ptr NULL when absent; of several the first. `name` in any case. */
 struct ig_str ig_http_header(const struct ig_http_request *request, struct ig_str name);

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -135,6 +136,8 @@ static struct ig_http_loop *home_new(void)
         .reply_max_bytes = 100000,
         .arena_max_bytes = 100000,
         .inflight_max_bytes = 1 << 20,
+        .http2_streams_max = 10,
+        .http2_connection_bytes = 1 << 20,
         .head_timeout_ms = 1000,
         .idle_timeout_ms = 1000,
         .body_timeout_ms = 1000,
@@ -180,7 +183,8 @@ static void converse(struct ig_http_loop *home)
         size_t before = peer.left + peer.output.len;
         bool was_dead = conn->dead;
         conn->readable = conn->writable = true;
-        if (!was_dead) ig_http_conn_run(conn);
+        if (!was_dead) conn->source.on_ready(&conn->source, EPOLLIN | EPOLLOUT);
+        peer.would_wait = peer.would_wait || conn->http2; /* http2_fuzz.c is for those */
         ig_loop_turn(home->loop, 0);
         if (!home->conns) break;
         idle = before == peer.left + peer.output.len ? idle + 1 : 0;

@@ -157,7 +157,10 @@ static void on_drain(struct ig_loop_task *task)
     ig_loop_timer_clear(home->loop, &home->accept_pause);
     for (struct ig_http_conn *conn = home->conns; conn; conn = conn->next) {
         conn->readable = true; /* a request may lie in the socket already */
-        ig_http_conn_run(conn);
+        if (conn->http2)
+            ig_http2_drain(conn);
+        else
+            ig_http_conn_run(conn);
         if (!conn->dead && ig_http_conn_idle(conn)) ig_http_conn_close(conn);
     }
 }
@@ -298,6 +301,8 @@ static void fill_defaults(struct ig_http_server_options *options)
     DEFAULT(write_timeout_ms, 30000);
     DEFAULT(call_timeout_ms, 60000);
     DEFAULT(stream_timeout_ms, 3600000);
+    DEFAULT(http2_streams_max, 100);
+    DEFAULT(http2_connection_bytes, (uint64_t)256 << 20);
 }
 
 static enum ig_code check_options(const struct ig_http_server_options *options, struct ig_err *err)
@@ -370,6 +375,7 @@ void ig_http_server_free(struct ig_http_server *server)
             home->free_calls = call->next_free;
             ig_http_call_free(call);
         }
+        ig_http2_loop_deinit(home);
         ig_loop_free(home->loop);
     }
     ig_free(server->loops);

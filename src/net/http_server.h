@@ -2,8 +2,9 @@
 #ifndef IG_NET_HTTP_SERVER_H
 #define IG_NET_HTTP_SERVER_H
 
-/* HTTP/1.1 server: one epoll loop a core, nothing shared between loops, plus two bounded pools for
- * what must not run on a loop. It knows no domain.
+/* HTTP server: one epoll loop a core, nothing shared between loops, plus two bounded pools for what
+ * must not run on a loop. One port speaks HTTP/1.1, HTTP/2 without TLS (a connection that opens
+ * with the preface of RFC 9113) and gRPC (net/grpc.h). It knows no domain.
  *
  * The way of an exchange (one request and its response):
  *   head parsed -> on_request (loop) -> one of
@@ -13,6 +14,8 @@
  *     IG_HTTP_STREAM   exchange->work runs at once on a stream worker and may block in
  *                      ig_exchange_read and ig_exchange_write
  *   -> response written -> on_end (loop).
+ * An exchange of HTTP/2 goes the same way; those of one connection are in flight side by side and
+ * answered in any order.
  *
  * Ownership and threads: an exchange belongs to whoever runs a callback for it: the loop, or the
  * worker from the hand-off until `work` returns. Nothing else may touch it. It is reused for the
@@ -25,6 +28,7 @@
 #include "net/http1.h"
 
 struct ig_http_server;
+struct ig_grpc_service;
 
 struct ig_exchange {
     struct ig_arena arena; /* the call's memory; reset behind on_end */
@@ -34,7 +38,8 @@ struct ig_exchange {
     int status;               /* of the response; 200 at the start */
     const char *content_type; /* or NULL; outlives the exchange or lives in its arena */
     struct ig_buf reply;      /* the response's body */
-    bool close;               /* set to close the connection behind this response */
+    bool close;               /* set to close the connection behind this response; on HTTP/2, behind
+                                 those in flight */
 
     uint64_t started_ns;  /* ig_clock_ns when its head was complete */
     uint64_t deadline_ns; /* ig_clock_ns; blocking calls fail with DEADLINE behind it; may be
@@ -94,6 +99,11 @@ struct ig_http_server_options {
     unsigned call_timeout_ms;    /* sets deadline_ns of buffered calls; 0: 60,000 */
     unsigned stream_timeout_ms;  /* sets deadline_ns of streams; 0: 3,600,000 */
 
+    unsigned http2_streams_max;         /* at once on a connection; 0: 100 */
+    uint64_t http2_connection_bytes;    /* bodies in memory of one, both ways; 0: 256 MiB */
+    const struct ig_grpc_service *grpc; /* services of gRPC, which outlive the server; or NULL */
+    unsigned grpc_count;
+
     const char *extra_headers; /* sent with every response: "Name: value\r\n..." ; or NULL */
     struct ig_http_handler handler;
 };
@@ -120,6 +130,11 @@ void ig_http_server_wait_quiescent(void *server);
  */
 enum ig_code ig_exchange_header(struct ig_exchange *exchange, const char *name, struct ig_str value,
                                 struct ig_err *err);
+
+/* The same for a trailer, sent behind the body on HTTP/2 and left out on HTTP/1. In a stream until
+ * `work` returns. */
+enum ig_code ig_exchange_trailer(struct ig_exchange *exchange, const char *name,
+                                 struct ig_str value, struct ig_err *err);
 
 /* Streams: only from `work` of IG_HTTP_STREAM. All block, and fail with CANCELLED (the client went
  * away, or the server is being cut), TIMEOUT (the client is too slow) or DEADLINE; a failed end

@@ -30,28 +30,41 @@ struct ig_http_call *ig_http_call_get(struct ig_http_loop *home)
     if (!call) return NULL;
     call->in_cap = options->head_max_bytes + IG_HTTP_IN_BYTES;
     call->in = ig_alloc(call->in_cap);
+    if (ig_http_call_init(call, home) && call->in) return call;
+    ig_http_call_free(call);
+    return NULL;
+}
+
+bool ig_http_call_init(struct ig_http_call *call, struct ig_http_loop *home)
+{
+    const struct ig_http_server_options *options = &home->server->options;
     call->headers = ig_zalloc_array(options->headers_max, sizeof *call->headers);
     ig_arena_init(&call->exchange.arena, ARENA_CHUNK_BYTES, options->arena_max_bytes);
     ig_buf_init(&call->exchange.reply, options->reply_max_bytes);
     ig_buf_init(&call->body, SIZE_MAX / 2);
     ig_buf_init(&call->extra, EXTRA_MAX_BYTES);
+    ig_buf_init(&call->trailers, EXTRA_MAX_BYTES);
     ig_buf_init(&call->out, OUT_MAX_BYTES);
     call->exchange.loop = home->index;
     ig_http_call_reset(call);
-    if (call->in && call->headers) return call;
-    ig_http_call_free(call);
-    return NULL;
+    return call->headers != NULL;
+}
+
+void ig_http_call_deinit(struct ig_http_call *call)
+{
+    ig_arena_deinit(&call->exchange.arena);
+    ig_buf_deinit(&call->exchange.reply);
+    ig_buf_deinit(&call->body);
+    ig_buf_deinit(&call->extra);
+    ig_buf_deinit(&call->trailers);
+    ig_buf_deinit(&call->out);
+    ig_free(call->headers);
 }
 
 void ig_http_call_free(struct ig_http_call *call)
 {
     if (!call) return;
-    ig_arena_deinit(&call->exchange.arena);
-    ig_buf_deinit(&call->exchange.reply);
-    ig_buf_deinit(&call->body);
-    ig_buf_deinit(&call->extra);
-    ig_buf_deinit(&call->out);
-    ig_free(call->headers);
+    ig_http_call_deinit(call);
     ig_free(call->in);
     ig_free(call);
 }
@@ -71,6 +84,7 @@ void ig_http_call_reset(struct ig_http_call *call)
     reset_buf(&exchange->reply);
     reset_buf(&call->body);
     ig_buf_reset(&call->extra);
+    ig_buf_reset(&call->trailers);
     exchange->request = (struct ig_http_request){0};
     exchange->body = (struct ig_str){0};
     exchange->status = 200;

@@ -57,6 +57,19 @@ static int gather_output(struct ig_http_call *call, struct iovec parts[4])
     return count;
 }
 
+void ig_http_conn_account_output(struct ig_http_conn *conn, int64_t written, bool was_blocked)
+{
+    uint64_t now = ig_loop_now_ms(conn->home->loop);
+    if (written || !was_blocked) conn->wrote_ms = now;
+    conn->out_bytes += (uint64_t)written;
+    if (!conn->blocked) conn->out_since_ms = 0;
+    if (conn->blocked && !conn->out_since_ms) {
+        conn->out_since_ms = now;
+        conn->out_bytes = 0;
+    }
+    ig_http_count(&conn->home->counters.sent_bytes, (uint64_t)written);
+}
+
 /* Bytes written, or -1 when the connection broke. */
 static int64_t flush(struct ig_http_conn *conn)
 {
@@ -75,15 +88,7 @@ static int64_t flush(struct ig_http_conn *conn)
         total += written;
         consume_output(call, (size_t)written);
     }
-    uint64_t now = ig_loop_now_ms(conn->home->loop);
-    if (total || !was_blocked) conn->wrote_ms = now;
-    conn->out_bytes += (uint64_t)total;
-    if (!conn->blocked) conn->out_since_ms = 0;
-    if (conn->blocked && !conn->out_since_ms) {
-        conn->out_since_ms = now;
-        conn->out_bytes = 0;
-    }
-    ig_http_count(&conn->home->counters.sent_bytes, (uint64_t)total);
+    ig_http_conn_account_output(conn, total, was_blocked);
     return total;
 }
 
@@ -150,9 +155,10 @@ static int64_t read_some(struct ig_http_conn *conn)
 bool ig_http_conn_idle(const struct ig_http_conn *conn)
 {
     const struct ig_http_call *call = conn->call;
-    return conn->state == IG_HTTP_AT_HEAD &&
-           (!call ||
-            (call->in_at == call->in_len && !call->skipped_line && !ig_http_call_pending(call)));
+    if (conn->state != IG_HTTP_AT_HEAD)
+        return conn->state == IG_HTTP_AT_HTTP2 && ig_http2_idle(conn);
+    return !call ||
+           (call->in_at == call->in_len && !call->skipped_line && !ig_http_call_pending(call));
 }
 
 /* When the input that is awaited is too late. */
@@ -174,8 +180,7 @@ static uint64_t input_due(const struct ig_http_conn *conn)
     return paused < slow ? paused : slow;
 }
 
-/* When a client that does not take its output is given up. */
-static uint64_t output_due(const struct ig_http_conn *conn)
+uint64_t ig_http_conn_output_due(const struct ig_http_conn *conn)
 {
     const struct ig_http_server_options *options = options_of(conn);
     uint64_t paused = conn->wrote_ms + options->write_timeout_ms;
@@ -197,7 +202,7 @@ static void rest(struct ig_http_conn *conn, bool wants_input)
     if (wants_input && conn->paused_ms) conn->progress_ms = now;
     conn->paused_ms = wants_input ? 0 : conn->paused_ms ? conn->paused_ms : now;
     conn->wants_input = wants_input;
-    if (conn->blocked) due = output_due(conn);
+    if (conn->blocked) due = ig_http_conn_output_due(conn);
     if (wants_input && input_due(conn) < due) due = input_due(conn);
     if (due == UINT64_MAX)
         ig_loop_timer_clear(conn->home->loop, &conn->timer);
@@ -205,7 +210,7 @@ static void rest(struct ig_http_conn *conn, bool wants_input)
         ig_loop_timer_set(conn->home->loop, &conn->timer, due);
 }
 
-static void again_soon(struct ig_http_conn *conn)
+void ig_http_conn_again(struct ig_http_conn *conn)
 {
     if (conn->queued) return;
     conn->queued = true;
@@ -237,7 +242,10 @@ static bool run_once(struct ig_http_conn *conn)
         rest(conn, true);
         return false;
     }
-    rest(conn, false);
+    if (step == IG_HTTP_STEP_HTTP2)
+        ig_http2_adopt(conn);
+    else
+        rest(conn, false);
     return false;
 }
 
@@ -246,7 +254,7 @@ void ig_http_conn_run(struct ig_http_conn *conn)
     for (int round = 0; round < ROUNDS_MAX; round++) {
         if (conn->dead || !run_once(conn)) return;
     }
-    again_soon(conn);
+    ig_http_conn_again(conn);
 }
 
 void ig_http_conn_close(struct ig_http_conn *conn)
@@ -261,16 +269,18 @@ void ig_http_conn_close(struct ig_http_conn *conn)
     }
     if (conn->call) atomic_store(&conn->call->gone, true);
     if (conn->call && conn->call->stream) ig_http_stream_fail(conn->call->stream, IG_CANCELLED);
-    again_soon(conn);
+    if (conn->http2) ig_http2_cut(conn);
+    ig_http_conn_again(conn);
 }
 
-static void free_conn(struct ig_http_conn *conn)
+void ig_http_conn_free(struct ig_http_conn *conn)
 {
     struct ig_http_loop *home = conn->home;
     if (conn->call) {
         ig_http_state_finish(conn->call, true);
         ig_http_call_put(home, conn->call);
     }
+    if (conn->http2) ig_http2_free(conn);
     if (conn->previous)
         conn->previous->next = conn->next;
     else
@@ -289,7 +299,7 @@ static void on_again(struct ig_loop_task *task)
     if (!conn->dead)
         ig_http_conn_run(conn);
     else if (!conn->working)
-        free_conn(conn);
+        ig_http_conn_free(conn);
 }
 
 static void on_due(struct ig_loop_timer *timer)
@@ -298,7 +308,7 @@ static void on_due(struct ig_loop_timer *timer)
         (struct ig_http_conn *)((char *)timer - offsetof(struct ig_http_conn, timer));
     uint64_t now = ig_loop_now_ms(conn->home->loop);
     struct ig_http_call *call = conn->call;
-    if (conn->blocked && now >= output_due(conn)) {
+    if (conn->blocked && now >= ig_http_conn_output_due(conn)) {
         ig_http_conn_close(conn);
         return;
     }
@@ -343,7 +353,7 @@ static void on_done(struct ig_loop_task *task)
     struct ig_http_conn *conn = call->conn;
     conn->working = false;
     if (conn->dead)
-        again_soon(conn);
+        ig_http_conn_again(conn);
     else
         ig_http_conn_run(conn);
 }
@@ -361,8 +371,8 @@ void ig_http_call_work(void *context)
     struct ig_http_call *call = context;
     struct ig_http_loop *home = call->conn->home;
     void *handler_context = home->server->options.handler.context;
-    call->done.run = on_done;
-    call->wake.run = on_wake;
+    call->done.run = call->exchange.request.http2 ? ig_http2_call_on_done : on_done;
+    call->wake.run = call->exchange.request.http2 ? ig_http2_call_on_wake : on_wake;
     call->exchange.work(handler_context, &call->exchange);
     if (call->stream) ig_http_stream_finish(call);
 

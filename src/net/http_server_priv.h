@@ -18,6 +18,7 @@ enum {
     IG_HTTP_IN_BYTES = 48 * 1024,         /* of the input buffer beyond the longest head */
     IG_HTTP_REPLY_COPY_BYTES = 32 * 1024, /* replies up to this are queued by copying */
     IG_HTTP_OUT_HIGH_BYTES = 64 * 1024,   /* queued output at which no request is begun */
+    IG_HTTP2_WINDOW_MIN_BYTES = 65536,    /* a client may send that much before it knows of ours */
     IG_HTTP_CALLS_KEPT = 64,              /* free calls a loop keeps */
     IG_HTTP_PEER_SIZE = 64,
     IG_HTTP_DATE_SIZE = 48
@@ -32,18 +33,22 @@ enum ig_http_state {
     IG_HTTP_AT_REPLY,
     IG_HTTP_AT_SKIP,
     IG_HTTP_AT_CLOSE,
-    IG_HTTP_AT_LINGER
+    IG_HTTP_AT_LINGER,
+    IG_HTTP_AT_HTTP2 /* its streams have states of their own, see http2.c */
 };
 
 enum ig_http_step {
     IG_HTTP_STEP_AGAIN, /* the state changed or consumed input: look again */
     IG_HTTP_STEP_INPUT, /* needs more bytes */
     IG_HTTP_STEP_WAIT,  /* needs output to drain or a worker to end */
-    IG_HTTP_STEP_CLOSE
+    IG_HTTP_STEP_CLOSE,
+    IG_HTTP_STEP_HTTP2 /* the connection opens with the preface of HTTP/2 */
 };
 
 struct ig_http_loop;
 struct ig_http_call;
+struct ig_http2;
+struct ig_http2_call;
 
 struct ig_http_conn {
     struct ig_loop_source source; /* first */
@@ -51,7 +56,8 @@ struct ig_http_conn {
     struct ig_loop_task again; /* deferred: go on, or be freed */
     struct ig_http_loop *home;
     struct ig_http_conn *previous, *next; /* in home->conns */
-    struct ig_http_call *call;            /* NULL while idle */
+    struct ig_http_call *call;            /* NULL while idle, and on HTTP/2 */
+    struct ig_http2 *http2;               /* NULL on HTTP/1 */
     /* > 0 bytes, 0 end of file (read only), or -errno. */
     int64_t (*read)(struct ig_http_conn *conn, void *bytes, size_t size_bytes);
     int64_t (*writev)(struct ig_http_conn *conn, const struct iovec *parts, int count);
@@ -90,6 +96,9 @@ struct ig_http_stream {
     bool in_over;        /* no more body will come */
     bool in_wanted;      /* the loop waits for room in `in` */
     bool wake_posted;
+    bool head_ready;  /* HTTP/2: call->out holds the response's head */
+    bool windowed;    /* HTTP/2: the client's window is `in`; what is read is granted again */
+    uint64_t granted; /* position of `in` up to which it was */
     /* The worker's own; read by the loop when the worker is done. */
     bool begun, chunked, silent, cut;
     uint64_t promised_bytes, written_bytes;
@@ -111,13 +120,14 @@ struct ig_http_call {
     bool last;      /* the connection closes behind this response */
     bool linger;    /* then first reads what the client still sends */
     bool skipped_line;
-    bool input_failed;     /* of a stream: its body can not be read on */
-    uint64_t stream_bytes; /* of a stream: body bytes received */
-    uint64_t skip_left;    /* body bytes that may still be discarded */
-    struct ig_buf body;    /* a buffered body that does not fit into `in` */
-    size_t reserved_bytes; /* of the server's in-flight budget */
-    struct ig_buf extra;   /* response headers of the handler */
-    struct ig_buf out;     /* queued output; out_at of it are written */
+    bool input_failed;      /* of a stream: its body can not be read on */
+    uint64_t stream_bytes;  /* of a stream: body bytes received */
+    uint64_t skip_left;     /* body bytes that may still be discarded */
+    struct ig_buf body;     /* a buffered body that does not fit into `in` */
+    size_t reserved_bytes;  /* of the server's in-flight budget */
+    struct ig_buf extra;    /* response headers of the handler */
+    struct ig_buf trailers; /* and its trailers, in the same form */
+    struct ig_buf out;      /* queued output; out_at of it are written */
     size_t out_at;
     struct ig_str tail; /* of a large reply: what is to follow `out` */
     struct ig_http_stream *stream;
@@ -146,6 +156,10 @@ struct ig_http_loop {
     struct ig_http_conn *conns;
     struct ig_http_call *free_calls;
     unsigned free_calls_count;
+    struct ig_http2_call *free_streams; /* of HTTP/2 */
+    unsigned free_streams_count;
+    char *http2_in;          /* scratch of a read, made when first needed */
+    struct ig_buf http2_out; /* scratch of a write */
     int64_t date_second;
     char date[IG_HTTP_DATE_SIZE]; /* "Date: ...\r\n" */
     struct ig_http_counters counters;
@@ -190,6 +204,12 @@ void ig_http_conn_run(struct ig_http_conn *conn); /* go on as far as input and o
 void ig_http_conn_close(struct ig_http_conn *conn);
 /* Nothing of a request is there and nothing is to be written. */
 bool ig_http_conn_idle(const struct ig_http_conn *conn);
+void ig_http_conn_again(struct ig_http_conn *conn); /* runs conn->again at the end of the turn */
+void ig_http_conn_free(struct ig_http_conn *conn);  /* closed, and no worker holds a call of it */
+/* Notes `written` bytes of output; conn->blocked is the new state, was_blocked the old one. */
+void ig_http_conn_account_output(struct ig_http_conn *conn, int64_t written, bool was_blocked);
+/* When a client that does not take its output is given up. */
+uint64_t ig_http_conn_output_due(const struct ig_http_conn *conn);
 /* Body of every worker: runs the exchange's work, then posts its end to the loop. */
 void ig_http_call_work(void *call);
 
@@ -203,6 +223,9 @@ void ig_http_state_fail_input(struct ig_http_call *call, enum ig_code code);
 void ig_http_state_finish(struct ig_http_call *call, bool aborted);
 
 /* http_server_call.c */
+/* Sets up all but `in`; false without memory: then deinit. */
+bool ig_http_call_init(struct ig_http_call *call, struct ig_http_loop *home);
+void ig_http_call_deinit(struct ig_http_call *call);
 struct ig_http_call *ig_http_call_get(struct ig_http_loop *home); /* NULL: out of memory */
 void ig_http_call_put(struct ig_http_loop *home, struct ig_http_call *call);
 void ig_http_call_free(struct ig_http_call *call);
@@ -218,6 +241,8 @@ void ig_http_reply_head(struct ig_buf *out, struct ig_http_call *call, int64_t l
                         const char *date);
 const char *ig_http_reply_date(struct ig_http_loop *home); /* the loop's cached line */
 void ig_http_reply_format_date(char date[IG_HTTP_DATE_SIZE], int64_t unix_s);
+/* Makes what cannot be sent (over its cap, no valid status, no budget) an error of the server's. */
+void ig_http_reply_settle(struct ig_http_call *call);
 /* Queues exchange->reply as the whole response: small ones by copy, large ones as call->tail. */
 void ig_http_reply_queue(struct ig_http_call *call);
 /* Makes the response one of the server's own. */
@@ -240,7 +265,26 @@ void ig_http_stream_fail(struct ig_http_stream *stream, enum ig_code code);
 int ig_http_stream_ready(struct ig_http_stream *stream, struct iovec parts[2]);
 void ig_http_stream_wrote(struct ig_http_stream *stream, size_t size_bytes);
 void ig_http_stream_woken(struct ig_http_stream *stream);
+/* What the loop is to do for a stream of HTTP/2, taken under one lock. */
+struct ig_http_stream_news {
+    bool head_ready;
+    bool empty;     /* `in` is: the worker waits for the client, or soon will */
+    size_t granted; /* bytes of body that were read since the last look */
+};
+struct ig_http_stream_news ig_http_stream_look(struct ig_http_stream *stream);
 /* The worker's side: completes the response when `work` has returned. */
 void ig_http_stream_finish(struct ig_http_call *call);
+
+/* http2.c */
+/* Takes the connection over from HTTP/1 with what its call has read; closes it without memory. */
+void ig_http2_adopt(struct ig_http_conn *conn);
+void ig_http2_drain(struct ig_http_conn *conn); /* no more streams, and closed behind the last */
+void ig_http2_cut(struct ig_http_conn *conn);   /* tells workers that the client went away */
+bool ig_http2_idle(const struct ig_http_conn *conn);
+void ig_http2_free(struct ig_http_conn *conn); /* ends what calls are left */
+void ig_http2_loop_deinit(struct ig_http_loop *home);
+/* http2_call.c: what a worker posts. */
+void ig_http2_call_on_done(struct ig_loop_task *task);
+void ig_http2_call_on_wake(struct ig_loop_task *task);
 
 #endif

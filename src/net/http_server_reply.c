@@ -80,7 +80,7 @@ void ig_http_reply_head(struct ig_buf *out, struct ig_http_call *call, int64_t l
     ig_buf_add_str(out, IG_STR("\r\n"));
 }
 
-void ig_http_reply_queue(struct ig_http_call *call)
+void ig_http_reply_settle(struct ig_http_call *call)
 {
     struct ig_exchange *exchange = &call->exchange;
     if (exchange->reply.overflowed || call->extra.overflowed)
@@ -90,6 +90,12 @@ void ig_http_reply_queue(struct ig_http_call *call)
         ig_http_reply_error(call, 503, "too many response bytes are in flight");
     if (exchange->status < 200 || exchange->status > 599)
         ig_http_reply_error(call, 500, "the handler gave no valid status");
+}
+
+void ig_http_reply_queue(struct ig_http_call *call)
+{
+    struct ig_exchange *exchange = &call->exchange;
+    ig_http_reply_settle(call);
     if (exchange->close || call->conn->home->draining || !exchange->request.keep_alive)
         call->last = true;
     bool bare = exchange->status == 204 || exchange->status == 304;
@@ -111,6 +117,7 @@ void ig_http_reply_error(struct ig_http_call *call, int status, const char *reas
     exchange->status = status;
     exchange->content_type = "text/plain; charset=utf-8";
     ig_buf_reset(&call->extra);
+    ig_buf_reset(&call->trailers);
     ig_buf_reset(&exchange->reply);
     if (status == 503 || status == 429) ig_buf_add_cstr(&call->extra, "Retry-After: 1\r\n");
     if (handler->format_error) {
@@ -124,19 +131,30 @@ void ig_http_reply_error(struct ig_http_call *call, int status, const char *reas
     if (call->extra.overflowed) ig_buf_reset(&call->extra);
 }
 
-enum ig_code ig_exchange_header(struct ig_exchange *exchange, const char *name, struct ig_str value,
-                                struct ig_err *err)
+static enum ig_code add_field(struct ig_buf *fields, const char *name, struct ig_str value,
+                              struct ig_err *err)
 {
-    struct ig_buf *extra = &ig_http_call_of(exchange)->extra;
     if (!ig_http_token_valid(ig_str_view(name)))
         return ig_fail(err, IG_INVALID, "response header name '%s' is not a token", name);
     if (!ig_http_field_value_valid(value))
         return ig_fail(err, IG_INVALID, "response header '%s' holds a control byte", name);
-    ig_buf_add_cstr(extra, name);
-    ig_buf_add_str(extra, IG_STR(": "));
-    ig_buf_add_str(extra, value);
-    ig_buf_add_str(extra, IG_STR("\r\n"));
-    if (extra->overflowed)
+    ig_buf_add_cstr(fields, name);
+    ig_buf_add_str(fields, IG_STR(": "));
+    ig_buf_add_str(fields, value);
+    ig_buf_add_str(fields, IG_STR("\r\n"));
+    if (fields->overflowed)
         return ig_fail(err, IG_TOO_LARGE, "response header '%s' exceeds the cap of all", name);
     return IG_OK;
+}
+
+enum ig_code ig_exchange_header(struct ig_exchange *exchange, const char *name, struct ig_str value,
+                                struct ig_err *err)
+{
+    return add_field(&ig_http_call_of(exchange)->extra, name, value, err);
+}
+
+enum ig_code ig_exchange_trailer(struct ig_exchange *exchange, const char *name,
+                                 struct ig_str value, struct ig_err *err)
+{
+    return add_field(&ig_http_call_of(exchange)->trailers, name, value, err);
 }

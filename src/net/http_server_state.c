@@ -366,6 +366,12 @@ static void compact(struct ig_http_call *call)
     call->in_at = 0;
 }
 
+/* The part of HTTP/2's preface that is shaped like a request without headers. */
+static bool is_http2_preface(struct ig_str head)
+{
+    return ig_str_eq(head, IG_STR("PRI * HTTP/2.0\r\n\r\n"));
+}
+
 static enum ig_http_step step_head(struct ig_http_conn *conn)
 {
     struct ig_http_call *call = conn->call;
@@ -394,6 +400,10 @@ static enum ig_http_step step_head(struct ig_http_conn *conn)
                                   limits, &reason);
     call->in_at += (size_t)head;
     call->keep = call->in_at;
+    if (status == 505 && !conn->served && is_http2_preface((struct ig_str){bytes, (size_t)head})) {
+        call->in_at -= (size_t)head;
+        return IG_HTTP_STEP_HTTP2;
+    }
     if (status) return ig_http_state_refuse(conn, status, reason);
     return begin_request(conn);
 }
@@ -431,6 +441,8 @@ enum ig_http_step ig_http_state_advance(struct ig_http_conn *conn)
     case IG_HTTP_AT_LINGER:
         call->in_at = call->in_len = 0;
         return IG_HTTP_STEP_INPUT;
+    case IG_HTTP_AT_HTTP2:
+        break;
     }
     return IG_HTTP_STEP_CLOSE;
 }

@@ -42,6 +42,8 @@ static struct iovec ring_span(const struct ig_http_ring *ring, uint64_t at, size
 bool ig_http_stream_open(struct ig_http_call *call)
 {
     size_t size = call->conn->home->server->options.stream_ring_bytes;
+    bool windowed = call->exchange.request.http2;
+    if (windowed && size < IG_HTTP2_WINDOW_MIN_BYTES) size = IG_HTTP2_WINDOW_MIN_BYTES;
     pthread_condattr_t monotonic;
     if (!ig_http_call_reserve(call, 2 * size)) return false;
     struct ig_http_stream *stream = ig_zalloc(sizeof *stream);
@@ -57,6 +59,7 @@ bool ig_http_stream_open(struct ig_http_call *call)
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_cond_init(&stream->changed, &monotonic);
     pthread_condattr_destroy(&monotonic);
+    stream->windowed = windowed;
     call->stream = stream;
     return true;
 }
@@ -147,6 +150,17 @@ void ig_http_stream_woken(struct ig_http_stream *stream)
     pthread_mutex_unlock(&stream->lock);
 }
 
+struct ig_http_stream_news ig_http_stream_look(struct ig_http_stream *stream)
+{
+    pthread_mutex_lock(&stream->lock);
+    struct ig_http_stream_news news = {.head_ready = stream->head_ready,
+                                       .empty = !ring_used(&stream->in),
+                                       .granted = (size_t)(stream->in.head - stream->granted)};
+    stream->granted = stream->in.head;
+    pthread_mutex_unlock(&stream->lock);
+    return news;
+}
+
 /* The worker's half. */
 
 static enum ig_code fail_text(enum ig_code code, struct ig_err *err)
@@ -207,6 +221,7 @@ int64_t ig_exchange_read(void *exchange, void *bytes, size_t size_bytes, struct 
     pthread_mutex_lock(&stream->lock);
     in->head += span.iov_len;
     bool wake = stream->in_wanted && ring_used(in) <= in->size_bytes / 2;
+    if (stream->windowed) wake = in->head - stream->granted >= in->size_bytes / 4;
     if (wake) {
         stream->in_wanted = false;
         wake = want_wake(stream);
@@ -258,6 +273,16 @@ static void tell_out(struct ig_http_call *call)
     if (wake) wake_loop(call);
 }
 
+static void tell_head(struct ig_http_call *call)
+{
+    struct ig_http_stream *stream = call->stream;
+    pthread_mutex_lock(&stream->lock);
+    stream->head_ready = true;
+    bool wake = want_wake(stream);
+    pthread_mutex_unlock(&stream->lock);
+    if (wake) wake_loop(call);
+}
+
 enum ig_code ig_exchange_begin(struct ig_exchange *exchange, int64_t length, struct ig_err *err)
 {
     struct ig_http_call *call = ig_http_call_of(exchange);
@@ -269,21 +294,27 @@ enum ig_code ig_exchange_begin(struct ig_exchange *exchange, int64_t length, str
     bool bare = exchange->status == 204 || exchange->status == 304;
     if (exchange->close || call->conn->home->draining || !exchange->request.keep_alive)
         call->last = true;
-    bool chunked = length < 0 && exchange->request.minor_version == 1;
+    bool http2 = exchange->request.http2;
+    bool chunked = length < 0 && exchange->request.minor_version == 1 && !http2;
     if (length < 0 && !chunked) call->last = true; /* HTTP/1.0: the body ends with the connection */
     int64_t form = length >= 0 ? length : IG_HTTP_LENGTH_CHUNKED;
     if (bare || (length < 0 && !chunked)) form = IG_HTTP_LENGTH_NONE;
     struct timespec now;
     clock_gettime(CLOCK_REALTIME_COARSE, &now);
     ig_http_reply_format_date(date, now.tv_sec);
-    ig_buf_reset(&exchange->reply);
-    ig_http_reply_head(&exchange->reply, call, form, date);
-    if (exchange->reply.overflowed || call->extra.overflowed)
+    struct ig_buf *head = http2 ? &call->out : &exchange->reply;
+    ig_buf_reset(head);
+    ig_http_reply_head(head, call, form, date);
+    if (head->overflowed || call->extra.overflowed)
         return ig_fail(err, IG_NO_MEMORY, "no memory for a response head");
     stream->begun = true;
     stream->silent = !ig_http_reply_has_body(call);
     stream->chunked = chunked && !stream->silent;
     stream->promised_bytes = length >= 0 ? (uint64_t)length : UINT64_MAX;
+    if (http2) {
+        tell_head(call);
+        return IG_OK;
+    }
     enum ig_code code = put_out(call, exchange->reply.ptr, exchange->reply.len, err);
     tell_out(call);
     return code;

@@ -215,7 +215,11 @@ static void test_canary_and_restart(void **state)
 /* Answers, rewards and mirrors are told apart by arm, and again after kill -9. */
 static void check_experiment(int answers, int rewards)
 {
-    EXPECT(200, "GET", "/api/v1/deployments/x/experiments", NULL);
+    for (int i = 0; i < 200; i++) { /* mirrors come after their primaries */
+        EXPECT(200, "GET", "/api/v1/deployments/x/experiments", NULL);
+        if (live_number(&live, "shadows.0.answers") >= answers) break;
+        usleep(20000);
+    }
     assert_int_equal(live_number(&live, "experiments.0.arms.0.answers") +
                          live_number(&live, "experiments.0.arms.1.answers"),
                      answers);

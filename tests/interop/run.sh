@@ -23,7 +23,7 @@ fi
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 failed=0
-for part in golden adversarial contribs explainers indices sklearn_models fairness triton; do
+for part in golden adversarial contribs explainers indices sklearn_models fairness triton grpc_client; do
     echo "== $part"
     rc=0
     timeout 200 "$python" "tests/interop/$part.py" > "$log" 2>&1 || rc=$?
