@@ -1,168 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The Open Inference Protocol over HTTP: /v2. A deployment is a model, the version of what its
- * graph leads to by default its only version. Tensors out: predictions, labels, margins, and when
- * asked for shap_values and base_value. */
-#include "api/infer.h"
-#include "api/oip.h"
+/* The Open Inference Protocol over HTTP: /v2. */
+#include "api/oip_model.h"
 #include "api/route.h"
 
-#include <math.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <zlib.h>
 
-enum { INFLATED_MAX = 64 << 20, DEFAULT_OUTPUTS = 2 };
-
-enum output { PREDICTIONS, LABELS, MARGINS, SHAP_VALUES, BASE_VALUE, OUTPUTS_COUNT };
-
-static const struct {
-    const char *name;
-    enum ig_oip_type type;
-} OUTPUTS[OUTPUTS_COUNT] = {
-    [PREDICTIONS] = {"predictions", IG_OIP_FP64}, [LABELS] = {"labels", IG_OIP_BYTES},
-    [MARGINS] = {"margins", IG_OIP_FP64},         [SHAP_VALUES] = {"shap_values", IG_OIP_FP64},
-    [BASE_VALUE] = {"base_value", IG_OIP_FP64},
-};
-
-/* A front's own part of a call. */
-struct oip {
-    struct ig_oip_request request;
-    enum output outputs[IG_OIP_OUTPUTS_MAX];
-    bool binary[IG_OIP_OUTPUTS_MAX];
-    size_t outputs_count;
-};
-
-static bool has_labels(const struct ig_schema *schema)
-{
-    return schema->classes_count > 0;
-}
-
-/* ---- what a model is ---- */
-
-/* Extents of an output behind the rows; 0 dimensions: one number a row. */
-static size_t extents(int64_t out[2], enum output output, const struct ig_model *model)
-{
-    size_t count = 0;
-    bool many = model->outputs_count > 1;
-    switch (output) {
-    case PREDICTIONS:
-        if (model->predictions_count > 1) out[count++] = model->predictions_count;
-        break;
-    case MARGINS:
-    case BASE_VALUE:
-        if (many) out[count++] = model->outputs_count;
-        break;
-    case SHAP_VALUES:
-        if (many) out[count++] = model->outputs_count;
-        out[count++] = model->features_count;
-        break;
-    default:
-        break;
-    }
-    return count;
-}
-
-/* Calls for each tensor that goes in: one of all features where all are numbers, else one each. */
-static void each_input(const struct ig_schema *schema,
-                       void (*each)(struct ig_json_out *out, struct ig_str name,
-                                    enum ig_oip_type type, int64_t width),
-                       struct ig_json_out *out)
-{
-    bool words = false;
-    for (uint32_t i = 0; i < schema->features_count; i++)
-        words = words || schema->features[i].categories_count;
-    if (!words) {
-        each(out, IG_STR("input"), IG_OIP_FP64, schema->features_count);
-        return;
-    }
-    for (uint32_t i = 0; i < schema->features_count; i++)
-        each(out, schema->features[i].name,
-             schema->features[i].categories_count ? IG_OIP_BYTES : IG_OIP_FP64, 1);
-}
-
-static void write_metadata_input(struct ig_json_out *out, struct ig_str name, enum ig_oip_type type,
-                                 int64_t width)
-{
-    ig_json_out_object(out);
-    ig_json_out_kv_str(out, "name", name);
-    ig_json_out_kv_str(out, "datatype", ig_str_view(ig_oip_type_name(type)));
-    ig_json_out_key(out, IG_STR("shape"));
-    ig_json_out_array(out);
-    ig_json_out_i64(out, -1);
-    ig_json_out_i64(out, width);
-    ig_json_out_array_end(out);
-    ig_json_out_object_end(out);
-}
-
-static void write_config_input(struct ig_json_out *out, struct ig_str name, enum ig_oip_type type,
-                               int64_t width)
-{
-    ig_json_out_object(out);
-    ig_json_out_kv_str(out, "name", name);
-    ig_json_out_kv_str(out, "data_type", ig_str_view(ig_oip_type_config(type)));
-    ig_json_out_key(out, IG_STR("dims"));
-    ig_json_out_array(out);
-    ig_json_out_i64(out, width);
-    ig_json_out_array_end(out);
-    ig_json_out_object_end(out);
-}
-
-static void write_outputs(struct ig_json_out *out, const struct ig_servable *face, bool config)
-{
-    int64_t shape[2];
-    ig_json_out_array(out);
-    for (int i = 0; i < OUTPUTS_COUNT; i++) {
-        if (i == LABELS && !has_labels(&face->package->schema)) continue;
-        size_t rank = extents(shape, (enum output)i, face->package->model);
-        const char *type =
-            config ? ig_oip_type_config(OUTPUTS[i].type) : ig_oip_type_name(OUTPUTS[i].type);
-        ig_json_out_object(out);
-        ig_json_out_kv_str(out, "name", ig_str_view(OUTPUTS[i].name));
-        ig_json_out_kv_str(out, config ? "data_type" : "datatype", ig_str_view(type));
-        ig_json_out_key(out, config ? IG_STR("dims") : IG_STR("shape"));
-        ig_json_out_array(out);
-        if (!config) ig_json_out_i64(out, -1);
-        if (config && !rank) ig_json_out_i64(out, 1);
-        for (size_t d = 0; d < rank; d++) ig_json_out_i64(out, shape[d]);
-        ig_json_out_array_end(out);
-        ig_json_out_object_end(out);
-    }
-    ig_json_out_array_end(out);
-}
-
-static int64_t version_of(const struct ig_routing *routing)
-{
-    const struct ig_servable *face = routing->face;
-    while (face->members_count) face = face->members[0].servable;
-    return face->version;
-}
-
-static void kv_version(struct ig_json_out *out, const char *key, const struct ig_routing *routing)
-{
-    char text[24];
-    snprintf(text, sizeof text, "%lld", (long long)version_of(routing));
-    ig_json_out_kv_str(out, key, ig_str_view(text));
-}
-
-/* The deployment of the path, in the version that the path names. NULL with err. */
-static const struct ig_routing *find_model(struct ig_call *call)
-{
-    struct ig_str name = call->params[0], version = call->params[1];
-    const struct ig_routing *routing = ig_deploy_acquire(call->app->deploy, name);
-    int64_t number = 0;
-    if (!routing) {
-        ig_infer_fail_absent(call, name, &call->err);
-        return NULL;
-    }
-    if (version.ptr && (!ig_str_to_i64(version, &number) || number != version_of(routing))) {
-        ig_fail(&call->err, IG_NOT_FOUND, "model '%s': version %.*s is not served, %lld is",
-                routing->name, (int)(version.len > 32 ? 32 : version.len), version.ptr,
-                (long long)version_of(routing));
-        return NULL;
-    }
-    return routing;
-}
+enum { INFLATED_MAX = 64 << 20 };
 
 /* ---- health, metadata, repository ---- */
 
@@ -206,13 +52,54 @@ enum ig_code ig_oip_server(struct ig_call *call)
     return IG_OK;
 }
 
+static void kv_version(struct ig_json_out *out, const char *key, const struct ig_routing *routing)
+{
+    char text[24];
+    snprintf(text, sizeof text, "%lld", (long long)ig_oip_version(routing));
+    ig_json_out_kv_str(out, key, ig_str_view(text));
+}
+
+/* A tensor as metadata has it, or as a configuration has it, where the rows are not told. */
+static void write_port(struct ig_json_out *out, const struct ig_oip_port *port, bool config)
+{
+    const char *type = config ? ig_oip_type_config(port->type) : ig_oip_type_name(port->type);
+    ig_json_out_object(out);
+    ig_json_out_kv_str(out, "name", port->name);
+    ig_json_out_kv_str(out, config ? "data_type" : "datatype", ig_str_view(type));
+    ig_json_out_key(out, config ? IG_STR("dims") : IG_STR("shape"));
+    ig_json_out_array(out);
+    if (!config) ig_json_out_i64(out, -1);
+    if (config && !port->rank) ig_json_out_i64(out, 1);
+    for (size_t i = 0; i < port->rank; i++) ig_json_out_i64(out, port->extents[i]);
+    ig_json_out_array_end(out);
+    ig_json_out_object_end(out);
+}
+
+static void write_ports(struct ig_json_out *out, const struct ig_routing *routing, bool config)
+{
+    struct ig_oip_port port;
+    ig_json_out_key(out, config ? IG_STR("input") : IG_STR("inputs"));
+    ig_json_out_array(out);
+    for (size_t i = 0; i < ig_oip_inputs_count(routing->schema); i++) {
+        port = ig_oip_input(routing->schema, i);
+        write_port(out, &port, config);
+    }
+    ig_json_out_array_end(out);
+    ig_json_out_key(out, config ? IG_STR("output") : IG_STR("outputs"));
+    ig_json_out_array(out);
+    for (int i = 0; i < IG_OIP_RESULTS_COUNT; i++)
+        if (ig_oip_output(&port, routing->face, (enum ig_oip_result)i))
+            write_port(out, &port, config);
+    ig_json_out_array_end(out);
+}
+
 enum ig_code ig_oip_model(struct ig_call *call)
 {
     struct ig_json_out out;
     char version[24];
-    const struct ig_routing *routing = find_model(call);
+    const struct ig_routing *routing = ig_oip_find(call, call->params[0], call->params[1]);
     if (!routing) return call->err.code;
-    snprintf(version, sizeof version, "%lld", (long long)version_of(routing));
+    snprintf(version, sizeof version, "%lld", (long long)ig_oip_version(routing));
     ig_call_json(call, &out);
     ig_json_out_object(&out);
     ig_json_out_kv_str(&out, "name", ig_str_view(routing->name));
@@ -221,12 +108,7 @@ enum ig_code ig_oip_model(struct ig_call *call)
     ig_json_out_str(&out, ig_str_view(version));
     ig_json_out_array_end(&out);
     ig_json_out_kv_str(&out, "platform", IG_STR("ingot"));
-    ig_json_out_key(&out, IG_STR("inputs"));
-    ig_json_out_array(&out);
-    each_input(routing->schema, write_metadata_input, &out);
-    ig_json_out_array_end(&out);
-    ig_json_out_key(&out, IG_STR("outputs"));
-    write_outputs(&out, routing->face, false);
+    write_ports(&out, routing, false);
     ig_json_out_object_end(&out);
     return IG_OK;
 }
@@ -234,22 +116,17 @@ enum ig_code ig_oip_model(struct ig_call *call)
 enum ig_code ig_oip_config(struct ig_call *call)
 {
     struct ig_json_out out;
-    const struct ig_routing *routing = find_model(call);
+    size_t rows_max = call->app->rows_max;
+    const struct ig_routing *routing = ig_oip_find(call, call->params[0], call->params[1]);
     if (!routing) return call->err.code;
     ig_call_json(call, &out);
     ig_json_out_object(&out);
     ig_json_out_kv_str(&out, "name", ig_str_view(routing->name));
     ig_json_out_kv_str(&out, "platform", IG_STR("ingot"));
     ig_json_out_kv_str(&out, "backend", IG_STR("ingot"));
-    ig_json_out_kv_i64(
-        &out, "max_batch_size",
-        (int64_t)(call->app->rows_max < INT32_MAX ? call->app->rows_max : INT32_MAX));
-    ig_json_out_key(&out, IG_STR("input"));
-    ig_json_out_array(&out);
-    each_input(routing->schema, write_config_input, &out);
-    ig_json_out_array_end(&out);
-    ig_json_out_key(&out, IG_STR("output"));
-    write_outputs(&out, routing->face, true);
+    ig_json_out_kv_i64(&out, "max_batch_size",
+                       (int64_t)(rows_max < INT32_MAX ? rows_max : INT32_MAX));
+    write_ports(&out, routing, true);
     ig_json_out_object_end(&out);
     return IG_OK;
 }
@@ -257,11 +134,11 @@ enum ig_code ig_oip_config(struct ig_call *call)
 enum ig_code ig_oip_model_ready(struct ig_call *call)
 {
     struct ig_str name = call->params[0];
-    bool ready = ig_deploy_acquire(call->app->deploy, name) != NULL;
-    if (!ready && ig_deploy_state(call->app->deploy, name) == IG_DEPLOY_ABSENT)
-        return find_model(call) ? IG_OK : call->err.code;
-    if (ready && !find_model(call)) return call->err.code;
-    return reply_flag(call, "ready", ready);
+    enum ig_deploy_state state = ig_deploy_state(call->app->deploy, name);
+    if (state == IG_DEPLOY_PAUSED || state == IG_DEPLOY_FAILED)
+        return reply_flag(call, "ready", false);
+    return ig_oip_find(call, name, call->params[1]) ? reply_flag(call, "ready", true)
+                                                    : call->err.code;
 }
 
 enum ig_code ig_oip_index(struct ig_call *call)
@@ -287,22 +164,14 @@ enum ig_code ig_oip_index(struct ig_call *call)
     return IG_OK;
 }
 
-static enum ig_code set_paused(struct ig_call *call, bool paused, const char *why)
-{
-    enum ig_deploy_state state = ig_deploy_state(call->app->deploy, call->params[0]);
-    if (state == (paused ? IG_DEPLOY_PAUSED : IG_DEPLOY_SERVING)) return IG_OK;
-    return ig_deploy_pause(call->app->deploy, &call->who, call->params[0], paused, ig_str_view(why),
-                           &call->err);
-}
-
 enum ig_code ig_oip_load(struct ig_call *call)
 {
-    return set_paused(call, false, "loaded through the model repository");
+    return ig_oip_set_loaded(call, call->params[0], true);
 }
 
 enum ig_code ig_oip_unload(struct ig_call *call)
 {
-    return set_paused(call, true, "unloaded through the model repository");
+    return ig_oip_set_loaded(call, call->params[0], false);
 }
 
 /* ---- inference ---- */
@@ -343,40 +212,7 @@ static enum ig_code inflate_body(struct ig_str *out, struct ig_call *call, struc
                    INFLATED_MAX);
 }
 
-static enum ig_code find_output(enum output *out, struct ig_call *call, struct ig_str name,
-                                const struct ig_routing *routing)
-{
-    int i = 0;
-    while (i < OUTPUTS_COUNT && !ig_str_is(name, OUTPUTS[i].name)) i++;
-    *out = (enum output)i;
-    if (i < OUTPUTS_COUNT && (i != LABELS || has_labels(routing->schema))) return IG_OK;
-    return ig_fail(&call->err, IG_INVALID, "output '%.*s': model '%s' has no such output",
-                   (int)(name.len > 64 ? 64 : name.len), name.ptr, routing->name);
-}
-
-static enum ig_code choose_outputs(struct ig_call *call, struct ig_infer *infer, struct oip *oip)
-{
-    const struct ig_oip_request *request = &oip->request;
-    infer->explain = request->explain;
-    for (size_t i = 0; i < request->outputs_count; i++) {
-        enum output *output = &oip->outputs[oip->outputs_count];
-        if (find_output(output, call, request->outputs[i].name, infer->routing) != IG_OK)
-            return call->err.code;
-        oip->binary[oip->outputs_count++] = request->outputs[i].binary;
-        infer->explain = infer->explain || *output == SHAP_VALUES || *output == BASE_VALUE;
-    }
-    if (request->outputs_count) return IG_OK;
-    for (int i = 0; i < OUTPUTS_COUNT; i++) {
-        bool wanted = i == LABELS ? has_labels(infer->routing->schema)
-                                  : i < DEFAULT_OUTPUTS || (i > MARGINS && infer->explain);
-        if (!wanted) continue;
-        oip->outputs[oip->outputs_count] = (enum output)i;
-        oip->binary[oip->outputs_count++] = request->binary;
-    }
-    return IG_OK;
-}
-
-static enum ig_code read_body(struct ig_call *call, struct oip *oip)
+static enum ig_code read_body(struct ig_call *call, struct ig_oip_ask *ask)
 {
     const struct ig_http_request *http = &call->exchange->request;
     struct ig_str body = call->exchange->body;
@@ -394,129 +230,31 @@ static enum ig_code read_body(struct ig_call *call, struct oip *oip)
                        "Inference-Header-Content-Length: '%.*s' is no length",
                        (int)(header.len > 32 ? 32 : header.len), header.ptr);
     if (packed && inflate_body(&body, call, body) != IG_OK) return call->err.code;
-    return ig_oip_request_read(&oip->request, body, json_bytes, call->arena, &call->err);
+    return ig_oip_request_read(&ask->request, body, json_bytes, call->arena, &call->err);
 }
 
 static enum ig_code decode(struct ig_call *call, struct ig_infer *infer)
 {
-    struct oip *oip = infer->front;
-    struct ig_predict_target target;
-    struct ig_oip_rows rows;
-    struct ig_str version = call->params[1];
-    int64_t number = 0;
-    if (read_body(call, oip) != IG_OK) return call->err.code;
-    if (!ig_infer_find(&target, call, infer->model, &call->err)) return call->err.code;
-    if (version.ptr && (!ig_str_to_i64(version, &number) || number != version_of(infer->routing)))
-        return ig_fail(&call->err, IG_NOT_FOUND, "model '%s': version %.*s is not served",
-                       infer->routing->name, (int)(version.len > 32 ? 32 : version.len),
-                       version.ptr);
-    if (choose_outputs(call, infer, oip) != IG_OK ||
-        ig_oip_rows(&rows, &oip->request, target.schema, call->app->rows_max, call->arena,
-                    &call->err) != IG_OK)
-        return call->err.code;
-    infer->request.schema = target.schema;
-    infer->request.rows = rows.rows;
-    infer->request.rows_count = rows.rows_count;
-    infer->request.many = true;
-    infer->request.unit_id = oip->request.unit_id;
-    infer->request.explain.wanted_low = infer->request.explain.wanted_high = NAN;
-    if (!target.attributes_count) return IG_OK;
-    infer->request.attributes =
-        ig_arena_array(call->arena, target.attributes_count, sizeof *infer->request.attributes);
-    return infer->request.attributes ? IG_OK
-                                     : ig_fail(&call->err, IG_NO_MEMORY, "no memory for the call");
+    if (read_body(call, infer->front) != IG_OK) return call->err.code;
+    return ig_oip_prepare(call, infer);
 }
 
-/* The numbers of a row for an output, and how many. */
-static size_t row_numbers(const double **out, enum output output, const struct ig_answer *answer)
-{
-    const struct ig_model *model = answer->model;
-    switch (output) {
-    case PREDICTIONS:
-        *out = answer->predictions;
-        return model->predictions_count;
-    case MARGINS:
-        *out = answer->margins;
-        return model->outputs_count;
-    default:
-        *out = answer->contributions;
-        return (size_t)model->outputs_count * (model->features_count + (size_t)1);
-    }
-}
-
-/* Calls with each number of an output, in order. */
-struct writing {
-    struct ig_json_out *json; /* or: */
-    struct ig_buf *raw;
-};
-
-static void write_number(struct writing *writing, double value)
-{
-    if (writing->json)
-        ig_json_out_f64(writing->json, value);
-    else
-        ig_buf_add(writing->raw, &value, sizeof value);
-}
-
-static void write_row(struct writing *writing, enum output output, const struct ig_answer *answer)
-{
-    const double *numbers;
-    size_t count = row_numbers(&numbers, output, answer);
-    size_t each = answer->model->features_count + (size_t)1;
-    for (size_t i = 0; i < count; i++) {
-        bool base = i % each == each - 1;
-        if (output == PREDICTIONS || output == MARGINS || base == (output == BASE_VALUE))
-            write_number(writing, numbers[i]);
-    }
-}
-
-static void write_label(struct writing *writing, struct ig_infer *infer, size_t row)
-{
-    const struct ig_infer_part *part = ig_infer_part_of(infer, row);
-    size_t own = infer->places ? infer->places[row].row : row;
-    int32_t class = ig_inference_class(part->servable, &part->result, own);
-    const struct ig_schema *schema = &part->servable->package->schema;
-    struct ig_str text = class >= 0 && (uint32_t) class < schema->classes_count
-                             ? schema->classes[class]
-                             : IG_STR("");
-    if (writing->json) {
-        ig_json_out_str(writing->json, text);
-        return;
-    }
-    uint32_t length = (uint32_t)text.len;
-    ig_buf_add(writing->raw, &length, sizeof length);
-    ig_buf_add_str(writing->raw, text);
-}
-
-static void write_data(struct writing *writing, struct ig_infer *infer, enum output output)
-{
-    for (size_t i = 0; i < infer->request.rows_count; i++) {
-        if (output == LABELS) {
-            write_label(writing, infer, i);
-            continue;
-        }
-        struct ig_answer answer = ig_infer_answer(infer, i, NULL);
-        write_row(writing, output, &answer);
-    }
-}
-
-static void write_output(struct ig_json_out *out, struct ig_infer *infer, enum output output,
+static void write_output(struct ig_json_out *out, struct ig_infer *infer, enum ig_oip_result result,
                          struct ig_buf *raw)
 {
-    int64_t shape[2];
-    size_t rank = extents(shape, output, infer->routing->face->package->model);
-    struct writing writing = {raw ? NULL : out, raw};
+    struct ig_oip_port port;
+    ig_oip_output(&port, infer->routing->face, result);
     ig_json_out_object(out);
-    ig_json_out_kv_str(out, "name", ig_str_view(OUTPUTS[output].name));
-    ig_json_out_kv_str(out, "datatype", ig_str_view(ig_oip_type_name(OUTPUTS[output].type)));
+    ig_json_out_kv_str(out, "name", port.name);
+    ig_json_out_kv_str(out, "datatype", ig_str_view(ig_oip_type_name(port.type)));
     ig_json_out_key(out, IG_STR("shape"));
     ig_json_out_array(out);
     ig_json_out_i64(out, (int64_t)infer->request.rows_count);
-    for (size_t d = 0; d < rank; d++) ig_json_out_i64(out, shape[d]);
+    for (size_t i = 0; i < port.rank; i++) ig_json_out_i64(out, port.extents[i]);
     ig_json_out_array_end(out);
     if (raw) {
         size_t before = raw->len;
-        write_data(&writing, infer, output);
+        ig_oip_write_raw(raw, infer, result);
         ig_json_out_key(out, IG_STR("parameters"));
         ig_json_out_object(out);
         ig_json_out_kv_i64(out, "binary_data_size", (int64_t)(raw->len - before));
@@ -524,38 +262,29 @@ static void write_output(struct ig_json_out *out, struct ig_infer *infer, enum o
     } else {
         ig_json_out_key(out, IG_STR("data"));
         ig_json_out_array(out);
-        write_data(&writing, infer, output);
+        ig_oip_write_json(out, infer, result);
         ig_json_out_array_end(out);
     }
     ig_json_out_object_end(out);
 }
 
-/* Only when every explanation is additive over features can it be a tensor of that shape. */
-static enum ig_code check_explained(struct ig_call *call, const struct ig_infer *infer)
-{
-    for (size_t i = 0; infer->explain && i < infer->parts_count; i++)
-        if (!infer->parts[i].result.explanations.contributions)
-            return ig_fail(&call->err, IG_INVALID, "shap_values: the model has none");
-    return IG_OK;
-}
-
 static enum ig_code encode(struct ig_call *call, struct ig_infer *infer)
 {
-    struct oip *oip = infer->front;
+    const struct ig_oip_ask *ask = infer->front;
     struct ig_json_out out;
     struct ig_buf raw;
     char length[24];
-    if (check_explained(call, infer) != IG_OK) return call->err.code;
+    if (ig_oip_check(call, infer) != IG_OK) return call->err.code;
     ig_buf_init(&raw, call->exchange->reply.max_bytes);
     ig_call_json(call, &out);
     ig_json_out_object(&out);
     ig_json_out_kv_str(&out, "model_name", ig_str_view(infer->routing->name));
     kv_version(&out, "model_version", infer->routing);
-    if (oip->request.id.ptr) ig_json_out_kv_str(&out, "id", oip->request.id);
+    if (ask->request.id.ptr) ig_json_out_kv_str(&out, "id", ask->request.id);
     ig_json_out_key(&out, IG_STR("outputs"));
     ig_json_out_array(&out);
-    for (size_t i = 0; i < oip->outputs_count; i++)
-        write_output(&out, infer, oip->outputs[i], oip->binary[i] ? &raw : NULL);
+    for (size_t i = 0; i < ask->results_count; i++)
+        write_output(&out, infer, ask->results[i], ask->binary[i] ? &raw : NULL);
     ig_json_out_array_end(&out);
     ig_json_out_object_end(&out);
     if (raw.overflowed)
@@ -574,11 +303,12 @@ static enum ig_code encode(struct ig_call *call, struct ig_infer *infer)
 enum ig_code ig_oip_infer(struct ig_call *call)
 {
     struct ig_infer *infer = ig_arena_zalloc(call->arena, sizeof *infer);
-    struct oip *oip = ig_arena_zalloc(call->arena, sizeof *oip);
-    if (!infer || !oip) return ig_fail(&call->err, IG_NO_MEMORY, "no memory for the call");
+    struct ig_oip_ask *ask = ig_arena_zalloc(call->arena, sizeof *ask);
+    if (!infer || !ask) return ig_fail(&call->err, IG_NO_MEMORY, "no memory for the call");
+    ask->version = call->params[1];
     infer->model = call->params[0];
     infer->decode = decode;
     infer->encode = encode;
-    infer->front = oip;
+    infer->front = ask;
     return ig_infer_start_as(call, infer);
 }

@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "api/oip_model.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { DEFAULT_RESULTS = 2 };
+
+static const struct {
+    const char *name;
+    enum ig_oip_type type;
+} RESULTS[IG_OIP_RESULTS_COUNT] = {
+    [IG_OIP_PREDICTIONS] = {"predictions", IG_OIP_FP64},
+    [IG_OIP_LABELS] = {"labels", IG_OIP_BYTES},
+    [IG_OIP_MARGINS] = {"margins", IG_OIP_FP64},
+    [IG_OIP_SHAP_VALUES] = {"shap_values", IG_OIP_FP64},
+    [IG_OIP_BASE_VALUE] = {"base_value", IG_OIP_FP64},
+};
+
+/* ---- models ---- */
+
+static bool has_words(const struct ig_schema *schema)
+{
+    for (uint32_t i = 0; i < schema->features_count; i++)
+        if (schema->features[i].categories_count) return true;
+    return false;
+}
+
+size_t ig_oip_inputs_count(const struct ig_schema *schema)
+{
+    return has_words(schema) ? schema->features_count : 1;
+}
+
+struct ig_oip_port ig_oip_input(const struct ig_schema *schema, size_t index)
+{
+    const struct ig_feature *feature = &schema->features[index];
+    if (!has_words(schema))
+        return (struct ig_oip_port){IG_STR("input"), IG_OIP_FP64, {schema->features_count}, 1};
+    return (struct ig_oip_port){
+        feature->name, feature->categories_count ? IG_OIP_BYTES : IG_OIP_FP64, {1}, 1};
+}
+
+bool ig_oip_output(struct ig_oip_port *out, const struct ig_servable *face,
+                   enum ig_oip_result result)
+{
+    const struct ig_model *model = face->package->model;
+    struct ig_oip_port port = {ig_str_view(RESULTS[result].name), RESULTS[result].type, {0}, 0};
+    bool many = model->outputs_count > 1;
+    if (result == IG_OIP_LABELS && !face->package->schema.classes_count) return false;
+    if (result == IG_OIP_PREDICTIONS && model->predictions_count > 1)
+        port.extents[port.rank++] = model->predictions_count;
+    if (result >= IG_OIP_MARGINS && many) port.extents[port.rank++] = model->outputs_count;
+    if (result == IG_OIP_SHAP_VALUES) port.extents[port.rank++] = model->features_count;
+    *out = port;
+    return true;
+}
+
+int64_t ig_oip_version(const struct ig_routing *routing)
+{
+    const struct ig_servable *face = routing->face;
+    while (face->members_count) face = face->members[0].servable;
+    return face->version;
+}
+
+static enum ig_code check_version(struct ig_call *call, const struct ig_routing *routing,
+                                  struct ig_str version)
+{
+    int64_t number;
+    if (!version.len || (ig_str_to_i64(version, &number) && number == ig_oip_version(routing)))
+        return IG_OK;
+    return ig_fail(&call->err, IG_NOT_FOUND, "model '%s': version %.*s is not served, %lld is",
+                   routing->name, (int)(version.len > 32 ? 32 : version.len), version.ptr,
+                   (long long)ig_oip_version(routing));
+}
+
+const struct ig_routing *ig_oip_find(struct ig_call *call, struct ig_str name,
+                                     struct ig_str version)
+{
+    const struct ig_routing *routing = ig_deploy_acquire(call->app->deploy, name);
+    if (!routing) ig_infer_fail_absent(call, name, &call->err);
+    return routing && check_version(call, routing, version) == IG_OK ? routing : NULL;
+}
+
+enum ig_code ig_oip_set_loaded(struct ig_call *call, struct ig_str name, bool loaded)
+{
+    struct ig_deploy *deploy = call->app->deploy;
+    struct ig_str why = loaded ? IG_STR("loaded through the model repository")
+                               : IG_STR("unloaded through the model repository");
+    if (ig_deploy_state(deploy, name) == (loaded ? IG_DEPLOY_SERVING : IG_DEPLOY_PAUSED))
+        return IG_OK;
+    return ig_deploy_pause(deploy, &call->who, name, !loaded, why, &call->err);
+}
+
+/* ---- calls ---- */
+
+static enum ig_code find_result(enum ig_oip_result *out, struct ig_call *call, struct ig_str name,
+                                const struct ig_routing *routing)
+{
+    struct ig_oip_port unused;
+    int i = 0;
+    while (i < IG_OIP_RESULTS_COUNT && !ig_str_is(name, RESULTS[i].name)) i++;
+    *out = (enum ig_oip_result)i;
+    if (i < IG_OIP_RESULTS_COUNT && ig_oip_output(&unused, routing->face, *out)) return IG_OK;
+    return ig_fail(&call->err, IG_INVALID, "output '%.*s': model '%s' has no such output",
+                   (int)(name.len > 64 ? 64 : name.len), name.ptr, routing->name);
+}
+
+static enum ig_code choose_results(struct ig_call *call, struct ig_infer *infer)
+{
+    struct ig_oip_ask *ask = infer->front;
+    const struct ig_oip_request *request = &ask->request;
+    struct ig_oip_port unused;
+    infer->explain = request->explain;
+    for (size_t i = 0; i < request->outputs_count; i++) {
+        enum ig_oip_result *result = &ask->results[ask->results_count];
+        if (find_result(result, call, request->outputs[i].name, infer->routing) != IG_OK)
+            return call->err.code;
+        ask->binary[ask->results_count++] = request->outputs[i].binary;
+        infer->explain = infer->explain || *result >= IG_OIP_SHAP_VALUES;
+    }
+    if (request->outputs_count) return IG_OK;
+    for (int i = 0; i < IG_OIP_RESULTS_COUNT; i++) {
+        bool wanted = i < DEFAULT_RESULTS || (i >= IG_OIP_SHAP_VALUES && infer->explain);
+        if (!wanted || !ig_oip_output(&unused, infer->routing->face, (enum ig_oip_result)i))
+            continue;
+        ask->results[ask->results_count] = (enum ig_oip_result)i;
+        ask->binary[ask->results_count++] = request->binary;
+    }
+    return IG_OK;
+}
+
+enum ig_code ig_oip_prepare(struct ig_call *call, struct ig_infer *infer)
+{
+    struct ig_oip_ask *ask = infer->front;
+    struct ig_predict_target target;
+    struct ig_oip_rows rows;
+    if (!ig_infer_find(&target, call, infer->model, &call->err)) return call->err.code;
+    if (check_version(call, infer->routing, ask->version) != IG_OK ||
+        choose_results(call, infer) != IG_OK ||
+        ig_oip_rows(&rows, &ask->request, target.schema, call->app->rows_max, call->arena,
+                    &call->err) != IG_OK)
+        return call->err.code;
+    infer->request.schema = target.schema;
+    infer->request.rows = rows.rows;
+    infer->request.rows_count = rows.rows_count;
+    infer->request.many = true;
+    infer->request.unit_id = ask->request.unit_id;
+    infer->request.explain.wanted_low = infer->request.explain.wanted_high = NAN;
+    if (!target.attributes_count) return IG_OK;
+    infer->request.attributes =
+        ig_arena_array(call->arena, target.attributes_count, sizeof *infer->request.attributes);
+    return infer->request.attributes ? IG_OK
+                                     : ig_fail(&call->err, IG_NO_MEMORY, "no memory for the call");
+}
+
+/* Only when every explanation is additive over features can it be a tensor of that shape. */
+enum ig_code ig_oip_check(struct ig_call *call, const struct ig_infer *infer)
+{
+    for (size_t i = 0; infer->explain && i < infer->parts_count; i++)
+        if (!infer->parts[i].result.explanations.contributions)
+            return ig_fail(&call->err, IG_INVALID, "shap_values: the model has none");
+    return IG_OK;
+}
+
+/* ---- elements ---- */
+
+/* The numbers of a row for an output, and how many. */
+static size_t row_numbers(const double **out, enum ig_oip_result output,
+                          const struct ig_answer *answer)
+{
+    const struct ig_model *model = answer->model;
+    switch (output) {
+    case IG_OIP_PREDICTIONS:
+        *out = answer->predictions;
+        return model->predictions_count;
+    case IG_OIP_MARGINS:
+        *out = answer->margins;
+        return model->outputs_count;
+    default:
+        *out = answer->contributions;
+        return (size_t)model->outputs_count * (model->features_count + (size_t)1);
+    }
+}
+
+/* Where elements go. */
+struct writing {
+    struct ig_json_out *json; /* or: */
+    struct ig_buf *raw;
+};
+
+static void write_number(struct writing *writing, double value)
+{
+    if (writing->json)
+        ig_json_out_f64(writing->json, value);
+    else
+        ig_buf_add(writing->raw, &value, sizeof value);
+}
+
+static void write_row(struct writing *writing, enum ig_oip_result output,
+                      const struct ig_answer *answer)
+{
+    const double *numbers;
+    size_t count = row_numbers(&numbers, output, answer);
+    size_t each = answer->model->features_count + (size_t)1;
+    for (size_t i = 0; i < count; i++) {
+        bool base = i % each == each - 1;
+        if (output == IG_OIP_PREDICTIONS || output == IG_OIP_MARGINS ||
+            base == (output == IG_OIP_BASE_VALUE))
+            write_number(writing, numbers[i]);
+    }
+}
+
+static void write_label(struct writing *writing, struct ig_infer *infer, size_t row)
+{
+    const struct ig_infer_part *part = ig_infer_part_of(infer, row);
+    size_t own = infer->places ? infer->places[row].row : row;
+    int32_t class = ig_inference_class(part->servable, &part->result, own);
+    const struct ig_schema *schema = &part->servable->package->schema;
+    struct ig_str text = class >= 0 && (uint32_t) class < schema->classes_count
+                             ? schema->classes[class]
+                             : IG_STR("");
+    if (writing->json) {
+        ig_json_out_str(writing->json, text);
+        return;
+    }
+    uint32_t length = (uint32_t)text.len;
+    ig_buf_add(writing->raw, &length, sizeof length);
+    ig_buf_add_str(writing->raw, text);
+}
+
+static void write_data(struct writing *writing, struct ig_infer *infer, enum ig_oip_result output)
+{
+    for (size_t i = 0; i < infer->request.rows_count; i++) {
+        if (output == IG_OIP_LABELS) {
+            write_label(writing, infer, i);
+            continue;
+        }
+        struct ig_answer answer = ig_infer_answer(infer, i, NULL);
+        write_row(writing, output, &answer);
+    }
+}
+
+void ig_oip_write_json(struct ig_json_out *out, struct ig_infer *infer, enum ig_oip_result result)
+{
+    struct writing writing = {out, NULL};
+    write_data(&writing, infer, result);
+}
+
+void ig_oip_write_raw(struct ig_buf *out, struct ig_infer *infer, enum ig_oip_result result)
+{
+    struct writing writing = {NULL, out};
+    write_data(&writing, infer, result);
+}

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef IG_API_OIP_MODEL_H
+#define IG_API_OIP_MODEL_H
+
+/* Deployments as models of the Open Inference Protocol: tensors in and out, the one version, and
+ * what a call asks for and gets. Shared by its HTTP and its gRPC front. */
+
+#include "api/infer.h"
+#include "api/oip.h"
+
+/* A tensor that goes in or out, without its rows. */
+struct ig_oip_port {
+    struct ig_str name;
+    enum ig_oip_type type;
+    int64_t extents[2];
+    size_t rank;
+};
+/* One tensor of all features where all are numbers, else one each. */
+size_t ig_oip_inputs_count(const struct ig_schema *schema);
+struct ig_oip_port ig_oip_input(const struct ig_schema *schema, size_t index);
+
+enum ig_oip_result {
+    IG_OIP_PREDICTIONS,
+    IG_OIP_LABELS,
+    IG_OIP_MARGINS,
+    IG_OIP_SHAP_VALUES,
+    IG_OIP_BASE_VALUE,
+    IG_OIP_RESULTS_COUNT
+};
+/* False: it gives none of that kind. */
+bool ig_oip_output(struct ig_oip_port *out, const struct ig_servable *face,
+                   enum ig_oip_result result);
+
+/* Of what the graph leads to by default. */
+int64_t ig_oip_version(const struct ig_routing *routing);
+/* The deployment, in the version asked for (empty: any). NULL with call->err. Loop-safe. */
+const struct ig_routing *ig_oip_find(struct ig_call *call, struct ig_str name,
+                                     struct ig_str version);
+/* Pauses or resumes it, as unloading and loading a model; on a worker. */
+enum ig_code ig_oip_set_loaded(struct ig_call *call, struct ig_str name, bool loaded);
+
+/* infer->front of both fronts. */
+struct ig_oip_ask {
+    struct ig_oip_request request;
+    struct ig_str version; /* asked for, or empty */
+    enum ig_oip_result results[IG_OIP_OUTPUTS_MAX];
+    bool binary[IG_OIP_OUTPUTS_MAX];
+    size_t results_count;
+};
+/* For infer->decode, once the request is read: finds the deployment, chooses what to give, fills
+ * the rows. */
+enum ig_code ig_oip_prepare(struct ig_call *call, struct ig_infer *infer);
+/* For infer->encode: INVALID when explanations were asked for that the model has not. */
+enum ig_code ig_oip_check(struct ig_call *call, const struct ig_infer *infer);
+/* The elements of a result, into an open JSON array or as binary data. */
+void ig_oip_write_json(struct ig_json_out *out, struct ig_infer *infer, enum ig_oip_result result);
+void ig_oip_write_raw(struct ig_buf *out, struct ig_infer *infer, enum ig_oip_result result);
+
+#endif
