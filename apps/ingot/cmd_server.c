@@ -6,6 +6,7 @@
 #include "settings.h"
 
 #include "api/front.h"
+#include "api/infer_grpc.h"
 #include "api/metrics.h"
 #include "api/route.h"
 #include "base/clock.h"
@@ -30,6 +31,7 @@ struct server {
     struct ig_str hosts[NAMES_MAX + 1];
     struct ig_str origins[NAMES_MAX];
     sigset_t signals;
+    struct ig_grpc_service grpc[IG_GRPC_SERVICES];
 };
 
 static enum ig_code parse_listen(struct server *server, struct ig_err *err)
@@ -137,7 +139,10 @@ static enum ig_code start(struct server *server, struct ig_err *err)
         .reply_max_bytes = CALL_BYTES,
         .extra_headers = IG_FRONT_HEADERS,
         .handler = ig_front_handler(&server->services.app),
+        .grpc = server->grpc,
+        .grpc_count = IG_GRPC_SERVICES,
     };
+    ig_grpc_services(server->grpc, &server->services.app);
     if (check_exposure(server, err) != IG_OK) return err->code;
     if (ig_http_server_start(&server->http, &options, err) != IG_OK) {
         ig_err_prefix(err, "--listen: %s", settings->listen);

@@ -47,15 +47,15 @@ static void name_request(struct ig_call *call)
     ig_hex(call->request_id, (const unsigned char *)words, 12);
 }
 
-static struct ig_call *begin(struct ig_app *app, struct ig_exchange *exchange)
+struct ig_call *ig_front_begin(struct ig_app *app, struct ig_exchange *exchange,
+                               struct ig_arena *arena)
 {
-    struct ig_call *call = ig_arena_zalloc(&exchange->arena, sizeof *call);
+    struct ig_call *call = ig_arena_zalloc(arena, sizeof *call);
     if (!call) return NULL;
     call->exchange = exchange;
-    call->arena = &exchange->arena;
+    call->arena = arena;
     call->app = app;
     call->err.at_byte = -1;
-    exchange->user = call;
     name_request(call);
     return call;
 }
@@ -116,7 +116,8 @@ static void run_in_pool(void *context, struct ig_exchange *exchange)
 
 static struct ig_http_decision on_request(void *context, struct ig_exchange *exchange)
 {
-    struct ig_call *call = begin(context, exchange);
+    struct ig_call *call = ig_front_begin(context, exchange, &exchange->arena);
+    exchange->user = call;
     if (!call) {
         exchange->status = 503;
         return (struct ig_http_decision){IG_HTTP_RESPOND, 0};

@@ -4,11 +4,15 @@
 
 /* Between the HTTP server and the handlers: routing, access, classes, errors, counting. */
 
-#include "api/app.h"
+#include "api/call.h"
 #include "net/http_server.h"
 
 /* The server's handler; its context is the app, which must outlive the server. */
 struct ig_http_handler ig_front_handler(struct ig_app *app);
+/* A call in the arena, named by the client's X-Request-Id or one of our own, on the exchange's
+ * loop; NULL when out of memory. */
+struct ig_call *ig_front_begin(struct ig_app *app, struct ig_exchange *exchange,
+                               struct ig_arena *arena);
 /* Security headers that go with every response, for ig_http_server_options. */
 extern const char IG_FRONT_HEADERS[];
 

@@ -36,7 +36,7 @@ enum ig_code ig_oip_ready(struct ig_call *call)
 
 enum ig_code ig_oip_server(struct ig_call *call)
 {
-    static const char *const EXTENSIONS[] = {"binary_tensor_data", "parameters", "statistics",
+    static const char *const EXTENSIONS[] = {"binary_tensor_data", "parameters",
                                              "model_configuration", "model_repository"};
     struct ig_json_out out;
     ig_call_json(call, &out);

@@ -89,41 +89,40 @@ static double element(enum ig_oip_type type, const char *at)
     }
 }
 
-static enum ig_code fail_size(struct reader *reader, const struct ig_oip_tensor *tensor,
-                              size_t bytes)
+static enum ig_code fail_size(const struct ig_oip_tensor *tensor, size_t bytes, struct ig_err *err)
 {
     return ig_fail(
-        reader->err, IG_INVALID, "input '%.*s': %zu bytes of data do not hold %zu elements of %s",
+        err, IG_INVALID, "input '%.*s': %zu bytes of data do not hold %zu elements of %s",
         shown(tensor->name), tensor->name.ptr, bytes, tensor->count, TYPES[tensor->type].name);
 }
 
-static enum ig_code take_texts(struct reader *reader, struct ig_oip_tensor *tensor,
-                               struct ig_str bytes)
+static enum ig_code take_texts(struct ig_oip_tensor *tensor, struct ig_str bytes,
+                               struct ig_arena *arena, struct ig_err *err)
 {
     size_t at = 0, i = 0;
-    if (tensor->count > bytes.len / 4) return fail_size(reader, tensor, bytes.len);
-    tensor->texts = ig_arena_array(reader->arena, tensor->count + 1, sizeof *tensor->texts);
-    if (!tensor->texts) return ig_fail(reader->err, IG_NO_MEMORY, "inputs");
+    if (tensor->count > bytes.len / 4) return fail_size(tensor, bytes.len, err);
+    tensor->texts = ig_arena_array(arena, tensor->count + 1, sizeof *tensor->texts);
+    if (!tensor->texts) return ig_fail(err, IG_NO_MEMORY, "inputs");
     for (; i < tensor->count && bytes.len - at >= 4; i++) {
         uint32_t length;
         memcpy(&length, bytes.ptr + at, 4);
         at += 4;
-        if (length > bytes.len - at) return fail_size(reader, tensor, bytes.len);
+        if (length > bytes.len - at) return fail_size(tensor, bytes.len, err);
         tensor->texts[i] = (struct ig_str){bytes.ptr + at, length};
         at += length;
     }
-    return i == tensor->count && at == bytes.len ? IG_OK : fail_size(reader, tensor, bytes.len);
+    return i == tensor->count && at == bytes.len ? IG_OK : fail_size(tensor, bytes.len, err);
 }
 
-static enum ig_code take_raw(struct reader *reader, struct ig_oip_tensor *tensor,
-                             struct ig_str bytes)
+enum ig_code ig_oip_tensor_take(struct ig_oip_tensor *tensor, struct ig_str bytes,
+                                struct ig_arena *arena, struct ig_err *err)
 {
     size_t each = TYPES[tensor->type].bytes;
-    if (!each) return take_texts(reader, tensor, bytes);
+    if (!each) return take_texts(tensor, bytes, arena, err);
     if (bytes.len / each != tensor->count || bytes.len % each)
-        return fail_size(reader, tensor, bytes.len);
-    tensor->numbers = ig_arena_array(reader->arena, tensor->count + 1, sizeof *tensor->numbers);
-    if (!tensor->numbers) return ig_fail(reader->err, IG_NO_MEMORY, "inputs");
+        return fail_size(tensor, bytes.len, err);
+    tensor->numbers = ig_arena_array(arena, tensor->count + 1, sizeof *tensor->numbers);
+    if (!tensor->numbers) return ig_fail(err, IG_NO_MEMORY, "inputs");
     for (size_t i = 0; i < tensor->count; i++)
         tensor->numbers[i] = element(tensor->type, bytes.ptr + i * each);
     return IG_OK;
@@ -190,18 +189,37 @@ static enum ig_code take_json(struct reader *reader, struct ig_oip_tensor *tenso
                    shown(tensor->name), tensor->name.ptr, count, tensor->count);
 }
 
+enum ig_code ig_oip_type_parse(enum ig_oip_type *out, struct ig_str name, struct ig_err *err)
+{
+    for (int i = 0; i < IG_OIP_TYPES_COUNT; i++) {
+        if (!ig_str_is(name, TYPES[i].name)) continue;
+        *out = (enum ig_oip_type)i;
+        return IG_OK;
+    }
+    return ig_fail(err, IG_INVALID, "datatype: unknown '%.*s'", shown(name), name.ptr);
+}
+
+enum ig_code ig_oip_tensor_extend(struct ig_oip_tensor *tensor, int64_t extent, struct ig_err *err)
+{
+    if (!tensor->rank) tensor->count = 1;
+    if (tensor->rank == IG_OIP_RANK_MAX)
+        return ig_fail(err, IG_INVALID, "shape: more than %d dimensions", IG_OIP_RANK_MAX);
+    if (extent < 0 || extent > IG_OIP_ELEMENTS_MAX ||
+        (extent && tensor->count > IG_OIP_ELEMENTS_MAX / (size_t)extent))
+        return ig_fail(err, IG_INVALID, "shape: %lld, expected at most %d elements",
+                       (long long)extent, IG_OIP_ELEMENTS_MAX);
+    tensor->shape[tensor->rank++] = extent;
+    tensor->count *= (size_t)extent;
+    return IG_OK;
+}
+
 /* ---- the parts of a request ---- */
 
 static enum ig_code read_type(struct reader *reader, struct ig_oip_tensor *tensor)
 {
     struct ig_str text;
     if (!ig_json_string(&reader->json, &text, "datatype")) return reader->err->code;
-    for (int i = 0; i < IG_OIP_TYPES_COUNT; i++) {
-        if (!ig_str_is(text, TYPES[i].name)) continue;
-        tensor->type = (enum ig_oip_type)i;
-        return IG_OK;
-    }
-    return ig_fail(reader->err, IG_INVALID, "datatype: unknown '%.*s'", shown(text), text.ptr);
+    return ig_oip_type_parse(&tensor->type, text, reader->err);
 }
 
 static enum ig_code read_shape(struct reader *reader, struct ig_oip_tensor *tensor)
@@ -210,18 +228,10 @@ static enum ig_code read_shape(struct reader *reader, struct ig_oip_tensor *tens
     tensor->rank = 0;
     tensor->count = 1;
     if (!ig_json_expect(&reader->json, IG_JSON_ARRAY, "shape")) return reader->err->code;
-    while (ig_json_element(&reader->json)) {
-        if (tensor->rank == IG_OIP_RANK_MAX)
-            return ig_fail(reader->err, IG_INVALID, "shape: more than %d dimensions",
-                           IG_OIP_RANK_MAX);
-        if (!ig_json_i64(&reader->json, &extent, "shape")) return reader->err->code;
-        if (extent < 0 || extent > IG_OIP_ELEMENTS_MAX ||
-            (extent && tensor->count > IG_OIP_ELEMENTS_MAX / (size_t)extent))
-            return ig_fail(reader->err, IG_INVALID, "shape: %lld, expected at most %d elements",
-                           (long long)extent, IG_OIP_ELEMENTS_MAX);
-        tensor->shape[tensor->rank++] = extent;
-        tensor->count *= (size_t)extent;
-    }
+    while (ig_json_element(&reader->json))
+        if (!ig_json_i64(&reader->json, &extent, "shape") ||
+            ig_oip_tensor_extend(tensor, extent, reader->err) != IG_OK)
+            return reader->err->code;
     return reader->err->code;
 }
 
@@ -283,7 +293,7 @@ static enum ig_code finish_input(struct reader *reader, struct ig_oip_tensor *te
         struct ig_str bytes = {reader->raw.ptr, parameters->binary_bytes};
         reader->raw.ptr += bytes.len;
         reader->raw.len -= bytes.len;
-        return take_raw(reader, tensor, bytes);
+        return ig_oip_tensor_take(tensor, bytes, reader->arena, reader->err);
     }
     struct ig_json after = reader->json;
     reader->json = *data;
@@ -420,7 +430,7 @@ static enum ig_code read_bare(struct reader *reader, struct ig_str body)
     reader->out->inputs = tensor;
     reader->out->inputs_count = 1;
     reader->out->binary = true;
-    return take_raw(reader, tensor, body);
+    return ig_oip_tensor_take(tensor, body, reader->arena, reader->err);
 }
 
 enum ig_code ig_oip_request_read(struct ig_oip_request *out, struct ig_str body, int64_t json_bytes,

@@ -38,6 +38,13 @@ struct ig_oip_tensor {
     struct ig_str *texts; /* of BYTES */
 };
 
+enum ig_code ig_oip_type_parse(enum ig_oip_type *out, struct ig_str name, struct ig_err *err);
+/* One more dimension of the shape. */
+enum ig_code ig_oip_tensor_extend(struct ig_oip_tensor *tensor, int64_t extent, struct ig_err *err);
+/* The elements from their little-endian bytes; type and shape are known. */
+enum ig_code ig_oip_tensor_take(struct ig_oip_tensor *tensor, struct ig_str bytes,
+                                struct ig_arena *arena, struct ig_err *err);
+
 struct ig_oip_output {
     struct ig_str name;
     bool binary;

@@ -39,10 +39,13 @@ const struct ig_routing *ig_oip_find(struct ig_call *call, struct ig_str name,
 /* Pauses or resumes it, as unloading and loading a model; on a worker. */
 enum ig_code ig_oip_set_loaded(struct ig_call *call, struct ig_str name, bool loaded);
 
+struct ig_grpc_call;
+
 /* infer->front of both fronts. */
 struct ig_oip_ask {
     struct ig_oip_request request;
-    struct ig_str version; /* asked for, or empty */
+    struct ig_str version;     /* asked for, or empty */
+    struct ig_grpc_call *grpc; /* of the gRPC front, else NULL */
     enum ig_oip_result results[IG_OIP_OUTPUTS_MAX];
     bool binary[IG_OIP_OUTPUTS_MAX];
     size_t results_count;

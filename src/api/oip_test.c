@@ -6,7 +6,8 @@
 
 #include <cmocka.h>
 
-#include "api/oip.h"
+#include "api/oip_proto.h"
+#include "base/file.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -231,6 +232,72 @@ static void test_refuses(void **state)
     assert_int_equal(read(fixture, &plain, IG_STR("{}"), 3), IG_INVALID);
 }
 
+/* Messages as Triton's own Python client serialises them. */
+static enum ig_code read_message(struct fixture *fixture, const char *name,
+                                 struct ig_oip_names *names)
+{
+    struct ig_buf bytes;
+    char path[64];
+    fixture->err = IG_ERR_INIT;
+    snprintf(path, sizeof path, "tests/corpus/oip_proto/%s", name);
+    ig_buf_init(&bytes, 1 << 20);
+    assert_int_equal(ig_file_read(&bytes, IG_FILE_CWD, path, &fixture->err), IG_OK);
+    struct ig_str message = ig_arena_dup(&fixture->arena, ig_buf_view(&bytes));
+    ig_buf_deinit(&bytes);
+    if (ig_oip_proto_infer(&fixture->request, names, message, &fixture->arena, &fixture->err) !=
+        IG_OK)
+        return fixture->err.code;
+    return ig_oip_rows(&fixture->rows, &fixture->request, &plain, 4, &fixture->arena,
+                       &fixture->err);
+}
+
+static void test_protobuf(void **state)
+{
+    struct fixture *fixture = *state;
+    static const char *const FILES[] = {"typed_fp32", "raw_fp64", "typed_bytes", "typed_int32"};
+    struct ig_oip_names names;
+    for (int i = 0; i < 4; i++) {
+        if (read_message(fixture, FILES[i], &names) != IG_OK)
+            fail_msg("%s: %s", FILES[i], fixture->err.message);
+        assert_true(ig_str_is(names.model, "m") && ig_str_is(names.version, "3"));
+        assert_true(ig_str_is(fixture->request.id, "7"));
+        assert_true(fixture->request.explain);
+        assert_true(ig_str_is(fixture->request.unit_id, "42"));
+        assert_true(ig_str_is(fixture->request.outputs[0].name, "margins"));
+        assert_int_equal(fixture->rows.rows_count, 1);
+        assert_true(fixture->rows.rows[0] == (i == 3 ? 3 : 1.5));
+        assert_true(fixture->rows.rows[1] == (i == 3 ? -4 : -2));
+    }
+    assert_int_equal(read_message(fixture, "columns", &names), IG_OK);
+    assert_int_equal(fixture->rows.rows_count, 2);
+    assert_true(fixture->rows.rows[2] == 2 && fixture->rows.rows[3] == 6);
+}
+
+/* Every cut of a message, and every byte of it changed, is read or refused. */
+static void test_damaged_protobuf(void **state)
+{
+    struct fixture *fixture = *state;
+    struct ig_buf bytes;
+    struct ig_oip_names names;
+    struct ig_err err = IG_ERR_INIT;
+    int refused = 0;
+    ig_buf_init(&bytes, 1 << 20);
+    assert_int_equal(ig_file_read(&bytes, IG_FILE_CWD, "tests/corpus/oip_proto/typed_fp32", &err),
+                     IG_OK);
+    for (size_t cut = 0; cut < bytes.len; cut++) {
+        struct ig_str part = {bytes.ptr, cut};
+        err = IG_ERR_INIT;
+        refused +=
+            ig_oip_proto_infer(&fixture->request, &names, part, &fixture->arena, &err) != IG_OK;
+        bytes.ptr[cut] ^= 0x55;
+        err = IG_ERR_INIT;
+        ig_oip_proto_infer(&fixture->request, &names, ig_buf_view(&bytes), &fixture->arena, &err);
+        bytes.ptr[cut] ^= 0x55;
+    }
+    assert_true(refused > (int)bytes.len / 2);
+    ig_buf_deinit(&bytes);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -238,6 +305,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_columns, setup, teardown),
         cmocka_unit_test_setup_teardown(test_binary, setup, teardown),
         cmocka_unit_test_setup_teardown(test_refuses, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_protobuf, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_damaged_protobuf, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

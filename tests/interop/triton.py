@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""The unmodified tritonclient against a running server: health, metadata, configuration, inference
-by JSON and by binary tensors, compressed, with explanations as outputs, repository and errors."""
+"""The unmodified tritonclient against a running server, over HTTP and gRPC: health, metadata,
+configuration, inference by JSON and by binary tensors, compressed, in streams, with explanations as
+outputs, repository and errors."""
 
 import asyncio
 import os
@@ -10,7 +11,10 @@ import subprocess
 import sys
 import tempfile
 
+import queue
+
 import numpy as np
+import tritonclient.grpc as grpc_client
 import tritonclient.http as client
 import tritonclient.http.aio as aio
 from tritonclient.utils import InferenceServerException
@@ -122,6 +126,82 @@ def check_aio(url, want):
     return "" if gap < 1e-6 else "predictions differ by %g" % gap
 
 
+def grpc_inputs(rows, datatype):
+    tensor = grpc_client.InferInput("input", list(rows.shape), datatype)
+    tensor.set_data_from_numpy(rows)
+    return [tensor]
+
+
+def check_grpc_infer(triton, want):
+    for dtype, name in ((np.float64, "FP64"), (np.float32, "FP32")):
+        for packed in (None, "gzip", "deflate"):
+            got = triton.infer("m", grpc_inputs(ROWS.astype(dtype), name), request_id="9",
+                               compression_algorithm=packed)
+            if got.get_response().id != "9":
+                return "the id is lost"
+            gap = np.abs(got.as_numpy("predictions") - want).max()
+            if not gap < 1e-6:
+                return "%s %s: predictions differ by %g" % (name, packed, gap)
+    names = ["shap_values", "base_value", "margins"]
+    got = triton.infer("m", grpc_inputs(ROWS, "FP64"),
+                       outputs=[grpc_client.InferRequestedOutput(name) for name in names])
+    values, base, margins = (got.as_numpy(name) for name in names)
+    gap = np.abs(values.sum(axis=1) + base - margins).max()
+    return "" if gap < 1e-5 else "contributions miss the margin by %g" % gap
+
+
+def check_grpc_stream(triton, want):
+    found = queue.Queue()
+    triton.start_stream(lambda result, error: found.put((result, error)))
+    for i in range(20):
+        model = "m" if i != 10 else "none"
+        triton.async_stream_infer(model, grpc_inputs(ROWS, "FP64"), request_id=str(i))
+    problem = ""
+    for i in range(20):
+        result, error = found.get(timeout=20)
+        if i == 10:
+            problem = problem or ("" if "no such deployment" in str(error) else "no error: %s" % error)
+        elif error or result.get_response().id != str(i):
+            problem = problem or "answer %d: %s" % (i, error)
+        elif not np.abs(result.as_numpy("predictions") - want).max() < 1e-6:
+            problem = problem or "answer %d differs" % i
+    triton.stop_stream()
+    return problem
+
+
+def check_grpc_model(triton):
+    metadata = triton.get_model_metadata("m", "1", as_json=True)
+    config = triton.get_model_config("m", as_json=True)["config"]
+    if metadata["inputs"][0]["shape"] != ["-1", str(ROWS.shape[1])]:
+        return "shape %s" % metadata["inputs"][0]["shape"]
+    if config["input"][0]["data_type"] != "TYPE_FP64" or config["input"][0]["dims"] != ["6"]:
+        return "configuration %s" % config["input"]
+    if config["output"][0]["name"] != "predictions" or not config["max_batch_size"] > 1:
+        return "configuration %s" % config
+    if not (triton.is_server_live() and triton.is_server_ready() and triton.is_model_ready("m")):
+        return "not ready"
+    triton.unload_model("m")
+    if triton.is_model_ready("m"):
+        return "unloaded and ready"
+    triton.load_model("m")
+    index = triton.get_model_repository_index(as_json=True)["models"]
+    return "" if index[0]["state"] == "READY" else "index %s" % index
+
+
+def check_grpc_errors(triton):
+    cases = [("none", ROWS, "NOT_FOUND", "there is no such deployment"),
+             ("m", ROWS[:, :3], "INVALID_ARGUMENT", "expected the shape [rows, 6]")]
+    for model, rows, status, message in cases:
+        try:
+            triton.infer(model, grpc_inputs(rows, "FP64"))
+        except InferenceServerException as why:
+            if message not in str(why) or status not in str(why.status()):
+                return "%s: %s" % (model, why)
+        else:
+            return "%s: no error" % message
+    return ""
+
+
 def main():
     failed = False
     with tempfile.TemporaryDirectory() as directory:
@@ -138,20 +218,26 @@ def main():
             program.run("model", "register", "m", MODEL)
             program.run("deploy", "m", "--model", "models:/m/1")
             triton = client.InferenceServerClient(url)
-            for name, check in (("infer", lambda: check_infer(triton, want)),
-                                ("explanations as outputs", lambda: check_explained(triton)),
-                                ("metadata and configuration", lambda: check_model(triton)),
-                                ("repository", lambda: check_repository(triton)),
-                                ("errors", lambda: check_errors(triton)),
-                                ("aio", lambda: check_aio(url, want))):
+            by_grpc = grpc_client.InferenceServerClient(url)
+            for name, check in (("http: infer", lambda: check_infer(triton, want)),
+                                ("http: explanations as outputs", lambda: check_explained(triton)),
+                                ("http: metadata and configuration", lambda: check_model(triton)),
+                                ("http: repository", lambda: check_repository(triton)),
+                                ("http: errors", lambda: check_errors(triton)),
+                                ("http: aio", lambda: check_aio(url, want)),
+                                ("grpc: infer", lambda: check_grpc_infer(by_grpc, want)),
+                                ("grpc: stream", lambda: check_grpc_stream(by_grpc, want)),
+                                ("grpc: models", lambda: check_grpc_model(by_grpc)),
+                                ("grpc: errors", lambda: check_grpc_errors(by_grpc))):
                 try:
                     problem = check()
-                except (InferenceServerException, program.Refused, KeyError) as why:
+                except (InferenceServerException, program.Refused, KeyError, queue.Empty) as why:
                     problem = repr(why)
                 failed |= bool(problem)
-                print("%s tritonclient http: %s %s" % ("FAIL" if problem else "ok", name, problem),
+                print("%s tritonclient %s %s" % ("FAIL" if problem else "ok", name, problem),
                       flush=True)
             triton.close()
+            by_grpc.close()
         finally:
             server.terminate()
             server.wait(20)

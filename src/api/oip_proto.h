@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef IG_API_OIP_PROTO_H
+#define IG_API_OIP_PROTO_H
+
+/* Messages of inference.GRPCInferenceService (grpc_service.proto of Triton's common repository), by
+ * hand over base/proto.h. Unknown fields are passed over. */
+
+#include "api/oip.h"
+#include "base/proto.h"
+
+/* Requests that name a model: {1 name, 2 version}, and those of the repository: {2 model_name}. */
+struct ig_oip_names {
+    struct ig_str model, version;
+};
+enum ig_code ig_oip_proto_names(struct ig_oip_names *out, struct ig_str message,
+                                struct ig_err *err);
+enum ig_code ig_oip_proto_repository(struct ig_oip_names *out, struct ig_str message,
+                                     struct ig_err *err);
+/* ModelInferRequest, with typed or raw contents; every output is binary. INVALID and PARSE name the
+ * input. */
+enum ig_code ig_oip_proto_infer(struct ig_oip_request *out, struct ig_oip_names *names,
+                                struct ig_str message, struct ig_arena *arena, struct ig_err *err);
+
+#endif

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Any bytes as a ModelInferRequest. */
+#include "api/oip_proto.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct ig_arena arena;
+    struct ig_oip_request request;
+    struct ig_oip_names names;
+    struct ig_err err = IG_ERR_INIT;
+    const struct ig_str message = {(const char *)data, size};
+    ig_arena_init(&arena, 4096, 8 << 20);
+    if (ig_oip_proto_infer(&request, &names, message, &arena, &err) == IG_OK) {
+        IG_ASSERT(request.inputs_count > 0);
+        for (size_t i = 0; i < request.inputs_count; i++)
+            IG_ASSERT(request.inputs[i].numbers || request.inputs[i].texts);
+    } else {
+        IG_ASSERT(err.message[0]);
+    }
+    err = IG_ERR_INIT;
+    ig_oip_proto_names(&names, message, &err);
+    ig_arena_deinit(&arena);
+    return 0;
+}
