@@ -335,6 +335,7 @@ static enum ig_code read_inputs(struct reader *reader)
 {
     struct ig_oip_request *out = reader->out;
     size_t cap = 0;
+    if (out->inputs) return ig_fail(reader->err, IG_INVALID, "inputs: given twice");
     if (!ig_json_expect(&reader->json, IG_JSON_ARRAY, "inputs")) return reader->err->code;
     while (ig_json_element(&reader->json)) {
         if (out->inputs_count == IG_OIP_INPUTS_MAX)

@@ -181,6 +181,9 @@ static void test_refuses(void **state)
     } CASES[] = {
         {"{}", "inputs: missing", IG_INVALID},
         {"{\"inputs\":[]}", "inputs: missing", IG_INVALID},
+        {"{\"inputs\":[{\"name\":\"x\",\"shape\":[1,2],\"datatype\":\"FP32\",\"data\":[1,2]}],"
+         "\"inputs\":[{\"name\":\"x\",\"shape\":[1,2],\"datatype\":\"FP32\",\"data\":[1,2]}]}",
+         "inputs: given twice", IG_INVALID},
         {"{\"inputs\":[{\"shape\":[1,2],\"datatype\":\"FP32\",\"data\":[1,2]}]}",
          "inputs[0]: name: missing", IG_INVALID},
         {INPUT("\"shape\":[1,2],\"data\":[1,2]"), "inputs[0]: datatype: missing", IG_INVALID},
