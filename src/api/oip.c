@@ -340,7 +340,7 @@ static enum ig_code read_inputs(struct reader *reader)
     while (ig_json_element(&reader->json)) {
         if (out->inputs_count == IG_OIP_INPUTS_MAX)
             return ig_fail(reader->err, IG_INVALID, "inputs: more than %d", IG_OIP_INPUTS_MAX);
-        if (out->inputs_count == cap) {
+        if (out->inputs_count >= cap) {
             cap = cap ? cap * 4 : 4;
             struct ig_oip_tensor *grown = ig_arena_array(reader->arena, cap, sizeof *grown);
             if (!grown) return ig_fail(reader->err, IG_NO_MEMORY, "inputs");
