@@ -442,7 +442,7 @@ void ig_grpc_begin(struct ig_http2_call *call)
     set_encoding(call);
     if (!service)
         ig_grpc_fail(&run->call, IG_GRPC_UNIMPLEMENTED, "no service at %.*s", IG_STR_ARGS(path));
-    if (!run->call.status) {
+    if (service && !run->call.status) {
         size_t prefix = strlen(service->prefix);
         run->call.method = (struct ig_str){path.ptr + prefix, path.len - prefix};
         run->begun = true;
