@@ -46,7 +46,8 @@ struct ig_grpc_call {
     /* Set in any callback or work: */
     bool done;  /* ends the call behind this callback; what the client still sends is dropped */
     bool again; /* by work: as if it had returned IG_GRPC_AGAIN */
-    void (*work)(void *context, struct ig_grpc_call *call); /* for IG_GRPC_TO_POOL */
+    void (*work)(void *context, struct ig_grpc_call *call); /* for IG_GRPC_TO_POOL; left out when
+                        the client has gone or the deadline has passed before a worker is free */
     void *user; /* the service's own; NULL at the start */
 
     /* In on_end: how it ended. Otherwise see ig_grpc_fail. */
