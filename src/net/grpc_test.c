@@ -280,6 +280,19 @@ static void test_unary(void **state)
     h2_close(h2);
 }
 
+static void test_a_service_needs_its_callbacks(void **state)
+{
+    (void)state;
+    const struct ig_grpc_service bare = {.prefix = "/a/", .on_call = on_call};
+    struct ig_http_server_options options = grpc_options();
+    struct ig_http_server *none = NULL;
+    struct ig_err err = IG_ERR_INIT;
+    options.grpc = &bare;
+    options.grpc_count = 1;
+    assert_int_equal(ig_http_server_start(&none, &options, &err), IG_INVALID);
+    assert_string_equal(err.message, "gRPC service 0 lacks a prefix or callbacks");
+}
+
 static void test_http_and_grpc_share_a_connection(void **state)
 {
     (void)state;
@@ -562,6 +575,7 @@ static void test_server_streaming_waits_for_its_client(void **state)
     struct h2 *h2 = h2_open(server);
     h2->holds_window = true;
     struct ask *ask = call_unary(h2, "Expand", "500");
+    for (int i = 0; i < 300 && atomic_load(&grpc.most_pending) < 6; i++) h2_turn(h2, 10);
     for (int i = 0; i < 20; i++) h2_turn(h2, 10);
     unsigned made = atomic_load(&grpc.most_pending);
     if (made < 6 || made > 40) fail_msg("%u replies were made for a window of 64 KiB", made);
@@ -623,8 +637,8 @@ static void test_deadlines(void **state)
 {
     (void)state;
     struct h2 *h2 = h2_open(server);
-    struct ask *work = open_call(h2, "Watch", "grpc-timeout: 200m\n");
-    struct ask *idle = open_call(h2, "Chat", "grpc-timeout: 200m\n");
+    struct ask *work = open_call(h2, "Watch", "grpc-timeout: 600m\n");
+    struct ask *idle = open_call(h2, "Chat", "grpc-timeout: 600m\n");
     struct ask *past = open_call(h2, "Unary", "grpc-timeout: 1n\n");
     send_message(h2, work, IG_STR("w"), true);
     send_message(h2, idle, IG_STR("i"), false);
@@ -722,6 +736,7 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_unary),
+        cmocka_unit_test(test_a_service_needs_its_callbacks),
         TEST(test_http_and_grpc_share_a_connection),
         TEST(test_failures),
         TEST(test_bad_messages),
