@@ -219,6 +219,8 @@ static void run_work(void *context, struct ig_exchange *exchange)
     (void)context;
     if (run->inflating)
         (void)ig_grpc_inflate(&call->plain, run->packed, run->call.message_max_bytes, &run->err);
+    else if (ig_exchange_cancelled(exchange)) /* while it waited for a worker */
+        ig_grpc_fail(&run->call, IG_GRPC_CANCELLED, "the client went away");
     else
         run->call.work(run->service->context, &run->call);
 }

@@ -5,9 +5,8 @@
 /* gRPC services on the HTTP server's port: unary calls, and streaming ones by the message. It knows
  * no protobuf: messages are bytes.
  *
- * A request of HTTP/2 with content-type application/grpc goes to the service whose prefix its path
- * begins with, or fails with
- * IG_GRPC_UNIMPLEMENTED. The way of a call:
+ * A POST of HTTP/2 with content-type application/grpc goes to the first service whose prefix its
+ * path begins with; without one it fails with IG_GRPC_UNIMPLEMENTED. The way of a call:
  *   head parsed -> on_call -> { a message is whole -> on_message } -> on_over -> status -> on_end
  * A call that is not `streaming` has exactly one message and no on_over. on_message and on_over run
  * on the loop and must not block; returning IG_GRPC_TO_POOL continues in call->work on a worker,
@@ -16,9 +15,10 @@
  *
  * Ownership and threads are those of an exchange: who runs a callback has the call, nothing else
  * may touch it; a loop turn ends between any two callbacks. Metadata is call->exchange->request
- * (ig_http_header); initial metadata is set with ig_exchange_header before the first reply leaves,
- * trailing metadata with ig_exchange_trailer at any time. exchange->reply holds framed replies:
- * nothing but the functions below may write to it. */
+ * (ig_http_header), grpc-timeout has become its deadline_ns; initial metadata is set with
+ * ig_exchange_header before the first reply leaves, trailing metadata with ig_exchange_trailer at
+ * any time. exchange->reply holds framed replies: nothing but the functions below may write to it.
+ */
 
 #include "net/grpc_frame.h"
 #include "net/http_server.h"
@@ -46,7 +46,8 @@ struct ig_grpc_call {
     /* Set in any callback or work: */
     bool done;  /* ends the call behind this callback; what the client still sends is dropped */
     bool again; /* by work: as if it had returned IG_GRPC_AGAIN */
-    void (*work)(void *context, struct ig_grpc_call *call); /* for IG_GRPC_TO_POOL */
+    void (*work)(void *context, struct ig_grpc_call *call); /* for IG_GRPC_TO_POOL; left out when
+                        the client has gone or the deadline has passed before a worker is free */
     void *user; /* the service's own; NULL at the start */
 
     /* In on_end: how it ended. Otherwise see ig_grpc_fail. */

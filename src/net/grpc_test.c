@@ -7,6 +7,7 @@
  *   Wait             a worker that waits for `gate`
  *   Watch            a worker that waits until its call is cancelled
  *   Chat, PoolChat   streaming: each message comes back twice
+ *   WaitChat         streaming: a worker that waits for `gate`
  *   Count            streaming: the number of messages and bytes, at the end
  *   Expand           the message is a number of replies of 10,000 bytes, made one by one
  *   Until            streaming: echoes until "stop", then ends with ABORTED
@@ -31,7 +32,7 @@
 static struct ig_http_server *server;
 
 static struct {
-    _Atomic int calls, ended, aborted, last_status;
+    _Atomic int calls, ended, aborted, last_status, worked;
     _Atomic unsigned most_pending; /* of Expand: replies made before the client took any */
 } grpc;
 
@@ -49,7 +50,9 @@ static void reply_or_fail(struct ig_grpc_call *call, struct ig_str message)
 static void work_reply(void *context, struct ig_grpc_call *call)
 {
     (void)context;
-    if (ig_str_is(call->method, "Wait")) wait_gate();
+    atomic_fetch_add(&grpc.worked, 1);
+    if (ig_str_starts(call->method, IG_STR("Wait"))) wait_gate();
+    if (ig_str_is(call->method, "WaitChat")) return;
     reply_or_fail(call, call->message);
     if (ig_str_is(call->method, "PoolChat")) reply_or_fail(call, call->message);
 }
@@ -62,11 +65,11 @@ static void work_watch_call(void *context, struct ig_grpc_call *call)
 
 static void on_call(void *context, struct ig_grpc_call *call)
 {
-    static const char *const STREAMING[] = {"Chat", "PoolChat", "Count", "Until"};
+    static const char *const STREAMING[] = {"Chat", "PoolChat", "WaitChat", "Count", "Until"};
     struct ig_err err = IG_ERR_INIT;
     (void)context;
     atomic_fetch_add(&grpc.calls, 1);
-    for (size_t i = 0; i < 4; i++) {
+    for (size_t i = 0; i < sizeof STREAMING / sizeof STREAMING[0]; i++) {
         if (ig_str_is(call->method, STREAMING[i])) call->streaming = true;
     }
     call->user = ig_arena_zalloc(&call->exchange->arena, sizeof(struct tally));
@@ -108,8 +111,7 @@ static enum ig_grpc_next on_message(void *context, struct ig_grpc_call *call)
     tally->messages++;
     tally->bytes += call->message.len;
     call->work = ig_str_is(call->method, "Watch") ? work_watch_call : work_reply;
-    if (ig_str_starts(call->method, IG_STR("Pool")) || ig_str_is(call->method, "Wait") ||
-        ig_str_is(call->method, "Watch"))
+    if (ig_str_starts(call->method, IG_STR("Pool")) || ig_str_starts(call->method, IG_STR("Wa")))
         return IG_GRPC_TO_POOL;
     if (ig_str_is(call->method, "Expand")) return expand(call);
     if (ig_str_is(call->method, "Count")) return IG_GRPC_NEXT;
@@ -276,6 +278,19 @@ static void test_unary(void **state)
     assert_grpc(pool, 0, NULL);
     assert_reply(pool, 0, "worker");
     h2_close(h2);
+}
+
+static void test_a_service_needs_its_callbacks(void **state)
+{
+    (void)state;
+    const struct ig_grpc_service bare = {.prefix = "/a/", .on_call = on_call};
+    struct ig_http_server_options options = grpc_options();
+    struct ig_http_server *none = NULL;
+    struct ig_err err = IG_ERR_INIT;
+    options.grpc = &bare;
+    options.grpc_count = 1;
+    assert_int_equal(ig_http_server_start(&none, &options, &err), IG_INVALID);
+    assert_string_equal(err.message, "gRPC service 0 lacks a prefix or callbacks");
 }
 
 static void test_http_and_grpc_share_a_connection(void **state)
@@ -476,12 +491,91 @@ static void test_client_streaming_is_bounded_by_its_window(void **state)
     h2_close(h2);
 }
 
+static void test_the_window_closes_while_a_message_is_at_work(void **state)
+{
+    (void)state;
+    static char bytes[10000];
+    struct h2 *h2 = h2_open(server);
+    struct ask *ask = open_call(h2, "WaitChat", NULL);
+    for (int i = 0; i < 300; i++)
+        send_message(h2, ask, (struct ig_str){bytes, sizeof bytes}, i == 299);
+    while (atomic_load(&seen.waiting) < 1) h2_turn(h2, 10);
+    for (int i = 0; i < 20; i++) h2_turn(h2, 10);
+    if (ask->sent_at > 300000) fail_msg("%zu bytes were taken", ask->sent_at);
+    atomic_store(&seen.gate, 1);
+    assert_true(h2_finish(h2));
+    assert_grpc(ask, 0, NULL);
+    assert_int_equal(grpc.worked, 300);
+    h2_close(h2);
+}
+
+static void test_messages_held_are_bounded(void **state)
+{
+    (void)state;
+    static char bytes[200000];
+    struct ig_http_server_options options = grpc_options();
+    struct ig_http_stats stats;
+    options.http2_connection_bytes = 1 << 20;
+    server = test_start(&options);
+    struct h2 *h2 = h2_open(server);
+    unsigned refused = 0;
+    for (int i = 0; i < 20; i++) {
+        struct ask *ask = open_call(h2, "Count", NULL);
+        h2_upload(h2, ask, "\0\0\3\15\101", 5, false);
+        h2_upload(h2, ask, bytes, 199999, false);
+    }
+    for (int i = 0; i < 30; i++) {
+        h2_turn(h2, 5);
+        ig_http_server_stats(server, &stats);
+        assert_true(stats.inflight_bytes <= 1 << 20);
+    }
+    for (int i = 0; i < 20; i++) refused += h2->asks[i]->closed;
+    assert_in_range(refused, 16, 19); /* at most 4 x 256 KiB */
+    for (int i = 0; i < 20; i++) {
+        if (h2->asks[i]->closed)
+            assert_grpc(h2->asks[i], 8, "too many request bytes are in flight");
+        else
+            h2_upload(h2, h2->asks[i], bytes, 2, true);
+    }
+    assert_true(h2_finish(h2));
+    h2_close(h2);
+    assert_int_equal(test_stop(server, 1000), 0);
+}
+
+static void test_full_and_late_workers(void **state)
+{
+    (void)state;
+    struct ig_http_server_options options = grpc_options();
+    options.loops = 1;
+    options.workers = 1;
+    options.workers_queue = 1;
+    server = test_start(&options);
+    struct h2 *h2 = h2_open(server);
+    struct ask *first = call_unary(h2, "Wait", "a");
+    while (atomic_load(&seen.waiting) < 1) h2_turn(h2, 10);
+    struct ask *queued = open_call(h2, "Pool", "grpc-timeout: 100m\n");
+    send_message(h2, queued, IG_STR("b"), true);
+    h2_turn(h2, 50);
+    struct ask *over = call_unary(h2, "Pool", "c");
+    assert_true(h2_finish_one(h2, over));
+    assert_grpc(over, 14, "too many calls wait for a worker");
+    sleep_ms(120);
+    atomic_store(&seen.gate, 1);
+    assert_true(h2_finish(h2));
+    assert_reply(first, 0, "a");
+    assert_grpc(queued, 4, "the deadline has passed");
+    assert_int_equal(grpc.worked, 1);
+    h2_close(h2);
+    assert_int_equal(test_stop(server, 1000), 0);
+}
+
 static void test_server_streaming_waits_for_its_client(void **state)
 {
     (void)state;
     struct h2 *h2 = h2_open(server);
     h2->holds_window = true;
     struct ask *ask = call_unary(h2, "Expand", "500");
+    for (int i = 0; i < 300 && atomic_load(&grpc.most_pending) < 6; i++) h2_turn(h2, 10);
     for (int i = 0; i < 20; i++) h2_turn(h2, 10);
     unsigned made = atomic_load(&grpc.most_pending);
     if (made < 6 || made > 40) fail_msg("%u replies were made for a window of 64 KiB", made);
@@ -543,8 +637,8 @@ static void test_deadlines(void **state)
 {
     (void)state;
     struct h2 *h2 = h2_open(server);
-    struct ask *work = open_call(h2, "Watch", "grpc-timeout: 200m\n");
-    struct ask *idle = open_call(h2, "Chat", "grpc-timeout: 200m\n");
+    struct ask *work = open_call(h2, "Watch", "grpc-timeout: 600m\n");
+    struct ask *idle = open_call(h2, "Chat", "grpc-timeout: 600m\n");
     struct ask *past = open_call(h2, "Unary", "grpc-timeout: 1n\n");
     send_message(h2, work, IG_STR("w"), true);
     send_message(h2, idle, IG_STR("i"), false);
@@ -642,6 +736,7 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_unary),
+        cmocka_unit_test(test_a_service_needs_its_callbacks),
         TEST(test_http_and_grpc_share_a_connection),
         TEST(test_failures),
         TEST(test_bad_messages),
@@ -650,6 +745,9 @@ int main(int argc, char **argv)
         TEST(test_bidirectional_streaming),
         TEST(test_messages_in_pieces_and_packs),
         TEST(test_client_streaming_is_bounded_by_its_window),
+        TEST(test_the_window_closes_while_a_message_is_at_work),
+        cmocka_unit_test(test_messages_held_are_bounded),
+        cmocka_unit_test(test_full_and_late_workers),
         TEST(test_server_streaming_waits_for_its_client),
         TEST(test_a_streaming_call_may_end_early),
         TEST(test_metadata),

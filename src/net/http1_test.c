@@ -477,6 +477,31 @@ static void test_response(void **state)
     }
 }
 
+static void test_parts_of_a_request_keep_the_same_rules(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *method, *target, *host;
+        int status;
+    } CASES[] = {{"GET", "/a/b?c=d", "a:80", 0},  {"OPTIONS", "*", "", 0},
+                 {"GET", "*", "a", 400},          {"G T", "/", "a", 400},
+                 {"GET", "http://a/", "a", 400},  {"GET", "", "a", 400},
+                 {"GET", "/%zz", "a", 400},       {"GET", "/", "a b", 400},
+                 {"GET", "/0123456789", "a", 414}};
+    const struct ig_http1_limits limits = {1000, 10, 10};
+    for (size_t i = 0; i < sizeof CASES / sizeof CASES[0]; i++) {
+        const char *reason = NULL;
+        struct ig_http_request request = {.method = ig_str_view(CASES[i].method),
+                                          .target = ig_str_view(CASES[i].target),
+                                          .host = ig_str_view(CASES[i].host)};
+        assert_int_equal(ig_http_request_check(&request, &limits, &reason), CASES[i].status);
+        assert_true(ig_str_is(request.host, CASES[i].host));
+        assert_int_equal(reason != NULL, CASES[i].status != 0);
+        if (i == 0) assert_true(ig_str_is(request.path, "/a/b"));
+        if (i == 0) assert_true(ig_str_is(request.query, "c=d"));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -488,6 +513,7 @@ int main(void)
         cmocka_unit_test(test_percent_decode),
         cmocka_unit_test(test_query),
         cmocka_unit_test(test_response),
+        cmocka_unit_test(test_parts_of_a_request_keep_the_same_rules),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

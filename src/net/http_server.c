@@ -9,6 +9,7 @@
  * ends when the last connection does. Behind the drain time connections are cut; a worker that is
  * still in a call is waited for, because nothing can take its memory away. Thread rule: see the
  * header. */
+#include "net/grpc.h"
 #include "net/http_server_priv.h"
 
 #include "base/clock.h"
@@ -315,6 +316,12 @@ static enum ig_code check_options(const struct ig_http_server_options *options, 
                        options->head_max_bytes);
     if (!options->handler.on_request || !options->handler.on_body)
         return ig_fail(err, IG_INVALID, "the handler lacks on_request or on_body");
+    for (unsigned i = 0; i < options->grpc_count; i++) {
+        const struct ig_grpc_service *service = &options->grpc[i];
+        if (!service->prefix || service->prefix[0] != '/' || !service->on_call ||
+            !service->on_message)
+            return ig_fail(err, IG_INVALID, "gRPC service %u lacks a prefix or callbacks", i);
+    }
     return IG_OK;
 }
 

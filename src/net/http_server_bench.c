@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Server CPU for a small POST on a keep-alive connection, answered by a constant of 300 bytes, with
  * one loop and one client thread: on the loop, and through the worker pool. `--serve PORT SECONDS`
- * keeps the same server up for an outside load generator instead and prints the CPU for each
- * request at the end. */
-#include "net/http_server.h"
+ * keeps the same server up for an outside load generator of HTTP/1, HTTP/2 or gRPC
+ * (/bench.Bench/Call) instead and prints the CPU for each request at the end. */
+#include "net/grpc.h"
 
 #include "base/clock.h"
 
@@ -37,6 +37,22 @@ static enum ig_http_next on_body(void *context, struct ig_exchange *exchange)
     answer(context, exchange);
     return IG_HTTP_DONE;
 }
+
+static void on_call(void *context, struct ig_grpc_call *call)
+{
+    (void)context, (void)call;
+}
+
+static enum ig_grpc_next on_message(void *context, struct ig_grpc_call *call)
+{
+    struct ig_err err = IG_ERR_INIT;
+    (void)context;
+    (void)ig_grpc_reply(call, (struct ig_str){constant, sizeof constant}, &err);
+    return IG_GRPC_NEXT;
+}
+
+static const struct ig_grpc_service SERVICE = {
+    .prefix = "/bench.Bench/", .on_call = on_call, .on_message = on_message};
 
 static uint64_t thread_cpu_ns(void)
 {
@@ -99,6 +115,8 @@ int main(int argc, char **argv)
     struct ig_http_server_options options = {
         .loops = 1,
         .port = serve ? (uint16_t)strtoul(argv[2], NULL, 10) : 0,
+        .grpc = &SERVICE,
+        .grpc_count = 1,
         .handler = {.on_request = on_request, .on_body = on_body}};
     memset(constant, 'x', sizeof constant);
     if (ig_http_server_start(&server, &options, &err)) {
