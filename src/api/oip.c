@@ -344,7 +344,7 @@ static enum ig_code read_inputs(struct reader *reader)
             cap = cap ? cap * 4 : 4;
             struct ig_oip_tensor *grown = ig_arena_array(reader->arena, cap, sizeof *grown);
             if (!grown) return ig_fail(reader->err, IG_NO_MEMORY, "inputs");
-            if (out->inputs_count) memcpy(grown, out->inputs, out->inputs_count * sizeof *grown);
+            if (out->inputs) memcpy(grown, out->inputs, out->inputs_count * sizeof *grown);
             out->inputs = grown;
         }
         if (read_input(reader, &out->inputs[out->inputs_count]) != IG_OK) {
