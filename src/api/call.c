@@ -49,6 +49,22 @@ void ig_call_write_kserve_error(struct ig_buf *buf, const struct ig_err *err)
     ig_json_out_object_end(&out);
 }
 
+/* MLflow's scoring server: {"error_code", "message"}. */
+static bool is_scoring(struct ig_str path)
+{
+    return ig_str_starts(path, IG_STR("/invocations")) || ig_str_starts(path, IG_STR("/models"));
+}
+
+static void write_scoring_error(struct ig_buf *buf, const struct ig_err *err)
+{
+    struct ig_json_out out;
+    ig_json_out_init(&out, buf);
+    ig_json_out_object(&out);
+    ig_json_out_kv_str(&out, "error_code", ig_str_view(ig_code_mlflow_word(err->code)));
+    ig_json_out_kv_str(&out, "message", ig_str_view(err->message));
+    ig_json_out_object_end(&out);
+}
+
 void ig_call_reply_error(struct ig_call *call)
 {
     struct ig_exchange *exchange = call->exchange;
@@ -57,6 +73,8 @@ void ig_call_reply_error(struct ig_call *call)
     exchange->content_type = "application/json";
     if (ig_call_is_kserve(exchange->request.path))
         ig_call_write_kserve_error(&exchange->reply, &call->err);
+    else if (is_scoring(exchange->request.path))
+        write_scoring_error(&exchange->reply, &call->err);
     else
         ig_call_write_error(&exchange->reply, &call->err, call->field,
                             ig_str_view(call->request_id));

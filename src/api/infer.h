@@ -78,6 +78,8 @@ void ig_infer_note_decisions(struct ig_call *call, const struct ig_infer *infer)
 /* Lets the mirrors of the shadows that were passed compute the same. */
 void ig_infer_mirror(struct ig_call *call, const struct ig_infer *infer);
 
+/* {"predictions": [...]}: a number a row, or an array where the model gives several. */
+enum ig_code ig_infer_encode_predictions(struct ig_call *call, struct ig_infer *infer);
 /* Encodes a reply as the plot that the request asks for. */
 enum ig_code ig_infer_picture(struct ig_call *call, struct ig_infer *infer);
 /* The reasons of a row's answer, when they are asked for, as members of the object that is open. */

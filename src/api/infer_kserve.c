@@ -48,7 +48,7 @@ static void write_prediction(struct ig_json_out *out, const struct ig_answer *an
     if (count > 1) ig_json_out_array_end(out);
 }
 
-static enum ig_code encode_predictions(struct ig_call *call, struct ig_infer *infer)
+enum ig_code ig_infer_encode_predictions(struct ig_call *call, struct ig_infer *infer)
 {
     struct ig_json_out out;
     ig_call_json(call, &out);
@@ -90,7 +90,7 @@ static enum ig_code encode_explanations(struct ig_call *call, struct ig_infer *i
 
 enum ig_code ig_infer_kserve_predict(struct ig_call *call)
 {
-    return ig_infer_start(call, call->params[0], false, encode_predictions);
+    return ig_infer_start(call, call->params[0], false, ig_infer_encode_predictions);
 }
 
 enum ig_code ig_infer_kserve_explain(struct ig_call *call)

@@ -108,12 +108,62 @@ static void test_repository(void **state)
     EXPECT(404, "POST", "/v2/repository/models/none/load", "");
 }
 
+static int send_csv(const char *text)
+{
+    const struct ig_client_call call = {.method = "POST",
+                                        .path = "/invocations",
+                                        .content_type = "text/csv",
+                                        .body = ig_str_view(text)};
+    return live_send(&live, &call);
+}
+
+/* All shapes of a scoring request give the same predictions. */
+static void test_scoring(void **state)
+{
+    (void)state;
+    static const char *const BODIES[] = {
+        "{\"dataframe_split\":{\"columns\":[\"x0\",\"x1\",\"colour\"],\"data\":[[0.75,0.1,"
+        "\"green\"],["
+        "0.25,null,\"red\"]]}}",
+        "{\"dataframe_records\":[{\"x0\":0.75,\"x1\":0.1,\"colour\":\"green\"},{\"x0\":0.25,"
+        "\"colour\":\"red\"}]}",
+        "{\"instances\":[[0.75,0.1,\"green\"],[0.25,null,\"red\"]]}",
+        "{\"inputs\":{\"x0\":[0.75,0.25],\"x1\":[0.1,null],\"colour\":[\"green\",\"red\"]}}"};
+    static const char CSV[] = "colour,x0,x1\ngreen,0.75,0.1\nred,0.25,\n";
+    EXPECT(200, "POST", "/v1/models/churn:predict", BODIES[2]);
+    double first = live_number(&live, "predictions.0"),
+           second = live_number(&live, "predictions.1");
+    for (int i = 0; i < 4; i++) {
+        EXPECT(200, "POST", i % 2 ? "/invocations" : "/models/churn/invoke", BODIES[i]);
+        assert_true(live_number(&live, "predictions.0") == first);
+        assert_true(live_number(&live, "predictions.1") == second);
+    }
+    assert_int_equal(send_csv(CSV), 200);
+    assert_true(live_number(&live, "predictions.0") == first);
+    assert_true(live_number(&live, "predictions.1") == second);
+    assert_int_equal(send_csv("colour,x9\nred,1\n"), 400);
+    EXPECT(200, "POST", "/invocations", "{" INPUTS "}");
+    assert_string_equal(live_text(&live, "outputs.0.name"), "predictions");
+    EXPECT(400, "POST", "/invocations", "{}");
+    assert_string_equal(live_text(&live, "error_code"), "INVALID_PARAMETER_VALUE");
+    EXPECT(404, "POST", "/models/none/invoke", BODIES[0]);
+    EXPECT(200, "GET", "/ping", NULL);
+    EXPECT(200, "GET", "/version", NULL);
+    EXPECT(200, "GET", "/models", NULL);
+    assert_string_equal(live_text(&live, "models.0.modelName"), "churn");
+    EXPECT(404, "GET", "/models/none", NULL);
+    EXPECT(200, "PUT", "/api/v1/deployments/second", "{\"model\":\"churn\"}");
+    EXPECT(409, "POST", "/invocations", BODIES[0]);
+    EXPECT(200, "DELETE", "/api/v1/deployments/second", NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_metadata),
         cmocka_unit_test(test_infer),
         cmocka_unit_test(test_repository),
+        cmocka_unit_test(test_scoring),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* MLflow's scoring server and SageMaker's containers: /ping, /version, /invocations for the only
+ * deployment, and /models/{model}/invoke for one of many. The body is MLflow's JSON or CSV, or a
+ * request of the Open Inference Protocol. */
+#include "api/infer.h"
+#include "api/route.h"
+#include "api/scoring.h"
+#include "formats/rows.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { REQUEST_MAX = 64 << 20, ROWS_BLOCK = 256 };
+
+static bool is_csv(const struct ig_call *call)
+{
+    struct ig_str type = ig_http_header(&call->exchange->request, IG_STR("Content-Type"));
+    return ig_str_eq_nocase(ig_str_trim(ig_str_cut(&type, ';')), IG_STR("text/csv"));
+}
+
+static enum ig_code decode_csv(struct ig_call *call, struct ig_infer *infer)
+{
+    struct ig_predict_target target;
+    struct ig_rows *rows = NULL;
+    size_t cap = 0, count = 0, got = 1;
+    double *values = NULL;
+    const struct ig_rows_options options = {.ignore_others = false};
+    if (!ig_infer_find(&target, call, infer->model, &call->err)) return call->err.code;
+    size_t width = target.schema->features_count;
+    ig_rows_open_bytes(&rows, call->exchange->body, target.schema, &options, &call->err);
+    while (call->err.code == IG_OK && got) {
+        if (cap - count < ROWS_BLOCK) {
+            cap = cap * 2 + ROWS_BLOCK;
+            double *grown = ig_arena_alloc(call->arena, cap * width * sizeof *grown);
+            if (!grown) ig_fail(&call->err, IG_TOO_LARGE, "rows exceed the memory of a call");
+            if (grown && count) memcpy(grown, values, count * width * sizeof *grown);
+            values = grown;
+        }
+        if (call->err.code == IG_OK &&
+            ig_rows_next(rows, values + count * width, ROWS_BLOCK, &got, &call->err) == IG_OK)
+            count += got;
+        if (count > call->app->rows_max)
+            ig_fail(&call->err, IG_TOO_LARGE, "more than %zu rows in one call",
+                    call->app->rows_max);
+    }
+    ig_rows_close(rows);
+    if (call->err.code == IG_OK && !count)
+        ig_fail(&call->err, IG_INVALID, "at least one row is expected");
+    infer->request.schema = target.schema;
+    infer->request.rows = values;
+    infer->request.rows_count = count;
+    infer->request.many = true;
+    if (call->err.code != IG_OK || !target.attributes_count) return call->err.code;
+    infer->request.attributes =
+        ig_arena_array(call->arena, target.attributes_count, sizeof *infer->request.attributes);
+    return infer->request.attributes ? IG_OK
+                                     : ig_fail(&call->err, IG_NO_MEMORY, "no memory for the call");
+}
+
+static enum ig_code decode_json(struct ig_call *call, struct ig_infer *infer)
+{
+    struct ig_json *json = ig_arena_alloc(call->arena, sizeof *json);
+    struct ig_buf turned;
+    struct ig_str request = IG_STR("");
+    const struct ig_predict_source source = {
+        .find = ig_infer_find, .context = call, .rows_max = call->app->rows_max, .kserve = true};
+    if (!json) return ig_fail(&call->err, IG_NO_MEMORY, "no memory for the call");
+    if (ig_call_expect_json(call) != IG_OK) return call->err.code;
+    ig_buf_init(&turned, REQUEST_MAX);
+    if (ig_scoring_instances(&turned, call->exchange->body, call->arena, &call->err) == IG_OK)
+        request = ig_arena_dup(call->arena, ig_buf_view(&turned));
+    ig_buf_deinit(&turned);
+    if (call->err.code == IG_OK && !request.ptr)
+        ig_fail(&call->err, IG_NO_MEMORY, "no memory for the call");
+    if (call->err.code != IG_OK) return call->err.code;
+    ig_json_init(json, request, call->arena, &call->err);
+    ig_predict_request_decode(&infer->request, json, &source, &call->field);
+    call->err.at_byte = -1; /* of the turned request */
+    return call->err.code;
+}
+
+static enum ig_code decode(struct ig_call *call, struct ig_infer *infer)
+{
+    return is_csv(call) ? decode_csv(call, infer) : decode_json(call, infer);
+}
+
+static enum ig_code invoke(struct ig_call *call, struct ig_str model)
+{
+    struct ig_infer *infer = ig_arena_zalloc(call->arena, sizeof *infer);
+    if (!infer) return ig_fail(&call->err, IG_NO_MEMORY, "no memory for the call");
+    if (!is_csv(call) && ig_scoring_is_oip(call->exchange->body, call->arena)) {
+        call->params[0] = model;
+        return ig_oip_infer(call);
+    }
+    infer->model = model;
+    infer->decode = decode;
+    infer->encode = ig_infer_encode_predictions;
+    return ig_infer_start_as(call, infer);
+}
+
+enum ig_code ig_scoring_invocations(struct ig_call *call)
+{
+    const struct ig_routing *only = ig_deploy_acquire_only(call->app->deploy);
+    if (!only)
+        return ig_fail(
+            &call->err, IG_CONFLICT,
+            "/invocations answers for the only deployment; there is not exactly one that "
+            "serves, so call /models/NAME/invoke");
+    return invoke(call, ig_arena_dup(call->arena, ig_str_view(only->name)));
+}
+
+enum ig_code ig_scoring_invoke(struct ig_call *call)
+{
+    return invoke(call, call->params[0]);
+}
+
+enum ig_code ig_scoring_ping(struct ig_call *call)
+{
+    call->exchange->content_type = "application/json";
+    ig_buf_add_char(&call->exchange->reply, '\n');
+    if (!ig_deploy_ready(call->app->deploy)) call->exchange->status = 503;
+    return IG_OK;
+}
+
+enum ig_code ig_scoring_version(struct ig_call *call)
+{
+    call->exchange->content_type = "text/plain; charset=utf-8";
+    ig_buf_add_cstr(&call->exchange->reply, INGOT_VERSION);
+    return IG_OK;
+}
+
+static bool add_model(void *context, const struct ig_routing *routing)
+{
+    struct ig_json_out *out = context;
+    ig_json_out_object(out);
+    ig_json_out_kv_str(out, "modelName", ig_str_view(routing->name));
+    ig_json_out_kv_str(out, "modelUrl", ig_str_view(routing->face->model));
+    ig_json_out_object_end(out);
+    return true;
+}
+
+enum ig_code ig_scoring_models(struct ig_call *call)
+{
+    struct ig_json_out out;
+    ig_call_json(call, &out);
+    ig_json_out_object(&out);
+    ig_json_out_key(&out, IG_STR("models"));
+    ig_json_out_array(&out);
+    ig_deploy_each(call->app->deploy, add_model, &out);
+    ig_json_out_array_end(&out);
+    ig_json_out_object_end(&out);
+    return IG_OK;
+}
+
+enum ig_code ig_scoring_model(struct ig_call *call)
+{
+    struct ig_json_out out;
+    const struct ig_routing *routing = ig_deploy_acquire(call->app->deploy, call->params[0]);
+    if (!routing) {
+        ig_infer_fail_absent(call, call->params[0], &call->err);
+        return call->err.code;
+    }
+    ig_call_json(call, &out);
+    add_model(&out, routing);
+    return IG_OK;
+}

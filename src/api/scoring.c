@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Values are moved as they are written, never parsed: the request's reader judges them. Thread
+ * rule: pure. */
+#include "api/scoring.h"
+
+#include <string.h>
+
+struct column {
+    struct ig_str name;
+    struct ig_json values; /* at the next one */
+};
+
+struct scoring {
+    struct ig_buf *out;
+    struct ig_json json;
+    struct ig_arena *arena;
+    struct ig_err *err;
+};
+
+static enum ig_code fail(struct scoring *scoring, const char *what)
+{
+    if (scoring->err->code != IG_OK) return scoring->err->code;
+    return ig_fail_at(scoring->err, IG_INVALID, ig_json_position(&scoring->json), "%s", what);
+}
+
+/* The text of the value that comes. */
+static bool take_value(struct ig_str *out, struct ig_json *json)
+{
+    const char *start = json->at;
+    if (!ig_json_skip(json)) return false;
+    while (start < json->at && strchr(" \t\r\n:,", *start)) start++;
+    *out = (struct ig_str){start, (size_t)(json->at - start)};
+    return true;
+}
+
+static enum ig_code copy_value(struct scoring *scoring)
+{
+    struct ig_str text;
+    if (!take_value(&text, &scoring->json)) return scoring->err->code;
+    ig_buf_add_str(scoring->out, text);
+    return IG_OK;
+}
+
+static void add_key(struct scoring *scoring, size_t at, struct ig_str name)
+{
+    struct ig_json_out out;
+    if (at) ig_buf_add_char(scoring->out, ',');
+    ig_json_out_init(&out, scoring->out);
+    ig_json_out_str(&out, name);
+    ig_buf_add_char(scoring->out, ':');
+}
+
+/* ---- dataframe_split ---- */
+
+static enum ig_code read_columns(struct scoring *scoring, struct ig_str **out, size_t *count)
+{
+    struct ig_json *json = &scoring->json;
+    size_t cap = 0;
+    *count = 0;
+    if (!ig_json_expect(json, IG_JSON_ARRAY, "dataframe_split.columns")) return scoring->err->code;
+    while (ig_json_element(json)) {
+        if (*count == IG_SCORING_COLUMNS_MAX)
+            return fail(scoring, "dataframe_split.columns: more than 65536");
+        if (*count >= cap) {
+            cap = cap ? cap * 4 : 16;
+            struct ig_str *grown = ig_arena_array(scoring->arena, cap, sizeof *grown);
+            if (!grown) return ig_fail(scoring->err, IG_NO_MEMORY, "no memory for the call");
+            if (*count) memcpy(grown, *out, *count * sizeof *grown);
+            *out = grown;
+        }
+        if (!ig_json_string(json, &(*out)[*count], "dataframe_split.columns"))
+            return scoring->err->code;
+        (*count)++;
+    }
+    return scoring->err->code;
+}
+
+static enum ig_code write_record(struct scoring *scoring, const struct ig_str *columns,
+                                 size_t columns_count)
+{
+    struct ig_json *json = &scoring->json;
+    size_t at = 0;
+    if (!ig_json_expect(json, IG_JSON_ARRAY, "dataframe_split.data")) return scoring->err->code;
+    ig_buf_add_char(scoring->out, '{');
+    for (; ig_json_element(json); at++) {
+        if (at == columns_count)
+            return fail(scoring, "dataframe_split.data: a row has more values than columns");
+        add_key(scoring, at, columns[at]);
+        if (copy_value(scoring) != IG_OK) return scoring->err->code;
+    }
+    ig_buf_add_char(scoring->out, '}');
+    if (scoring->err->code == IG_OK && at != columns_count)
+        return fail(scoring, "dataframe_split.data: a row has fewer values than columns");
+    return scoring->err->code;
+}
+
+static enum ig_code write_split(struct scoring *scoring)
+{
+    struct ig_json *json = &scoring->json, data;
+    struct ig_str *columns = NULL;
+    size_t count = 0;
+    bool has_data = false;
+    if (!ig_json_expect(json, IG_JSON_OBJECT, "dataframe_split")) return scoring->err->code;
+    while (ig_json_member(json)) {
+        if (ig_str_is(json->text, "columns")) {
+            if (read_columns(scoring, &columns, &count) != IG_OK) return scoring->err->code;
+            continue;
+        }
+        has_data = has_data || ig_str_is(json->text, "data");
+        if (ig_str_is(json->text, "data")) data = *json;
+        if (!ig_json_skip(json)) return scoring->err->code;
+    }
+    if (!columns || !has_data)
+        return fail(scoring,
+                    columns ? "dataframe_split.data: missing" : "dataframe_split.columns: missing");
+    struct ig_json after = *json;
+    *json = data;
+    if (!ig_json_expect(json, IG_JSON_ARRAY, "dataframe_split.data")) return scoring->err->code;
+    for (size_t i = 0; ig_json_element(json); i++) {
+        if (i) ig_buf_add_char(scoring->out, ',');
+        if (write_record(scoring, columns, count) != IG_OK) return scoring->err->code;
+    }
+    *json = after;
+    return scoring->err->code;
+}
+
+/* ---- inputs ---- */
+
+static enum ig_code open_columns(struct scoring *scoring, struct column **out, size_t *count)
+{
+    struct ig_json *json = &scoring->json;
+    size_t cap = 0;
+    while (ig_json_member(json)) {
+        if (*count == IG_SCORING_COLUMNS_MAX)
+            return fail(scoring, "inputs: more than 65536 columns");
+        if (*count >= cap) {
+            cap = cap ? cap * 4 : 16;
+            struct column *grown = ig_arena_array(scoring->arena, cap, sizeof *grown);
+            if (!grown) return ig_fail(scoring->err, IG_NO_MEMORY, "no memory for the call");
+            if (*count) memcpy(grown, *out, *count * sizeof *grown);
+            *out = grown;
+        }
+        struct column *column = &(*out)[(*count)++];
+        column->name = json->text;
+        column->values = *json;
+        if (!ig_json_expect(&column->values, IG_JSON_ARRAY, "inputs") || !ig_json_skip(json))
+            return scoring->err->code;
+    }
+    return scoring->err->code;
+}
+
+/* One row of what stands in columns; *more false behind the last. */
+static enum ig_code write_transposed(struct scoring *scoring, struct column *columns, size_t count,
+                                     bool *more)
+{
+    struct ig_str text;
+    *more = count && ig_json_element(&columns[0].values);
+    for (size_t i = 1; i < count; i++)
+        if (ig_json_element(&columns[i].values) != *more)
+            return fail(scoring, "inputs: its columns have different lengths");
+    if (!*more) return scoring->err->code;
+    ig_buf_add_char(scoring->out, '{');
+    for (size_t i = 0; i < count; i++) {
+        add_key(scoring, i, columns[i].name);
+        if (!take_value(&text, &columns[i].values)) return scoring->err->code;
+        ig_buf_add_str(scoring->out, text);
+    }
+    ig_buf_add_char(scoring->out, '}');
+    return IG_OK;
+}
+
+static enum ig_code write_elements(struct scoring *scoring)
+{
+    for (size_t i = 0; ig_json_element(&scoring->json); i++) {
+        if (i) ig_buf_add_char(scoring->out, ',');
+        if (copy_value(scoring) != IG_OK) return scoring->err->code;
+    }
+    return scoring->err->code;
+}
+
+static enum ig_code write_inputs(struct scoring *scoring)
+{
+    struct column *columns = NULL;
+    size_t count = 0;
+    bool more = true;
+    enum ig_json_event event = ig_json_next(&scoring->json);
+    if (event == IG_JSON_ARRAY) return write_elements(scoring);
+    if (event != IG_JSON_OBJECT) return fail(scoring, "inputs: expected an object or an array");
+    if (open_columns(scoring, &columns, &count) != IG_OK) return scoring->err->code;
+    for (size_t i = 0; more; i++) {
+        size_t before = scoring->out->len;
+        if (i) ig_buf_add_char(scoring->out, ',');
+        if (write_transposed(scoring, columns, count, &more) != IG_OK) return scoring->err->code;
+        if (!more && !scoring->out->overflowed) scoring->out->len = before;
+    }
+    return IG_OK;
+}
+
+static enum ig_code write_list(struct scoring *scoring, const char *what)
+{
+    if (!ig_json_expect(&scoring->json, IG_JSON_ARRAY, what)) return scoring->err->code;
+    return write_elements(scoring);
+}
+
+static enum ig_code write_body(struct scoring *scoring)
+{
+    struct ig_json *json = &scoring->json;
+    unsigned given = 0;
+    if (!ig_json_expect(json, IG_JSON_OBJECT, "body")) return scoring->err->code;
+    while (ig_json_member(json)) {
+        struct ig_str key = json->text;
+        if (ig_str_is(key, "params")) {
+            if (!ig_json_skip(json)) return scoring->err->code;
+            continue;
+        }
+        if (given++)
+            return fail(scoring, "give exactly one of dataframe_split, dataframe_records, "
+                                 "instances, inputs");
+        if (ig_str_is(key, "dataframe_split"))
+            write_split(scoring);
+        else if (ig_str_is(key, "dataframe_records"))
+            write_list(scoring, "dataframe_records");
+        else if (ig_str_is(key, "instances"))
+            write_list(scoring, "instances");
+        else if (ig_str_is(key, "inputs"))
+            write_inputs(scoring);
+        else
+            ig_fail_at(scoring->err, IG_INVALID, ig_json_position(json), "%.*s: unknown member",
+                       (int)(key.len > 64 ? 64 : key.len), key.ptr);
+        if (scoring->err->code != IG_OK) return scoring->err->code;
+    }
+    if (scoring->err->code == IG_OK) ig_json_next(json); /* END, or an error */
+    if (scoring->err->code == IG_OK && !given)
+        return fail(scoring, "one of dataframe_split, dataframe_records, instances, inputs is "
+                             "expected");
+    return scoring->err->code;
+}
+
+enum ig_code ig_scoring_instances(struct ig_buf *out, struct ig_str body, struct ig_arena *arena,
+                                  struct ig_err *err)
+{
+    struct scoring scoring = {.out = out, .arena = arena, .err = err};
+    ig_json_init(&scoring.json, body, arena, err);
+    scoring.json.allow_nan = true;
+    ig_buf_add_cstr(out, "{\"instances\":[");
+    write_body(&scoring);
+    ig_buf_add_cstr(out, "]}");
+    if (err->code == IG_OK && out->overflowed)
+        ig_fail(err, IG_TOO_LARGE, "the request is too large");
+    return err->code;
+}
+
+bool ig_scoring_is_oip(struct ig_str body, struct ig_arena *arena)
+{
+    struct ig_json json;
+    struct ig_err unused = IG_ERR_INIT;
+    ig_json_init(&json, body, arena, &unused);
+    if (ig_json_next(&json) != IG_JSON_OBJECT) return false;
+    while (ig_json_member(&json)) {
+        if (!ig_str_is(json.text, "inputs")) {
+            if (!ig_json_skip(&json)) return false;
+            continue;
+        }
+        if (ig_json_next(&json) != IG_JSON_ARRAY || !ig_json_element(&json) ||
+            ig_json_next(&json) != IG_JSON_OBJECT)
+            return false;
+        while (ig_json_member(&json)) {
+            if (ig_str_is(json.text, "datatype")) return true;
+            if (!ig_json_skip(&json)) return false;
+        }
+        return false;
+    }
+    return false;
+}

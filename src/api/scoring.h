@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef IG_API_SCORING_H
+#define IG_API_SCORING_H
+
+/* The bodies of MLflow's scoring protocol (2.0 and later), turned into the one form that requests
+ * have: {"instances": [...]}.
+ *
+ *   {"dataframe_split": {"columns": [NAME, ...], "data": [ROW, ...], "index": any}}
+ *   {"dataframe_records": [{NAME: VALUE, ...}, ...]}
+ *   {"instances": [ROW or {NAME: VALUE, ...}, ...]}
+ *   {"inputs": {NAME: [VALUE, ...], ...}} or {"inputs": [ROW, ...]}
+ *
+ * Exactly one of them; "params" is passed over. */
+
+#include "base/json.h"
+
+enum { IG_SCORING_COLUMNS_MAX = 65536 };
+
+/* Appends the request. PARSE and INVALID name the member. */
+enum ig_code ig_scoring_instances(struct ig_buf *out, struct ig_str body, struct ig_arena *arena,
+                                  struct ig_err *err);
+/* Whether "inputs" holds tensors of the Open Inference Protocol. */
+bool ig_scoring_is_oip(struct ig_str body, struct ig_arena *arena);
+
+#endif

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "api/scoring.h"
+
+#include <string.h>
+
+static enum ig_code turn(struct ig_buf *out, const char *body, struct ig_err *err)
+{
+    struct ig_arena arena;
+    *err = IG_ERR_INIT;
+    ig_arena_init(&arena, 4096, 1 << 20);
+    ig_buf_reset(out);
+    ig_scoring_instances(out, ig_str_view(body), &arena, err);
+    ig_buf_add_char(out, 0);
+    ig_arena_deinit(&arena);
+    return err->code;
+}
+
+static void test_shapes(void **state)
+{
+    (void)state;
+    static const char *const CASES[][2] = {
+        {"{\"dataframe_split\":{\"index\":[0,1],\"columns\":[\"a\",\"b c\"],\"data\":[[1,\"x\"], "
+         "[null,"
+         " \"y\"]]}}",
+         "{\"instances\":[{\"a\":1,\"b c\":\"x\"},{\"a\":null,\"b c\":\"y\"}]}"},
+        {"{\"dataframe_split\":{\"data\":[[1]],\"columns\":[\"q\\\"\"]},\"params\":{\"x\":1}}",
+         "{\"instances\":[{\"q\\\"\":1}]}"},
+        {"{\"dataframe_records\":[{\"a\":1,\"b\":[2]},{\"a\":3}]}",
+         "{\"instances\":[{\"a\":1,\"b\":[2]},{\"a\":3}]}"},
+        {"{\"instances\":[[1,2], [3, 4]]}", "{\"instances\":[[1,2],[3, 4]]}"},
+        {"{\"inputs\":{\"a\":[1,2],\"b\":[\"x\",\"y\"]}}",
+         "{\"instances\":[{\"a\":1,\"b\":\"x\"},{\"a\":2,\"b\":\"y\"}]}"},
+        {"{\"inputs\":[[1.5,NaN]]}", "{\"instances\":[[1.5,NaN]]}"},
+        {"{\"inputs\":{\"a\":[]}}", "{\"instances\":[]}"},
+    };
+    struct ig_buf out;
+    struct ig_err err;
+    ig_buf_init(&out, 1 << 20);
+    for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++) {
+        if (turn(&out, CASES[i][0], &err) != IG_OK) fail_msg("%s: %s", CASES[i][0], err.message);
+        assert_string_equal(out.ptr, CASES[i][1]);
+    }
+    ig_buf_deinit(&out);
+}
+
+static void test_refuses(void **state)
+{
+    (void)state;
+    static const char *const CASES[][2] = {
+        {"{}", "one of dataframe_split, dataframe_records, instances, inputs is expected"},
+        {"[]", "body"},
+        {"{\"instances\":[],\"inputs\":[]}", "give exactly one of"},
+        {"{\"rows\":[]}", "rows: unknown member"},
+        {"{\"dataframe_split\":{\"data\":[]}}", "dataframe_split.columns: missing"},
+        {"{\"dataframe_split\":{\"columns\":[\"a\"]}}", "dataframe_split.data: missing"},
+        {"{\"dataframe_split\":{\"columns\":[\"a\"],\"data\":[[1,2]]}}",
+         "more values than columns"},
+        {"{\"dataframe_split\":{\"columns\":[\"a\",\"b\"],\"data\":[[1]]}}",
+         "fewer values than columns"},
+        {"{\"inputs\":{\"a\":[1],\"b\":[]}}", "different lengths"},
+        {"{\"inputs\":7}", "inputs: expected an object or an array"},
+        {"{\"instances\":[1,]}", ""},
+        {"{\"instances\":[1]} x", ""},
+    };
+    struct ig_buf out;
+    struct ig_err err;
+    ig_buf_init(&out, 1 << 20);
+    for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++) {
+        enum ig_code code = turn(&out, CASES[i][0], &err);
+        if ((code != IG_INVALID && code != IG_PARSE) || !strstr(err.message, CASES[i][1]))
+            fail_msg("%s: %d %s", CASES[i][0], code, err.message);
+    }
+    ig_buf_deinit(&out);
+}
+
+static void test_tells_tensors(void **state)
+{
+    (void)state;
+    struct ig_arena arena;
+    ig_arena_init(&arena, 4096, 1 << 20);
+    assert_true(ig_scoring_is_oip(
+        IG_STR("{\"id\":\"1\",\"inputs\":[{\"name\":\"x\",\"datatype\":\"FP32\"}]}"), &arena));
+    assert_false(ig_scoring_is_oip(IG_STR("{\"inputs\":[{\"name\":\"x\"}]}"), &arena));
+    assert_false(ig_scoring_is_oip(IG_STR("{\"inputs\":[[1]]}"), &arena));
+    assert_false(ig_scoring_is_oip(IG_STR("{\"instances\":[]}"), &arena));
+    ig_arena_deinit(&arena);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_shapes),
+        cmocka_unit_test(test_refuses),
+        cmocka_unit_test(test_tells_tensors),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
