@@ -98,6 +98,7 @@ static bool draws(const struct ig_infer *infer)
 static enum ig_code run_part(struct ig_call *call, struct ig_infer_part *part)
 {
     uint64_t started_ns = ig_clock_ns();
+    part->before_ns = started_ns - call->exchange->started_ns;
     if (ig_inference_run(&part->result, part->servable, &part->inference, call->arena,
                          &call->err) != IG_OK) {
         call->field = field_of(&call->err);

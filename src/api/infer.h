@@ -24,6 +24,7 @@ struct ig_infer_part {
     size_t *rows;                 /* places in the request; NULL: all, in order */
     const double *asked_rows;     /* as the deployment reads them */
     uint64_t spent_ns;            /* computing */
+    uint64_t before_ns;           /* from the request's head to that */
 };
 
 /* Where a row's answer is. */

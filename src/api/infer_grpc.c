@@ -12,6 +12,7 @@
 #include "api/route.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/mem.h"
 
 #include <stdatomic.h>
 #include <stdio.h>
@@ -70,7 +71,7 @@ static enum ig_code write_health(struct ig_call *call, struct ig_str message, st
 
 static enum ig_code write_server(struct ig_call *call, struct ig_str message, struct ig_buf *out)
 {
-    static const char *const EXTENSIONS[] = {"parameters", "model_configuration",
+    static const char *const EXTENSIONS[] = {"parameters", "statistics", "model_configuration",
                                              "model_repository"};
     (void)call;
     (void)message;
@@ -175,6 +176,64 @@ static enum ig_code write_config(struct ig_call *call, struct ig_str message, st
     return IG_OK;
 }
 
+/* StatisticDuration {1 count, 2 ns}. */
+static void add_duration(struct ig_buf *out, uint32_t number, uint64_t count, uint64_t ns)
+{
+    size_t at = ig_proto_open(out, number);
+    ig_proto_add_varint(out, 1, count);
+    ig_proto_add_varint(out, 2, ns);
+    ig_proto_close(out, at);
+}
+
+/* ModelStatistics {1 name, 2 version, 3 last_inference, 4 inference_count, 5 execution_count, 6
+ * inference_stats {1 success to 8 cache_miss}}; what the times are see infer_oip.c. */
+static void add_statistics(struct ig_buf *out, struct ig_call *call,
+                           const struct ig_routing *routing)
+{
+    struct ig_learned_totals totals;
+    ig_learning_totals(&totals, call->app->learning, ig_str_view(routing->name));
+    uint64_t known = totals.before_ns + totals.compute_ns;
+    size_t at = ig_proto_open(out, 1);
+    ig_proto_add_bytes(out, 1, ig_str_view(routing->name));
+    add_version(out, 2, ig_oip_version(routing));
+    ig_proto_add_varint(out, 3, (uint64_t)totals.last_ms);
+    ig_proto_add_varint(out, 4, totals.rows);
+    ig_proto_add_varint(out, 5, totals.answers);
+    size_t within = ig_proto_open(out, 6);
+    add_duration(out, 1, totals.answers, totals.latency_ns);
+    add_duration(out, 2, totals.errors, totals.error_ns);
+    add_duration(out, 3, totals.answers, 0);
+    add_duration(out, 4, totals.answers, totals.before_ns);
+    add_duration(out, 5, totals.answers, totals.compute_ns);
+    add_duration(out, 6, totals.answers, totals.latency_ns > known ? totals.latency_ns - known : 0);
+    add_duration(out, 7, 0, 0);
+    add_duration(out, 8, 0, 0);
+    ig_proto_close(out, within);
+    ig_proto_close(out, at);
+}
+
+static enum ig_code write_statistics(struct ig_call *call, struct ig_str message,
+                                     struct ig_buf *out)
+{
+    struct ig_oip_names names;
+    const struct ig_routing **routings = NULL;
+    size_t count = 0, written = 0;
+    if (ig_oip_proto_names(&names, message, &call->err) != IG_OK ||
+        ig_deploy_get_all(&routings, &count, call->app->deploy, &call->err) != IG_OK)
+        return call->err.code;
+    ig_decision_log_flush(call->app->decisions);
+    for (size_t i = 0; i < count; i++) {
+        if (!names.model.len || ig_str_is(names.model, routings[i]->name)) {
+            add_statistics(out, call, routings[i]);
+            written++;
+        }
+        ig_routing_unref(routings[i]);
+    }
+    ig_free(routings);
+    if (names.model.len && !written) ig_infer_fail_absent(call, names.model, &call->err);
+    return call->err.code;
+}
+
 static enum ig_code write_index(struct ig_call *call, struct ig_str message, struct ig_buf *out)
 {
     struct ig_deployments list;
@@ -222,6 +281,7 @@ static const struct method METHODS[] = {
     {"ModelConfig", "GET", HTTP_MODEL "/config", write_config, false, false},
     {"ModelInfer", "POST", HTTP_MODEL "/infer", NULL, false, false},
     {"ModelStreamInfer", "POST", HTTP_MODEL "/infer", NULL, false, true},
+    {"ModelStatistics", "GET", "/v2/models/stats", write_statistics, true, false},
     {"RepositoryIndex", "POST", "/v2/repository/index", write_index, true, false},
     {"RepositoryModelLoad", "POST", "/v2/repository/models/{model}/load", load, true, false},
     {"RepositoryModelUnload", "POST", "/v2/repository/models/{model}/unload", unload, true, false},

@@ -2,6 +2,7 @@
 /* The Open Inference Protocol over HTTP: /v2. */
 #include "api/oip_model.h"
 #include "api/route.h"
+#include "base/mem.h"
 
 #include <stdatomic.h>
 #include <stdio.h>
@@ -36,7 +37,7 @@ enum ig_code ig_oip_ready(struct ig_call *call)
 
 enum ig_code ig_oip_server(struct ig_call *call)
 {
-    static const char *const EXTENSIONS[] = {"binary_tensor_data", "parameters",
+    static const char *const EXTENSIONS[] = {"binary_tensor_data", "parameters", "statistics",
                                              "model_configuration", "model_repository"};
     struct ig_json_out out;
     ig_call_json(call, &out);
@@ -162,6 +163,79 @@ enum ig_code ig_oip_index(struct ig_call *call)
     }
     ig_json_out_array_end(&out);
     return IG_OK;
+}
+
+/* ---- statistics ---- */
+
+static void kv_duration(struct ig_json_out *out, const char *key, uint64_t count, uint64_t ns)
+{
+    ig_json_out_key(out, ig_str_view(key));
+    ig_json_out_object(out);
+    ig_json_out_key(out, IG_STR("count"));
+    ig_json_out_u64(out, count);
+    ig_json_out_key(out, IG_STR("ns"));
+    ig_json_out_u64(out, ns);
+    ig_json_out_object_end(out);
+}
+
+/* What the decision log counted. Requests do not queue apart from being read, so all that comes
+ * before the inference is compute_input, and what comes behind it compute_output. */
+static void write_statistics(struct ig_json_out *out, const struct ig_call *call,
+                             const struct ig_routing *routing)
+{
+    struct ig_learned_totals totals;
+    ig_learning_totals(&totals, call->app->learning, ig_str_view(routing->name));
+    uint64_t known = totals.before_ns + totals.compute_ns;
+    uint64_t after_ns = totals.latency_ns > known ? totals.latency_ns - known : 0;
+    ig_json_out_object(out);
+    ig_json_out_kv_str(out, "name", ig_str_view(routing->name));
+    kv_version(out, "version", routing);
+    ig_json_out_kv_i64(out, "last_inference", totals.last_ms);
+    ig_json_out_kv_i64(out, "inference_count", (int64_t)totals.rows);
+    ig_json_out_kv_i64(out, "execution_count", (int64_t)totals.answers);
+    ig_json_out_key(out, IG_STR("inference_stats"));
+    ig_json_out_object(out);
+    kv_duration(out, "success", totals.answers, totals.latency_ns);
+    kv_duration(out, "fail", totals.errors, totals.error_ns);
+    kv_duration(out, "queue", totals.answers, 0);
+    kv_duration(out, "compute_input", totals.answers, totals.before_ns);
+    kv_duration(out, "compute_infer", totals.answers, totals.compute_ns);
+    kv_duration(out, "compute_output", totals.answers, after_ns);
+    kv_duration(out, "cache_hit", 0, 0);
+    kv_duration(out, "cache_miss", 0, 0);
+    ig_json_out_object_end(out);
+    ig_json_out_key(out, IG_STR("batch_stats"));
+    ig_json_out_array(out);
+    ig_json_out_array_end(out);
+    ig_json_out_object_end(out);
+}
+
+enum ig_code ig_oip_stats(struct ig_call *call)
+{
+    struct ig_json_out out;
+    struct ig_err err = IG_ERR_INIT;
+    const struct ig_routing **routings = NULL;
+    size_t count = 0, written = 0;
+    struct ig_str name = call->params[0];
+    if (ig_deploy_get_all(&routings, &count, call->app->deploy, &err) != IG_OK)
+        return ig_fail(&call->err, err.code, "%s", err.message);
+    ig_decision_log_flush(call->app->decisions);
+    ig_call_json(call, &out);
+    ig_json_out_object(&out);
+    ig_json_out_key(&out, IG_STR("model_stats"));
+    ig_json_out_array(&out);
+    for (size_t i = 0; i < count; i++) {
+        if (!name.ptr || ig_str_is(name, routings[i]->name)) {
+            write_statistics(&out, call, routings[i]);
+            written++;
+        }
+        ig_routing_unref(routings[i]);
+    }
+    ig_free(routings);
+    ig_json_out_array_end(&out);
+    ig_json_out_object_end(&out);
+    if (name.ptr && !written) ig_infer_fail_absent(call, name, &call->err);
+    return call->err.code;
 }
 
 enum ig_code ig_oip_load(struct ig_call *call)

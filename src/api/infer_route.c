@@ -203,6 +203,8 @@ static void note(struct ig_decision *decision, struct ig_call *call, const struc
     const struct ig_inference_result *result = &part->result;
     const struct ig_servable *servable = part->servable;
     decision->rows = (uint32_t)part->inference.rows_count;
+    decision->compute_ns = part->spent_ns;
+    decision->before_ns = part->before_ns;
     decision->flags = infer->explain ? IG_DECISION_EXPLAINED : 0;
     decision->propensity = part->route.propensity;
     decision->version = servable->version;

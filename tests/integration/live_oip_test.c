@@ -93,6 +93,23 @@ static void test_infer(void **state)
     EXPECT(400, "POST", INFER, "{\"inputs\":[]}");
 }
 
+static void test_statistics(void **state)
+{
+    (void)state;
+    EXPECT(200, "GET", "/v2/models/churn/stats", NULL);
+    double rows = live_number(&live, "model_stats.0.inference_count");
+    for (int i = 0; i < 3; i++) EXPECT(200, "POST", INFER, "{" INPUTS "}");
+    EXPECT(200, "GET", "/v2/models/stats", NULL);
+    assert_string_equal(live_text(&live, "model_stats.0.name"), "churn");
+    assert_true(live_number(&live, "model_stats.0.inference_count") == rows + 6);
+    double all = live_number(&live, "model_stats.0.inference_stats.success.ns");
+    double in = live_number(&live, "model_stats.0.inference_stats.compute_input.ns");
+    double infer = live_number(&live, "model_stats.0.inference_stats.compute_infer.ns");
+    double rest = live_number(&live, "model_stats.0.inference_stats.compute_output.ns");
+    assert_true(in > 0 && infer > 0 && fabs(in + infer + rest - all) <= 1);
+    EXPECT(404, "GET", "/v2/models/none/stats", NULL);
+}
+
 static void test_repository(void **state)
 {
     (void)state;
@@ -160,9 +177,8 @@ static void test_scoring(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_metadata),
-        cmocka_unit_test(test_infer),
-        cmocka_unit_test(test_repository),
+        cmocka_unit_test(test_metadata),   cmocka_unit_test(test_infer),
+        cmocka_unit_test(test_statistics), cmocka_unit_test(test_repository),
         cmocka_unit_test(test_scoring),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

@@ -91,6 +91,18 @@ def check_model(triton):
     return "" if "binary_tensor_data" in triton.get_server_metadata()["extensions"] else "extensions"
 
 
+def check_statistics(triton, by_grpc):
+    before = triton.get_inference_statistics("m")["model_stats"][0]
+    for _ in range(5):
+        triton.infer("m", inputs(ROWS, "FP64", True))
+    after = triton.get_inference_statistics()["model_stats"][0]
+    rows = after["inference_count"] - before["inference_count"]
+    if rows != 5 * len(ROWS) or after["inference_stats"]["compute_infer"]["ns"] <= 0:
+        return "%d rows, %s" % (rows, after)
+    same = by_grpc.get_inference_statistics("m", as_json=True)["model_stats"][0]
+    return "" if int(same["inference_count"]) == after["inference_count"] else "grpc %s" % same
+
+
 def check_repository(triton):
     index = triton.get_model_repository_index()
     if [(m["name"], m["state"]) for m in index] != [("m", "READY")]:
@@ -222,6 +234,7 @@ def main():
             for name, check in (("http: infer", lambda: check_infer(triton, want)),
                                 ("http: explanations as outputs", lambda: check_explained(triton)),
                                 ("http: metadata and configuration", lambda: check_model(triton)),
+                                ("statistics", lambda: check_statistics(triton, by_grpc)),
                                 ("http: repository", lambda: check_repository(triton)),
                                 ("http: errors", lambda: check_errors(triton)),
                                 ("http: aio", lambda: check_aio(url, want)),

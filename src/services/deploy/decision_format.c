@@ -45,7 +45,8 @@ size_t ig_decision_encode(unsigned char record[IG_DECISION_RECORD_MAX],
     at = put(at, &decision->flips, 4);
     at = put(at, &decision->at_ms, 8);
     at = put(at, &decision->latency_ns, 8);
-    at = put(at, &decision->primary_ns, 8);
+    at = put(at, &decision->compute_ns, 8);
+    at = put(at, &decision->before_ns, 8);
     at = put(at, &decision->version, 8);
     at = put(at, &decision->revision, 8);
     at = put(at, &decision->unit, 8);
@@ -95,7 +96,8 @@ bool ig_decision_decode(struct ig_decision *out, const unsigned char *payload, s
     at = take(&out->flips, at, 4);
     at = take(&out->at_ms, at, 8);
     at = take(&out->latency_ns, at, 8);
-    at = take(&out->primary_ns, at, 8);
+    at = take(&out->compute_ns, at, 8);
+    at = take(&out->before_ns, at, 8);
     at = take(&out->version, at, 8);
     at = take(&out->revision, at, 8);
     at = take(&out->unit, at, 8);

@@ -14,10 +14,10 @@
  *
  * Segment, little-endian: 16 bytes "IGDECISIONS\0" + u32 format (2); then records: u32 payload
  * bytes, u32 CRC-32 of the payload, payload. Payload: u8 kind, u8 flags, u16 status, u32 rows, u32
- * flips, i64 at_ms, u64 latency_ns, u64 primary_ns, i64 version, i64 revision, u64 unit, f64
- * propensity, f64 value, 32 bytes input digest, 32 bytes output digest, then six texts (u8 length +
- * bytes): request id, deployment, model, principal id, metric, arms. A reader stops at the first
- * record that is cut or fails its CRC: that is the torn end of a killed writer. */
+ * flips, i64 at_ms, u64 latency_ns, u64 compute_ns, u64 before_ns, i64 version, i64 revision, u64
+ * unit, f64 propensity, f64 value, 32 bytes input digest, 32 bytes output digest, then six texts
+ * (u8 length + bytes): request id, deployment, model, principal id, metric, arms. A reader stops at
+ * the first record that is cut or fails its CRC: that is the torn end of a killed writer. */
 
 #include "base/err.h"
 #include "base/hash.h"
@@ -38,7 +38,8 @@ struct ig_decision {
     enum ig_decision_kind kind;
     int64_t at_ms;
     uint64_t latency_ns; /* ANSWER: of the whole call; MIRROR: of its inference */
-    uint64_t primary_ns; /* MIRROR: of the primary's inference */
+    uint64_t compute_ns; /* ANSWER: of the inference; MIRROR: of the primary's */
+    uint64_t before_ns;  /* ANSWER: from the request's head to the inference */
     int64_t version;
     int64_t revision; /* of the deployment's graph */
     uint32_t rows;

@@ -32,6 +32,7 @@ struct deployment {
     char name[IG_NAME_SIZE];
     char metrics[IG_LEARNING_METRICS_MAX][IG_NAME_SIZE];
     size_t metrics_count;
+    struct ig_learned_totals totals;
 };
 
 struct answer {
@@ -165,11 +166,27 @@ static struct ig_learned_arm *learn_arm(struct ig_learning *learning,
     return found;
 }
 
+static void count_total(struct ig_learned_totals *totals, const struct ig_decision *decision)
+{
+    totals->last_ms = decision->at_ms;
+    if (decision->status >= 500) {
+        totals->errors++;
+        totals->error_ns += decision->latency_ns;
+        return;
+    }
+    totals->answers++;
+    totals->rows += decision->rows;
+    totals->latency_ns += decision->latency_ns;
+    totals->before_ns += decision->before_ns;
+    totals->compute_ns += decision->compute_ns;
+}
+
 static void learn_answer(struct ig_learning *learning, const struct ig_decision *decision)
 {
     struct answer answer = {.id = id_of(learning, decision->request_id),
                             .deployment = deployment_of(learning, decision->deployment),
                             .at_ms = decision->at_ms};
+    if (answer.deployment) count_total(&answer.deployment->totals, decision);
     for (struct ig_str rest = decision->arms; rest.len;) {
         struct ig_learned_arm *arm = learn_arm(learning, decision, ig_str_cut(&rest, ';'));
         if (arm && answer.arms_count < ANSWER_ARMS_MAX) answer.arms[answer.arms_count++] = arm;
@@ -257,13 +274,12 @@ static void learn_mirror(struct ig_learning *learning, const struct ig_decision 
     mirror->flips += decision->flips;
     ig_sketch_add(&mirror->differences, decision->value);
     ig_sketch_add(&mirror->latencies, (double)decision->latency_ns * 1e-9);
-    ig_sketch_add(&mirror->primary_latencies, (double)decision->primary_ns * 1e-9);
+    ig_sketch_add(&mirror->primary_latencies, (double)decision->compute_ns * 1e-9);
 }
 
 void ig_learning_observe(void *context, const struct ig_decision *decision)
 {
     struct ig_learning *learning = context;
-    if (decision->kind == IG_DECISION_ANSWER && !decision->arms.len) return;
     pthread_mutex_lock(&learning->lock);
     if (decision->kind == IG_DECISION_REWARD)
         learn_reward(learning, decision);
@@ -275,6 +291,15 @@ void ig_learning_observe(void *context, const struct ig_decision *decision)
 }
 
 /* ---- reading ---- */
+
+void ig_learning_totals(struct ig_learned_totals *out, struct ig_learning *learning,
+                        struct ig_str deployment)
+{
+    pthread_mutex_lock(&learning->lock);
+    const struct deployment *found = ig_map_get(&learning->deployments, deployment);
+    *out = found ? found->totals : (struct ig_learned_totals){0};
+    pthread_mutex_unlock(&learning->lock);
+}
 
 static const void *find_edge(const struct ig_map *map, const struct ig_routing *routing,
                              uint32_t node, uint32_t edge)

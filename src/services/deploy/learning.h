@@ -57,12 +57,21 @@ struct ig_learned_arm {
     struct ig_learned_metric metrics[IG_LEARNING_METRICS_MAX];
     size_t metrics_count;
 };
+/* Of a deployment, over all its arms and revisions. Times are sums in nanoseconds. */
+struct ig_learned_totals {
+    uint64_t answers, rows, errors;
+    uint64_t latency_ns, error_ns, before_ns, compute_ns;
+    int64_t last_ms;
+};
 struct ig_learned_mirror {
     uint64_t answers, rows, failures, flips;
     struct ig_sketch differences;                  /* of scores: mirror less primary */
     struct ig_sketch latencies, primary_latencies; /* seconds, of the inference */
 };
 
+/* All zeros when nothing is known. */
+void ig_learning_totals(struct ig_learned_totals *out, struct ig_learning *learning,
+                        struct ig_str deployment);
 /* Copies what is known of an edge of a node that splits; false: nothing yet. */
 bool ig_learning_arm(struct ig_learned_arm *out, struct ig_learning *learning,
                      const struct ig_routing *routing, uint32_t node, uint32_t edge);

@@ -160,6 +160,13 @@ static void test_arms_and_rewards_and_again_from_the_log(void **state)
     check_arms(fixture, answers, sales);
     ig_learning_shares_p(fixture->learning, fixture->routing, 0, &units);
     assert_int_equal(units, N);
+    struct ig_learned_totals totals;
+    ig_learning_totals(&totals, fixture->learning, IG_STR("d"));
+    assert_int_equal(totals.answers + totals.errors, N);
+    assert_int_equal(totals.rows, totals.answers);
+    assert_int_equal(totals.errors, N / 500);
+    ig_learning_totals(&totals, fixture->learning, IG_STR("other"));
+    assert_int_equal(totals.answers, 0);
 }
 
 static void test_matching(void **state)
@@ -228,7 +235,7 @@ static void test_mirrors(void **state)
                                              .flips = i % 10 == 0,
                                              .status = i == 50 ? 500 : 200,
                                              .latency_ns = 2000,
-                                             .primary_ns = 1000,
+                                             .compute_ns = 1000,
                                              .value = 0.125,
                                              .deployment = IG_STR("d"),
                                              .arms = {arms, length}};

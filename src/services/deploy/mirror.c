@@ -66,7 +66,7 @@ static void run_mirror(struct job *job, uint32_t edge, struct ig_arena *arena)
     struct ig_decision decision = {
         .kind = IG_DECISION_MIRROR,
         .at_ms = ig_clock_unix_ms(),
-        .primary_ns = call->primary_ns,
+        .compute_ns = call->primary_ns,
         .version = servable->version,
         .revision = routing->revision,
         .rows = (uint32_t)call->rows_count,
