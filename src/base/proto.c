@@ -8,7 +8,7 @@ enum { LENGTH_BYTES = 5 };
 
 void ig_proto_init(struct ig_proto *proto, struct ig_str message)
 {
-    proto->at = (const unsigned char *)message.ptr;
+    proto->at = (const unsigned char *)(message.ptr ? message.ptr : "");
     proto->end = proto->at + message.len;
     proto->bad = false;
 }

@@ -139,13 +139,13 @@ static void test_scoring(void **state)
 {
     (void)state;
     static const char *const BODIES[] = {
-        "{\"dataframe_split\":{\"columns\":[\"x0\",\"x1\",\"colour\"],\"data\":[[0.75,0.1,"
-        "\"green\"],["
-        "0.25,null,\"red\"]]}}",
-        "{\"dataframe_records\":[{\"x0\":0.75,\"x1\":0.1,\"colour\":\"green\"},{\"x0\":0.25,"
-        "\"colour\":\"red\"}]}",
-        "{\"instances\":[[0.75,0.1,\"green\"],[0.25,null,\"red\"]]}",
-        "{\"inputs\":{\"x0\":[0.75,0.25],\"x1\":[0.1,null],\"colour\":[\"green\",\"red\"]}}"};
+        ("{\"dataframe_split\":{\"columns\":[\"x0\",\"x1\",\"colour\"],\"data\":[[0.75,0.1,"
+         "\"green\"],["
+         "0.25,null,\"red\"]]}}"),
+        ("{\"dataframe_records\":[{\"x0\":0.75,\"x1\":0.1,\"colour\":\"green\"},{\"x0\":0.25,"
+         "\"colour\":\"red\"}]}"),
+        ("{\"instances\":[[0.75,0.1,\"green\"],[0.25,null,\"red\"]]}"),
+        ("{\"inputs\":{\"x0\":[0.75,0.25],\"x1\":[0.1,null],\"colour\":[\"green\",\"red\"]}}")};
     static const char CSV[] = "colour,x0,x1\ngreen,0.75,0.1\nred,0.25,\n";
     EXPECT(200, "POST", "/v1/models/churn:predict", BODIES[2]);
     double first = live_number(&live, "predictions.0"),

@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What CatBoost's answers are is in tests/golden/catboost; here: borders, and what is refused. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "formats/format.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define FEATURES                                                                                   \
+    "\"features_info\":{\"float_features\":[{\"feature_index\":0,\"flat_feature_index\":0,"        \
+    "\"feature_id\":\"a\",\"nan_value_treatment\":\"AsTrue\"}]}"
+#define TREE(splits, values) "{\"leaf_values\":" values ",\"splits\":" splits "}"
+#define SPLIT(border)                                                                              \
+    "[{\"float_feature_index\":0,\"border\":" border ",\"split_type\":\"FloatFeature\"}]"
+#define MODEL(trees) "{" FEATURES ",\"oblivious_trees\":[" trees "],\"scale_and_bias\":[2,[0.5]]}"
+
+static enum ig_code load(struct ig_model **out, const char *json, struct ig_err *err)
+{
+    *err = IG_ERR_INIT;
+    *out = NULL;
+    return ig_catboost_json_load(out, ig_str_view(json), err);
+}
+
+static void test_loads(void **state)
+{
+    (void)state;
+    struct ig_err err;
+    struct ig_model *model;
+    const char *json = MODEL(TREE(SPLIT("1.5"), "[1,3]") "," TREE("null", "[7]"));
+    assert_true(ig_catboost_json_probe(ig_str_view(json)));
+    if (load(&model, json, &err) != IG_OK) fail_msg("%s", err.message);
+    assert_int_equal(model->trees_count, 2);
+    assert_int_equal(model->nodes_count, 4);
+    assert_true(ig_str_is(model->inputs[0].name, "a"));
+    assert_false(model->nodes[0].flags & IG_NODE_DEFAULT_LEFT);
+    assert_true(model->nodes[1].value == 2 && model->nodes[2].value == 6);
+    assert_true(model->nodes[3].value == 14 && model->base_margin[0] == 0.5);
+    assert_true(model->covers_counted);
+    ig_model_free(model);
+}
+
+/* A double goes where its rounding to float would. */
+static void test_borders_round_to_float(void **state)
+{
+    (void)state;
+    static const char *const BORDERS[] = {"1.5",   "1.5000001192092896",    "-2.25", "0",
+                                          "1e-45", "3.4028234663852886e38", "0.1"};
+    char json[1024];
+    for (size_t i = 0; i < sizeof BORDERS / sizeof *BORDERS; i++) {
+        struct ig_err err;
+        struct ig_model *model;
+        snprintf(json, sizeof json,
+                 "{" FEATURES ",\"oblivious_trees\":[{\"leaf_values\":[1,3],\"splits\":[{"
+                 "\"float_feature_index\":0,\"border\":%s,\"split_type\":\"FloatFeature\"}]}]}",
+                 BORDERS[i]);
+        if (load(&model, json, &err) != IG_OK) fail_msg("%s: %s", BORDERS[i], err.message);
+        const struct ig_node *root = &model->nodes[0];
+        float border = strtof(BORDERS[i], NULL), next = nextafterf(border, INFINITY);
+        double around[] = {border, next, root->value, nextafter(root->value, -INFINITY),
+                           nextafter(root->value, INFINITY)};
+        for (size_t v = 0; v < sizeof around / sizeof *around; v++) {
+            if (isinf(next) && fabs(around[v]) > 3.5e38) continue;
+            bool left = root->op == IG_NODE_LE ? around[v] <= root->value : around[v] < root->value;
+            if (left != ((float)around[v] <= border))
+                fail_msg("border %s, value %.17g", BORDERS[i], around[v]);
+        }
+        ig_model_free(model);
+    }
+}
+
+static void test_refuses(void **state)
+{
+    (void)state;
+    static const char *const CASES[][2] = {
+        {"{}", "oblivious_trees: missing"},
+        {"[]", "model"},
+        {"{" FEATURES "}", "oblivious_trees: missing"},
+        {"{" FEATURES ",\"trees\":[]}", "only symmetric trees are supported"},
+        {"{\"features_info\":{\"categorical_features\":[{}]}}", "encode them as numbers"},
+        {"{\"features_info\":{\"text_features\":[{}]}}", "text and embedding features"},
+        {"{\"features_info\":{\"float_features\":[{\"feature_index\":1,\"flat_feature_index\":0}]}"
+         "}",
+         "do not count up"},
+        {"{\"features_info\":{\"float_features\":[{\"feature_index\":0,\"flat_feature_index\":3}]},"
+         "\"oblivious_trees\":[" TREE("null", "[1]") "]}",
+         "the columns of the features have gaps"},
+        {MODEL(TREE("[{\"split_type\":\"OneHotFeature\"}]", "[1,2]")),
+         "only splits of type FloatFeature"},
+        {MODEL(TREE("[{\"float_feature_index\":0}]", "[1,2]")), "border is missing"},
+        {MODEL(TREE("[{\"float_feature_index\":1,\"border\":0}]", "[1,2]")),
+         "beyond features_info"},
+        {MODEL(TREE(SPLIT("1"), "[1,2,3]")), "leaf_values: not as many"},
+        {MODEL(TREE(SPLIT("1"), "[]")), "leaf_values: not as many"},
+        {MODEL(TREE(SPLIT("1"), "[1,2]") "," TREE(SPLIT("1"), "[1,2,3,4]")),
+         "leaf_values: not as many"},
+        {MODEL("{\"leaf_values\":[1,2],\"leaf_weights\":[1],\"splits\":" SPLIT("1") "}"),
+         "leaf_weights: not as many"},
+        {MODEL(TREE(SPLIT("1"), "[1,2,3,4]")), "scale_and_bias: not as many biases"},
+        {MODEL(TREE(SPLIT("NaN"), "[1,2]")), ""},
+        {MODEL(TREE(SPLIT("1"), "[1,1e400]")), ""},
+        {"{" FEATURES ",\"scale_and_bias\":[1]}", "scale_and_bias: expected"},
+        {MODEL(TREE(SPLIT("1"), "[1,2]")) "x", ""},
+    };
+    for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++) {
+        struct ig_err err;
+        struct ig_model *model;
+        enum ig_code code = load(&model, CASES[i][0], &err);
+        if (code == IG_OK || !strstr(err.message, CASES[i][1]))
+            fail_msg("%s: %d %s", CASES[i][0], code, err.message);
+        assert_null(model);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_loads),
+        cmocka_unit_test(test_borders_round_to_float),
+        cmocka_unit_test(test_refuses),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
