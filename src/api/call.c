@@ -65,12 +65,24 @@ static void write_scoring_error(struct ig_buf *buf, const struct ig_err *err)
     ig_json_out_object_end(&out);
 }
 
+void ig_call_release(struct ig_call *call)
+{
+    if (call->entered) ig_routing_leave(call->held);
+    ig_routing_unref(call->held);
+    call->entered = false;
+    call->held = NULL;
+}
+
 void ig_call_reply_error(struct ig_call *call)
 {
     struct ig_exchange *exchange = call->exchange;
     ig_buf_reset(&exchange->reply);
     exchange->status = call->status ? call->status : ig_code_http_status(call->err.code);
     exchange->content_type = "application/json";
+    if (exchange->status == 429 || exchange->status == 503) {
+        struct ig_err ignored = IG_ERR_INIT;
+        ig_exchange_header(exchange, "Retry-After", IG_STR("1"), &ignored);
+    }
     if (ig_call_is_kserve(exchange->request.path))
         ig_call_write_kserve_error(&exchange->reply, &call->err);
     else if (is_scoring(exchange->request.path))

@@ -29,6 +29,7 @@ struct ig_call {
     struct ig_decision *decisions; /* of an answered inference; or NULL */
     size_t decisions_count;
     const struct ig_routing *held; /* reference taken for the pool */
+    bool entered;                  /* it has a place in the pool */
     void *state;                   /* a handler's own, in the arena */
 };
 
@@ -37,6 +38,8 @@ struct ig_call {
 const char *ig_call_field(const struct ig_err *err, const char *const *names);
 /* Starts a JSON reply in the exchange's buffer. */
 void ig_call_json(struct ig_call *call, struct ig_json_out *out);
+/* Gives back the place and the reference. */
+void ig_call_release(struct ig_call *call);
 /* Turns call->err into the reply: Ingot's form, or KServe's on /v1 and /v2 paths. */
 void ig_call_reply_error(struct ig_call *call);
 /* The body of an error in Ingot's form; `request_id` may be empty. */

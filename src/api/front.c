@@ -176,7 +176,7 @@ static void on_end(void *context, struct ig_exchange *exchange)
     uint64_t duration_ns = ig_clock_ns() - exchange->started_ns;
     ig_metrics_count(app->metrics, call, duration_ns, rows_of(call), call->in_pool != NULL);
     if (app->decisions) log_decisions(call, duration_ns);
-    ig_routing_unref(call->held);
+    ig_call_release(call);
 }
 
 static const char *format_error(void *context, int status, const char *reason, struct ig_str path,

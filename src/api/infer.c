@@ -217,9 +217,29 @@ static enum ig_code decode(struct ig_call *call)
     return ig_infer_route(call, infer);
 }
 
+/* A heavy model holds as many workers as its deployment may. */
+static enum ig_code enter(struct ig_call *call)
+{
+    const struct ig_infer *infer = call->state;
+    call->entered = ig_routing_enter(infer->routing);
+    if (call->entered) return IG_OK;
+    return ig_fail(&call->err, IG_EXHAUSTED,
+                   "model '%s': %u calls are under way, as many as it may have at a time",
+                   infer->routing->name, infer->routing->spec.concurrency);
+}
+
 static enum ig_code decode_and_run(struct ig_call *call)
 {
-    return decode(call) == IG_OK ? choose_and_run(call) : call->err.code;
+    if (decode(call) != IG_OK || enter(call) != IG_OK) return call->err.code;
+    return choose_and_run(call);
+}
+
+static enum ig_code go_on_in_pool(struct ig_call *call, enum ig_code (*work)(struct ig_call *))
+{
+    const struct ig_infer *infer = call->state;
+    call->held = ig_routing_ref(infer->routing);
+    if (enter(call) == IG_OK) call->in_pool = work;
+    return call->err.code;
 }
 
 static uint64_t cost_ns(const struct ig_infer *infer)
@@ -252,16 +272,10 @@ enum ig_code ig_infer_start_as(struct ig_call *call, struct ig_infer *infer)
         return IG_OK;
     }
     if (decode(call) != IG_OK) return call->err.code;
-    if (!choose(call, false)) {
-        call->held = ig_routing_ref(infer->routing);
-        call->in_pool = choose_and_run;
-        return IG_OK;
-    }
+    if (!choose(call, false)) return go_on_in_pool(call, choose_and_run);
     if (call->err.code != IG_OK) return call->err.code;
     if (!draws(infer) && cost_ns(infer) <= call->app->inline_max_ns) return run(call);
-    call->held = ig_routing_ref(infer->routing);
-    call->in_pool = run;
-    return IG_OK;
+    return go_on_in_pool(call, run);
 }
 
 static void fill_explanation(struct ig_infer *infer, const struct ig_infer_part *part, size_t row,

@@ -403,8 +403,7 @@ static void finish(struct ig_grpc_call *grpc, struct ig_call *call, bool on_loop
         ig_log_err(IG_LOG_WARN, "gRPC call failed", &call->err);
     if (call->err.code != IG_OK) reply_error(grpc, &call->err);
     log_decisions(call, on_loop);
-    ig_routing_unref(call->held);
-    call->held = NULL;
+    ig_call_release(call);
 }
 
 static void run_plain(struct ig_grpc_call *grpc, struct ig_call *call)

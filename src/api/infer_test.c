@@ -84,8 +84,46 @@ static void test_in_the_pool(void **state)
     assert_int_equal(test.exchange.reply.len, 0);
     assert_int_equal(test.call.in_pool(&test.call), IG_OK);
     assert_string_equal(test.exchange.reply.ptr, first);
-    ig_routing_unref(test.call.held);
+    ig_call_release(&test.call);
     test.app.inline_max_ns = UINT64_MAX;
+}
+
+/* A deployment has no more calls in the pool than it may; the next one is told at once. */
+static void test_concurrency(void **state)
+{
+    (void)state;
+    struct ig_err err = IG_ERR_INIT;
+    struct ig_routing_spec graph;
+    struct ig_arena arena;
+    const char *body = "{\"instances\":[[1,2,3,4,5,6]]}";
+    struct ig_deployment_spec spec = {.name = IG_STR("d"), .graph = &graph};
+    struct ig_call first;
+    ig_arena_init(&arena, 4096, 1 << 20);
+    assert_int_equal(ig_routing_spec_read(
+                         &graph,
+                         IG_STR("{\"root\":{\"model\":\"m\"},\"resources\":{\"concurrency\":1}}"),
+                         &arena, &err),
+                     IG_OK);
+    assert_int_equal(ig_deploy_set(test.app.deploy, &IG_PRINCIPAL_LOCAL, &spec, &err), IG_OK);
+    assert_int_equal(call(ig_infer_kserve_predict, body),
+                     IG_OK); /* on the loop it takes no place */
+    test.app.inline_max_ns = 0;
+    assert_int_equal(call(ig_infer_kserve_predict, body), IG_OK);
+    assert_non_null(test.call.in_pool);
+    first = test.call;
+    assert_int_equal(call(ig_infer_kserve_predict, body), IG_EXHAUSTED);
+    assert_null(test.call.in_pool);
+    assert_non_null(strstr(test.call.err.message, "1 calls are under way"));
+    ig_call_release(&test.call);
+    ig_call_release(&first);
+    assert_int_equal(call(ig_infer_kserve_predict, body), IG_OK);
+    assert_non_null(test.call.in_pool);
+    ig_call_release(&test.call);
+    test.app.inline_max_ns = UINT64_MAX;
+    spec =
+        (struct ig_deployment_spec){.name = IG_STR("d"), .model = IG_STR("m"), .ref = IG_STR("1")};
+    assert_int_equal(ig_deploy_set(test.app.deploy, &IG_PRINCIPAL_LOCAL, &spec, &err), IG_OK);
+    ig_arena_deinit(&arena);
 }
 
 /* A long body is not even decoded on the loop. */
@@ -99,7 +137,7 @@ static void test_long_body(void **state)
     assert_non_null(test.call.in_pool);
     assert_int_equal(test.call.in_pool(&test.call), IG_OK);
     assert_non_null(strstr(test.exchange.reply.ptr, "\"shap_values\""));
-    ig_routing_unref(test.call.held);
+    ig_call_release(&test.call);
     body[length + 9] = 'x'; /* another name */
     assert_int_equal(call(ig_infer_explained, body), IG_OK);
     assert_int_equal(test.call.in_pool(&test.call), IG_NOT_FOUND);
@@ -108,7 +146,7 @@ static void test_long_body(void **state)
     assert_int_equal(call(ig_infer_explained, body), IG_OK);
     assert_int_equal(test.call.in_pool(&test.call), IG_PARSE);
     assert_int_equal(test.call.err.at_byte > 200000, 1);
-    ig_routing_unref(test.call.held);
+    ig_call_release(&test.call);
 }
 
 static void test_kserve(void **state)
@@ -184,10 +222,11 @@ static void test_no_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_on_the_loop), cmocka_unit_test(test_only_deployment),
-        cmocka_unit_test(test_in_the_pool), cmocka_unit_test(test_long_body),
-        cmocka_unit_test(test_kserve),      cmocka_unit_test(test_method),
-        cmocka_unit_test(test_no_memory),   cmocka_unit_test(test_kserve_failed),
+        cmocka_unit_test(test_on_the_loop),   cmocka_unit_test(test_only_deployment),
+        cmocka_unit_test(test_in_the_pool),   cmocka_unit_test(test_long_body),
+        cmocka_unit_test(test_concurrency),   cmocka_unit_test(test_kserve),
+        cmocka_unit_test(test_method),        cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_kserve_failed),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

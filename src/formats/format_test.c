@@ -66,8 +66,9 @@ static void test_advice_for_other_files(void **state)
     (void)state;
     expect_advice(IG_STR("binf\0\0"), "XGBoost's old binary format");
     expect_advice(IG_STR("\x80\4\x95"), "a Python pickle");
-    expect_advice(IG_STR("CBM1"), "a CatBoost model");
-    expect_advice(IG_STR("a,b\n1,2\n"), "expected XGBoost JSON or UBJSON, LightGBM text, or ONNX");
+    expect_advice(IG_STR("CBM1"), "CatBoost's binary format");
+    expect_advice(IG_STR("a,b\n1,2\n"),
+                  "expected XGBoost JSON or UBJSON, LightGBM text, CatBoost JSON, or ONNX");
 }
 
 static const struct {

@@ -38,6 +38,7 @@ struct counted {
     struct place places[IG_ROUTING_NODES_MAX];
     uint64_t tags[IG_ROUTING_NODES_MAX]; /* what stands there and behind, in one number */
     atomic_uint references;
+    atomic_uint entered; /* calls in the worker pool */
 };
 
 static const struct counted *counted_of(const struct ig_routing *routing)
@@ -397,6 +398,22 @@ void ig_routing_unref(const struct ig_routing *routing)
     }
     ig_arena_deinit(&counted->arena);
     ig_free(counted);
+}
+
+bool ig_routing_enter(const struct ig_routing *routing)
+{
+    struct counted *counted = (struct counted *)(uintptr_t)routing;
+    uint32_t most = routing->spec.concurrency;
+    unsigned before = atomic_fetch_add_explicit(&counted->entered, 1, memory_order_relaxed);
+    if (!most || before < most) return true;
+    atomic_fetch_sub_explicit(&counted->entered, 1, memory_order_relaxed);
+    return false;
+}
+
+void ig_routing_leave(const struct ig_routing *routing)
+{
+    struct counted *counted = (struct counted *)(uintptr_t)routing;
+    atomic_fetch_sub_explicit(&counted->entered, 1, memory_order_relaxed);
 }
 
 /* ---- routing ---- */

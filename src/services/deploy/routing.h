@@ -94,6 +94,10 @@ const struct ig_routing_edge *ig_routing_edge(const struct ig_routing *routing,
 /* Where a unit falls for a node that splits: 0 to IG_ROUTING_WHOLE - 1. */
 uint32_t ig_routing_bucket(const struct ig_routing *routing, uint32_t node, struct ig_str unit);
 
+/* A call's place in the worker pool; false: the graph's concurrency is used up. Loop-safe. */
+bool ig_routing_enter(const struct ig_routing *routing);
+void ig_routing_leave(const struct ig_routing *routing);
+
 /* The shares of a bandit's arms, which sum to 1, from now on; any one thread at a time. */
 void ig_routing_set_shares(const struct ig_routing *routing, uint32_t node, const double *shares);
 void ig_routing_get_shares(const struct ig_routing *routing, uint32_t node, double *shares);

@@ -5,7 +5,8 @@
 /* What a deployment is, as its owner describes it: a small graph of nodes that route a request to
  * one model or ensemble. JSON in, plain arrays, JSON out; no model is looked at.
  *
- *   {"root": NODE, "nodes": {NAME: NODE, ...}, "context": {NAME: "text" | "number", ...}}
+ *   {"root": NODE, "nodes": {NAME: NODE, ...}, "context": {NAME: "text" | "number", ...},
+ *    "resources": {"concurrency": N, "gpu": SHARE}}
  *   NODE: a NAME of "nodes", or one of
  *   {"model": MODEL, "version": NUMBER | ALIAS}             (no version: the latest)
  *   {"ensemble": {"combine": HOW, "members": [NODE | {"node": NODE, "weight": W}, ...],
@@ -81,6 +82,7 @@ struct ig_routing_spec {
     uint32_t edges_count;
     struct ig_routing_attribute *attributes;
     uint32_t attributes_count;
+    uint32_t concurrency; /* calls in the worker pool at a time; 0: any number */
 };
 
 /* INVALID or PARSE; the message begins with the path of the fault ("graph.nodes.a.split.arms[1]:").

@@ -33,6 +33,9 @@ static const struct {
     const char *given, *written;
 } GRAPHS[] = {
     {"{\"root\":{\"model\":\"m\"}}", "{\"root\":\"root\",\"nodes\":{\"root\":{\"model\":\"m\"}}}"},
+    {"{\"resources\":{\"concurrency\":8},\"root\":{\"model\":\"m\"}}",
+     "{\"root\":\"root\",\"nodes\":{\"root\":{\"model\":\"m\"}},\"resources\":{\"concurrency\":8}"
+     "}"},
     {"{\"root\": \"a\", \"nodes\": {\"a\": {\"version\": 3, \"model\": \"m\"}}}",
      "{\"root\":\"a\",\"nodes\":{\"a\":{\"model\":\"m\",\"version\":3,\"ref\":\"3\"}}}"},
     {"{\"root\":{\"model\":\"m\",\"version\":\"champion\"}}",
@@ -107,7 +110,13 @@ static const struct {
     {"{\"root\":{\"model\":\"m\",\"version\":0}}", "graph.root.version: 0, expected 1 or more"},
     {"{\"root\":{\"model\":\"m\",\"split\":{}}}", "graph.root: unknown member 'split'"},
     {"{\"root\":{\"model\":\"m\"},\"extra\":1}",
-     "graph: unknown member 'extra'; known are root, nodes, context"},
+     "graph: unknown member 'extra'; known are root, nodes, context, resources"},
+    {"{\"root\":{\"model\":\"m\"},\"resources\":{\"gpu\":0.25}}",
+     "graph.resources.gpu: 0.25, but models run on the CPU here"},
+    {"{\"root\":{\"model\":\"m\"},\"resources\":{\"cpu\":1}}",
+     "graph.resources: unknown member 'cpu'"},
+    {"{\"root\":{\"model\":\"m\"},\"resources\":{\"concurrency\":-1}}",
+     "graph.resources.concurrency"},
     {"{\"root\":{\"model\":\"m\"},\"root\":{\"model\":\"m\"}}", "graph.root: given twice"},
     {"{\"root\":\"a\"," AB, "graph.nodes.b: nothing leads to it"},
     {"{\"root\":{\"split\":{\"arms\":[" ARM("x", "50") "," ARM("y", "49.99") "]}}," AB,
@@ -232,7 +241,7 @@ static void test_prune(void **state)
     struct ig_routing_spec spec;
     struct ig_err err = IG_ERR_INIT;
     ig_arena_init(&arena, 16 << 10, 1 << 20);
-    ASSERT_OK(ig_routing_spec_read(&spec, ig_str_view(GRAPHS[3].given), &arena, &err));
+    ASSERT_OK(ig_routing_spec_read(&spec, ig_str_view(GRAPHS[4].given), &arena, &err));
     assert_int_equal(spec.nodes_count, 3);
     int32_t candidate = ig_routing_spec_find(&spec, IG_STR("root.candidate"));
     assert_int_equal(candidate, 2);

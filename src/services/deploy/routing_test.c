@@ -86,6 +86,23 @@ static void test_one_model(void **state)
     ig_routing_unref(routing);
 }
 
+static void test_concurrency(void **state)
+{
+    struct ig_err err = IG_ERR_INIT;
+    const struct ig_routing *routing =
+        build(*state, "{\"root\":{\"model\":\"m\"},\"resources\":{\"concurrency\":2}}", NULL, &err);
+    ASSERT_OK(err.code);
+    for (int round = 0; round < 3; round++) {
+        assert_true(ig_routing_enter(routing) && ig_routing_enter(routing));
+        assert_false(ig_routing_enter(routing));
+        ig_routing_leave(routing);
+        assert_true(ig_routing_enter(routing));
+        ig_routing_leave(routing);
+        ig_routing_leave(routing);
+    }
+    ig_routing_unref(routing);
+}
+
 static void test_reuses_what_is_loaded(void **state)
 {
     struct ig_err err = IG_ERR_INIT;
@@ -339,6 +356,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
         TEST(test_one_model),
+        TEST(test_concurrency),
         TEST(test_reuses_what_is_loaded),
         TEST(test_split_is_sticky_and_by_weight),
         TEST(test_segment_of_canary_of_ensemble),
