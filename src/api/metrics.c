@@ -273,6 +273,7 @@ void ig_metrics_scrape(struct ig_buf *buf, struct ig_app *app, struct ig_arena *
     write_plain(buf, METRIC_ROWS, (double)SUM(app->metrics, rows));
     write_plain(buf, METRIC_POOLED, (double)SUM(app->metrics, pooled));
     write_services(buf, app, arena);
+    ig_metrics_models(buf, app);
     write_plain(buf, METRIC_CPU, (double)ig_clock_cpu_ns() * 1e-9);
     write_plain(buf, METRIC_RESIDENT, resident_bytes());
     write_plain(buf, METRIC_FDS, open_fds());

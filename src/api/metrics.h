@@ -19,4 +19,7 @@ uint64_t ig_metrics_ticket(struct ig_metrics *metrics, unsigned loop);
 /* The Prometheus text. Worker threads (it asks the database). `arena` for the while. */
 void ig_metrics_scrape(struct ig_buf *buf, struct ig_app *app, struct ig_arena *arena);
 
+/* Counters by deployment (metrics_models.c), as a part of the scrape. */
+void ig_metrics_models(struct ig_buf *buf, struct ig_app *app);
+
 #endif

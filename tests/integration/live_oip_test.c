@@ -108,6 +108,11 @@ static void test_statistics(void **state)
     double rest = live_number(&live, "model_stats.0.inference_stats.compute_output.ns");
     assert_true(in > 0 && infer > 0 && fabs(in + infer + rest - all) <= 1);
     EXPECT(404, "GET", "/v2/models/none/stats", NULL);
+    EXPECT(200, "GET", "/metrics", NULL);
+    char line[128];
+    snprintf(line, sizeof line, "nv_inference_count{model=\"churn\",version=\"1\"} %.0f\n",
+             rows + 6);
+    assert_non_null(strstr(live_body(&live), line));
 }
 
 static void test_repository(void **state)

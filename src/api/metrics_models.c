@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Counters by deployment under the names that Triton's dashboards know, from what the decision log
+ * counted. Times are microseconds; what comes before the inference is compute_input. */
+#include "api/metrics.h"
+
+#include "api/oip_model.h"
+#include "base/mem.h"
+
+static const struct {
+    const char *name, *labels, *doc;
+    size_t offset; /* into struct ig_learned_totals */
+    uint64_t divisor;
+} COUNTERS[] = {
+    {"nv_inference_request_success", "", "Calls that were answered.",
+     offsetof(struct ig_learned_totals, answers), 1},
+    {"nv_inference_request_failure", ",reason=\"OTHER\"", "Calls that failed by our fault.",
+     offsetof(struct ig_learned_totals, errors), 1},
+    {"nv_inference_count", "", "Rows that were answered.", offsetof(struct ig_learned_totals, rows),
+     1},
+    {"nv_inference_exec_count", "", "Inferences that were run.",
+     offsetof(struct ig_learned_totals, answers), 1},
+    {"nv_inference_request_duration_us", "", "Time of the calls that were answered.",
+     offsetof(struct ig_learned_totals, latency_ns), 1000},
+    {"nv_inference_compute_input_duration_us", "", "Of that, before the inference.",
+     offsetof(struct ig_learned_totals, before_ns), 1000},
+    {"nv_inference_compute_infer_duration_us", "", "Of that, the inference.",
+     offsetof(struct ig_learned_totals, compute_ns), 1000},
+};
+enum { COUNTERS_COUNT = sizeof COUNTERS / sizeof *COUNTERS };
+
+static void write_line(struct ig_buf *buf, size_t counter, const struct ig_routing *routing,
+                       const struct ig_learned_totals *totals)
+{
+    const char *at = (const char *)totals + COUNTERS[counter].offset;
+    uint64_t value = *(const uint64_t *)(const void *)at / COUNTERS[counter].divisor;
+    ig_buf_printf(buf, "%s{model=\"%s\",version=\"%lld\"%s} %llu\n", COUNTERS[counter].name,
+                  routing->name, (long long)ig_oip_version(routing), COUNTERS[counter].labels,
+                  (unsigned long long)value);
+}
+
+void ig_metrics_models(struct ig_buf *buf, struct ig_app *app)
+{
+    const struct ig_routing **routings = NULL;
+    struct ig_err err = IG_ERR_INIT;
+    size_t count = 0;
+    if (!app->deploy || !app->learning ||
+        ig_deploy_get_all(&routings, &count, app->deploy, &err) != IG_OK)
+        return;
+    for (size_t i = 0; i < COUNTERS_COUNT && count; i++) {
+        ig_buf_printf(buf, "# HELP %s %s\n# TYPE %s counter\n", COUNTERS[i].name, COUNTERS[i].doc,
+                      COUNTERS[i].name);
+        for (size_t r = 0; r < count; r++) {
+            struct ig_learned_totals totals;
+            ig_learning_totals(&totals, app->learning, ig_str_view(routings[r]->name));
+            write_line(buf, i, routings[r], &totals);
+        }
+    }
+    for (size_t r = 0; r < count; r++) ig_routing_unref(routings[r]);
+    ig_free(routings);
+}
