@@ -37,6 +37,30 @@ static void write_text(struct ig_json_out *out, const struct ig_cli *cli, const 
         ig_json_out_kv_str(out, member, ig_str_view(ig_cli_text(cli, option)));
 }
 
+/* "all", "latest=2" or "1,3" as the API has it; the server judges it. */
+static void write_versions(struct ig_json_out *out, const char *text)
+{
+    struct ig_str rest = ig_str_view(text), latest = IG_STR("latest=");
+    int64_t number = 0;
+    ig_json_out_key(out, IG_STR("versions"));
+    if (ig_str_is(rest, "all")) {
+        ig_json_out_str(out, rest);
+    } else if (ig_str_starts(rest, latest)) {
+        ig_str_to_i64((struct ig_str){rest.ptr + latest.len, rest.len - latest.len}, &number);
+        ig_json_out_object(out);
+        ig_json_out_kv_i64(out, "latest", number);
+        ig_json_out_object_end(out);
+    } else {
+        ig_json_out_array(out);
+        while (rest.ptr && rest.len) {
+            number = 0;
+            ig_str_to_i64(ig_str_trim(ig_str_cut(&rest, ',')), &number);
+            ig_json_out_i64(out, number);
+        }
+        ig_json_out_array_end(out);
+    }
+}
+
 /* Options whose file becomes the member of that name. */
 static const char *const FILES[] = {"graph", "rollout"};
 
@@ -55,6 +79,7 @@ static enum ig_code write_body(struct ig_buf *body, const struct ig_cli *cli,
                            ig_cli_text(cli, "canary"));
         ig_json_out_kv_f64(&out, "canary_percent", percent);
     }
+    if (ig_cli_given(cli, "versions")) write_versions(&out, ig_cli_text(cli, "versions"));
     for (size_t i = 0; i < sizeof FILES / sizeof *FILES; i++) {
         if (!ig_cli_given(cli, FILES[i])) continue;
         ig_json_out_key(&out, ig_str_view(FILES[i]));

@@ -40,6 +40,7 @@ struct ig_infer {
     struct ig_infer_place *places;    /* by row; NULL with one part */
     struct ig_answer_details details; /* of the row at hand */
     struct ig_str model;              /* of the path, or empty */
+    int64_t version;                  /* that the request names; 0: none */
     bool explain;
     bool recorded; /* explanations leave records */
     bool in_pool;  /* decoded there: the routing is call->held */

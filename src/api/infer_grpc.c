@@ -124,8 +124,10 @@ static enum ig_code write_model(struct ig_call *call, struct ig_str message, str
     struct ig_oip_port port;
     const struct ig_routing *routing = find(call, message);
     if (!routing) return call->err.code;
+    int64_t versions[IG_DEPLOY_VERSIONS_MAX];
+    size_t count = ig_oip_versions(versions, IG_DEPLOY_VERSIONS_MAX, routing);
     ig_proto_add_bytes(out, 1, ig_str_view(routing->name));
-    add_version(out, 2, ig_oip_version(routing));
+    for (size_t i = 0; i < count; i++) add_version(out, 2, versions[i]);
     ig_proto_add_bytes(out, 3, IG_STR("ingot"));
     for (size_t i = 0; i < ig_oip_inputs_count(routing->schema); i++) {
         port = ig_oip_input(routing->schema, i);
@@ -307,7 +309,7 @@ static void add_answer(struct ig_buf *out, struct ig_infer *infer)
 {
     const struct ig_oip_ask *ask = infer->front;
     ig_proto_add_bytes(out, 1, ig_str_view(infer->routing->name));
-    add_version(out, 2, ig_oip_version(infer->routing));
+    add_version(out, 2, ig_oip_answered(infer));
     if (ask->request.id.ptr) ig_proto_add_bytes(out, 3, ask->request.id);
     for (size_t i = 0; i < ask->results_count; i++) add_output(out, infer, ask->results[i]);
     for (size_t i = 0; i < ask->results_count; i++) {

@@ -53,10 +53,10 @@ enum ig_code ig_oip_server(struct ig_call *call)
     return IG_OK;
 }
 
-static void kv_version(struct ig_json_out *out, const char *key, const struct ig_routing *routing)
+static void kv_version(struct ig_json_out *out, const char *key, int64_t version)
 {
     char text[24];
-    snprintf(text, sizeof text, "%lld", (long long)ig_oip_version(routing));
+    snprintf(text, sizeof text, "%lld", (long long)version);
     ig_json_out_kv_str(out, key, ig_str_view(text));
 }
 
@@ -97,16 +97,20 @@ static void write_ports(struct ig_json_out *out, const struct ig_routing *routin
 enum ig_code ig_oip_model(struct ig_call *call)
 {
     struct ig_json_out out;
+    int64_t versions[IG_DEPLOY_VERSIONS_MAX];
     char version[24];
     const struct ig_routing *routing = ig_oip_find(call, call->params[0], call->params[1]);
     if (!routing) return call->err.code;
-    snprintf(version, sizeof version, "%lld", (long long)ig_oip_version(routing));
+    size_t count = ig_oip_versions(versions, IG_DEPLOY_VERSIONS_MAX, routing);
     ig_call_json(call, &out);
     ig_json_out_object(&out);
     ig_json_out_kv_str(&out, "name", ig_str_view(routing->name));
     ig_json_out_key(&out, IG_STR("versions"));
     ig_json_out_array(&out);
-    ig_json_out_str(&out, ig_str_view(version));
+    for (size_t i = 0; i < count; i++) {
+        snprintf(version, sizeof version, "%lld", (long long)versions[i]);
+        ig_json_out_str(&out, ig_str_view(version));
+    }
     ig_json_out_array_end(&out);
     ig_json_out_kv_str(&out, "platform", IG_STR("ingot"));
     write_ports(&out, routing, false);
@@ -189,7 +193,7 @@ static void write_statistics(struct ig_json_out *out, const struct ig_call *call
     uint64_t after_ns = totals.latency_ns > known ? totals.latency_ns - known : 0;
     ig_json_out_object(out);
     ig_json_out_kv_str(out, "name", ig_str_view(routing->name));
-    kv_version(out, "version", routing);
+    kv_version(out, "version", ig_oip_version(routing));
     ig_json_out_kv_i64(out, "last_inference", totals.last_ms);
     ig_json_out_kv_i64(out, "inference_count", (int64_t)totals.rows);
     ig_json_out_kv_i64(out, "execution_count", (int64_t)totals.answers);
@@ -353,7 +357,7 @@ static enum ig_code encode(struct ig_call *call, struct ig_infer *infer)
     ig_call_json(call, &out);
     ig_json_out_object(&out);
     ig_json_out_kv_str(&out, "model_name", ig_str_view(infer->routing->name));
-    kv_version(&out, "model_version", infer->routing);
+    kv_version(&out, "model_version", ig_oip_answered(infer));
     if (ask->request.id.ptr) ig_json_out_kv_str(&out, "id", ask->request.id);
     ig_json_out_key(&out, IG_STR("outputs"));
     ig_json_out_array(&out);

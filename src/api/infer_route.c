@@ -108,7 +108,8 @@ enum ig_code ig_infer_route(struct ig_call *call, struct ig_infer *infer)
                                      .attributes = infer->request.attributes,
                                      .tenant = ig_str_view(call->who.name),
                                      .header = find_header,
-                                     .context = call};
+                                     .context = call,
+                                     .version = infer->version};
     if (routing->spec.nodes_count > 1) input.unit = unit_of(call, infer);
     struct ig_routing_path route;
     size_t cap = 0;

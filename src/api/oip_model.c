@@ -62,11 +62,31 @@ int64_t ig_oip_version(const struct ig_routing *routing)
     return face->version;
 }
 
+size_t ig_oip_versions(int64_t *out, size_t max, const struct ig_routing *routing)
+{
+    const struct ig_routing_spec *spec = &routing->spec;
+    size_t count = 0;
+    out[count++] = ig_oip_version(routing);
+    for (uint32_t i = 0; i < spec->nodes_count; i++) {
+        const struct ig_routing_node *node = &spec->nodes[i];
+        for (uint32_t e = 0; node->kind == IG_ROUTING_VERSIONS && e < node->edges_count; e++) {
+            int64_t version = spec->nodes[spec->edges[node->first_edge + e].to].version;
+            if (version != out[0] && count < max) out[count++] = version;
+        }
+    }
+    return count;
+}
+
+int64_t ig_oip_answered(const struct ig_infer *infer)
+{
+    return infer->version ? infer->version : ig_oip_version(infer->routing);
+}
+
 static enum ig_code check_version(struct ig_call *call, const struct ig_routing *routing,
                                   struct ig_str version)
 {
     int64_t number;
-    if (!version.len || (ig_str_to_i64(version, &number) && number == ig_oip_version(routing)))
+    if (!version.len || (ig_str_to_i64(version, &number) && ig_routing_serves(routing, number)))
         return IG_OK;
     return ig_fail(&call->err, IG_NOT_FOUND, "model '%s': version %.*s is not served, %lld is",
                    routing->name, (int)(version.len > 32 ? 32 : version.len), version.ptr,
@@ -140,6 +160,7 @@ enum ig_code ig_oip_prepare(struct ig_call *call, struct ig_infer *infer)
         ig_oip_rows(&rows, &ask->request, target.schema, call->app->rows_max, call->arena,
                     &call->err) != IG_OK)
         return call->err.code;
+    if (ask->version.len) ig_str_to_i64(ask->version, &infer->version);
     infer->request.schema = target.schema;
     infer->request.rows = rows.rows;
     infer->request.rows_count = rows.rows_count;

@@ -33,6 +33,10 @@ bool ig_oip_output(struct ig_oip_port *out, const struct ig_servable *face,
 
 /* Of what the graph leads to by default. */
 int64_t ig_oip_version(const struct ig_routing *routing);
+/* All that answer requests which name them, the default first; at most `max`. */
+size_t ig_oip_versions(int64_t *out, size_t max, const struct ig_routing *routing);
+/* Of what answered. */
+int64_t ig_oip_answered(const struct ig_infer *infer);
 /* The deployment, in the version asked for (empty: any). NULL with call->err. Loop-safe. */
 const struct ig_routing *ig_oip_find(struct ig_call *call, struct ig_str name,
                                      struct ig_str version);

@@ -106,6 +106,48 @@ static enum ig_code read_percent(void *out, struct ig_json *json)
     return IG_OK;
 }
 
+struct policy_member {
+    struct ig_deployment_spec *spec;
+    int64_t versions[IG_DEPLOY_VERSIONS_MAX];
+};
+
+/* "all", {"latest": N}, or [N, ...]. */
+static enum ig_code read_policy(void *out, struct ig_json *json)
+{
+    struct policy_member *member = out;
+    struct ig_deployment_spec *spec = member->spec;
+    uint64_t latest = 0;
+    switch (ig_json_next(json)) {
+    case IG_JSON_STRING:
+        spec->policy = IG_VERSIONS_ALL;
+        if (ig_str_is(json->text, "all")) return IG_OK;
+        break;
+    case IG_JSON_OBJECT:
+        spec->policy = IG_VERSIONS_LATEST;
+        while (ig_json_member(json))
+            if (!ig_str_is(json->text, "latest") || !ig_json_u64(json, &latest, "versions.latest"))
+                break;
+        if (json->err->code == IG_OK && latest >= 1 && latest <= IG_DEPLOY_VERSIONS_MAX) {
+            spec->latest = (uint32_t)latest;
+            return IG_OK;
+        }
+        break;
+    case IG_JSON_ARRAY:
+        spec->policy = IG_VERSIONS_LISTED;
+        spec->versions = member->versions;
+        while (ig_json_element(json) && spec->versions_count < IG_DEPLOY_VERSIONS_MAX)
+            if (!ig_json_i64(json, &member->versions[spec->versions_count++], "versions")) break;
+        if (json->err->code == IG_OK && spec->versions_count < IG_DEPLOY_VERSIONS_MAX) return IG_OK;
+        break;
+    default:
+        break;
+    }
+    if (json->err->code != IG_OK) return json->err->code;
+    return ig_fail_at(json->err, IG_INVALID, ig_json_position(json),
+                      "versions: expected \"all\", {\"latest\": 1 to %d}, or a list of numbers",
+                      IG_DEPLOY_VERSIONS_MAX);
+}
+
 struct plan_member {
     struct ig_rollout_plan plan;
     bool given;
@@ -119,8 +161,9 @@ static enum ig_code read_plan(void *out, struct ig_json *json)
 }
 
 /* Members that errors of a change begin with. */
-static const char *const FIELDS[] = {
-    "model", "version", "canary_percent", "graph", "why", "revision", "node", "arm", NULL};
+static const char *const FIELDS[] = {"model",    "version",  "canary_percent", "graph",
+                                     "why",      "revision", "node",           "arm",
+                                     "versions", NULL};
 
 static enum ig_code finish(struct ig_call *call)
 {
@@ -138,7 +181,9 @@ enum ig_code ig_rest_deployment_put(struct ig_call *call)
     struct ig_routing_spec graph;
     struct ig_str text = {0};
     struct plan_member rollout = {0};
+    struct policy_member policy = {.spec = &spec};
     const struct ig_rest_field fields[] = {
+        {"versions", IG_REST_CALL, &policy, false, read_policy},
         {"rollout", IG_REST_CALL, &rollout, false, read_plan},
         {"model", IG_REST_STR, &spec.model, false, NULL},
         {"version", IG_REST_TEXT_OR_I64, &spec.ref, false, NULL},
@@ -152,6 +197,11 @@ enum ig_code ig_rest_deployment_put(struct ig_call *call)
         call->field = "rollout";
         return ig_fail(&call->err, IG_INVALID,
                        "rollout: give it with a model, and its share by rollout.steps");
+    }
+    if (spec.policy != IG_VERSIONS_DEFAULT &&
+        (!spec.model.len || spec.canary || text.ptr || rollout.given)) {
+        call->field = "versions";
+        return ig_fail(&call->err, IG_INVALID, "versions: give them with a model alone");
     }
     if (text.ptr && (spec.model.len || spec.ref.len || spec.canary)) {
         call->field = "graph";

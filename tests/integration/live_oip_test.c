@@ -115,6 +115,31 @@ static void test_statistics(void **state)
     assert_non_null(strstr(live_body(&live), line));
 }
 
+static void test_versions(void **state)
+{
+    (void)state;
+    char id[64];
+    snprintf(id, sizeof id, "%s", live_submit(&live, "churn", "table.csv", 3));
+    assert_string_equal(live_wait_job(&live, id), "succeeded");
+    EXPECT(200, "PUT", "/api/v1/deployments/churn",
+           "{\"model\":\"churn\",\"version\":1,\"versions\":{\"latest\":2}}");
+    EXPECT(200, "GET", "/v2/models/churn", NULL);
+    assert_string_equal(live_text(&live, "versions.0"), "1");
+    assert_string_equal(live_text(&live, "versions.1"), "2");
+    EXPECT(200, "POST", INFER, "{" INPUTS "}");
+    assert_string_equal(live_text(&live, "model_version"), "1");
+    double first = live_number(&live, "outputs.0.data.0");
+    EXPECT(200, "POST", "/v2/models/churn/versions/2/infer", "{" INPUTS "}");
+    assert_string_equal(live_text(&live, "model_version"), "2");
+    assert_true(live_number(&live, "outputs.0.data.0") != first);
+    EXPECT(404, "POST", "/v2/models/churn/versions/3/infer", "{" INPUTS "}");
+    EXPECT(400, "PUT", "/api/v1/deployments/churn", "{\"model\":\"churn\",\"versions\":\"some\"}");
+    assert_string_equal(live_text(&live, "error.field"), "versions");
+    EXPECT(400, "PUT", "/api/v1/deployments/churn",
+           "{\"model\":\"churn\",\"versions\":\"all\",\"canary_percent\":5}");
+    EXPECT(200, "PUT", "/api/v1/deployments/churn", "{\"model\":\"churn\",\"version\":1}");
+}
+
 static void test_repository(void **state)
 {
     (void)state;
@@ -183,8 +208,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_metadata),   cmocka_unit_test(test_infer),
-        cmocka_unit_test(test_statistics), cmocka_unit_test(test_repository),
-        cmocka_unit_test(test_scoring),
+        cmocka_unit_test(test_versions),   cmocka_unit_test(test_statistics),
+        cmocka_unit_test(test_repository), cmocka_unit_test(test_scoring),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

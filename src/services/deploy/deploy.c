@@ -586,14 +586,17 @@ static enum ig_code check_why(struct ig_str why, struct ig_err *err)
 }
 
 /* The graph that was asked for, from what serves. */
-static enum ig_code find_graph(struct ig_routing_spec *out, struct before *before,
-                               const struct ig_deployment_spec *spec, struct ig_err *err)
+static enum ig_code find_graph(struct ig_routing_spec *out, struct ig_deploy *deploy,
+                               struct before *before, const struct ig_deployment_spec *spec,
+                               struct ig_err *err)
 {
     const struct ig_routing *current = before->entry ? before->entry->current : NULL;
     if (spec->graph) {
         *out = *spec->graph;
         return IG_OK;
     }
+    if (spec->policy != IG_VERSIONS_DEFAULT)
+        return ig_deploy_graph_versions(out, deploy->options.registry, spec, &before->arena, err);
     bool whole = spec->canary_basis_points == IG_ROUTING_WHOLE;
     if (!spec->canary || (whole && spec->model.len))
         return ig_routing_spec_single(out, spec->model, spec->ref, &before->arena, err);
@@ -610,7 +613,7 @@ enum ig_code ig_deploy_set(struct ig_deploy *deploy, const struct ig_principal *
     struct ig_routing_spec graph;
     if (check_why(spec->why, err) != IG_OK) return err->code;
     if (begin(&before, deploy, spec->name, false, err) == IG_OK &&
-        find_graph(&graph, &before, spec, err) == IG_OK) {
+        find_graph(&graph, deploy, &before, spec, err) == IG_OK) {
         struct ig_deploy_change change = {.who = who,
                                           .action = before.entry ? "update" : "create",
                                           .name = spec->name,

@@ -84,6 +84,14 @@ struct ig_deployments {
     const struct ig_deployment *items; /* by name */
     size_t count;
 };
+enum ig_version_policy {
+    IG_VERSIONS_DEFAULT, /* the one asked for */
+    IG_VERSIONS_LATEST,  /* and the latest of the model */
+    IG_VERSIONS_ALL,     /* and all there are */
+    IG_VERSIONS_LISTED,  /* and these */
+};
+enum { IG_DEPLOY_VERSIONS_MAX = 32 };
+
 struct ig_deployment_spec {
     struct ig_str name;
     const struct ig_routing_spec *graph; /* or NULL, and then: */
@@ -94,6 +102,11 @@ struct ig_deployment_spec {
      * there is. 100 %: the model alone. */
     bool canary;
     uint32_t canary_basis_points;
+    /* Which other versions of the model answer requests that name them, as of now. */
+    enum ig_version_policy policy;
+    uint32_t latest;
+    const int64_t *versions;
+    uint32_t versions_count;
     struct ig_str why; /* for the history; may be empty */
 };
 enum { IG_DEPLOY_WHY_MAX = 1000 }; /* bytes */

@@ -95,7 +95,9 @@ static const struct ig_routing_edge *find_arm(const struct ig_routing_spec *spec
                                               struct ig_str arm)
 {
     const struct ig_routing_node *node = &spec->nodes[index];
-    if (ig_routing_kind_answers(node->kind) || node->kind == IG_ROUTING_SEGMENT) return NULL;
+    if (ig_routing_kind_answers(node->kind) || node->kind == IG_ROUTING_SEGMENT ||
+        node->kind == IG_ROUTING_VERSIONS)
+        return NULL;
     for (uint32_t i = 0; i < node->edges_count; i++)
         if (ig_str_eq(spec->edges[node->first_edge + i].name, arm))
             return &spec->edges[node->first_edge + i];
@@ -141,4 +143,83 @@ enum ig_code ig_deploy_graph_promote(struct ig_routing_spec *out,
         if (out->edges[i].to == index) out->edges[i].to = to;
     if (index == 0) out->nodes[0] = out->nodes[to];
     return ig_routing_spec_prune(out, arena, err);
+}
+
+/* ---- versions ---- */
+
+struct chosen {
+    int64_t items[IG_DEPLOY_VERSIONS_MAX]; /* without the default */
+    uint32_t count;
+};
+
+static enum ig_code choose(struct chosen *chosen, int64_t version, int64_t default_version,
+                           struct ig_err *err)
+{
+    for (uint32_t i = 0; i < chosen->count; i++)
+        if (chosen->items[i] == version)
+            return ig_fail(err, IG_INVALID, "versions: %lld stands twice", (long long)version);
+    if (version == default_version) return IG_OK;
+    if (chosen->count == IG_DEPLOY_VERSIONS_MAX - 1)
+        return ig_fail(err, IG_INVALID, "versions: more than %d", IG_DEPLOY_VERSIONS_MAX);
+    chosen->items[chosen->count++] = version;
+    return IG_OK;
+}
+
+static enum ig_code choose_all(struct chosen *chosen, const struct ig_registry_version *found,
+                               struct ig_registry *registry, const struct ig_deployment_spec *spec,
+                               struct ig_arena *arena, struct ig_err *err)
+{
+    struct ig_registry_versions list = {0};
+    if (spec->policy == IG_VERSIONS_LISTED) {
+        for (uint32_t i = 0; err->code == IG_OK && i < spec->versions_count; i++)
+            choose(chosen, spec->versions[i], found->version, err);
+        return err->code;
+    }
+    if (ig_registry_version_list(&list, registry, found->model, arena, err) != IG_OK)
+        return err->code;
+    size_t count =
+        spec->policy == IG_VERSIONS_LATEST && spec->latest < list.count ? spec->latest : list.count;
+    for (size_t i = 0; err->code == IG_OK && i < count; i++)
+        choose(chosen, list.items[i].version, found->version, err);
+    return err->code;
+}
+
+static struct ig_routing_node model_node(const struct ig_deployment_spec *spec, const char *name,
+                                         struct ig_str ref, int64_t version)
+{
+    return (struct ig_routing_node){.kind = IG_ROUTING_MODEL,
+                                    .name = ig_str_view(name),
+                                    .model = spec->model,
+                                    .ref = ref,
+                                    .version = version};
+}
+
+enum ig_code ig_deploy_graph_versions(struct ig_routing_spec *out, struct ig_registry *registry,
+                                      const struct ig_deployment_spec *spec, struct ig_arena *arena,
+                                      struct ig_err *err)
+{
+    struct ig_registry_version found;
+    struct chosen chosen = {.count = 0};
+    struct ig_routing_spec graph = {0};
+    if (ig_registry_find(&found, registry, spec->model, spec->ref, arena, err) != IG_OK ||
+        choose_all(&chosen, &found, registry, spec, arena, err) != IG_OK)
+        return err->code;
+    graph.nodes = ig_arena_array(arena, chosen.count + (size_t)2, sizeof *graph.nodes);
+    graph.edges = ig_arena_array(arena, chosen.count + (size_t)1, sizeof *graph.edges);
+    if (!graph.nodes || !graph.edges) return ig_fail(err, IG_NO_MEMORY, "graph");
+    graph.nodes[0] = (struct ig_routing_node){
+        .kind = IG_ROUTING_VERSIONS, .name = IG_STR("versions"), .edges_count = chosen.count + 1};
+    graph.nodes[1] = model_node(spec, "default", spec->ref, found.version);
+    graph.edges[0] = (struct ig_routing_edge){.name = IG_STR("default"), .to = 1, .weight = 1};
+    for (uint32_t i = 0; i < chosen.count; i++) {
+        char *ref = ig_arena_printf(arena, "%lld", (long long)chosen.items[i]);
+        char *name = ig_arena_printf(arena, "version-%lld", (long long)chosen.items[i]);
+        if (!ref || !name) return ig_fail(err, IG_NO_MEMORY, "graph");
+        graph.nodes[i + 2] = model_node(spec, name, ig_str_view(ref), chosen.items[i]);
+        graph.edges[i + 1] = (struct ig_routing_edge){.to = i + 2, .weight = 1};
+    }
+    graph.nodes_count = chosen.count + 2;
+    graph.edges_count = chosen.count + 1;
+    *out = graph;
+    return IG_OK;
 }

@@ -225,6 +225,40 @@ static void test_revisions(void **state)
     ig_deploy_close(deploy);
 }
 
+static void test_version_policy(void **state)
+{
+    struct ig_world *world = *state;
+    struct ig_err err = IG_ERR_INIT;
+    struct ig_deploy *deploy = open_deploy(world);
+    static const int64_t LISTED[] = {1, 3}, TWICE[] = {1, 1}, UNKNOWN[] = {9};
+    struct ig_deployment_spec spec = {
+        .name = D, .model = IG_STR("m"), .ref = IG_STR("2"), .policy = IG_VERSIONS_ALL};
+    ASSERT_OK(ig_deploy_set(deploy, who, &spec, &err));
+    expect_graph(
+        world, deploy,
+        "{\"root\":\"versions\",\"nodes\":{\"versions\":{\"versions\":{\"default\":"
+        "\"default\",\"others\":[{\"node\":\"version-3\"},{\"node\":\"version-1\"}]}}," NODE(
+            "default", "2", "2") "," NODE("version-3", "3", "3") "," NODE("version-1", "1",
+                                                                          "1") "}}");
+    spec.policy = IG_VERSIONS_LATEST;
+    spec.latest = 1;
+    ASSERT_OK(ig_deploy_set(deploy, who, &spec, &err));
+    assert_true(ig_routing_serves(ig_deploy_acquire(deploy, D), 3));
+    assert_false(ig_routing_serves(ig_deploy_acquire(deploy, D), 1));
+    spec.policy = IG_VERSIONS_LISTED;
+    spec.versions = LISTED;
+    spec.versions_count = 2;
+    ASSERT_OK(ig_deploy_set(deploy, who, &spec, &err));
+    assert_true(ig_routing_serves(ig_deploy_acquire(deploy, D), 1));
+    assert_int_equal(ig_deploy_acquire(deploy, D)->single->version, 2);
+    spec.versions = TWICE;
+    ASSERT_FAILS(ig_deploy_set(deploy, who, &spec, &err), IG_INVALID, "versions: 1 stands twice");
+    spec.versions = UNKNOWN;
+    spec.versions_count = 1;
+    ASSERT_FAILS(ig_deploy_set(deploy, who, &spec, &err), IG_NOT_FOUND, "no version 9");
+    ig_deploy_close(deploy);
+}
+
 /* What does not fit changes nothing. Every model of a graph is protected, not only its face. */
 static void test_bad_graphs_change_nothing(void **state)
 {
@@ -261,9 +295,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-        TEST(test_canary_shorthand),          TEST(test_promote),
-        TEST(test_pause_and_history),         TEST(test_revisions),
-        TEST(test_bad_graphs_change_nothing),
+        TEST(test_version_policy), TEST(test_canary_shorthand),
+        TEST(test_promote),        TEST(test_pause_and_history),
+        TEST(test_revisions),      TEST(test_bad_graphs_change_nothing),
 #undef TEST
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -39,6 +39,10 @@ enum ig_code ig_deploy_graph_canary(struct ig_routing_spec *out,
                                     const struct ig_routing_spec *serving,
                                     const struct ig_deployment_spec *spec, struct ig_arena *arena,
                                     struct ig_err *err);
+/* The model's default version and the others that its policy lets answer. */
+enum ig_code ig_deploy_graph_versions(struct ig_routing_spec *out, struct ig_registry *registry,
+                                      const struct ig_deployment_spec *spec, struct ig_arena *arena,
+                                      struct ig_err *err);
 enum ig_code ig_deploy_graph_promote(struct ig_routing_spec *out,
                                      const struct ig_routing_spec *serving, struct ig_str node,
                                      struct ig_str arm, struct ig_arena *arena, struct ig_err *err);

@@ -200,7 +200,7 @@ static uint32_t find_face(const struct ig_routing_spec *spec, bool *depends)
     while (!ig_routing_kind_answers(spec->nodes[node].kind)) {
         const struct ig_routing_node *own = &spec->nodes[node];
         uint32_t edge = own->kind == IG_ROUTING_SEGMENT ? own->edges_count - 1 : 0;
-        *depends = *depends || own->kind != IG_ROUTING_SHADOW;
+        *depends = *depends || (own->kind != IG_ROUTING_SHADOW && own->kind != IG_ROUTING_VERSIONS);
         node = spec->edges[own->first_edge + edge].to;
     }
     return node;
@@ -316,6 +316,19 @@ static enum ig_code copy_attributes(struct build *build)
     return IG_OK;
 }
 
+static enum ig_code check_versions(struct build *build, const struct ig_routing_node *node)
+{
+    const struct ig_routing_spec *spec = &build->counted->routing.spec;
+    const struct ig_routing_edge *edges = &spec->edges[node->first_edge];
+    for (uint32_t i = 0; i < node->edges_count; i++)
+        for (uint32_t j = 0; j < i; j++)
+            if (spec->nodes[edges[i].to].version == spec->nodes[edges[j].to].version)
+                return ig_fail(
+                    build->err, IG_INVALID, "graph.nodes.%.*s: version %lld stands twice",
+                    IG_STR_ARGS(node->name), (long long)spec->nodes[edges[i].to].version);
+    return IG_OK;
+}
+
 static uint64_t mix(uint64_t tag, const void *bytes, size_t size)
 {
     static const unsigned char KEY[16] = "graph";
@@ -355,6 +368,9 @@ static enum ig_code finish(struct build *build)
         if (spec->nodes[i].kind == IG_ROUTING_SEGMENT && compile_rules(build, i) != IG_OK)
             return build->err->code;
         if (is_split(spec->nodes[i].kind) && salt_node(build, i) != IG_OK) return build->err->code;
+        if (spec->nodes[i].kind == IG_ROUTING_VERSIONS &&
+            check_versions(build, &spec->nodes[i]) != IG_OK)
+            return build->err->code;
     }
     tag_nodes(build->counted);
     return IG_OK;
@@ -398,6 +414,20 @@ void ig_routing_unref(const struct ig_routing *routing)
     }
     ig_arena_deinit(&counted->arena);
     ig_free(counted);
+}
+
+bool ig_routing_serves(const struct ig_routing *routing, int64_t version)
+{
+    const struct ig_routing_spec *spec = &routing->spec;
+    const struct ig_servable *face = routing->face;
+    while (face->members_count) face = face->members[0].servable;
+    if (face->version == version) return true;
+    for (uint32_t i = 0; i < spec->nodes_count; i++) {
+        const struct ig_routing_node *node = &spec->nodes[i];
+        for (uint32_t e = 0; node->kind == IG_ROUTING_VERSIONS && e < node->edges_count; e++)
+            if (spec->nodes[spec->edges[node->first_edge + e].to].version == version) return true;
+    }
+    return false;
 }
 
 bool ig_routing_enter(const struct ig_routing *routing)
@@ -464,6 +494,15 @@ static uint32_t pick_bandit(const struct ig_routing *routing, uint32_t index, st
     return arm;
 }
 
+static uint32_t pick_version(const struct ig_routing *routing, const struct ig_routing_node *node,
+                             int64_t version)
+{
+    const struct ig_routing_edge *edges = &routing->spec.edges[node->first_edge];
+    for (uint32_t i = 0; version && i < node->edges_count; i++)
+        if (routing->spec.nodes[edges[i].to].version == version) return i;
+    return 0;
+}
+
 static uint32_t pick(struct ig_routing_path *path, const struct ig_routing *routing, uint32_t index,
                      const struct ig_routing_input *input)
 {
@@ -474,6 +513,7 @@ static uint32_t pick(struct ig_routing_path *path, const struct ig_routing *rout
         path->mirror_node = (int16_t)index;
         return 0;
     }
+    if (node->kind == IG_ROUTING_VERSIONS) return pick_version(routing, node, input->version);
     if (node->kind == IG_ROUTING_SEGMENT) {
         const struct ig_rules_input own = {input->row, input->attributes, input->tenant,
                                            input->header, input->context};

@@ -51,6 +51,7 @@ struct ig_routing_input {
     struct ig_str tenant;
     struct ig_str (*header)(void *context, struct ig_str name); /* ptr NULL: absent */
     void *context;
+    int64_t version;    /* of the model, that the request names; 0: none */
     struct ig_str unit; /* what sticks to an arm: a customer, a session; else the request's id */
 };
 
@@ -94,6 +95,9 @@ const struct ig_routing_edge *ig_routing_edge(const struct ig_routing *routing,
 /* Where a unit falls for a node that splits: 0 to IG_ROUTING_WHOLE - 1. */
 uint32_t ig_routing_bucket(const struct ig_routing *routing, uint32_t node, struct ig_str unit);
 
+/* Whether a request that names that version is answered by it: one of a VERSIONS node, or what the
+ * graph leads to by default. */
+bool ig_routing_serves(const struct ig_routing *routing, int64_t version);
 /* A call's place in the worker pool; false: the graph's concurrency is used up. Loop-safe. */
 bool ig_routing_enter(const struct ig_routing *routing);
 void ig_routing_leave(const struct ig_routing *routing);

@@ -315,6 +315,7 @@ static const struct branch MEMBERS = {"members", "node", "weight", false, false,
 static const struct branch RULES = {"rules", "then", NULL, true, true, false};
 static const struct branch ARMS = {"arms", "node", "weight", true, false, true};
 static const struct branch EQUAL_ARMS = {"arms", "node", NULL, true, false, false};
+static const struct branch OTHERS = {"others", "node", NULL, false, false, false};
 static const struct branch MIRRORS = {"mirrors", "node", "percent", true, false, true};
 
 static enum ig_code read_text(struct reader *reader, struct ig_json *json, struct ig_str *out,
@@ -434,13 +435,15 @@ static enum ig_code read_kind_member(struct reader *reader, struct ig_json *json
     default:
         break;
     }
-    bool segment = own->kind == IG_ROUTING_SEGMENT;
-    if (ig_str_is(json->text, segment ? "rules" : "mirrors"))
-        return read_branches(reader, json, node, segment ? &RULES : &MIRRORS, path);
-    if (!ig_str_is(json->text, segment ? "default" : "primary")) return IG_NOT_FOUND;
-    fixed->edges[0].name = segment ? IG_STR("default") : IG_STR("primary");
+    bool shadow = own->kind == IG_ROUTING_SHADOW;
+    const struct branch *branch = shadow                             ? &MIRRORS
+                                  : own->kind == IG_ROUTING_VERSIONS ? &OTHERS
+                                                                     : &RULES;
+    if (ig_str_is(json->text, branch->list)) return read_branches(reader, json, node, branch, path);
+    if (!ig_str_is(json->text, shadow ? "primary" : "default")) return IG_NOT_FOUND;
+    fixed->edges[0].name = shadow ? IG_STR("primary") : IG_STR("default");
     return read_fixed(reader, json, node, &fixed->edges[0],
-                      join(reader, path, segment ? ".default" : ".primary"));
+                      join(reader, path, shadow ? ".primary" : ".default"));
 }
 
 /* The edges with fixed places around those of the list. */
@@ -460,7 +463,7 @@ static enum ig_code place_fixed(struct reader *reader, uint32_t node, struct fix
     }
     if (!edges[0].name.len) return IG_OK;
     if (add_edge(reader, node, &edges[0], path) != IG_OK) return reader->err->code;
-    if (own->kind == IG_ROUTING_SHADOW) { /* the primary comes first */
+    if (own->kind == IG_ROUTING_SHADOW || own->kind == IG_ROUTING_VERSIONS) { /* it comes first */
         struct ig_routing_edge *first = &spec->edges[own->first_edge];
         struct ig_routing_edge primary = first[own->edges_count - 1];
         memmove(first + 1, first, (own->edges_count - 1) * sizeof *first);
@@ -547,7 +550,7 @@ static enum ig_code read_node(struct reader *reader, uint32_t node)
     if (!find_kind(json.text, &kind))
         return ig_fail(reader->err, IG_INVALID,
                        "%s: unknown kind of node '%.*s'; known are model, ensemble, segment, "
-                       "split, canary, bandit, shadow",
+                       "split, canary, bandit, shadow, versions",
                        waiting->path, shown(json.text), json.text.ptr);
     own->kind = kind;
     if (kind == IG_ROUTING_MODEL) return read_model(reader, &json, node, waiting->path);

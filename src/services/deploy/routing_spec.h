@@ -17,6 +17,7 @@
  *   {"bandit": {"policy": "thompson" | "epsilon_greedy", "epsilon": E, "floor": F,
  *               "reward": "conversion" | "value", "metric": NAME,
  *               "arms": [{"name": NAME, "node": NODE}, ...], "salt": TEXT}}
+ *   {"versions": {"default": NODE, "others": [NODE, ...]}}     (models)
  *   {"shadow": {"primary": NODE, "mirrors": [{"name": NAME, "node": NODE, "percent": P}, ...]}}
  *
  * docs/serving.md says what each does. Everything lives in the caller's arena. */
@@ -57,8 +58,8 @@ struct ig_routing_node {
     enum ig_routing_kind kind;
     struct ig_str name; /* unique */
     uint32_t first_edge, edges_count;
-    /* SEGMENT: rules, then the default. SHADOW: the primary, then the mirrors. ENSEMBLE: members,
-     * then the meta model where there is one. */
+    /* SEGMENT: rules, then the default. SHADOW: the primary, then the mirrors. VERSIONS: the
+     * default, then the others. ENSEMBLE: members, then the meta model where there is one. */
 
     struct ig_str model, ref; /* MODEL: as asked for; ref empty: the latest */
     int64_t version;          /* MODEL: pinned; 0: not yet */

@@ -70,6 +70,21 @@ static enum ig_code check_ensemble(const struct ig_routing_spec *spec,
     return check_answers(spec, node, 0, err);
 }
 
+static enum ig_code check_versions(const struct ig_routing_spec *spec,
+                                   const struct ig_routing_node *node, struct ig_err *err)
+{
+    const struct ig_routing_edge *edges = &spec->edges[node->first_edge];
+    if (!node->edges_count || !ig_str_is(edges[0].name, "default"))
+        return ig_fail(err, IG_INVALID, "graph.nodes.%.*s.versions.default: missing",
+                       IG_STR_ARGS(node->name));
+    for (uint32_t i = 0; i < node->edges_count; i++)
+        if (spec->nodes[edges[i].to].kind != IG_ROUTING_MODEL)
+            return ig_fail(err, IG_INVALID, "graph.nodes.%.*s: '%.*s' is a %s, expected a model",
+                           IG_STR_ARGS(node->name), IG_STR_ARGS(spec->nodes[edges[i].to].name),
+                           ig_routing_kind_name(spec->nodes[edges[i].to].kind));
+    return IG_OK;
+}
+
 static enum ig_code check_node(const struct ig_routing_spec *spec,
                                const struct ig_routing_node *node, struct ig_err *err)
 {
@@ -97,6 +112,8 @@ static enum ig_code check_node(const struct ig_routing_spec *spec,
                            "graph.nodes.%.*s.shadow.mirrors: at least one is expected",
                            IG_STR_ARGS(node->name));
         return check_answers(spec, node, 1, err);
+    case IG_ROUTING_VERSIONS:
+        return check_versions(spec, node, err);
     default:
         return IG_OK;
     }
@@ -226,7 +243,8 @@ static void write_edges(struct ig_json_out *out, const struct ig_routing_spec *s
                         const struct ig_routing_node *node, const char *list)
 {
     bool rules = node->kind == IG_ROUTING_SEGMENT, mirrors = node->kind == IG_ROUTING_SHADOW;
-    uint32_t first = mirrors ? 1 : 0, last = node->edges_count - (rules ? 1 : 0);
+    uint32_t first = mirrors || node->kind == IG_ROUTING_VERSIONS ? 1 : 0,
+             last = node->edges_count - (rules ? 1 : 0);
     if (node->kind == IG_ROUTING_ENSEMBLE && ig_combine_takes_meta(node->combine)) last--;
     ig_json_out_key(out, ig_str_view(list));
     ig_json_out_array(out);
@@ -279,6 +297,10 @@ static void write_kind(struct ig_json_out *out, const struct ig_routing_spec *sp
     case IG_ROUTING_SHADOW:
         write_target(out, "primary", spec, edges);
         write_edges(out, spec, node, "mirrors");
+        break;
+    case IG_ROUTING_VERSIONS:
+        write_target(out, "default", spec, edges);
+        write_edges(out, spec, node, "others");
         break;
     case IG_ROUTING_BANDIT:
         write_bandit(out, node);

@@ -65,6 +65,13 @@ static const struct {
      "\"new\",\"percent\":100,\"node\":\"b\"},{\"name\":\"newer\",\"percent\":12.34,\"node\":"
      "\"c\"}]}},\"a\":{\"model\":\"m\"},\"b\":{\"model\":\"m\",\"version\":2,\"ref\":\"2\"},\"c\":{"
      "\"model\":\"m\",\"version\":3,\"ref\":\"3\"}}}"},
+    {"{\"root\":{\"versions\":{\"others\":[{\"model\":\"m\",\"version\":1},\"b\"],\"default\":{"
+     "\"model\":\"m\"}}},\"nodes\":{\"b\":{\"model\":\"m\",\"version\":2}}}",
+     "{\"root\":\"root\",\"nodes\":{\"root\":{\"versions\":{\"default\":\"root.default\","
+     "\"others\":[{"
+     "\"node\":\"root.member1\"},{\"node\":\"b\"}]}},\"root.default\":{\"model\":\"m\"},"
+     "\"root.member1\":{\"model\":\"m\",\"version\":1,\"ref\":\"1\"},\"b\":{\"model\":\"m\","
+     "\"version\":2,\"ref\":\"2\"}}}"},
     {"{\"root\":{\"bandit\":{\"policy\":\"epsilon_greedy\",\"epsilon\":0.2,\"arms\":[{\"name\":"
      "\"x\",\"node\":\"a\"},{\"name\":\"y\",\"node\":\"b\"}],\"salt\":\"s\"}},\"nodes\":{\"a\":{"
      "\"model\":\"m\"},\"b\":{\"model\":\"n\"}}}",
@@ -105,7 +112,7 @@ static const struct {
     {"{\"root\":{}}", "graph.root: an empty node"},
     {"{\"root\":{\"modle\":\"m\"}}",
      "graph.root: unknown kind of node 'modle'; known are model, ensemble, segment, split, canary, "
-     "bandit, shadow"},
+     "bandit, shadow, versions"},
     {"{\"root\":{\"version\":1}}", "graph.root.model: missing"},
     {"{\"root\":{\"model\":\"m\",\"version\":0}}", "graph.root.version: 0, expected 1 or more"},
     {"{\"root\":{\"model\":\"m\",\"split\":{}}}", "graph.root: unknown member 'split'"},
@@ -146,6 +153,11 @@ static const struct {
      "graph.nodes.root.segment.rules: at least one is expected"},
     {"{\"root\":{\"segment\":{\"rules\":[{\"then\":\"a\"}],\"default\":\"b\"}}," AB,
      "graph.root.segment.rules[0].when: missing"},
+    {"{\"root\":{\"versions\":{\"others\":[\"a\"]}}," AB,
+     "graph.nodes.root.versions.default: missing"},
+    {"{\"root\":{\"versions\":{\"default\":\"a\",\"others\":[{\"canary\":{\"stable\":\"a\","
+     "\"candidate\":\"b\"}}]}}," AB,
+     "graph.nodes.root: 'root.member1' is a canary, expected a model"},
     {"{\"root\":{\"shadow\":{\"primary\":\"a\"}}," AB,
      "graph.nodes.root.shadow.mirrors: at least one is expected"},
     {"{\"root\":{\"shadow\":{\"mirrors\":[{\"name\":\"x\",\"node\":\"b\"}]}}," AB,

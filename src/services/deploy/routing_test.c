@@ -214,6 +214,34 @@ static void test_segment_of_canary_of_ensemble(void **state)
     ig_routing_unref(routing);
 }
 
+static void test_versions(void **state)
+{
+    struct ig_err err = IG_ERR_INIT;
+    struct ig_routing_path taken;
+    const double size = 1;
+    const struct ig_routing *routing =
+        build(*state,
+              "{\"root\":{\"versions\":{\"default\":{\"model\":\"m\",\"version\":2},\"others\":[{"
+              "\"model\":\"m\",\"version\":1},{\"model\":\"m\"}]}}}",
+              NULL, &err);
+    ASSERT_OK(err.code);
+    assert_ptr_equal(routing->single, routing->face);
+    static const int64_t ASKED[] = {0, 1, 2, 3, 9}, ANSWERED[] = {2, 1, 2, 3, 2};
+    for (int i = 0; i < 5; i++) {
+        const struct ig_routing_input input = {.row = &size, .version = ASKED[i]};
+        ig_routing_route(&taken, routing, &input);
+        assert_int_equal(ig_routing_servable(routing, taken.node)->version, ANSWERED[i]);
+        assert_int_equal(ig_routing_serves(routing, ASKED[i]), ASKED[i] >= 1 && ASKED[i] <= 3);
+    }
+    ig_routing_unref(routing);
+    assert_null(
+        build(*state,
+              "{\"root\":{\"versions\":{\"default\":{\"model\":\"m\"},\"others\":[{\"model\":"
+              "\"m\",\"version\":3}]}}}",
+              NULL, &err));
+    assert_non_null(strstr(err.message, "graph.nodes.root: version 3 stands twice"));
+}
+
 static void test_shadow(void **state)
 {
     struct ig_err err = IG_ERR_INIT;
@@ -360,6 +388,7 @@ int main(void)
         TEST(test_reuses_what_is_loaded),
         TEST(test_split_is_sticky_and_by_weight),
         TEST(test_segment_of_canary_of_ensemble),
+        TEST(test_versions),
         TEST(test_shadow),
         TEST(test_bandit_follows_its_shares),
         TEST(test_shares_change_whole),
