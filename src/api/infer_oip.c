@@ -146,17 +146,36 @@ enum ig_code ig_oip_model_ready(struct ig_call *call)
                                                     : call->err.code;
 }
 
+/* {"ready": true} asks for those alone that serve. */
+static enum ig_code read_index_ask(bool *ready, struct ig_call *call)
+{
+    struct ig_json json;
+    *ready = false;
+    if (!call->exchange->body.len) return IG_OK;
+    ig_json_init(&json, call->exchange->body, call->arena, &call->err);
+    if (!ig_json_expect(&json, IG_JSON_OBJECT, "the body")) return call->err.code;
+    while (ig_json_member(&json)) {
+        bool known = ig_str_is(json.text, "ready");
+        if (known ? !ig_json_bool(&json, ready, "ready") : !ig_json_skip(&json)) break;
+    }
+    if (call->err.code == IG_OK) (void)ig_json_next(&json); /* nothing may follow */
+    return call->err.code;
+}
+
 enum ig_code ig_oip_index(struct ig_call *call)
 {
     struct ig_deployments list;
     struct ig_json_out out;
     char version[24];
+    bool ready;
+    if (read_index_ask(&ready, call) != IG_OK) return call->err.code;
     if (ig_deploy_list(&list, call->app->deploy, call->arena, &call->err) != IG_OK)
         return call->err.code;
     ig_call_json(call, &out);
     ig_json_out_array(&out);
     for (size_t i = 0; i < list.count; i++) {
         bool serving = ig_str_is(list.items[i].state, "serving");
+        if (ready && !serving) continue;
         snprintf(version, sizeof version, "%lld", (long long)list.items[i].version);
         ig_json_out_object(&out);
         ig_json_out_kv_str(&out, "name", list.items[i].name);
@@ -221,6 +240,7 @@ enum ig_code ig_oip_stats(struct ig_call *call)
     const struct ig_routing **routings = NULL;
     size_t count = 0, written = 0;
     struct ig_str name = call->params[0];
+    if (call->params[1].len && !ig_oip_find(call, name, call->params[1])) return call->err.code;
     if (ig_deploy_get_all(&routings, &count, call->app->deploy, &err) != IG_OK)
         return ig_fail(&call->err, err.code, "%s", err.message);
     ig_decision_log_flush(call->app->decisions);
@@ -264,12 +284,13 @@ static enum ig_code inflate_body(struct ig_str *out, struct ig_call *call, struc
 {
     z_stream stream = {.next_in = (unsigned char *)(uintptr_t)body.ptr,
                        .avail_in = (unsigned)body.len};
-    size_t cap = body.len < 4096 ? 16384 : body.len * 4, used = 0;
+    size_t cap = body.len < 4096 ? 4096 : body.len, used = 0;
     int status = Z_OK;
     char *bytes = NULL;
     if (inflateInit2(&stream, 15 + 32) != Z_OK) /* 32: gzip or zlib, by its header */
         return ig_fail(&call->err, IG_NO_MEMORY, "no memory for the call");
-    while (status == Z_OK && cap <= INFLATED_MAX) {
+    while (status == Z_OK && used < INFLATED_MAX) {
+        cap = cap < INFLATED_MAX / 4 ? cap * 4 : INFLATED_MAX;
         char *grown = ig_arena_alloc(call->arena, cap);
         if (!grown) break;
         if (used) memcpy(grown, bytes, used);
@@ -279,13 +300,14 @@ static enum ig_code inflate_body(struct ig_str *out, struct ig_call *call, struc
         status = inflate(&stream, Z_NO_FLUSH);
         used = cap - stream.avail_out;
         if (stream.avail_out && status == Z_OK) status = Z_BUF_ERROR; /* it ends too early */
-        cap *= 4;
     }
     bool whole = status == Z_STREAM_END && !stream.avail_in;
     inflateEnd(&stream);
     *out = (struct ig_str){bytes, used};
     if (whole) return IG_OK;
     if (status != Z_OK) return fail_inflate(call);
+    if (used < INFLATED_MAX)
+        return ig_fail(&call->err, IG_NO_MEMORY, "no memory for the unpacked body");
     return ig_fail(&call->err, IG_TOO_LARGE, "the body is more than %d bytes when unpacked",
                    INFLATED_MAX);
 }

@@ -3,6 +3,7 @@
  * the body's. Thread rule: pure. */
 #include "api/oip.h"
 
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -128,12 +129,43 @@ enum ig_code ig_oip_tensor_take(struct ig_oip_tensor *tensor, struct ig_str byte
     return IG_OK;
 }
 
+/* Whether JSON's number is one of the type; rounded to it, so that a tensor means the same in JSON
+ * as in binary. Half precisions are binary alone, as in Triton. */
+static bool fit_number(double *number, enum ig_oip_type type)
+{
+    size_t bits = 8 * TYPES[type].bytes;
+    double value = *number;
+    switch (type) {
+    case IG_OIP_BOOL:
+        return value == 0 || value == 1;
+    case IG_OIP_UINT8:
+    case IG_OIP_UINT16:
+    case IG_OIP_UINT32:
+    case IG_OIP_UINT64:
+        return value == floor(value) && value >= 0 && value < ldexp(1, (int)bits);
+    case IG_OIP_INT8:
+    case IG_OIP_INT16:
+    case IG_OIP_INT32:
+    case IG_OIP_INT64:
+        return value == floor(value) && value >= -ldexp(1, (int)bits - 1) &&
+               value < ldexp(1, (int)bits - 1);
+    case IG_OIP_FP32:
+        if (isfinite(value) && fabs(value) > (double)FLT_MAX) return false;
+        *number = (double)(float)value;
+        return true;
+    case IG_OIP_FP64:
+        return true;
+    default:
+        return false;
+    }
+}
+
 /* One value of "data". */
 static enum ig_code take_value(struct reader *reader, struct ig_oip_tensor *tensor, size_t at,
                                enum ig_json_event event)
 {
     struct ig_json *json = &reader->json;
-    bool fits;
+    bool fits, number = false;
     if (event == IG_JSON_ERROR) return reader->err->code;
     if (tensor->type == IG_OIP_BYTES) {
         fits = event == IG_JSON_STRING;
@@ -145,9 +177,18 @@ static enum ig_code take_value(struct reader *reader, struct ig_oip_tensor *tens
         fits = tensor->type == IG_OIP_FP32 || tensor->type == IG_OIP_FP64;
         tensor->numbers[at] = NAN;
     } else {
-        fits = event == IG_JSON_NUMBER && ig_str_to_f64(json->text, &tensor->numbers[at]);
+        number = event == IG_JSON_NUMBER && ig_str_to_f64(json->text, &tensor->numbers[at]);
+        fits = number && fit_number(&tensor->numbers[at], tensor->type);
     }
     if (fits) return IG_OK;
+    if (number)
+        return ig_fail_at(reader->err, IG_INVALID, ig_json_position(json),
+                          "input '%.*s': element %zu: %.*s is no %s%s", shown(tensor->name),
+                          tensor->name.ptr, at, shown(json->text), json->text.ptr,
+                          TYPES[tensor->type].name,
+                          tensor->type == IG_OIP_FP16 || tensor->type == IG_OIP_BF16
+                              ? " in JSON: send it as binary data"
+                              : "");
     return ig_fail_at(reader->err, IG_INVALID, ig_json_position(json),
                       "input '%.*s': element %zu is %s, expected %s", shown(tensor->name),
                       tensor->name.ptr, at, ig_json_event_name(event), TYPES[tensor->type].name);

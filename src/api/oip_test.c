@@ -172,6 +172,44 @@ static void test_binary(void **state)
 
 #define INPUT(rest) "{\"inputs\":[{\"name\":\"x\"," rest "}]}"
 
+/* 0.1 in JSON is the float that the binary form has. */
+static void test_rounding(void **state)
+{
+    struct fixture *fixture = *state;
+    assert_int_equal(read_json(fixture, &plain,
+                               INPUT("\"datatype\":\"FP32\",\"shape\":[1,2],\"data\":[0.1,1e-60]")),
+                     IG_OK);
+    assert_true(fixture->rows.rows[0] == (double)0.1F && fixture->rows.rows[1] == 0);
+    assert_int_equal(read_json(fixture, &plain,
+                               INPUT("\"datatype\":\"FP64\",\"shape\":[1,2],\"data\":[0.1,1e300]")),
+                     IG_OK);
+    assert_true(fixture->rows.rows[0] == 0.1 && fixture->rows.rows[1] == 1e300);
+}
+
+static void test_refuses_values(void **state)
+{
+    struct fixture *fixture = *state;
+    static const struct {
+        const char *body, *message;
+    } CASES[] = {
+        {INPUT("\"datatype\":\"FP32\",\"shape\":[1,2],\"data\":[1,1e39]"),
+         "element 1: 1e39 is no FP32"},
+        {INPUT("\"datatype\":\"INT8\",\"shape\":[1,2],\"data\":[-128,128]"),
+         "element 1: 128 is no INT8"},
+        {INPUT("\"datatype\":\"UINT64\",\"shape\":[1,2],\"data\":[1.5,2]"),
+         "element 0: 1.5 is no UINT64"},
+        {INPUT("\"datatype\":\"UINT8\",\"shape\":[1,2],\"data\":[255,-1]"),
+         "element 1: -1 is no UINT8"},
+        {INPUT("\"datatype\":\"BOOL\",\"shape\":[1,2],\"data\":[1,2]"), "element 1: 2 is no BOOL"},
+        {INPUT("\"datatype\":\"FP16\",\"shape\":[1,2],\"data\":[1,2]"),
+         "element 0: 1 is no FP16 in JSON: send it as binary data"},
+    };
+    for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++)
+        if (read_json(fixture, &plain, CASES[i].body) != IG_INVALID ||
+            !strstr(fixture->err.message, CASES[i].message))
+            fail_msg("%s: %s", CASES[i].body, fixture->err.message);
+}
+
 static void test_refuses(void **state)
 {
     struct fixture *fixture = *state;
@@ -305,6 +343,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_matrix, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_refuses_values, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_rounding, setup, teardown),
         cmocka_unit_test_setup_teardown(test_columns, setup, teardown),
         cmocka_unit_test_setup_teardown(test_binary, setup, teardown),
         cmocka_unit_test_setup_teardown(test_refuses, setup, teardown),

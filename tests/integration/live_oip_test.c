@@ -108,6 +108,8 @@ static void test_statistics(void **state)
     double rest = live_number(&live, "model_stats.0.inference_stats.compute_output.ns");
     assert_true(in > 0 && infer > 0 && fabs(in + infer + rest - all) <= 1);
     EXPECT(404, "GET", "/v2/models/none/stats", NULL);
+    EXPECT(200, "GET", "/v2/models/churn/versions/1/stats", NULL);
+    EXPECT(404, "GET", "/v2/models/churn/versions/999/stats", NULL);
     EXPECT(200, "GET", "/metrics", NULL);
     char line[128];
     snprintf(line, sizeof line, "nv_inference_count{model=\"churn\",version=\"1\"} %.0f\n",
@@ -150,6 +152,9 @@ static void test_repository(void **state)
     EXPECT(503, "GET", "/v2/models/churn/ready", NULL);
     EXPECT(200, "POST", "/v2/repository/index", "");
     assert_string_equal(live_text(&live, "0.state"), "UNAVAILABLE");
+    EXPECT(200, "POST", "/v2/repository/index", "{\"ready\":true}");
+    assert_string_equal(live_body(&live), "[]");
+    EXPECT(400, "POST", "/v2/repository/index", "{\"ready\":1}");
     EXPECT(200, "POST", "/v2/repository/models/churn/load", "");
     EXPECT(200, "GET", "/v2/models/churn/ready", NULL);
     EXPECT(404, "POST", "/v2/repository/models/none/load", "");

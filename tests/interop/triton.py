@@ -64,6 +64,21 @@ def check_infer(triton, want):
     return ""
 
 
+def check_large(triton):
+    """Bodies of 20 MB packed and of more than 64 MB unpacked."""
+    tensors = inputs(ROWS, "FP64", True)
+    noise = os.urandom(15 << 20).hex()
+    for packed in ("gzip", "deflate"):
+        triton.infer("m", tensors, request_compression_algorithm=packed,
+                     parameters={"noise": noise})
+    try:
+        triton.infer("m", tensors, request_compression_algorithm="gzip",
+                     parameters={"noise": "0" * (65 << 20)})
+        return "a body of 65 MB was taken"
+    except InferenceServerException as refused:
+        return "" if "when unpacked" in str(refused) else str(refused)
+
+
 def check_explained(triton):
     names = ["shap_values", "base_value", "margins"]
     for binary in (False, True):
@@ -232,6 +247,7 @@ def main():
             triton = client.InferenceServerClient(url)
             by_grpc = grpc_client.InferenceServerClient(url)
             for name, check in (("http: infer", lambda: check_infer(triton, want)),
+                                ("http: large packed bodies", lambda: check_large(triton)),
                                 ("http: explanations as outputs", lambda: check_explained(triton)),
                                 ("http: metadata and configuration", lambda: check_model(triton)),
                                 ("statistics", lambda: check_statistics(triton, by_grpc)),
