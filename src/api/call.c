@@ -49,7 +49,7 @@ void ig_call_write_kserve_error(struct ig_buf *buf, const struct ig_err *err)
     ig_json_out_object_end(&out);
 }
 
-/* MLflow's scoring server: {"error_code", "message"}. */
+/* MLflow's scoring server: {"error_code", "message"}, all bad input being BAD_REQUEST to it. */
 static bool is_scoring(struct ig_str path)
 {
     return ig_str_starts(path, IG_STR("/invocations")) || ig_str_starts(path, IG_STR("/models"));
@@ -58,9 +58,11 @@ static bool is_scoring(struct ig_str path)
 static void write_scoring_error(struct ig_buf *buf, const struct ig_err *err)
 {
     struct ig_json_out out;
+    bool input = ig_code_http_status(err->code) == 400;
     ig_json_out_init(&out, buf);
     ig_json_out_object(&out);
-    ig_json_out_kv_str(&out, "error_code", ig_str_view(ig_code_mlflow_word(err->code)));
+    ig_json_out_kv_str(&out, "error_code",
+                       ig_str_view(input ? "BAD_REQUEST" : ig_code_mlflow_word(err->code)));
     ig_json_out_kv_str(&out, "message", ig_str_view(err->message));
     ig_json_out_object_end(&out);
 }

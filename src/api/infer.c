@@ -265,7 +265,7 @@ enum ig_code ig_infer_start(struct ig_call *call, struct ig_str model, bool expl
 enum ig_code ig_infer_start_as(struct ig_call *call, struct ig_infer *infer)
 {
     call->state = infer;
-    if (call->exchange->body.len > LOOP_BODY_MAX) {
+    if (infer->packed || call->exchange->body.len > LOOP_BODY_MAX) {
         call->held = ig_routing_ref(ig_deploy_acquire_only(call->app->deploy));
         infer->in_pool = true;
         call->in_pool = decode_and_run;

@@ -407,6 +407,7 @@ enum ig_code ig_oip_infer(struct ig_call *call)
     if (!infer || !ask) return ig_fail(&call->err, IG_NO_MEMORY, "no memory for the call");
     ask->version = call->params[1];
     infer->model = call->params[0];
+    infer->packed = ig_http_header(&call->exchange->request, IG_STR("Content-Encoding")).len != 0;
     infer->decode = decode;
     infer->encode = encode;
     infer->front = ask;

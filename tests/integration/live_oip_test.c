@@ -197,7 +197,7 @@ static void test_scoring(void **state)
     EXPECT(200, "POST", "/invocations", "{" INPUTS "}");
     assert_string_equal(live_text(&live, "outputs.0.name"), "predictions");
     EXPECT(400, "POST", "/invocations", "{}");
-    assert_string_equal(live_text(&live, "error_code"), "INVALID_PARAMETER_VALUE");
+    assert_string_equal(live_text(&live, "error_code"), "BAD_REQUEST");
     EXPECT(404, "POST", "/models/none/invoke", BODIES[0]);
     EXPECT(200, "GET", "/ping", NULL);
     EXPECT(200, "GET", "/version", NULL);
