@@ -18,6 +18,7 @@
 
 enum { SPLITS_MAX = 16, FEATURES_MAX = 1 << 20, NODES_MAX = 1 << 28 };
 
+/* What the library's predict makes of the raw sums, by loss. */
 static const struct {
     const char *loss;
     enum ig_transform transform;
@@ -31,6 +32,33 @@ static const struct {
     {"Tweedie", IG_TRANSFORM_EXP},
     {"MultiLogloss", IG_TRANSFORM_SIGMOID_EACH},
     {"MultiCrossEntropy", IG_TRANSFORM_SIGMOID_EACH},
+    {"RMSE", IG_TRANSFORM_IDENTITY},
+    {"MAE", IG_TRANSFORM_IDENTITY},
+    {"Quantile", IG_TRANSFORM_IDENTITY},
+    {"MultiQuantile", IG_TRANSFORM_IDENTITY},
+    {"LogLinQuantile", IG_TRANSFORM_IDENTITY},
+    {"MAPE", IG_TRANSFORM_IDENTITY},
+    {"RMSPE", IG_TRANSFORM_IDENTITY},
+    {"Huber", IG_TRANSFORM_IDENTITY},
+    {"Expectile", IG_TRANSFORM_IDENTITY},
+    {"Lq", IG_TRANSFORM_IDENTITY},
+    {"LogCosh", IG_TRANSFORM_IDENTITY},
+    {"SurvivalAft", IG_TRANSFORM_IDENTITY},
+    {"Cox", IG_TRANSFORM_IDENTITY},
+    {"MultiRMSE", IG_TRANSFORM_IDENTITY},
+    {"MultiRMSEWithMissingValues", IG_TRANSFORM_IDENTITY},
+    {"GroupQuantile", IG_TRANSFORM_IDENTITY},
+    {"YetiRank", IG_TRANSFORM_IDENTITY},
+    {"YetiRankPairwise", IG_TRANSFORM_IDENTITY},
+    {"PairLogit", IG_TRANSFORM_IDENTITY},
+    {"PairLogitPairwise", IG_TRANSFORM_IDENTITY},
+    {"QueryRMSE", IG_TRANSFORM_IDENTITY},
+    {"QuerySoftMax", IG_TRANSFORM_IDENTITY},
+    {"QueryCrossEntropy", IG_TRANSFORM_IDENTITY},
+    {"StochasticFilter", IG_TRANSFORM_IDENTITY},
+    {"StochasticRank", IG_TRANSFORM_IDENTITY},
+    {"LambdaMart", IG_TRANSFORM_IDENTITY},
+    {"PythonUserDefinedPerObject", IG_TRANSFORM_IDENTITY},
 };
 
 struct feature {
@@ -78,6 +106,15 @@ static bool fail(struct reader *reader, const char *message)
     return false;
 }
 
+static bool fail_word(struct reader *reader, const char *what, struct ig_str word)
+{
+    if (reader->err->code == IG_OK)
+        ig_fail_at(reader->err, IG_UNSUPPORTED, ig_json_position(&reader->json),
+                   "%s: '%.*s' is not supported", what, (int)(word.len > 64 ? 64 : word.len),
+                   word.ptr);
+    return false;
+}
+
 static bool ok(const struct reader *reader)
 {
     return reader->err->code == IG_OK;
@@ -101,8 +138,11 @@ static bool read_feature(struct reader *reader)
             if (ig_json_string(json, &text, "feature_id"))
                 feature.name = ig_arena_dup(&reader->model->arena, text);
         } else if (ig_str_is(json->text, "nan_value_treatment")) {
-            if (ig_json_string(json, &text, "nan_value_treatment"))
-                feature.missing_right = ig_str_is(text, "AsTrue");
+            if (!ig_json_string(json, &text, "nan_value_treatment")) return false;
+            feature.missing_right = ig_str_is(text, "AsTrue");
+            /* AsIs: a missing value is above no border */
+            if (!feature.missing_right && !ig_str_is(text, "AsFalse") && !ig_str_is(text, "AsIs"))
+                return fail_word(reader, "nan_value_treatment", text);
         } else {
             ig_json_skip(json);
         }
@@ -336,9 +376,11 @@ static bool read_loss(struct reader *reader)
             continue;
         }
         if (!ig_json_string(json, &text, "loss_function.type")) return false;
+        size_t i = 0;
+        while (i < sizeof LOSSES / sizeof *LOSSES && !ig_str_is(text, LOSSES[i].loss)) i++;
+        if (i == sizeof LOSSES / sizeof *LOSSES) return fail_word(reader, "loss_function", text);
         reader->model->objective = ig_arena_dup(&reader->model->arena, text);
-        for (size_t i = 0; i < sizeof LOSSES / sizeof *LOSSES; i++)
-            if (ig_str_is(text, LOSSES[i].loss)) reader->model->transform = LOSSES[i].transform;
+        reader->model->transform = LOSSES[i].transform;
     }
     return ok(reader);
 }

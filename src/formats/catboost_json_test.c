@@ -22,6 +22,10 @@
     "[{\"float_feature_index\":0,\"border\":" border ",\"split_type\":\"FloatFeature\"}]"
 #define MODEL(trees) "{" FEATURES ",\"oblivious_trees\":[" trees "],\"scale_and_bias\":[2,[0.5]]}"
 
+#define LOSS(name)                                                                                 \
+    "{\"model_info\":{\"params\":{\"loss_function\":{\"type\":\"" name "\"}}}," FEATURES           \
+    ",\"oblivious_trees\":[" TREE(SPLIT("1"), "[1,2]") "]}"
+
 static enum ig_code load(struct ig_model **out, const char *json, struct ig_err *err)
 {
     *err = IG_ERR_INIT;
@@ -44,6 +48,9 @@ static void test_loads(void **state)
     assert_true(model->nodes[1].value == 2 && model->nodes[2].value == 6);
     assert_true(model->nodes[3].value == 14 && model->base_margin[0] == 0.5);
     assert_true(model->covers_counted);
+    ig_model_free(model);
+    if (load(&model, LOSS("Poisson"), &err) != IG_OK) fail_msg("%s", err.message);
+    assert_int_equal(model->transform, IG_TRANSFORM_EXP);
     ig_model_free(model);
 }
 
@@ -108,6 +115,10 @@ static void test_refuses(void **state)
         {MODEL(TREE(SPLIT("1"), "[1,1e400]")), ""},
         {"{" FEATURES ",\"scale_and_bias\":[1]}", "scale_and_bias: expected"},
         {MODEL(TREE(SPLIT("1"), "[1,2]")) "x", ""},
+        {LOSS("RMSEWithUncertainty"), "loss_function: 'RMSEWithUncertainty' is not supported"},
+        {LOSS("rmse"), "loss_function: 'rmse' is not supported"},
+        {"{\"features_info\":{\"float_features\":[{\"nan_value_treatment\":\"AsTru\"}]}}",
+         "nan_value_treatment: 'AsTru' is not supported"},
     };
     for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++) {
         struct ig_err err;
