@@ -204,9 +204,9 @@ static enum ig_code read_branch_member(struct reader *reader, struct ig_json *js
         return IG_OK;
     }
     if (branch->amount && ig_str_is(key, branch->amount)) {
-        if (branch->percent)
-            return read_percent(reader, json, join(reader, path, ".weight"), &edge->basis_points);
-        ig_json_f64(json, &edge->weight, join(reader, path, ".weight"));
+        const char *amount = join(reader, join(reader, path, "."), branch->amount);
+        if (branch->percent) return read_percent(reader, json, amount, &edge->basis_points);
+        ig_json_f64(json, &edge->weight, amount);
         return reader->err->code;
     }
     return ig_fail(reader->err, IG_INVALID, "%s: unknown member '%.*s'", path, shown(key), key.ptr);

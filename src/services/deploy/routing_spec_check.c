@@ -1,15 +1,35 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a deployment's graph must hold as a whole, the order of its nodes, and its text. */
+#include "services/deploy/decision_log.h"
 #include "services/deploy/routing_spec_priv.h"
 
 #include <string.h>
 
+/* Of "node=arm@0123abcd:0.123456789" all but the names. */
+enum { ARM_TEXT_REST = 26, ARM_NAMES_MAX = IG_DECISION_ARMS_SIZE - 1 - ARM_TEXT_REST };
+
 /* ---- each node ---- */
+
+/* The decision log must be able to say which arm was taken: nothing is learned of it otherwise. */
+static enum ig_code check_names(const struct ig_routing_spec *spec,
+                                const struct ig_routing_node *node, struct ig_err *err)
+{
+    for (uint32_t i = 0; i < node->edges_count; i++) {
+        size_t length = node->name.len + spec->edges[node->first_edge + i].name.len;
+        if (length > ARM_NAMES_MAX)
+            return ig_fail(err, IG_INVALID,
+                           "graph.nodes.%.*s: its name and that of branch %u are %zu bytes "
+                           "together, at most %d",
+                           IG_STR_ARGS(node->name), i + 1, length, ARM_NAMES_MAX);
+    }
+    return IG_OK;
+}
 
 static enum ig_code check_arms(const struct ig_routing_spec *spec,
                                const struct ig_routing_node *node, struct ig_err *err)
 {
     uint32_t sum = 0;
+    if (check_names(spec, node, err) != IG_OK) return err->code;
     if (node->edges_count < 2)
         return ig_fail(err, IG_INVALID, "graph.nodes.%.*s: %u arms, at least 2 are expected",
                        IG_STR_ARGS(node->name), node->edges_count);
@@ -111,6 +131,7 @@ static enum ig_code check_node(const struct ig_routing_spec *spec,
             return ig_fail(err, IG_INVALID,
                            "graph.nodes.%.*s.shadow.mirrors: at least one is expected",
                            IG_STR_ARGS(node->name));
+        if (check_names(spec, node, err) != IG_OK) return err->code;
         return check_answers(spec, node, 1, err);
     case IG_ROUTING_VERSIONS:
         return check_versions(spec, node, err);
@@ -121,11 +142,24 @@ static enum ig_code check_node(const struct ig_routing_spec *spec,
 
 /* ---- the whole ---- */
 
-/* Depth-first over nodes in hand; `depth` of a node is its place in the chain, from 1. */
+/* Depth-first over nodes in hand; `depth` of a node is its place in the chain, from 1. A node that
+ * is done is not searched again, wherever it is met: its height tells how deep it goes. */
 struct search {
     uint32_t chain[IG_ROUTING_NODES_MAX + 1], next_edge[IG_ROUTING_NODES_MAX + 1], depth;
-    bool on_chain[IG_ROUTING_NODES_MAX], done[IG_ROUTING_NODES_MAX];
+    uint32_t height[IG_ROUTING_NODES_MAX]; /* nodes on the longest way down; 0: not done */
+    bool on_chain[IG_ROUTING_NODES_MAX];
 };
+
+static void note_height(const struct ig_routing_spec *spec, struct search *search, uint32_t node)
+{
+    uint32_t below = 0;
+    for (uint32_t i = 0; i < spec->nodes[node].edges_count; i++) {
+        uint32_t own = search->height[spec->edges[spec->nodes[node].first_edge + i].to];
+        if (own > below) below = own;
+    }
+    search->height[node] = below + 1;
+    search->on_chain[node] = false;
+}
 
 static enum ig_code fail_cycle(const struct ig_routing_spec *spec, const struct search *search,
                                uint32_t again, struct ig_err *err)
@@ -156,23 +190,22 @@ static enum ig_code check_paths(const struct ig_routing_spec *spec, uint32_t roo
         uint32_t node = search->chain[search->depth - 1];
         uint32_t edge = search->next_edge[search->depth - 1]++;
         if (edge == spec->nodes[node].edges_count) {
-            search->on_chain[node] = false;
-            search->done[node] = true;
+            note_height(spec, search, node);
             search->depth--;
             continue;
         }
         uint32_t to = spec->edges[spec->nodes[node].first_edge + edge].to;
         if (search->on_chain[to]) return fail_cycle(spec, search, to, err);
-        if (search->depth == IG_ROUTING_DEPTH_MAX)
+        if (search->depth + (search->height[to] ? search->height[to] : 1) > IG_ROUTING_DEPTH_MAX)
             return ig_fail(err, IG_INVALID, "graph.nodes.%.*s: more than %d nodes deep",
                            IG_STR_ARGS(spec->nodes[to].name), IG_ROUTING_DEPTH_MAX);
-        if (search->done[to]) continue;
+        if (search->height[to]) continue;
         search->chain[search->depth] = to;
         search->next_edge[search->depth++] = 0;
         search->on_chain[to] = true;
     }
     for (uint32_t i = 0; i < spec->nodes_count; i++)
-        if (!search->done[i])
+        if (!search->height[i])
             return ig_fail(err, IG_INVALID, "graph.nodes.%.*s: nothing leads to it",
                            IG_STR_ARGS(spec->nodes[i].name));
     return IG_OK;

@@ -99,6 +99,8 @@ static void test_reads_and_writes(void **state)
 }
 
 #define AB "\"nodes\":{\"a\":{\"model\":\"m\"},\"b\":{\"model\":\"n\"}}}"
+#define LONG20 "abcdefghijklmnopqrst"
+#define LONG LONG20 LONG20 LONG20 LONG20 LONG20 LONG20
 #define ARM(name, weight) "{\"name\":\"" name "\",\"weight\":" weight ",\"node\":\"a\"}"
 
 static const struct {
@@ -191,6 +193,14 @@ static const struct {
     {"{\"root\":\"p\",\"nodes\":{\"p\":{\"model\":\"m\"},\"p\":{\"model\":\"m\"}}}",
      "graph.nodes.p: the name is there already"},
     {"{\"root\":{\"model\":\"m\"}} x", ""},
+    {"{\"root\":{\"shadow\":{\"primary\":\"a\",\"mirrors\":[{\"name\":\"x\",\"percent\":101,"
+     "\"node\":\"b\"}]}}," AB,
+     "graph.root.shadow.mirrors[0].percent: 101, expected a percentage"},
+    {"{\"root\":\"" LONG "\",\"nodes\":{\"" LONG "\":{\"split\":{\"arms\":[{\"name\":\"" LONG
+     "\",\"weight\":50,\"node\":{\"model\":\"m\"}},{\"name\":\"y\",\"weight\":50,\"node\":{"
+     "\"model\":"
+     "\"n\"}}]}}}}",
+     "graph.nodes." LONG ": its name and that of branch 1 are 240 bytes together, at most 229"},
 };
 
 static void test_refuses(void **state)
@@ -246,6 +256,40 @@ static void test_limits(void **state)
     ig_buf_deinit(&text);
 }
 
+/* Two chains, the second of which ends where the first begins: deep only one behind the other. */
+static void test_joined_chains(void **state)
+{
+    (void)state;
+    for (int length = 7; length <= 9; length += 2) {
+        struct ig_buf json, text;
+        struct ig_err err = IG_ERR_INIT;
+        ig_buf_init(&json, 1 << 20);
+        ig_buf_init(&text, 1 << 20);
+        ig_buf_add_cstr(&json, "{\"root\":{\"canary\":{\"stable\":\"x0\",\"candidate\":\"y0\"}},"
+                               "\"nodes\":{\"m\":{\"model\":\"m\"}");
+        for (int i = 0; i < 2 * length; i++) {
+            char chain = i < length ? 'x' : 'y';
+            ig_buf_printf(&json, ",\"%c%d\":{\"canary\":{\"stable\":\"m\",\"candidate\":", chain,
+                          i % length);
+            if (i == length - 1)
+                ig_buf_add_cstr(&json, "{\"model\":\"n\"}}}");
+            else if (i == 2 * length - 1)
+                ig_buf_add_cstr(&json, "\"x0\"}}");
+            else
+                ig_buf_printf(&json, "\"%c%d\"}}", chain, i % length + 1);
+        }
+        ig_buf_add_cstr(&json, "}}");
+        ig_buf_add_char(&json, 0);
+        enum ig_code code = canonical(&text, json.ptr, &err);
+        if (length == 7) /* root, 14 canaries, a model */
+            assert_int_equal(code, IG_OK);
+        else
+            assert_non_null(strstr(err.message, "more than 16 nodes deep"));
+        ig_buf_deinit(&json);
+        ig_buf_deinit(&text);
+    }
+}
+
 static void test_prune(void **state)
 {
     (void)state;
@@ -273,6 +317,7 @@ int main(void)
         cmocka_unit_test(test_reads_and_writes),
         cmocka_unit_test(test_refuses),
         cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_joined_chains),
         cmocka_unit_test(test_prune),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
