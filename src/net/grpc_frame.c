@@ -11,32 +11,6 @@
 
 enum { INFLATE_STEP_BYTES = 64 * 1024, TIMEOUT_DIGITS_MAX = 8 };
 
-static const char *const STATUS_NAMES[IG_GRPC_STATUSES_COUNT] = {
-    [IG_GRPC_OK] = "OK",
-    [IG_GRPC_CANCELLED] = "CANCELLED",
-    [IG_GRPC_UNKNOWN] = "UNKNOWN",
-    [IG_GRPC_INVALID_ARGUMENT] = "INVALID_ARGUMENT",
-    [IG_GRPC_DEADLINE_EXCEEDED] = "DEADLINE_EXCEEDED",
-    [IG_GRPC_NOT_FOUND] = "NOT_FOUND",
-    [IG_GRPC_ALREADY_EXISTS] = "ALREADY_EXISTS",
-    [IG_GRPC_PERMISSION_DENIED] = "PERMISSION_DENIED",
-    [IG_GRPC_RESOURCE_EXHAUSTED] = "RESOURCE_EXHAUSTED",
-    [IG_GRPC_FAILED_PRECONDITION] = "FAILED_PRECONDITION",
-    [IG_GRPC_ABORTED] = "ABORTED",
-    [IG_GRPC_OUT_OF_RANGE] = "OUT_OF_RANGE",
-    [IG_GRPC_UNIMPLEMENTED] = ("UN"
-                               "IMPLEMENTED"),
-    [IG_GRPC_INTERNAL] = "INTERNAL",
-    [IG_GRPC_UNAVAILABLE] = "UNAVAILABLE",
-    [IG_GRPC_DATA_LOSS] = "DATA_LOSS",
-    [IG_GRPC_UNAUTHENTICATED] = "UNAUTHENTICATED",
-};
-
-const char *ig_grpc_status_name(int status)
-{
-    return status >= 0 && status < IG_GRPC_STATUSES_COUNT ? STATUS_NAMES[status] : "UNKNOWN";
-}
-
 enum ig_grpc_status ig_grpc_status_of_http(int http_status)
 {
     switch (http_status) {

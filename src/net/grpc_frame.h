@@ -33,7 +33,6 @@ enum ig_grpc_status {
     IG_GRPC_STATUSES_COUNT
 };
 
-const char *ig_grpc_status_name(int status); /* "NOT_FOUND"; of an unknown number "UNKNOWN" */
 /* What a response without grpc-status means (http-grpc-status-mapping.md), and the server's own
  * refusals: 413, 431 and 503 keep their meaning. */
 enum ig_grpc_status ig_grpc_status_of_http(int http_status);
