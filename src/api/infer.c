@@ -13,7 +13,7 @@
 #include <string.h>
 
 enum { RECORD_MAX = 128 << 20 };
-enum { LOOP_BODY_MAX = 64 << 10 }; /* decoding a longer body is work for the pool */
+enum { LOOP_BODY_MAX = 64 << 10 }; /* decoding more is work for the pool */
 
 /* On the loop borrowed, in the pool with a reference that replaces call->held. */
 static const struct ig_routing *acquire(struct ig_call *call, struct ig_str name)
@@ -264,8 +264,9 @@ enum ig_code ig_infer_start(struct ig_call *call, struct ig_str model, bool expl
 
 enum ig_code ig_infer_start_as(struct ig_call *call, struct ig_infer *infer)
 {
+    size_t body = call->exchange->body.len;
     call->state = infer;
-    if (infer->packed || call->exchange->body.len > LOOP_BODY_MAX) {
+    if ((infer->decode_bytes > body ? infer->decode_bytes : body) > LOOP_BODY_MAX) {
         call->held = ig_routing_ref(ig_deploy_acquire_only(call->app->deploy));
         infer->in_pool = true;
         call->in_pool = decode_and_run;

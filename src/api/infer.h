@@ -43,12 +43,12 @@ struct ig_infer {
     int64_t version;                  /* that the request names; 0: none */
     bool explain;
     bool recorded; /* explanations leave records */
-    bool packed;   /* the body's length does not tell its work: decode in the pool */
     bool in_pool;  /* decoded there: the routing is call->held */
     /* Fills request.schema and rows, by ig_infer_find; and `explain`. */
     enum ig_code (*decode)(struct ig_call *call, struct ig_infer *infer);
     enum ig_code (*encode)(struct ig_call *call, struct ig_infer *infer);
-    void *front; /* the front's own */
+    size_t decode_bytes; /* that it reads when they are not the body; SIZE_MAX: not known */
+    void *front;         /* the front's own */
 };
 
 /* From an INLINE handler: decodes the body and either runs and encodes at once or hands the call to

@@ -226,6 +226,7 @@ static enum ig_code write_statistics(struct ig_call *call, struct ig_str message
     ig_decision_log_flush(call->app->decisions);
     for (size_t i = 0; i < count; i++) {
         if (!names.model.len || ig_str_is(names.model, routings[i]->name)) {
+            ig_oip_check_version(call, routings[i], names.version);
             add_statistics(out, call, routings[i]);
             written++;
         }
@@ -239,11 +240,13 @@ static enum ig_code write_statistics(struct ig_call *call, struct ig_str message
 static enum ig_code write_index(struct ig_call *call, struct ig_str message, struct ig_buf *out)
 {
     struct ig_deployments list;
-    (void)message;
-    if (ig_deploy_list(&list, call->app->deploy, call->arena, &call->err) != IG_OK)
+    struct ig_oip_names names;
+    if (ig_oip_proto_repository(&names, message, &call->err) != IG_OK ||
+        ig_deploy_list(&list, call->app->deploy, call->arena, &call->err) != IG_OK)
         return call->err.code;
     for (size_t i = 0; i < list.count; i++) {
         bool serving = ig_str_is(list.items[i].state, "serving");
+        if (names.ready && !serving) continue;
         size_t at = ig_proto_open(out, 1);
         ig_proto_add_bytes(out, 1, list.items[i].name);
         add_version(out, 2, list.items[i].version);
@@ -359,6 +362,7 @@ static enum ig_code start_infer(struct ig_call *call, struct ig_grpc_call *grpc)
     ask->grpc = grpc;
     infer->decode = decode_infer;
     infer->encode = encode_infer;
+    infer->decode_bytes = grpc->message.len;
     infer->front = ask;
     return ig_infer_start_as(call, infer);
 }

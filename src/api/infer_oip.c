@@ -240,7 +240,6 @@ enum ig_code ig_oip_stats(struct ig_call *call)
     const struct ig_routing **routings = NULL;
     size_t count = 0, written = 0;
     struct ig_str name = call->params[0];
-    if (call->params[1].len && !ig_oip_find(call, name, call->params[1])) return call->err.code;
     if (ig_deploy_get_all(&routings, &count, call->app->deploy, &err) != IG_OK)
         return ig_fail(&call->err, err.code, "%s", err.message);
     ig_decision_log_flush(call->app->decisions);
@@ -250,6 +249,7 @@ enum ig_code ig_oip_stats(struct ig_call *call)
     ig_json_out_array(&out);
     for (size_t i = 0; i < count; i++) {
         if (!name.ptr || ig_str_is(name, routings[i]->name)) {
+            ig_oip_check_version(call, routings[i], call->params[1]);
             write_statistics(&out, call, routings[i]);
             written++;
         }
@@ -407,7 +407,8 @@ enum ig_code ig_oip_infer(struct ig_call *call)
     if (!infer || !ask) return ig_fail(&call->err, IG_NO_MEMORY, "no memory for the call");
     ask->version = call->params[1];
     infer->model = call->params[0];
-    infer->packed = ig_http_header(&call->exchange->request, IG_STR("Content-Encoding")).len != 0;
+    bool packed = ig_http_header(&call->exchange->request, IG_STR("Content-Encoding")).len != 0;
+    infer->decode_bytes = packed ? SIZE_MAX : 0;
     infer->decode = decode;
     infer->encode = encode;
     infer->front = ask;

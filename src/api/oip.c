@@ -129,9 +129,7 @@ enum ig_code ig_oip_tensor_take(struct ig_oip_tensor *tensor, struct ig_str byte
     return IG_OK;
 }
 
-/* Whether JSON's number is one of the type; rounded to it, so that a tensor means the same in JSON
- * as in binary. Half precisions are binary alone, as in Triton. */
-static bool fit_number(double *number, enum ig_oip_type type)
+bool ig_oip_number_fit(double *number, enum ig_oip_type type)
 {
     size_t bits = 8 * TYPES[type].bytes;
     double value = *number;
@@ -178,7 +176,7 @@ static enum ig_code take_value(struct reader *reader, struct ig_oip_tensor *tens
         tensor->numbers[at] = NAN;
     } else {
         number = event == IG_JSON_NUMBER && ig_str_to_f64(json->text, &tensor->numbers[at]);
-        fits = number && fit_number(&tensor->numbers[at], tensor->type);
+        fits = number && ig_oip_number_fit(&tensor->numbers[at], tensor->type);
     }
     if (fits) return IG_OK;
     if (number)
@@ -201,6 +199,10 @@ static enum ig_code take_json(struct reader *reader, struct ig_oip_tensor *tenso
     size_t count = 0;
     int depth = 1;
     bool texts = tensor->type == IG_OIP_BYTES;
+    if (tensor->count > (size_t)(json->end - json->at)) /* a byte each at least */
+        return ig_fail(reader->err, IG_INVALID,
+                       "input '%.*s': the body is too short for the %zu elements of its shape",
+                       shown(tensor->name), tensor->name.ptr, tensor->count);
     void *room = ig_arena_array(reader->arena, tensor->count + 1,
                                 texts ? sizeof *tensor->texts : sizeof *tensor->numbers);
     if (!room) return ig_fail(reader->err, IG_NO_MEMORY, "inputs");

@@ -41,6 +41,9 @@ struct ig_oip_tensor {
 enum ig_code ig_oip_type_parse(enum ig_oip_type *out, struct ig_str name, struct ig_err *err);
 /* One more dimension of the shape. */
 enum ig_code ig_oip_tensor_extend(struct ig_oip_tensor *tensor, int64_t extent, struct ig_err *err);
+/* Whether a number of a wider type is one of this; rounded to it. False for FP16 and BF16, which
+ * are given as bytes alone. */
+bool ig_oip_number_fit(double *number, enum ig_oip_type type);
 /* The elements from their little-endian bytes; type and shape are known. */
 enum ig_code ig_oip_tensor_take(struct ig_oip_tensor *tensor, struct ig_str bytes,
                                 struct ig_arena *arena, struct ig_err *err);

@@ -82,7 +82,7 @@ int64_t ig_oip_answered(const struct ig_infer *infer)
     return infer->version ? infer->version : ig_oip_version(infer->routing);
 }
 
-static enum ig_code check_version(struct ig_call *call, const struct ig_routing *routing,
+enum ig_code ig_oip_check_version(struct ig_call *call, const struct ig_routing *routing,
                                   struct ig_str version)
 {
     int64_t number;
@@ -98,7 +98,7 @@ const struct ig_routing *ig_oip_find(struct ig_call *call, struct ig_str name,
 {
     const struct ig_routing *routing = ig_deploy_acquire(call->app->deploy, name);
     if (!routing) ig_infer_fail_absent(call, name, &call->err);
-    return routing && check_version(call, routing, version) == IG_OK ? routing : NULL;
+    return routing && ig_oip_check_version(call, routing, version) == IG_OK ? routing : NULL;
 }
 
 enum ig_code ig_oip_set_loaded(struct ig_call *call, struct ig_str name, bool loaded)
@@ -155,7 +155,7 @@ enum ig_code ig_oip_prepare(struct ig_call *call, struct ig_infer *infer)
     struct ig_predict_target target;
     struct ig_oip_rows rows;
     if (!ig_infer_find(&target, call, infer->model, &call->err)) return call->err.code;
-    if (check_version(call, infer->routing, ask->version) != IG_OK ||
+    if (ig_oip_check_version(call, infer->routing, ask->version) != IG_OK ||
         choose_results(call, infer) != IG_OK ||
         ig_oip_rows(&rows, &ask->request, target.schema, call->app->rows_max, call->arena,
                     &call->err) != IG_OK)

@@ -40,6 +40,9 @@ int64_t ig_oip_answered(const struct ig_infer *infer);
 /* The deployment, in the version asked for (empty: any). NULL with call->err. Loop-safe. */
 const struct ig_routing *ig_oip_find(struct ig_call *call, struct ig_str name,
                                      struct ig_str version);
+/* NOT_FOUND unless it answers requests for that version, or none is named. */
+enum ig_code ig_oip_check_version(struct ig_call *call, const struct ig_routing *routing,
+                                  struct ig_str version);
 /* Pauses or resumes it, as unloading and loading a model; on a worker. */
 enum ig_code ig_oip_set_loaded(struct ig_call *call, struct ig_str name, bool loaded);
 

@@ -42,7 +42,10 @@ enum ig_code ig_oip_proto_repository(struct ig_oip_names *out, struct ig_str mes
     *out = (struct ig_oip_names){0};
     ig_proto_init(&proto, message);
     while (ig_proto_next(&proto, &field))
-        if (field.number == 2) out->model = field.bytes;
+        if (field.number == 2) {
+            out->model = field.bytes;
+            out->ready = field.value != 0;
+        }
     return proto.bad ? fail_parse(err) : IG_OK;
 }
 
@@ -157,6 +160,8 @@ static double as_number(enum ig_oip_type type, uint64_t bits)
     float single;
     double number;
     switch (contents_field(type)) {
+    case 1:
+        return bits != 0;
     case 2:
     case 3:
         return (double)(int64_t)bits;
@@ -180,8 +185,9 @@ struct filling {
 static bool put_number(struct filling *filling, uint64_t bits)
 {
     if (filling->count == filling->tensor->count) return false;
-    filling->tensor->numbers[filling->count++] = as_number(filling->tensor->type, bits);
-    return true;
+    double *number = &filling->tensor->numbers[filling->count++];
+    *number = as_number(filling->tensor->type, bits);
+    return ig_oip_number_fit(number, filling->tensor->type);
 }
 
 static bool put_packed(struct filling *filling, struct ig_str bytes)
@@ -202,6 +208,13 @@ static bool put_packed(struct filling *filling, struct ig_str bytes)
     return !packed.bad;
 }
 
+static enum ig_code fail_contents(struct reader *reader, const struct ig_oip_tensor *tensor)
+{
+    return ig_fail(reader->err, IG_INVALID, "input '%.*s': its contents are not %zu elements of %s",
+                   (int)(tensor->name.len > SHOWN_MAX ? SHOWN_MAX : tensor->name.len),
+                   tensor->name.ptr, tensor->count, ig_oip_type_name(tensor->type));
+}
+
 static enum ig_code read_contents(struct reader *reader, struct ig_oip_tensor *tensor,
                                   struct ig_str message)
 {
@@ -209,7 +222,9 @@ static enum ig_code read_contents(struct reader *reader, struct ig_oip_tensor *t
     struct ig_proto proto;
     struct ig_proto_field field;
     uint32_t number = contents_field(tensor->type);
-    bool texts = tensor->type == IG_OIP_BYTES, fits = number != 0;
+    bool texts = tensor->type == IG_OIP_BYTES;
+    bool fits = number != 0 && tensor->count <= message.len; /* a byte each at least */
+    if (!fits) return fail_contents(reader, tensor);
     void *room = ig_arena_array(reader->arena, tensor->count + 1,
                                 texts ? sizeof *tensor->texts : sizeof *tensor->numbers);
     if (!room) return ig_fail(reader->err, IG_NO_MEMORY, "inputs");
@@ -230,9 +245,7 @@ static enum ig_code read_contents(struct reader *reader, struct ig_oip_tensor *t
     }
     if (proto.bad) return fail_parse(reader->err);
     if (fits && filling.count == tensor->count) return IG_OK;
-    return ig_fail(reader->err, IG_INVALID, "input '%.*s': its contents are not %zu elements of %s",
-                   (int)(tensor->name.len > SHOWN_MAX ? SHOWN_MAX : tensor->name.len),
-                   tensor->name.ptr, tensor->count, ig_oip_type_name(tensor->type));
+    return fail_contents(reader, tensor);
 }
 
 /* ---- requests ---- */

@@ -11,6 +11,7 @@
 /* Requests that name a model: {1 name, 2 version}, and those of the repository: {2 model_name}. */
 struct ig_oip_names {
     struct ig_str model, version;
+    bool ready; /* of RepositoryIndexRequest: only what serves */
 };
 enum ig_code ig_oip_proto_names(struct ig_oip_names *out, struct ig_str message,
                                 struct ig_err *err);

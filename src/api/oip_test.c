@@ -232,6 +232,8 @@ static void test_refuses(void **state)
          IG_INVALID},
         {INPUT("\"datatype\":\"FP32\",\"shape\":[1,2],\"data\":[1]"),
          "1 elements, its shape holds 2", IG_INVALID},
+        {INPUT("\"datatype\":\"FP32\",\"shape\":[1000,2],\"data\":[1,2]"),
+         "too short for the 2000 elements of its shape", IG_INVALID},
         {INPUT("\"datatype\":\"FP32\",\"shape\":[1,2],\"data\":[1,2,3]"),
          "more than the 2 elements of its shape", IG_INVALID},
         {INPUT("\"datatype\":\"FP32\",\"shape\":[1,2],\"data\":[1,\"a\"]"),
@@ -314,6 +316,43 @@ static void test_protobuf(void **state)
     assert_true(fixture->rows.rows[2] == 2 && fixture->rows.rows[3] == 6);
 }
 
+/* One input "input" of the shape [1, 2], its contents two varints in the given field. */
+static enum ig_code read_typed(struct fixture *fixture, const char *type, uint32_t field,
+                               uint64_t first, uint64_t second)
+{
+    struct ig_buf out;
+    struct ig_oip_names names;
+    ig_buf_init(&out, 4096);
+    size_t input = ig_proto_open(&out, 5);
+    ig_proto_add_bytes(&out, 1, IG_STR("input"));
+    ig_proto_add_bytes(&out, 2, ig_str_view(type));
+    ig_proto_add_varint(&out, 3, 1);
+    ig_proto_add_varint(&out, 3, 2);
+    size_t contents = ig_proto_open(&out, 5);
+    ig_proto_add_varint(&out, field, first);
+    ig_proto_add_varint(&out, field, second);
+    ig_proto_close(&out, contents);
+    ig_proto_close(&out, input);
+    fixture->err = IG_ERR_INIT;
+    enum ig_code code = ig_oip_proto_infer(&fixture->request, &names, ig_buf_view(&out),
+                                           &fixture->arena, &fixture->err);
+    ig_buf_deinit(&out);
+    return code;
+}
+
+static void test_typed_numbers_fit(void **state)
+{
+    struct fixture *fixture = *state;
+    assert_int_equal(read_typed(fixture, "INT8", 2, (uint64_t)-128, 127), IG_OK);
+    assert_true(fixture->request.inputs[0].numbers[0] == -128);
+    assert_int_equal(read_typed(fixture, "INT8", 2, 0, 128), IG_INVALID);
+    assert_non_null(strstr(fixture->err.message, "are not 2 elements of INT8"));
+    assert_int_equal(read_typed(fixture, "UINT8", 4, 0, 256), IG_INVALID);
+    assert_int_equal(read_typed(fixture, "BOOL", 1, 0, 2), IG_OK);
+    assert_true(fixture->request.inputs[0].numbers[1] == 1);
+    assert_int_equal(read_typed(fixture, "FP16", 6, 0, 0), IG_INVALID);
+}
+
 /* Every cut of a message, and every byte of it changed, is read or refused. */
 static void test_damaged_protobuf(void **state)
 {
@@ -344,6 +383,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_matrix, setup, teardown),
         cmocka_unit_test_setup_teardown(test_refuses_values, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_typed_numbers_fit, setup, teardown),
         cmocka_unit_test_setup_teardown(test_rounding, setup, teardown),
         cmocka_unit_test_setup_teardown(test_columns, setup, teardown),
         cmocka_unit_test_setup_teardown(test_binary, setup, teardown),

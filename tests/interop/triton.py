@@ -16,6 +16,7 @@ import queue
 import numpy as np
 import tritonclient.grpc as grpc_client
 import tritonclient.http as client
+from tritonclient.grpc import service_pb2
 import tritonclient.http.aio as aio
 from tritonclient.utils import InferenceServerException
 
@@ -114,6 +115,14 @@ def check_statistics(triton, by_grpc):
     rows = after["inference_count"] - before["inference_count"]
     if rows != 5 * len(ROWS) or after["inference_stats"]["compute_infer"]["ns"] <= 0:
         return "%d rows, %s" % (rows, after)
+    for triton_of_kind in (triton, by_grpc):
+        triton_of_kind.get_inference_statistics("m", "1")
+        try:
+            triton_of_kind.get_inference_statistics("m", "999")
+            return "statistics of a version that is not there"
+        except InferenceServerException as why:
+            if "version 999 is not served" not in str(why):
+                return str(why)
     same = by_grpc.get_inference_statistics("m", as_json=True)["model_stats"][0]
     return "" if int(same["inference_count"]) == after["inference_count"] else "grpc %s" % same
 
@@ -177,6 +186,16 @@ def check_grpc_infer(triton, want):
     return "" if gap < 1e-5 else "contributions miss the margin by %g" % gap
 
 
+def check_grpc_large(triton, want):
+    """More than the loop decodes by itself, beside calls that it does."""
+    many = np.repeat(ROWS, 500, axis=0)
+    for _ in range(3):
+        got = triton.infer("m", grpc_inputs(many, "FP64")).as_numpy("predictions")
+        if np.abs(got - np.repeat(want, 500)).max() > 1e-6:
+            return "predictions differ"
+    return check_grpc_infer(triton, want)
+
+
 def check_grpc_stream(triton, want):
     found = queue.Queue()
     triton.start_stream(lambda result, error: found.put((result, error)))
@@ -210,7 +229,12 @@ def check_grpc_model(triton):
     triton.unload_model("m")
     if triton.is_model_ready("m"):
         return "unloaded and ready"
+    ready = service_pb2.RepositoryIndexRequest(ready=True)
+    if len(triton._client_stub.RepositoryIndex(ready).models) != 0:
+        return "the index of what serves names what does not"
     triton.load_model("m")
+    if len(triton._client_stub.RepositoryIndex(ready).models) != 1:
+        return "the index of what serves is empty"
     index = triton.get_model_repository_index(as_json=True)["models"]
     return "" if index[0]["state"] == "READY" else "index %s" % index
 
@@ -255,6 +279,7 @@ def main():
                                 ("http: errors", lambda: check_errors(triton)),
                                 ("http: aio", lambda: check_aio(url, want)),
                                 ("grpc: infer", lambda: check_grpc_infer(by_grpc, want)),
+                                ("grpc: large messages", lambda: check_grpc_large(by_grpc, want)),
                                 ("grpc: stream", lambda: check_grpc_stream(by_grpc, want)),
                                 ("grpc: models", lambda: check_grpc_model(by_grpc)),
                                 ("grpc: errors", lambda: check_grpc_errors(by_grpc))):

@@ -9,7 +9,7 @@
  * 2. A set holds one reference on every routing in it. It is freed by the reaper thread after
  *    wait_quiescent: no loop can then hold a pointer that it acquired from it.
  * 3. Changes are serialised by change_lock, held over loading and commit; set_lock guards only the
- *    step from pointer to reference for threads that are no loops.
+ *    step from pointer to reference, or to an answer, for threads that are no loops.
  *
  * Thread rule: `set` is read by loops without a lock, written under both locks. */
 #include "services/deploy/deploy_priv.h"
@@ -118,13 +118,20 @@ const struct ig_routing *ig_deploy_acquire_only(const struct ig_deploy *deploy)
     return set->count == 1 ? serving(&set->entries[0]) : NULL;
 }
 
-enum ig_deploy_state ig_deploy_state(const struct ig_deploy *deploy, struct ig_str name)
+static enum ig_deploy_state state_in(const struct set *set, struct ig_str name)
 {
     size_t at;
-    const struct set *set = current_set(deploy);
     if (!find_entry(set, name, &at)) return IG_DEPLOY_ABSENT;
     if (!set->entries[at].current) return IG_DEPLOY_FAILED;
     return set->entries[at].paused ? IG_DEPLOY_PAUSED : IG_DEPLOY_SERVING;
+}
+
+enum ig_deploy_state ig_deploy_state(struct ig_deploy *deploy, struct ig_str name)
+{
+    pthread_mutex_lock(&deploy->set_lock);
+    enum ig_deploy_state state = state_in(current_set(deploy), name);
+    pthread_mutex_unlock(&deploy->set_lock);
+    return state;
 }
 
 bool ig_deploy_ready(const struct ig_deploy *deploy)

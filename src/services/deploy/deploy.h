@@ -51,9 +51,9 @@ enum ig_deploy_state {
     IG_DEPLOY_PAUSED, /* on request: it answers nothing */
     IG_DEPLOY_FAILED, /* it did not load */
 };
-enum ig_deploy_state ig_deploy_state(const struct ig_deploy *deploy,
-                                     struct ig_str name); /* loop-safe */
-bool ig_deploy_ready(const struct ig_deploy *deploy);     /* no deployment has failed; loop-safe */
+/* From any thread. */
+enum ig_deploy_state ig_deploy_state(struct ig_deploy *deploy, struct ig_str name);
+bool ig_deploy_ready(const struct ig_deploy *deploy); /* no deployment has failed; loop-safe */
 /* Calls `each` for every serving one, by name; stops when it returns false. Loop-safe. */
 void ig_deploy_each(const struct ig_deploy *deploy,
                     bool (*each)(void *context, const struct ig_routing *routing), void *context);
