@@ -162,6 +162,9 @@ static void test_split_is_sticky_and_by_weight(void **state)
                              (arm ? 100 - weights[round] : weights[round]) / 100) < 1e-12);
             assert_int_equal(taken.arm_step, 0);
             assert_true(taken.chances[0] == taken.propensity);
+            /* the border itself is the next arm's */
+            assert_int_equal(arm, ig_routing_bucket(routing, 0, ig_str_view(unit)) >=
+                                      (uint32_t)lround(weights[round] * 100));
             moved_back += round && before[i] > arm;
             before[i] = arm;
             counts[round] += arm == 0;
