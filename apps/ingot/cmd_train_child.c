@@ -14,18 +14,15 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/process.h"
 #include "base/thread.h"
 #include "formats/package.h"
 #include "services/job/train_metrics.h"
 #include "trainer_xgboost.h"
 
-#include <errno.h>
 #include <math.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 enum { GOLDEN_ROWS = 16, EVENTS_MAX = 2000, SPEC_MAX = 1 << 20 };
@@ -53,31 +50,13 @@ static void say(const struct ig_train_event *event)
     ig_buf_deinit(&line);
 }
 
-/* Without the death signal a kill -9 of the server would leave the child training for nobody. */
-static enum ig_code die_with_parent(long parent_pid, struct ig_err *err)
-{
-    if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0)
-        return ig_fail(err, IG_IO, "death signal: %s", strerror(errno));
-    if ((long)getppid() != parent_pid) return ig_fail(err, IG_CANCELLED, "the server has ended");
-    return IG_OK;
-}
-
-static enum ig_code set_limit(int resource, rlim_t value, const char *what, struct ig_err *err)
-{
-    struct rlimit limit = {value, value};
-    if (setrlimit((__rlimit_resource_t)resource, &limit) == 0) return IG_OK;
-    return ig_fail(err, IG_IO, "%s limit: %s", what, strerror(errno));
-}
-
-/* Wall clock is the supervisor's; CPU time is a second net. RLIMIT_DATA counts private writable
- * memory, which is what training uses; RLIMIT_AS would count reserved address space as well. */
+/* Wall clock is the supervisor's; CPU time is a second net. */
 static enum ig_code limit_resources(const struct ig_train_spec *spec, struct ig_err *err)
 {
-    rlim_t seconds = (rlim_t)(spec->time_limit_s + 60) * ig_cpu_count();
-    enum ig_code code = set_limit(RLIMIT_CPU, seconds, "CPU time", err);
-    if (code == IG_OK) code = set_limit(RLIMIT_CORE, 0, "core file", err);
-    if (code == IG_OK && spec->memory_limit_mb > 0)
-        code = set_limit(RLIMIT_DATA, (rlim_t)spec->memory_limit_mb << 20, "memory", err);
+    uint64_t seconds = (uint64_t)(spec->time_limit_s + 60) * ig_cpu_count();
+    enum ig_code code = ig_process_limit_cpu(seconds, err);
+    if (code == IG_OK) code = ig_process_no_core(err);
+    if (code == IG_OK) code = ig_process_limit_memory((uint64_t)spec->memory_limit_mb << 20, err);
     return code;
 }
 
@@ -332,7 +311,7 @@ int ig_train_child(long parent_pid)
     if (!child) return 1;
     ig_arena_init(&child->arena, 1 << 20, ARENA_MAX_BYTES);
     ig_buf_init(&child->metrics, IG_TRAIN_LINE_MAX / 2);
-    if (die_with_parent(parent_pid, &err) == IG_OK) train(child, &err);
+    if (ig_process_die_with(parent_pid, &err) == IG_OK) train(child, &err);
     if (err.code == IG_OK) {
         event = (struct ig_train_event){
             .kind = IG_TRAIN_DONE, .progress = 1, .metrics_json = ig_buf_view(&child->metrics)};

@@ -3,15 +3,28 @@
  * part is a multiple of eight bytes. */
 #include "kernels/explain/explain_rows.h"
 
+#include "base/mem.h"
+
 #include <string.h>
 
 enum { CONTRIBUTIONS = 1, SE = 2, INTERACTIONS = 4, SURROGATE = 8, COUNTERFACTUAL = 16 };
 
 struct head {
     uint64_t flags;
-    struct ig_explain_note note; /* `stopped` points to constants */
-    uint32_t form, players_count, values_count, reserved;
+    struct ig_explain_note note; /* but for `stopped` */
+    uint32_t form, players_count, values_count, stopped;
 };
+
+/* Why sampling ended; a row's bytes hold the index. */
+static const char *const STOPPED[] = {"", "samples", "target_se", "budget_us"};
+enum { STOPPED_COUNT = sizeof STOPPED / sizeof *STOPPED };
+
+static uint32_t index_of_stopped(const char *stopped)
+{
+    uint32_t i = 0;
+    while (i + 1 < STOPPED_COUNT && strcmp(STOPPED[i], stopped) != 0) i++;
+    return i;
+}
 
 /* Sizes in doubles. */
 struct sizes {
@@ -91,7 +104,9 @@ void ig_explanations_pack(struct ig_buf *out, const struct ig_explanations *one,
         .form = one->form,
         .players_count = one->players_count,
         .values_count = one->values_count,
+        .stopped = index_of_stopped(one->notes->stopped),
     };
+    head.note.stopped = NULL;
     ig_buf_add(out, &head, sizeof head);
     add_doubles(out, one->margins, sizes.margins);
     if (one->contributions) add_doubles(out, one->contributions, sizes.each);
@@ -103,68 +118,113 @@ void ig_explanations_pack(struct ig_buf *out, const struct ig_explanations *one,
 
 /* ---- unpacking ---- */
 
-static const void *take(const char **at, size_t bytes)
+/* Reads within the bytes; what they do not hold is NULL, as is all behind it. */
+struct cursor {
+    const char *at;
+    size_t left;
+    const struct ig_model *model;
+    struct ig_arena *arena;
+    bool failed;
+};
+
+static const void *take(struct cursor *cursor, size_t count, size_t each)
 {
-    const void *here = *at;
-    *at += (bytes + 7) / 8 * 8;
+    size_t bytes, padded;
+    if (cursor->failed || !ig_mul(&bytes, count, each) || !ig_add(&padded, bytes, 7) ||
+        padded / 8 * 8 > cursor->left) {
+        cursor->failed = true;
+        return NULL;
+    }
+    const void *here = cursor->at;
+    cursor->at += padded / 8 * 8;
+    cursor->left -= padded / 8 * 8;
     return here;
 }
 
-static const double *take_doubles(const char **at, size_t count)
+static const double *take_doubles(struct cursor *cursor, size_t count)
 {
-    return take(at, count * sizeof(double));
+    return take(cursor, count, sizeof(double));
 }
 
-static bool unpack_surrogate(struct ig_explanations *out, const char **at, struct ig_arena *arena)
+static void *take_copy(struct cursor *cursor, size_t bytes)
 {
-    struct ig_lime_result *own = ig_arena_alloc(arena, sizeof *own);
-    if (!own) return false;
-    memcpy(own, take(at, sizeof *own), sizeof *own);
-    own->features = take(at, own->count * sizeof *own->features);
-    own->coefficients = take_doubles(at, own->count);
-    own->se = take_doubles(at, own->count);
-    own->low = take_doubles(at, own->count);
-    own->high = take_doubles(at, own->count);
+    const void *from = take(cursor, 1, bytes);
+    void *to = from ? ig_arena_alloc(cursor->arena, bytes) : NULL;
+    cursor->failed = cursor->failed || !to;
+    if (to) memcpy(to, from, bytes);
+    return to;
+}
+
+static void unpack_surrogate(struct ig_explanations *out, struct cursor *cursor)
+{
+    struct ig_lime_result *own = take_copy(cursor, sizeof *own);
+    if (!own) return;
+    own->features = take(cursor, own->count, sizeof *own->features);
+    own->coefficients = take_doubles(cursor, own->count);
+    own->se = take_doubles(cursor, own->count);
+    own->low = take_doubles(cursor, own->count);
+    own->high = take_doubles(cursor, own->count);
+    for (uint32_t i = 0; !cursor->failed && i < own->count; i++)
+        cursor->failed = own->features[i] >= cursor->model->features_count;
     out->surrogates = own;
-    return true;
 }
 
-static bool unpack_counterfactual(struct ig_explanations *out, const char **at,
-                                  const struct ig_model *model, struct ig_arena *arena)
+static void unpack_change(struct ig_counterfactual *item, struct cursor *cursor)
 {
-    struct ig_counterfactual_result *own = ig_arena_alloc(arena, sizeof *own);
-    if (!own) return false;
-    memcpy(own, take(at, sizeof *own), sizeof *own);
-    struct ig_counterfactual *items = ig_arena_array(arena, own->count, sizeof *items);
-    if (!items) return false;
-    for (uint32_t i = 0; i < own->count; i++) {
-        memcpy(&items[i], take(at, sizeof items[i]), sizeof items[i]);
-        items[i].row = take_doubles(at, model->features_count);
-        items[i].margins = take_doubles(at, model->outputs_count);
-        items[i].changes = take(at, items[i].changes_count * sizeof(uint32_t));
-    }
+    const struct ig_counterfactual *own = take(cursor, 1, sizeof *own);
+    if (!own) return;
+    memcpy(item, own, sizeof *item);
+    item->row = take_doubles(cursor, cursor->model->features_count);
+    item->margins = take_doubles(cursor, cursor->model->outputs_count);
+    item->changes = take(cursor, item->changes_count, sizeof *item->changes);
+    for (uint32_t i = 0; !cursor->failed && i < item->changes_count; i++)
+        cursor->failed = item->changes[i] >= cursor->model->features_count;
+}
+
+static void unpack_counterfactual(struct ig_explanations *out, struct cursor *cursor)
+{
+    struct ig_counterfactual_result *own = take_copy(cursor, sizeof *own);
+    if (!own) return;
+    if (own->count > IG_COUNTERFACTUALS_MAX) cursor->failed = true;
+    struct ig_counterfactual *items =
+        cursor->failed ? NULL : ig_arena_array(cursor->arena, own->count, sizeof *items);
+    cursor->failed = cursor->failed || !items;
+    for (uint32_t i = 0; !cursor->failed && i < own->count; i++) unpack_change(&items[i], cursor);
     own->items = items;
     out->counterfactuals = own;
-    return true;
 }
 
-bool ig_explanations_unpack(struct ig_explanations *out, const void *bytes,
+/* Whether what follows a head has the shape that the model gives. */
+static bool fits(const struct head *head, const struct ig_model *model)
+{
+    return head->form <= IG_EXPLAIN_COUNTERFACTUAL && head->stopped < STOPPED_COUNT &&
+           head->players_count <= model->features_count &&
+           (head->values_count <= model->outputs_count ||
+            head->values_count <= model->predictions_count);
+}
+
+bool ig_explanations_unpack(struct ig_explanations *out, struct ig_str bytes,
                             const struct ig_model *model, struct ig_arena *arena)
 {
-    const char *at = bytes;
-    const struct head *head = take(&at, sizeof *head);
+    struct cursor cursor = {bytes.ptr, bytes.len, model, arena, false};
+    const struct head *head = take(&cursor, 1, sizeof *head);
+    struct ig_explain_note *note = ig_arena_alloc(arena, sizeof *note);
+    if (!head || !note || !fits(head, model)) return false;
+    *note = head->note;
+    note->stopped = STOPPED[head->stopped];
     *out = (struct ig_explanations){.form = (enum ig_explain_form)head->form,
                                     .rows_count = 1,
                                     .players_count = head->players_count,
                                     .values_count = head->values_count,
-                                    .notes = &head->note};
+                                    .notes = note};
     struct sizes sizes = sizes_of(out, model);
-    out->margins = take_doubles(&at, sizes.margins);
-    if (head->flags & CONTRIBUTIONS) out->contributions = take_doubles(&at, sizes.each);
-    if (head->flags & SE) out->se = take_doubles(&at, sizes.each);
-    if (head->flags & INTERACTIONS) out->interactions = take_doubles(&at, sizes.matrix);
-    if (head->flags & SURROGATE && !unpack_surrogate(out, &at, arena)) return false;
-    return !(head->flags & COUNTERFACTUAL) || unpack_counterfactual(out, &at, model, arena);
+    out->margins = take_doubles(&cursor, sizes.margins);
+    if (head->flags & CONTRIBUTIONS) out->contributions = take_doubles(&cursor, sizes.each);
+    if (head->flags & SE) out->se = take_doubles(&cursor, sizes.each);
+    if (head->flags & INTERACTIONS) out->interactions = take_doubles(&cursor, sizes.matrix);
+    if (head->flags & SURROGATE) unpack_surrogate(out, &cursor);
+    if (head->flags & COUNTERFACTUAL) unpack_counterfactual(out, &cursor);
+    return !cursor.failed;
 }
 
 /* ---- joining ---- */

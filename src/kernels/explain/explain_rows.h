@@ -3,7 +3,7 @@
 #define IG_KERNELS_EXPLAIN_EXPLAIN_ROWS_H
 
 /* Explanations row by row: one row of many, a row as bytes to keep, and rows put together again.
- * The bytes are for this program's memory only: they hold its own types. */
+ * The bytes are for this program's processes only: they hold its own types. */
 
 #include "kernels/explain/explain.h"
 
@@ -13,8 +13,9 @@ struct ig_explanations ig_explanations_row(const struct ig_explanations *many, s
 /* Appends a row's bytes; a failure shows in out->overflowed. */
 void ig_explanations_pack(struct ig_buf *out, const struct ig_explanations *one,
                           const struct ig_model *model);
-/* The row from its bytes, which must outlive it and be aligned to 8. False: the arena is full. */
-bool ig_explanations_unpack(struct ig_explanations *out, const void *bytes,
+/* The row from its bytes, which must outlive it and be aligned to 8. False: they are no row of such
+ * a model, or the arena is full. */
+bool ig_explanations_unpack(struct ig_explanations *out, struct ig_str bytes,
                             const struct ig_model *model, struct ig_arena *arena);
 /* Rows of one method and model in order. False: the arena is full. */
 bool ig_explanations_join(struct ig_explanations *out, const struct ig_explanations *rows,

@@ -224,17 +224,20 @@ bool ig_explain_cache_get(struct ig_explanations *out, struct ig_explain_cache *
     uint64_t hash = hash_of(cache, key);
     struct part *part = &cache->parts[hash % PARTS];
     char *copy = NULL;
+    size_t bytes = 0;
     if (pthread_mutex_trylock(&part->lock) == 0) {
         struct entry *entry = find(cache, part, hash, key);
         if (entry) {
             unlist(part, entry);
             list_newest(part, entry);
-            copy = ig_arena_alloc(arena, entry->value_bytes);
-            if (copy) memcpy(copy, entry->data + padded(entry->row_bytes), entry->value_bytes);
+            bytes = entry->value_bytes;
+            copy = ig_arena_alloc(arena, bytes);
+            if (copy) memcpy(copy, entry->data + padded(entry->row_bytes), bytes);
         }
         pthread_mutex_unlock(&part->lock);
     }
-    bool found = copy && ig_explanations_unpack(out, copy, model, arena);
+    bool found =
+        copy && ig_explanations_unpack(out, (struct ig_str){copy, bytes}, model, arena);
     atomic_fetch_add_explicit(found ? &cache->hits : &cache->misses, 1, memory_order_relaxed);
     return found;
 }

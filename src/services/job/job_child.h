@@ -2,16 +2,12 @@
 #ifndef IG_SERVICES_JOB_JOB_CHILD_H
 #define IG_SERVICES_JOB_JOB_CHILD_H
 
-/* Starting and ending one training child. posix_spawn only: nothing of this program's runs between
- * fork and exec. The child leads its own process group. */
+/* Starting and ending one training child. */
 
-#include "base/err.h"
-
-#include <sys/types.h>
+#include "base/process.h"
 
 struct ig_child {
-    pid_t pid;
-    int pidfd;  /* readable once it has ended */
+    struct ig_process process;
     int events; /* non-blocking read end of its standard output; -1 after its end */
 };
 

@@ -209,7 +209,7 @@ static enum ig_code start_child(struct ig_jobs *jobs, struct ig_job_slot *slot, 
     ig_file_close(&log_fd);
     if (code != IG_OK) return code;
     slot->deadline_ns = ig_clock_ns() + (uint64_t)slot->time_limit_s * 1000000000;
-    ig_log(IG_LOG_INFO, "job started", IG_LOG_C("job", slot->id), IG_LOG_I("pid", slot->child.pid));
+    ig_log(IG_LOG_INFO, "job started", IG_LOG_C("job", slot->id), IG_LOG_I("pid", slot->child.process.pid));
     return IG_OK;
 }
 
@@ -229,7 +229,7 @@ static void take_slot(struct ig_jobs *jobs, struct ig_job_slot *slot, const stru
     ig_buf_init(&slot->metrics, IG_TRAIN_LINE_MAX);
     pthread_mutex_unlock(&jobs->lock);
     slot->dir_fd = slot->metrics_fd = -1;
-    slot->child = (struct ig_child){.pid = 0, .pidfd = -1, .events = -1};
+    slot->child = (struct ig_child){.process = {.pid = 0, .pidfd = -1}, .events = -1};
     slot->time_limit_s = ready->spec.time_limit_s;
     slot->memory_limit_mb = ready->spec.memory_limit_mb;
     ig_buf_init(&slot->line, IG_TRAIN_LINE_MAX);
@@ -425,7 +425,7 @@ static void wait_for_news(struct ig_jobs *jobs)
     polls[count++] = (struct pollfd){.fd = jobs->wake_fd, .events = POLLIN};
     for (size_t i = 0; i < IG_JOBS_RUNNING_MAX; i++) {
         if (!jobs->slots[i].used) continue;
-        polls[count++] = (struct pollfd){.fd = jobs->slots[i].child.pidfd, .events = POLLIN};
+        polls[count++] = (struct pollfd){.fd = jobs->slots[i].child.process.pidfd, .events = POLLIN};
         polls[count++] = (struct pollfd){.fd = jobs->slots[i].child.events, .events = POLLIN};
     }
     poll(polls, count, next_timeout(jobs));
@@ -434,7 +434,7 @@ static void wait_for_news(struct ig_jobs *jobs)
 
 static bool child_ended(const struct ig_job_slot *slot)
 {
-    struct pollfd ended = {.fd = slot->child.pidfd, .events = POLLIN};
+    struct pollfd ended = {.fd = slot->child.process.pidfd, .events = POLLIN};
     return poll(&ended, 1, 0) > 0;
 }
 
