@@ -3,7 +3,7 @@
  * part is a multiple of eight bytes. */
 #include "kernels/explain/explain_rows.h"
 
-#include "base/mem.h"
+#include "base/pack.h"
 
 #include <string.h>
 
@@ -59,20 +59,17 @@ struct ig_explanations ig_explanations_row(const struct ig_explanations *many, s
 
 static void add_doubles(struct ig_buf *out, const double *values, size_t count)
 {
-    if (count) ig_buf_add(out, values, count * sizeof *values);
+    ig_pack_array(out, values, count, sizeof *values);
 }
 
-/* Padded to eight bytes. */
 static void add_indices(struct ig_buf *out, const uint32_t *values, size_t count)
 {
-    uint32_t none = 0;
-    if (count) ig_buf_add(out, values, count * sizeof *values);
-    if (count % 2) ig_buf_add(out, &none, sizeof none);
+    ig_pack_array(out, values, count, sizeof *values);
 }
 
 static void pack_surrogate(struct ig_buf *out, const struct ig_lime_result *own)
 {
-    ig_buf_add(out, own, sizeof *own);
+    ig_pack_array(out, own, 1, sizeof *own);
     add_indices(out, own->features, own->count);
     add_doubles(out, own->coefficients, own->count);
     add_doubles(out, own->se, own->count);
@@ -83,9 +80,9 @@ static void pack_surrogate(struct ig_buf *out, const struct ig_lime_result *own)
 static void pack_counterfactual(struct ig_buf *out, const struct ig_counterfactual_result *own,
                                 const struct ig_model *model)
 {
-    ig_buf_add(out, own, sizeof *own);
+    ig_pack_array(out, own, 1, sizeof *own);
     for (uint32_t i = 0; i < own->count; i++) {
-        ig_buf_add(out, &own->items[i], sizeof own->items[i]);
+        ig_pack_array(out, &own->items[i], 1, sizeof own->items[i]);
         add_doubles(out, own->items[i].row, model->features_count);
         add_doubles(out, own->items[i].margins, model->outputs_count);
         add_indices(out, own->items[i].changes, own->items[i].changes_count);
@@ -107,7 +104,7 @@ void ig_explanations_pack(struct ig_buf *out, const struct ig_explanations *one,
         .stopped = index_of_stopped(one->notes->stopped),
     };
     head.note.stopped = NULL;
-    ig_buf_add(out, &head, sizeof head);
+    ig_pack_array(out, &head, 1, sizeof head);
     add_doubles(out, one->margins, sizes.margins);
     if (one->contributions) add_doubles(out, one->contributions, sizes.each);
     if (one->se) add_doubles(out, one->se, sizes.each);
@@ -118,27 +115,15 @@ void ig_explanations_pack(struct ig_buf *out, const struct ig_explanations *one,
 
 /* ---- unpacking ---- */
 
-/* Reads within the bytes; what they do not hold is NULL, as is all behind it. */
 struct cursor {
-    const char *at;
-    size_t left;
+    struct ig_unpack in;
     const struct ig_model *model;
     struct ig_arena *arena;
-    bool failed;
 };
 
 static const void *take(struct cursor *cursor, size_t count, size_t each)
 {
-    size_t bytes, padded;
-    if (cursor->failed || !ig_mul(&bytes, count, each) || !ig_add(&padded, bytes, 7) ||
-        padded / 8 * 8 > cursor->left) {
-        cursor->failed = true;
-        return NULL;
-    }
-    const void *here = cursor->at;
-    cursor->at += padded / 8 * 8;
-    cursor->left -= padded / 8 * 8;
-    return here;
+    return ig_unpack_array(&cursor->in, count, each);
 }
 
 static const double *take_doubles(struct cursor *cursor, size_t count)
@@ -150,7 +135,7 @@ static void *take_copy(struct cursor *cursor, size_t bytes)
 {
     const void *from = take(cursor, 1, bytes);
     void *to = from ? ig_arena_alloc(cursor->arena, bytes) : NULL;
-    cursor->failed = cursor->failed || !to;
+    cursor->in.failed = cursor->in.failed || !to;
     if (to) memcpy(to, from, bytes);
     return to;
 }
@@ -164,8 +149,8 @@ static void unpack_surrogate(struct ig_explanations *out, struct cursor *cursor)
     own->se = take_doubles(cursor, own->count);
     own->low = take_doubles(cursor, own->count);
     own->high = take_doubles(cursor, own->count);
-    for (uint32_t i = 0; !cursor->failed && i < own->count; i++)
-        cursor->failed = own->features[i] >= cursor->model->features_count;
+    for (uint32_t i = 0; !cursor->in.failed && i < own->count; i++)
+        cursor->in.failed = own->features[i] >= cursor->model->features_count;
     out->surrogates = own;
 }
 
@@ -177,19 +162,19 @@ static void unpack_change(struct ig_counterfactual *item, struct cursor *cursor)
     item->row = take_doubles(cursor, cursor->model->features_count);
     item->margins = take_doubles(cursor, cursor->model->outputs_count);
     item->changes = take(cursor, item->changes_count, sizeof *item->changes);
-    for (uint32_t i = 0; !cursor->failed && i < item->changes_count; i++)
-        cursor->failed = item->changes[i] >= cursor->model->features_count;
+    for (uint32_t i = 0; !cursor->in.failed && i < item->changes_count; i++)
+        cursor->in.failed = item->changes[i] >= cursor->model->features_count;
 }
 
 static void unpack_counterfactual(struct ig_explanations *out, struct cursor *cursor)
 {
     struct ig_counterfactual_result *own = take_copy(cursor, sizeof *own);
     if (!own) return;
-    if (own->count > IG_COUNTERFACTUALS_MAX) cursor->failed = true;
+    if (own->count > IG_COUNTERFACTUALS_MAX) cursor->in.failed = true;
     struct ig_counterfactual *items =
-        cursor->failed ? NULL : ig_arena_array(cursor->arena, own->count, sizeof *items);
-    cursor->failed = cursor->failed || !items;
-    for (uint32_t i = 0; !cursor->failed && i < own->count; i++) unpack_change(&items[i], cursor);
+        cursor->in.failed ? NULL : ig_arena_array(cursor->arena, own->count, sizeof *items);
+    cursor->in.failed = cursor->in.failed || !items;
+    for (uint32_t i = 0; !cursor->in.failed && i < own->count; i++) unpack_change(&items[i], cursor);
     own->items = items;
     out->counterfactuals = own;
 }
@@ -206,7 +191,7 @@ static bool fits(const struct head *head, const struct ig_model *model)
 bool ig_explanations_unpack(struct ig_explanations *out, struct ig_str bytes,
                             const struct ig_model *model, struct ig_arena *arena)
 {
-    struct cursor cursor = {bytes.ptr, bytes.len, model, arena, false};
+    struct cursor cursor = {{bytes.ptr, bytes.len, false}, model, arena};
     const struct head *head = take(&cursor, 1, sizeof *head);
     struct ig_explain_note *note = ig_arena_alloc(arena, sizeof *note);
     if (!head || !note || !fits(head, model)) return false;
@@ -224,7 +209,7 @@ bool ig_explanations_unpack(struct ig_explanations *out, struct ig_str bytes,
     if (head->flags & INTERACTIONS) out->interactions = take_doubles(&cursor, sizes.matrix);
     if (head->flags & SURROGATE) unpack_surrogate(out, &cursor);
     if (head->flags & COUNTERFACTUAL) unpack_counterfactual(out, &cursor);
-    return !cursor.failed;
+    return !cursor.in.failed;
 }
 
 /* ---- joining ---- */
