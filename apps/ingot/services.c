@@ -5,6 +5,7 @@
 
 #include "base/file.h"
 #include "net/http_server.h"
+#include "services/deploy/replicas.h"
 
 #include <stdatomic.h>
 #include <sys/stat.h>
@@ -47,7 +48,10 @@ static enum ig_code open_all(struct ig_services *services,
                              const struct ig_services_options *options, struct ig_err *err)
 {
     struct ig_app *app = &services->app;
-    struct ig_deploy_options deploy = {.db = app->db,
+    const struct ig_replica_host_options host = {.dirfd = services->dirfd};
+    if (ig_replica_host_open(&services->replicas, &host, err) != IG_OK) return err->code;
+    struct ig_deploy_options deploy = {.replicas = services->replicas,
+                                       .db = app->db,
                                        .blobs = app->blobs,
                                        .registry = app->registry,
                                        .wait_quiescent = wait_quiescent,
@@ -95,6 +99,7 @@ void ig_services_close(struct ig_services *services)
     ig_decision_log_close(app->decisions);
     ig_learning_close(app->learning);
     ig_deploy_close(app->deploy);
+    ig_replica_host_close(services->replicas);
     ig_explain_cache_free(app->explain_cache);
     ig_records_close(app->records);
     ig_reasons_close(app->reasons);

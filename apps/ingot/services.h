@@ -10,6 +10,7 @@
 struct ig_services {
     struct ig_app app; /* its pointers to stores and services are filled */
     int dirfd;
+    struct ig_replica_host *replicas;
 };
 
 enum ig_services_depth {

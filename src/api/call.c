@@ -70,6 +70,7 @@ static void write_scoring_error(struct ig_buf *buf, const struct ig_err *err)
 void ig_call_release(struct ig_call *call)
 {
     if (call->entered) ig_routing_leave(call->held);
+    call->exchange->pool = NULL; /* it may be the routing's own */
     ig_routing_unref(call->held);
     call->entered = false;
     call->held = NULL;

@@ -9,6 +9,7 @@
 
 #include "api/route.h"
 #include "base/clock.h"
+#include "services/deploy/replicas.h"
 
 #include <string.h>
 
@@ -22,7 +23,7 @@ static const struct ig_routing *acquire(struct ig_call *call, struct ig_str name
     struct ig_deploy *deploy = call->app->deploy;
     if (!infer->in_pool)
         return name.len ? ig_deploy_acquire(deploy, name) : ig_deploy_acquire_only(deploy);
-    if (!name.len) return call->held; /* the only one, taken on the loop */
+    if (!name.len || infer->model.len) return call->held; /* taken on the loop */
     ig_routing_unref(call->held);
     call->held = ig_deploy_get_routing(deploy, name);
     return call->held;
@@ -99,6 +100,7 @@ static enum ig_code run_part(struct ig_call *call, struct ig_infer_part *part)
 {
     uint64_t started_ns = ig_clock_ns();
     part->before_ns = started_ns - call->exchange->started_ns;
+    part->inference.deadline_ns = call->exchange->deadline_ns;
     if (ig_inference_run(&part->result, part->servable, &part->inference, call->arena,
                          &call->err) != IG_OK) {
         call->field = field_of(&call->err);
@@ -153,6 +155,25 @@ static bool find_reasons(struct ig_call *call, struct ig_infer_part *part, bool 
     return true;
 }
 
+/* Of another process: the choice is made there, only names are looked up here. */
+static bool ask_elsewhere(struct ig_call *call, struct ig_infer_part *part, bool wait)
+{
+    struct ig_explain_ask *ask = &part->asked.ask;
+    struct ig_str model = ig_str_view(part->servable->model);
+    char *digest = ig_arena_zalloc(call->arena, IG_SHA256_HEX);
+    if (!digest) {
+        ig_fail(&call->err, IG_NO_MEMORY, "no memory for the call");
+        return true;
+    }
+    if (!ig_explaining_find_background(digest, call->app->backgrounds, model, ask->background, wait,
+                                       &call->err))
+        return false;
+    if (call->err.code != IG_OK) call->field = "background";
+    ask->background_digest = ig_str_view(digest);
+    part->inference.ask = ask;
+    return true;
+}
+
 static bool choose_part(struct ig_call *call, struct ig_infer_part *part, bool wait)
 {
     struct ig_infer *infer = call->state;
@@ -164,6 +185,7 @@ static bool choose_part(struct ig_call *call, struct ig_infer_part *part, bool w
     if (!find_reasons(call, part, wait)) return false;
     if (call->err.code != IG_OK || ig_explain_ask_is_plain(ask)) return true;
     if (ask->budget_ns) ask->options.deadline_ns = call->exchange->started_ns + ask->budget_ns;
+    if (part->servable->replicas) return ask_elsewhere(call, part, wait);
     part->inference.options = ask->options;
     part->inference.cache = call->app->explain_cache;
     part->inference.cache_min_ns = call->app->cache_min_ns;
@@ -225,7 +247,7 @@ static enum ig_code enter(struct ig_call *call)
     if (call->entered) return IG_OK;
     return ig_fail(&call->err, IG_EXHAUSTED,
                    "model '%s': %u calls are under way, as many as it may have at a time",
-                   infer->routing->name, infer->routing->spec.concurrency);
+                   infer->routing->name, infer->routing->spec.resources.concurrency);
 }
 
 static enum ig_code decode_and_run(struct ig_call *call)
@@ -234,10 +256,17 @@ static enum ig_code decode_and_run(struct ig_call *call)
     return choose_and_run(call);
 }
 
+/* For the pool: the server's, or that of the deployment's own processes. */
+static void hold(struct ig_call *call, const struct ig_routing *routing)
+{
+    call->held = ig_routing_ref(routing);
+    if (routing && routing->replicas) call->exchange->pool = ig_replicas_pool(routing->replicas);
+}
+
 static enum ig_code go_on_in_pool(struct ig_call *call, enum ig_code (*work)(struct ig_call *))
 {
     const struct ig_infer *infer = call->state;
-    call->held = ig_routing_ref(infer->routing);
+    hold(call, infer->routing);
     if (enter(call) == IG_OK) call->in_pool = work;
     return call->err.code;
 }
@@ -267,7 +296,9 @@ enum ig_code ig_infer_start_as(struct ig_call *call, struct ig_infer *infer)
     size_t body = call->exchange->body.len;
     call->state = infer;
     if ((infer->decode_bytes > body ? infer->decode_bytes : body) > LOOP_BODY_MAX) {
-        call->held = ig_routing_ref(ig_deploy_acquire_only(call->app->deploy));
+        struct ig_deploy *deploy = call->app->deploy;
+        hold(call, infer->model.len ? ig_deploy_acquire(deploy, infer->model)
+                                    : ig_deploy_acquire_only(deploy));
         infer->in_pool = true;
         call->in_pool = decode_and_run;
         return IG_OK;
@@ -283,7 +314,7 @@ static void fill_explanation(struct ig_infer *infer, const struct ig_infer_part 
                              struct ig_answer *answer)
 {
     const struct ig_explanations *explanations = &part->result.explanations;
-    const struct ig_explain_choice *choice = part->inference.choice;
+    const struct ig_explain_choice *choice = part->result.choice;
     const struct ig_groups *groups = &infer->request.explain.groups;
     size_t each = explanations->values_count * (explanations->players_count + (size_t)1);
     if (explanations->interactions)
@@ -305,8 +336,8 @@ static void fill_explanation(struct ig_infer *infer, const struct ig_infer_part 
     infer->details = (struct ig_answer_details){
         .note = &explanations->notes[row],
         .se = explanations->se ? explanations->se + row * each : NULL,
-        .unit = choice->explain ? ig_explain_unit(choice->explain) : "margin",
-        .variant = choice->explain ? ig_explain_variant(choice->explain) : "",
+        .unit = choice->unit,
+        .variant = choice->variant,
         .why = choice->why,
         .background_digest = ig_str_view(choice->background),
     };

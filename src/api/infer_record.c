@@ -96,7 +96,7 @@ enum ig_code ig_infer_record_write(struct ig_buf *buf, const struct ig_call *cal
 {
     const struct ig_servable *servable = part->servable;
     const struct ig_explanations *explanations = &part->result.explanations;
-    const struct ig_explain_choice *choice = part->inference.choice;
+    const struct ig_explain_choice *choice = part->result.choice;
     enum ig_explainer method = choice ? choice->method : IG_EXPLAINER_TREE_PATH_DEPENDENT;
     char input[IG_SHA256_HEX], result[IG_SHA256_HEX];
     struct ig_json_out out;

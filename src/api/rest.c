@@ -151,14 +151,20 @@ const struct ig_routing *ig_rest_single_routing(struct ig_call *call, struct ig_
                 (int)(name.len > 128 ? 128 : name.len), name.ptr);
         return NULL;
     }
-    if (routing->single) {
+    if (routing->single && !routing->replicas) {
         call->field = NULL;
         return routing;
     }
-    ig_fail(&call->err, IG_INVALID,
-            "deployment: '%s' routes its requests to several models; deploy the one that is meant "
-            "under a name of its own",
-            routing->name);
+    if (routing->single)
+        ig_fail(&call->err, IG_UNSUPPORTED,
+                "deployment: the model of '%s' runs in processes of its own; deploy it shared, or "
+                "run this verb of the command on its package",
+                routing->name);
+    else
+        ig_fail(&call->err, IG_INVALID,
+                "deployment: '%s' routes its requests to several models; deploy the one that is "
+                "meant under a name of its own",
+                routing->name);
     ig_routing_unref(routing);
     return NULL;
 }

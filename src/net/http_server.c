@@ -190,7 +190,8 @@ static void *run_loop(void *context)
 
 static bool submit(struct ig_http_server *server, struct ig_http_call *call, bool stream)
 {
-    return ig_pool_submit(stream ? server->streams : server->workers, ig_http_call_work, call);
+    struct ig_pool *own = call->exchange.pool ? call->exchange.pool : server->workers;
+    return ig_pool_submit(stream ? server->streams : own, ig_http_call_work, call);
 }
 
 /* Start. */

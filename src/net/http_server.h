@@ -29,6 +29,7 @@
 
 struct ig_http_server;
 struct ig_grpc_service;
+struct ig_pool;
 
 struct ig_exchange {
     struct ig_arena arena; /* the call's memory; reset behind on_end */
@@ -50,6 +51,8 @@ struct ig_exchange {
     unsigned loop;        /* index of the loop it arrived on; for per-loop counters */
 
     void (*work)(void *context, struct ig_exchange *exchange); /* for IG_HTTP_TO_POOL, _STREAM */
+    struct ig_pool *pool; /* of IG_HTTP_TO_POOL, instead of the server's; NULL at the start. It lives
+                             until on_end */
     void *user; /* the handler's own; NULL at the start of each exchange */
 };
 

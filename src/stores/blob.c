@@ -25,8 +25,8 @@ struct ig_blob_writer {
     bool failed;
 };
 
-enum ig_code ig_blob_open(struct ig_blob_store **out, const char *driver, int dirfd,
-                          struct ig_err *err)
+static enum ig_code open_store(struct ig_blob_store **out, const char *driver, int dirfd,
+                               bool reads, struct ig_err *err)
 {
     static const struct ig_blob_driver *const drivers[] = {
 #define IG_STORE_BLOB(id, symbol, doc) &symbol,
@@ -41,13 +41,25 @@ enum ig_code ig_blob_open(struct ig_blob_store **out, const char *driver, int di
     struct ig_blob_store *store = ig_zalloc(sizeof *store);
     if (!store) return ig_fail(err, IG_NO_MEMORY, "blob store");
     store->driver = found;
-    enum ig_code code = found->open(&store->state, dirfd, err);
+    enum ig_code code = found->open(&store->state, dirfd, reads, err);
     if (code != IG_OK) {
         ig_free(store);
         return code;
     }
     *out = store;
     return IG_OK;
+}
+
+enum ig_code ig_blob_open(struct ig_blob_store **out, const char *driver, int dirfd,
+                          struct ig_err *err)
+{
+    return open_store(out, driver, dirfd, false, err);
+}
+
+enum ig_code ig_blob_open_reader(struct ig_blob_store **out, const char *driver, int dirfd,
+                                 struct ig_err *err)
+{
+    return open_store(out, driver, dirfd, true, err);
 }
 
 void ig_blob_close(struct ig_blob_store *store)

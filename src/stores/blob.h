@@ -19,6 +19,9 @@ struct ig_blob_writer;
 /* `driver`: a name of stores.def, NULL: "files". `dirfd`: the data directory, borrowed. */
 enum ig_code ig_blob_open(struct ig_blob_store **out, const char *driver, int dirfd,
                           struct ig_err *err);
+/* For a second process: reads alone, beside the one that owns the store. */
+enum ig_code ig_blob_open_reader(struct ig_blob_store **out, const char *driver, int dirfd,
+                                 struct ig_err *err);
 void ig_blob_close(struct ig_blob_store *store); /* NULL is allowed */
 
 /* Up to max_bytes (0: no cap of its own); append gives TOO_LARGE beyond. */

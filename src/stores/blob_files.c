@@ -64,14 +64,14 @@ static void files_close(void *store)
     ig_free(files);
 }
 
-static enum ig_code files_open(void **out, int dirfd, struct ig_err *err)
+static enum ig_code files_open(void **out, int dirfd, bool reads, struct ig_err *err)
 {
     struct files *files = ig_zalloc(sizeof *files);
     if (!files) return ig_fail(err, IG_NO_MEMORY, "blob store");
     files->root = files->incoming = -1;
     enum ig_code code = ig_dir_make(&files->root, dirfd, "blobs", err);
-    if (code == IG_OK) code = ig_dir_make(&files->incoming, files->root, "incoming", err);
-    if (code == IG_OK) code = sweep_incoming(files, err);
+    if (code == IG_OK && !reads) code = ig_dir_make(&files->incoming, files->root, "incoming", err);
+    if (code == IG_OK && !reads) code = sweep_incoming(files, err);
     if (code != IG_OK) {
         files_close(files);
         return code;

@@ -8,7 +8,8 @@
 
 struct ig_blob_driver {
     const char *name;
-    enum ig_code (*open)(void **out, int dirfd, struct ig_err *err);
+    /* `reads`: nothing is changed, not even what a kill left behind; `begin` is never called. */
+    enum ig_code (*open)(void **out, int dirfd, bool reads, struct ig_err *err);
     void (*close)(void *store);
     enum ig_code (*begin)(void **upload, void *store, struct ig_err *err);
     enum ig_code (*append)(void *upload, const void *bytes, size_t size_bytes, struct ig_err *err);

@@ -174,7 +174,8 @@ static void unpack_counterfactual(struct ig_explanations *out, struct cursor *cu
     struct ig_counterfactual *items =
         cursor->in.failed ? NULL : ig_arena_array(cursor->arena, own->count, sizeof *items);
     cursor->in.failed = cursor->in.failed || !items;
-    for (uint32_t i = 0; !cursor->in.failed && i < own->count; i++) unpack_change(&items[i], cursor);
+    for (uint32_t i = 0; !cursor->in.failed && i < own->count; i++)
+        unpack_change(&items[i], cursor);
     own->items = items;
     out->counterfactuals = own;
 }
@@ -182,7 +183,12 @@ static void unpack_counterfactual(struct ig_explanations *out, struct cursor *cu
 /* Whether what follows a head has the shape that the model gives. */
 static bool fits(const struct head *head, const struct ig_model *model)
 {
-    return head->form <= IG_EXPLAIN_COUNTERFACTUAL && head->stopped < STOPPED_COUNT &&
+    static const uint64_t NEEDED[] = {[IG_EXPLAIN_ADDITIVE] = CONTRIBUTIONS,
+                                      [IG_EXPLAIN_INTERACTIONS] = INTERACTIONS,
+                                      [IG_EXPLAIN_SURROGATE] = SURROGATE,
+                                      [IG_EXPLAIN_COUNTERFACTUAL] = COUNTERFACTUAL};
+    return head->form <= IG_EXPLAIN_COUNTERFACTUAL && head->flags & NEEDED[head->form] &&
+           head->stopped < STOPPED_COUNT &&
            head->players_count <= model->features_count &&
            (head->values_count <= model->outputs_count ||
             head->values_count <= model->predictions_count);

@@ -274,6 +274,7 @@ static enum ig_code build(const struct ig_routing **out, struct ig_deploy *deplo
     const struct entry *entry = revision->entry;
     const struct ig_routing_source source = {.servables = &deploy->source,
                                              .registry = deploy->options.registry,
+                                             .host = deploy->options.replicas,
                                              .current = entry ? entry->current : NULL,
                                              .previous = entry ? entry->previous : NULL};
     return ig_routing_new(out, &source, revision->name, revision->number, spec, err);

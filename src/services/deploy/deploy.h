@@ -30,6 +30,9 @@ struct ig_deploy_options {
     void *context;
     unsigned deployments_max; /* 0: 1000 */
     size_t tables_max_bytes;  /* of the explainers of one loaded model; 0: 1 GiB */
+    /* Where processes of isolated deployments come from; borrowed, and outlives this. NULL: none
+     * can be isolated. */
+    struct ig_replica_host *replicas;
 };
 
 /* Loads every deployment. One that does not load becomes "failed" and the rest serve. */

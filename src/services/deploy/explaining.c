@@ -25,23 +25,33 @@ struct chooser {
     struct ig_err *err;
 };
 
-/* False: not now. Else the digest, or err. */
-static bool find_background(struct chooser *chooser)
+bool ig_explaining_find_background(char digest[IG_SHA256_HEX], struct ig_backgrounds *backgrounds,
+                                   struct ig_str model, struct ig_str name, bool wait,
+                                   struct ig_err *err)
 {
-    struct ig_str name = chooser->ask->background;
-    struct ig_str model = ig_str_view(chooser->servable->model);
     if (!name.ptr) return true;
-    switch (ig_backgrounds_find(chooser->background, chooser->backgrounds, model, name,
-                                chooser->wait)) {
+    switch (ig_backgrounds_find(digest, backgrounds, model, name, wait)) {
     case IG_BACKGROUND_BUSY:
         return false;
     case IG_BACKGROUND_ABSENT:
-        ig_fail(chooser->err, IG_INVALID, "background: model '%.*s' has no background '%.*s'",
+        ig_fail(err, IG_INVALID, "background: model '%.*s' has no background '%.*s'",
                 IG_STR_ARGS(model), (int)(name.len > 64 ? 64 : name.len), name.ptr);
         return true;
     default:
         return true;
     }
+}
+
+/* False: not now. Else the digest, or err. */
+static bool find_background(struct chooser *chooser)
+{
+    struct ig_str known = chooser->ask->background_digest;
+    if (!known.len)
+        return ig_explaining_find_background(chooser->background, chooser->backgrounds,
+                                             ig_str_view(chooser->servable->model),
+                                             chooser->ask->background, chooser->wait, chooser->err);
+    snprintf(chooser->background, sizeof chooser->background, "%.*s", IG_STR_ARGS(known));
+    return true;
 }
 
 /* features_count flags, to be freed; NULL: no memory. */
@@ -112,7 +122,9 @@ static void settle(struct ig_explain_choice *out, const struct chooser *chooser,
     *out = (struct ig_explain_choice){.method = method,
                                       .explain = explain,
                                       .probability = chooser->ask->probability,
-                                      .players = chooser->ask->players};
+                                      .players = chooser->ask->players,
+                                      .unit = explain ? ig_explain_unit(explain) : "margin",
+                                      .variant = explain ? ig_explain_variant(explain) : ""};
     if (ig_explainer_takes(method, IG_EXPLAINER_BACKGROUND))
         memcpy(out->background, chooser->background, sizeof out->background);
     out->cost_ns =

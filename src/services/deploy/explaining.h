@@ -12,7 +12,8 @@ struct ig_explain_ask {
     bool method_given;
     enum ig_explainer method;
     bool probability;
-    struct ig_str background; /* a name of the model's, or empty */
+    struct ig_str background;        /* a name of the model's, or empty */
+    struct ig_str background_digest; /* what that name stands for, when it is known already */
     struct ig_players players;
     uint64_t budget_ns; /* for all rows; 0: none */
     size_t rows_count;
@@ -27,8 +28,14 @@ struct ig_explain_choice {
     char background[IG_SHA256_HEX]; /* digest, or empty */
     uint64_t cost_ns;               /* estimated for all rows */
     char why[160];                  /* with a budget: why this one */
+    const char *unit, *variant;     /* as ig_explain_unit and ig_explain_variant give them */
 };
 
+/* The digest of the background that is asked for, where there is one; false: a name is being changed,
+ * and `wait` was not given. Else true, or err: INVALID. */
+bool ig_explaining_find_background(char digest[IG_SHA256_HEX], struct ig_backgrounds *backgrounds,
+                                   struct ig_str model, struct ig_str name, bool wait,
+                                   struct ig_err *err);
 /* False with err untouched: not all that is needed has been prepared, or a name is being changed;
  * call again with `wait` on a worker thread, which prepares it. Else true, with *out set or err:
  * INVALID for a background that is unknown or of another schema, a method that does not fit the

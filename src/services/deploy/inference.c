@@ -3,6 +3,7 @@
 #include "services/deploy/inference.h"
 
 #include "base/mem.h"
+#include "services/deploy/replicas.h"
 
 #include <string.h>
 
@@ -12,6 +13,7 @@ uint64_t ig_inference_cost_ns(const struct ig_servable *servable,
                               const struct ig_inference_request *request)
 {
     const struct ig_engine *engine = servable->package->engine;
+    if (servable->replicas) return UINT64_MAX / 4; /* it blocks: never on a loop */
     if (!request->explain) return ig_engine_cost_ns(engine, IG_ENGINE_MARGIN, request->rows_count);
     if (request->choice) return request->choice->cost_ns;
     return ig_engine_cost_ns(engine, IG_ENGINE_CONTRIBUTIONS, request->rows_count);
@@ -184,6 +186,9 @@ enum ig_code ig_inference_run(struct ig_inference_result *out, const struct ig_s
 {
     const struct ig_model *model = servable->package->model;
     size_t rows = request->rows_count, outputs = model->outputs_count;
+    if (servable->replicas)
+        return ig_replicas_run(out, servable->replicas, servable->replica_node, model, request,
+                               arena, err);
     bool chosen = request->explain && request->choice && request->choice->explain;
     struct ig_inference_result result = {
         .rows_count = rows,
@@ -191,6 +196,7 @@ enum ig_code ig_inference_run(struct ig_inference_result *out, const struct ig_s
         .outputs_count = outputs,
         .predictions_count = model->predictions_count,
         .probabilities = ig_model_gives_probabilities(model),
+        .choice = request->choice,
     };
     double *predictions = doubles(arena, rows, model->predictions_count);
     if (!predictions) return ig_fail(err, IG_NO_MEMORY, "inference on %zu rows", rows);
@@ -234,7 +240,7 @@ int32_t ig_inference_class(const struct ig_servable *servable,
     const double *margins = result->margins + row * result->outputs_count;
     if (task != IG_TASK_BINARY && task != IG_TASK_MULTICLASS) return -1;
     if (package->model->transform == IG_TRANSFORM_ARGMAX) return (int32_t)predictions[0];
-    if (result->predictions_count > 1 && ig_engine_composite(package->engine))
+    if (result->predictions_count > 1 && package->model->kind == IG_MODEL_COMPOSITE)
         return greatest(predictions, result->predictions_count);
     if (result->outputs_count > 1) return greatest(margins, result->outputs_count);
     return result->probabilities ? predictions[0] >= 0.5 : margins[0] > 0;

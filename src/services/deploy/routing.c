@@ -11,6 +11,8 @@
 
 #include "base/mem.h"
 #include "formats/schema_map.h"
+#include "services/deploy/replica_wire.h"
+#include "services/deploy/replicas.h"
 
 #include <stdatomic.h>
 #include <stdio.h>
@@ -62,6 +64,8 @@ struct build {
     struct counted *counted;
     const struct ig_routing_source *source;
     struct ig_err *err;
+    /* Of an isolated one, by node: what its replicas said that it is. */
+    struct ig_package *faces[IG_ROUTING_NODES_MAX];
 };
 
 static enum ig_code copy_spec(struct build *build, const struct ig_routing_spec *spec)
@@ -84,7 +88,7 @@ static enum ig_code copy_spec(struct build *build, const struct ig_routing_spec 
 static const struct ig_servable *find_loaded(const struct ig_routing *routing, struct ig_str model,
                                              int64_t version)
 {
-    for (uint32_t i = 0; routing && i < routing->spec.nodes_count; i++) {
+    for (uint32_t i = 0; routing && !routing->replicas && i < routing->spec.nodes_count; i++) {
         const struct ig_servable *own = place_of(routing, i)->servable;
         if (own && !own->members_count && own->version == version && ig_str_is(model, own->model))
             return own;
@@ -101,13 +105,45 @@ static void prefix_node(struct build *build, const struct ig_routing_node *node)
 static enum ig_code own_package(struct build *build, uint32_t index)
 {
     const struct ig_routing_source *source = build->source;
-    const struct ig_routing_node *node = &build->counted->routing.spec.nodes[index];
+    const struct ig_routing *routing = &build->counted->routing;
+    const struct ig_routing_node *node = &routing->spec.nodes[index];
+    struct place *place = &build->counted->places[index];
+    const struct ig_servable *found = find_loaded(routing, node->model, node->version);
     struct ig_package *package;
-    if (source->open(&package, source->context, node, build->err) != IG_OK ||
-        ig_servable_own(&build->counted->places[index].servable, package, node->model,
-                        node->version, 0, build->err) != IG_OK)
+    if (found) {
+        place->servable = ig_servable_ref(found);
+    } else if (source->open(&package, source->context, node, build->err) != IG_OK ||
+               ig_servable_own(&place->servable, package, node->model, node->version,
+                               source->servables ? source->servables->tables_max_bytes : 0,
+                               build->err) != IG_OK) {
+        prefix_node(build, node);
+    }
+    return build->err->code;
+}
+
+/* The version that the node names, to which it is pinned from then on. */
+static enum ig_code find_version(struct ig_registry_version *out, struct build *build,
+                                 uint32_t index)
+{
+    struct ig_routing_node *node = &build->counted->routing.spec.nodes[index];
+    struct ig_registry *registry = build->source->registry;
+    struct ig_arena *arena = &build->counted->arena;
+    if (node->version)
+        ig_registry_version_get(out, registry, node->model, node->version, arena, build->err);
+    else
+        ig_registry_find(out, registry, node->model, node->ref, arena, build->err);
+    if (build->err->code == IG_OK)
+        node->version = out->version;
+    else
         prefix_node(build, node);
     return build->err->code;
+}
+
+static struct ig_servable_elsewhere take_face(struct build *build, uint32_t index)
+{
+    struct ig_package *face = build->faces[index];
+    build->faces[index] = NULL;
+    return (struct ig_servable_elsewhere){face, build->counted->routing.replicas, index};
 }
 
 static enum ig_code load_model(struct build *build, uint32_t index)
@@ -116,20 +152,15 @@ static enum ig_code load_model(struct build *build, uint32_t index)
     struct ig_routing_node *node = &routing->spec.nodes[index];
     const struct ig_routing_source *source = build->source;
     struct place *place = &build->counted->places[index];
-    struct ig_arena *arena = &build->counted->arena;
     struct ig_registry_version version;
     const struct ig_servable *found;
     if (source->open) return own_package(build, index);
-    if (node->version)
-        ig_registry_version_get(&version, source->registry, node->model, node->version, arena,
-                                build->err);
-    else
-        ig_registry_find(&version, source->registry, node->model, node->ref, arena, build->err);
-    if (build->err->code != IG_OK) {
-        prefix_node(build, node);
-        return build->err->code;
+    if (find_version(&version, build, index) != IG_OK) return build->err->code;
+    if (routing->replicas) {
+        const struct ig_servable_elsewhere elsewhere = take_face(build, index);
+        return ig_servable_point(&place->servable, &elsewhere, ig_str_view(routing->name), &version,
+                                 build->err);
     }
-    node->version = version.version;
     found = find_loaded(source->current, node->model, node->version);
     if (!found) found = find_loaded(source->previous, node->model, node->version);
     if (!found) found = find_loaded(routing, node->model, node->version);
@@ -153,8 +184,10 @@ static enum ig_code combine(struct build *build, uint32_t index)
     bool has_meta = ig_combine_takes_meta(node->combine);
     for (uint32_t i = 0; i < node->edges_count; i++)
         members[i] = (struct ig_servable_member){places[edges[i].to].servable, edges[i].weight};
+    const struct ig_servable_elsewhere elsewhere = take_face(build, index);
     const struct ig_servable_combination combination = {
         .combine = node->combine,
+        .elsewhere = build->counted->routing.replicas ? &elsewhere : NULL,
         .members = members,
         .members_count = node->edges_count - has_meta,
         .meta = has_meta ? places[edges[node->edges_count - 1].to].servable : NULL,
@@ -162,6 +195,68 @@ static enum ig_code combine(struct build *build, uint32_t index)
     if (ig_servable_combine(&places[index].servable, node->name, &combination,
                             build->source->servables->tables_max_bytes, build->err) != IG_OK)
         prefix_node(build, node);
+    return build->err->code;
+}
+
+/* ---- isolated deployments ---- */
+
+static enum ig_code find_digests(struct ig_str *digests, struct build *build)
+{
+    const struct ig_routing_spec *spec = &build->counted->routing.spec;
+    struct ig_registry_version version;
+    for (uint32_t i = 0; i < spec->nodes_count; i++) {
+        digests[i] = IG_STR("");
+        if (spec->nodes[i].kind != IG_ROUTING_MODEL) continue;
+        if (find_version(&version, build, i) != IG_OK) return build->err->code;
+        digests[i] = version.digest;
+    }
+    return IG_OK;
+}
+
+static enum ig_code read_faces(struct build *build)
+{
+    const struct ig_routing *routing = &build->counted->routing;
+    struct ig_str faces = ig_replicas_faces(routing->replicas);
+    struct ig_unpack in = {faces.ptr, faces.len, false};
+    struct ig_package *face;
+    uint32_t node;
+    while (ig_replica_face_read(&node, &face, &in, build->err)) {
+        ig_package_free(build->faces[node]);
+        build->faces[node] = face;
+    }
+    for (uint32_t i = 0; build->err->code == IG_OK && i < routing->spec.nodes_count; i++)
+        if (ig_routing_kind_answers(routing->spec.nodes[i].kind) && !build->faces[i])
+            ig_fail(build->err, IG_CORRUPT, "replica: nothing said of node %u", i);
+    return build->err->code;
+}
+
+/* Starts the first process; what its nodes are it says itself. */
+static enum ig_code isolate(struct build *build)
+{
+    struct ig_routing *routing = &build->counted->routing;
+    struct ig_str digests[IG_ROUTING_NODES_MAX];
+    struct ig_buf graph;
+    struct ig_json_out out;
+    if (!build->source->host)
+        return ig_fail(build->err, IG_UNSUPPORTED,
+                       "graph.resources.isolation: process, but none can be started here");
+    if (find_digests(digests, build) != IG_OK) return build->err->code;
+    ig_buf_init(&graph, IG_ROUTING_SPEC_MAX_BYTES * 2);
+    ig_json_out_init(&out, &graph);
+    ig_routing_spec_write(&out, &routing->spec);
+    const struct ig_replicas_spec spec = {
+        .resources = &routing->spec.resources,
+        .deployment = ig_str_view(routing->name),
+        .graph = ig_buf_view(&graph),
+        .digests = digests,
+        .digests_count = routing->spec.nodes_count,
+        .tables_max_bytes = build->source->servables->tables_max_bytes,
+    };
+    if (graph.overflowed)
+        ig_fail(build->err, IG_NO_MEMORY, "graph");
+    else if (ig_replicas_new(&routing->replicas, build->source->host, &spec, build->err) == IG_OK)
+        read_faces(build);
+    ig_buf_deinit(&graph);
     return build->err->code;
 }
 
@@ -359,10 +454,31 @@ static void tag_nodes(struct counted *counted)
             counted->tags[i] = tag_node(counted, &spec->nodes[i]);
 }
 
+/* Shared models are measured once they are here; a process has its limit before it loads any. */
+static enum ig_code check_memory(struct build *build)
+{
+    const struct ig_routing *routing = &build->counted->routing;
+    uint64_t limit = (uint64_t)routing->spec.resources.memory_mb << 20, sum = 0;
+    if (!limit || routing->replicas || routing->spec.resources.isolated) return IG_OK;
+    for (uint32_t i = 0; i < routing->spec.nodes_count; i++) {
+        const struct ig_servable *own = place_of(routing, i)->servable;
+        for (uint32_t j = 0; own && j < i; j++)
+            if (place_of(routing, j)->servable == own) own = NULL;
+        if (own) sum += own->package->memory_bytes;
+    }
+    if (sum <= limit) return IG_OK;
+    return ig_fail(build->err, IG_INVALID,
+                   "graph.resources.memory_mb: the models take about %llu MB, more than %u",
+                   (unsigned long long)((sum >> 20) + 1), routing->spec.resources.memory_mb);
+}
+
 static enum ig_code finish(struct build *build)
 {
     const struct ig_routing_spec *spec = &build->counted->routing.spec;
-    if (load_answers(build) != IG_OK || fit_ends(build) != IG_OK || copy_attributes(build) != IG_OK)
+    bool isolated = spec->resources.isolated && !build->source->open;
+    if (isolated && isolate(build) != IG_OK) return build->err->code;
+    if (load_answers(build) != IG_OK || check_memory(build) != IG_OK || fit_ends(build) != IG_OK ||
+        copy_attributes(build) != IG_OK)
         return build->err->code;
     for (uint32_t i = 0; i < spec->nodes_count; i++) {
         if (spec->nodes[i].kind == IG_ROUTING_SEGMENT && compile_rules(build, i) != IG_OK)
@@ -382,12 +498,13 @@ enum ig_code ig_routing_new(const struct ig_routing **out, const struct ig_routi
 {
     struct counted *counted = ig_zalloc(sizeof *counted);
     if (!counted) return ig_fail(err, IG_NO_MEMORY, "deployment");
-    struct build build = {counted, source, err};
+    struct build build = {.counted = counted, .source = source, .err = err};
     ig_arena_init(&counted->arena, ARENA_CHUNK, ARENA_MAX);
     atomic_init(&counted->references, 1);
     counted->routing.revision = revision;
     snprintf(counted->routing.name, sizeof counted->routing.name, "%.*s", IG_STR_ARGS(deployment));
     if (copy_spec(&build, spec) == IG_OK) finish(&build);
+    for (uint32_t i = 0; i < IG_ROUTING_NODES_MAX; i++) ig_package_free(build.faces[i]);
     if (err->code != IG_OK) {
         ig_routing_unref(&counted->routing);
         return err->code;
@@ -412,6 +529,7 @@ void ig_routing_unref(const struct ig_routing *routing)
         ig_servable_unref(counted->places[i].servable);
         ig_rules_free(counted->places[i].rules);
     }
+    ig_replicas_unref(counted->routing.replicas);
     ig_arena_deinit(&counted->arena);
     ig_free(counted);
 }
@@ -433,7 +551,7 @@ bool ig_routing_serves(const struct ig_routing *routing, int64_t version)
 bool ig_routing_enter(const struct ig_routing *routing)
 {
     struct counted *counted = (struct counted *)(uintptr_t)routing;
-    uint32_t most = routing->spec.concurrency;
+    uint32_t most = routing->spec.resources.concurrency;
     unsigned before = atomic_fetch_add_explicit(&counted->entered, 1, memory_order_relaxed);
     if (!most || before < most) return true;
     atomic_fetch_sub_explicit(&counted->entered, 1, memory_order_relaxed);

@@ -14,6 +14,8 @@
 
 enum { IG_ROUTING_ARMS_MAX = 32 };
 
+struct ig_replica_host;
+
 struct ig_routing {
     char name[IG_NAME_SIZE]; /* the deployment's */
     int64_t revision;
@@ -22,6 +24,7 @@ struct ig_routing {
     const struct ig_servable *face;              /* whose schema that is: where the defaults lead */
     const struct ig_servable *single;            /* where every request ends; NULL: it depends */
     const struct ig_rules_attribute *attributes; /* as spec.attributes */
+    struct ig_replicas *replicas;                /* that run its models; NULL: this process does */
 };
 
 struct ig_routing_source {
@@ -34,6 +37,9 @@ struct ig_routing_source {
     enum ig_code (*open)(struct ig_package **out, void *context, const struct ig_routing_node *node,
                          struct ig_err *err);
     void *context;
+    /* Where processes of isolated deployments come from; NULL: none can be isolated. With `open`
+     * all models are loaded here, whatever the graph says. */
+    struct ig_replica_host *host;
 };
 
 /* Loads what the spec names and checks that it fits together; pins the version of every model in

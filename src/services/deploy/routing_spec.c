@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { SHOWN_MAX = 64, PARTS = 4, CONCURRENCY_MAX = 100000 };
+enum { SHOWN_MAX = 64, PARTS = 4 };
 
 static const char *const KINDS[IG_ROUTING_KINDS_COUNT] = {
 #define IG_ROUTING_KIND(id, name, doc) [IG_ROUTING_##id] = name,
@@ -613,38 +613,6 @@ static enum ig_code read_context(struct reader *reader, struct ig_json *json)
     return reader->err->code;
 }
 
-/* A GPU is a share of one; where there is none, as on every machine of this program, it cannot be
- * had. */
-static enum ig_code read_resources(struct reader *reader, struct ig_json *json)
-{
-    uint64_t concurrency = 0;
-    double gpu = 0;
-    if (!ig_json_expect(json, IG_JSON_OBJECT, "graph.resources")) return reader->err->code;
-    while (ig_json_member(json)) {
-        struct ig_str key = json->text;
-        if (ig_str_is(key, "concurrency"))
-            ig_json_u64(json, &concurrency, "graph.resources.concurrency");
-        else if (ig_str_is(key, "gpu"))
-            ig_json_f64(json, &gpu, "graph.resources.gpu");
-        else
-            ig_fail(reader->err, IG_INVALID,
-                    "graph.resources: unknown member '%.*s'; known are concurrency, gpu",
-                    shown(key), key.ptr);
-        if (reader->err->code != IG_OK) return reader->err->code;
-    }
-    if (reader->err->code != IG_OK) return reader->err->code;
-    if (gpu != 0)
-        return ig_fail(reader->err, IG_INVALID,
-                       "graph.resources.gpu: %g, but models run on the CPU here; leave it out",
-                       gpu);
-    if (concurrency > CONCURRENCY_MAX)
-        return ig_fail(reader->err, IG_INVALID,
-                       "graph.resources.concurrency: %llu, expected at most %d",
-                       (unsigned long long)concurrency, CONCURRENCY_MAX);
-    reader->spec.concurrency = (uint32_t)concurrency;
-    return IG_OK;
-}
-
 /* Finds the texts of the parts; a part's text begins with its value. */
 static enum ig_code find_parts(struct reader *reader, struct ig_str text,
                                struct ig_str parts[PARTS])
@@ -684,7 +652,8 @@ static enum ig_code read_all(struct reader *reader, struct ig_str text)
     ig_json_init(&json, parts[2], reader->arena, reader->err);
     if (parts[2].ptr && read_context(reader, &json) != IG_OK) return reader->err->code;
     ig_json_init(&json, parts[3], reader->arena, reader->err);
-    if (parts[3].ptr && read_resources(reader, &json) != IG_OK) return reader->err->code;
+    if (parts[3].ptr && ig_resources_read(&reader->spec.resources, &json) != IG_OK)
+        return reader->err->code;
     ig_json_init(&json, parts[0], reader->arena, reader->err);
     if (read_target(reader, &json, IG_MODEL_NONE, IG_STR("root"), "graph.root", &root) != IG_OK)
         return reader->err->code;

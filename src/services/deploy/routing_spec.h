@@ -6,7 +6,7 @@
  * one model or ensemble. JSON in, plain arrays, JSON out; no model is looked at.
  *
  *   {"root": NODE, "nodes": {NAME: NODE, ...}, "context": {NAME: "text" | "number", ...},
- *    "resources": {"concurrency": N, "gpu": SHARE}}
+ *    "resources": {...}}                            (services/deploy/routing_resources.h)
  *   NODE: a NAME of "nodes", or one of
  *   {"model": MODEL, "version": NUMBER | ALIAS}             (no version: the latest)
  *   {"ensemble": {"combine": HOW, "members": [NODE | {"node": NODE, "weight": W}, ...],
@@ -26,6 +26,7 @@
 #include "base/err.h"
 #include "base/json.h"
 #include "kernels/composite.h"
+#include "services/deploy/routing_resources.h"
 
 enum {
     IG_ROUTING_NODES_MAX = 64,
@@ -83,7 +84,7 @@ struct ig_routing_spec {
     uint32_t edges_count;
     struct ig_routing_attribute *attributes;
     uint32_t attributes_count;
-    uint32_t concurrency; /* calls in the worker pool at a time; 0: any number */
+    struct ig_resources resources;
 };
 
 /* INVALID or PARSE; the message begins with the path of the fault ("graph.nodes.a.split.arms[1]:").

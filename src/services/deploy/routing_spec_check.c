@@ -379,11 +379,9 @@ void ig_routing_spec_write(struct ig_json_out *out, const struct ig_routing_spec
         }
         ig_json_out_object_end(out);
     }
-    if (spec->concurrency) {
+    if (ig_resources_given(&spec->resources)) {
         ig_json_out_key(out, IG_STR("resources"));
-        ig_json_out_object(out);
-        ig_json_out_kv_i64(out, "concurrency", spec->concurrency);
-        ig_json_out_object_end(out);
+        ig_resources_write(out, &spec->resources);
     }
     ig_json_out_object_end(out);
 }

@@ -79,6 +79,10 @@ static const struct {
      "\"epsilon_greedy\",\"reward\":\"conversion\",\"metric\":\"reward\",\"epsilon\":0.2,\"floor\":"
      "0.01,\"arms\":[{\"name\":\"x\",\"node\":\"a\"},{\"name\":\"y\",\"node\":\"b\"}]}},\"a\":{"
      "\"model\":\"m\"},\"b\":{\"model\":\"n\"}}}"},
+    {"{\"resources\":{\"isolation\":\"process\",\"replicas\":{\"min\":0,\"max\":4},\"cpu\":1.5},"
+     "\"root\":{\"model\":\"m\"}}",
+     "{\"root\":\"root\",\"nodes\":{\"root\":{\"model\":\"m\"}},\"resources\":{\"isolation\":"
+     "\"process\",\"replicas\":{\"min\":0,\"max\":4},\"queue\":256,\"idle_s\":60,\"cpu\":1.5}}"},
 };
 
 static void test_reads_and_writes(void **state)
@@ -122,8 +126,23 @@ static const struct {
      "graph: unknown member 'extra'; known are root, nodes, context, resources"},
     {"{\"root\":{\"model\":\"m\"},\"resources\":{\"gpu\":0.25}}",
      "graph.resources.gpu: 0.25, but models run on the CPU here"},
-    {"{\"root\":{\"model\":\"m\"},\"resources\":{\"cpu\":1}}",
-     "graph.resources: unknown member 'cpu'"},
+    {"{\"root\":{\"model\":\"m\"},\"resources\":{\"cpus\":1}}",
+     "graph.resources: unknown member 'cpus'"},
+    {"{\"root\":{\"model\":\"m\"},\"resources\":{\"cpu\":0}}",
+     "graph.resources.cpu: 0, expected a number of cores from 0.01 to 1024"},
+    {"{\"root\":{\"model\":\"m\"},\"resources\":{\"isolation\":\"thread\"}}",
+     "graph.resources.isolation: 'thread', expected shared or process"},
+    {"{\"root\":{\"model\":\"m\"},\"resources\":{\"replicas\":2}}",
+     "graph.resources.replicas: needs isolation process"},
+    {"{\"root\":{\"model\":\"m\"},\"resources\":{\"isolation\":\"process\",\"concurrency\":2}}",
+     "graph.resources.concurrency: of shared models"},
+    {"{\"root\":{\"model\":\"m\"},\"resources\":{\"isolation\":\"process\",\"replicas\":0}}",
+     "graph.resources.replicas: 0, expected a number from 1 to 64"},
+    {"{\"root\":{\"model\":\"m\"},\"resources\":{\"isolation\":\"process\",\"replicas\":{\"min\":3,"
+     "\"max\":2}}}",
+     "graph.resources.replicas: min 3 is more than max 2"},
+    {"{\"root\":{\"model\":\"m\"},\"resources\":{\"memory_mb\":1}}",
+     "graph.resources.memory_mb: 1, expected a number from 32 to 16777216"},
     {"{\"root\":{\"model\":\"m\"},\"resources\":{\"concurrency\":-1}}",
      "graph.resources.concurrency"},
     {"{\"root\":{\"model\":\"m\"},\"root\":{\"model\":\"m\"}}", "graph.root: given twice"},

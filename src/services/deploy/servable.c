@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "services/deploy/replicas.h"
 
 #include <string.h>
 
@@ -22,6 +23,19 @@ static void copy_text(char *to, size_t size, struct ig_str text)
     IG_ASSERT(text.len < size);
     memcpy(to, text.ptr, text.len);
     to[text.len] = 0;
+}
+
+static void describe(struct ig_servable_counted *counted, struct ig_str deployment,
+                     const struct ig_registry_version *version)
+{
+    struct ig_servable *servable = &counted->servable;
+    servable->package = counted->package;
+    servable->version = version->version;
+    servable->loaded_ms = ig_clock_unix_ms();
+    copy_text(servable->deployment, sizeof servable->deployment, deployment);
+    copy_text(servable->model, sizeof servable->model, version->model);
+    copy_text(servable->digest, sizeof servable->digest, version->digest);
+    copy_text(servable->model_digest, sizeof servable->model_digest, version->model_digest);
 }
 
 enum ig_code ig_servable_load(const struct ig_servable **out,
@@ -44,16 +58,27 @@ enum ig_code ig_servable_load(const struct ig_servable **out,
         ig_free(counted);
         return code;
     }
-    struct ig_servable *servable = &counted->servable;
-    servable->package = counted->package;
-    servable->prepared = counted->prepared;
-    servable->version = version->version;
-    servable->loaded_ms = ig_clock_unix_ms();
-    copy_text(servable->deployment, sizeof servable->deployment, deployment);
-    copy_text(servable->model, sizeof servable->model, version->model);
-    copy_text(servable->digest, sizeof servable->digest, version->digest);
-    copy_text(servable->model_digest, sizeof servable->model_digest, version->model_digest);
-    *out = servable;
+    counted->servable.prepared = counted->prepared;
+    describe(counted, deployment, version);
+    *out = &counted->servable;
+    return IG_OK;
+}
+
+enum ig_code ig_servable_point(const struct ig_servable **out,
+                               const struct ig_servable_elsewhere *elsewhere,
+                               struct ig_str deployment, const struct ig_registry_version *version,
+                               struct ig_err *err)
+{
+    struct ig_servable_counted *counted = ig_servable_counted_new();
+    if (!counted) {
+        ig_package_free(elsewhere->face);
+        return ig_fail(err, IG_NO_MEMORY, "model version");
+    }
+    counted->package = elsewhere->face;
+    counted->servable.replicas = ig_replicas_ref(elsewhere->replicas);
+    counted->servable.replica_node = elsewhere->node;
+    describe(counted, deployment, version);
+    *out = &counted->servable;
     return IG_OK;
 }
 
@@ -104,5 +129,6 @@ void ig_servable_unref(const struct ig_servable *servable)
     ig_prepared_free(counted->prepared);
     ig_package_free(counted->package);
     ig_composite_free(counted->composite);
+    ig_replicas_unref(servable->replicas);
     ig_free(counted);
 }

@@ -11,10 +11,11 @@
 #include "services/explain/prepared.h"
 #include "services/registry/registry.h"
 
+struct ig_replicas;
 struct ig_servable_member;
 
 struct ig_servable {
-    const struct ig_package *package; /* schema, model, engine */
+    const struct ig_package *package; /* schema, model, engine; see `replicas` */
     struct ig_prepared_set *prepared; /* explainers of it, borrowed */
     char deployment[IG_NAME_SIZE];
     char model[IG_NAME_SIZE];         /* of an ensemble: its first member's, whose backgrounds and
@@ -23,6 +24,10 @@ struct ig_servable {
     char digest[IG_SHA256_HEX];       /* of the package; of an ensemble: of all it is made of */
     char model_digest[IG_SHA256_HEX]; /* of the model file inside; likewise */
     int64_t loaded_ms;
+    /* Processes that run it as their node; NULL: this one does. Of theirs the package has no engine,
+     * and of the model the shape alone. */
+    struct ig_replicas *replicas;
+    uint32_t replica_node;
 
     char node[IG_NAME_SIZE]; /* an ensemble's name in its graph; else empty */
     enum ig_combine combine; /* of an ensemble */

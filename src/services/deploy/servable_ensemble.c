@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "formats/schema_map.h"
+#include "services/deploy/replicas.h"
 #include "services/deploy/servable_counted.h"
 
 #include <stdio.h>
@@ -111,20 +112,26 @@ enum ig_code ig_servable_combine(const struct ig_servable **out, struct ig_str n
                                  size_t tables_max_bytes, struct ig_err *err)
 {
     const struct ig_servable *first = combination->members[0].servable;
+    const struct ig_servable_elsewhere *elsewhere = combination->elsewhere;
     struct ig_servable_counted *counted = ig_servable_counted_new();
-    struct ig_package *package = new_package();
+    struct ig_package *package = elsewhere ? elsewhere->face : new_package();
     if (!counted || !package) {
         ig_free(counted);
-        ig_free(package);
+        ig_package_free(package);
         return ig_fail(err, IG_NO_MEMORY, "ensemble");
     }
     struct ig_servable *servable = &counted->servable;
     counted->package = package;
     keep_members(counted, package, combination);
     if (package->arena.overflowed) ig_fail(err, IG_NO_MEMORY, "ensemble");
-    if (err->code == IG_OK && build(counted, package, combination, err) == IG_OK)
-        find_digests(servable, combination, err);
-    if (err->code == IG_OK) ig_prepared_new(&counted->prepared, tables_max_bytes, err);
+    if (elsewhere) {
+        servable->replicas = ig_replicas_ref(elsewhere->replicas);
+        servable->replica_node = elsewhere->node;
+    } else if (err->code == IG_OK) {
+        build(counted, package, combination, err);
+    }
+    if (err->code == IG_OK) find_digests(servable, combination, err);
+    if (err->code == IG_OK && !elsewhere) ig_prepared_new(&counted->prepared, tables_max_bytes, err);
     if (err->code != IG_OK) {
         ig_servable_unref(servable);
         return err->code;

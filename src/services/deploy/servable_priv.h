@@ -23,6 +23,18 @@ enum ig_code ig_servable_own(const struct ig_servable **out, struct ig_package *
                              struct ig_str model, int64_t version, size_t tables_max_bytes,
                              struct ig_err *err);
 
+/* What another process runs: takes the face (which it frees, also when it fails) and a reference on
+ * the replicas. */
+struct ig_servable_elsewhere {
+    struct ig_package *face;
+    struct ig_replicas *replicas;
+    uint32_t node;
+};
+enum ig_code ig_servable_point(const struct ig_servable **out,
+                               const struct ig_servable_elsewhere *elsewhere,
+                               struct ig_str deployment, const struct ig_registry_version *version,
+                               struct ig_err *err);
+
 /* An ensemble as a servable of its own: `node` is its name in the deployment's graph, the members'
  * schemas are to fit the first one's. Takes a reference on each member and on the meta model. */
 struct ig_servable_combination {
@@ -30,6 +42,7 @@ struct ig_servable_combination {
     const struct ig_servable_member *members;
     size_t members_count;
     const struct ig_servable *meta; /* or NULL */
+    const struct ig_servable_elsewhere *elsewhere; /* where it runs, as its members do; NULL: here */
 };
 enum ig_code ig_servable_combine(const struct ig_servable **out, struct ig_str node,
                                  const struct ig_servable_combination *combination,

@@ -286,7 +286,7 @@ enum ig_code ig_backgrounds_open(struct ig_backgrounds **out, struct ig_db *db,
     pthread_mutex_init(&backgrounds->change_lock, NULL);
     pthread_rwlock_init(&backgrounds->lock, NULL);
     ig_map_init(&backgrounds->names, NAMES_MAX);
-    if (load_names(backgrounds, err) == IG_OK) {
+    if (!db || load_names(backgrounds, err) == IG_OK) {
         *out = backgrounds;
         return IG_OK;
     }

@@ -11,6 +11,7 @@
 
 struct ig_backgrounds;
 
+/* Without a database there are no names: tables are read by their digests alone. */
 enum ig_code ig_backgrounds_open(struct ig_backgrounds **out, struct ig_db *db,
                                  struct ig_blob_store *blobs, struct ig_registry *registry,
                                  struct ig_err *err);

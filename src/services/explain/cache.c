@@ -236,8 +236,7 @@ bool ig_explain_cache_get(struct ig_explanations *out, struct ig_explain_cache *
         }
         pthread_mutex_unlock(&part->lock);
     }
-    bool found =
-        copy && ig_explanations_unpack(out, (struct ig_str){copy, bytes}, model, arena);
+    bool found = copy && ig_explanations_unpack(out, (struct ig_str){copy, bytes}, model, arena);
     atomic_fetch_add_explicit(found ? &cache->hits : &cache->misses, 1, memory_order_relaxed);
     return found;
 }
