@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The ingot command: one verb a run. See commands.def for the verbs. `train-child` and `replica` are
- * none of them: the server alone starts those. */
+/* The ingot command: one verb a run. See commands.def for the verbs. `train-child` and `replica`
+ * are none of them: the server alone starts those. */
 #include "cli.h"
 #include "train_child.h"
 

@@ -5,7 +5,7 @@
 
 #include "base/file.h"
 #include "net/http_server.h"
-#include "services/deploy/replicas.h"
+#include "services/deploy/replica_set.h"
 
 #include <stdatomic.h>
 #include <sys/stat.h>

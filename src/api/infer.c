@@ -9,7 +9,7 @@
 
 #include "api/route.h"
 #include "base/clock.h"
-#include "services/deploy/replicas.h"
+#include "services/deploy/replica_set.h"
 
 #include <string.h>
 

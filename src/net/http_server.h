@@ -51,9 +51,9 @@ struct ig_exchange {
     unsigned loop;        /* index of the loop it arrived on; for per-loop counters */
 
     void (*work)(void *context, struct ig_exchange *exchange); /* for IG_HTTP_TO_POOL, _STREAM */
-    struct ig_pool *pool; /* of IG_HTTP_TO_POOL, instead of the server's; NULL at the start. It lives
-                             until on_end */
-    void *user; /* the handler's own; NULL at the start of each exchange */
+    struct ig_pool *pool; /* of IG_HTTP_TO_POOL, instead of the server's; NULL at the start. It
+                             lives until on_end */
+    void *user;           /* the handler's own; NULL at the start of each exchange */
 };
 
 enum ig_http_mode { IG_HTTP_RESPOND, IG_HTTP_BUFFER, IG_HTTP_STREAM };

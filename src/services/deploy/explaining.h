@@ -31,8 +31,8 @@ struct ig_explain_choice {
     const char *unit, *variant;     /* as ig_explain_unit and ig_explain_variant give them */
 };
 
-/* The digest of the background that is asked for, where there is one; false: a name is being changed,
- * and `wait` was not given. Else true, or err: INVALID. */
+/* The digest of the background that is asked for, where there is one; false: a name is being
+ * changed, and `wait` was not given. Else true, or err: INVALID. */
 bool ig_explaining_find_background(char digest[IG_SHA256_HEX], struct ig_backgrounds *backgrounds,
                                    struct ig_str model, struct ig_str name, bool wait,
                                    struct ig_err *err);

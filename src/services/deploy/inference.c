@@ -3,7 +3,7 @@
 #include "services/deploy/inference.h"
 
 #include "base/mem.h"
-#include "services/deploy/replicas.h"
+#include "services/deploy/replica_set.h"
 
 #include <string.h>
 
@@ -186,9 +186,7 @@ enum ig_code ig_inference_run(struct ig_inference_result *out, const struct ig_s
 {
     const struct ig_model *model = servable->package->model;
     size_t rows = request->rows_count, outputs = model->outputs_count;
-    if (servable->replicas)
-        return ig_replicas_run(out, servable->replicas, servable->replica_node, model, request,
-                               arena, err);
+    if (servable->replicas) return ig_replicas_run(out, servable, request, arena, err);
     bool chosen = request->explain && request->choice && request->choice->explain;
     struct ig_inference_result result = {
         .rows_count = rows,

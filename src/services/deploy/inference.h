@@ -20,8 +20,8 @@ struct ig_inference_request {
                                          runs: the choice is made there */
     struct ig_explain_options options;
     struct ig_explain_cache *cache; /* of explanations by a choice; NULL: none */
-    uint64_t cache_min_ns; /* rows estimated cheaper are not looked up */
-    uint64_t deadline_ns;  /* by ig_clock_ns, of waiting for another process; 0: none */
+    uint64_t cache_min_ns;          /* rows estimated cheaper are not looked up */
+    uint64_t deadline_ns;           /* by ig_clock_ns, of waiting for another process; 0: none */
 };
 
 /* All in the call's arena. */
@@ -31,7 +31,7 @@ struct ig_inference_result {
     const double *predictions;           /* rows x predictions: after the objective's transform */
     struct ig_explanations explanations; /* with explain */
     const struct ig_explain_choice *choice; /* which explainer answered; NULL: the engine's own */
-    size_t cached;                       /* rows whose explanation was there before */
+    size_t cached;                          /* rows whose explanation was there before */
     bool probabilities; /* predictions are probabilities: of class 1, or of each class */
 };
 

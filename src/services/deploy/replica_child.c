@@ -59,8 +59,8 @@ static enum ig_code open_package(struct ig_package **out, void *context,
 
 static enum ig_code load(struct child *child, struct ig_err *err)
 {
-    const struct ig_servable_source servables = {
-        .tables_max_bytes = (size_t)child->setup.tables_max_bytes};
+    const struct ig_servable_source servables = {.tables_max_bytes =
+                                                     (size_t)child->setup.tables_max_bytes};
     const struct ig_routing_source source = {
         .servables = &servables, .open = open_package, .context = child};
     if (ig_process_limit_memory(child->setup.memory_bytes, err) != IG_OK ||
@@ -100,7 +100,7 @@ static enum ig_code run(struct ig_inference_result *result, struct child *child,
 static enum ig_code answer(struct child *child, struct ig_err *err)
 {
     struct ig_replica_call call;
-    struct ig_inference_result result = {0};
+    struct ig_replica_result result = {0};
     struct ig_str bytes = ig_buf_view(&child->in);
     uint64_t before_ns = ig_clock_cpu_ns();
     uint32_t node;
@@ -110,11 +110,11 @@ static enum ig_code answer(struct child *child, struct ig_err *err)
     if (!servable) return ig_fail(err, IG_INTERNAL, "replica: node %u answers nothing", node);
     const struct ig_model *model = servable->package->model;
     if (ig_replica_call_read(&call, bytes, model->features_count, err) != IG_OK ||
-        run(&result, child, servable, &call, err) != IG_OK)
+        run(&result.result, child, servable, &call, err) != IG_OK)
         return err->code;
-    const struct ig_replica_usage usage = {ig_clock_cpu_ns() - before_ns, memory_bytes()};
+    result.usage = (struct ig_replica_usage){ig_clock_cpu_ns() - before_ns, memory_bytes()};
     ig_buf_reset(&child->out);
-    ig_replica_result_write(&child->out, &result, model, &usage);
+    ig_replica_result_write(&child->out, &result, model);
     if (child->out.overflowed)
         ig_fail(err, IG_NO_MEMORY, "the answer for %zu rows", call.request.rows_count);
     return err->code;

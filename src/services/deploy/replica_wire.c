@@ -142,8 +142,7 @@ enum ig_code ig_replica_setup_read(struct ig_replica_setup *out, struct ig_str b
     if (out->digests_count > IG_ROUTING_NODES_MAX) in.failed = true;
     struct ig_str *digests = ig_arena_array(arena, IG_ROUTING_NODES_MAX, sizeof *digests);
     if (!digests) return ig_fail(err, IG_NO_MEMORY, "replica");
-    for (size_t i = 0; !in.failed && i < out->digests_count; i++)
-        digests[i] = ig_unpack_text(&in);
+    for (size_t i = 0; !in.failed && i < out->digests_count; i++) digests[i] = ig_unpack_text(&in);
     out->digests = digests;
     return in.failed ? fail_damaged(err, "SETUP") : IG_OK;
 }
@@ -178,8 +177,7 @@ bool ig_replica_face_read(uint32_t *node, struct ig_package **out, struct ig_unp
 /* ---- CALL ---- */
 
 /* Structs with pointers travel whole; each pointer is set anew where they arrive. */
-static void write_ask(struct ig_buf *out, const struct ig_explain_ask *ask,
-                      uint32_t features_count)
+static void write_ask(struct ig_buf *out, const struct ig_explain_ask *ask, uint32_t features_count)
 {
     const struct ig_counterfactual_ask *wanted = ask->options.counterfactual;
     ig_pack_array(out, ask, 1, sizeof *ask);
@@ -263,14 +261,14 @@ static void write_choice(struct ig_buf *out, const struct ig_explain_choice *cho
     ig_pack_text(out, ig_str_view(choice->variant));
 }
 
-void ig_replica_result_write(struct ig_buf *out, const struct ig_inference_result *result,
-                             const struct ig_model *model, const struct ig_replica_usage *usage)
+void ig_replica_result_write(struct ig_buf *out, const struct ig_replica_result *given,
+                             const struct ig_model *model)
 {
+    const struct ig_inference_result *result = &given->result;
     bool explained = result->explanations.rows_count != 0;
-    ig_pack_u64(out, usage->cpu_ns);
-    ig_pack_u64(out, usage->memory_bytes);
-    ig_pack_array(out, result->margins, result->rows_count * result->outputs_count,
-                  sizeof(double));
+    ig_pack_u64(out, given->usage.cpu_ns);
+    ig_pack_u64(out, given->usage.memory_bytes);
+    ig_pack_array(out, result->margins, result->rows_count * result->outputs_count, sizeof(double));
     ig_pack_array(out, result->predictions, result->rows_count * result->predictions_count,
                   sizeof(double));
     write_choice(out, result->choice);
@@ -329,10 +327,9 @@ static void read_explanations(struct ig_inference_result *out, struct ig_unpack 
         in->failed = true;
 }
 
-enum ig_code ig_replica_result_read(struct ig_inference_result *out, struct ig_replica_usage *usage,
-                                    struct ig_str bytes, size_t rows_count,
-                                    const struct ig_model *model, struct ig_arena *arena,
-                                    struct ig_err *err)
+enum ig_code ig_replica_result_read(struct ig_replica_result *out, struct ig_str bytes,
+                                    size_t rows_count, const struct ig_model *model,
+                                    struct ig_arena *arena, struct ig_err *err)
 {
     struct ig_unpack in = unpack_of(bytes);
     struct ig_inference_result result = {
@@ -342,8 +339,8 @@ enum ig_code ig_replica_result_read(struct ig_inference_result *out, struct ig_r
         .predictions_count = model->predictions_count,
         .probabilities = ig_model_gives_probabilities(model),
     };
-    usage->cpu_ns = ig_unpack_u64(&in);
-    usage->memory_bytes = ig_unpack_u64(&in);
+    struct ig_replica_usage usage = {ig_unpack_u64(&in), 0};
+    usage.memory_bytes = ig_unpack_u64(&in);
     result.margins = ig_unpack_array(&in, rows_count * model->outputs_count, sizeof(double));
     result.predictions =
         ig_unpack_array(&in, rows_count * model->predictions_count, sizeof(double));
@@ -351,7 +348,7 @@ enum ig_code ig_replica_result_read(struct ig_inference_result *out, struct ig_r
     if (ig_unpack_u64(&in)) read_explanations(&result, &in, model, arena);
     if (arena->overflowed) return ig_fail(err, IG_NO_MEMORY, "inference on %zu rows", rows_count);
     if (in.failed) return fail_damaged(err, "RESULT");
-    *out = result;
+    *out = (struct ig_replica_result){result, usage};
     return IG_OK;
 }
 

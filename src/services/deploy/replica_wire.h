@@ -72,13 +72,16 @@ struct ig_replica_usage {
     uint64_t cpu_ns; /* that the call took */
     uint64_t memory_bytes;
 };
-void ig_replica_result_write(struct ig_buf *out, const struct ig_inference_result *result,
-                             const struct ig_model *model, const struct ig_replica_usage *usage);
+struct ig_replica_result {
+    struct ig_inference_result result;
+    struct ig_replica_usage usage;
+};
+void ig_replica_result_write(struct ig_buf *out, const struct ig_replica_result *result,
+                             const struct ig_model *model);
 /* Of `rows_count` rows on such a model; views of `bytes` and the arena. CORRUPT when it is not. */
-enum ig_code ig_replica_result_read(struct ig_inference_result *out, struct ig_replica_usage *usage,
-                                    struct ig_str bytes, size_t rows_count,
-                                    const struct ig_model *model, struct ig_arena *arena,
-                                    struct ig_err *err);
+enum ig_code ig_replica_result_read(struct ig_replica_result *out, struct ig_str bytes,
+                                    size_t rows_count, const struct ig_model *model,
+                                    struct ig_arena *arena, struct ig_err *err);
 
 /* ---- ERROR ---- */
 

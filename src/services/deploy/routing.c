@@ -11,8 +11,8 @@
 
 #include "base/mem.h"
 #include "formats/schema_map.h"
+#include "services/deploy/replica_set.h"
 #include "services/deploy/replica_wire.h"
-#include "services/deploy/replicas.h"
 
 #include <stdatomic.h>
 #include <stdio.h>

@@ -5,7 +5,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
-#include "services/deploy/replicas.h"
+#include "services/deploy/replica_set.h"
 
 #include <string.h>
 

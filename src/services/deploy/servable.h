@@ -24,8 +24,8 @@ struct ig_servable {
     char digest[IG_SHA256_HEX];       /* of the package; of an ensemble: of all it is made of */
     char model_digest[IG_SHA256_HEX]; /* of the model file inside; likewise */
     int64_t loaded_ms;
-    /* Processes that run it as their node; NULL: this one does. Of theirs the package has no engine,
-     * and of the model the shape alone. */
+    /* Processes that run it as their node; NULL: this one does. Of theirs the package has no
+     * engine, and of the model the shape alone. */
     struct ig_replicas *replicas;
     uint32_t replica_node;
 

@@ -4,7 +4,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "formats/schema_map.h"
-#include "services/deploy/replicas.h"
+#include "services/deploy/replica_set.h"
 #include "services/deploy/servable_counted.h"
 
 #include <stdio.h>
@@ -131,7 +131,8 @@ enum ig_code ig_servable_combine(const struct ig_servable **out, struct ig_str n
         build(counted, package, combination, err);
     }
     if (err->code == IG_OK) find_digests(servable, combination, err);
-    if (err->code == IG_OK && !elsewhere) ig_prepared_new(&counted->prepared, tables_max_bytes, err);
+    if (err->code == IG_OK && !elsewhere)
+        ig_prepared_new(&counted->prepared, tables_max_bytes, err);
     if (err->code != IG_OK) {
         ig_servable_unref(servable);
         return err->code;

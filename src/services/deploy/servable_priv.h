@@ -42,7 +42,8 @@ struct ig_servable_combination {
     const struct ig_servable_member *members;
     size_t members_count;
     const struct ig_servable *meta; /* or NULL */
-    const struct ig_servable_elsewhere *elsewhere; /* where it runs, as its members do; NULL: here */
+    const struct ig_servable_elsewhere
+        *elsewhere; /* where it runs, as its members do; NULL: here */
 };
 enum ig_code ig_servable_combine(const struct ig_servable **out, struct ig_str node,
                                  const struct ig_servable_combination *combination,

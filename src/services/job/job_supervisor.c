@@ -209,7 +209,8 @@ static enum ig_code start_child(struct ig_jobs *jobs, struct ig_job_slot *slot, 
     ig_file_close(&log_fd);
     if (code != IG_OK) return code;
     slot->deadline_ns = ig_clock_ns() + (uint64_t)slot->time_limit_s * 1000000000;
-    ig_log(IG_LOG_INFO, "job started", IG_LOG_C("job", slot->id), IG_LOG_I("pid", slot->child.process.pid));
+    ig_log(IG_LOG_INFO, "job started", IG_LOG_C("job", slot->id),
+           IG_LOG_I("pid", slot->child.process.pid));
     return IG_OK;
 }
 
@@ -425,7 +426,8 @@ static void wait_for_news(struct ig_jobs *jobs)
     polls[count++] = (struct pollfd){.fd = jobs->wake_fd, .events = POLLIN};
     for (size_t i = 0; i < IG_JOBS_RUNNING_MAX; i++) {
         if (!jobs->slots[i].used) continue;
-        polls[count++] = (struct pollfd){.fd = jobs->slots[i].child.process.pidfd, .events = POLLIN};
+        polls[count++] =
+            (struct pollfd){.fd = jobs->slots[i].child.process.pidfd, .events = POLLIN};
         polls[count++] = (struct pollfd){.fd = jobs->slots[i].child.events, .events = POLLIN};
     }
     poll(polls, count, next_timeout(jobs));

@@ -11,7 +11,7 @@
  * Invariants, under `lock`: a slot's process and socket belong to the keeper while it is STARTING,
  * to one caller while it is BUSY, to whoever holds the lock while it is IDLE. The keeper sleeps in
  * poll on `wake` and on the processes that idle. */
-#include "services/deploy/replicas.h"
+#include "services/deploy/replica_set.h"
 
 #include "base/clock.h"
 #include "base/file.h"
@@ -36,6 +36,7 @@ static const uint64_t MS = 1000000, S = 1000000000;
 static const uint64_t LOAD_MAX_NS = 300 * S, CALL_MAX_NS = 60 * S;
 static const uint64_t SCALE_UP_NS = 10 * MS; /* calls wait that long before there is one more */
 static const uint64_t PAUSE_NS = 50 * MS, PAUSE_MAX_NS = 30 * S;
+enum { FAILURES_AT_ONCE = 3 }; /* in a row; before that a new process is started at once */
 
 struct ig_replica_host {
     char program[512];
@@ -124,10 +125,9 @@ static void become(struct slot *slot, enum state state)
 
 static void note_failure(struct ig_replicas *set, const struct ig_err *err)
 {
-    unsigned shift = set->failures < 10 ? set->failures : 10;
-    uint64_t pause_ns = PAUSE_NS << shift;
+    unsigned more = ++set->failures < FAILURES_AT_ONCE ? 0 : set->failures - FAILURES_AT_ONCE + 1;
+    uint64_t pause_ns = more ? PAUSE_NS << (more < 10 ? more : 10) : 0;
     set->failure = *err;
-    set->failures++;
     set->crashed++;
     set->retry_at_ns = ig_clock_ns() + (pause_ns < PAUSE_MAX_NS ? pause_ns : PAUSE_MAX_NS);
     ig_log(IG_LOG_WARN, "replica ended", IG_LOG_C("deployment", set->name),
@@ -274,6 +274,9 @@ static int rest_ms(const struct ig_replicas *set)
         if (slot->state == IDLE && running > set->resources.replicas_min && due_ns < until_ns)
             until_ns = due_ns;
     }
+    if (count_of(set, BUSY) && running > set->resources.replicas_min &&
+        now_ns + set->resources.idle_s * S < until_ns)
+        until_ns = now_ns + set->resources.idle_s * S;
     uint64_t grow_ns = set->waiting_since_ns + SCALE_UP_NS;
     if (set->waiting && grow_ns > now_ns && grow_ns < until_ns) until_ns = grow_ns;
     if (running < wanted(set, now_ns) && set->retry_at_ns < until_ns) until_ns = set->retry_at_ns;
@@ -381,11 +384,11 @@ static struct slot *acquire(struct ig_replicas *set, uint64_t deadline_ns, struc
         else if (now_ns >= deadline_ns)
             ig_fail(err, IG_DEADLINE, "model '%s': no process was free within the time of the call",
                     set->name);
-        else if (!alive(set) && set->failures && now_ns < set->retry_at_ns)
+        else if (!alive(set) && now_ns < set->retry_at_ns)
             ig_fail(err, IG_UNAVAILABLE, "model '%s': %s", set->name, set->failure.message);
         else
             wait_change(set, pause_ns && now_ns + pause_ns < deadline_ns ? now_ns + pause_ns
-                                                                        : deadline_ns);
+                                                                         : deadline_ns);
     }
     pthread_mutex_unlock(&set->lock);
     return slot;
@@ -416,8 +419,8 @@ static void put_back(struct ig_replicas *set, struct slot *slot,
 }
 
 /* The replica broke, or has to be stopped. */
-static void give_up(struct ig_replicas *set, struct slot *slot, const struct ig_err *why,
-                    char *how, size_t size)
+static void give_up(struct ig_replicas *set, struct slot *slot, const struct ig_err *why, char *how,
+                    size_t size)
 {
     struct ig_err err = IG_ERR_INIT;
     end_process(slot, how, size);
@@ -437,26 +440,24 @@ static void give_up(struct ig_replicas *set, struct slot *slot, const struct ig_
 
 /* One try of a call that slot->out holds. */
 struct attempt {
-    struct ig_inference_result *result;
     const struct ig_model *model;
     const struct ig_inference_request *request;
     struct ig_arena *arena;
     uint64_t deadline_ns;
-    struct ig_replica_usage usage;
-    struct ig_err answer; /* of the model, whose process is well */
+    struct ig_replica_result got;
+    struct ig_err answer; /* a refusal of the model, whose process is well */
 };
 
 /* What a caller will index is there. */
 static bool fits(const struct attempt *attempt)
 {
-    const struct ig_explanations *got = &attempt->result->explanations;
+    const struct ig_explanations *got = &attempt->got.result.explanations;
     const struct ig_inference_request *request = attempt->request;
     if (!request->explain) return got->rows_count == 0;
     bool grouped = request->ask && request->ask->players.of_feature;
-    uint32_t players =
-        grouped ? request->ask->players.count : attempt->model->features_count;
+    uint32_t players = grouped ? request->ask->players.count : attempt->model->features_count;
     return got->rows_count == request->rows_count && got->players_count == players &&
-           (attempt->result->choice != NULL) == (request->ask != NULL);
+           (attempt->got.result.choice != NULL) == (request->ask != NULL);
 }
 
 static enum ig_code ask(struct attempt *attempt, struct slot *slot, struct ig_err *err)
@@ -474,35 +475,43 @@ static enum ig_code ask(struct attempt *attempt, struct slot *slot, struct ig_er
     struct ig_str kept = ig_arena_dup(attempt->arena, bytes);
     if (bytes.len && !kept.len)
         return ig_fail(&attempt->answer, IG_NO_MEMORY, "no memory for the answer");
-    if (ig_replica_result_read(attempt->result, &attempt->usage, kept, attempt->request->rows_count,
-                               attempt->model, attempt->arena, err) == IG_OK &&
+    if (ig_replica_result_read(&attempt->got, kept, attempt->request->rows_count, attempt->model,
+                               attempt->arena, err) == IG_OK &&
         !fits(attempt))
         ig_fail(err, IG_CORRUPT, "replica: RESULT is of another shape");
     return err->code;
 }
 
-enum ig_code ig_replicas_run(struct ig_inference_result *out, struct ig_replicas *set,
-                             uint32_t node, const struct ig_model *model,
+enum ig_code ig_replicas_run(struct ig_inference_result *out, const struct ig_servable *servable,
                              const struct ig_inference_request *request, struct ig_arena *arena,
                              struct ig_err *err)
 {
-    uint64_t deadline_ns = request->deadline_ns ? request->deadline_ns
-                                                : ig_clock_ns() + CALL_MAX_NS;
+    struct ig_replicas *set = servable->replicas;
+    const struct ig_model *model = servable->package->model;
+    uint64_t deadline_ns = request->deadline_ns;
+    if (!deadline_ns) deadline_ns = ig_clock_ns() + CALL_MAX_NS;
     for (int tries = 0; tries < 2; tries++) {
-        struct attempt attempt = {out, model, request, arena, deadline_ns, {0}, IG_ERR_INIT};
+        struct attempt attempt = {.model = model,
+                                  .request = request,
+                                  .arena = arena,
+                                  .deadline_ns = deadline_ns,
+                                  .answer = IG_ERR_INIT};
         struct ig_err broken = IG_ERR_INIT;
         char how[64] = "";
         struct slot *slot = acquire(set, deadline_ns, err);
         if (!slot) return err->code;
         ig_buf_reset(&slot->out);
-        ig_replica_call_write(&slot->out, node, request, model->features_count);
+        ig_replica_call_write(&slot->out, servable->replica_node, request, model->features_count);
         if (slot->out.overflowed)
             ig_fail(&attempt.answer, IG_TOO_LARGE, "rows: more than a process takes at a time");
         else
             ask(&attempt, slot, &broken);
         if (broken.code == IG_OK) {
-            put_back(set, slot, &attempt.usage);
-            if (attempt.answer.code != IG_OK) *err = attempt.answer;
+            put_back(set, slot, &attempt.got.usage);
+            if (attempt.answer.code == IG_OK)
+                *out = attempt.got.result;
+            else
+                *err = attempt.answer;
             return err->code;
         }
         give_up(set, slot, &broken, how, sizeof how);
@@ -521,7 +530,6 @@ enum ig_code ig_replicas_run(struct ig_inference_result *out, struct ig_replicas
 }
 
 /* ---- life ---- */
-
 
 static enum ig_code prepare(struct ig_replicas *set, const struct ig_replicas_spec *spec,
                             struct ig_err *err)
@@ -629,16 +637,17 @@ void ig_replicas_stats(struct ig_replicas_stats *out, struct ig_replicas *set)
     out->started = set->started;
     out->crashed = set->crashed;
     out->cpu_ns = set->cpu_ns;
-    for (uint32_t i = 0; i < set->resources.replicas_max; i++)
-        out->memory_bytes += set->slots[i].memory_bytes;
-    if (set->crashed)
-        snprintf(out->failure, sizeof out->failure, "%.199s", set->failure.message);
+    for (uint32_t i = 0, count = 0; i < set->resources.replicas_max; i++) {
+        const struct slot *slot = &set->slots[i];
+        out->memory_bytes += slot->memory_bytes;
+        if (slot->state == IDLE || slot->state == BUSY) out->pids[count++] = slot->process.pid;
+    }
+    if (set->crashed) snprintf(out->failure, sizeof out->failure, "%.199s", set->failure.message);
     pthread_mutex_unlock(&set->lock);
 }
 
 enum ig_code ig_replica_host_open(struct ig_replica_host **out,
-                                  const struct ig_replica_host_options *options,
-                                  struct ig_err *err)
+                                  const struct ig_replica_host_options *options, struct ig_err *err)
 {
     struct ig_replica_host *host = ig_zalloc(sizeof *host);
     if (!host) return ig_fail(err, IG_NO_MEMORY, "replicas");

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef IG_SERVICES_DEPLOY_REPLICAS_H
-#define IG_SERVICES_DEPLOY_REPLICAS_H
+#ifndef IG_SERVICES_DEPLOY_REPLICA_SET_H
+#define IG_SERVICES_DEPLOY_REPLICA_SET_H
 
 /* The processes of an isolated deployment. Each runs the whole graph and takes one call at a time;
  * a call waits for a free one. There are as many as resources say: the least always, more while
@@ -47,10 +47,10 @@ void ig_replicas_unref(struct ig_replicas *replicas);
 struct ig_str ig_replicas_faces(const struct ig_replicas *replicas);
 struct ig_pool *ig_replicas_pool(struct ig_replicas *replicas);
 
-/* As ig_inference_run. UNAVAILABLE: no process could be had, or two ended over this call; DEADLINE:
- * none was free in time, or the model took too long and its process was ended. */
-enum ig_code ig_replicas_run(struct ig_inference_result *out, struct ig_replicas *replicas,
-                             uint32_t node, const struct ig_model *model,
+/* As ig_inference_run, of a servable with replicas. UNAVAILABLE: no process could be had, or two
+ * ended over this call; DEADLINE: none was free in time, or the model took too long and its process
+ * was ended. */
+enum ig_code ig_replicas_run(struct ig_inference_result *out, const struct ig_servable *servable,
                              const struct ig_inference_request *request, struct ig_arena *arena,
                              struct ig_err *err);
 
@@ -59,6 +59,7 @@ struct ig_replicas_stats {
     uint64_t calls, started, crashed, cpu_ns;
     uint64_t memory_bytes; /* of all that run, as each last said */
     char failure[200];     /* why the latest one that ended did so; empty: none has */
+    int32_t pids[IG_RESOURCES_REPLICAS_MAX]; /* of the running */
 };
 void ig_replicas_stats(struct ig_replicas_stats *out, struct ig_replicas *replicas);
 
