@@ -7,12 +7,20 @@
 
 #include <string.h>
 
-enum { CONTRIBUTIONS = 1, SE = 2, INTERACTIONS = 4, SURROGATE = 8, COUNTERFACTUAL = 16 };
+enum {
+    CONTRIBUTIONS = 1,
+    SE = 2,
+    INTERACTIONS = 4,
+    SURROGATE = 8,
+    COUNTERFACTUAL = 16,
+    EXACT = 32, /* of the note */
+};
 
+/* With the row's note. No bool: any bytes are a head. */
 struct head {
-    uint64_t flags;
-    struct ig_explain_note note; /* but for `stopped` */
-    uint32_t form, players_count, values_count, stopped;
+    uint64_t flags, seed, samples;
+    double quantile, additivity;
+    uint32_t form, players_count, values_count, stopped, output, reserved;
 };
 
 /* Why sampling ended; a row's bytes hold the index. */
@@ -80,30 +88,46 @@ static void pack_surrogate(struct ig_buf *out, const struct ig_lime_result *own)
 static void pack_counterfactual(struct ig_buf *out, const struct ig_counterfactual_result *own,
                                 const struct ig_model *model)
 {
-    ig_pack_array(out, own, 1, sizeof *own);
+    ig_pack_u64(out, own->is_there_already);
+    ig_pack_u64(out, own->none);
+    ig_pack_u64(out, own->boxes);
+    ig_pack_u64(out, own->count);
     for (uint32_t i = 0; i < own->count; i++) {
-        ig_pack_array(out, &own->items[i], 1, sizeof own->items[i]);
-        add_doubles(out, own->items[i].row, model->features_count);
-        add_doubles(out, own->items[i].margins, model->outputs_count);
-        add_indices(out, own->items[i].changes, own->items[i].changes_count);
+        const struct ig_counterfactual *item = &own->items[i];
+        ig_pack_f64(out, item->distance);
+        ig_pack_f64(out, item->bound);
+        ig_pack_u64(out, item->is_nearest);
+        add_doubles(out, item->row, model->features_count);
+        add_doubles(out, item->margins, model->outputs_count);
+        ig_pack_u64(out, item->changes_count);
+        add_indices(out, item->changes, item->changes_count);
     }
+}
+
+static struct head head_of(const struct ig_explanations *one)
+{
+    const struct ig_explain_note *note = one->notes;
+    return (struct head){
+        .flags = (one->contributions ? CONTRIBUTIONS : 0U) | (one->se ? SE : 0U) |
+                 (one->interactions ? INTERACTIONS : 0U) | (one->surrogates ? SURROGATE : 0U) |
+                 (one->counterfactuals ? COUNTERFACTUAL : 0U) | (note->exact ? EXACT : 0U),
+        .seed = note->seed,
+        .samples = note->samples,
+        .quantile = note->quantile,
+        .additivity = note->additivity,
+        .form = one->form,
+        .players_count = one->players_count,
+        .values_count = one->values_count,
+        .stopped = index_of_stopped(note->stopped),
+        .output = note->output,
+    };
 }
 
 void ig_explanations_pack(struct ig_buf *out, const struct ig_explanations *one,
                           const struct ig_model *model)
 {
     struct sizes sizes = sizes_of(one, model);
-    struct head head = {
-        .flags = (one->contributions ? CONTRIBUTIONS : 0U) | (one->se ? SE : 0U) |
-                 (one->interactions ? INTERACTIONS : 0U) | (one->surrogates ? SURROGATE : 0U) |
-                 (one->counterfactuals ? COUNTERFACTUAL : 0U),
-        .note = *one->notes,
-        .form = one->form,
-        .players_count = one->players_count,
-        .values_count = one->values_count,
-        .stopped = index_of_stopped(one->notes->stopped),
-    };
-    head.note.stopped = NULL;
+    const struct head head = head_of(one);
     ig_pack_array(out, &head, 1, sizeof head);
     add_doubles(out, one->margins, sizes.margins);
     if (one->contributions) add_doubles(out, one->contributions, sizes.each);
@@ -131,53 +155,65 @@ static const double *take_doubles(struct cursor *cursor, size_t count)
     return take(cursor, count, sizeof(double));
 }
 
-static void *take_copy(struct cursor *cursor, size_t bytes)
+static const uint32_t *take_indices(struct cursor *cursor, size_t count)
 {
-    const void *from = take(cursor, 1, bytes);
-    void *to = from ? ig_arena_alloc(cursor->arena, bytes) : NULL;
-    cursor->in.failed = cursor->in.failed || !to;
-    if (to) memcpy(to, from, bytes);
-    return to;
+    const uint32_t *indices = take(cursor, count, sizeof *indices);
+    for (size_t i = 0; indices && i < count; i++)
+        if (indices[i] >= cursor->model->features_count) cursor->in.failed = true;
+    return indices;
+}
+
+static void *room_for(struct cursor *cursor, size_t count, size_t each)
+{
+    void *room = cursor->in.failed ? NULL : ig_arena_array(cursor->arena, count, each);
+    if (!room) cursor->in.failed = true;
+    return room;
 }
 
 static void unpack_surrogate(struct ig_explanations *out, struct cursor *cursor)
 {
-    struct ig_lime_result *own = take_copy(cursor, sizeof *own);
+    const struct ig_lime_result *from = take(cursor, 1, sizeof *from);
+    struct ig_lime_result *own = room_for(cursor, 1, sizeof *own);
     if (!own) return;
-    own->features = take(cursor, own->count, sizeof *own->features);
+    memcpy(own, from, sizeof *own);
+    own->features = take_indices(cursor, own->count);
     own->coefficients = take_doubles(cursor, own->count);
     own->se = take_doubles(cursor, own->count);
     own->low = take_doubles(cursor, own->count);
     own->high = take_doubles(cursor, own->count);
-    for (uint32_t i = 0; !cursor->in.failed && i < own->count; i++)
-        cursor->in.failed = own->features[i] >= cursor->model->features_count;
     out->surrogates = own;
 }
 
-static void unpack_change(struct ig_counterfactual *item, struct cursor *cursor)
+/* A count of things of which each takes at least eight bytes. */
+static uint32_t take_count(struct cursor *cursor, uint64_t most)
 {
-    const struct ig_counterfactual *own = take(cursor, 1, sizeof *own);
-    if (!own) return;
-    memcpy(item, own, sizeof *item);
-    item->row = take_doubles(cursor, cursor->model->features_count);
-    item->margins = take_doubles(cursor, cursor->model->outputs_count);
-    item->changes = take(cursor, item->changes_count, sizeof *item->changes);
-    for (uint32_t i = 0; !cursor->in.failed && i < item->changes_count; i++)
-        cursor->in.failed = item->changes[i] >= cursor->model->features_count;
+    uint64_t count = ig_unpack_u64(&cursor->in);
+    if (count > most) cursor->in.failed = true;
+    return cursor->in.failed ? 0 : (uint32_t)count;
 }
 
 static void unpack_counterfactual(struct ig_explanations *out, struct cursor *cursor)
 {
-    struct ig_counterfactual_result *own = take_copy(cursor, sizeof *own);
-    if (!own) return;
-    if (own->count > IG_COUNTERFACTUALS_MAX) cursor->in.failed = true;
-    struct ig_counterfactual *items =
-        cursor->in.failed ? NULL : ig_arena_array(cursor->arena, own->count, sizeof *items);
-    cursor->in.failed = cursor->in.failed || !items;
-    for (uint32_t i = 0; !cursor->in.failed && i < own->count; i++)
-        unpack_change(&items[i], cursor);
-    own->items = items;
-    out->counterfactuals = own;
+    struct ig_counterfactual_result own = {.is_there_already = ig_unpack_u64(&cursor->in) != 0};
+    own.none = ig_unpack_u64(&cursor->in) != 0;
+    own.boxes = ig_unpack_u64(&cursor->in);
+    own.count = take_count(cursor, IG_COUNTERFACTUALS_MAX);
+    struct ig_counterfactual *items = room_for(cursor, own.count, sizeof *items);
+    struct ig_counterfactual_result *kept = room_for(cursor, 1, sizeof *kept);
+    for (uint32_t i = 0; kept && i < own.count; i++) {
+        struct ig_counterfactual item = {.distance = ig_unpack_f64(&cursor->in)};
+        item.bound = ig_unpack_f64(&cursor->in);
+        item.is_nearest = ig_unpack_u64(&cursor->in) != 0;
+        item.row = take_doubles(cursor, cursor->model->features_count);
+        item.margins = take_doubles(cursor, cursor->model->outputs_count);
+        item.changes_count = take_count(cursor, cursor->model->features_count);
+        item.changes = take_indices(cursor, item.changes_count);
+        items[i] = item;
+    }
+    if (!kept) return;
+    own.items = items;
+    *kept = own;
+    out->counterfactuals = kept;
 }
 
 /* Whether what follows a head has the shape that the model gives. */
@@ -188,8 +224,7 @@ static bool fits(const struct head *head, const struct ig_model *model)
                                       [IG_EXPLAIN_SURROGATE] = SURROGATE,
                                       [IG_EXPLAIN_COUNTERFACTUAL] = COUNTERFACTUAL};
     return head->form <= IG_EXPLAIN_COUNTERFACTUAL && head->flags & NEEDED[head->form] &&
-           head->stopped < STOPPED_COUNT &&
-           head->players_count <= model->features_count &&
+           head->stopped < STOPPED_COUNT && head->players_count <= model->features_count &&
            (head->values_count <= model->outputs_count ||
             head->values_count <= model->predictions_count);
 }
@@ -201,8 +236,13 @@ bool ig_explanations_unpack(struct ig_explanations *out, struct ig_str bytes,
     const struct head *head = take(&cursor, 1, sizeof *head);
     struct ig_explain_note *note = ig_arena_alloc(arena, sizeof *note);
     if (!head || !note || !fits(head, model)) return false;
-    *note = head->note;
-    note->stopped = STOPPED[head->stopped];
+    *note = (struct ig_explain_note){.exact = (head->flags & EXACT) != 0,
+                                     .seed = head->seed,
+                                     .samples = head->samples,
+                                     .stopped = STOPPED[head->stopped],
+                                     .quantile = head->quantile,
+                                     .output = head->output,
+                                     .additivity = head->additivity};
     *out = (struct ig_explanations){.form = (enum ig_explain_form)head->form,
                                     .rows_count = 1,
                                     .players_count = head->players_count,
