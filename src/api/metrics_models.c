@@ -5,6 +5,7 @@
 
 #include "api/oip_model.h"
 #include "base/mem.h"
+#include "services/deploy/replica_set.h"
 
 static const struct {
     const char *name, *labels, *doc;
@@ -28,6 +29,36 @@ static const struct {
 };
 enum { COUNTERS_COUNT = sizeof COUNTERS / sizeof *COUNTERS };
 
+static double running(const struct ig_replicas_stats *stats)
+{
+    return stats->running;
+}
+
+static double busy(const struct ig_replicas_stats *stats)
+{
+    return stats->busy;
+}
+
+static double waiting(const struct ig_replicas_stats *stats)
+{
+    return stats->waiting;
+}
+
+static double failed(const struct ig_replicas_stats *stats)
+{
+    return (double)stats->crashed;
+}
+
+static double cpu_seconds(const struct ig_replicas_stats *stats)
+{
+    return (double)stats->cpu_ns * 1e-9;
+}
+
+static double memory(const struct ig_replicas_stats *stats)
+{
+    return (double)stats->memory_bytes;
+}
+
 static void write_line(struct ig_buf *buf, size_t counter, const struct ig_routing *routing,
                        const struct ig_learned_totals *totals)
 {
@@ -36,6 +67,37 @@ static void write_line(struct ig_buf *buf, size_t counter, const struct ig_routi
     ig_buf_printf(buf, "%s{model=\"%s\",version=\"%lld\"%s} %llu\n", COUNTERS[counter].name,
                   routing->name, (long long)ig_oip_version(routing), COUNTERS[counter].labels,
                   (unsigned long long)value);
+}
+
+static const struct {
+    const char *name, *type, *doc;
+    double (*value)(const struct ig_replicas_stats *stats);
+} REPLICAS[] = {
+    {"ingot_replicas", "gauge", "Processes of isolated deployments.", running},
+    {"ingot_replicas_busy", "gauge", "Of those, with a call under way.", busy},
+    {"ingot_replicas_waiting_calls", "gauge", "Calls that wait for a process.", waiting},
+    {"ingot_replicas_failed_total", "counter", "Processes that ended by themselves.", failed},
+    {"ingot_replicas_cpu_seconds_total", "counter", "CPU time of their calls.", cpu_seconds},
+    {"ingot_replicas_resident_bytes", "gauge", "Memory, as each said at its last call.", memory},
+};
+enum { REPLICAS_COUNT = sizeof REPLICAS / sizeof *REPLICAS };
+
+static void write_replicas(struct ig_buf *buf, const struct ig_routing **routings, size_t count)
+{
+    for (size_t i = 0; i < REPLICAS_COUNT; i++) {
+        bool has_head = false;
+        for (size_t r = 0; r < count; r++) {
+            struct ig_replicas_stats stats;
+            if (!routings[r]->replicas) continue;
+            if (!has_head)
+                ig_buf_printf(buf, "# HELP %s %s\n# TYPE %s %s\n", REPLICAS[i].name,
+                              REPLICAS[i].doc, REPLICAS[i].name, REPLICAS[i].type);
+            has_head = true;
+            ig_replicas_stats(&stats, routings[r]->replicas);
+            ig_buf_printf(buf, "%s{deployment=\"%s\"} %.9g\n", REPLICAS[i].name, routings[r]->name,
+                          REPLICAS[i].value(&stats));
+        }
+    }
 }
 
 void ig_metrics_models(struct ig_buf *buf, struct ig_app *app)
@@ -55,6 +117,7 @@ void ig_metrics_models(struct ig_buf *buf, struct ig_app *app)
             write_line(buf, i, routings[r], &totals);
         }
     }
+    write_replicas(buf, routings, count);
     for (size_t r = 0; r < count; r++) ig_routing_unref(routings[r]);
     ig_free(routings);
 }

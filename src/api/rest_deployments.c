@@ -2,11 +2,41 @@
 /* Deployments. */
 #include "api/rest.h"
 #include "api/route.h"
+#include "services/deploy/replica_set.h"
 
 #include <math.h>
 #include <string.h>
 
-static void write_deployment(struct ig_json_out *out, const struct ig_deployment *deployment)
+/* The processes of an isolated one. */
+static void write_replicas(struct ig_json_out *out, struct ig_app *app, struct ig_str name)
+{
+    const struct ig_routing *routing = ig_deploy_get_routing(app->deploy, name);
+    struct ig_replicas_stats stats;
+    if (routing && routing->replicas) {
+        ig_replicas_stats(&stats, routing->replicas);
+        ig_json_out_key(out, IG_STR("replicas"));
+        ig_json_out_object(out);
+        ig_json_out_kv_i64(out, "running", stats.running);
+        ig_json_out_kv_i64(out, "busy", stats.busy);
+        ig_json_out_kv_i64(out, "starting", stats.starting);
+        ig_json_out_kv_i64(out, "waiting_calls", stats.waiting);
+        ig_json_out_kv_i64(out, "calls", (int64_t)stats.calls);
+        ig_json_out_kv_i64(out, "started", (int64_t)stats.started);
+        ig_json_out_kv_i64(out, "failed", (int64_t)stats.crashed);
+        ig_json_out_kv_f64(out, "cpu_seconds", (double)stats.cpu_ns * 1e-9);
+        ig_json_out_kv_i64(out, "memory_bytes", (int64_t)stats.memory_bytes);
+        if (stats.failure[0]) ig_json_out_kv_str(out, "last_failure", ig_str_view(stats.failure));
+        ig_json_out_key(out, IG_STR("pids"));
+        ig_json_out_array(out);
+        for (uint32_t i = 0; i < stats.running; i++) ig_json_out_i64(out, stats.pids[i]);
+        ig_json_out_array_end(out);
+        ig_json_out_object_end(out);
+    }
+    ig_routing_unref(routing);
+}
+
+static void write_deployment(struct ig_json_out *out, struct ig_app *app,
+                             const struct ig_deployment *deployment)
 {
     ig_json_out_object(out);
     ig_json_out_kv_str(out, "name", deployment->name);
@@ -30,6 +60,7 @@ static void write_deployment(struct ig_json_out *out, const struct ig_deployment
     }
     ig_rest_kv_time(out, "created_at", deployment->created_ms);
     ig_rest_kv_time(out, "updated_at", deployment->updated_ms);
+    write_replicas(out, app, deployment->name);
     ig_json_out_object_end(out);
 }
 
@@ -41,7 +72,7 @@ static enum ig_code reply_deployment(struct ig_call *call)
         IG_OK)
         return call->err.code;
     ig_call_json(call, &out);
-    write_deployment(&out, &deployment);
+    write_deployment(&out, call->app, &deployment);
     return IG_OK;
 }
 
@@ -55,7 +86,7 @@ enum ig_code ig_rest_deployment_list(struct ig_call *call)
     ig_json_out_object(&out);
     ig_json_out_key(&out, IG_STR("deployments"));
     ig_json_out_array(&out);
-    for (size_t i = 0; i < list.count; i++) write_deployment(&out, &list.items[i]);
+    for (size_t i = 0; i < list.count; i++) write_deployment(&out, call->app, &list.items[i]);
     ig_json_out_array_end(&out);
     ig_json_out_object_end(&out);
     return IG_OK;

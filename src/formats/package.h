@@ -55,7 +55,8 @@ enum ig_code ig_package_write(struct ig_buf *zip, const struct ig_package_spec *
 /* What a process has to know of a package whose model another one runs: schema, names, digest, and
  * the model's shape. */
 void ig_package_face_write(struct ig_buf *out, const struct ig_package *package);
-/* A package whose engine is NULL and whose model has its shape alone: kind, counts and transform.
+/* A package whose engine is NULL and whose model has its shape alone: kind, counts, transform and
+ * its precision.
  * CORRUPT for bytes that are none; they are aligned to 8. */
 enum ig_code ig_package_face_read(struct ig_package **out, struct ig_str bytes, struct ig_err *err);
 

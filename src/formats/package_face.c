@@ -39,6 +39,7 @@ void ig_package_face_write(struct ig_buf *out, const struct ig_package *package)
     ig_pack_u64(out, model->predictions_count);
     ig_pack_u64(out, (uint64_t)model->transform);
     ig_pack_f64(out, model->transform_parameter);
+    ig_pack_u64(out, model->inputs_f32); /* in which precision it transforms */
     ig_pack_text(out, package->name);
     ig_pack_text(out, package->metadata_json);
     ig_pack_text(out, ig_str_view(package->model_digest));
@@ -110,6 +111,7 @@ static void read_model(struct reading *reading)
     model->predictions_count = (uint32_t)predictions;
     model->transform = (enum ig_transform)transform;
     model->transform_parameter = ig_unpack_f64(in);
+    model->inputs_f32 = ig_unpack_u64(in) != 0;
 }
 
 static void read_all(struct reading *reading, struct ig_err *err)
