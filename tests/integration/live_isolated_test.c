@@ -39,6 +39,7 @@ static int setup(void **state)
     char id[64];
     live_make(&live);
     live_write_table(&live, "table.csv", 400);
+    snprintf(live.headers, sizeof live.headers, "X-Unit-Id: u\r\n"); /* to one arm of a canary */
     live_start(&live, NULL);
     for (int i = 1; i <= 2; i++) {
         snprintf(id, sizeof id, "%s", live_submit(&live, "m", "table.csv", 10 * i));
