@@ -110,7 +110,7 @@ static enum ig_code run_part(struct ig_call *call, struct ig_infer_part *part)
     return call->err.code;
 }
 
-static enum ig_code run(struct ig_call *call)
+static enum ig_code run_parts(struct ig_call *call)
 {
     struct ig_infer *infer = call->state;
     for (size_t i = 0; i < infer->parts_count; i++) {
@@ -118,6 +118,31 @@ static enum ig_code run(struct ig_call *call)
         if (ig_code_http_status(call->err.code) >= 500) ig_infer_note_decisions(call, infer);
         return call->err.code;
     }
+    return IG_OK;
+}
+
+/* Of a deployment whose CPU time is limited, each call pays for what it took. */
+static enum ig_code run_limited(struct ig_call *call)
+{
+    const struct ig_routing *routing = ((const struct ig_infer *)call->state)->routing;
+    uint64_t wait_ns = ig_routing_cpu_wait_ns(routing);
+    if (wait_ns)
+        return ig_fail(&call->err, IG_EXHAUSTED,
+                       "model '%s': it has used its CPU time, %g cores on average, for the next "
+                       "%llu ms",
+                       routing->name, routing->spec.resources.cpu_thousandths / 1000.0,
+                       (unsigned long long)(wait_ns / 1000000 + 1));
+    uint64_t before_ns = ig_clock_thread_cpu_ns();
+    run_parts(call);
+    ig_routing_cpu_spend(routing, ig_clock_thread_cpu_ns() - before_ns);
+    return call->err.code;
+}
+
+static enum ig_code run(struct ig_call *call)
+{
+    struct ig_infer *infer = call->state;
+    bool limited = infer->routing->spec.resources.cpu_thousandths && !infer->routing->replicas;
+    if ((limited ? run_limited : run_parts)(call) != IG_OK) return call->err.code;
     for (size_t i = 0; infer->recorded && i < infer->parts_count; i++)
         if (leave_record(call, infer, &infer->parts[i]) != IG_OK) return call->err.code;
     if ((draws(infer) ? ig_infer_picture(call, infer) : infer->encode(call, infer)) == IG_OK) {

@@ -219,14 +219,43 @@ static void test_no_memory(void **state)
     }
 }
 
+/* A hundredth of a core: the first calls overdraw it, the next one is told how long. */
+static void test_cpu_limit(void **state)
+{
+    (void)state;
+    struct ig_err err = IG_ERR_INIT;
+    struct ig_routing_spec graph;
+    struct ig_arena arena;
+    const char *body = "{\"instances\":[[1,2,3,4,5,6]]}";
+    struct ig_deployment_spec spec = {.name = IG_STR("d"), .graph = &graph};
+    ig_arena_init(&arena, 4096, 1 << 20);
+    assert_int_equal(
+        ig_routing_spec_read(&graph,
+                             IG_STR("{\"root\":{\"model\":\"m\"},\"resources\":{\"cpu\":0.01}}"),
+                             &arena, &err),
+        IG_OK);
+    assert_int_equal(ig_deploy_set(test.app.deploy, &IG_PRINCIPAL_LOCAL, &spec, &err), IG_OK);
+    enum ig_code code = IG_OK;
+    for (int i = 0; i < 100000 && code == IG_OK; i++) {
+        code = call(ig_infer_kserve_predict, body);
+        ig_call_release(&test.call);
+    }
+    assert_int_equal(code, IG_EXHAUSTED);
+    assert_non_null(strstr(test.call.err.message, "used its CPU time, 0.01 cores on average"));
+    spec =
+        (struct ig_deployment_spec){.name = IG_STR("d"), .model = IG_STR("m"), .ref = IG_STR("1")};
+    assert_int_equal(ig_deploy_set(test.app.deploy, &IG_PRINCIPAL_LOCAL, &spec, &err), IG_OK);
+    ig_arena_deinit(&arena);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_on_the_loop),   cmocka_unit_test(test_only_deployment),
-        cmocka_unit_test(test_in_the_pool),   cmocka_unit_test(test_long_body),
-        cmocka_unit_test(test_concurrency),   cmocka_unit_test(test_kserve),
-        cmocka_unit_test(test_method),        cmocka_unit_test(test_no_memory),
-        cmocka_unit_test(test_kserve_failed),
+        cmocka_unit_test(test_on_the_loop), cmocka_unit_test(test_only_deployment),
+        cmocka_unit_test(test_in_the_pool), cmocka_unit_test(test_long_body),
+        cmocka_unit_test(test_cpu_limit),   cmocka_unit_test(test_concurrency),
+        cmocka_unit_test(test_kserve),      cmocka_unit_test(test_method),
+        cmocka_unit_test(test_no_memory),   cmocka_unit_test(test_kserve_failed),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

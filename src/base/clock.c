@@ -17,6 +17,11 @@ uint64_t ig_clock_ns(void)
     return read_ns(CLOCK_MONOTONIC);
 }
 
+uint64_t ig_clock_thread_cpu_ns(void)
+{
+    return read_ns(CLOCK_THREAD_CPUTIME_ID);
+}
+
 uint64_t ig_clock_cpu_ns(void)
 {
     return read_ns(CLOCK_PROCESS_CPUTIME_ID);

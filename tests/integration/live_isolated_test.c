@@ -121,7 +121,11 @@ static void test_same_answers(void **state)
     EXPECT(400, "POST", PREDICT,
            "{\"model\":\"apart\",\"background\":\"c\",\"features\":" FEATURES "}");
     assert_string_equal(live_text(&live, "error.field"), "background");
-    EXPECT(501, "POST", "/api/v1/importance", "{\"deployment\":\"apart\"}");
+    EXPECT(200, "PUT", "/api/v1/deployments/alone",
+           "{\"graph\":{\"root\":{\"model\":\"m\"},\"resources\":{\"isolation\":\"process\","
+           "\"replicas\":{\"min\":0,\"max\":1}}}}");
+    EXPECT(501, "POST", "/api/v1/importance", "{\"deployment\":\"alone\"}");
+    EXPECT(200, "DELETE", "/api/v1/deployments/alone", NULL);
 }
 
 static void test_killed_and_replaced(void **state)

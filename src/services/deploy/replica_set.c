@@ -18,6 +18,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/process.h"
+#include "services/deploy/cpu_share.h"
 #include "services/deploy/replica_child.h"
 #include "services/deploy/replica_wire.h"
 
@@ -74,8 +75,7 @@ struct ig_replicas {
     uint64_t waiting_since_ns; /* since when calls wait, or one more was started for them */
     unsigned failures;         /* in a row */
     uint64_t retry_at_ns;
-    int64_t cpu_left_ns; /* until the next refill; less than 0: overdrawn */
-    uint64_t cpu_filled_ns;
+    struct ig_cpu_share cpu;
     uint64_t calls, started, crashed, cpu_ns;
     struct ig_err failure; /* the latest */
 };
@@ -348,20 +348,6 @@ static void *keep(void *context)
 
 /* ---- callers ---- */
 
-/* How long a call has to wait until the set's CPU time is not overdrawn. Under lock. */
-static uint64_t overdrawn_ns(struct ig_replicas *set, uint64_t now_ns)
-{
-    int64_t share = set->resources.cpu_thousandths;
-    if (!share) return 0;
-    int64_t elapsed_ns = (int64_t)(now_ns - set->cpu_filled_ns);
-    if (elapsed_ns > (int64_t)(3600 * S)) elapsed_ns = (int64_t)(3600 * S);
-    int64_t most_ns = (int64_t)(100 * MS) * share / 1000;
-    set->cpu_left_ns += elapsed_ns / 1000 * share;
-    set->cpu_filled_ns = now_ns;
-    if (set->cpu_left_ns > most_ns) set->cpu_left_ns = most_ns;
-    return set->cpu_left_ns >= 0 ? 0 : (uint64_t)(-set->cpu_left_ns / share * 1000 + 1000);
-}
-
 /* Under lock, which is given up meanwhile; until `until_ns`, or a change. */
 static void wait_change(struct ig_replicas *set, uint64_t until_ns)
 {
@@ -377,7 +363,7 @@ static struct slot *acquire(struct ig_replicas *set, uint64_t deadline_ns, struc
     struct slot *slot = NULL;
     pthread_mutex_lock(&set->lock);
     while (!slot && err->code == IG_OK) {
-        uint64_t now_ns = ig_clock_ns(), pause_ns = overdrawn_ns(set, now_ns);
+        uint64_t now_ns = ig_clock_ns(), pause_ns = ig_cpu_share_wait_ns(&set->cpu, now_ns);
         slot = pause_ns ? NULL : find(set, IDLE);
         if (slot)
             become(slot, BUSY);
@@ -409,7 +395,7 @@ static void put_back(struct ig_replicas *set, struct slot *slot,
     pthread_mutex_lock(&set->lock);
     set->calls++;
     set->cpu_ns += usage->cpu_ns;
-    set->cpu_left_ns -= set->resources.cpu_thousandths ? (int64_t)usage->cpu_ns : 0;
+    ig_cpu_share_spend(&set->cpu, usage->cpu_ns, ig_clock_ns());
     set->failures = 0;
     if (!full && usage->memory_bytes) slot->memory_bytes = usage->memory_bytes;
     become(slot, full ? FREE : IDLE);
@@ -569,7 +555,7 @@ enum ig_code ig_replicas_new(struct ig_replicas **out, struct ig_replica_host *h
     if (!set) return ig_fail(err, IG_NO_MEMORY, "replicas");
     set->host = host;
     set->resources = *spec->resources;
-    set->cpu_filled_ns = ig_clock_ns();
+    set->cpu.thousandths = spec->resources->cpu_thousandths;
     snprintf(set->name, sizeof set->name, "%.*s", IG_STR_ARGS(spec->deployment));
     atomic_init(&set->references, 1);
     pthread_mutex_init(&set->lock, NULL);

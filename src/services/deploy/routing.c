@@ -9,8 +9,10 @@
  * learner, readers try again when it was at work. */
 #include "services/deploy/routing.h"
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "formats/schema_map.h"
+#include "services/deploy/cpu_share.h"
 #include "services/deploy/replica_set.h"
 #include "services/deploy/replica_wire.h"
 
@@ -41,6 +43,7 @@ struct counted {
     uint64_t tags[IG_ROUTING_NODES_MAX]; /* what stands there and behind, in one number */
     atomic_uint references;
     atomic_uint entered; /* calls in the worker pool */
+    struct ig_cpu_share cpu;
 };
 
 static const struct counted *counted_of(const struct ig_routing *routing)
@@ -489,6 +492,8 @@ static enum ig_code finish(struct build *build)
             return build->err->code;
     }
     tag_nodes(build->counted);
+    if (!build->counted->routing.replicas)
+        build->counted->cpu.thousandths = spec->resources.cpu_thousandths;
     return IG_OK;
 }
 
@@ -546,6 +551,17 @@ bool ig_routing_serves(const struct ig_routing *routing, int64_t version)
             if (spec->nodes[spec->edges[node->first_edge + e].to].version == version) return true;
     }
     return false;
+}
+
+uint64_t ig_routing_cpu_wait_ns(const struct ig_routing *routing)
+{
+    return ig_cpu_share_wait_ns(&counted_of(routing)->cpu, ig_clock_ns());
+}
+
+void ig_routing_cpu_spend(const struct ig_routing *routing, uint64_t spent_ns)
+{
+    struct counted *counted = (struct counted *)(uintptr_t)routing;
+    ig_cpu_share_spend(&counted->cpu, spent_ns, ig_clock_ns());
 }
 
 bool ig_routing_enter(const struct ig_routing *routing)

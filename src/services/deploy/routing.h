@@ -104,6 +104,11 @@ uint32_t ig_routing_bucket(const struct ig_routing *routing, uint32_t node, stru
 /* Whether a request that names that version is answered by it: one of a VERSIONS node, or what the
  * graph leads to by default. */
 bool ig_routing_serves(const struct ig_routing *routing, int64_t version);
+/* How long a call has to wait for its turn in the graph's CPU time; 0: it has it. An isolated
+ * one's processes see to that themselves. Loop-safe. */
+uint64_t ig_routing_cpu_wait_ns(const struct ig_routing *routing);
+/* CPU time that a call took. */
+void ig_routing_cpu_spend(const struct ig_routing *routing, uint64_t spent_ns);
 /* A call's place in the worker pool; false: the graph's concurrency is used up. Loop-safe. */
 bool ig_routing_enter(const struct ig_routing *routing);
 void ig_routing_leave(const struct ig_routing *routing);
