@@ -248,7 +248,7 @@ static void write_services(struct ig_buf *buf, struct ig_app *app, struct ig_are
     struct ig_db_stats db = {0};
     if (app->decisions) ig_decision_log_stats(app->decisions, &decisions);
     if (app->db) ig_db_stats(app->db, &db);
-    struct ig_explain_cache_stats cache = {0};
+    struct ig_lru_stats cache = {0};
     if (app->explain_cache) ig_explain_cache_stats(app->explain_cache, &cache);
     write_plain(buf, METRIC_CACHE_HITS, (double)cache.hits);
     write_plain(buf, METRIC_CACHE_MISSES, (double)cache.misses);

@@ -6,6 +6,7 @@
  * Bounded by bytes; the least recently used go first. Loop-safe: a part that another thread is in
  * counts as a miss, nothing ever waits. */
 
+#include "base/lru.h"
 #include "kernels/explain/explain_rows.h"
 
 struct ig_explain_cache;
@@ -41,9 +42,6 @@ bool ig_explain_cache_get(struct ig_explanations *out, struct ig_explain_cache *
 void ig_explain_cache_put(struct ig_explain_cache *cache, const struct ig_explain_cache_key *key,
                           const struct ig_explanations *one, const struct ig_model *model);
 
-struct ig_explain_cache_stats {
-    uint64_t hits, misses, entries, bytes, evicted;
-};
-void ig_explain_cache_stats(struct ig_explain_cache *cache, struct ig_explain_cache_stats *out);
+void ig_explain_cache_stats(struct ig_explain_cache *cache, struct ig_lru_stats *out);
 
 #endif

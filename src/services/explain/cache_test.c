@@ -94,7 +94,7 @@ static void test_get(void **state)
     assert_false(ig_explain_cache_get(&found, cache, &key, &model, &arena));
     key = key_of(cache, &options, "x", next);
     assert_false(ig_explain_cache_get(&found, cache, &key, &model, &arena));
-    struct ig_explain_cache_stats stats;
+    struct ig_lru_stats stats;
     ig_explain_cache_stats(cache, &stats);
     assert_true(stats.hits == 2 && stats.misses == 4 && stats.entries == 1 && stats.bytes > 0);
     ig_explain_cache_free(cache);
@@ -107,7 +107,7 @@ static void test_bound(void **state)
     (void)state;
     struct ig_explain_cache *cache = open_cache(MOST);
     const struct ig_explain_options options = {0};
-    struct ig_explain_cache_stats stats;
+    struct ig_lru_stats stats;
     struct ig_explanations found;
     double row[FEATURES] = {0};
     size_t hits = 0;
