@@ -10,6 +10,7 @@
 #include "api/route.h"
 #include "base/clock.h"
 #include "services/deploy/replica_set.h"
+#include "services/deploy/responses.h"
 
 #include <string.h>
 
@@ -96,13 +97,35 @@ static bool draws(const struct ig_infer *infer)
     return infer->explain && infer->request.explain.picture.plot.ptr;
 }
 
+/* Whether the deployment keeps answers and has those of all rows. */
+static bool find_answers(struct ig_call *call, struct ig_infer *infer)
+{
+    bool all = infer->routing->responses && !infer->explain;
+    for (size_t i = 0; all && i < infer->parts_count; i++) {
+        struct ig_infer_part *part = &infer->parts[i];
+        part->answered = ig_responses_find(&part->result, infer->routing, part->route.node,
+                                           &part->inference, call->arena);
+        all = part->answered;
+    }
+    return all;
+}
+
+static enum ig_code compute(struct ig_call *call, struct ig_infer_part *part)
+{
+    const struct ig_infer *infer = call->state;
+    if (ig_inference_run(&part->result, part->servable, &part->inference, call->arena,
+                         &call->err) == IG_OK &&
+        infer->routing->responses && !infer->explain)
+        ig_responses_keep(infer->routing, part->route.node, &part->inference, &part->result);
+    return call->err.code;
+}
+
 static enum ig_code run_part(struct ig_call *call, struct ig_infer_part *part)
 {
     uint64_t started_ns = ig_clock_ns();
     part->before_ns = started_ns - call->exchange->started_ns;
     part->inference.deadline_ns = call->exchange->deadline_ns;
-    if (ig_inference_run(&part->result, part->servable, &part->inference, call->arena,
-                         &call->err) != IG_OK) {
+    if (!part->answered && compute(call, part) != IG_OK) {
         call->field = field_of(&call->err);
         part->result.rows_count = 0;
     }
@@ -141,7 +164,8 @@ static enum ig_code run_limited(struct ig_call *call)
 static enum ig_code run(struct ig_call *call)
 {
     struct ig_infer *infer = call->state;
-    bool limited = infer->routing->spec.resources.cpu_thousandths && !infer->routing->replicas;
+    bool limited = infer->routing->spec.resources.cpu_thousandths && !infer->routing->replicas &&
+                   !infer->parts[0].answered;
     if ((limited ? run_limited : run_parts)(call) != IG_OK) return call->err.code;
     for (size_t i = 0; infer->recorded && i < infer->parts_count; i++)
         if (leave_record(call, infer, &infer->parts[i]) != IG_OK) return call->err.code;
@@ -277,8 +301,9 @@ static enum ig_code enter(struct ig_call *call)
 
 static enum ig_code decode_and_run(struct ig_call *call)
 {
-    if (decode(call) != IG_OK || enter(call) != IG_OK) return call->err.code;
-    return choose_and_run(call);
+    if (decode(call) != IG_OK) return call->err.code;
+    if (find_answers(call, call->state)) return run(call);
+    return enter(call) == IG_OK ? choose_and_run(call) : call->err.code;
 }
 
 /* For the pool: the server's, or that of the deployment's own processes. */
@@ -331,6 +356,7 @@ enum ig_code ig_infer_start_as(struct ig_call *call, struct ig_infer *infer)
     if (decode(call) != IG_OK) return call->err.code;
     if (!choose(call, false)) return go_on_in_pool(call, choose_and_run);
     if (call->err.code != IG_OK) return call->err.code;
+    if (find_answers(call, infer)) return run(call);
     if (!draws(infer) && cost_ns(infer) <= call->app->inline_max_ns) return run(call);
     return go_on_in_pool(call, run);
 }

@@ -25,6 +25,7 @@ struct ig_infer_part {
     const double *asked_rows;     /* as the deployment reads them */
     uint64_t spent_ns;            /* computing */
     uint64_t before_ns;           /* from the request's head to that */
+    bool answered;                /* the result is there already, from the deployment's cache */
 };
 
 /* Where a row's answer is. */

@@ -11,6 +11,7 @@
 
 #include "api/infer_testing.h"
 #include "api/route.h"
+#include "base/lru.h"
 #include "base/mem.h"
 
 #include <sys/stat.h>
@@ -219,6 +220,47 @@ static void test_no_memory(void **state)
     }
 }
 
+/* Kept answers need neither the pool nor the model, and are the same bytes. */
+static void test_cache(void **state)
+{
+    (void)state;
+    struct ig_err err = IG_ERR_INIT;
+    struct ig_routing_spec graph;
+    struct ig_arena arena;
+    struct ig_lru_stats stats;
+    char first[256];
+    const char *body = "{\"instances\":[[1,2,3,4,5,6],[6,5,4,3,2,1]]}";
+    struct ig_deployment_spec spec = {.name = IG_STR("d"), .graph = &graph};
+    ig_arena_init(&arena, 4096, 1 << 20);
+    assert_int_equal(
+        ig_routing_spec_read(
+            &graph, IG_STR("{\"root\":{\"model\":\"m\"},\"resources\":{\"cache\":{\"max_mb\":1}}}"),
+            &arena, &err),
+        IG_OK);
+    assert_int_equal(ig_deploy_set(test.app.deploy, &IG_PRINCIPAL_LOCAL, &spec, &err), IG_OK);
+    test.app.inline_max_ns = 0;
+    assert_int_equal(call(ig_infer_kserve_predict, body), IG_OK);
+    assert_non_null(test.call.in_pool);
+    assert_int_equal(test.call.in_pool(&test.call), IG_OK);
+    snprintf(first, sizeof first, "%.*s", IG_STR_ARGS(ig_buf_view(&test.exchange.reply)));
+    ig_call_release(&test.call);
+    assert_int_equal(call(ig_infer_kserve_predict, body), IG_OK);
+    assert_null(test.call.in_pool);
+    assert_true(ig_str_is(ig_buf_view(&test.exchange.reply), first));
+    assert_int_equal(test.call.decisions_count, 1);
+    assert_int_equal(call(ig_infer_kserve_predict, "{\"instances\":[[1,2,3,4,5,7]]}"), IG_OK);
+    assert_non_null(test.call.in_pool);
+    ig_call_release(&test.call);
+    ig_lru_stats(ig_deploy_acquire(test.app.deploy, IG_STR("d"))->responses, &stats);
+    assert_int_equal(stats.hits, 2);
+    assert_int_equal(stats.entries, 2);
+    test.app.inline_max_ns = UINT64_MAX;
+    spec =
+        (struct ig_deployment_spec){.name = IG_STR("d"), .model = IG_STR("m"), .ref = IG_STR("1")};
+    assert_int_equal(ig_deploy_set(test.app.deploy, &IG_PRINCIPAL_LOCAL, &spec, &err), IG_OK);
+    ig_arena_deinit(&arena);
+}
+
 /* A hundredth of a core: the first calls overdraw it, the next one is told how long. */
 static void test_cpu_limit(void **state)
 {
@@ -251,11 +293,12 @@ static void test_cpu_limit(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_on_the_loop), cmocka_unit_test(test_only_deployment),
-        cmocka_unit_test(test_in_the_pool), cmocka_unit_test(test_long_body),
-        cmocka_unit_test(test_cpu_limit),   cmocka_unit_test(test_concurrency),
-        cmocka_unit_test(test_kserve),      cmocka_unit_test(test_method),
-        cmocka_unit_test(test_no_memory),   cmocka_unit_test(test_kserve_failed),
+        cmocka_unit_test(test_on_the_loop),   cmocka_unit_test(test_only_deployment),
+        cmocka_unit_test(test_in_the_pool),   cmocka_unit_test(test_long_body),
+        cmocka_unit_test(test_cache),         cmocka_unit_test(test_cpu_limit),
+        cmocka_unit_test(test_concurrency),   cmocka_unit_test(test_kserve),
+        cmocka_unit_test(test_method),        cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_kserve_failed),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -4,6 +4,7 @@
 #include "api/metrics.h"
 
 #include "api/oip_model.h"
+#include "base/lru.h"
 #include "base/mem.h"
 #include "services/deploy/replica_set.h"
 
@@ -100,6 +101,28 @@ static void write_replicas(struct ig_buf *buf, const struct ig_routing **routing
     }
 }
 
+/* Rows by deployment that keeps answers, under Triton's names. */
+static void write_caches(struct ig_buf *buf, const struct ig_routing **routings, size_t count)
+{
+    static const char *const NAMES[2] = {"nv_cache_num_hits_per_model",
+                                         "nv_cache_num_misses_per_model"};
+    for (int i = 0; i < 2; i++) {
+        bool has_head = false;
+        for (size_t r = 0; r < count; r++) {
+            struct ig_lru_stats stats;
+            if (!routings[r]->responses) continue;
+            if (!has_head)
+                ig_buf_printf(buf, "# HELP %s Rows whose answer was %s.\n# TYPE %s counter\n",
+                              NAMES[i], i ? "computed" : "kept", NAMES[i]);
+            has_head = true;
+            ig_lru_stats(routings[r]->responses, &stats);
+            ig_buf_printf(buf, "%s{model=\"%s\",version=\"%lld\"} %llu\n", NAMES[i],
+                          routings[r]->name, (long long)ig_oip_version(routings[r]),
+                          (unsigned long long)(i ? stats.misses : stats.hits));
+        }
+    }
+}
+
 void ig_metrics_models(struct ig_buf *buf, struct ig_app *app)
 {
     const struct ig_routing **routings = NULL;
@@ -118,6 +141,7 @@ void ig_metrics_models(struct ig_buf *buf, struct ig_app *app)
         }
     }
     write_replicas(buf, routings, count);
+    write_caches(buf, routings, count);
     for (size_t r = 0; r < count; r++) ig_routing_unref(routings[r]);
     ig_free(routings);
 }

@@ -10,6 +10,7 @@
 #include "services/deploy/routing.h"
 
 #include "base/clock.h"
+#include "base/lru.h"
 #include "base/mem.h"
 #include "formats/schema_map.h"
 #include "services/deploy/cpu_share.h"
@@ -492,6 +493,10 @@ static enum ig_code finish(struct build *build)
             return build->err->code;
     }
     tag_nodes(build->counted);
+    if (spec->resources.cache_mb &&
+        ig_lru_new(&build->counted->routing.responses, (size_t)spec->resources.cache_mb << 20,
+                   build->err) != IG_OK)
+        return build->err->code;
     if (!build->counted->routing.replicas)
         build->counted->cpu.thousandths = spec->resources.cpu_thousandths;
     return IG_OK;
@@ -535,6 +540,7 @@ void ig_routing_unref(const struct ig_routing *routing)
         ig_rules_free(counted->places[i].rules);
     }
     ig_replicas_unref(counted->routing.replicas);
+    ig_lru_free(counted->routing.responses);
     ig_arena_deinit(&counted->arena);
     ig_free(counted);
 }

@@ -6,6 +6,7 @@
 #include <math.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <string.h>
 
 enum { SHOWN_MAX = 64 };
 enum belongs { BOTH, SHARED, ISOLATED };
@@ -53,11 +54,38 @@ static void read_number(struct reading *reading, uint32_t *out, const struct cou
     *out = (uint32_t)number;
 }
 
+/* An object of numbers that `counts` knows. */
+static void read_counts(struct reading *reading, const char *what, const struct count *counts,
+                        size_t counts_count)
+{
+    if (!ig_json_expect(reading->json, IG_JSON_OBJECT, what)) return;
+    while (ig_json_member(reading->json)) {
+        struct ig_str key = reading->json->text;
+        size_t i = 0;
+        while (i < counts_count && !ig_str_is(key, strrchr(counts[i].name, '.') + 1)) i++;
+        if (i == counts_count)
+            ig_fail(reading->err, IG_INVALID, "%s: unknown member '%.*s'", what, shown(key),
+                    key.ptr);
+        else
+            read_number(reading, field_of(reading->out, &counts[i]), &counts[i]);
+        if (reading->err->code != IG_OK) return;
+    }
+}
+
+static const struct count REPLICAS[] = {
+    {"replicas.min", offsetof(struct ig_resources, replicas_min), 0, IG_RESOURCES_REPLICAS_MAX,
+     ISOLATED},
+    {"replicas.max", offsetof(struct ig_resources, replicas_max), 1, IG_RESOURCES_REPLICAS_MAX,
+     ISOLATED},
+};
+static const struct count CACHE[] = {
+    {"cache.max_mb", offsetof(struct ig_resources, cache_mb), 1, 1 << 20, BOTH},
+    {"cache.ttl_s", offsetof(struct ig_resources, cache_ttl_s), 0, 1 << 30, BOTH},
+};
+
 /* A number is both the least and the most. */
 static void read_replicas(struct reading *reading)
 {
-    static const struct count MIN = {"replicas.min", 0, 0, IG_RESOURCES_REPLICAS_MAX, ISOLATED};
-    static const struct count MAX = {"replicas.max", 0, 1, IG_RESOURCES_REPLICAS_MAX, ISOLATED};
     static const struct count ALL = {"replicas", 0, 1, IG_RESOURCES_REPLICAS_MAX, ISOLATED};
     struct ig_resources *out = reading->out;
     struct ig_json ahead = *reading->json;
@@ -68,24 +96,19 @@ static void read_replicas(struct reading *reading)
         out->replicas_min = out->replicas_max;
         return;
     }
-    if (!ig_json_expect(reading->json, IG_JSON_OBJECT, "graph.resources.replicas")) return;
     out->replicas_max = 0;
-    while (ig_json_member(reading->json)) {
-        struct ig_str key = reading->json->text;
-        if (ig_str_is(key, "min"))
-            read_number(reading, &out->replicas_min, &MIN);
-        else if (ig_str_is(key, "max"))
-            read_number(reading, &out->replicas_max, &MAX);
-        else
-            ig_fail(reading->err, IG_INVALID,
-                    "graph.resources.replicas: unknown member '%.*s'; known are min, max",
-                    shown(key), key.ptr);
-        if (reading->err->code != IG_OK) return;
-    }
+    read_counts(reading, "graph.resources.replicas", REPLICAS, 2);
     if (!out->replicas_max) out->replicas_max = out->replicas_min ? out->replicas_min : 1;
     if (reading->err->code == IG_OK && out->replicas_min > out->replicas_max)
         ig_fail(reading->err, IG_INVALID, "graph.resources.replicas: min %u is more than max %u",
                 out->replicas_min, out->replicas_max);
+}
+
+static void read_cache(struct reading *reading)
+{
+    read_counts(reading, "graph.resources.cache", CACHE, 2);
+    if (reading->err->code == IG_OK && !reading->out->cache_mb)
+        ig_fail(reading->err, IG_INVALID, "graph.resources.cache.max_mb: missing");
 }
 
 static void read_isolation(struct reading *reading)
@@ -135,6 +158,8 @@ static void read_member(struct reading *reading, struct ig_str key)
     } else if (ig_str_is(key, "replicas")) {
         reading->isolated_only = "replicas";
         read_replicas(reading);
+    } else if (ig_str_is(key, "cache")) {
+        read_cache(reading);
     } else if (ig_str_is(key, "cpu")) {
         read_cpu(reading);
     } else if (ig_str_is(key, "gpu")) {
@@ -142,7 +167,7 @@ static void read_member(struct reading *reading, struct ig_str key)
     } else {
         ig_fail(reading->err, IG_INVALID,
                 "graph.resources: unknown member '%.*s'; known are isolation, concurrency, "
-                "replicas, queue, idle_s, memory_mb, cpu, gpu",
+                "replicas, queue, idle_s, memory_mb, cpu, gpu, cache",
                 shown(key), key.ptr);
     }
 }
@@ -179,7 +204,7 @@ enum ig_code ig_resources_read(struct ig_resources *out, struct ig_json *json)
 bool ig_resources_given(const struct ig_resources *resources)
 {
     return resources->isolated || resources->concurrency || resources->memory_mb ||
-           resources->cpu_thousandths;
+           resources->cpu_thousandths || resources->cache_mb;
 }
 
 void ig_resources_write(struct ig_json_out *out, const struct ig_resources *resources)
@@ -199,5 +224,12 @@ void ig_resources_write(struct ig_json_out *out, const struct ig_resources *reso
     if (resources->memory_mb) ig_json_out_kv_i64(out, "memory_mb", resources->memory_mb);
     if (resources->cpu_thousandths)
         ig_json_out_kv_f64(out, "cpu", resources->cpu_thousandths / 1000.0);
+    if (resources->cache_mb) {
+        ig_json_out_key(out, IG_STR("cache"));
+        ig_json_out_object(out);
+        ig_json_out_kv_i64(out, "max_mb", resources->cache_mb);
+        ig_json_out_kv_i64(out, "ttl_s", resources->cache_ttl_s);
+        ig_json_out_object_end(out);
+    }
     ig_json_out_object_end(out);
 }

@@ -8,7 +8,8 @@
  *    "concurrency": N,                          (shared) calls in the worker pool at a time
  *    "replicas": N | {"min": N, "max": N},      (process) how many processes
  *    "queue": N, "idle_s": N,                   (process)
- *    "memory_mb": N, "cpu": CORES, "gpu": SHARE}
+ *    "memory_mb": N, "cpu": CORES, "gpu": SHARE,
+ *    "cache": {"max_mb": N, "ttl_s": N}}        answers kept for rows that come again
  *
  * docs/serving.md says what each does. */
 
@@ -30,6 +31,8 @@ struct ig_resources {
     uint32_t queue_max;       /* isolated: calls that may wait for a replica */
     uint32_t idle_s;          /* isolated: after which a replica beyond the least ends */
     uint32_t memory_mb;       /* isolated: of each replica; shared: of the models; 0: any */
+    uint32_t cache_mb;        /* of answers; 0: none are kept */
+    uint32_t cache_ttl_s;     /* 0: until the next revision */
     uint32_t cpu_thousandths; /* of a core, on average; 0: any */
 };
 

@@ -83,6 +83,10 @@ static const struct {
      "\"root\":{\"model\":\"m\"}}",
      "{\"root\":\"root\",\"nodes\":{\"root\":{\"model\":\"m\"}},\"resources\":{\"isolation\":"
      "\"process\",\"replicas\":{\"min\":0,\"max\":4},\"queue\":256,\"idle_s\":60,\"cpu\":1.5}}"},
+    {"{\"resources\":{\"cache\":{\"max_mb\":4}},\"root\":{\"model\":\"m\"}}",
+     "{\"root\":\"root\",\"nodes\":{\"root\":{\"model\":\"m\"}},\"resources\":{\"cache\":{\"max_"
+     "mb\":4,"
+     "\"ttl_s\":0}}}"},
 };
 
 static void test_reads_and_writes(void **state)
@@ -141,6 +145,10 @@ static const struct {
     {"{\"root\":{\"model\":\"m\"},\"resources\":{\"isolation\":\"process\",\"replicas\":{\"min\":3,"
      "\"max\":2}}}",
      "graph.resources.replicas: min 3 is more than max 2"},
+    {"{\"root\":{\"model\":\"m\"},\"resources\":{\"cache\":{\"ttl_s\":1}}}",
+     "graph.resources.cache.max_mb: missing"},
+    {"{\"root\":{\"model\":\"m\"},\"resources\":{\"cache\":{\"size\":1}}}",
+     "graph.resources.cache: unknown member 'size'"},
     {"{\"root\":{\"model\":\"m\"},\"resources\":{\"memory_mb\":1}}",
      "graph.resources.memory_mb: 1, expected a number from 32 to 16777216"},
     {"{\"root\":{\"model\":\"m\"},\"resources\":{\"concurrency\":-1}}",
