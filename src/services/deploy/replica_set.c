@@ -18,6 +18,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/process.h"
+#include "services/deploy/batcher.h"
 #include "services/deploy/cpu_share.h"
 #include "services/deploy/replica_child.h"
 #include "services/deploy/replica_wire.h"
@@ -37,6 +38,7 @@ static const uint64_t MS = 1000000, S = 1000000000;
 static const uint64_t LOAD_MAX_NS = 300 * S, CALL_MAX_NS = 60 * S;
 static const uint64_t SCALE_UP_NS = 10 * MS; /* calls wait that long before there is one more */
 static const uint64_t PAUSE_NS = 50 * MS, PAUSE_MAX_NS = 30 * S;
+enum { JOINING_MAX = 32 };     /* calls that can wait in batches of others */
 enum { FAILURES_AT_ONCE = 3 }; /* in a row; before that a new process is started at once */
 
 struct ig_replica_host {
@@ -64,6 +66,7 @@ struct ig_replicas {
     char name[IG_NAME_SIZE];
     struct ig_buf setup, faces;
     struct ig_pool *pool;
+    struct ig_batcher *batcher; /* or NULL */
     atomic_uint references;
     int wake; /* an eventfd */
 
@@ -317,6 +320,7 @@ static void free_set(struct ig_replicas *set)
         ig_buf_deinit(&slot->in);
         ig_buf_deinit(&slot->out);
     }
+    ig_batcher_free(set->batcher);
     ig_file_close(&set->wake);
     ig_buf_deinit(&set->setup);
     ig_buf_deinit(&set->faces);
@@ -468,30 +472,48 @@ static enum ig_code ask(struct attempt *attempt, struct slot *slot, struct ig_er
     return err->code;
 }
 
-enum ig_code ig_replicas_run(struct ig_inference_result *out, const struct ig_servable *servable,
-                             const struct ig_inference_request *request, struct ig_arena *arena,
-                             struct ig_err *err)
+/* A call on its way: the request as it came, or those of a batch as one. */
+struct job {
+    const struct ig_servable *servable;
+    struct ig_inference_request request;
+    struct ig_batch *batch; /* led by this call, and open until it has its turn; or NULL */
+    bool is_closed;
+    struct ig_arena *arena;
+};
+
+/* In a slot of its own. What is broken then is the slot's process, if anything. */
+static void run_in(struct attempt *attempt, struct job *job, struct slot *slot,
+                   struct ig_err *broken)
 {
-    struct ig_replicas *set = servable->replicas;
-    const struct ig_model *model = servable->package->model;
-    uint64_t deadline_ns = request->deadline_ns;
-    if (!deadline_ns) deadline_ns = ig_clock_ns() + CALL_MAX_NS;
+    uint32_t features = job->servable->package->model->features_count;
+    bool opened = job->batch && !job->is_closed;
+    job->is_closed = true; /* another try is for the same */
+    if (opened && !ig_batch_close(&job->request, job->batch, job->arena)) {
+        ig_fail(&attempt->answer, IG_NO_MEMORY, "no memory for a batch");
+        return;
+    }
+    ig_buf_reset(&slot->out);
+    ig_replica_call_write(&slot->out, job->servable->replica_node, &job->request, features);
+    if (slot->out.overflowed)
+        ig_fail(&attempt->answer, IG_TOO_LARGE, "rows: more than a process takes at a time");
+    else
+        ask(attempt, slot, broken);
+}
+
+static enum ig_code run(struct ig_inference_result *out, struct job *job, struct ig_err *err)
+{
+    struct ig_replicas *set = job->servable->replicas;
     for (int tries = 0; tries < 2; tries++) {
-        struct attempt attempt = {.model = model,
-                                  .request = request,
-                                  .arena = arena,
-                                  .deadline_ns = deadline_ns,
+        struct attempt attempt = {.model = job->servable->package->model,
+                                  .request = &job->request,
+                                  .arena = job->arena,
+                                  .deadline_ns = job->request.deadline_ns,
                                   .answer = IG_ERR_INIT};
         struct ig_err broken = IG_ERR_INIT;
         char how[64] = "";
-        struct slot *slot = acquire(set, deadline_ns, err);
+        struct slot *slot = acquire(set, job->request.deadline_ns, err);
         if (!slot) return err->code;
-        ig_buf_reset(&slot->out);
-        ig_replica_call_write(&slot->out, servable->replica_node, request, model->features_count);
-        if (slot->out.overflowed)
-            ig_fail(&attempt.answer, IG_TOO_LARGE, "rows: more than a process takes at a time");
-        else
-            ask(&attempt, slot, &broken);
+        run_in(&attempt, job, slot, &broken);
         if (broken.code == IG_OK) {
             put_back(set, slot, &attempt.got.usage);
             if (attempt.answer.code == IG_OK)
@@ -515,6 +537,39 @@ enum ig_code ig_replicas_run(struct ig_inference_result *out, const struct ig_se
     return err->code;
 }
 
+/* A batch that fails is no reason to fail for a request that was only in it. */
+static enum ig_code run_led(struct ig_inference_result *out, struct job *job, struct ig_err *err)
+{
+    const struct ig_inference_request own = job->request;
+    struct ig_inference_result result;
+    if (run(&result, job, err) == IG_OK) {
+        ig_batch_end(out, job->batch, &result);
+        return IG_OK;
+    }
+    bool with_others = ig_batch_fail(job->batch) > 0;
+    bool was_late = err->code == IG_DEADLINE || err->code == IG_UNAVAILABLE;
+    if (!with_others || was_late) return err->code;
+    ig_err_clear(err);
+    job->request = own;
+    job->batch = NULL;
+    return run(out, job, err);
+}
+
+enum ig_code ig_replicas_run(struct ig_inference_result *out, const struct ig_servable *servable,
+                             const struct ig_inference_request *request, struct ig_arena *arena,
+                             struct ig_err *err)
+{
+    struct ig_replicas *set = servable->replicas;
+    struct job job = {.servable = servable, .request = *request, .arena = arena};
+    if (!job.request.deadline_ns) job.request.deadline_ns = ig_clock_ns() + CALL_MAX_NS;
+    if (set->batcher && !request->explain) {
+        enum ig_batcher_role role =
+            ig_batcher_enter(&job.batch, out, set->batcher, servable, &job.request, arena);
+        if (role == IG_BATCH_ANSWERED) return IG_OK;
+    }
+    return (job.batch ? run_led : run)(out, &job, err);
+}
+
 /* ---- life ---- */
 
 static enum ig_code prepare(struct ig_replicas *set, const struct ig_replicas_spec *spec,
@@ -532,8 +587,15 @@ static enum ig_code prepare(struct ig_replicas *set, const struct ig_replicas_sp
     set->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (set->setup.overflowed) return ig_fail(err, IG_NO_MEMORY, "replicas");
     if (set->wake < 0) return ig_fail(err, IG_IO, "replicas: eventfd: %s", strerror(errno));
-    return ig_pool_new(&set->pool, "replica", spec->resources->replicas_max,
-                       spec->resources->queue_max, err);
+    const struct ig_resources *resources = spec->resources;
+    const struct ig_batcher_options batching = {.rows_max = resources->batch_rows,
+                                                .linger_ns = resources->batch_delay_us * 1000ULL};
+    unsigned threads = resources->replicas_max;
+    if (batching.rows_max) {
+        threads += batching.rows_max < JOINING_MAX ? (unsigned)batching.rows_max : JOINING_MAX;
+        if (ig_batcher_new(&set->batcher, &batching, err) != IG_OK) return err->code;
+    }
+    return ig_pool_new(&set->pool, "replica", threads, resources->queue_max, err);
 }
 
 /* Until the first replica is there, or has failed. */

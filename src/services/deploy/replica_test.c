@@ -411,6 +411,53 @@ static void test_cpu_limit(void **state)
     assert_true(spent_ns > 0 && spent_ns <= most_ns);
 }
 
+/* A prediction on a thread of its own; row i of the stump's two sides in turn. */
+struct quick {
+    struct fixture *fixture;
+    struct ig_arena arena;
+    struct ig_err err;
+    double row, margin;
+    uint64_t thread;
+};
+
+static void *run_quick(void *context)
+{
+    struct quick *quick = context;
+    struct ig_inference_result result = {0};
+    const struct ig_inference_request request = {.rows = &quick->row, .rows_count = 1};
+    if (ig_inference_run(&result, quick->fixture->routing->face, &request, &quick->arena,
+                         &quick->err) == IG_OK)
+        quick->margin = result.margins[0];
+    return NULL;
+}
+
+/* While the only process is busy, predictions gather; then they are one call. */
+static void test_batching(void **state)
+{
+    struct fixture *fixture = *state;
+    enum { QUICK = 12, FEWEST = 3 };
+    struct slow slow;
+    struct quick quick[QUICK];
+    struct ig_err err = IG_ERR_INIT;
+    isolate(fixture, ",\"batching\":{\"max_rows\":5,\"max_delay_us\":100}");
+    start_slow(&slow, fixture, SLOW_SAMPLES, LONG_NS);
+    assert_true(becomes(fixture, is_busy, 1));
+    for (int i = 0; i < QUICK; i++) {
+        quick[i] = (struct quick){.fixture = fixture, .err = IG_ERR_INIT, .row = 1 + i % 2};
+        ig_arena_init(&quick[i].arena, 1 << 12, 1 << 20);
+        ASSERT_OK(ig_thread_start(&quick[i].thread, "quick", run_quick, &quick[i], &err));
+    }
+    for (int i = 0; i < QUICK; i++) {
+        ig_thread_join(quick[i].thread);
+        assert_string_equal(quick[i].err.message, "");
+        assert_true(quick[i].margin == (i % 2 ? 0.75 : -0.75));
+        ig_arena_deinit(&quick[i].arena);
+    }
+    end_slow(&slow);
+    uint64_t calls = stats_of(fixture).calls;
+    assert_in_range(calls, 1 + FEWEST, 1 + FEWEST + 2); /* that came while none was busy */
+}
+
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 enum { MEMORY_CAN_BE_LIMITED = 0 }; /* a sanitizer's own memory counts */
 #else
@@ -445,6 +492,7 @@ int main(int argc, char **argv)
         TEST(test_deadline),
         TEST(test_scaling),
         TEST(test_quick_calls_need_no_more),
+        TEST(test_batching),
         TEST(test_cpu_limit),
         TEST(test_memory_limit),
     };

@@ -83,6 +83,11 @@ static const struct count CACHE[] = {
     {"cache.ttl_s", offsetof(struct ig_resources, cache_ttl_s), 0, 1 << 30, BOTH},
 };
 
+static const struct count BATCHING[] = {
+    {"batching.max_rows", offsetof(struct ig_resources, batch_rows), 2, 100000, ISOLATED},
+    {"batching.max_delay_us", offsetof(struct ig_resources, batch_delay_us), 0, 1000000, ISOLATED},
+};
+
 /* A number is both the least and the most. */
 static void read_replicas(struct reading *reading)
 {
@@ -102,6 +107,13 @@ static void read_replicas(struct reading *reading)
     if (reading->err->code == IG_OK && out->replicas_min > out->replicas_max)
         ig_fail(reading->err, IG_INVALID, "graph.resources.replicas: min %u is more than max %u",
                 out->replicas_min, out->replicas_max);
+}
+
+static void read_batching(struct reading *reading)
+{
+    read_counts(reading, "graph.resources.batching", BATCHING, 2);
+    if (reading->err->code == IG_OK && !reading->out->batch_rows)
+        ig_fail(reading->err, IG_INVALID, "graph.resources.batching.max_rows: missing");
 }
 
 static void read_cache(struct reading *reading)
@@ -158,6 +170,9 @@ static void read_member(struct reading *reading, struct ig_str key)
     } else if (ig_str_is(key, "replicas")) {
         reading->isolated_only = "replicas";
         read_replicas(reading);
+    } else if (ig_str_is(key, "batching")) {
+        reading->isolated_only = "batching";
+        read_batching(reading);
     } else if (ig_str_is(key, "cache")) {
         read_cache(reading);
     } else if (ig_str_is(key, "cpu")) {
@@ -167,7 +182,7 @@ static void read_member(struct reading *reading, struct ig_str key)
     } else {
         ig_fail(reading->err, IG_INVALID,
                 "graph.resources: unknown member '%.*s'; known are isolation, concurrency, "
-                "replicas, queue, idle_s, memory_mb, cpu, gpu, cache",
+                "replicas, queue, idle_s, batching, memory_mb, cpu, gpu, cache",
                 shown(key), key.ptr);
     }
 }
@@ -219,6 +234,13 @@ void ig_resources_write(struct ig_json_out *out, const struct ig_resources *reso
         ig_json_out_object_end(out);
         ig_json_out_kv_i64(out, "queue", resources->queue_max);
         ig_json_out_kv_i64(out, "idle_s", resources->idle_s);
+    }
+    if (resources->batch_rows) {
+        ig_json_out_key(out, IG_STR("batching"));
+        ig_json_out_object(out);
+        ig_json_out_kv_i64(out, "max_rows", resources->batch_rows);
+        ig_json_out_kv_i64(out, "max_delay_us", resources->batch_delay_us);
+        ig_json_out_object_end(out);
     }
     if (resources->concurrency) ig_json_out_kv_i64(out, "concurrency", resources->concurrency);
     if (resources->memory_mb) ig_json_out_kv_i64(out, "memory_mb", resources->memory_mb);

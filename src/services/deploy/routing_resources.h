@@ -8,6 +8,7 @@
  *    "concurrency": N,                          (shared) calls in the worker pool at a time
  *    "replicas": N | {"min": N, "max": N},      (process) how many processes
  *    "queue": N, "idle_s": N,                   (process)
+ *    "batching": {"max_rows": N, "max_delay_us": N},   (process)
  *    "memory_mb": N, "cpu": CORES, "gpu": SHARE,
  *    "cache": {"max_mb": N, "ttl_s": N}}        answers kept for rows that come again
  *
@@ -31,6 +32,8 @@ struct ig_resources {
     uint32_t queue_max;       /* isolated: calls that may wait for a replica */
     uint32_t idle_s;          /* isolated: after which a replica beyond the least ends */
     uint32_t memory_mb;       /* isolated: of each replica; shared: of the models; 0: any */
+    uint32_t batch_rows;      /* isolated: predictions computed as one; 0: each alone */
+    uint32_t batch_delay_us;  /* how long one that is not full waits for more */
     uint32_t cache_mb;        /* of answers; 0: none are kept */
     uint32_t cache_ttl_s;     /* 0: until the next revision */
     uint32_t cpu_thousandths; /* of a core, on average; 0: any */

@@ -149,6 +149,11 @@ static const struct {
      "graph.resources.cache.max_mb: missing"},
     {"{\"root\":{\"model\":\"m\"},\"resources\":{\"cache\":{\"size\":1}}}",
      "graph.resources.cache: unknown member 'size'"},
+    {"{\"root\":{\"model\":\"m\"},\"resources\":{\"batching\":{\"max_rows\":8}}}",
+     "graph.resources.batching: needs isolation process"},
+    {"{\"root\":{\"model\":\"m\"},\"resources\":{\"isolation\":\"process\",\"batching\":{\"max_"
+     "rows\":1}}}",
+     "graph.resources.batching.max_rows: 1, expected a number from 2 to 100000"},
     {"{\"root\":{\"model\":\"m\"},\"resources\":{\"memory_mb\":1}}",
      "graph.resources.memory_mb: 1, expected a number from 32 to 16777216"},
     {"{\"root\":{\"model\":\"m\"},\"resources\":{\"concurrency\":-1}}",
