@@ -106,6 +106,7 @@ static enum ig_code open_services(struct server *server, struct ig_err *err)
         .depth = IG_SERVICES_ALL,
         .loops = loops_of(server),
         .cache_bytes = (size_t)settings->explanation_cache_mb << 20,
+        .models_bytes = (size_t)settings->models_memory_mb << 20,
         .tables_bytes = (size_t)settings->explanation_tables_mb << 20,
         .jobs_running = (unsigned)settings->jobs_running,
         .jobs_keep_days = keep_days(settings)};

@@ -50,7 +50,9 @@ static enum ig_code open_all(struct ig_services *services,
     struct ig_app *app = &services->app;
     const struct ig_replica_host_options host = {.dirfd = services->dirfd};
     if (ig_replica_host_open(&services->replicas, &host, err) != IG_OK) return err->code;
-    struct ig_deploy_options deploy = {.replicas = services->replicas,
+    struct ig_deploy_options deploy = {.models_max_bytes = options->models_bytes,
+                                       .dirfd = services->dirfd,
+                                       .replicas = services->replicas,
                                        .db = app->db,
                                        .blobs = app->blobs,
                                        .registry = app->registry,

@@ -25,6 +25,7 @@ struct ig_services_options {
     bool must_exist;       /* NOT_FOUND rather than a new directory */
     unsigned loops;        /* rings of the decision log */
     size_t cache_bytes;    /* of explanations */
+    size_t models_bytes;   /* of loaded models; 0: all stay loaded */
     size_t tables_bytes;   /* of the explainers of one loaded model; 0: 1 GiB */
     unsigned jobs_running; /* at a time */
     unsigned jobs_keep_days;

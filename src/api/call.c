@@ -71,6 +71,8 @@ void ig_call_release(struct ig_call *call)
 {
     if (call->entered) ig_routing_leave(call->held);
     call->exchange->pool = NULL; /* it may be the routing's own */
+    for (size_t i = 0; i < call->residents_count; i++) ig_servable_unref(call->residents[i]);
+    call->residents_count = 0;
     ig_routing_unref(call->held);
     call->entered = false;
     call->held = NULL;

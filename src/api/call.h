@@ -28,9 +28,11 @@ struct ig_call {
     enum ig_code (*in_pool)(struct ig_call *call);
     struct ig_decision *decisions; /* of an answered inference; or NULL */
     size_t decisions_count;
-    const struct ig_routing *held; /* reference taken for the pool */
-    bool entered;                  /* it has a place in the pool */
-    void *state;                   /* a handler's own, in the arena */
+    const struct ig_routing *held;        /* reference taken for the pool */
+    bool entered;                         /* it has a place in the pool */
+    const struct ig_servable **residents; /* references on models that come and go; or NULL */
+    size_t residents_count;
+    void *state; /* a handler's own, in the arena */
 };
 
 /* The member that an error is about: its message begins with the name and a colon; `names` ends

@@ -10,6 +10,7 @@
 #include "api/route.h"
 #include "base/clock.h"
 #include "services/deploy/replica_set.h"
+#include "services/deploy/residency.h"
 #include "services/deploy/responses.h"
 
 #include <string.h>
@@ -248,11 +249,33 @@ static bool choose_part(struct ig_call *call, struct ig_infer_part *part, bool w
     return true;
 }
 
+/* Models that come and go are there until the call ends. False: it has to wait for the pool. */
+static bool find_residents(struct ig_call *call, struct ig_infer *infer, bool wait)
+{
+    for (size_t i = 0; i < infer->parts_count; i++) {
+        struct ig_infer_part *part = &infer->parts[i];
+        if (!part->servable->residency) continue;
+        if (!call->residents)
+            call->residents =
+                ig_arena_zalloc(call->arena, infer->parts_count * sizeof *call->residents);
+        if (!call->residents) {
+            ig_fail(&call->err, IG_NO_MEMORY, "no memory for the call");
+            return true;
+        }
+        const struct ig_servable *loaded = ig_residency_get(part->servable, wait, &call->err);
+        if (!loaded) return call->err.code != IG_OK;
+        call->residents[call->residents_count++] = loaded;
+        part->servable = loaded;
+    }
+    return true;
+}
+
 /* False: it has to wait for the pool. */
 static bool choose(struct ig_call *call, bool wait)
 {
     struct ig_infer *infer = call->state;
-    if (!infer->explain) return true;
+    if (!find_residents(call, infer, wait)) return false;
+    if (!infer->explain || call->err.code != IG_OK) return true;
     enum ig_records_wanted wanted =
         ig_records_wanted(call->app->records, ig_str_view(infer->routing->name), wait);
     infer->recorded = wanted == IG_RECORDS_YES;
@@ -354,9 +377,9 @@ enum ig_code ig_infer_start_as(struct ig_call *call, struct ig_infer *infer)
         return IG_OK;
     }
     if (decode(call) != IG_OK) return call->err.code;
+    if (find_answers(call, infer)) return run(call);
     if (!choose(call, false)) return go_on_in_pool(call, choose_and_run);
     if (call->err.code != IG_OK) return call->err.code;
-    if (find_answers(call, infer)) return run(call);
     if (!draws(infer) && cost_ns(infer) <= call->app->inline_max_ns) return run(call);
     return go_on_in_pool(call, run);
 }

@@ -6,6 +6,7 @@
 #include "api/route.h"
 #include "base/clock.h"
 #include "base/mem.h"
+#include "services/deploy/residency.h"
 
 #include <dirent.h>
 #include <stdatomic.h>
@@ -261,6 +262,12 @@ static void write_services(struct ig_buf *buf, struct ig_app *app, struct ig_are
     write_plain(buf, METRIC_MIRRORED, (double)mirrored.taken);
     write_plain(buf, METRIC_MIRROR_DROPPED, (double)mirrored.dropped);
     write_plain(buf, METRIC_DEPLOYMENTS, serving(app, arena));
+    struct ig_residency_stats residency = {0};
+    if (app->deploy && ig_deploy_residency(app->deploy))
+        ig_residency_stats(&residency, ig_deploy_residency(app->deploy));
+    write_plain(buf, METRIC_RESIDENT_MODELS, (double)residency.resident);
+    write_plain(buf, METRIC_RESIDENT_BYTES, (double)residency.bytes);
+    write_plain(buf, METRIC_MODEL_LOADS, (double)residency.loads);
     write_plain(buf, METRIC_COMMITS, (double)db.commits);
     write_plain(buf, METRIC_WRITES, (double)db.writes);
 }

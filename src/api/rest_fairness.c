@@ -89,13 +89,13 @@ static enum ig_code report(struct ig_call *call, const struct request *request,
 enum ig_code ig_rest_fairness_post(struct ig_call *call)
 {
     struct request request;
-    const struct ig_routing *routing = NULL;
+    const struct ig_servable *servable = NULL;
     if (read_request(&request, call) != IG_OK) return call->err.code;
     if (request.deployment.len) {
-        routing = ig_rest_single_routing(call, request.deployment);
-        if (!routing) return call->err.code;
+        servable = ig_rest_single_servable(call, request.deployment);
+        if (!servable) return call->err.code;
     }
-    report(call, &request, routing ? routing->single : NULL);
-    ig_routing_unref(routing);
+    report(call, &request, servable);
+    ig_servable_unref(servable);
     return call->err.code;
 }

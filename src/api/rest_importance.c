@@ -73,10 +73,9 @@ enum ig_code ig_rest_importance_post(struct ig_call *call)
     static const char *const FIELDS[] = {"kind", "label", "metric", "class", "repeats", NULL};
     struct request request;
     if (read_request(&request, call) != IG_OK) return call->err.code;
-    const struct ig_routing *routing = ig_rest_single_routing(call, request.deployment);
-    if (!routing) return call->err.code;
-    if (report(call, &request, routing->single) != IG_OK)
-        call->field = ig_call_field(&call->err, FIELDS);
-    ig_routing_unref(routing);
+    const struct ig_servable *servable = ig_rest_single_servable(call, request.deployment);
+    if (!servable) return call->err.code;
+    if (report(call, &request, servable) != IG_OK) call->field = ig_call_field(&call->err, FIELDS);
+    ig_servable_unref(servable);
     return call->err.code;
 }

@@ -18,6 +18,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/thread.h"
+#include "services/deploy/residency.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -44,6 +45,7 @@ struct set {
 struct ig_deploy {
     struct ig_deploy_options options;
     struct ig_servable_source source;
+    struct ig_residency *residency; /* NULL: all models stay loaded */
     _Atomic(struct set *) set;
     pthread_mutex_t change_lock;
     pthread_mutex_t set_lock;
@@ -275,6 +277,7 @@ static enum ig_code build(const struct ig_routing **out, struct ig_deploy *deplo
     const struct ig_routing_source source = {.servables = &deploy->source,
                                              .registry = deploy->options.registry,
                                              .host = deploy->options.replicas,
+                                             .residency = deploy->residency,
                                              .current = entry ? entry->current : NULL,
                                              .previous = entry ? entry->previous : NULL};
     return ig_routing_new(out, &source, revision->name, revision->number, spec, err);
@@ -411,6 +414,20 @@ void ig_deploy_warm(struct ig_deploy *deploy)
     pthread_mutex_unlock(&deploy->reaper_lock);
 }
 
+static enum ig_code open_residency(struct ig_deploy *deploy, struct ig_err *err)
+{
+    const struct ig_residency_options options = {.dirfd = deploy->options.dirfd,
+                                                 .source = deploy->source,
+                                                 .memory_max_bytes =
+                                                     deploy->options.models_max_bytes};
+    return options.memory_max_bytes ? ig_residency_open(&deploy->residency, &options, err) : IG_OK;
+}
+
+struct ig_residency *ig_deploy_residency(struct ig_deploy *deploy)
+{
+    return deploy->residency;
+}
+
 enum ig_code ig_deploy_open(struct ig_deploy **out, const struct ig_deploy_options *options,
                             struct ig_err *err)
 {
@@ -423,7 +440,8 @@ enum ig_code ig_deploy_open(struct ig_deploy **out, const struct ig_deploy_optio
     pthread_mutex_init(&deploy->set_lock, NULL);
     pthread_mutex_init(&deploy->reaper_lock, NULL);
     pthread_cond_init(&deploy->reaper_wake, NULL);
-    enum ig_code code = load_all(deploy, err);
+    enum ig_code code = open_residency(deploy, err);
+    if (code == IG_OK) code = load_all(deploy, err);
     if (code == IG_OK) code = ig_thread_start(&deploy->reaper, "reaper", reaper_main, deploy, err);
     if (code != IG_OK) {
         ig_deploy_close(deploy);
@@ -445,6 +463,7 @@ void ig_deploy_close(struct ig_deploy *deploy)
         ig_thread_join(deploy->reaper);
     }
     free_set(atomic_load(&deploy->set));
+    ig_residency_close(deploy->residency);
     pthread_cond_destroy(&deploy->reaper_wake);
     pthread_mutex_destroy(&deploy->reaper_lock);
     pthread_mutex_destroy(&deploy->set_lock);

@@ -33,6 +33,10 @@ struct ig_deploy_options {
     /* Where processes of isolated deployments come from; borrowed, and outlives this. NULL: none
      * can be isolated. */
     struct ig_replica_host *replicas;
+    /* Of loaded models, in bytes; the least recently used are loaded again when they are asked for.
+     * 0: all stay loaded. */
+    size_t models_max_bytes;
+    int dirfd; /* the data directory, borrowed; with models_max_bytes */
 };
 
 /* Loads every deployment. One that does not load becomes "failed" and the rest serve. */
@@ -43,6 +47,8 @@ enum ig_code ig_deploy_open(struct ig_deploy **out, const struct ig_deploy_optio
 void ig_deploy_warm(struct ig_deploy *deploy);
 /* No loop may run any more. NULL is allowed. */
 void ig_deploy_close(struct ig_deploy *deploy);
+/* NULL: all models stay loaded. */
+struct ig_residency *ig_deploy_residency(struct ig_deploy *deploy);
 
 /* Loop-safe. NULL when no such deployment serves. */
 const struct ig_routing *ig_deploy_acquire(const struct ig_deploy *deploy, struct ig_str name);

@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 #include "services/deploy/replica_set.h"
+#include "services/deploy/residency.h"
 
 #include <string.h>
 
@@ -13,7 +14,8 @@ uint64_t ig_inference_cost_ns(const struct ig_servable *servable,
                               const struct ig_inference_request *request)
 {
     const struct ig_engine *engine = servable->package->engine;
-    if (servable->replicas) return UINT64_MAX / 4; /* it blocks: never on a loop */
+    if (!engine)
+        return UINT64_MAX / 4; /* it waits for another process or a load: never on a loop */
     if (!request->explain) return ig_engine_cost_ns(engine, IG_ENGINE_MARGIN, request->rows_count);
     if (request->choice) return request->choice->cost_ns;
     return ig_engine_cost_ns(engine, IG_ENGINE_CONTRIBUTIONS, request->rows_count);
@@ -180,6 +182,18 @@ static enum ig_code find_predictions(double *predictions, const struct ig_infere
     return IG_OK;
 }
 
+/* Of one that comes and goes. */
+static enum ig_code run_resident(struct ig_inference_result *out,
+                                 const struct ig_servable *servable,
+                                 const struct ig_inference_request *request, struct ig_arena *arena,
+                                 struct ig_err *err)
+{
+    const struct ig_servable *loaded = ig_residency_get(servable, true, err);
+    if (loaded) ig_inference_run(out, loaded, request, arena, err);
+    ig_servable_unref(loaded);
+    return err->code;
+}
+
 enum ig_code ig_inference_run(struct ig_inference_result *out, const struct ig_servable *servable,
                               const struct ig_inference_request *request, struct ig_arena *arena,
                               struct ig_err *err)
@@ -187,6 +201,7 @@ enum ig_code ig_inference_run(struct ig_inference_result *out, const struct ig_s
     const struct ig_model *model = servable->package->model;
     size_t rows = request->rows_count, outputs = model->outputs_count;
     if (servable->replicas) return ig_replicas_run(out, servable, request, arena, err);
+    if (servable->residency) return run_resident(out, servable, request, arena, err);
     bool chosen = request->explain && request->choice && request->choice->explain;
     struct ig_inference_result result = {
         .rows_count = rows,

@@ -16,6 +16,7 @@
 #include "services/deploy/cpu_share.h"
 #include "services/deploy/replica_set.h"
 #include "services/deploy/replica_wire.h"
+#include "services/deploy/residency.h"
 
 #include <stdatomic.h>
 #include <stdio.h>
@@ -89,12 +90,14 @@ static enum ig_code copy_spec(struct build *build, const struct ig_routing_spec 
     return build->err->code;
 }
 
+/* One that is there already; `pointed`: whose model comes and goes. */
 static const struct ig_servable *find_loaded(const struct ig_routing *routing, struct ig_str model,
-                                             int64_t version)
+                                             int64_t version, bool pointed)
 {
     for (uint32_t i = 0; routing && !routing->replicas && i < routing->spec.nodes_count; i++) {
         const struct ig_servable *own = place_of(routing, i)->servable;
-        if (own && !own->members_count && own->version == version && ig_str_is(model, own->model))
+        if (own && !own->members_count && own->version == version && ig_str_is(model, own->model) &&
+            (own->residency != NULL) == pointed)
             return own;
     }
     return NULL;
@@ -112,7 +115,7 @@ static enum ig_code own_package(struct build *build, uint32_t index)
     const struct ig_routing *routing = &build->counted->routing;
     const struct ig_routing_node *node = &routing->spec.nodes[index];
     struct place *place = &build->counted->places[index];
-    const struct ig_servable *found = find_loaded(routing, node->model, node->version);
+    const struct ig_servable *found = find_loaded(routing, node->model, node->version, false);
     struct ig_package *package;
     if (found) {
         place->servable = ig_servable_ref(found);
@@ -143,11 +146,22 @@ static enum ig_code find_version(struct ig_registry_version *out, struct build *
     return build->err->code;
 }
 
+/* Of an ensemble, or its meta model. */
+static bool is_member(const struct ig_routing_spec *spec, uint32_t index)
+{
+    for (uint32_t i = 0; i < spec->nodes_count; i++) {
+        const struct ig_routing_node *node = &spec->nodes[i];
+        for (uint32_t e = 0; node->kind == IG_ROUTING_ENSEMBLE && e < node->edges_count; e++)
+            if (spec->edges[node->first_edge + e].to == index) return true;
+    }
+    return false;
+}
+
 static struct ig_servable_elsewhere take_face(struct build *build, uint32_t index)
 {
     struct ig_package *face = build->faces[index];
     build->faces[index] = NULL;
-    return (struct ig_servable_elsewhere){face, build->counted->routing.replicas, index};
+    return (struct ig_servable_elsewhere){face, build->counted->routing.replicas, index, NULL};
 }
 
 static enum ig_code load_model(struct build *build, uint32_t index)
@@ -165,16 +179,20 @@ static enum ig_code load_model(struct build *build, uint32_t index)
         return ig_servable_point(&place->servable, &elsewhere, ig_str_view(routing->name), &version,
                                  build->err);
     }
-    found = find_loaded(source->current, node->model, node->version);
-    if (!found) found = find_loaded(source->previous, node->model, node->version);
-    if (!found) found = find_loaded(routing, node->model, node->version);
+    bool pointed = source->residency && !is_member(&routing->spec, index);
+    found = find_loaded(source->current, node->model, node->version, pointed);
+    if (!found) found = find_loaded(source->previous, node->model, node->version, pointed);
+    if (!found) found = find_loaded(routing, node->model, node->version, pointed);
     if (found) {
         place->servable = ig_servable_ref(found);
         return IG_OK;
     }
-    if (ig_servable_load(&place->servable, source->servables, ig_str_view(routing->name), &version,
-                         build->err) != IG_OK)
-        prefix_node(build, node);
+    struct ig_str name = ig_str_view(routing->name);
+    if (pointed)
+        ig_residency_point(&place->servable, source->residency, name, &version, build->err);
+    else
+        ig_servable_load(&place->servable, source->servables, name, &version, build->err);
+    if (build->err->code != IG_OK) prefix_node(build, node);
     return build->err->code;
 }
 

@@ -16,6 +16,7 @@ enum { IG_ROUTING_ARMS_MAX = 32 };
 
 struct ig_lru;
 struct ig_replica_host;
+struct ig_residency;
 
 struct ig_routing {
     char name[IG_NAME_SIZE]; /* the deployment's */
@@ -42,6 +43,7 @@ struct ig_routing_source {
     /* Where processes of isolated deployments come from; NULL: none can be isolated. With `open`
      * all models are loaded here, whatever the graph says. */
     struct ig_replica_host *host;
+    struct ig_residency *residency; /* of models that come and go; NULL: all stay loaded */
 };
 
 /* Loads what the spec names and checks that it fits together; pins the version of every model in

@@ -77,6 +77,7 @@ enum ig_code ig_servable_point(const struct ig_servable **out,
     counted->package = elsewhere->face;
     counted->servable.replicas = ig_replicas_ref(elsewhere->replicas);
     counted->servable.replica_node = elsewhere->node;
+    counted->servable.residency = elsewhere->residency;
     describe(counted, deployment, version);
     *out = &counted->servable;
     return IG_OK;

@@ -12,6 +12,7 @@
 #include "services/registry/registry.h"
 
 struct ig_replicas;
+struct ig_residency;
 struct ig_servable_member;
 
 struct ig_servable {
@@ -28,6 +29,9 @@ struct ig_servable {
      * engine, and of the model the shape alone. */
     struct ig_replicas *replicas;
     uint32_t replica_node;
+    /* Where its model is loaded when it is asked for (services/deploy/residency.h); NULL: it is
+     * here for good. Its package is then such a face as well. */
+    struct ig_residency *residency;
 
     char node[IG_NAME_SIZE]; /* an ensemble's name in its graph; else empty */
     enum ig_combine combine; /* of an ensemble */

@@ -23,12 +23,13 @@ enum ig_code ig_servable_own(const struct ig_servable **out, struct ig_package *
                              struct ig_str model, int64_t version, size_t tables_max_bytes,
                              struct ig_err *err);
 
-/* What another process runs: takes the face (which it frees, also when it fails) and a reference on
- * the replicas. */
+/* What another process runs, or what is loaded when it is asked for: takes the face (which it
+ * frees, also when it fails) and a reference on the replicas. */
 struct ig_servable_elsewhere {
     struct ig_package *face;
-    struct ig_replicas *replicas;
+    struct ig_replicas *replicas; /* or NULL, and then: */
     uint32_t node;
+    struct ig_residency *residency;
 };
 enum ig_code ig_servable_point(const struct ig_servable **out,
                                const struct ig_servable_elsewhere *elsewhere,

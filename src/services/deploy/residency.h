@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef IG_SERVICES_DEPLOY_RESIDENCY_H
+#define IG_SERVICES_DEPLOY_RESIDENCY_H
+
+/* Many models in bounded memory: a deployment then holds what a model looks like (its face), and
+ * the model is loaded when it is asked for, off the event loops; the least recently used make room.
+ * Faces are kept in DIR/faces, so that a start reads no model at all. Members of ensembles are not
+ * among these: they stay loaded with them. Thread-safe. */
+
+#include "services/deploy/servable_priv.h"
+
+struct ig_residency;
+
+struct ig_residency_options {
+    int dirfd; /* the data directory, borrowed */
+    struct ig_servable_source source;
+    size_t memory_max_bytes; /* one model alone may take more */
+};
+enum ig_code ig_residency_open(struct ig_residency **out,
+                               const struct ig_residency_options *options, struct ig_err *err);
+/* No servable of it may be left. NULL is allowed. */
+void ig_residency_close(struct ig_residency *residency);
+
+/* A servable that is only pointed at: its `residency` is set, its package a face. The model is
+ * loaded once, and so verified, before its face is known. Worker threads. */
+enum ig_code ig_residency_point(const struct ig_servable **out, struct ig_residency *residency,
+                                struct ig_str deployment, const struct ig_registry_version *version,
+                                struct ig_err *err);
+/* The model itself, with a reference; loaded first with `load`, on worker threads alone. NULL
+ * without err: it is not here. Without `load` loop-safe (one short lock). */
+const struct ig_servable *ig_residency_get(const struct ig_servable *pointed, bool load,
+                                           struct ig_err *err);
+
+struct ig_residency_stats {
+    uint64_t resident, bytes, loads, unloads;
+};
+void ig_residency_stats(struct ig_residency_stats *out, struct ig_residency *residency);
+
+#endif
