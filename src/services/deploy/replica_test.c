@@ -470,7 +470,7 @@ static void test_memory_limit(void **state)
     struct slow slow;
     if (!MEMORY_CAN_BE_LIMITED) skip();
     isolate(fixture, ",\"memory_mb\":32");
-    start_slow(&slow, fixture, SLOW_SAMPLES, LONG_NS);
+    start_slow(&slow, fixture, 8 * SLOW_SAMPLES, LONG_NS);
     end_slow(&slow);
     assert_int_equal(slow.err.code, IG_NO_MEMORY);
     assert_predicts(fixture, -0.75);
