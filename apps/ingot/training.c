@@ -69,6 +69,8 @@ enum ig_code ig_training_submit(struct ig_training *training, struct ig_err *err
     ig_json_out_kv_str(&out, "model", ig_str_view(training->model));
     ig_json_out_kv_str(&out, "target", ig_str_view(ig_cli_text(cli, "target")));
     ig_json_out_kv_str(&out, "data_digest", digest);
+    if (ig_cli_text(cli, "instance"))
+        ig_json_out_kv_str(&out, "instance", ig_str_view(ig_cli_text(cli, "instance")));
     write_drop(&out, cli);
     write_params(&out, cli);
     ig_json_out_object_end(&out);

@@ -2,6 +2,7 @@
 /* Training jobs. */
 #include "api/rest.h"
 #include "api/route.h"
+#include "services/instances/instances.h"
 
 #include <stdio.h>
 
@@ -53,9 +54,23 @@ static enum ig_code read_drop(void *drop, struct ig_json *json)
     return ig_drop_read(drop, json);
 }
 
+/* An instance type's memory and cores, where the job does not say its own. */
+static enum ig_code apply_instance(struct ig_call *call, struct ig_job_spec *spec,
+                                   struct ig_str name)
+{
+    const struct ig_instance *instance;
+    call->field = "instance";
+    if (ig_instance_find(&instance, name, "instance", &call->err) != IG_OK) return call->err.code;
+    call->field = NULL;
+    if (!spec->memory_limit_mb) spec->memory_limit_mb = instance->memory_mb;
+    if (!spec->params.threads) spec->params.threads = (instance->cpu_thousandths + 999) / 1000;
+    return IG_OK;
+}
+
 enum ig_code ig_rest_job_post(struct ig_call *call)
 {
     struct ig_job_spec spec = {0};
+    struct ig_str instance = IG_STR("");
     char id[IG_ID_SIZE];
     ig_params_defaults(&spec.params);
     const struct ig_rest_field fields[] = {
@@ -68,9 +83,11 @@ enum ig_code ig_rest_job_post(struct ig_call *call)
         {"params", IG_REST_CALL, &spec.params, false, read_params},
         {"time_limit_s", IG_REST_I64, &spec.time_limit_s, false, NULL},
         {"memory_limit_mb", IG_REST_I64, &spec.memory_limit_mb, false, NULL},
+        {"instance", IG_REST_STR, &instance, false, NULL},
     };
     if (ig_rest_read(call, fields, sizeof fields / sizeof fields[0]) != IG_OK)
         return call->err.code;
+    if (instance.len && apply_instance(call, &spec, instance) != IG_OK) return call->err.code;
     if (!spec.data_digest.len == !spec.data_path.len) {
         call->field = "data_digest";
         return ig_fail(&call->err, IG_INVALID,
@@ -167,6 +184,27 @@ enum ig_code ig_rest_job_params(struct ig_call *call)
     ig_json_out_key(&out, IG_STR("parameters"));
     ig_json_out_array(&out);
     for (size_t i = 0; i < ig_params_count(); i++) write_param(&out, ig_param_at(i));
+    ig_json_out_array_end(&out);
+    ig_json_out_object_end(&out);
+    return IG_OK;
+}
+
+enum ig_code ig_rest_instance_types(struct ig_call *call)
+{
+    struct ig_json_out out;
+    ig_call_json(call, &out);
+    ig_json_out_object(&out);
+    ig_json_out_key(&out, IG_STR("instance_types"));
+    ig_json_out_array(&out);
+    for (size_t i = 0; i < ig_instances_count(); i++) {
+        const struct ig_instance *instance = ig_instance_at(i);
+        ig_json_out_object(&out);
+        ig_json_out_kv_str(&out, "name", ig_str_view(instance->name));
+        ig_json_out_kv_f64(&out, "cpu", instance->cpu_thousandths / 1000.0);
+        ig_json_out_kv_i64(&out, "memory_mb", instance->memory_mb);
+        ig_json_out_kv_str(&out, "description", ig_str_view(instance->doc));
+        ig_json_out_object_end(&out);
+    }
     ig_json_out_array_end(&out);
     ig_json_out_object_end(&out);
     return IG_OK;

@@ -145,6 +145,13 @@ static void read_cpu(struct reading *reading)
         reading->out->cpu_thousandths = (uint32_t)lrint(cores * 1000);
 }
 
+static void read_instance(struct reading *reading)
+{
+    struct ig_str name;
+    if (ig_json_string(reading->json, &name, "graph.resources.instance"))
+        ig_instance_find(&reading->out->instance, name, "graph.resources.instance", reading->err);
+}
+
 /* A GPU is a share of one; where there is none, as on every machine of this program, it cannot be
  * had. */
 static void read_gpu(struct reading *reading)
@@ -175,6 +182,8 @@ static void read_member(struct reading *reading, struct ig_str key)
         read_batching(reading);
     } else if (ig_str_is(key, "cache")) {
         read_cache(reading);
+    } else if (ig_str_is(key, "instance")) {
+        read_instance(reading);
     } else if (ig_str_is(key, "cpu")) {
         read_cpu(reading);
     } else if (ig_str_is(key, "gpu")) {
@@ -182,7 +191,7 @@ static void read_member(struct reading *reading, struct ig_str key)
     } else {
         ig_fail(reading->err, IG_INVALID,
                 "graph.resources: unknown member '%.*s'; known are isolation, concurrency, "
-                "replicas, queue, idle_s, batching, memory_mb, cpu, gpu, cache",
+                "replicas, queue, idle_s, batching, instance, memory_mb, cpu, gpu, cache",
                 shown(key), key.ptr);
     }
 }
@@ -211,6 +220,8 @@ enum ig_code ig_resources_read(struct ig_resources *out, struct ig_json *json)
         return ig_fail(json->err, IG_INVALID,
                        "graph.resources.%s: needs isolation process, models are shared here",
                        reading.isolated_only);
+    if (own.instance && !own.memory_mb) own.memory_mb = own.instance->memory_mb;
+    if (own.instance && !own.cpu_thousandths) own.cpu_thousandths = own.instance->cpu_thousandths;
     if (!own.isolated) own.replicas_min = own.replicas_max = own.queue_max = own.idle_s = 0;
     *out = own;
     return IG_OK;
@@ -243,6 +254,8 @@ void ig_resources_write(struct ig_json_out *out, const struct ig_resources *reso
         ig_json_out_object_end(out);
     }
     if (resources->concurrency) ig_json_out_kv_i64(out, "concurrency", resources->concurrency);
+    if (resources->instance)
+        ig_json_out_kv_str(out, "instance", ig_str_view(resources->instance->name));
     if (resources->memory_mb) ig_json_out_kv_i64(out, "memory_mb", resources->memory_mb);
     if (resources->cpu_thousandths)
         ig_json_out_kv_f64(out, "cpu", resources->cpu_thousandths / 1000.0);

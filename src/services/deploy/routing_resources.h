@@ -9,7 +9,7 @@
  *    "replicas": N | {"min": N, "max": N},      (process) how many processes
  *    "queue": N, "idle_s": N,                   (process)
  *    "batching": {"max_rows": N, "max_delay_us": N},   (process)
- *    "memory_mb": N, "cpu": CORES, "gpu": SHARE,
+ *    "instance": TYPE, "memory_mb": N, "cpu": CORES, "gpu": SHARE,
  *    "cache": {"max_mb": N, "ttl_s": N}}        answers kept for rows that come again
  *
  * docs/serving.md says what each does. */
@@ -17,6 +17,7 @@
 #include "base/arena.h"
 #include "base/err.h"
 #include "base/json.h"
+#include "services/instances/instances.h"
 
 enum {
     IG_RESOURCES_REPLICAS_MAX = 64,
@@ -25,6 +26,8 @@ enum {
 };
 
 struct ig_resources {
+    const struct ig_instance
+        *instance;            /* whose CPU and memory count where none are given; or NULL */
     bool isolated;            /* models run in processes of their own */
     uint32_t concurrency;     /* shared: calls in the worker pool; 0: any number */
     uint32_t replicas_min;    /* 0: none while there is nothing to do */

@@ -87,6 +87,10 @@ static const struct {
      "{\"root\":\"root\",\"nodes\":{\"root\":{\"model\":\"m\"}},\"resources\":{\"cache\":{\"max_"
      "mb\":4,"
      "\"ttl_s\":0}}}"},
+    {"{\"resources\":{\"cpu\":3,\"instance\":\"small\"},\"root\":{\"model\":\"m\"}}",
+     "{\"root\":\"root\",\"nodes\":{\"root\":{\"model\":\"m\"}},\"resources\":{\"instance\":"
+     "\"small\","
+     "\"memory_mb\":1024,\"cpu\":3}}"},
 };
 
 static void test_reads_and_writes(void **state)
@@ -154,6 +158,8 @@ static const struct {
     {"{\"root\":{\"model\":\"m\"},\"resources\":{\"isolation\":\"process\",\"batching\":{\"max_"
      "rows\":1}}}",
      "graph.resources.batching.max_rows: 1, expected a number from 2 to 100000"},
+    {"{\"root\":{\"model\":\"m\"},\"resources\":{\"instance\":\"huge\"}}",
+     "graph.resources.instance: there is no instance type 'huge'; known are nano, "},
     {"{\"root\":{\"model\":\"m\"},\"resources\":{\"memory_mb\":1}}",
      "graph.resources.memory_mb: 1, expected a number from 32 to 16777216"},
     {"{\"root\":{\"model\":\"m\"},\"resources\":{\"concurrency\":-1}}",
