@@ -98,6 +98,17 @@ static unsigned keep_days(const struct ig_settings *settings)
                                                     : (unsigned)settings->jobs_keep_days;
 }
 
+static enum ig_code open_regions(struct server *server, struct ig_err *err)
+{
+    struct ig_str wanted = ig_str_view(server->settings.shared_memory);
+    bool automatic = ig_str_is(wanted, "auto"), off = ig_str_is(wanted, "off");
+    if (!automatic && !off && !ig_str_is(wanted, "on"))
+        return ig_fail(err, IG_INVALID, "shared_memory: '%s' is not on, off or auto",
+                       server->settings.shared_memory);
+    if (off || (automatic && !is_loopback(server->host))) return IG_OK;
+    return ig_regions_new(&server->services.app.regions, err);
+}
+
 static enum ig_code open_services(struct server *server, struct ig_err *err)
 {
     const struct ig_settings *settings = &server->settings;
@@ -121,6 +132,7 @@ static enum ig_code open_services(struct server *server, struct ig_err *err)
     app->cache_min_ns = settings->explanation_cache_us * 1000;
     app->rows_max = settings->rows_max;
     app->started_ms = ig_clock_unix_ms();
+    if (open_regions(server, err) != IG_OK) return err->code;
     if (ig_metrics_new(&app->metrics, loops_of(server), err) != IG_OK) return err->code;
     return ig_router_new(&app->router, err);
 }
@@ -199,6 +211,7 @@ static void run(struct server *server, struct ig_err *err)
         serve_until_signal(server);
     ig_router_free(server->services.app.router);
     ig_metrics_free(server->services.app.metrics);
+    ig_regions_free(server->services.app.regions);
     ig_services_close(&server->services); /* its threads may still wait for quiescence */
     ig_http_server_free(server->http);
 }

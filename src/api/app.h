@@ -10,6 +10,7 @@
 #include "services/deploy/deploy.h"
 #include "services/deploy/learning.h"
 #include "services/deploy/mirror.h"
+#include "services/deploy/regions.h"
 #include "services/deploy/rollout.h"
 #include "services/explain/backgrounds.h"
 #include "services/explain/cache.h"
@@ -35,7 +36,8 @@ struct ig_app {
     struct ig_deploy *deploy;
     struct ig_learning *learning;
     struct ig_decision_log *decisions;
-    struct ig_mirror *mirror; /* NULL: shadows do nothing */
+    struct ig_mirror *mirror;   /* NULL: shadows do nothing */
+    struct ig_regions *regions; /* NULL: shared memory is off */
     struct ig_rollouts *rollouts;
     struct ig_metrics *metrics;
     struct ig_router *router;

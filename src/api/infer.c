@@ -308,7 +308,13 @@ static enum ig_code decode(struct ig_call *call)
 {
     struct ig_infer *infer = call->state;
     if (infer->decode(call, infer) != IG_OK) return call->err.code;
-    return ig_infer_route(call, infer);
+    return infer->too_long ? IG_OK : ig_infer_route(call, infer);
+}
+
+bool ig_infer_too_long(struct ig_infer *infer, uint64_t bytes)
+{
+    infer->too_long = !infer->in_pool && bytes > LOOP_BODY_MAX;
+    return infer->too_long;
 }
 
 /* A heavy model holds as many workers as its deployment may. */
@@ -364,19 +370,24 @@ enum ig_code ig_infer_start(struct ig_call *call, struct ig_str model, bool expl
     return ig_infer_start_as(call, infer);
 }
 
+static enum ig_code decode_in_pool(struct ig_call *call, struct ig_infer *infer)
+{
+    struct ig_deploy *deploy = call->app->deploy;
+    hold(call, infer->model.len ? ig_deploy_acquire(deploy, infer->model)
+                                : ig_deploy_acquire_only(deploy));
+    infer->in_pool = true;
+    call->in_pool = decode_and_run;
+    return IG_OK;
+}
+
 enum ig_code ig_infer_start_as(struct ig_call *call, struct ig_infer *infer)
 {
     size_t body = call->exchange->body.len;
     call->state = infer;
-    if ((infer->decode_bytes > body ? infer->decode_bytes : body) > LOOP_BODY_MAX) {
-        struct ig_deploy *deploy = call->app->deploy;
-        hold(call, infer->model.len ? ig_deploy_acquire(deploy, infer->model)
-                                    : ig_deploy_acquire_only(deploy));
-        infer->in_pool = true;
-        call->in_pool = decode_and_run;
-        return IG_OK;
-    }
+    if ((infer->decode_bytes > body ? infer->decode_bytes : body) > LOOP_BODY_MAX)
+        return decode_in_pool(call, infer);
     if (decode(call) != IG_OK) return call->err.code;
+    if (infer->too_long) return decode_in_pool(call, infer);
     if (find_answers(call, infer)) return run(call);
     if (!choose(call, false)) return go_on_in_pool(call, choose_and_run);
     if (call->err.code != IG_OK) return call->err.code;

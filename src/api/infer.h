@@ -45,6 +45,7 @@ struct ig_infer {
     bool explain;
     bool recorded; /* explanations leave records */
     bool in_pool;  /* decoded there: the routing is call->held */
+    bool too_long; /* by `decode`: it is to be asked again in the pool */
     /* Fills request.schema and rows, by ig_infer_find; and `explain`. */
     enum ig_code (*decode)(struct ig_call *call, struct ig_infer *infer);
     enum ig_code (*encode)(struct ig_call *call, struct ig_infer *infer);
@@ -57,6 +58,8 @@ struct ig_infer {
 enum ig_code ig_infer_start(struct ig_call *call, struct ig_str model, bool explain,
                             enum ig_code (*encode)(struct ig_call *, struct ig_infer *));
 
+/* For `decode`, which may then return at once: whether so many bytes are not for the loop. */
+bool ig_infer_too_long(struct ig_infer *infer, uint64_t bytes);
 /* The same for a front with a form of its own. */
 enum ig_code ig_infer_start_as(struct ig_call *call, struct ig_infer *infer);
 /* For `decode`: acquires the deployment of the path, else that of the name (empty: the only one).

@@ -6,8 +6,9 @@
 
 #include "api/access.h"
 #include "api/front.h"
+#include "api/infer_grpc_priv.h"
 #include "api/metrics.h"
-#include "api/oip_model.h"
+#include "api/oip_memory.h"
 #include "api/oip_proto.h"
 #include "api/route.h"
 #include "base/clock.h"
@@ -20,13 +21,10 @@
 
 enum { MESSAGE_MAX = 64 << 20 };
 
-/* Writes the reply's fields, or fails the call. */
-typedef enum ig_code handler(struct ig_call *call, struct ig_str message, struct ig_buf *out);
-
 struct method {
     const char *name;
     const char *verb, *path; /* of the HTTP route that does the same */
-    handler *run;            /* NULL: inference */
+    ig_grpc_handler *run;    /* NULL: inference */
     bool blocks, streams;
 };
 
@@ -71,14 +69,12 @@ static enum ig_code write_health(struct ig_call *call, struct ig_str message, st
 
 static enum ig_code write_server(struct ig_call *call, struct ig_str message, struct ig_buf *out)
 {
-    static const char *const EXTENSIONS[] = {"parameters", "statistics", "model_configuration",
-                                             "model_repository"};
-    (void)call;
+    const char *name;
     (void)message;
     ig_proto_add_bytes(out, 1, IG_STR("ingot"));
     ig_proto_add_bytes(out, 2, IG_STR(INGOT_VERSION));
-    for (size_t i = 0; i < sizeof EXTENSIONS / sizeof *EXTENSIONS; i++)
-        ig_proto_add_bytes(out, 3, ig_str_view(EXTENSIONS[i]));
+    for (size_t i = 0; (name = ig_oip_extension(call->app, i)); i++)
+        ig_proto_add_bytes(out, 3, ig_str_view(name));
     return IG_OK;
 }
 
@@ -290,6 +286,18 @@ static const struct method METHODS[] = {
     {"RepositoryIndex", "POST", "/v2/repository/index", write_index, true, false},
     {"RepositoryModelLoad", "POST", "/v2/repository/models/{model}/load", load, true, false},
     {"RepositoryModelUnload", "POST", "/v2/repository/models/{model}/unload", unload, true, false},
+    {"SystemSharedMemoryStatus", "GET", "/v2/systemsharedmemory/status", ig_grpc_memory_status,
+     false, false},
+    {"SystemSharedMemoryRegister", "POST", "/v2/systemsharedmemory/region/{region}/register",
+     ig_grpc_memory_register, true, false},
+    {"SystemSharedMemoryUnregister", "POST", "/v2/systemsharedmemory/unregister",
+     ig_grpc_memory_unregister, true, false},
+    {"CudaSharedMemoryStatus", "GET", "/v2/cudasharedmemory/status", ig_grpc_memory_cuda_status,
+     false, false},
+    {"CudaSharedMemoryRegister", "POST", "/v2/cudasharedmemory/region/{region}/register",
+     ig_grpc_memory_cuda_register, false, false},
+    {"CudaSharedMemoryUnregister", "POST", "/v2/cudasharedmemory/unregister",
+     ig_grpc_memory_cuda_unregister, false, false},
     {"Check", "GET", "/v2/health/ready", write_health, false, false},
 };
 
@@ -314,10 +322,12 @@ static void add_answer(struct ig_buf *out, struct ig_infer *infer)
     ig_proto_add_bytes(out, 1, ig_str_view(infer->routing->name));
     add_version(out, 2, ig_oip_answered(infer));
     if (ask->request.id.ptr) ig_proto_add_bytes(out, 3, ask->request.id);
-    for (size_t i = 0; i < ask->results_count; i++) add_output(out, infer, ask->results[i]);
-    for (size_t i = 0; i < ask->results_count; i++) {
-        size_t at = ig_proto_open(out, 6);
-        ig_oip_write_raw(out, infer, ask->results[i]);
+    for (size_t i = 0; i < ask->given_count; i++) add_output(out, infer, ask->given[i].result);
+    for (size_t i = 0; i < ask->given_count; i++) {
+        const struct ig_oip_given *given = &ask->given[i];
+        size_t at = ig_proto_open(out, 6); /* empty when it is in shared memory */
+        if (!given->asked || !given->asked->memory.region.ptr)
+            ig_oip_write_raw(out, infer, given->result);
         ig_proto_close(out, at);
     }
 }
@@ -345,8 +355,11 @@ static enum ig_code encode_infer(struct ig_call *call, struct ig_infer *infer)
 {
     struct ig_grpc_call *grpc = grpc_of(call);
     const struct session *session = grpc->user;
+    const struct ig_oip_ask *ask = infer->front;
     size_t at;
     if (ig_oip_check(call, infer) != IG_OK) return call->err.code;
+    for (size_t i = 0; i < ask->given_count; i++)
+        if (ig_oip_memory_put(call, &ask->given[i]) != IG_OK) return call->err.code;
     struct ig_buf *out = ig_grpc_reply_open(grpc, &at);
     size_t within = session->method->streams ? ig_proto_open(out, 2) : 0;
     add_answer(out, infer);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The Open Inference Protocol over HTTP: /v2. */
-#include "api/oip_model.h"
+#include "api/oip_memory.h"
 #include "api/route.h"
 #include "base/mem.h"
 
@@ -37,8 +37,7 @@ enum ig_code ig_oip_ready(struct ig_call *call)
 
 enum ig_code ig_oip_server(struct ig_call *call)
 {
-    static const char *const EXTENSIONS[] = {"binary_tensor_data", "parameters", "statistics",
-                                             "model_configuration", "model_repository"};
+    const char *name;
     struct ig_json_out out;
     ig_call_json(call, &out);
     ig_json_out_object(&out);
@@ -46,8 +45,8 @@ enum ig_code ig_oip_server(struct ig_call *call)
     ig_json_out_kv_str(&out, "version", IG_STR(INGOT_VERSION));
     ig_json_out_key(&out, IG_STR("extensions"));
     ig_json_out_array(&out);
-    for (size_t i = 0; i < sizeof EXTENSIONS / sizeof *EXTENSIONS; i++)
-        ig_json_out_str(&out, ig_str_view(EXTENSIONS[i]));
+    for (size_t i = 0; (name = ig_oip_extension(call->app, i)); i++)
+        ig_json_out_str(&out, ig_str_view(name));
     ig_json_out_array_end(&out);
     ig_json_out_object_end(&out);
     return IG_OK;
@@ -339,11 +338,13 @@ static enum ig_code decode(struct ig_call *call, struct ig_infer *infer)
     return ig_oip_prepare(call, infer);
 }
 
-static void write_output(struct ig_json_out *out, struct ig_infer *infer, enum ig_oip_result result,
-                         struct ig_buf *raw)
+static void write_output(struct ig_json_out *out, struct ig_call *call,
+                         const struct ig_oip_given *given, struct ig_buf *raw)
 {
+    struct ig_infer *infer = call->state;
+    const struct ig_oip_ask *ask = infer->front;
     struct ig_oip_port port;
-    ig_oip_output(&port, infer->routing->face, result);
+    ig_oip_output(&port, infer->routing->face, given->result);
     ig_json_out_object(out);
     ig_json_out_kv_str(out, "name", port.name);
     ig_json_out_kv_str(out, "datatype", ig_str_view(ig_oip_type_name(port.type)));
@@ -352,9 +353,11 @@ static void write_output(struct ig_json_out *out, struct ig_infer *infer, enum i
     ig_json_out_i64(out, (int64_t)infer->request.rows_count);
     for (size_t i = 0; i < port.rank; i++) ig_json_out_i64(out, port.extents[i]);
     ig_json_out_array_end(out);
-    if (raw) {
+    if (given->asked && given->asked->memory.region.ptr) {
+        ig_oip_memory_put(call, given);
+    } else if (given->asked ? given->asked->binary : ask->request.binary) {
         size_t before = raw->len;
-        ig_oip_write_raw(raw, infer, result);
+        ig_oip_write_raw(raw, infer, given->result);
         ig_json_out_key(out, IG_STR("parameters"));
         ig_json_out_object(out);
         ig_json_out_kv_i64(out, "binary_data_size", (int64_t)(raw->len - before));
@@ -362,7 +365,7 @@ static void write_output(struct ig_json_out *out, struct ig_infer *infer, enum i
     } else {
         ig_json_out_key(out, IG_STR("data"));
         ig_json_out_array(out);
-        ig_oip_write_json(out, infer, result);
+        ig_oip_write_json(out, infer, given->result);
         ig_json_out_array_end(out);
     }
     ig_json_out_object_end(out);
@@ -383,8 +386,7 @@ static enum ig_code encode(struct ig_call *call, struct ig_infer *infer)
     if (ask->request.id.ptr) ig_json_out_kv_str(&out, "id", ask->request.id);
     ig_json_out_key(&out, IG_STR("outputs"));
     ig_json_out_array(&out);
-    for (size_t i = 0; i < ask->results_count; i++)
-        write_output(&out, infer, ask->results[i], ask->binary[i] ? &raw : NULL);
+    for (size_t i = 0; i < ask->given_count; i++) write_output(&out, call, &ask->given[i], &raw);
     ig_json_out_array_end(&out);
     ig_json_out_object_end(&out);
     if (raw.overflowed)

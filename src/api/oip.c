@@ -282,6 +282,7 @@ struct parameters {
     uint64_t binary_bytes;
     bool has_binary_bytes, binary, has_binary, explain;
     struct ig_str unit_id;
+    struct ig_region_part memory;
 };
 
 static enum ig_code read_parameter(struct reader *reader, struct parameters *out)
@@ -300,10 +301,12 @@ static enum ig_code read_parameter(struct reader *reader, struct parameters *out
             out->unit_id = json->text;
         else if (event != IG_JSON_ERROR)
             ig_fail(reader->err, IG_INVALID, "unit_id: expected a text or a number");
-    } else if (ig_str_starts(key, IG_STR("shared_memory_"))) {
-        ig_fail(reader->err, IG_UNSUPPORTED,
-                "%.*s: shared memory is not offered; send the tensor in the request", shown(key),
-                key.ptr);
+    } else if (ig_str_is(key, "shared_memory_region")) {
+        ig_json_string(json, &out->memory.region, "shared_memory_region");
+    } else if (ig_str_is(key, "shared_memory_offset")) {
+        ig_json_u64(json, &out->memory.offset, "shared_memory_offset");
+    } else if (ig_str_is(key, "shared_memory_byte_size")) {
+        ig_json_u64(json, &out->memory.size_bytes, "shared_memory_byte_size");
     } else if (ig_str_is(key, "classification")) {
         ig_fail(reader->err, IG_UNSUPPORTED, "classification is not offered; ask for 'labels'");
     } else {
@@ -324,9 +327,18 @@ static enum ig_code read_parameters(struct reader *reader, struct parameters *ou
 static enum ig_code finish_input(struct reader *reader, struct ig_oip_tensor *tensor,
                                  const struct ig_json *data, const struct parameters *parameters)
 {
-    if (!parameters->has_binary_bytes && !data)
-        return ig_fail(reader->err, IG_INVALID, "input '%.*s': it has no data", shown(tensor->name),
-                       tensor->name.ptr);
+    bool memory = parameters->memory.region.ptr != NULL;
+    int ways = parameters->has_binary_bytes + (data != NULL) + memory;
+    if (ways != 1)
+        return ig_fail(reader->err, IG_INVALID,
+                       ways ? "input '%.*s': give one of data, binary_data_size and "
+                              "shared_memory_region"
+                            : "input '%.*s': it has no data",
+                       shown(tensor->name), tensor->name.ptr);
+    if (memory) {
+        tensor->memory = parameters->memory;
+        return IG_OK;
+    }
     if (parameters->has_binary_bytes) {
         if (parameters->binary_bytes > reader->raw.len)
             return ig_fail(reader->err, IG_INVALID,
@@ -420,6 +432,11 @@ static enum ig_code read_output(struct reader *reader)
     if (reader->err->code == IG_OK && !output->name.len)
         ig_fail(reader->err, IG_INVALID, "outputs: name: missing");
     output->binary = parameters.has_binary ? parameters.binary : out->binary;
+    output->memory = parameters.memory;
+    if (output->memory.region.ptr && parameters.has_binary && parameters.binary)
+        ig_fail(reader->err, IG_INVALID,
+                "output '%.*s': give one of binary_data and shared_memory_region",
+                shown(output->name), output->name.ptr);
     return reader->err->code;
 }
 
@@ -495,6 +512,15 @@ enum ig_code ig_oip_request_read(struct ig_oip_request *out, struct ig_str body,
     if (!out->inputs_count) return ig_fail(err, IG_INVALID, "inputs: missing");
     if (!reader.raw.len) return IG_OK;
     return ig_fail(err, IG_INVALID, "%zu bytes behind the last tensor", reader.raw.len);
+}
+
+uint64_t ig_oip_memory_bytes(const struct ig_oip_request *request)
+{
+    uint64_t sum = 0;
+    for (size_t i = 0; i < request->inputs_count; i++)
+        if (__builtin_add_overflow(sum, request->inputs[i].memory.size_bytes, &sum))
+            return UINT64_MAX;
+    return sum;
 }
 
 /* ---- rows ---- */

@@ -11,6 +11,7 @@
 
 #include "base/json.h"
 #include "formats/schema.h"
+#include "services/deploy/regions.h"
 
 enum ig_oip_type {
 #define IG_OIP_TYPE(id, name, bytes, config) IG_OIP_##id,
@@ -33,9 +34,10 @@ struct ig_oip_tensor {
     enum ig_oip_type type;
     int64_t shape[IG_OIP_RANK_MAX];
     uint32_t rank;
-    size_t count;         /* elements */
-    double *numbers;      /* of every type but BYTES; integers beyond 2^53 are rounded */
-    struct ig_str *texts; /* of BYTES */
+    size_t count;                 /* elements */
+    double *numbers;              /* of every type but BYTES; integers beyond 2^53 are rounded */
+    struct ig_str *texts;         /* of BYTES */
+    struct ig_region_part memory; /* where the elements are; region.ptr NULL: they came along */
 };
 
 enum ig_code ig_oip_type_parse(enum ig_oip_type *out, struct ig_str name, struct ig_err *err);
@@ -51,6 +53,7 @@ enum ig_code ig_oip_tensor_take(struct ig_oip_tensor *tensor, struct ig_str byte
 struct ig_oip_output {
     struct ig_str name;
     bool binary;
+    struct ig_region_part memory; /* where to put it; region.ptr NULL: into the reply */
 };
 
 struct ig_oip_request {
@@ -71,7 +74,10 @@ enum { IG_OIP_ALL_JSON = -1 };
  * the body or lie in the arena. */
 enum ig_code ig_oip_request_read(struct ig_oip_request *out, struct ig_str body, int64_t json_bytes,
                                  struct ig_arena *arena, struct ig_err *err);
-/* The rows that a request gives, in the arena. INVALID, or TOO_LARGE above rows_max. */
+/* The bytes that a request's inputs have in shared memory; their elements are still to be taken. */
+uint64_t ig_oip_memory_bytes(const struct ig_oip_request *request);
+/* The rows that a request gives, in the arena; every tensor has its elements. INVALID, or TOO_LARGE
+ * above rows_max. */
 struct ig_oip_rows {
     double *rows; /* rows_count x features_count */
     size_t rows_count;

@@ -4,6 +4,19 @@
 
 #include <string.h>
 
+/* What lies in shared memory is the rest of the input. */
+static bool take_memory(struct ig_oip_request *request, struct ig_str bytes, struct ig_arena *arena)
+{
+    struct ig_err err = IG_ERR_INIT;
+    for (size_t i = 0; i < request->inputs_count; i++) {
+        struct ig_oip_tensor *tensor = &request->inputs[i];
+        if (!tensor->memory.region.ptr) continue;
+        if (bytes.len > tensor->memory.size_bytes) bytes.len = tensor->memory.size_bytes;
+        if (ig_oip_tensor_take(tensor, bytes, arena, &err) != IG_OK) return false;
+    }
+    return true;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -28,6 +41,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const struct ig_str body = {(const char *)data + 2, size - 2};
     if (ig_oip_request_read(&request, body, json_bytes == 0xffff ? IG_OIP_ALL_JSON : json_bytes,
                             &arena, &err) == IG_OK &&
+        take_memory(&request, body, &arena) &&
         ig_oip_rows(&rows, &request, &schema, 100, &arena, &err) == IG_OK)
         IG_ASSERT(rows.rows_count > 0 && rows.rows_count <= 100);
     IG_ASSERT(err.code == IG_OK || err.message[0]);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "api/oip_model.h"
 
+#include "api/oip_memory.h"
+
 #include <math.h>
 #include <string.h>
 
@@ -16,6 +18,15 @@ static const struct {
     [IG_OIP_SHAP_VALUES] = {"shap_values", IG_OIP_FP64},
     [IG_OIP_BASE_VALUE] = {"base_value", IG_OIP_FP64},
 };
+
+const char *ig_oip_extension(const struct ig_app *app, size_t at)
+{
+    static const char *const NAMES[] = {"binary_tensor_data", "parameters", "statistics",
+                                        "model_configuration", "model_repository"};
+    size_t always = sizeof NAMES / sizeof *NAMES;
+    if (at < always) return NAMES[at];
+    return at == always && app->regions ? "system_shared_memory" : NULL;
+}
 
 /* ---- models ---- */
 
@@ -131,20 +142,20 @@ static enum ig_code choose_results(struct ig_call *call, struct ig_infer *infer)
     const struct ig_oip_request *request = &ask->request;
     struct ig_oip_port unused;
     infer->explain = request->explain;
+    ask->given_count = 0;
     for (size_t i = 0; i < request->outputs_count; i++) {
-        enum ig_oip_result *result = &ask->results[ask->results_count];
-        if (find_result(result, call, request->outputs[i].name, infer->routing) != IG_OK)
+        struct ig_oip_given *given = &ask->given[ask->given_count++];
+        given->asked = &request->outputs[i];
+        if (find_result(&given->result, call, given->asked->name, infer->routing) != IG_OK)
             return call->err.code;
-        ask->binary[ask->results_count++] = request->outputs[i].binary;
-        infer->explain = infer->explain || *result >= IG_OIP_SHAP_VALUES;
+        infer->explain = infer->explain || given->result >= IG_OIP_SHAP_VALUES;
     }
     if (request->outputs_count) return IG_OK;
     for (int i = 0; i < IG_OIP_RESULTS_COUNT; i++) {
         bool wanted = i < DEFAULT_RESULTS || (i >= IG_OIP_SHAP_VALUES && infer->explain);
         if (!wanted || !ig_oip_output(&unused, infer->routing->face, (enum ig_oip_result)i))
             continue;
-        ask->results[ask->results_count] = (enum ig_oip_result)i;
-        ask->binary[ask->results_count++] = request->binary;
+        ask->given[ask->given_count++] = (struct ig_oip_given){.result = (enum ig_oip_result)i};
     }
     return IG_OK;
 }
@@ -154,6 +165,8 @@ enum ig_code ig_oip_prepare(struct ig_call *call, struct ig_infer *infer)
     struct ig_oip_ask *ask = infer->front;
     struct ig_predict_target target;
     struct ig_oip_rows rows;
+    if (ig_infer_too_long(infer, ig_oip_memory_bytes(&ask->request))) return IG_OK;
+    if (ig_oip_memory_take(call, &ask->request) != IG_OK) return call->err.code;
     if (!ig_infer_find(&target, call, infer->model, &call->err)) return call->err.code;
     if (ig_oip_check_version(call, infer->routing, ask->version) != IG_OK ||
         choose_results(call, infer) != IG_OK ||

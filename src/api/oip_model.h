@@ -8,6 +8,9 @@
 #include "api/infer.h"
 #include "api/oip.h"
 
+/* Names of what is offered beyond the protocol, by place from 0; NULL behind the last. */
+const char *ig_oip_extension(const struct ig_app *app, size_t at);
+
 /* A tensor that goes in or out, without its rows. */
 struct ig_oip_port {
     struct ig_str name;
@@ -53,12 +56,14 @@ struct ig_oip_ask {
     struct ig_oip_request request;
     struct ig_str version;     /* asked for, or empty */
     struct ig_grpc_call *grpc; /* of the gRPC front, else NULL */
-    enum ig_oip_result results[IG_OIP_OUTPUTS_MAX];
-    bool binary[IG_OIP_OUTPUTS_MAX];
-    size_t results_count;
+    struct ig_oip_given {
+        enum ig_oip_result result;
+        const struct ig_oip_output *asked; /* NULL: not by name */
+    } given[IG_OIP_OUTPUTS_MAX];
+    size_t given_count;
 };
-/* For infer->decode, once the request is read: finds the deployment, chooses what to give, fills
- * the rows. */
+/* For infer->decode, once the request is read: finds the deployment, chooses what to give, takes
+ * what is in shared memory, fills the rows. */
 enum ig_code ig_oip_prepare(struct ig_call *call, struct ig_infer *infer);
 /* For infer->encode: INVALID when explanations were asked for that the model has not. */
 enum ig_code ig_oip_check(struct ig_call *call, const struct ig_infer *infer);

@@ -49,6 +49,21 @@ enum ig_code ig_oip_proto_repository(struct ig_oip_names *out, struct ig_str mes
     return proto.bad ? fail_parse(err) : IG_OK;
 }
 
+enum ig_code ig_oip_proto_region(struct ig_region *out, struct ig_str message, struct ig_err *err)
+{
+    struct ig_proto proto;
+    struct ig_proto_field field;
+    *out = (struct ig_region){0};
+    ig_proto_init(&proto, message);
+    while (ig_proto_next(&proto, &field)) {
+        if (field.number == 1) out->name = field.bytes;
+        if (field.number == 2) out->key = field.bytes;
+        if (field.number == 3) out->offset = field.value;
+        if (field.number == 4) out->size_bytes = field.value;
+    }
+    return proto.bad ? fail_parse(err) : IG_OK;
+}
+
 /* ---- parameters ---- */
 
 struct parameter {
@@ -90,14 +105,19 @@ static enum ig_code take_parameter(struct reader *reader, struct ig_str entry)
     return IG_OK;
 }
 
-static enum ig_code refuse_parameter(struct reader *reader, struct ig_str entry)
+/* Of an input or an output. */
+static enum ig_code take_own_parameter(struct reader *reader, struct ig_region_part *memory,
+                                       struct ig_str entry)
 {
     struct parameter parameter;
     if (read_parameter(&parameter, entry, reader->err) != IG_OK) return reader->err->code;
-    if (ig_str_starts(parameter.key, IG_STR("shared_memory_")))
-        return ig_fail(reader->err, IG_UNSUPPORTED,
-                       "%.*s: shared memory is not offered; send the tensor in the request",
-                       IG_STR_ARGS(parameter.key));
+    if (ig_str_is(parameter.key, "shared_memory_offset")) memory->offset = parameter.number;
+    if (ig_str_is(parameter.key, "shared_memory_byte_size")) memory->size_bytes = parameter.number;
+    if (ig_str_is(parameter.key, "shared_memory_region")) {
+        if (!parameter.text.ptr)
+            return ig_fail(reader->err, IG_INVALID, "shared_memory_region: expected a text");
+        memory->region = parameter.text;
+    }
     if (ig_str_is(parameter.key, "classification"))
         return ig_fail(reader->err, IG_UNSUPPORTED,
                        "classification is not offered; ask for 'labels'");
@@ -132,7 +152,7 @@ static enum ig_code read_input(struct reader *reader, size_t index, struct ig_st
         if (field.number == 2)
             has_type = ig_oip_type_parse(&tensor->type, field.bytes, reader->err) == IG_OK;
         if (field.number == 3) read_shape(reader, tensor, &field);
-        if (field.number == 4) refuse_parameter(reader, field.bytes);
+        if (field.number == 4) take_own_parameter(reader, &tensor->memory, field.bytes);
         if (field.number == 5) reader->contents[index] = field.bytes;
     }
     if (proto.bad) return fail_parse(reader->err);
@@ -261,7 +281,7 @@ static enum ig_code read_output(struct reader *reader, struct ig_str message)
     ig_proto_init(&proto, message);
     while (reader->err->code == IG_OK && ig_proto_next(&proto, &field)) {
         if (field.number == 1) output->name = field.bytes;
-        if (field.number == 2) refuse_parameter(reader, field.bytes);
+        if (field.number == 2) take_own_parameter(reader, &output->memory, field.bytes);
     }
     return proto.bad ? fail_parse(reader->err) : reader->err->code;
 }
@@ -318,6 +338,30 @@ static enum ig_code read_field(struct reader *reader, const struct ig_proto_fiel
     return reader->err->code;
 }
 
+/* Inputs in shared memory have no contents, and no place among the raw ones. */
+static enum ig_code fill_inputs(struct reader *reader)
+{
+    struct ig_oip_request *out = reader->out;
+    size_t along = 0, at = 0;
+    for (size_t i = 0; i < out->inputs_count; i++) along += !out->inputs[i].memory.region.ptr;
+    if (reader->raw_count && reader->raw_count != along)
+        return ig_fail(reader->err, IG_INVALID, "raw_input_contents: %zu, there are %zu inputs%s",
+                       reader->raw_count, along,
+                       along < out->inputs_count ? " outside shared memory" : "");
+    for (size_t i = 0; reader->err->code == IG_OK && i < out->inputs_count; i++) {
+        struct ig_oip_tensor *tensor = &out->inputs[i];
+        if (!tensor->memory.region.ptr && reader->raw_count)
+            ig_oip_tensor_take(tensor, reader->raw[at++], reader->arena, reader->err);
+        else if (!tensor->memory.region.ptr)
+            read_contents(reader, tensor, reader->contents[i]);
+        else if (reader->contents[i].len)
+            ig_fail(reader->err, IG_INVALID,
+                    "input '%.*s': give one of contents and shared_memory_region",
+                    IG_STR_ARGS(tensor->name));
+    }
+    return reader->err->code;
+}
+
 enum ig_code ig_oip_proto_infer(struct ig_oip_request *out, struct ig_oip_names *names,
                                 struct ig_str message, struct ig_arena *arena, struct ig_err *err)
 {
@@ -330,14 +374,5 @@ enum ig_code ig_oip_proto_infer(struct ig_oip_request *out, struct ig_oip_names 
     ig_proto_init(&proto, message);
     while (ig_proto_next(&proto, &field))
         if (read_field(&reader, &field) != IG_OK) return err->code;
-    if (reader.raw_count && reader.raw_count != out->inputs_count)
-        return ig_fail(err, IG_INVALID, "raw_input_contents: %zu, there are %zu inputs",
-                       reader.raw_count, out->inputs_count);
-    for (size_t i = 0; err->code == IG_OK && i < out->inputs_count; i++) {
-        if (reader.raw_count)
-            ig_oip_tensor_take(&out->inputs[i], reader.raw[i], arena, err);
-        else
-            read_contents(&reader, &out->inputs[i], reader.contents[i]);
-    }
-    return err->code;
+    return fill_inputs(&reader);
 }

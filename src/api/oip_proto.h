@@ -17,6 +17,9 @@ enum ig_code ig_oip_proto_names(struct ig_oip_names *out, struct ig_str message,
                                 struct ig_err *err);
 enum ig_code ig_oip_proto_repository(struct ig_oip_names *out, struct ig_str message,
                                      struct ig_err *err);
+/* SystemSharedMemoryRegisterRequest {1 name, 2 key, 3 offset, 4 byte_size}; those that ask for a
+ * status or unregister have only the name. */
+enum ig_code ig_oip_proto_region(struct ig_region *out, struct ig_str message, struct ig_err *err);
 /* ModelInferRequest, with typed or raw contents; every output is binary. INVALID and PARSE name the
  * input. */
 enum ig_code ig_oip_proto_infer(struct ig_oip_request *out, struct ig_oip_names *names,

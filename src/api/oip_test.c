@@ -247,9 +247,6 @@ static void test_refuses(void **state)
          IG_INVALID},
         {INPUT("\"datatype\":\"FP32\",\"shape\":[5,2],\"data\":[1,2,3,4,5,6,7,8,9,0]"),
          "5 rows, at most 4", IG_TOO_LARGE},
-        {INPUT("\"datatype\":\"FP32\",\"shape\":[1,2],\"parameters\":{\"shared_memory_region\":"
-               "\"r\"}"),
-         "shared memory is not offered", IG_UNSUPPORTED},
         {INPUT("\"datatype\":\"FP32\",\"shape\":[1,2],\"parameters\":{\"binary_data_size\":8}"),
          "binary_data_size 8, 0 bytes are left", IG_INVALID},
         {INPUT("\"datatype\":\"FP32\",\"shape\":[1,2],\"data\":[1,2]") " x", "", IG_PARSE},
@@ -275,18 +272,135 @@ static void test_refuses(void **state)
     assert_int_equal(read(fixture, &plain, IG_STR("{}"), 3), IG_INVALID);
 }
 
+static struct ig_str read_file(struct fixture *fixture, const char *path)
+{
+    struct ig_buf bytes;
+    fixture->err = IG_ERR_INIT;
+    ig_buf_init(&bytes, 1 << 20);
+    assert_int_equal(ig_file_read(&bytes, IG_FILE_CWD, path, &fixture->err), IG_OK);
+    struct ig_str all = ig_arena_dup(&fixture->arena, ig_buf_view(&bytes));
+    ig_buf_deinit(&bytes);
+    return all;
+}
+
+/* A body as Triton's own Python client writes it; two bytes before it say how much is JSON. */
+static enum ig_code read_body(struct fixture *fixture, const char *path)
+{
+    struct ig_str all = read_file(fixture, path);
+    uint16_t json_bytes;
+    memcpy(&json_bytes, all.ptr, 2);
+    return ig_oip_request_read(&fixture->request, (struct ig_str){all.ptr + 2, all.len - 2},
+                               json_bytes == 0xffff ? IG_OIP_ALL_JSON : json_bytes, &fixture->arena,
+                               &fixture->err);
+}
+
+/* Where tensors lie is read; their elements are another's to fetch. */
+static void check_memory(const struct ig_oip_request *request)
+{
+    const struct ig_oip_tensor *input = &request->inputs[0];
+    const struct ig_oip_output *output = &request->outputs[0];
+    assert_true(ig_str_is(input->memory.region, "in") && !input->numbers);
+    assert_int_equal(input->memory.offset, 16);
+    assert_int_equal(ig_oip_memory_bytes(request), 8);
+    assert_true(ig_str_is(output->name, "margins") && ig_str_is(output->memory.region, "out"));
+    assert_int_equal(output->memory.offset, 8);
+    assert_int_equal(output->memory.size_bytes, 64);
+}
+
+static void test_memory(void **state)
+{
+    struct fixture *fixture = *state;
+    struct ig_oip_names names;
+    assert_int_equal(read_body(fixture, "tests/corpus/oip/shared_memory"), IG_OK);
+    check_memory(&fixture->request);
+    struct ig_str message = read_file(fixture, "tests/corpus/oip_proto/shared_memory");
+    assert_int_equal(
+        ig_oip_proto_infer(&fixture->request, &names, message, &fixture->arena, &fixture->err),
+        IG_OK);
+    check_memory(&fixture->request);
+}
+
+static void test_refuses_memory(void **state)
+{
+    struct fixture *fixture = *state;
+    static const struct {
+        const char *body, *message;
+    } CASES[] = {
+        {INPUT("\"datatype\":\"FP32\",\"shape\":[1,2],\"data\":[1,2],\"parameters\":{"
+               "\"shared_memory_region\":\"r\"}"),
+         "give one of data, binary_data_size and shared_memory_region"},
+        {INPUT("\"datatype\":\"FP32\",\"shape\":[1,2],\"parameters\":{\"shared_memory_region\":"
+               "1}"),
+         "shared_memory_region"},
+        {INPUT("\"datatype\":\"FP32\",\"shape\":[1,2],\"parameters\":{\"shared_memory_region\":"
+               "\"r\",\"shared_memory_offset\":-1}"),
+         "shared_memory_offset"},
+        {"{\"inputs\":[{\"name\":\"x\",\"shape\":[1,2],\"datatype\":\"FP32\",\"data\":[1,2]}],"
+         "\"outputs\":[{\"name\":\"y\",\"parameters\":{\"binary_data\":true,"
+         "\"shared_memory_region\":\"r\"}}]}",
+         "output 'y': give one of binary_data and shared_memory_region"},
+    };
+    for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++)
+        if (read_json(fixture, &plain, CASES[i].body) != IG_INVALID ||
+            !strstr(fixture->err.message, CASES[i].message))
+            fail_msg("%s: %s", CASES[i].body, fixture->err.message);
+}
+
+/* Tensors beside the one in memory keep their order among the raw contents. */
+static void test_memory_among_raw(void **state)
+{
+    struct fixture *fixture = *state;
+    struct ig_buf out;
+    struct ig_oip_names names;
+    struct ig_region region;
+    ig_buf_init(&out, 4096);
+    for (int i = 0; i < 3; i++) {
+        size_t input = ig_proto_open(&out, 5);
+        ig_proto_add_bytes(&out, 1, IG_STR("x"));
+        ig_proto_add_bytes(&out, 2, IG_STR("UINT8"));
+        ig_proto_add_varint(&out, 3, 1);
+        size_t entry = i == 1 ? ig_proto_open(&out, 4) : 0;
+        if (entry) ig_proto_add_bytes(&out, 1, IG_STR("shared_memory_region"));
+        size_t value = entry ? ig_proto_open(&out, 2) : 0;
+        if (value) ig_proto_add_bytes(&out, 3, IG_STR("r"));
+        if (value) ig_proto_close(&out, value);
+        if (entry) ig_proto_close(&out, entry);
+        ig_proto_close(&out, input);
+    }
+    ig_proto_add_bytes(&out, 7, IG_STR("\x05"));
+    ig_proto_add_bytes(&out, 7, IG_STR("\x07"));
+    fixture->err = IG_ERR_INIT;
+    assert_int_equal(ig_oip_proto_infer(&fixture->request, &names, ig_buf_view(&out),
+                                        &fixture->arena, &fixture->err),
+                     IG_OK);
+    assert_true(fixture->request.inputs[0].numbers[0] == 5 && !fixture->request.inputs[1].numbers &&
+                fixture->request.inputs[2].numbers[0] == 7);
+    ig_proto_add_bytes(&out, 7, IG_STR("\x07"));
+    assert_int_equal(ig_oip_proto_infer(&fixture->request, &names, ig_buf_view(&out),
+                                        &fixture->arena, &fixture->err),
+                     IG_INVALID);
+    assert_non_null(strstr(fixture->err.message, "there are 2 inputs outside shared memory"));
+    ig_buf_reset(&out);
+    ig_proto_add_bytes(&out, 1, IG_STR("in"));
+    ig_proto_add_bytes(&out, 2, IG_STR("/k"));
+    ig_proto_add_varint(&out, 3, 4);
+    ig_proto_add_varint(&out, 4, 8);
+    fixture->err = IG_ERR_INIT;
+    assert_int_equal(ig_oip_proto_region(&region, ig_buf_view(&out), &fixture->err), IG_OK);
+    assert_true(ig_str_is(region.name, "in") && ig_str_is(region.key, "/k") && region.offset == 4 &&
+                region.size_bytes == 8);
+    out.len--;
+    assert_int_equal(ig_oip_proto_region(&region, ig_buf_view(&out), &fixture->err), IG_PARSE);
+    ig_buf_deinit(&out);
+}
+
 /* Messages as Triton's own Python client serialises them. */
 static enum ig_code read_message(struct fixture *fixture, const char *name,
                                  struct ig_oip_names *names)
 {
-    struct ig_buf bytes;
     char path[64];
-    fixture->err = IG_ERR_INIT;
     snprintf(path, sizeof path, "tests/corpus/oip_proto/%s", name);
-    ig_buf_init(&bytes, 1 << 20);
-    assert_int_equal(ig_file_read(&bytes, IG_FILE_CWD, path, &fixture->err), IG_OK);
-    struct ig_str message = ig_arena_dup(&fixture->arena, ig_buf_view(&bytes));
-    ig_buf_deinit(&bytes);
+    struct ig_str message = read_file(fixture, path);
     if (ig_oip_proto_infer(&fixture->request, names, message, &fixture->arena, &fixture->err) !=
         IG_OK)
         return fixture->err.code;
@@ -388,6 +502,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_columns, setup, teardown),
         cmocka_unit_test_setup_teardown(test_binary, setup, teardown),
         cmocka_unit_test_setup_teardown(test_refuses, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_memory, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_memory_among_raw, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_refuses_memory, setup, teardown),
         cmocka_unit_test_setup_teardown(test_protobuf, setup, teardown),
         cmocka_unit_test_setup_teardown(test_damaged_protobuf, setup, teardown),
     };

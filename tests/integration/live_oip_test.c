@@ -2,9 +2,13 @@
 /* The Open Inference Protocol through the real program. */
 #include "support/live.h"
 
+#include <fcntl.h>
 #include <math.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 static struct live live;
 
@@ -91,6 +95,80 @@ static void test_infer(void **state)
     assert_non_null(strstr(live_body(&live), "has no such output"));
     EXPECT(404, "POST", "/v2/models/churn/versions/7/infer", "{" INPUTS "}");
     EXPECT(400, "POST", INFER, "{\"inputs\":[]}");
+}
+
+/* Inputs from and outputs to shared memory give what comes over the socket. */
+static void test_shared_memory(void **state)
+{
+    (void)state;
+    static const char NAME[] = "/ingot-live-oip-test";
+    static const char REGION[] = "/v2/systemsharedmemory/region/all/";
+    const double row[] = {0.75, 0.25, 1};
+    double *memory;
+    char path[128];
+    int fd = shm_open(NAME, O_RDWR | O_CREAT | O_TRUNC, 0600);
+    assert_true(fd >= 0 && ftruncate(fd, 4096) == 0);
+    memory = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    assert_ptr_not_equal(memory, MAP_FAILED);
+    memcpy(memory, row, sizeof row);
+    EXPECT(200, "GET", "/v2", NULL);
+    assert_non_null(strstr(live_body(&live), "\"system_shared_memory\""));
+    snprintf(path, sizeof path, "%sregister", REGION);
+    EXPECT(200, "POST", path, "{\"key\":\"/ingot-live-oip-test\",\"byte_size\":4096}");
+    EXPECT(409, "POST", path, "{\"key\":\"/ingot-live-oip-test\",\"byte_size\":4096}");
+    EXPECT(400, "POST", path, "{\"key\":\"/ingot-live-oip-test\"}");
+    snprintf(path, sizeof path, "%sstatus", REGION);
+    EXPECT(200, "GET", path, NULL);
+    assert_string_equal(live_text(&live, "0.key"), NAME);
+    EXPECT(200, "POST", INFER,
+           "{\"inputs\":[{\"name\":\"x0\",\"shape\":[1],\"datatype\":\"FP64\",\"data\":[0.75]},{"
+           "\"name\":\"x1\",\"shape\":[1],\"datatype\":\"FP64\",\"data\":[0.25]}]}");
+    double want = live_number(&live, "outputs.0.data.0");
+#define IN_MEMORY(size, place)                                                                     \
+    "{\"inputs\":[{\"name\":\"x0\",\"shape\":[1],\"datatype\":\"FP64\",\"parameters\":{"           \
+    "\"shared_memory_region\":\"all\",\"shared_memory_byte_size\":8}},{\"name\":\"x1\",\"shape\":" \
+    "["                                                                                            \
+    "1],\"datatype\":\"FP64\",\"parameters\":{\"shared_memory_region\":\"all\","                   \
+    "\"shared_memory_byte_size\":8,\"shared_memory_offset\":8}}],\"outputs\":[{\"name\":"          \
+    "\"predictions\",\"parameters\":{\"shared_memory_region\":\"all\",\"shared_memory_byte_size\"" \
+    ":" size ",\"shared_memory_offset\":" place "}}]}"
+    EXPECT(200, "POST", INFER, IN_MEMORY("8", "64"));
+    assert_string_equal(live_text(&live, "outputs.0.shape.0"), "1");
+    assert_null(strstr(live_body(&live), "\"data\":"));
+    assert_true(memory[8] == want);
+    EXPECT(400, "POST", INFER, IN_MEMORY("4", "64"));
+    assert_non_null(strstr(live_body(&live), "shared_memory_byte_size is 4, it has 8 bytes"));
+    EXPECT(400, "POST", INFER, IN_MEMORY("8", "4089"));
+    assert_int_equal(ftruncate(fd, 8), 0); /* the mapping here must not be touched any more */
+    EXPECT(400, "POST", INFER, IN_MEMORY("8", "64"));
+    assert_non_null(strstr(live_body(&live), "has become shorter"));
+    snprintf(path, sizeof path, "%sunregister", REGION);
+    EXPECT(200, "POST", path, "");
+    EXPECT(404, "POST", INFER, IN_MEMORY("8", "64"));
+    EXPECT(200, "POST", "/v2/systemsharedmemory/unregister", "");
+    EXPECT(400, "POST", "/v2/cudasharedmemory/region/all/register", "{}");
+    assert_non_null(strstr(live_body(&live), "'all', GPUs not supported"));
+    EXPECT(200, "GET", "/v2/cudasharedmemory/status", NULL);
+    munmap(memory, 4096);
+    close(fd);
+    shm_unlink(NAME);
+}
+
+/* Off, nothing of it can be had or is advertised. */
+static void test_shared_memory_off(void **state)
+{
+    (void)state;
+    live_stop(&live, SIGTERM);
+    live_start(&live, (const char *const[]){"--set", "shared_memory=off", NULL});
+    EXPECT(200, "GET", "/v2", NULL);
+    assert_null(strstr(live_body(&live), "system_shared_memory"));
+    EXPECT(501, "POST", "/v2/systemsharedmemory/region/all/register",
+           "{\"key\":\"/x\",\"byte_size\":8}");
+    EXPECT(501, "POST", INFER, IN_MEMORY("8", "64"));
+    EXPECT(200, "GET", "/v2/systemsharedmemory/status", NULL);
+    assert_string_equal(live_body(&live), "[]");
+    live_stop(&live, SIGTERM);
+    live_start(&live, NULL);
 }
 
 static void test_statistics(void **state)
@@ -212,9 +290,10 @@ static void test_scoring(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_metadata),   cmocka_unit_test(test_infer),
-        cmocka_unit_test(test_versions),   cmocka_unit_test(test_statistics),
-        cmocka_unit_test(test_repository), cmocka_unit_test(test_scoring),
+        cmocka_unit_test(test_metadata),      cmocka_unit_test(test_infer),
+        cmocka_unit_test(test_versions),      cmocka_unit_test(test_statistics),
+        cmocka_unit_test(test_repository),    cmocka_unit_test(test_scoring),
+        cmocka_unit_test(test_shared_memory), cmocka_unit_test(test_shared_memory_off),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

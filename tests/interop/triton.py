@@ -18,6 +18,7 @@ import tritonclient.grpc as grpc_client
 import tritonclient.http as client
 from tritonclient.grpc import service_pb2
 import tritonclient.http.aio as aio
+import tritonclient.utils.shared_memory as shared_memory
 from tritonclient.utils import InferenceServerException
 
 import program
@@ -253,6 +254,60 @@ def check_grpc_errors(triton):
     return ""
 
 
+def region_of(triton, name):
+    status = triton.get_system_shared_memory_status(name, as_json=True) \
+        if isinstance(triton, grpc_client.InferenceServerClient) \
+        else triton.get_system_shared_memory_status(name)
+    if isinstance(status, dict):
+        status = list(status.get("regions", {}).values())
+    return [(each["name"], each["key"], int(each["byte_size"])) for each in status]
+
+
+def check_memory(triton, kind, want):
+    """Inputs and outputs in shared memory by tritonclient's own utilities, small and large."""
+    many = np.repeat(ROWS, 5000, axis=0)
+    for rows, expected in ((ROWS, want), (many, np.repeat(want, 5000))):
+        size, key = rows.nbytes, "/ingot-interop-%d" % os.getpid()
+        handle = shared_memory.create_shared_memory_region("all", key, 2 * size)
+        try:
+            shared_memory.set_shared_memory_region(handle, [rows])
+            triton.register_system_shared_memory("all", key, 2 * size)
+            if region_of(triton, "all") != [("all", key, 2 * size)]:
+                return "status %s" % region_of(triton, "all")
+            tensor = kind.InferInput("input", list(rows.shape), "FP64")
+            tensor.set_shared_memory("all", size)
+            output = kind.InferRequestedOutput("predictions")
+            output.set_shared_memory("all", 8 * len(rows), offset=size)
+            for _ in range(3):
+                got = triton.infer("m", [tensor], outputs=[output])
+            answer = got.get_response()
+            if (answer["outputs"][0].keys() & {"data", "parameters"} if isinstance(answer, dict)
+                    else any(answer.raw_output_contents)):
+                return "the output came with the reply, too"
+            found = shared_memory.get_contents_as_numpy(handle, np.float64, [len(rows)], size)
+            gap = np.abs(found - expected).max()
+            if not gap < 1e-6:
+                return "predictions differ by %g" % gap
+            output.set_shared_memory("all", 7, offset=size)
+            try:
+                triton.infer("m", [tensor], outputs=[output])
+                return "an output of 7 bytes was taken"
+            except InferenceServerException as why:
+                if "shared_memory_byte_size is 7" not in str(why):
+                    return str(why)
+            triton.unregister_system_shared_memory("all")
+            if region_of(triton, ""):
+                return "a region is left"
+        finally:
+            triton.unregister_system_shared_memory()
+            shared_memory.destroy_shared_memory_region(handle)
+    try:
+        triton.register_cuda_shared_memory("gpu", b"AAAA", 0, 8)
+        return "CUDA memory was taken"
+    except InferenceServerException as why:
+        return "" if "GPUs not supported" in str(why) else str(why)
+
+
 def main():
     failed = False
     with tempfile.TemporaryDirectory() as directory:
@@ -278,6 +333,10 @@ def main():
                                 ("http: repository", lambda: check_repository(triton)),
                                 ("http: errors", lambda: check_errors(triton)),
                                 ("http: aio", lambda: check_aio(url, want)),
+                                ("http: shared memory",
+                                 lambda: check_memory(triton, client, want)),
+                                ("grpc: shared memory",
+                                 lambda: check_memory(by_grpc, grpc_client, want)),
                                 ("grpc: infer", lambda: check_grpc_infer(by_grpc, want)),
                                 ("grpc: large messages", lambda: check_grpc_large(by_grpc, want)),
                                 ("grpc: stream", lambda: check_grpc_stream(by_grpc, want)),
