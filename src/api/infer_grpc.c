@@ -304,10 +304,9 @@ static const struct method METHODS[] = {
 /* ---- inference ---- */
 
 /* InferOutputTensor {1 name, 2 datatype, 3 shape}; the elements follow as raw_output_contents. */
-static void add_output(struct ig_buf *out, struct ig_infer *infer, enum ig_oip_result result)
+static void add_output(struct ig_buf *out, struct ig_infer *infer, const struct ig_oip_given *given)
 {
-    struct ig_oip_port port;
-    ig_oip_output(&port, infer->routing->face, result);
+    struct ig_oip_port port = ig_oip_given_port(given, infer->routing->face);
     size_t at = ig_proto_open(out, 5);
     ig_proto_add_bytes(out, 1, port.name);
     ig_proto_add_bytes(out, 2, ig_str_view(ig_oip_type_name(port.type)));
@@ -322,12 +321,11 @@ static void add_answer(struct ig_buf *out, struct ig_infer *infer)
     ig_proto_add_bytes(out, 1, ig_str_view(infer->routing->name));
     add_version(out, 2, ig_oip_answered(infer));
     if (ask->request.id.ptr) ig_proto_add_bytes(out, 3, ask->request.id);
-    for (size_t i = 0; i < ask->given_count; i++) add_output(out, infer, ask->given[i].result);
+    for (size_t i = 0; i < ask->given_count; i++) add_output(out, infer, &ask->given[i]);
     for (size_t i = 0; i < ask->given_count; i++) {
         const struct ig_oip_given *given = &ask->given[i];
         size_t at = ig_proto_open(out, 6); /* empty when it is in shared memory */
-        if (!given->asked || !given->asked->memory.region.ptr)
-            ig_oip_write_raw(out, infer, given->result);
+        if (!given->asked || !given->asked->memory.region.ptr) ig_oip_write_raw(out, infer, given);
         ig_proto_close(out, at);
     }
 }

@@ -343,8 +343,7 @@ static void write_output(struct ig_json_out *out, struct ig_call *call,
 {
     struct ig_infer *infer = call->state;
     const struct ig_oip_ask *ask = infer->front;
-    struct ig_oip_port port;
-    ig_oip_output(&port, infer->routing->face, given->result);
+    struct ig_oip_port port = ig_oip_given_port(given, infer->routing->face);
     ig_json_out_object(out);
     ig_json_out_kv_str(out, "name", port.name);
     ig_json_out_kv_str(out, "datatype", ig_str_view(ig_oip_type_name(port.type)));
@@ -357,7 +356,7 @@ static void write_output(struct ig_json_out *out, struct ig_call *call,
         ig_oip_memory_put(call, given);
     } else if (given->asked ? given->asked->binary : ask->request.binary) {
         size_t before = raw->len;
-        ig_oip_write_raw(raw, infer, given->result);
+        ig_oip_write_raw(raw, infer, given);
         ig_json_out_key(out, IG_STR("parameters"));
         ig_json_out_object(out);
         ig_json_out_kv_i64(out, "binary_data_size", (int64_t)(raw->len - before));
@@ -365,7 +364,7 @@ static void write_output(struct ig_json_out *out, struct ig_call *call,
     } else {
         ig_json_out_key(out, IG_STR("data"));
         ig_json_out_array(out);
-        ig_oip_write_json(out, infer, given->result);
+        ig_oip_write_json(out, infer, given);
         ig_json_out_array_end(out);
     }
     ig_json_out_object_end(out);

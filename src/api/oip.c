@@ -282,13 +282,32 @@ struct parameters {
     uint64_t binary_bytes;
     bool has_binary_bytes, binary, has_binary, explain;
     struct ig_str unit_id;
+    uint32_t classes;
     struct ig_region_part memory;
 };
+
+enum ig_code ig_oip_classes_take(uint32_t *out, uint64_t classes, struct ig_err *err)
+{
+    if (classes > INT32_MAX)
+        return ig_fail(err, IG_INVALID, "classification: %llu, expected a number of classes",
+                       (unsigned long long)classes);
+    *out = (uint32_t)classes;
+    return IG_OK;
+}
+
+enum ig_code ig_oip_output_check(const struct ig_oip_output *output, struct ig_err *err)
+{
+    if (err->code != IG_OK || !output->classes || !output->memory.region.ptr) return err->code;
+    return ig_fail(err, IG_INVALID,
+                   "output '%.*s': give one of classification and shared_memory_region",
+                   shown(output->name), output->name.ptr);
+}
 
 static enum ig_code read_parameter(struct reader *reader, struct parameters *out)
 {
     struct ig_json *json = &reader->json;
     struct ig_str key = json->text;
+    uint64_t classes;
     if (ig_str_is(key, "binary_data_size")) {
         out->has_binary_bytes = ig_json_u64(json, &out->binary_bytes, "binary_data_size");
     } else if (ig_str_is(key, "binary_data") || ig_str_is(key, "binary_data_output")) {
@@ -308,7 +327,8 @@ static enum ig_code read_parameter(struct reader *reader, struct parameters *out
     } else if (ig_str_is(key, "shared_memory_byte_size")) {
         ig_json_u64(json, &out->memory.size_bytes, "shared_memory_byte_size");
     } else if (ig_str_is(key, "classification")) {
-        ig_fail(reader->err, IG_UNSUPPORTED, "classification is not offered; ask for 'labels'");
+        if (ig_json_u64(json, &classes, "classification"))
+            ig_oip_classes_take(&out->classes, classes, reader->err);
     } else {
         ig_json_skip(json);
     }
@@ -433,11 +453,12 @@ static enum ig_code read_output(struct reader *reader)
         ig_fail(reader->err, IG_INVALID, "outputs: name: missing");
     output->binary = parameters.has_binary ? parameters.binary : out->binary;
     output->memory = parameters.memory;
+    output->classes = parameters.classes;
     if (output->memory.region.ptr && parameters.has_binary && parameters.binary)
         ig_fail(reader->err, IG_INVALID,
                 "output '%.*s': give one of binary_data and shared_memory_region",
                 shown(output->name), output->name.ptr);
-    return reader->err->code;
+    return ig_oip_output_check(output, reader->err);
 }
 
 static enum ig_code read_outputs(struct reader *reader)

@@ -53,6 +53,7 @@ enum ig_code ig_oip_tensor_take(struct ig_oip_tensor *tensor, struct ig_str byte
 struct ig_oip_output {
     struct ig_str name;
     bool binary;
+    uint32_t classes;             /* so many classes by score in its place; 0: itself */
     struct ig_region_part memory; /* where to put it; region.ptr NULL: into the reply */
 };
 
@@ -66,6 +67,11 @@ struct ig_oip_request {
     bool explain;          /* parameter "explain": explanations too */
     struct ig_str unit_id; /* parameter "unit_id"; ptr NULL: not given */
 };
+
+/* The parameter "classification"; INVALID when it is no number of classes. */
+enum ig_code ig_oip_classes_take(uint32_t *out, uint64_t classes, struct ig_err *err);
+/* INVALID when what is asked of an output excludes itself. */
+enum ig_code ig_oip_output_check(const struct ig_oip_output *output, struct ig_err *err);
 
 enum { IG_OIP_ALL_JSON = -1 };
 

@@ -176,7 +176,7 @@ enum ig_code ig_oip_memory_put(struct ig_call *call, const struct ig_oip_given *
     struct ig_region_part part = given->asked->memory;
     struct ig_str name = given->asked->name;
     ig_buf_init(&bytes, call->exchange->reply.max_bytes);
-    ig_oip_write_raw(&bytes, call->state, given->result);
+    ig_oip_write_raw(&bytes, call->state, given);
     if (bytes.overflowed)
         ig_fail(&call->err, IG_TOO_LARGE, "the answer exceeds the cap of a response");
     else if (bytes.len > part.size_bytes)

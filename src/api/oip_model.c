@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "api/oip_model.h"
 
+#include "api/oip_classes.h"
 #include "api/oip_memory.h"
 
 #include <math.h>
@@ -21,8 +22,9 @@ static const struct {
 
 const char *ig_oip_extension(const struct ig_app *app, size_t at)
 {
-    static const char *const NAMES[] = {"binary_tensor_data", "parameters", "statistics",
-                                        "model_configuration", "model_repository"};
+    static const char *const NAMES[] = {"binary_tensor_data", "parameters",
+                                        "statistics",         "model_configuration",
+                                        "model_repository",   "classification"};
     size_t always = sizeof NAMES / sizeof *NAMES;
     if (at < always) return NAMES[at];
     return at == always && app->regions ? "system_shared_memory" : NULL;
@@ -146,7 +148,12 @@ static enum ig_code choose_results(struct ig_call *call, struct ig_infer *infer)
     for (size_t i = 0; i < request->outputs_count; i++) {
         struct ig_oip_given *given = &ask->given[ask->given_count++];
         given->asked = &request->outputs[i];
+        given->classes = NULL;
         if (find_result(&given->result, call, given->asked->name, infer->routing) != IG_OK)
+            return call->err.code;
+        if (given->asked->classes &&
+            ig_oip_classes_new(&given->classes, given->result, infer->routing->face,
+                               given->asked->classes, call->arena, &call->err) != IG_OK)
             return call->err.code;
         infer->explain = infer->explain || given->result >= IG_OIP_SHAP_VALUES;
     }
@@ -220,6 +227,7 @@ static size_t row_numbers(const double **out, enum ig_oip_result output,
 struct writing {
     struct ig_json_out *json; /* or: */
     struct ig_buf *raw;
+    struct ig_buf text; /* of the class at hand */
 };
 
 static void write_number(struct writing *writing, double value)
@@ -228,6 +236,17 @@ static void write_number(struct writing *writing, double value)
         ig_json_out_f64(writing->json, value);
     else
         ig_buf_add(writing->raw, &value, sizeof value);
+}
+
+static void write_text(struct writing *writing, struct ig_str text)
+{
+    uint32_t length = (uint32_t)text.len;
+    if (writing->json) {
+        ig_json_out_str(writing->json, text);
+        return;
+    }
+    ig_buf_add(writing->raw, &length, sizeof length);
+    ig_buf_add_str(writing->raw, text);
 }
 
 static void write_row(struct writing *writing, enum ig_oip_result output,
@@ -244,44 +263,69 @@ static void write_row(struct writing *writing, enum ig_oip_result output,
     }
 }
 
+static void write_classes(struct writing *writing, const struct ig_oip_given *given,
+                          const struct ig_answer *answer)
+{
+    const double *numbers;
+    row_numbers(&numbers, given->result, answer);
+    ig_oip_classes_rank(given->classes, numbers);
+    for (size_t i = 0; i < given->classes->count; i++) {
+        ig_buf_reset(&writing->text);
+        ig_oip_classes_write(&writing->text, given->classes, i, answer->schema);
+        write_text(writing, ig_buf_view(&writing->text));
+    }
+}
+
 static void write_label(struct writing *writing, struct ig_infer *infer, size_t row)
 {
     const struct ig_infer_part *part = ig_infer_part_of(infer, row);
     size_t own = infer->places ? infer->places[row].row : row;
     int32_t class = ig_inference_class(part->servable, &part->result, own);
     const struct ig_schema *schema = &part->servable->package->schema;
-    struct ig_str text = class >= 0 && (uint32_t) class < schema->classes_count
-                             ? schema->classes[class]
-                             : IG_STR("");
-    if (writing->json) {
-        ig_json_out_str(writing->json, text);
-        return;
-    }
-    uint32_t length = (uint32_t)text.len;
-    ig_buf_add(writing->raw, &length, sizeof length);
-    ig_buf_add_str(writing->raw, text);
+    write_text(writing, class >= 0 && (uint32_t) class < schema->classes_count
+                            ? schema->classes[class]
+                            : IG_STR(""));
 }
 
-static void write_data(struct writing *writing, struct ig_infer *infer, enum ig_oip_result output)
+static void write_data(struct writing *writing, struct ig_infer *infer,
+                       const struct ig_oip_given *given)
 {
     for (size_t i = 0; i < infer->request.rows_count; i++) {
-        if (output == IG_OIP_LABELS) {
+        if (given->result == IG_OIP_LABELS) {
             write_label(writing, infer, i);
             continue;
         }
         struct ig_answer answer = ig_infer_answer(infer, i, NULL);
-        write_row(writing, output, &answer);
+        if (given->classes)
+            write_classes(writing, given, &answer);
+        else
+            write_row(writing, given->result, &answer);
     }
 }
 
-void ig_oip_write_json(struct ig_json_out *out, struct ig_infer *infer, enum ig_oip_result result)
+void ig_oip_write_json(struct ig_json_out *out, struct ig_infer *infer,
+                       const struct ig_oip_given *given)
 {
-    struct writing writing = {out, NULL};
-    write_data(&writing, infer, result);
+    struct writing writing = {.json = out};
+    ig_buf_init(&writing.text, out->buf->max_bytes);
+    write_data(&writing, infer, given);
+    ig_buf_deinit(&writing.text);
 }
 
-void ig_oip_write_raw(struct ig_buf *out, struct ig_infer *infer, enum ig_oip_result result)
+void ig_oip_write_raw(struct ig_buf *out, struct ig_infer *infer, const struct ig_oip_given *given)
 {
-    struct writing writing = {NULL, out};
-    write_data(&writing, infer, result);
+    struct writing writing = {.raw = out};
+    ig_buf_init(&writing.text, out->max_bytes);
+    write_data(&writing, infer, given);
+    ig_buf_deinit(&writing.text);
+}
+
+struct ig_oip_port ig_oip_given_port(const struct ig_oip_given *given,
+                                     const struct ig_servable *face)
+{
+    struct ig_oip_port port;
+    ig_oip_output(&port, face, given->result);
+    if (given->classes)
+        port = (struct ig_oip_port){port.name, IG_OIP_BYTES, {(int64_t)given->classes->count}, 1};
+    return port;
 }

@@ -50,6 +50,7 @@ enum ig_code ig_oip_check_version(struct ig_call *call, const struct ig_routing 
 enum ig_code ig_oip_set_loaded(struct ig_call *call, struct ig_str name, bool loaded);
 
 struct ig_grpc_call;
+struct ig_oip_classes;
 
 /* infer->front of both fronts. */
 struct ig_oip_ask {
@@ -59,6 +60,7 @@ struct ig_oip_ask {
     struct ig_oip_given {
         enum ig_oip_result result;
         const struct ig_oip_output *asked; /* NULL: not by name */
+        struct ig_oip_classes *classes;    /* in its place; NULL: itself */
     } given[IG_OIP_OUTPUTS_MAX];
     size_t given_count;
 };
@@ -67,8 +69,12 @@ struct ig_oip_ask {
 enum ig_code ig_oip_prepare(struct ig_call *call, struct ig_infer *infer);
 /* For infer->encode: INVALID when explanations were asked for that the model has not. */
 enum ig_code ig_oip_check(struct ig_call *call, const struct ig_infer *infer);
-/* The elements of a result, into an open JSON array or as binary data. */
-void ig_oip_write_json(struct ig_json_out *out, struct ig_infer *infer, enum ig_oip_result result);
-void ig_oip_write_raw(struct ig_buf *out, struct ig_infer *infer, enum ig_oip_result result);
+/* What is given of an output, without its rows. */
+struct ig_oip_port ig_oip_given_port(const struct ig_oip_given *given,
+                                     const struct ig_servable *face);
+/* Its elements, into an open JSON array or as binary data. */
+void ig_oip_write_json(struct ig_json_out *out, struct ig_infer *infer,
+                       const struct ig_oip_given *given);
+void ig_oip_write_raw(struct ig_buf *out, struct ig_infer *infer, const struct ig_oip_given *given);
 
 #endif

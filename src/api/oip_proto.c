@@ -107,7 +107,7 @@ static enum ig_code take_parameter(struct reader *reader, struct ig_str entry)
 
 /* Of an input or an output. */
 static enum ig_code take_own_parameter(struct reader *reader, struct ig_region_part *memory,
-                                       struct ig_str entry)
+                                       uint32_t *classes, struct ig_str entry)
 {
     struct parameter parameter;
     if (read_parameter(&parameter, entry, reader->err) != IG_OK) return reader->err->code;
@@ -119,8 +119,7 @@ static enum ig_code take_own_parameter(struct reader *reader, struct ig_region_p
         memory->region = parameter.text;
     }
     if (ig_str_is(parameter.key, "classification"))
-        return ig_fail(reader->err, IG_UNSUPPORTED,
-                       "classification is not offered; ask for 'labels'");
+        return ig_oip_classes_take(classes, parameter.number, reader->err);
     return IG_OK;
 }
 
@@ -146,13 +145,14 @@ static enum ig_code read_input(struct reader *reader, size_t index, struct ig_st
     struct ig_proto proto;
     struct ig_proto_field field;
     bool has_type = false;
+    uint32_t unused;
     ig_proto_init(&proto, message);
     while (reader->err->code == IG_OK && ig_proto_next(&proto, &field)) {
         if (field.number == 1) tensor->name = field.bytes;
         if (field.number == 2)
             has_type = ig_oip_type_parse(&tensor->type, field.bytes, reader->err) == IG_OK;
         if (field.number == 3) read_shape(reader, tensor, &field);
-        if (field.number == 4) take_own_parameter(reader, &tensor->memory, field.bytes);
+        if (field.number == 4) take_own_parameter(reader, &tensor->memory, &unused, field.bytes);
         if (field.number == 5) reader->contents[index] = field.bytes;
     }
     if (proto.bad) return fail_parse(reader->err);
@@ -281,9 +281,10 @@ static enum ig_code read_output(struct reader *reader, struct ig_str message)
     ig_proto_init(&proto, message);
     while (reader->err->code == IG_OK && ig_proto_next(&proto, &field)) {
         if (field.number == 1) output->name = field.bytes;
-        if (field.number == 2) take_own_parameter(reader, &output->memory, field.bytes);
+        if (field.number == 2)
+            take_own_parameter(reader, &output->memory, &output->classes, field.bytes);
     }
-    return proto.bad ? fail_parse(reader->err) : reader->err->code;
+    return proto.bad ? fail_parse(reader->err) : ig_oip_output_check(output, reader->err);
 }
 
 static enum ig_code count_inputs(struct reader *reader, struct ig_str message)

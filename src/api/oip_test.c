@@ -294,6 +294,20 @@ static enum ig_code read_body(struct fixture *fixture, const char *path)
                                &fixture->err);
 }
 
+/* Messages as Triton's own Python client serialises them. */
+static enum ig_code read_message(struct fixture *fixture, const char *name,
+                                 struct ig_oip_names *names)
+{
+    char path[64];
+    snprintf(path, sizeof path, "tests/corpus/oip_proto/%s", name);
+    struct ig_str message = read_file(fixture, path);
+    if (ig_oip_proto_infer(&fixture->request, names, message, &fixture->arena, &fixture->err) !=
+        IG_OK)
+        return fixture->err.code;
+    return ig_oip_rows(&fixture->rows, &fixture->request, &plain, 4, &fixture->arena,
+                       &fixture->err);
+}
+
 /* Where tensors lie is read; their elements are another's to fetch. */
 static void check_memory(const struct ig_oip_request *request)
 {
@@ -320,6 +334,21 @@ static void test_memory(void **state)
     check_memory(&fixture->request);
 }
 
+static void test_classification(void **state)
+{
+    struct fixture *fixture = *state;
+    struct ig_oip_names names;
+    for (int i = 0; i < 2; i++) {
+        if (i)
+            assert_int_equal(read_message(fixture, "classification", &names), IG_OK);
+        else
+            assert_int_equal(read_body(fixture, "tests/corpus/oip/classification"), IG_OK);
+        assert_true(ig_str_is(fixture->request.outputs[0].name, "predictions"));
+        assert_int_equal(fixture->request.outputs[0].classes, 3);
+        assert_int_equal(fixture->request.outputs[1].classes, 0);
+    }
+}
+
 static void test_refuses_memory(void **state)
 {
     struct fixture *fixture = *state;
@@ -339,6 +368,13 @@ static void test_refuses_memory(void **state)
          "\"outputs\":[{\"name\":\"y\",\"parameters\":{\"binary_data\":true,"
          "\"shared_memory_region\":\"r\"}}]}",
          "output 'y': give one of binary_data and shared_memory_region"},
+        {"{\"inputs\":[{\"name\":\"x\",\"shape\":[1,2],\"datatype\":\"FP32\",\"data\":[1,2]}],"
+         "\"outputs\":[{\"name\":\"y\",\"parameters\":{\"classification\":2,"
+         "\"shared_memory_region\":\"r\"}}]}",
+         "output 'y': give one of classification and shared_memory_region"},
+        {"{\"inputs\":[{\"name\":\"x\",\"shape\":[1,2],\"datatype\":\"FP32\",\"data\":[1,2]}],"
+         "\"outputs\":[{\"name\":\"y\",\"parameters\":{\"classification\":2147483648}}]}",
+         "classification: 2147483648, expected a number of classes"},
     };
     for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++)
         if (read_json(fixture, &plain, CASES[i].body) != IG_INVALID ||
@@ -392,20 +428,6 @@ static void test_memory_among_raw(void **state)
     out.len--;
     assert_int_equal(ig_oip_proto_region(&region, ig_buf_view(&out), &fixture->err), IG_PARSE);
     ig_buf_deinit(&out);
-}
-
-/* Messages as Triton's own Python client serialises them. */
-static enum ig_code read_message(struct fixture *fixture, const char *name,
-                                 struct ig_oip_names *names)
-{
-    char path[64];
-    snprintf(path, sizeof path, "tests/corpus/oip_proto/%s", name);
-    struct ig_str message = read_file(fixture, path);
-    if (ig_oip_proto_infer(&fixture->request, names, message, &fixture->arena, &fixture->err) !=
-        IG_OK)
-        return fixture->err.code;
-    return ig_oip_rows(&fixture->rows, &fixture->request, &plain, 4, &fixture->arena,
-                       &fixture->err);
 }
 
 static void test_protobuf(void **state)
@@ -505,6 +527,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_memory, setup, teardown),
         cmocka_unit_test_setup_teardown(test_memory_among_raw, setup, teardown),
         cmocka_unit_test_setup_teardown(test_refuses_memory, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_classification, setup, teardown),
         cmocka_unit_test_setup_teardown(test_protobuf, setup, teardown),
         cmocka_unit_test_setup_teardown(test_damaged_protobuf, setup, teardown),
     };

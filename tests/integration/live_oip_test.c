@@ -97,6 +97,29 @@ static void test_infer(void **state)
     EXPECT(400, "POST", INFER, "{\"inputs\":[]}");
 }
 
+static void test_classification(void **state)
+{
+    (void)state;
+    double score, index;
+    char label[8];
+    EXPECT(200, "POST", INFER, "{" INPUTS "}");
+    double first = live_number(&live, "outputs.0.data.0");
+    EXPECT(200, "POST", INFER,
+           "{" INPUTS ",\"outputs\":[{\"name\":\"predictions\",\"parameters\":{"
+           "\"classification\":1}}]}");
+    assert_string_equal(live_text(&live, "outputs.0.datatype"), "BYTES");
+    assert_string_equal(live_text(&live, "outputs.0.shape.0"), "2");
+    assert_string_equal(live_text(&live, "outputs.0.shape.1"), "1");
+    int found = sscanf(live_text(&live, "outputs.0.data.0"), "%lf:%lf:%7s", &score, &index, label);
+    assert_int_equal(found, 3);
+    assert_true(fabs(score - (first >= 0.5 ? first : 1 - first)) < 1e-6);
+    assert_true(index == (first >= 0.5));
+    assert_string_equal(label, first >= 0.5 ? "yes" : "no");
+    EXPECT(400, "POST", INFER,
+           "{" INPUTS ",\"outputs\":[{\"name\":\"labels\",\"parameters\":{"
+           "\"classification\":1}}]}");
+}
+
 /* Inputs from and outputs to shared memory give what comes over the socket. */
 static void test_shared_memory(void **state)
 {
@@ -290,10 +313,11 @@ static void test_scoring(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_metadata),      cmocka_unit_test(test_infer),
-        cmocka_unit_test(test_versions),      cmocka_unit_test(test_statistics),
-        cmocka_unit_test(test_repository),    cmocka_unit_test(test_scoring),
-        cmocka_unit_test(test_shared_memory), cmocka_unit_test(test_shared_memory_off),
+        cmocka_unit_test(test_metadata),          cmocka_unit_test(test_infer),
+        cmocka_unit_test(test_versions),          cmocka_unit_test(test_statistics),
+        cmocka_unit_test(test_repository),        cmocka_unit_test(test_scoring),
+        cmocka_unit_test(test_classification),    cmocka_unit_test(test_shared_memory),
+        cmocka_unit_test(test_shared_memory_off),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -308,6 +308,29 @@ def check_memory(triton, kind, want):
         return "" if "GPUs not supported" in str(why) else str(why)
 
 
+def check_classes(triton, kind, want):
+    """Classes in the place of predictions: "score:index", the greatest first, two of two."""
+    tensor = kind.InferInput("input", list(ROWS.shape), "FP64")
+    tensor.set_data_from_numpy(ROWS)
+    got = triton.infer("m", [tensor], outputs=[
+        kind.InferRequestedOutput("predictions", class_count=5)]).as_numpy("predictions")
+    if got.shape != (len(ROWS), 2):
+        return "shape %s" % (got.shape,)
+    for texts, one in zip(got, want):
+        found = [text.decode().split(":") for text in texts]
+        scores = {int(each[1]): float(each[0]) for each in found}
+        if abs(scores[1] - one) > 2e-6 or abs(scores[0] + scores[1] - 1) > 2e-6:
+            return "%s, expected %g" % (texts, one)
+        if float(found[0][0]) < float(found[1][0]):
+            return "%s are not in order" % texts
+    try:
+        triton.infer("m", [tensor], outputs=[
+            kind.InferRequestedOutput("shap_values", class_count=5)])
+        return "classes of shap_values"
+    except InferenceServerException as why:
+        return "" if "only predictions and margins" in str(why) else str(why)
+
+
 def main():
     failed = False
     with tempfile.TemporaryDirectory() as directory:
@@ -337,6 +360,9 @@ def main():
                                  lambda: check_memory(triton, client, want)),
                                 ("grpc: shared memory",
                                  lambda: check_memory(by_grpc, grpc_client, want)),
+                                ("http: classes", lambda: check_classes(triton, client, want)),
+                                ("grpc: classes",
+                                 lambda: check_classes(by_grpc, grpc_client, want)),
                                 ("grpc: infer", lambda: check_grpc_infer(by_grpc, want)),
                                 ("grpc: large messages", lambda: check_grpc_large(by_grpc, want)),
                                 ("grpc: stream", lambda: check_grpc_stream(by_grpc, want)),
