@@ -2,6 +2,7 @@
 /* The Open Inference Protocol over HTTP: /v2. */
 #include "api/oip_memory.h"
 #include "api/route.h"
+#include "api/scoring.h"
 #include "base/mem.h"
 
 #include <stdatomic.h>
@@ -311,23 +312,33 @@ static enum ig_code inflate_body(struct ig_str *out, struct ig_call *call, struc
                    INFLATED_MAX);
 }
 
-static enum ig_code read_body(struct ig_call *call, struct ig_oip_ask *ask)
+/* How much of the body is JSON. */
+static enum ig_code read_json_bytes(int64_t *out, struct ig_call *call,
+                                    const struct ig_oip_ask *ask)
 {
     const struct ig_http_request *http = &call->exchange->request;
-    struct ig_str body = call->exchange->body;
-    struct ig_str encoding = ig_http_header(http, IG_STR("Content-Encoding"));
+    struct ig_str type = ig_http_header(http, IG_STR("Content-Type"));
     struct ig_str header = ig_http_header(http, IG_STR("Inference-Header-Content-Length"));
-    int64_t json_bytes = IG_OIP_ALL_JSON;
+    *out = IG_OIP_ALL_JSON;
+    if (ask->sagemaker && ig_scoring_is_binary(type))
+        return ig_scoring_json_bytes(out, type, &call->err);
+    if (!header.len || (ig_str_to_i64(header, out) && *out >= 0)) return IG_OK;
+    return ig_fail(&call->err, IG_INVALID, "Inference-Header-Content-Length: '%.*s' is no length",
+                   (int)(header.len > 32 ? 32 : header.len), header.ptr);
+}
+
+static enum ig_code read_body(struct ig_call *call, struct ig_oip_ask *ask)
+{
+    struct ig_str body = call->exchange->body;
+    struct ig_str encoding = ig_http_header(&call->exchange->request, IG_STR("Content-Encoding"));
+    int64_t json_bytes;
     bool packed =
         ig_str_eq_nocase(encoding, IG_STR("gzip")) || ig_str_eq_nocase(encoding, IG_STR("deflate"));
     if (encoding.len && !packed && !ig_str_eq_nocase(encoding, IG_STR("identity")))
         return ig_fail(&call->err, IG_MEDIA_TYPE,
                        "Content-Encoding: '%.*s', expected gzip or deflate",
                        (int)(encoding.len > 32 ? 32 : encoding.len), encoding.ptr);
-    if (header.len && (!ig_str_to_i64(header, &json_bytes) || json_bytes < 0))
-        return ig_fail(&call->err, IG_INVALID,
-                       "Inference-Header-Content-Length: '%.*s' is no length",
-                       (int)(header.len > 32 ? 32 : header.len), header.ptr);
+    if (read_json_bytes(&json_bytes, call, ask) != IG_OK) return call->err.code;
     if (packed && inflate_body(&body, call, body) != IG_OK) return call->err.code;
     return ig_oip_request_read(&ask->request, body, json_bytes, call->arena, &call->err);
 }
@@ -370,12 +381,27 @@ static void write_output(struct ig_json_out *out, struct ig_call *call,
     ig_json_out_object_end(out);
 }
 
+/* Tensors follow on the JSON that is in the reply. */
+static void mark_binary(struct ig_call *call, bool sagemaker)
+{
+    struct ig_exchange *exchange = call->exchange;
+    const char *length = ig_arena_printf(call->arena, "%zu", exchange->reply.len);
+    const char *type = ig_arena_printf(call->arena, IG_SCORING_BINARY "%zu", exchange->reply.len);
+    if (!length || !type) {
+        ig_fail(&call->err, IG_NO_MEMORY, "no memory for the answer");
+        return;
+    }
+    exchange->content_type = sagemaker ? type : "application/octet-stream";
+    if (!sagemaker)
+        ig_exchange_header(exchange, "Inference-Header-Content-Length", ig_str_view(length),
+                           &call->err);
+}
+
 static enum ig_code encode(struct ig_call *call, struct ig_infer *infer)
 {
     const struct ig_oip_ask *ask = infer->front;
     struct ig_json_out out;
     struct ig_buf raw;
-    char length[24];
     if (ig_oip_check(call, infer) != IG_OK) return call->err.code;
     ig_buf_init(&raw, call->exchange->reply.max_bytes);
     ig_call_json(call, &out);
@@ -391,27 +417,36 @@ static enum ig_code encode(struct ig_call *call, struct ig_infer *infer)
     if (raw.overflowed)
         ig_fail(&call->err, IG_TOO_LARGE, "the answer exceeds the cap of a response");
     if (raw.len) {
-        snprintf(length, sizeof length, "%zu", call->exchange->reply.len);
-        ig_exchange_header(call->exchange, "Inference-Header-Content-Length", ig_str_view(length),
-                           &call->err);
-        call->exchange->content_type = "application/octet-stream";
+        mark_binary(call, ask->sagemaker);
         ig_buf_add(&call->exchange->reply, raw.ptr, raw.len);
     }
     ig_buf_deinit(&raw);
     return call->err.code;
 }
 
-enum ig_code ig_oip_infer(struct ig_call *call)
+static enum ig_code start(struct ig_call *call, struct ig_str model, struct ig_str version,
+                          bool sagemaker)
 {
     struct ig_infer *infer = ig_arena_zalloc(call->arena, sizeof *infer);
     struct ig_oip_ask *ask = ig_arena_zalloc(call->arena, sizeof *ask);
     if (!infer || !ask) return ig_fail(&call->err, IG_NO_MEMORY, "no memory for the call");
-    ask->version = call->params[1];
-    infer->model = call->params[0];
+    ask->version = version;
+    ask->sagemaker = sagemaker;
+    infer->model = model;
     bool packed = ig_http_header(&call->exchange->request, IG_STR("Content-Encoding")).len != 0;
     infer->decode_bytes = packed ? SIZE_MAX : 0;
     infer->decode = decode;
     infer->encode = encode;
     infer->front = ask;
     return ig_infer_start_as(call, infer);
+}
+
+enum ig_code ig_oip_infer(struct ig_call *call)
+{
+    return start(call, call->params[0], call->params[1], false);
+}
+
+enum ig_code ig_oip_infer_sagemaker(struct ig_call *call, struct ig_str model)
+{
+    return start(call, model, IG_STR(""), true);
 }

@@ -2,7 +2,7 @@
 /* MLflow's scoring server and SageMaker's containers: /ping, /version, /invocations for the only
  * deployment, and /models/{model}/invoke for one of many. The body is MLflow's JSON or CSV, or a
  * request of the Open Inference Protocol. */
-#include "api/infer.h"
+#include "api/oip_model.h"
 #include "api/route.h"
 #include "api/scoring.h"
 #include "formats/rows.h"
@@ -88,10 +88,9 @@ static enum ig_code invoke(struct ig_call *call, struct ig_str model)
 {
     struct ig_infer *infer = ig_arena_zalloc(call->arena, sizeof *infer);
     if (!infer) return ig_fail(&call->err, IG_NO_MEMORY, "no memory for the call");
-    if (!is_csv(call) && ig_scoring_is_oip(call->exchange->body, call->arena)) {
-        call->params[0] = model;
-        return ig_oip_infer(call);
-    }
+    if (ig_scoring_is_binary(ig_http_header(&call->exchange->request, IG_STR("Content-Type"))) ||
+        (!is_csv(call) && ig_scoring_is_oip(call->exchange->body, call->arena)))
+        return ig_oip_infer_sagemaker(call, model);
     infer->model = model;
     infer->decode = decode;
     infer->encode = ig_infer_encode_predictions;

@@ -57,6 +57,7 @@ struct ig_oip_ask {
     struct ig_oip_request request;
     struct ig_str version;     /* asked for, or empty */
     struct ig_grpc_call *grpc; /* of the gRPC front, else NULL */
+    bool sagemaker;            /* the media types are SageMaker's */
     struct ig_oip_given {
         enum ig_oip_result result;
         const struct ig_oip_output *asked; /* NULL: not by name */
@@ -64,6 +65,8 @@ struct ig_oip_ask {
     } given[IG_OIP_OUTPUTS_MAX];
     size_t given_count;
 };
+/* A call of SageMaker's: how much of the bodies is JSON stands in their media types. */
+enum ig_code ig_oip_infer_sagemaker(struct ig_call *call, struct ig_str model);
 /* For infer->decode, once the request is read: finds the deployment, chooses what to give, takes
  * what is in shared memory, fills the rows. */
 enum ig_code ig_oip_prepare(struct ig_call *call, struct ig_infer *infer);

@@ -250,6 +250,27 @@ enum ig_code ig_scoring_instances(struct ig_buf *out, struct ig_str body, struct
     return err->code;
 }
 
+bool ig_scoring_is_binary(struct ig_str content_type)
+{
+    return ig_str_eq_nocase(ig_str_trim(ig_str_cut(&content_type, ';')),
+                            IG_STR("application/vnd.sagemaker-triton.binary+json"));
+}
+
+enum ig_code ig_scoring_json_bytes(int64_t *out, struct ig_str content_type, struct ig_err *err)
+{
+    struct ig_str rest = content_type;
+    ig_str_cut(&rest, ';');
+    while (rest.ptr) {
+        struct ig_str value = ig_str_trim(ig_str_cut(&rest, ';'));
+        struct ig_str name = ig_str_cut(&value, '=');
+        if (!ig_str_eq_nocase(name, IG_STR("json-header-size"))) continue;
+        if (value.ptr && ig_str_to_i64(value, out) && *out >= 0) return IG_OK;
+        return ig_fail(err, IG_INVALID, "Content-Type: json-header-size '%.*s' is no length",
+                       (int)(value.len > 32 ? 32 : value.len), value.ptr ? value.ptr : "");
+    }
+    return ig_fail(err, IG_INVALID, "Content-Type: json-header-size is missing");
+}
+
 bool ig_scoring_is_oip(struct ig_str body, struct ig_arena *arena)
 {
     struct ig_json json;

@@ -19,6 +19,12 @@ enum { IG_SCORING_COLUMNS_MAX = 65536 };
 /* Appends the request. PARSE and INVALID name the member. */
 enum ig_code ig_scoring_instances(struct ig_buf *out, struct ig_str body, struct ig_arena *arena,
                                   struct ig_err *err);
+/* SageMaker's media type of a body of the Open Inference Protocol with binary tensors, without the
+ * number of its JSON's bytes. */
+#define IG_SCORING_BINARY "application/vnd.sagemaker-triton.binary+json;json-header-size="
+bool ig_scoring_is_binary(struct ig_str content_type);
+/* That number; INVALID when it is missing or none. */
+enum ig_code ig_scoring_json_bytes(int64_t *out, struct ig_str content_type, struct ig_err *err);
 /* Whether "inputs" holds tensors of the Open Inference Protocol. */
 bool ig_scoring_is_oip(struct ig_str body, struct ig_arena *arena);
 

@@ -20,6 +20,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         IG_ASSERT(err.message[0]);
     }
     ig_scoring_is_oip(body, &arena);
+    int64_t bytes = 0;
+    again = IG_ERR_INIT;
+    IG_ASSERT(ig_scoring_json_bytes(&bytes, body, &again) != IG_OK || bytes >= 0);
     ig_buf_deinit(&out);
     ig_arena_deinit(&arena);
     return 0;

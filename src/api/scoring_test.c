@@ -93,12 +93,47 @@ static void test_tells_tensors(void **state)
     ig_arena_deinit(&arena);
 }
 
+static void test_media_type(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *type, *message;
+        int64_t bytes;
+    } CASES[] = {
+        {IG_SCORING_BINARY "17", NULL, 17},
+        {"Application/VND.sagemaker-triton.binary+json; json-header-size=0", NULL, 0},
+        {"application/vnd.sagemaker-triton.binary+json;a=b; JSON-Header-Size=9", NULL, 9},
+        {IG_SCORING_BINARY "-1", "'-1' is no length", 0},
+        {IG_SCORING_BINARY "1x", "'1x' is no length", 0},
+        {IG_SCORING_BINARY "99999999999999999999", "is no length", 0},
+        {IG_SCORING_BINARY, "'' is no length", 0},
+        {"application/vnd.sagemaker-triton.binary+json;json-header-size", "'' is no length", 0},
+        {"application/vnd.sagemaker-triton.binary+json", "is missing", 0}};
+    for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++) {
+        struct ig_err err = IG_ERR_INIT;
+        struct ig_str type = ig_str_view(CASES[i].type);
+        int64_t bytes = 0;
+        assert_true(ig_scoring_is_binary(type));
+        enum ig_code code = ig_scoring_json_bytes(&bytes, type, &err);
+        if (CASES[i].message) {
+            assert_int_equal(code, IG_INVALID);
+            assert_non_null(strstr(err.message, CASES[i].message));
+        } else {
+            assert_int_equal(code, IG_OK);
+            assert_int_equal(bytes, CASES[i].bytes);
+        }
+    }
+    assert_false(ig_scoring_is_binary(IG_STR("application/json")));
+    assert_false(ig_scoring_is_binary((struct ig_str){NULL, 0}));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_shapes),
         cmocka_unit_test(test_refuses),
         cmocka_unit_test(test_tells_tensors),
+        cmocka_unit_test(test_media_type),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

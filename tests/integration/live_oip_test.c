@@ -310,14 +310,55 @@ static void test_scoring(void **state)
     EXPECT(200, "DELETE", "/api/v1/deployments/second", NULL);
 }
 
+/* A binary body and a binary answer, their JSON's lengths in the media types. */
+static void test_sagemaker(void **state)
+{
+    (void)state;
+    static const char JSON[] =
+        "{\"inputs\":[{\"name\":\"x0\",\"shape\":[1],\"datatype\":\"FP64\",\"parameters\":{"
+        "\"binary_data_size\":8}}],\"parameters\":{\"binary_data_output\":true},"
+        "\"outputs\":[{\"name\":\"predictions\"}]}";
+    char body[sizeof JSON + 8], type[128];
+    const double value = 0.75;
+    double answer = 0;
+    memcpy(body, JSON, sizeof JSON - 1);
+    memcpy(body + sizeof JSON - 1, &value, sizeof value);
+    snprintf(type, sizeof type, "application/vnd.sagemaker-triton.binary+json;json-header-size=%zu",
+             sizeof JSON - 1);
+    struct ig_client_call call = {.method = "POST",
+                                  .path = "/invocations",
+                                  .content_type = type,
+                                  .body = {body, sizeof JSON - 1 + sizeof value}};
+    EXPECT(200, "POST", "/v1/models/churn:predict", "{\"instances\":[{\"x0\":0.75}]}");
+    double want = live_number(&live, "predictions.0");
+    for (int i = 0; i < 2; i++) {
+        size_t json_bytes = 0;
+        assert_int_equal(live_send(&live, &call), 200);
+        int found = sscanf(live.reply.content_type,
+                           "application/vnd.sagemaker-triton.binary+json;json-header-size=%zu",
+                           &json_bytes);
+        assert_int_equal(found, 1);
+        assert_int_equal(live.reply.body.len, json_bytes + sizeof answer);
+        assert_int_equal(live.reply.body.ptr[json_bytes - 1], '}');
+        memcpy(&answer, live.reply.body.ptr + json_bytes, sizeof answer);
+        assert_true(answer == want);
+        call.path = "/models/churn/invoke";
+    }
+    call.content_type = "application/vnd.sagemaker-triton.binary+json;json-header-size=9999";
+    assert_int_equal(live_send(&live, &call), 400);
+    call.content_type = "application/vnd.sagemaker-triton.binary+json";
+    assert_int_equal(live_send(&live, &call), 400);
+    assert_non_null(strstr(live_body(&live), "json-header-size is missing"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_metadata),          cmocka_unit_test(test_infer),
-        cmocka_unit_test(test_versions),          cmocka_unit_test(test_statistics),
-        cmocka_unit_test(test_repository),        cmocka_unit_test(test_scoring),
-        cmocka_unit_test(test_classification),    cmocka_unit_test(test_shared_memory),
-        cmocka_unit_test(test_shared_memory_off),
+        cmocka_unit_test(test_metadata),      cmocka_unit_test(test_infer),
+        cmocka_unit_test(test_versions),      cmocka_unit_test(test_statistics),
+        cmocka_unit_test(test_repository),    cmocka_unit_test(test_scoring),
+        cmocka_unit_test(test_sagemaker),     cmocka_unit_test(test_classification),
+        cmocka_unit_test(test_shared_memory), cmocka_unit_test(test_shared_memory_off),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
