@@ -183,8 +183,20 @@ static void add_duration(struct ig_buf *out, uint32_t number, uint64_t count, ui
     ig_proto_close(out, at);
 }
 
+/* InferBatchStatistics {1 batch_size, 2 compute_input, 3 compute_infer, 4 compute_output}. */
+static void add_batch(struct ig_buf *out, const struct ig_learned_batch *batch)
+{
+    size_t at = ig_proto_open(out, 7);
+    ig_proto_add_varint(out, 1, batch->rows);
+    add_duration(out, 2, batch->answers, batch->before_ns);
+    add_duration(out, 3, batch->answers, batch->compute_ns);
+    add_duration(out, 4, batch->answers, batch->after_ns);
+    ig_proto_close(out, at);
+}
+
 /* ModelStatistics {1 name, 2 version, 3 last_inference, 4 inference_count, 5 execution_count, 6
- * inference_stats {1 success to 8 cache_miss}}; what the times are see infer_oip.c. */
+ * inference_stats {1 success to 8 cache_miss}, 7 batch_stats}; what the times are see infer_oip.c.
+ */
 static void add_statistics(struct ig_buf *out, struct ig_call *call,
                            const struct ig_routing *routing)
 {
@@ -207,6 +219,7 @@ static void add_statistics(struct ig_buf *out, struct ig_call *call,
     add_duration(out, 7, 0, 0);
     add_duration(out, 8, 0, 0);
     ig_proto_close(out, within);
+    for (size_t i = 0; i < totals.batches_count; i++) add_batch(out, &totals.batches[i]);
     ig_proto_close(out, at);
 }
 

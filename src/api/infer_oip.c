@@ -201,6 +201,16 @@ static void kv_duration(struct ig_json_out *out, const char *key, uint64_t count
     ig_json_out_object_end(out);
 }
 
+static void write_batch(struct ig_json_out *out, const struct ig_learned_batch *batch)
+{
+    ig_json_out_object(out);
+    ig_json_out_kv_i64(out, "batch_size", batch->rows);
+    kv_duration(out, "compute_input", batch->answers, batch->before_ns);
+    kv_duration(out, "compute_infer", batch->answers, batch->compute_ns);
+    kv_duration(out, "compute_output", batch->answers, batch->after_ns);
+    ig_json_out_object_end(out);
+}
+
 /* What the decision log counted. Requests do not queue apart from being read, so all that comes
  * before the inference is compute_input, and what comes behind it compute_output. */
 static void write_statistics(struct ig_json_out *out, const struct ig_call *call,
@@ -229,6 +239,7 @@ static void write_statistics(struct ig_json_out *out, const struct ig_call *call
     ig_json_out_object_end(out);
     ig_json_out_key(out, IG_STR("batch_stats"));
     ig_json_out_array(out);
+    for (size_t i = 0; i < totals.batches_count; i++) write_batch(out, &totals.batches[i]);
     ig_json_out_array_end(out);
     ig_json_out_object_end(out);
 }

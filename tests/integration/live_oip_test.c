@@ -208,6 +208,18 @@ static void test_statistics(void **state)
     double infer = live_number(&live, "model_stats.0.inference_stats.compute_infer.ns");
     double rest = live_number(&live, "model_stats.0.inference_stats.compute_output.ns");
     assert_true(in > 0 && infer > 0 && fabs(in + infer + rest - all) <= 1);
+    double batches = 0, sizes = 0;
+    for (int i = 0; i < 4; i++) { /* the only sizes so far: 1 and 2 */
+        char path[64];
+        snprintf(path, sizeof path, "model_stats.0.batch_stats.%d.batch_size", i);
+        double size = live_number(&live, path);
+        if (isnan(size)) break;
+        assert_true(size > sizes);
+        sizes = size;
+        snprintf(path, sizeof path, "model_stats.0.batch_stats.%d.compute_infer.count", i);
+        batches += size * live_number(&live, path);
+    }
+    assert_true(batches == rows + 6);
     EXPECT(404, "GET", "/v2/models/none/stats", NULL);
     EXPECT(200, "GET", "/v2/models/churn/versions/1/stats", NULL);
     EXPECT(404, "GET", "/v2/models/churn/versions/999/stats", NULL);

@@ -116,6 +116,9 @@ def check_statistics(triton, by_grpc):
     rows = after["inference_count"] - before["inference_count"]
     if rows != 5 * len(ROWS) or after["inference_stats"]["compute_infer"]["ns"] <= 0:
         return "%d rows, %s" % (rows, after)
+    batches = [each for each in after["batch_stats"] if each["batch_size"] == len(ROWS)]
+    if len(batches) != 1 or batches[0]["compute_infer"]["count"] < 5:
+        return "batches %s" % after["batch_stats"]
     for triton_of_kind in (triton, by_grpc):
         triton_of_kind.get_inference_statistics("m", "1")
         try:
@@ -125,7 +128,10 @@ def check_statistics(triton, by_grpc):
             if "version 999 is not served" not in str(why):
                 return str(why)
     same = by_grpc.get_inference_statistics("m", as_json=True)["model_stats"][0]
-    return "" if int(same["inference_count"]) == after["inference_count"] else "grpc %s" % same
+    counts = [[(int(each["batch_size"]), int(each["compute_infer"]["count"])) for each in stats]
+              for stats in (after["batch_stats"], same["batch_stats"])]
+    right = int(same["inference_count"]) == after["inference_count"] and counts[0] == counts[1]
+    return "" if right else "grpc %s" % same
 
 
 def check_repository(triton):

@@ -166,6 +166,31 @@ static struct ig_learned_arm *learn_arm(struct ig_learning *learning,
     return found;
 }
 
+/* The batches of that size, in order; NULL when there are too many sizes. */
+static struct ig_learned_batch *batch_of(struct ig_learned_totals *totals, uint32_t rows)
+{
+    struct ig_learned_batch *batches = totals->batches;
+    size_t at = 0, count = totals->batches_count;
+    while (at < count && batches[at].rows < rows) at++;
+    if (at < count && batches[at].rows == rows) return &batches[at];
+    if (count == IG_LEARNING_BATCHES_MAX) return NULL;
+    memmove(&batches[at + 1], &batches[at], (count - at) * sizeof *batches);
+    batches[at] = (struct ig_learned_batch){.rows = rows};
+    totals->batches_count++;
+    return &batches[at];
+}
+
+static void count_batch(struct ig_learned_totals *totals, const struct ig_decision *decision)
+{
+    struct ig_learned_batch *batch = batch_of(totals, decision->rows);
+    uint64_t known = decision->before_ns + decision->compute_ns;
+    if (!batch) return;
+    batch->answers++;
+    batch->before_ns += decision->before_ns;
+    batch->compute_ns += decision->compute_ns;
+    batch->after_ns += decision->latency_ns > known ? decision->latency_ns - known : 0;
+}
+
 static void count_total(struct ig_learned_totals *totals, const struct ig_decision *decision)
 {
     totals->last_ms = decision->at_ms;
@@ -179,6 +204,7 @@ static void count_total(struct ig_learned_totals *totals, const struct ig_decisi
     totals->latency_ns += decision->latency_ns;
     totals->before_ns += decision->before_ns;
     totals->compute_ns += decision->compute_ns;
+    count_batch(totals, decision);
 }
 
 static void learn_answer(struct ig_learning *learning, const struct ig_decision *decision)

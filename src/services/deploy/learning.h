@@ -22,6 +22,7 @@ enum {
     IG_LEARNING_ARMS_MAX = 4096, /* over all deployments; further ones are not learned about */
     IG_LEARNING_ANSWERS = 1 << 18,
     IG_LEARNING_UNITS_MAX = 1 << 16, /* of a node, of whose shares is kept account */
+    IG_LEARNING_BATCHES_MAX = 64,    /* sizes of a deployment's, the first that came */
 };
 
 struct ig_learning;
@@ -57,11 +58,19 @@ struct ig_learned_arm {
     struct ig_learned_metric metrics[IG_LEARNING_METRICS_MAX];
     size_t metrics_count;
 };
-/* Of a deployment, over all its arms and revisions. Times are sums in nanoseconds. */
+/* Answers of one size. */
+struct ig_learned_batch {
+    uint32_t rows;
+    uint64_t answers, before_ns, compute_ns, after_ns;
+};
+/* Of a deployment, over all its arms and revisions. Times are sums in nanoseconds: before an
+ * answer's inference, of it, behind it. */
 struct ig_learned_totals {
     uint64_t answers, rows, errors;
     uint64_t latency_ns, error_ns, before_ns, compute_ns;
     int64_t last_ms;
+    struct ig_learned_batch batches[IG_LEARNING_BATCHES_MAX]; /* by size */
+    size_t batches_count;
 };
 struct ig_learned_mirror {
     uint64_t answers, rows, failures, flips;

@@ -169,6 +169,40 @@ static void test_arms_and_rewards_and_again_from_the_log(void **state)
     assert_int_equal(totals.answers, 0);
 }
 
+/* Answers are counted by their size, of the first sizes that came, told in order. */
+static void test_batches(void **state)
+{
+    struct fixture *fixture = *state;
+    struct ig_learned_totals totals;
+    struct ig_decision decision = {.deployment = IG_STR("b"),
+                                   .request_id = IG_STR("r"),
+                                   .status = 200,
+                                   .latency_ns = 100,
+                                   .before_ns = 20,
+                                   .compute_ns = 50};
+    for (uint32_t i = 0; i < 2 * IG_LEARNING_BATCHES_MAX; i++) {
+        decision.rows = 2 * IG_LEARNING_BATCHES_MAX - i;
+        ig_learning_observe(fixture->learning, &decision);
+    }
+    decision.rows = 100;
+    decision.compute_ns = 90; /* more than is left: nothing came behind it */
+    ig_learning_observe(fixture->learning, &decision);
+    decision.status = 503;
+    ig_learning_observe(fixture->learning, &decision);
+    ig_learning_totals(&totals, fixture->learning, IG_STR("b"));
+    assert_int_equal(totals.answers, 2 * IG_LEARNING_BATCHES_MAX + 1);
+    assert_int_equal(totals.batches_count, IG_LEARNING_BATCHES_MAX);
+    for (uint32_t i = 0; i < IG_LEARNING_BATCHES_MAX; i++) {
+        const struct ig_learned_batch *batch = &totals.batches[i];
+        uint64_t times = batch->rows == 100 ? 2 : 1;
+        assert_int_equal(batch->rows, IG_LEARNING_BATCHES_MAX + 1 + i);
+        assert_int_equal(batch->answers, times);
+        assert_int_equal(batch->before_ns, 20 * times);
+        assert_int_equal(batch->compute_ns, times == 2 ? 140 : 50);
+        assert_int_equal(batch->after_ns, 30);
+    }
+}
+
 static void test_matching(void **state)
 {
     struct fixture *fixture = *state;
@@ -274,6 +308,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
         TEST(test_arms_and_rewards_and_again_from_the_log),
+        TEST(test_batches),
         TEST(test_matching),
         TEST(test_shares),
         TEST(test_mirrors),
