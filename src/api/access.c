@@ -86,11 +86,8 @@ static enum ig_code identify(struct ig_call *call)
     return ig_auth_authenticate(&call->who, call->app->auth, token, &call->err);
 }
 
-enum ig_code ig_access_check_scope(struct ig_call *call)
+static enum ig_code check(struct ig_call *call, unsigned scope)
 {
-    unsigned scope = call->route->scope;
-    if (scope == IG_SCOPE_NONE) return IG_OK;
-    if (identify(call) != IG_OK) return call->err.code;
     if (call->who.scopes & (scope | IG_SCOPE_ADMIN)) return IG_OK;
     struct ig_buf names;
     ig_buf_init(&names, 256);
@@ -99,4 +96,16 @@ enum ig_code ig_access_check_scope(struct ig_call *call)
             IG_STR_ARGS(ig_buf_view(&names)));
     ig_buf_deinit(&names);
     return call->err.code;
+}
+
+enum ig_code ig_access_check_scope(struct ig_call *call)
+{
+    unsigned scope = call->route->scope;
+    if (scope == IG_SCOPE_NONE) return IG_OK;
+    return identify(call) == IG_OK ? check(call, scope) : call->err.code;
+}
+
+enum ig_code ig_access_check_admin(struct ig_call *call)
+{
+    return check(call, IG_SCOPE_ADMIN);
 }

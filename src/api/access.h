@@ -15,4 +15,7 @@ enum ig_code ig_access_check_source(struct ig_call *call);
  * scope. A scope of several bits is met by any of them; admin meets all. */
 enum ig_code ig_access_check_scope(struct ig_call *call);
 
+/* For a call that does more than its route says: DENIED unless its principal is an admin. */
+enum ig_code ig_access_check_admin(struct ig_call *call);
+
 #endif

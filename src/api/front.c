@@ -168,6 +168,15 @@ static uint64_t rows_of(const struct ig_call *call)
     return rows;
 }
 
+void ig_front_log_call(const struct ig_exchange *exchange, int status, struct ig_str request_id)
+{
+    if (!ig_log_is_on(IG_LOG_DEBUG)) return;
+    ig_log(IG_LOG_DEBUG, "call", IG_LOG_S("method", exchange->request.method),
+           IG_LOG_S("path", exchange->request.path), IG_LOG_I("status", status),
+           IG_LOG_I("us", (int64_t)((ig_clock_ns() - exchange->started_ns) / 1000)),
+           IG_LOG_S("request_id", request_id));
+}
+
 static void on_end(void *context, struct ig_exchange *exchange)
 {
     struct ig_app *app = context;
@@ -176,6 +185,7 @@ static void on_end(void *context, struct ig_exchange *exchange)
     uint64_t duration_ns = ig_clock_ns() - exchange->started_ns;
     ig_metrics_count(app->metrics, call, duration_ns, rows_of(call), call->in_pool != NULL);
     if (app->decisions) log_decisions(call, duration_ns);
+    ig_front_log_call(exchange, exchange->status, ig_str_view(call->request_id));
     ig_call_release(call);
 }
 

@@ -311,6 +311,7 @@ static const struct method METHODS[] = {
      ig_grpc_memory_cuda_register, false, false},
     {"CudaSharedMemoryUnregister", "POST", "/v2/cudasharedmemory/unregister",
      ig_grpc_memory_cuda_unregister, false, false},
+    {"LogSettings", "GET", "/v2/logging", ig_grpc_log_settings, true, false},
     {"Check", "GET", "/v2/health/ready", write_health, false, false},
 };
 
@@ -532,6 +533,7 @@ static void on_end(void *context, struct ig_grpc_call *grpc)
     if (!session) return;
     const struct ig_call counted = {.exchange = grpc->exchange, .route = session->route};
     ig_metrics_count(app->metrics, &counted, ig_clock_ns() - grpc->exchange->started_ns, 0, false);
+    ig_front_log_call(grpc->exchange, (int)grpc->status, IG_STR(""));
 }
 
 void ig_grpc_services(struct ig_grpc_service out[IG_GRPC_SERVICES], struct ig_app *app)

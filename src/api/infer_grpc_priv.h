@@ -16,5 +16,6 @@ ig_grpc_handler ig_grpc_memory_unregister;
 ig_grpc_handler ig_grpc_memory_cuda_status;
 ig_grpc_handler ig_grpc_memory_cuda_register;
 ig_grpc_handler ig_grpc_memory_cuda_unregister;
+ig_grpc_handler ig_grpc_log_settings;
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Bodies of the Open Inference Protocol: two bytes say how much is JSON, the rest is the body. */
 #include "api/oip.h"
+#include "api/oip_settings.h"
 
 #include <string.h>
 
@@ -34,6 +35,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct ig_err err = IG_ERR_INIT;
     uint16_t json_bytes;
     struct ig_oip_rows rows;
+    struct ig_oip_settings settings;
     if (!schema.feature_by_name.slots) ig_schema_index(&schema, &err);
     if (size < 2) return 0;
     memcpy(&json_bytes, data, 2);
@@ -45,6 +47,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         ig_oip_rows(&rows, &request, &schema, 100, &arena, &err) == IG_OK)
         IG_ASSERT(rows.rows_count > 0 && rows.rows_count <= 100);
     IG_ASSERT(err.code == IG_OK || err.message[0]);
+    err = IG_ERR_INIT;
+    if (ig_oip_settings_read(&settings, body, &arena, &err) == IG_OK)
+        IG_ASSERT(settings.count <= IG_OIP_SETTINGS_MAX);
+    else
+        IG_ASSERT(err.message[0]);
     ig_arena_deinit(&arena);
     return 0;
 }

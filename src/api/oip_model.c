@@ -22,9 +22,9 @@ static const struct {
 
 const char *ig_oip_extension(const struct ig_app *app, size_t at)
 {
-    static const char *const NAMES[] = {"binary_tensor_data", "parameters",
-                                        "statistics",         "model_configuration",
-                                        "model_repository",   "classification"};
+    static const char *const NAMES[] = {
+        "binary_tensor_data", "parameters",     "statistics", "model_configuration",
+        "model_repository",   "classification", "logging"};
     size_t always = sizeof NAMES / sizeof *NAMES;
     if (at < always) return NAMES[at];
     return at == always && app->regions ? "system_shared_memory" : NULL;

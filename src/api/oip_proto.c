@@ -64,6 +64,63 @@ enum ig_code ig_oip_proto_region(struct ig_region *out, struct ig_str message, s
     return proto.bad ? fail_parse(err) : IG_OK;
 }
 
+/* ---- settings ---- */
+
+/* {1 repeated string} of a trace's, or {1 bool, 2 uint32, 3 string} of the log's. */
+static enum ig_code read_setting_value(struct ig_oip_setting *out, struct ig_str message,
+                                       struct ig_arena *arena, struct ig_err *err)
+{
+    struct ig_proto proto;
+    struct ig_proto_field field;
+    ig_proto_init(&proto, message);
+    while (ig_proto_next(&proto, &field)) {
+        struct ig_str value = field.bytes;
+        if (field.wire != IG_PROTO_BYTES && field.number == 1)
+            value = field.value ? IG_STR("true") : IG_STR("false");
+        else if (field.wire != IG_PROTO_BYTES)
+            value = ig_str_view(ig_arena_printf(arena, "%llu", (unsigned long long)field.value));
+        if (out->count == IG_OIP_SETTING_VALUES_MAX)
+            return ig_fail(err, IG_INVALID, "%.*s: more than %d values",
+                           (int)(out->name.len > SHOWN_MAX ? SHOWN_MAX : out->name.len),
+                           out->name.ptr, IG_OIP_SETTING_VALUES_MAX);
+        out->values[out->count++] = value;
+    }
+    return proto.bad ? fail_parse(err) : IG_OK;
+}
+
+static enum ig_code read_setting(struct ig_oip_setting *out, struct ig_str entry,
+                                 struct ig_arena *arena, struct ig_err *err)
+{
+    struct ig_proto proto;
+    struct ig_proto_field field;
+    struct ig_str value = {NULL, 0};
+    *out = (struct ig_oip_setting){0};
+    ig_proto_init(&proto, entry);
+    while (ig_proto_next(&proto, &field)) {
+        if (field.number == 1) out->name = field.bytes;
+        if (field.number == 2) value = field.bytes;
+    }
+    return proto.bad ? fail_parse(err) : read_setting_value(out, value, arena, err);
+}
+
+enum ig_code ig_oip_proto_settings(struct ig_oip_settings *out, struct ig_str message,
+                                   struct ig_arena *arena, struct ig_err *err)
+{
+    struct ig_proto proto;
+    struct ig_proto_field field;
+    *out = (struct ig_oip_settings){0};
+    ig_proto_init(&proto, message);
+    while (ig_proto_next(&proto, &field)) {
+        if (field.number == 2) out->model = field.bytes;
+        if (field.number != 1) continue;
+        if (out->count == IG_OIP_SETTINGS_MAX)
+            return ig_fail(err, IG_INVALID, "more than %d settings", IG_OIP_SETTINGS_MAX);
+        if (read_setting(&out->items[out->count++], field.bytes, arena, err) != IG_OK)
+            return err->code;
+    }
+    return proto.bad ? fail_parse(err) : IG_OK;
+}
+
 /* ---- parameters ---- */
 
 struct parameter {

@@ -6,6 +6,7 @@
  * hand over base/proto.h. Unknown fields are passed over. */
 
 #include "api/oip.h"
+#include "api/oip_settings.h"
 #include "base/proto.h"
 
 /* Requests that name a model: {1 name, 2 version}, and those of the repository: {2 model_name}. */
@@ -20,6 +21,10 @@ enum ig_code ig_oip_proto_repository(struct ig_oip_names *out, struct ig_str mes
 /* SystemSharedMemoryRegisterRequest {1 name, 2 key, 3 offset, 4 byte_size}; those that ask for a
  * status or unregister have only the name. */
 enum ig_code ig_oip_proto_region(struct ig_region *out, struct ig_str message, struct ig_err *err);
+/* TraceSettingRequest and LogSettingsRequest {1 settings, 2 model_name}; more of the former's
+ * values than there may be are refused. */
+enum ig_code ig_oip_proto_settings(struct ig_oip_settings *out, struct ig_str message,
+                                   struct ig_arena *arena, struct ig_err *err);
 /* ModelInferRequest, with typed or raw contents; every output is binary. INVALID and PARSE name the
  * input. */
 enum ig_code ig_oip_proto_infer(struct ig_oip_request *out, struct ig_oip_names *names,

@@ -9,6 +9,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct ig_oip_request request;
     struct ig_oip_names names;
     struct ig_region region;
+    struct ig_oip_settings settings;
     struct ig_err err = IG_ERR_INIT;
     const struct ig_str message = {(const char *)data, size};
     ig_arena_init(&arena, 4096, 8 << 20);
@@ -23,6 +24,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     err = IG_ERR_INIT;
     ig_oip_proto_names(&names, message, &err);
     ig_oip_proto_region(&region, message, &err);
+    err = IG_ERR_INIT;
+    if (ig_oip_proto_settings(&settings, message, &arena, &err) == IG_OK)
+        for (size_t i = 0; i < settings.count; i++)
+            IG_ASSERT(settings.items[i].count <= IG_OIP_SETTING_VALUES_MAX);
     ig_arena_deinit(&arena);
     return 0;
 }

@@ -13,13 +13,28 @@
 
 enum { LINE_MAX_BYTES = 16384, VALUE_MAX_BYTES = 4096 };
 
-static atomic_int least_level = IG_LOG_INFO;
+enum { ALL_LEVELS = (1 << (IG_LOG_ERROR + 1)) - 1 };
+
+static atomic_uint levels = ALL_LEVELS & ~((1 << IG_LOG_INFO) - 1); /* a bit each */
 static atomic_bool as_json;
 
 void ig_log_setup(enum ig_log_level least, bool json)
 {
-    atomic_store(&least_level, (int)least);
+    atomic_store(&levels, ALL_LEVELS & ~((1U << least) - 1));
     atomic_store(&as_json, json);
+}
+
+void ig_log_enable(enum ig_log_level level, bool on)
+{
+    if (on)
+        atomic_fetch_or(&levels, 1U << level);
+    else
+        atomic_fetch_and(&levels, ~(1U << level));
+}
+
+bool ig_log_is_on(enum ig_log_level level)
+{
+    return atomic_load_explicit(&levels, memory_order_relaxed) >> level & 1;
 }
 
 static const char *const level_names[] = {"DEBUG", "INFO", "WARN", "ERROR"};
@@ -106,7 +121,7 @@ static void mask_controls(struct ig_buf *buf)
 void ig_log_write(enum ig_log_level level, const char *event, const struct ig_log_field *fields,
                   size_t fields_count)
 {
-    if ((int)level < atomic_load_explicit(&least_level, memory_order_relaxed)) return;
+    if (!ig_log_is_on(level)) return;
     bool json = atomic_load_explicit(&as_json, memory_order_relaxed);
     const struct ig_log_field shortened[] = {IG_LOG_C("cut", "the fields exceed a log line")};
     struct ig_buf buf;

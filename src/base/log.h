@@ -11,6 +11,9 @@
 enum ig_log_level { IG_LOG_DEBUG, IG_LOG_INFO, IG_LOG_WARN, IG_LOG_ERROR };
 
 void ig_log_setup(enum ig_log_level least, bool json);
+/* One level by itself. */
+void ig_log_enable(enum ig_log_level level, bool on);
+bool ig_log_is_on(enum ig_log_level level);
 bool ig_log_level_parse(struct ig_str text, enum ig_log_level *out); /* debug, info, warn, error */
 
 struct ig_log_field {

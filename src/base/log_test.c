@@ -142,9 +142,36 @@ static void test_levels_and_caps(void **state)
     assert_true(strlen(line) <= 16385);
 }
 
+static void three(void)
+{
+    ig_log(IG_LOG_DEBUG, "one", IG_LOG_I("x", 1));
+    ig_log(IG_LOG_INFO, "two", IG_LOG_I("x", 2));
+    ig_log(IG_LOG_ERROR, "three", IG_LOG_I("x", 3));
+}
+
+/* Each level by itself, whatever stands below or above it. */
+static void test_levels_alone(void **state)
+{
+    (void)state;
+    ig_log_setup(IG_LOG_WARN, false);
+    assert_false(ig_log_is_on(IG_LOG_INFO));
+    ig_log_enable(IG_LOG_DEBUG, true);
+    ig_log_enable(IG_LOG_ERROR, false);
+    const char *text = captured(three);
+    assert_non_null(strstr(text, "DEBUG one x=1"));
+    assert_null(strstr(text, "two"));
+    assert_null(strstr(text, "three"));
+    assert_true(ig_log_is_on(IG_LOG_DEBUG) && ig_log_is_on(IG_LOG_WARN));
+    ig_log_enable(IG_LOG_ERROR, true);
+    ig_log_enable(IG_LOG_DEBUG, false);
+    assert_true(ig_log_is_on(IG_LOG_ERROR) && !ig_log_is_on(IG_LOG_DEBUG));
+    ig_log_setup(IG_LOG_INFO, false);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_levels_alone),
         cmocka_unit_test(test_text),
         cmocka_unit_test(test_json),
         cmocka_unit_test(test_levels_and_caps),

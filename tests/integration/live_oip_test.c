@@ -363,14 +363,39 @@ static void test_sagemaker(void **state)
     assert_non_null(strstr(live_body(&live), "json-header-size is missing"));
 }
 
+static void test_logging(void **state)
+{
+    (void)state;
+    EXPECT(200, "GET", "/v2/logging", NULL);
+    assert_string_equal(live_text(&live, "log_info"), "true");
+    assert_string_equal(live_text(&live, "log_verbose_level"), "0");
+    EXPECT(200, "POST", "/v2/logging",
+           "{\"log_info\":false,\"log_verbose_level\":3,\"log_file\":null,\"log_format\":"
+           "\"ISO8601\"}");
+    assert_string_equal(live_text(&live, "log_info"), "false");
+    assert_string_equal(live_text(&live, "log_warning"), "true");
+    assert_string_equal(live_text(&live, "log_verbose_level"), "1");
+    /* Nothing of a request that is refused is done. */
+    EXPECT(501, "POST", "/v2/logging", "{\"log_warning\":false,\"log_file\":\"/etc/passwd\"}");
+    assert_non_null(strstr(live_body(&live), "log file location can not be updated"));
+    EXPECT(501, "POST", "/v2/logging", "{\"log_format\":\"default\"}");
+    EXPECT(400, "POST", "/v2/logging", "{\"log_warning\":7}");
+    assert_non_null(strstr(live_body(&live), "log_warning: '7', expected true or false"));
+    EXPECT(400, "POST", "/v2/logging", "{\"log_colour\":true}");
+    EXPECT(400, "POST", "/v2/logging", "{\"log_verbose_level\":-1}");
+    EXPECT(200, "POST", "/v2/logging", "{\"log_info\":true,\"log_verbose_level\":0}");
+    assert_string_equal(live_text(&live, "log_warning"), "true");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_metadata),      cmocka_unit_test(test_infer),
-        cmocka_unit_test(test_versions),      cmocka_unit_test(test_statistics),
-        cmocka_unit_test(test_repository),    cmocka_unit_test(test_scoring),
-        cmocka_unit_test(test_sagemaker),     cmocka_unit_test(test_classification),
-        cmocka_unit_test(test_shared_memory), cmocka_unit_test(test_shared_memory_off),
+        cmocka_unit_test(test_metadata),          cmocka_unit_test(test_infer),
+        cmocka_unit_test(test_versions),          cmocka_unit_test(test_statistics),
+        cmocka_unit_test(test_repository),        cmocka_unit_test(test_scoring),
+        cmocka_unit_test(test_logging),           cmocka_unit_test(test_sagemaker),
+        cmocka_unit_test(test_classification),    cmocka_unit_test(test_shared_memory),
+        cmocka_unit_test(test_shared_memory_off),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

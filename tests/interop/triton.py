@@ -27,9 +27,10 @@ MODEL = os.path.join(program.ROOT, "tests", "golden", "xgboost", "binary_missing
 ROWS = np.array([[4, 1, 2, 3, 4, 5], [np.nan, 2, 0.5, 1, -3, 9], [0, 0, 0, 0, 0, 0]])
 
 
-def start(data):
-    server = subprocess.Popen([program.INGOT, "server", "--data", data, "--listen", "127.0.0.1:0"],
-                              stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+def start(data, log):
+    with open(log, "w", encoding="utf-8") as lines:
+        server = subprocess.Popen([program.INGOT, "server", "--data", data, "--listen",
+                                   "127.0.0.1:0"], stdout=subprocess.PIPE, stderr=lines, text=True)
     line = server.stdout.readline()
     found = re.search(r"(http://)?(127\.0\.0\.1:\d+)", line)
     if not found:
@@ -337,6 +338,81 @@ def check_classes(triton, kind, want):
         return "" if "only predictions and margins" in str(why) else str(why)
 
 
+def check_logging(triton, log, **more):
+    """What is switched shows in the server's log, and nothing else does."""
+    def told(settings):
+        return settings["settings"] if "settings" in settings else settings
+
+    def value(settings, name):
+        found = told(settings)[name]
+        return next(iter(found.values())) if isinstance(found, dict) else found
+
+    before = os.path.getsize(log)
+    after = triton.update_log_settings({"log_verbose_level": 1, "log_info": False}, **more)
+    if value(after, "log_info") or value(after, "log_verbose_level") != 1:
+        return "settings %s" % after
+    triton.is_server_live()
+    triton.is_model_ready("m")
+    triton.update_log_settings({"log_verbose_level": 0, "log_info": True}, **more)
+    triton.is_model_ready("m")
+    if not value(triton.get_log_settings(**more), "log_info"):
+        return "settings %s" % triton.get_log_settings(**more)
+    with open(log, encoding="utf-8") as lines:
+        lines.seek(before)
+        calls = [line for line in lines if " DEBUG call " in line and "eady" in line]
+    if len(calls) != 1:
+        return "calls that were logged: %s" % calls
+    try:
+        triton.update_log_settings({"log_file": "/tmp/x"}, **more)
+        return "another file was taken"
+    except InferenceServerException as why:
+        return "" if "log file location" in str(why) else str(why)
+
+
+def check_keys(triton, by_grpc, want):
+    """With keys: who may change settings and register memory, and whose a region is."""
+    os.environ["INGOT_API_KEY"] = program.run("key", "create", "boss", "--scope", "admin").strip()
+    headers = {}
+    for name, scopes in (("reader", "read,infer"), ("near", "infer,memory"),
+                         ("far", "infer,memory")):
+        key = program.run("key", "create", name, "--scope", scopes).strip()
+        headers[name] = {"authorization": "Bearer " + key}
+    key = "/ingot-interop-keys-%d" % os.getpid()
+    handle = shared_memory.create_shared_memory_region("all", key, ROWS.nbytes)
+    shared_memory.set_shared_memory_region(handle, [ROWS])
+    problem = ""
+
+    def refused(what, call, *arguments, **more):
+        try:
+            call(*arguments, **more)
+            return "%s was allowed" % what
+        except InferenceServerException as why:
+            known = ("lacks the scope", "Unable to find shared memory region")
+            return "" if any(each in str(why) for each in known) else "%s: %s" % (what, why)
+
+    try:
+        for each, kind in ((triton, client), (by_grpc, grpc_client)):
+            each.get_log_settings(headers=headers["reader"])
+            problem = problem or refused("log", each.update_log_settings, {"log_info": False},
+                                         headers=headers["reader"])
+            problem = problem or refused("register", each.register_system_shared_memory, "all",
+                                         key, ROWS.nbytes, headers=headers["reader"])
+            each.register_system_shared_memory("all", key, ROWS.nbytes, headers=headers["near"])
+            tensor = kind.InferInput("input", list(ROWS.shape), "FP64")
+            tensor.set_shared_memory("all", ROWS.nbytes)
+            got = each.infer("m", [tensor], headers=headers["near"]).as_numpy("predictions")
+            if not np.abs(got - want).max() < 1e-6:
+                problem = problem or "predictions differ"
+            problem = problem or refused("another's region", each.infer, "m", [tensor],
+                                         headers=headers["far"])
+            each.unregister_system_shared_memory(headers=headers["far"])
+            each.infer("m", [tensor], headers=headers["near"])
+            each.unregister_system_shared_memory(headers=headers["near"])
+    finally:
+        shared_memory.destroy_shared_memory_region(handle)
+    return problem
+
+
 def main():
     failed = False
     with tempfile.TemporaryDirectory() as directory:
@@ -347,7 +423,8 @@ def main():
             for row in ROWS:
                 out.write(",".join("" if np.isnan(v) else repr(float(v)) for v in row) + "\n")
         want = np.array(program.predict(MODEL, table, raw=False), float)[:, -1]
-        server, url = start(os.path.join(directory, "data"))
+        log = os.path.join(directory, "log")
+        server, url = start(os.path.join(directory, "data"), log)
         try:
             os.environ["INGOT_SERVER"] = "http://" + url
             program.run("model", "register", "m", MODEL)
@@ -366,6 +443,9 @@ def main():
                                  lambda: check_memory(triton, client, want)),
                                 ("grpc: shared memory",
                                  lambda: check_memory(by_grpc, grpc_client, want)),
+                                ("http: log settings", lambda: check_logging(triton, log)),
+                                ("grpc: log settings",
+                                 lambda: check_logging(by_grpc, log, as_json=True)),
                                 ("http: classes", lambda: check_classes(triton, client, want)),
                                 ("grpc: classes",
                                  lambda: check_classes(by_grpc, grpc_client, want)),
@@ -373,7 +453,8 @@ def main():
                                 ("grpc: large messages", lambda: check_grpc_large(by_grpc, want)),
                                 ("grpc: stream", lambda: check_grpc_stream(by_grpc, want)),
                                 ("grpc: models", lambda: check_grpc_model(by_grpc)),
-                                ("grpc: errors", lambda: check_grpc_errors(by_grpc))):
+                                ("grpc: errors", lambda: check_grpc_errors(by_grpc)),
+                                ("keys", lambda: check_keys(triton, by_grpc, want))):
                 try:
                     problem = check()
                 except (InferenceServerException, program.Refused, KeyError, queue.Empty) as why:
