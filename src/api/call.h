@@ -18,6 +18,7 @@ struct ig_call {
     struct ig_arena *arena; /* the exchange's */
     struct ig_app *app;
     const struct ig_route *route; /* NULL while unknown */
+    uint64_t started_ns;          /* ig_clock_ns when its head, or its message of a stream, came */
     struct ig_principal who;
     char request_id[IG_REQUEST_ID_SIZE];
     struct ig_str params[IG_CALL_PARAMS_MAX]; /* of the path, decoded, in the template's order */

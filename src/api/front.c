@@ -56,6 +56,7 @@ struct ig_call *ig_front_begin(struct ig_app *app, struct ig_exchange *exchange,
     call->arena = arena;
     call->app = app;
     call->err.at_byte = -1;
+    call->started_ns = exchange->started_ns;
     name_request(call);
     return call;
 }

@@ -124,7 +124,7 @@ static enum ig_code compute(struct ig_call *call, struct ig_infer_part *part)
 static enum ig_code run_part(struct ig_call *call, struct ig_infer_part *part)
 {
     uint64_t started_ns = ig_clock_ns();
-    part->before_ns = started_ns - call->exchange->started_ns;
+    part->before_ns = started_ns - call->started_ns;
     part->inference.deadline_ns = call->exchange->deadline_ns;
     if (!part->answered && compute(call, part) != IG_OK) {
         call->field = field_of(&call->err);
@@ -234,7 +234,7 @@ static bool choose_part(struct ig_call *call, struct ig_infer_part *part, bool w
     ask->rows_count = part->inference.rows_count;
     if (!find_reasons(call, part, wait)) return false;
     if (call->err.code != IG_OK || ig_explain_ask_is_plain(ask)) return true;
-    if (ask->budget_ns) ask->options.deadline_ns = call->exchange->started_ns + ask->budget_ns;
+    if (ask->budget_ns) ask->options.deadline_ns = call->started_ns + ask->budget_ns;
     if (part->servable->replicas) return ask_elsewhere(call, part, wait);
     part->inference.options = ask->options;
     part->inference.cache = call->app->explain_cache;
@@ -462,7 +462,7 @@ static enum ig_code write_result(struct ig_json_out *out, struct ig_call *call,
                                  const struct ig_infer_part *part, const struct ig_answer *answer)
 {
     const struct ig_infer *infer = call->state;
-    uint64_t spent_ns = ig_clock_ns() - call->exchange->started_ns;
+    uint64_t spent_ns = ig_clock_ns() - call->started_ns;
     ig_json_out_object(out);
     ig_answer_prediction(out, answer);
     ig_answer_explanation(out, answer);

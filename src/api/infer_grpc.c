@@ -400,7 +400,7 @@ static void log_decisions(struct ig_call *call, bool on_loop)
     for (size_t i = 0; log && i < call->decisions_count; i++) {
         struct ig_decision *decision = &call->decisions[i];
         decision->at_ms = ig_clock_unix_ms();
-        decision->latency_ns = ig_clock_ns() - call->exchange->started_ns;
+        decision->latency_ns = ig_clock_ns() - call->started_ns;
         decision->status = (uint16_t)ig_code_http_status(call->err.code);
         decision->request_id = ig_str_view(call->request_id);
         decision->principal = ig_str_view(call->who.id);
@@ -474,6 +474,7 @@ static enum ig_grpc_next on_message(void *context, struct ig_grpc_call *grpc)
     session->call = call;
     call->route = session->route;
     call->who = session->who;
+    if (session->method->streams) call->started_ns = ig_clock_ns();
     if (session->method->blocks) {
         grpc->work = work_plain;
         return IG_GRPC_TO_POOL;

@@ -10,6 +10,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import time
 
 import queue
 
@@ -219,6 +220,15 @@ def check_grpc_stream(triton, want):
             problem = problem or "answer %d: %s" % (i, error)
         elif not np.abs(result.as_numpy("predictions") - want).max() < 1e-6:
             problem = problem or "answer %d differs" % i
+    before = triton.get_inference_statistics("m", as_json=True)["model_stats"][0]
+    time.sleep(0.5)
+    triton.async_stream_infer("m", grpc_inputs(ROWS, "FP64"))
+    result, error = found.get(timeout=20)
+    after = triton.get_inference_statistics("m", as_json=True)["model_stats"][0]
+    spent = (int(after["inference_stats"]["success"]["ns"]) -
+             int(before["inference_stats"]["success"]["ns"]))
+    if error or spent > 0.4e9:
+        problem = problem or "a request took %d ns of a stream that waited, %s" % (spent, error)
     triton.stop_stream()
     return problem
 
