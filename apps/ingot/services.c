@@ -75,6 +75,7 @@ static enum ig_code open_all(struct ig_services *services,
     if (ig_decision_log_open(&app->decisions, &decisions, err) != IG_OK) return err->code;
     const struct ig_mirror_options mirror = {.log = app->decisions};
     if (ig_mirror_open(&app->mirror, &mirror, err) != IG_OK) return err->code;
+    if (ig_traces_open(&app->traces, services->dirfd, err) != IG_OK) return err->code;
     const struct ig_rollouts_options rollouts = {
         .db = app->db, .deploy = app->deploy, .learning = app->learning};
     if (ig_rollouts_open(&app->rollouts, &rollouts, err) != IG_OK) return err->code;
@@ -97,6 +98,7 @@ void ig_services_close(struct ig_services *services)
     struct ig_app *app = &services->app;
     ig_jobs_close(app->jobs);
     ig_rollouts_close(app->rollouts);
+    ig_traces_close(app->traces);
     ig_mirror_close(app->mirror);
     ig_decision_log_close(app->decisions);
     ig_learning_close(app->learning);

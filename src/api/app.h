@@ -12,6 +12,7 @@
 #include "services/deploy/mirror.h"
 #include "services/deploy/regions.h"
 #include "services/deploy/rollout.h"
+#include "services/deploy/traces.h"
 #include "services/explain/backgrounds.h"
 #include "services/explain/cache.h"
 #include "services/explain/reasons.h"
@@ -39,6 +40,7 @@ struct ig_app {
     struct ig_mirror *mirror;   /* NULL: shadows do nothing */
     struct ig_regions *regions; /* NULL: shared memory is off */
     struct ig_rollouts *rollouts;
+    struct ig_traces *traces; /* NULL: nothing is traced */
     struct ig_metrics *metrics;
     struct ig_router *router;
     struct ig_http_server *_Atomic server; /* NULL until it listens */

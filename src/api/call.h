@@ -34,6 +34,9 @@ struct ig_call {
     const struct ig_servable **residents; /* references on models that come and go; or NULL */
     size_t residents_count;
     void *state; /* a handler's own, in the arena */
+    /* Of an inference while anything is traced, by ig_clock_ns; else 0. */
+    uint64_t taken_ns, decoded_ns, done_ns;
+    struct ig_str client_id; /* the request's own id in its protocol; ptr NULL: none */
 };
 
 /* The member that an error is about: its message begins with the name and a colon; `names` ends

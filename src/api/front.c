@@ -12,6 +12,7 @@
 
 #include "api/access.h"
 #include "api/metrics.h"
+#include "api/oip_settings.h"
 #include "api/route.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -186,6 +187,7 @@ static void on_end(void *context, struct ig_exchange *exchange)
     uint64_t duration_ns = ig_clock_ns() - exchange->started_ns;
     ig_metrics_count(app->metrics, call, duration_ns, rows_of(call), call->in_pool != NULL);
     if (app->decisions) log_decisions(call, duration_ns);
+    ig_oip_trace_note(call, "HTTP_RECV", "HTTP_SEND");
     ig_front_log_call(exchange, exchange->status, ig_str_view(call->request_id));
     ig_call_release(call);
 }

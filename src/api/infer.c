@@ -173,6 +173,7 @@ static enum ig_code run(struct ig_call *call)
     if ((draws(infer) ? ig_infer_picture(call, infer) : infer->encode(call, infer)) == IG_OK) {
         ig_infer_note_decisions(call, infer);
         ig_infer_mirror(call, infer);
+        if (call->taken_ns) call->done_ns = ig_clock_ns();
     } else if (draws(infer)) {
         call->field = field_of(&call->err);
     }
@@ -308,7 +309,9 @@ static enum ig_code decode(struct ig_call *call)
 {
     struct ig_infer *infer = call->state;
     if (infer->decode(call, infer) != IG_OK) return call->err.code;
-    return infer->too_long ? IG_OK : ig_infer_route(call, infer);
+    if (!infer->too_long) ig_infer_route(call, infer);
+    if (call->taken_ns) call->decoded_ns = ig_clock_ns();
+    return call->err.code;
 }
 
 bool ig_infer_too_long(struct ig_infer *infer, uint64_t bytes)
@@ -384,6 +387,7 @@ enum ig_code ig_infer_start_as(struct ig_call *call, struct ig_infer *infer)
 {
     size_t body = call->exchange->body.len;
     call->state = infer;
+    if (ig_traces_on(call->app->traces)) call->taken_ns = ig_clock_ns();
     if ((infer->decode_bytes > body ? infer->decode_bytes : body) > LOOP_BODY_MAX)
         return decode_in_pool(call, infer);
     if (decode(call) != IG_OK) return call->err.code;

@@ -311,6 +311,7 @@ static const struct method METHODS[] = {
      ig_grpc_memory_cuda_register, false, false},
     {"CudaSharedMemoryUnregister", "POST", "/v2/cudasharedmemory/unregister",
      ig_grpc_memory_cuda_unregister, false, false},
+    {"TraceSetting", "GET", "/v2/trace/setting", ig_grpc_trace_setting, true, false},
     {"LogSettings", "GET", "/v2/logging", ig_grpc_log_settings, true, false},
     {"Check", "GET", "/v2/health/ready", write_health, false, false},
 };
@@ -434,6 +435,7 @@ static void finish(struct ig_grpc_call *grpc, struct ig_call *call, bool on_loop
         ig_log_err(IG_LOG_WARN, "gRPC call failed", &call->err);
     if (call->err.code != IG_OK) reply_error(grpc, &call->err);
     log_decisions(call, on_loop);
+    ig_oip_trace_note(call, "GRPC_WAITREAD", NULL);
     ig_call_release(call);
 }
 

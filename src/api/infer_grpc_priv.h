@@ -17,5 +17,6 @@ ig_grpc_handler ig_grpc_memory_cuda_status;
 ig_grpc_handler ig_grpc_memory_cuda_register;
 ig_grpc_handler ig_grpc_memory_cuda_unregister;
 ig_grpc_handler ig_grpc_log_settings;
+ig_grpc_handler ig_grpc_trace_setting;
 
 #endif

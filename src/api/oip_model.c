@@ -24,7 +24,7 @@ const char *ig_oip_extension(const struct ig_app *app, size_t at)
 {
     static const char *const NAMES[] = {
         "binary_tensor_data", "parameters",     "statistics", "model_configuration",
-        "model_repository",   "classification", "logging"};
+        "model_repository",   "classification", "logging",    "trace"};
     size_t always = sizeof NAMES / sizeof *NAMES;
     if (at < always) return NAMES[at];
     return at == always && app->regions ? "system_shared_memory" : NULL;
@@ -181,6 +181,8 @@ enum ig_code ig_oip_prepare(struct ig_call *call, struct ig_infer *infer)
                     &call->err) != IG_OK)
         return call->err.code;
     if (ask->version.len) ig_str_to_i64(ask->version, &infer->version);
+    if (call->taken_ns && ask->request.id.len)
+        call->client_id = ig_arena_dup(call->arena, ask->request.id);
     infer->request.schema = target.schema;
     infer->request.rows = rows.rows;
     infer->request.rows_count = rows.rows_count;

@@ -33,4 +33,12 @@ enum ig_code ig_oip_setting_number(int64_t *out, const struct ig_oip_setting *se
 /* Changes what is logged, all of it or nothing. UNSUPPORTED or INVALID names the setting. */
 enum ig_code ig_oip_logging_update(struct ig_call *call, const struct ig_oip_settings *settings);
 
+/* Changes what is traced of settings->model, of all when that is empty; all of it or nothing. */
+enum ig_code ig_oip_trace_update(struct ig_call *call, const struct ig_oip_settings *settings);
+/* What is traced, in the arena. NOT_FOUND when there is no such deployment. */
+enum ig_code ig_oip_trace_tell(struct ig_oip_settings *out, struct ig_call *call,
+                               struct ig_str model);
+/* Notes an answered inference; `send` NULL: when it was sent is not known. */
+void ig_oip_trace_note(struct ig_call *call, const char *receive, const char *send);
+
 #endif

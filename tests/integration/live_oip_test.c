@@ -387,15 +387,51 @@ static void test_logging(void **state)
     assert_string_equal(live_text(&live, "log_warning"), "true");
 }
 
+/* Traced calls are in a file below the data directory, and nowhere else. */
+static void test_traces(void **state)
+{
+    (void)state;
+    char path[128], text[4096];
+    EXPECT(200, "GET", "/v2/trace/setting", NULL);
+    assert_string_equal(live_text(&live, "trace_level.0"), "OFF");
+    assert_string_equal(live_text(&live, "trace_rate"), "1000");
+    EXPECT(200, "POST", "/v2/models/churn/trace/setting",
+           "{\"trace_level\":[\"TIMESTAMPS\"],\"trace_rate\":\"1\",\"trace_count\":\"2\"}");
+    assert_string_equal(live_text(&live, "trace_level.0"), "TIMESTAMPS");
+    assert_string_equal(live_text(&live, "trace_file"), "traces/trace.json");
+    EXPECT(200, "POST", INFER, "{\"id\":\"mine\"," INPUTS "}");
+    EXPECT(200, "POST", "/v1/models/churn:predict", "{\"instances\":[{\"x0\":0.75}]}");
+    EXPECT(200, "POST", "/v1/models/churn:predict", "{\"instances\":[{\"x0\":0.75}]}");
+    snprintf(path, sizeof path, "%s/data/traces/trace.json.0", live.dir);
+    FILE *file = NULL;
+    for (int i = 0; i < 100 && !file; i++) {
+        file = fopen(path, "r");
+        if (!file) usleep(50000);
+    }
+    assert_non_null(file);
+    text[fread(text, 1, sizeof text - 1, file)] = '\0';
+    fclose(file);
+    assert_non_null(strstr(text, "[{\"id\":1,\"model_name\":\"churn\",\"model_version\":1,"
+                                 "\"request_id\":\"mine\"},{\"id\":1,\"timestamps\":["));
+    assert_non_null(strstr(text, "{\"id\":2,\"timestamps\":[{\"name\":\"HTTP_SEND_END\","));
+    assert_null(strstr(text, "\"id\":3"));
+    EXPECT(501, "POST", "/v2/trace/setting", "{\"trace_file\":\"/tmp/traces\"}");
+    EXPECT(404, "POST", "/v2/models/none/trace/setting", "{\"trace_rate\":\"1\"}");
+    EXPECT(400, "POST", "/v2/trace/setting", "{\"trace_rate\":\"1x\"}");
+    EXPECT(200, "POST", "/v2/models/churn/trace/setting",
+           "{\"trace_level\":null,\"trace_rate\":null,\"trace_count\":null}");
+    assert_string_equal(live_text(&live, "trace_level.0"), "OFF");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_metadata),          cmocka_unit_test(test_infer),
-        cmocka_unit_test(test_versions),          cmocka_unit_test(test_statistics),
-        cmocka_unit_test(test_repository),        cmocka_unit_test(test_scoring),
-        cmocka_unit_test(test_logging),           cmocka_unit_test(test_sagemaker),
-        cmocka_unit_test(test_classification),    cmocka_unit_test(test_shared_memory),
-        cmocka_unit_test(test_shared_memory_off),
+        cmocka_unit_test(test_metadata),      cmocka_unit_test(test_infer),
+        cmocka_unit_test(test_versions),      cmocka_unit_test(test_statistics),
+        cmocka_unit_test(test_repository),    cmocka_unit_test(test_scoring),
+        cmocka_unit_test(test_logging),       cmocka_unit_test(test_traces),
+        cmocka_unit_test(test_sagemaker),     cmocka_unit_test(test_classification),
+        cmocka_unit_test(test_shared_memory), cmocka_unit_test(test_shared_memory_off),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

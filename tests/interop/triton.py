@@ -5,6 +5,8 @@ configuration, inference by JSON and by binary tensors, compressed, in streams, 
 outputs, repository and errors."""
 
 import asyncio
+import glob
+import json
 import os
 import re
 import subprocess
@@ -379,6 +381,63 @@ def check_logging(triton, log, **more):
         return "" if "log file location" in str(why) else str(why)
 
 
+STAGES = ["REQUEST_START", "QUEUE_START", "COMPUTE_START", "COMPUTE_INPUT_END",
+          "COMPUTE_OUTPUT_START", "COMPUTE_END", "REQUEST_END"]
+
+
+def check_traces(triton, kind, directory, stages):
+    """Three traces of each second call, in a file of the form that Triton's own tools read."""
+    def value(settings, name):
+        found = settings.get("settings", settings)[name]
+        return found["value"][0] if isinstance(found, dict) else found
+
+    more = {"as_json": True} if kind is grpc_client else {}
+    before = set(glob.glob(os.path.join(directory, "trace.json.*")))
+    wanted = {"trace_level": ["TIMESTAMPS"], "trace_rate": "2", "trace_count": "3"}
+    after = triton.update_trace_settings(model_name="m", settings=wanted, **more)
+    if value(after, "trace_count") != "3" or value(after, "trace_file") != "traces/trace.json":
+        return "settings %s" % after
+    tensor = kind.InferInput("input", list(ROWS.shape), "FP64")
+    tensor.set_data_from_numpy(ROWS)
+    for i in range(8):
+        triton.infer("m", [tensor], request_id="call %d" % i)
+    for _ in range(50):
+        new = set(glob.glob(os.path.join(directory, "trace.json.[0-9]*"))) - before
+        if new:
+            break
+        time.sleep(0.1)
+    if len(new) != 1:
+        return "files %s" % new
+    with open(new.pop(), encoding="utf-8") as lines:
+        found = json.load(lines)
+    heads = [each for each in found if "model_name" in each]
+    if [each["request_id"] for each in heads] != ["call 1", "call 3", "call 5"]:
+        return "traces %s" % heads
+    for head in heads:
+        times = [(each["timestamps"][0]["name"], each["timestamps"][0]["ns"]) for each in found
+                 if each["id"] == head["id"] and "timestamps" in each]
+        if sorted(each[0] for each in times) != sorted(STAGES + stages):
+            return "timestamps %s" % times
+        if sorted(each[1] for each in times) != [each[1] for each in times]:
+            return "times are not in order: %s" % times
+    if value(triton.get_trace_settings("m", **more), "trace_count") != "0":
+        return "settings %s" % triton.get_trace_settings("m", **more)
+    triton.update_trace_settings("m", {"trace_level": None, "trace_rate": None,
+                                       "trace_count": None}, **more)
+    if value(triton.get_trace_settings("m", **more), "trace_rate") != "1000":
+        return "settings %s" % triton.get_trace_settings("m", **more)
+    for settings, message in (({"trace_file": "/tmp/x"}, "trace file location"),
+                              ({"trace_level": ["TENSORS"]}, "expected OFF or TIMESTAMPS"),
+                              ({"trace_rate": "0"}, "trace_rate: '0'")):
+        try:
+            triton.update_trace_settings(settings=settings)
+            return "%s was taken" % settings
+        except InferenceServerException as why:
+            if message not in str(why):
+                return str(why)
+    return ""
+
+
 def check_keys(triton, by_grpc, want):
     """With keys: who may change settings and register memory, and whose a region is."""
     os.environ["INGOT_API_KEY"] = program.run("key", "create", "boss", "--scope", "admin").strip()
@@ -405,6 +464,9 @@ def check_keys(triton, by_grpc, want):
             each.get_log_settings(headers=headers["reader"])
             problem = problem or refused("log", each.update_log_settings, {"log_info": False},
                                          headers=headers["reader"])
+            each.get_trace_settings(headers=headers["reader"])
+            problem = problem or refused("trace", each.update_trace_settings, None,
+                                         {"trace_rate": "1"}, headers=headers["reader"])
             problem = problem or refused("register", each.register_system_shared_memory, "all",
                                          key, ROWS.nbytes, headers=headers["reader"])
             each.register_system_shared_memory("all", key, ROWS.nbytes, headers=headers["near"])
@@ -434,6 +496,7 @@ def main():
                 out.write(",".join("" if np.isnan(v) else repr(float(v)) for v in row) + "\n")
         want = np.array(program.predict(MODEL, table, raw=False), float)[:, -1]
         log = os.path.join(directory, "log")
+        traces = os.path.join(directory, "data", "traces")
         server, url = start(os.path.join(directory, "data"), log)
         try:
             os.environ["INGOT_SERVER"] = "http://" + url
@@ -456,6 +519,14 @@ def main():
                                 ("http: log settings", lambda: check_logging(triton, log)),
                                 ("grpc: log settings",
                                  lambda: check_logging(by_grpc, log, as_json=True)),
+                                ("http: traces",
+                                 lambda: check_traces(triton, client, traces,
+                                                      ["HTTP_RECV_START", "HTTP_RECV_END",
+                                                       "HTTP_SEND_START", "HTTP_SEND_END"])),
+                                ("grpc: traces",
+                                 lambda: check_traces(by_grpc, grpc_client, traces,
+                                                      ["GRPC_WAITREAD_START",
+                                                       "GRPC_WAITREAD_END"])),
                                 ("http: classes", lambda: check_classes(triton, client, want)),
                                 ("grpc: classes",
                                  lambda: check_classes(by_grpc, grpc_client, want)),
