@@ -24,7 +24,8 @@ enum {
     MESSAGE_TEXT_MAX_BYTES = 1024, /* of grpc-message, encoded */
     INFLATE_ON_LOOP_BYTES = 2048,  /* compressed; longer ones are inflated by a worker */
     KEEP_BYTES = 128 * 1024,
-    ROUNDS_MAX = 32 /* messages of one call before others have their turn */
+    CREDIT_PER_REPLY = 4, /* the client grants window of the stream and of the connection, probes */
+    ROUNDS_MAX = 32       /* messages of one call before others have their turn */
 };
 
 static const char CONTENT_TYPE[] = "application/grpc";
@@ -120,6 +121,9 @@ static void take_replies(struct ig_http2_call *call)
         return;
     }
     exchange->sent_bytes += reply->len;
+    ig_http2_earn(call->base.conn,
+                  CREDIT_PER_REPLY * (call->run.call.messages_sent - call->run.earned_for));
+    call->run.earned_for = call->run.call.messages_sent;
     if (backlog(call)) {
         ig_buf_add_str(&call->sending, ig_buf_view(reply));
         if (call->sending.overflowed) ig_http2_call_reset(call, NGHTTP2_INTERNAL_ERROR);

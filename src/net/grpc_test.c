@@ -449,6 +449,33 @@ static void test_bidirectional_streaming(void **state)
     chat("PoolChat");
 }
 
+/* A client that has several messages under way grants window for each reply and probes: that is no
+ * flood, however many of its messages share a frame. */
+static void test_many_messages_are_no_flood(void **state)
+{
+    (void)state;
+    enum { ROUNDS = 500, MESSAGES = 8 };
+    static const char PACK[] = "\0\0\0\0\1a\0\0\0\0\1a\0\0\0\0\1a\0\0\0\0\1a"
+                               "\0\0\0\0\1a\0\0\0\0\1a\0\0\0\0\1a\0\0\0\0\1a";
+    struct h2 *h2 = h2_open(server);
+    struct ask *ask = open_call(h2, "Until", NULL);
+    for (unsigned i = 0; i < ROUNDS && !h2->goaway; i++) {
+        h2_upload(h2, ask, PACK, sizeof PACK - 1, false);
+        for (unsigned m = 0; m < MESSAGES; m++) {
+            nghttp2_submit_ping(h2->session, 0, (const uint8_t *)"12345678");
+            nghttp2_submit_window_update(h2->session, 0, ask->stream_id, 1);
+            nghttp2_submit_window_update(h2->session, 0, 0, 1);
+        }
+        size_t wanted = (size_t)(i + 1) * MESSAGES * 6;
+        while (!h2->goaway && ask->body.len < wanted) assert_true(h2_turn(h2, 3000));
+    }
+    assert_false(h2->goaway);
+    half_close(h2, ask);
+    assert_true(h2_finish(h2));
+    assert_grpc(ask, 0, NULL);
+    h2_close(h2);
+}
+
 static void test_messages_in_pieces_and_packs(void **state)
 {
     (void)state;
@@ -743,6 +770,7 @@ int main(int argc, char **argv)
         TEST(test_compressed_messages),
         TEST(test_large_messages),
         TEST(test_bidirectional_streaming),
+        TEST(test_many_messages_are_no_flood),
         TEST(test_messages_in_pieces_and_packs),
         TEST(test_client_streaming_is_bounded_by_its_window),
         TEST(test_the_window_closes_while_a_message_is_at_work),

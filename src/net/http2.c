@@ -9,9 +9,9 @@
  *
  * What bounds a client: concurrent streams, counted until their workers are done, so that resetting
  * a stream makes no room (CVE-2023-44487); the session's own limits on resets, acknowledgements,
- * settings and continuations; a budget of control frames that refills with time and with what is
- * sent; header lists by head_max_bytes; bodies by the caps of their routes, http2_connection_bytes
- * and inflight_max_bytes; and the timeouts of HTTP/1, looked at every tick.
+ * settings and continuations; a budget of control frames that refills with time, with what is sent
+ * and with gRPC's replies; header lists by head_max_bytes; bodies by the caps of their routes,
+ * http2_connection_bytes and inflight_max_bytes; and the timeouts of HTTP/1, looked at every tick.
  * Thread rule: the loop's thread. */
 #include "net/http2_priv.h"
 
@@ -43,6 +43,12 @@ enum {
 static const struct ig_http_server_options *options_of(const struct ig_http_conn *conn)
 {
     return &conn->home->server->options;
+}
+
+void ig_http2_earn(struct ig_http_conn *conn, uint64_t frames)
+{
+    unsigned room = CREDIT_MAX - conn->http2->credit;
+    conn->http2->credit += frames < room ? (unsigned)frames : room;
 }
 
 /* Events of the session. */
@@ -145,9 +151,7 @@ static int on_sent(nghttp2_session *session, const nghttp2_frame *frame, void *c
 {
     struct ig_http_conn *conn = context;
     struct ig_http2_call *call = call_of(session, frame->hd.stream_id);
-    unsigned room = CREDIT_MAX - conn->http2->credit;
-    if (frame->hd.type == NGHTTP2_DATA)
-        conn->http2->credit += room < CREDIT_PER_DATA_SENT ? room : CREDIT_PER_DATA_SENT;
+    if (frame->hd.type == NGHTTP2_DATA) ig_http2_earn(conn, CREDIT_PER_DATA_SENT);
     bool is_body = frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA;
     if (!call || !is_body || !(frame->hd.flags & NGHTTP2_FLAG_END_STREAM)) return 0;
     call->ended = true;

@@ -37,6 +37,7 @@ struct ig_grpc_run {
     bool inflating;       /* a worker decompresses the message */
     bool at_over;         /* what is handled is the end of the client's messages */
     bool finished;        /* the status is on its way */
+    uint64_t earned_for;  /* replies that let the client send control frames */
     uint64_t ungranted;   /* bytes received that the client's window has not got back */
     struct ig_str packed; /* the message as it came */
     struct ig_err err;    /* of decompressing */
@@ -98,6 +99,8 @@ static inline uint64_t ig_http2_now_ms(const struct ig_http2_call *call)
 
 /* http2.c */
 void ig_http2_goaway(struct ig_http_conn *conn);
+/* Lets the client send so many more control frames. */
+void ig_http2_earn(struct ig_http_conn *conn, uint64_t frames);
 
 /* http2_call.c. Events of the session: */
 void ig_http2_call_header(struct ig_http2_call *call, struct ig_str name, struct ig_str value);
