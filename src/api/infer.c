@@ -25,7 +25,7 @@ static const struct ig_routing *acquire(struct ig_call *call, struct ig_str name
     struct ig_deploy *deploy = call->app->deploy;
     if (!infer->in_pool)
         return name.len ? ig_deploy_acquire(deploy, name) : ig_deploy_acquire_only(deploy);
-    if (!name.len || infer->model.len) return call->held; /* taken on the loop */
+    if (!name.len || ig_str_eq(name, infer->held_name)) return call->held; /* by the loop */
     ig_routing_unref(call->held);
     call->held = ig_deploy_get_routing(deploy, name);
     return call->held;
@@ -378,6 +378,7 @@ static enum ig_code decode_in_pool(struct ig_call *call, struct ig_infer *infer)
     struct ig_deploy *deploy = call->app->deploy;
     hold(call, infer->model.len ? ig_deploy_acquire(deploy, infer->model)
                                 : ig_deploy_acquire_only(deploy));
+    infer->held_name = infer->model;
     infer->in_pool = true;
     call->in_pool = decode_and_run;
     return IG_OK;

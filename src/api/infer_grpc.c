@@ -385,6 +385,7 @@ static enum ig_code start_infer(struct ig_call *call, struct ig_grpc_call *grpc)
     struct ig_infer *infer = ig_arena_zalloc(call->arena, sizeof *infer);
     struct ig_oip_ask *ask = ig_arena_zalloc(call->arena, sizeof *ask);
     if (!infer || !ask) return ig_fail(&call->err, IG_NO_MEMORY, "no memory for the call");
+    infer->model = ig_oip_proto_model(grpc->message);
     ask->grpc = grpc;
     infer->decode = decode_infer;
     infer->encode = encode_infer;

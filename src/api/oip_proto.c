@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-enum { SHOWN_MAX = 64 };
+enum { SHOWN_MAX = 64, FIRST_FIELDS = 8 };
 
 struct reader {
     struct ig_oip_request *out;
@@ -32,6 +32,16 @@ enum ig_code ig_oip_proto_names(struct ig_oip_names *out, struct ig_str message,
         if (field.number == 2) out->version = field.bytes;
     }
     return proto.bad ? fail_parse(err) : IG_OK;
+}
+
+struct ig_str ig_oip_proto_model(struct ig_str message)
+{
+    struct ig_proto proto;
+    struct ig_proto_field field;
+    ig_proto_init(&proto, message);
+    for (int i = 0; i < FIRST_FIELDS && ig_proto_next(&proto, &field); i++)
+        if (field.number == 1 && field.wire == IG_PROTO_BYTES) return field.bytes;
+    return (struct ig_str){NULL, 0};
 }
 
 enum ig_code ig_oip_proto_repository(struct ig_oip_names *out, struct ig_str message,

@@ -25,6 +25,9 @@ enum ig_code ig_oip_proto_region(struct ig_region *out, struct ig_str message, s
  * values than there may be are refused. */
 enum ig_code ig_oip_proto_settings(struct ig_oip_settings *out, struct ig_str message,
                                    struct ig_arena *arena, struct ig_err *err);
+/* The model's name where it stands among the first fields, as serializers write it; else empty. For
+ * those who cannot read all of a long message yet. */
+struct ig_str ig_oip_proto_model(struct ig_str message);
 /* ModelInferRequest, with typed or raw contents; every output is binary. INVALID and PARSE name the
  * input. */
 enum ig_code ig_oip_proto_infer(struct ig_oip_request *out, struct ig_oip_names *names,

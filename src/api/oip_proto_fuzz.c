@@ -23,6 +23,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     err = IG_ERR_INIT;
     ig_oip_proto_names(&names, message, &err);
+    ig_oip_proto_model(message);
     ig_oip_proto_region(&region, message, &err);
     err = IG_ERR_INIT;
     if (ig_oip_proto_settings(&settings, message, &arena, &err) == IG_OK)

@@ -294,13 +294,18 @@ static enum ig_code read_body(struct fixture *fixture, const char *path)
                                &fixture->err);
 }
 
+static const char *path_of(const char *name)
+{
+    static char path[64];
+    snprintf(path, sizeof path, "tests/corpus/oip_proto/%s", name);
+    return path;
+}
+
 /* Messages as Triton's own Python client serialises them. */
 static enum ig_code read_message(struct fixture *fixture, const char *name,
                                  struct ig_oip_names *names)
 {
-    char path[64];
-    snprintf(path, sizeof path, "tests/corpus/oip_proto/%s", name);
-    struct ig_str message = read_file(fixture, path);
+    struct ig_str message = read_file(fixture, path_of(name));
     if (ig_oip_proto_infer(&fixture->request, names, message, &fixture->arena, &fixture->err) !=
         IG_OK)
         return fixture->err.code;
@@ -439,6 +444,7 @@ static void test_protobuf(void **state)
         if (read_message(fixture, FILES[i], &names) != IG_OK)
             fail_msg("%s: %s", FILES[i], fixture->err.message);
         assert_true(ig_str_is(names.model, "m") && ig_str_is(names.version, "3"));
+        assert_true(ig_str_is(ig_oip_proto_model(read_file(fixture, path_of(FILES[i]))), "m"));
         assert_true(ig_str_is(fixture->request.id, "7"));
         assert_true(fixture->request.explain);
         assert_true(ig_str_is(fixture->request.unit_id, "42"));

@@ -261,6 +261,7 @@ def check_grpc_model(triton):
 
 def check_grpc_errors(triton):
     cases = [("none", ROWS, "NOT_FOUND", "there is no such deployment"),
+             ("none", np.repeat(ROWS, 500, axis=0), "NOT_FOUND", "there is no such deployment"),
              ("m", ROWS[:, :3], "INVALID_ARGUMENT", "expected the shape [rows, 6]")]
     for model, rows, status, message in cases:
         try:
