@@ -339,6 +339,33 @@ static void test_memory(void **state)
     check_memory(&fixture->request);
 }
 
+/* What KServe's and MLServer's own clients send, as JSON, with raw bytes, and over gRPC in both
+ * forms (tests/golden/make_oip_requests.py): one tensor of all features, and one each. */
+static void test_other_clients(void **state)
+{
+    struct fixture *fixture = *state;
+    static const char *const BODIES[] = {"kserve", "kserve_binary", "mlserver_numpy",
+                                         "mlserver_pandas"};
+    static const char *const MESSAGES[] = {"kserve",          "kserve_binary",
+                                           "mlserver_numpy",  "mlserver_numpy_raw",
+                                           "mlserver_pandas", "mlserver_pandas_raw"};
+    static const double ROWS[] = {1.5, -2, 2, 6};
+    struct ig_oip_names names;
+    char path[64];
+    for (int i = 0; i < 10; i++) {
+        const char *name = i < 4 ? BODIES[i] : MESSAGES[i - 4];
+        snprintf(path, sizeof path, "tests/corpus/oip/%s", name);
+        enum ig_code code = i < 4 ? read_body(fixture, path) : read_message(fixture, name, &names);
+        if (i < 4 && code == IG_OK)
+            code = ig_oip_rows(&fixture->rows, &fixture->request, &plain, 4, &fixture->arena,
+                               &fixture->err);
+        if (code != IG_OK) fail_msg("%s: %s", name, fixture->err.message);
+        assert_int_equal(fixture->rows.rows_count, 2);
+        assert_memory_equal(fixture->rows.rows, ROWS, sizeof ROWS);
+        assert_true(i < 4 || (ig_str_is(names.model, "m") && ig_str_is(names.version, "3")));
+    }
+}
+
 static void test_classification(void **state)
 {
     struct fixture *fixture = *state;
@@ -534,6 +561,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_memory_among_raw, setup, teardown),
         cmocka_unit_test_setup_teardown(test_refuses_memory, setup, teardown),
         cmocka_unit_test_setup_teardown(test_classification, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_other_clients, setup, teardown),
         cmocka_unit_test_setup_teardown(test_protobuf, setup, teardown),
         cmocka_unit_test_setup_teardown(test_damaged_protobuf, setup, teardown),
     };

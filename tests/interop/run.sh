@@ -20,10 +20,12 @@ if [ -z "${INTEROP_PYTHON:-}" ] && ! timeout 240 sh tests/interop/setup.sh; then
     exit 0
 fi
 
+timeout 120 sh tests/interop/setup_load.sh || echo "interop: perf_analyzer could not be had"
+
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 failed=0
-for part in golden adversarial contribs explainers indices sklearn_models fairness triton grpc_client; do
+for part in golden adversarial contribs explainers indices sklearn_models fairness triton load grpc_client; do
     echo "== $part"
     rc=0
     timeout 200 "$python" "tests/interop/$part.py" > "$log" 2>&1 || rc=$?
