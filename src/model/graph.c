@@ -51,6 +51,52 @@ const char *ig_tensor_type_name(enum ig_tensor_type type)
     return "unknown";
 }
 
+double ig_tensor_get(const void *data, enum ig_tensor_type type, size_t index)
+{
+    switch (type) {
+    case IG_TENSOR_F32:
+        return (double)((const float *)data)[index];
+    case IG_TENSOR_F64:
+        return ((const double *)data)[index];
+    case IG_TENSOR_I64:
+        return (double)((const int64_t *)data)[index];
+    case IG_TENSOR_I32:
+        return ((const int32_t *)data)[index];
+    case IG_TENSOR_I8:
+        return ((const int8_t *)data)[index];
+    default:
+        return ((const uint8_t *)data)[index];
+    }
+}
+
+void ig_tensor_put(void *data, enum ig_tensor_type type, size_t index, double value)
+{
+    bool is_nan = value != value;
+    switch (type) {
+    case IG_TENSOR_F32:
+        ((float *)data)[index] = (float)value;
+        break;
+    case IG_TENSOR_F64:
+        ((double *)data)[index] = value;
+        break;
+    case IG_TENSOR_I64:
+        ((int64_t *)data)[index] =
+            is_nan || value >= 0x1p63 || value < -0x1p63 ? INT64_MIN : (int64_t)value;
+        break;
+    case IG_TENSOR_I32:
+        ((int32_t *)data)[index] =
+            is_nan || value >= 0x1p31 || value < -0x1p31 ? INT32_MIN : (int32_t)value;
+        break;
+    case IG_TENSOR_BOOL:
+        ((uint8_t *)data)[index] = value != 0;
+        break;
+    default: /* uint8 and int8: the low byte */
+        ((uint8_t *)data)[index] =
+            is_nan || value > 255 || value < -128 ? 0 : (uint8_t)(int32_t)value;
+        break;
+    }
+}
+
 bool ig_tensor_size(size_t *count, const int64_t *dims, uint32_t rank)
 {
     size_t product = 1;

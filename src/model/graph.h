@@ -116,6 +116,10 @@ const struct ig_str *ig_graph_strings(const struct ig_graph_node *node, const ch
 
 size_t ig_tensor_type_bytes(enum ig_tensor_type type);     /* 0 when unknown */
 const char *ig_tensor_type_name(enum ig_tensor_type type); /* "float32" */
+/* An element as a number, and a number as an element: NaN and what an integer cannot hold become
+ * its least value (a byte: 0), a bool is 1 unless 0. Not of text. */
+double ig_tensor_get(const void *data, enum ig_tensor_type type, size_t index);
+void ig_tensor_put(void *data, enum ig_tensor_type type, size_t index, double value);
 /* Product of the dimensions; false when one is negative or the product overflows or exceeds
  * 2^31 elements. */
 bool ig_tensor_size(size_t *count, const int64_t *dims, uint32_t rank);

@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "model/graph.h"
 
+#include <math.h>
 #include <string.h>
 
 /* x -> Relu -> y -> Exp -> z. */
@@ -129,13 +130,35 @@ static void finds_attributes(void **state)
     assert_int_equal(ig_graph_opset(&graph, IG_STR("other")), 0);
 }
 
+static void elements_as_numbers(void **state)
+{
+    (void)state;
+    static const struct {
+        enum ig_tensor_type type;
+        double in, out;
+    } cases[] = {
+        {IG_TENSOR_F32, 0.1, (double)0.1F}, {IG_TENSOR_F64, 0.1, 0.1},
+        {IG_TENSOR_I64, -3.7, -3},          {IG_TENSOR_I64, 1e30, -0x1p63},
+        {IG_TENSOR_I32, 4e9, -0x1p31},      {IG_TENSOR_I32, 12, 12},
+        {IG_TENSOR_U8, 200, 200},           {IG_TENSOR_U8, 300, 0},
+        {IG_TENSOR_I8, -100, -100},         {IG_TENSOR_BOOL, 7, 1},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        int64_t data[2] = {-1, -1};
+        ig_tensor_put(data, cases[i].type, 1, cases[i].in);
+        assert_true(ig_tensor_get(data, cases[i].type, 1) == cases[i].out);
+    }
+    int64_t whole = 0;
+    ig_tensor_put(&whole, IG_TENSOR_I64, 0, (double)NAN);
+    assert_true(whole == INT64_MIN);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(checks_order_and_sources),
-        cmocka_unit_test(checks_tensors),
-        cmocka_unit_test(sizes_are_checked),
-        cmocka_unit_test(finds_attributes),
+        cmocka_unit_test(checks_order_and_sources), cmocka_unit_test(checks_tensors),
+        cmocka_unit_test(sizes_are_checked),        cmocka_unit_test(finds_attributes),
+        cmocka_unit_test(elements_as_numbers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

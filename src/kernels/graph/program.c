@@ -152,31 +152,13 @@ bool prog_numeric(enum ig_tensor_type type)
     return type != IG_TENSOR_STRING && type != IG_TENSOR_NONE;
 }
 
-double prog_number(const void *data, enum ig_tensor_type type, size_t index)
-{
-    switch (type) {
-    case IG_TENSOR_F32:
-        return (double)((const float *)data)[index];
-    case IG_TENSOR_F64:
-        return ((const double *)data)[index];
-    case IG_TENSOR_I64:
-        return (double)((const int64_t *)data)[index];
-    case IG_TENSOR_I32:
-        return ((const int32_t *)data)[index];
-    case IG_TENSOR_I8:
-        return ((const int8_t *)data)[index];
-    default:
-        return ((const uint8_t *)data)[index];
-    }
-}
-
 void prog_floats(float *out, const void *data, enum ig_tensor_type type, size_t count)
 {
     if (type == IG_TENSOR_F32) {
         if (count) memcpy(out, data, count * sizeof *out);
         return;
     }
-    for (size_t i = 0; i < count; i++) out[i] = (float)prog_number(data, type, i);
+    for (size_t i = 0; i < count; i++) out[i] = (float)ig_tensor_get(data, type, i);
 }
 
 static prog_plan_fn *find_op(const struct ig_graph_node *node)
@@ -235,15 +217,20 @@ static bool foldable(const struct prog_step *step)
     return true;
 }
 
+static bool refuse_operator(struct prog_plan *plan, const struct ig_graph_node *node)
+{
+    if (!node->domain.len) return prog_refuse(plan, "this operator is not among Ingot's own");
+    return prog_refuse(plan, "this operator of domain '%.*s' is not among Ingot's own",
+                       (int)(node->domain.len < 80 ? node->domain.len : 80), node->domain.ptr);
+}
+
 static bool plan_step(struct prog_plan *plan, struct ig_program *program,
                       const struct ig_graph_node *node)
 {
     prog_plan_fn *function = find_op(node);
     if (!bind_step(plan, program, node)) return false;
     plan->opset = ig_graph_opset(plan->graph, node->domain);
-    if (!function)
-        return prog_refuse(plan, "this operator of domain '%.*s' is not known here",
-                           IG_STR_ARGS(node->domain));
+    if (!function) return refuse_operator(plan, node);
     if (node->domain.len == 0 && plan->opset < OPSET_MIN)
         return prog_refuse(plan, "opset %lld, at least %d", (long long)plan->opset, OPSET_MIN);
     if (!prog_out(plan, 0)) return prog_refuse(plan, "its first output is left out");
@@ -525,34 +512,6 @@ static size_t predictor_scratch(const struct ig_predictor *predictor, size_t row
     return ends_bytes(predictor->context) + ig_program_scratch_bytes(predictor->context);
 }
 
-static void store_number(void *data, enum ig_tensor_type type, size_t index, double value)
-{
-    bool is_nan = value != value;
-    switch (type) {
-    case IG_TENSOR_F32:
-        ((float *)data)[index] = (float)value;
-        break;
-    case IG_TENSOR_F64:
-        ((double *)data)[index] = value;
-        break;
-    case IG_TENSOR_I64:
-        ((int64_t *)data)[index] =
-            is_nan || value >= 0x1p63 || value < -0x1p63 ? INT64_MIN : (int64_t)value;
-        break;
-    case IG_TENSOR_I32:
-        ((int32_t *)data)[index] =
-            is_nan || value >= 0x1p31 || value < -0x1p31 ? INT32_MIN : (int32_t)value;
-        break;
-    case IG_TENSOR_BOOL:
-        ((uint8_t *)data)[index] = value != 0;
-        break;
-    default: /* uint8 and int8: the low byte */
-        ((uint8_t *)data)[index] =
-            is_nan || value > 255 || value < -128 ? 0 : (uint8_t)(int32_t)value;
-        break;
-    }
-}
-
 static void predictor_run(const struct ig_predictor *predictor, const double *rows,
                           size_t rows_count, double *values, void *scratch)
 {
@@ -573,12 +532,12 @@ static void predictor_run(const struct ig_predictor *predictor, const double *ro
             const struct ig_program_port *end = &program->inputs[i];
             inputs[i] = input;
             for (size_t k = 0; k < end->count; k++)
-                store_number(input, end->type, k, rows[feature++]);
+                ig_tensor_put(input, end->type, k, rows[feature++]);
             input += align_up(end->count * sizeof(double) + 1);
         }
         ig_program_run(program, inputs, outputs, input);
         for (size_t k = 0; k < port->count; k++)
-            *values++ = prog_number(outputs[program->values_port], port->type, k);
+            *values++ = ig_tensor_get(outputs[program->values_port], port->type, k);
     }
 }
 

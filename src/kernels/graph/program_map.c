@@ -422,7 +422,7 @@ static bool clip_bound(struct prog_plan *plan, uint32_t index, double *out)
     if (!in) return true;
     if (!in->constant || in->count != 1 || in->type != prog_in(plan, 0)->type)
         return prog_refuse(plan, "input %u is no constant number", index);
-    *out = prog_number(in->constant, in->type, 0);
+    *out = ig_tensor_get(in->constant, in->type, 0);
     return true;
 }
 
@@ -502,7 +502,7 @@ static void run_cast(const struct prog_step *step, const struct prog_frame *fram
         if (from == IG_TENSOR_STRING)
             ig_str_to_f64(((const struct ig_str *)in)[i], &value);
         else
-            value = prog_number(in, from, i);
+            value = ig_tensor_get(in, from, i);
         store_f64(out, to, i, value);
     }
 }

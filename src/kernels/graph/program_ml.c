@@ -266,14 +266,14 @@ static size_t find_element(const struct keys *keys, const void *data, enum ig_te
     if (keys->type == IG_TENSOR_STRING)
         return find_key(keys, &((const struct ig_str *)data)[index]);
     if (keys->type == IG_TENSOR_F64) {
-        double value = prog_number(data, type, index);
+        double value = ig_tensor_get(data, type, index);
         return find_key(keys, &value);
     }
     int64_t integer;
     if (type == IG_TENSOR_I64) {
         integer = ((const int64_t *)data)[index];
     } else {
-        double value = prog_number(data, type, index); /* fractions are cut, as by a cast */
+        double value = ig_tensor_get(data, type, index); /* fractions are cut, as by a cast */
         if (!(value > -0x1p63 && value < 0x1p63)) return keys->count;
         integer = (int64_t)value;
     }
@@ -357,7 +357,7 @@ static bool double_keys(struct prog_plan *plan, struct keys *keys, enum ig_tenso
 {
     double *items = ig_arena_array(plan->arena, keys->count + 1, sizeof *items);
     if (!items) return prog_no_memory(plan);
-    for (size_t i = 0; i < keys->count; i++) items[i] = prog_number(keys->items, type, i);
+    for (size_t i = 0; i < keys->count; i++) items[i] = ig_tensor_get(keys->items, type, i);
     keys->items = items;
     keys->type = IG_TENSOR_F64;
     return true;
@@ -437,7 +437,7 @@ static void encoder_defaults(const struct ig_graph_node *node, struct encoder *e
     else if (tensor->tensor->type == IG_TENSOR_I64)
         encoder->default_integer = *(const int64_t *)data;
     else
-        encoder->default_double = prog_number(data, tensor->tensor->type, 0);
+        encoder->default_double = ig_tensor_get(data, tensor->tensor->type, 0);
     if (tensor->tensor->type == IG_TENSOR_F32) encoder->default_float = *(const float *)data;
 }
 

@@ -75,8 +75,6 @@ bool prog_integers(struct prog_plan *plan, uint32_t index, const char *name, con
 bool prog_matrix(struct prog_plan *plan, const struct prog_tensor *in, int64_t *rows,
                  int64_t *columns);
 bool prog_is(const struct prog_plan *plan, const char *op);
-/* A numeric element as a double. */
-double prog_number(const void *data, enum ig_tensor_type type, size_t index);
 bool prog_numeric(enum ig_tensor_type type);
 
 static inline void *prog_data(const struct prog_frame *frame, const struct prog_tensor *tensor)

@@ -62,7 +62,7 @@ static void run_quantize(const struct prog_step *step, const struct prog_frame *
     uint8_t *out = prog_data(frame, step->out[0]);
     enum ig_tensor_type type = step->out[0]->type;
     for (size_t i = 0, at = 0; i < step->out[0]->count; i += scales->inner) {
-        float offset = zero ? (float)prog_number(zero, type, at) : 0;
+        float offset = zero ? (float)ig_tensor_get(zero, type, at) : 0;
         quantize(in + i, out + i, scales->inner, scale[at], offset, type == IG_TENSOR_I8);
         at = at + 1 == scales->count ? 0 : at + 1;
     }
@@ -88,7 +88,7 @@ static void dequantize(const void *in, enum ig_tensor_type type, size_t first, f
 {
     for (size_t i = 0; i < span->count; i++) {
         double value = type == IG_TENSOR_I8 ? (double)((const int8_t *)in)[first + i]
-                                            : prog_number(in, type, first + i);
+                                            : ig_tensor_get(in, type, first + i);
         out[first + i] = (float)(value - span->offset) * span->scale;
     }
 }
@@ -102,7 +102,7 @@ static void run_dequantize(const struct prog_step *step, const struct prog_frame
     float *out = prog_data(frame, step->out[0]);
     enum ig_tensor_type type = step->in[0]->type;
     for (size_t i = 0, at = 0; i < step->out[0]->count; i += scales->inner) {
-        struct span span = {scales->inner, zero ? prog_number(zero, type, at) : 0, scale[at]};
+        struct span span = {scales->inner, zero ? ig_tensor_get(zero, type, at) : 0, scale[at]};
         dequantize(in, type, i, out, &span);
         at = at + 1 == scales->count ? 0 : at + 1;
     }

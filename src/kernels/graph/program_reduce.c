@@ -80,9 +80,9 @@ static void run_argmax(const struct prog_step *step, const struct prog_frame *fr
         for (size_t i = 0; i < along->inner; i++) {
             size_t at = o * along->size * along->inner + i;
             size_t best = 0;
-            double extreme = prog_number(in, type, at);
+            double extreme = ig_tensor_get(in, type, at);
             for (size_t k = 1; k < along->size; k++) {
-                double value = prog_number(in, type, at + k * along->inner);
+                double value = ig_tensor_get(in, type, at + k * along->inner);
                 bool better = along->flag ? value < extreme : value > extreme;
                 if (!better && !(along->last && value == extreme)) continue;
                 best = k;
@@ -145,7 +145,7 @@ static void run_reduce(const struct prog_step *step, const struct prog_frame *fr
     if (reduce->kind == MINIMUM) first = INFINITY;
     for (size_t i = 0; i < step->out[0]->count; i++) sums[i] = first;
     for (size_t i = 0; i < step->in[0]->count; i++) {
-        sums[to] = combine(reduce->kind, sums[to], prog_number(in, step->in[0]->type, i));
+        sums[to] = combine(reduce->kind, sums[to], ig_tensor_get(in, step->in[0]->type, i));
         for (uint32_t d = reduce->rank; d-- > 0;) {
             to += reduce->strides[d];
             if (++at[d] < reduce->dims[d]) break;

@@ -97,7 +97,7 @@ static void dot_rows(const struct linear *linear, const void *in, enum ig_tensor
     for (size_t t = 0; t < linear->targets; t++) {
         double sum = 0;
         for (size_t i = 0; i < linear->width; i++)
-            sum += (double)(float)prog_number(in, type, row * linear->width + i) *
+            sum += (double)(float)ig_tensor_get(in, type, row * linear->width + i) *
                    (double)linear->coefficients[t * linear->width + i];
         if (linear->intercepts) sum += (double)linear->intercepts[t];
         out[t] = (float)sum;

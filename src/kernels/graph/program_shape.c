@@ -34,7 +34,7 @@ bool prog_plan_copy(struct prog_plan *plan)
     const struct prog_tensor *training = prog_in(plan, 2);
     if (!in) return false;
     if (training &&
-        (!training->constant || prog_number(training->constant, training->type, 0) != 0))
+        (!training->constant || ig_tensor_get(training->constant, training->type, 0) != 0))
         return prog_refuse(plan, "training mode");
     return plan_copy(plan, in->dims, in->rank);
 }

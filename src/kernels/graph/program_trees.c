@@ -52,7 +52,7 @@ static const struct ig_ensemble_node *find_leaf(const struct ig_ensemble *ensemb
 {
     const struct ig_ensemble_node *node = &ensemble->nodes[root];
     while (node->mode != IG_ENSEMBLE_LEAF) {
-        double x = prog_number(row, type, node->feature);
+        double x = ig_tensor_get(row, type, node->feature);
         if (type != IG_TENSOR_F64) x = (double)(float)x;
         node = &ensemble->nodes[goes_yes(ensemble, node, x) ? node->yes : node->no];
     }
