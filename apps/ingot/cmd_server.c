@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/thread.h"
+#include "kernels/ort/ort.h"
 
 #include <signal.h>
 #include <stdatomic.h>
@@ -122,6 +123,8 @@ static enum ig_code open_services(struct server *server, struct ig_err *err)
         .jobs_running = (unsigned)settings->jobs_running,
         .jobs_keep_days = keep_days(settings)};
     struct ig_app *app = &server->services.app;
+    if (ig_ort_setup(settings->onnx_engine, settings->onnxruntime_library, err) != IG_OK)
+        return err->code;
     if (ig_services_open(&server->services, &options, err) != IG_OK) return err->code;
     app->hosts = server->hosts;
     app->hosts_count = cut_names(server->hosts, settings->hosts);

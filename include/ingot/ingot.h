@@ -36,6 +36,7 @@ enum ingot_code {
     INGOT_IO = 4,          /* the operating system refused */
     INGOT_UNSUPPORTED = 5, /* a valid file that this build cannot run */
     INGOT_CORRUPT = 6,     /* a golden row or checksum of the package does not match */
+    INGOT_FAILED = 7,      /* ONNX Runtime, which runs this model, failed on a row */
 };
 
 struct ingot_error {

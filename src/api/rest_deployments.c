@@ -46,6 +46,11 @@ static void write_deployment(struct ig_json_out *out, struct ig_app *app,
     ig_json_out_kv_str(out, "ref", deployment->ref);
     ig_json_out_kv_i64(out, "version", deployment->version);
     ig_json_out_kv_str(out, "digest", deployment->digest);
+    if (deployment->engine.len) ig_json_out_kv_str(out, "engine", deployment->engine);
+    if (deployment->engine_reason.len) {
+        ig_json_out_kv_str(out, "engine_version", deployment->engine_version);
+        ig_json_out_kv_str(out, "engine_reason", deployment->engine_reason);
+    }
     ig_json_out_kv_i64(out, "revision", deployment->revision);
     ig_rest_kv_raw(out, "graph", deployment->graph);
     ig_json_out_key(out, IG_STR("previous"));

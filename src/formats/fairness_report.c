@@ -198,7 +198,8 @@ static void decide(struct run *run, size_t row, const double *predictions)
     }
 }
 
-static void take_block(struct run *run, const struct block *block, size_t first, size_t count)
+static enum ig_code take_block(struct run *run, const struct block *block, size_t first,
+                               size_t count)
 {
     const struct ig_package *package = run->package;
     const struct ig_model *model = package->model;
@@ -212,12 +213,16 @@ static void take_block(struct run *run, const struct block *block, size_t first,
         ig_engine_predict(package->engine, block->rows, count,
                           (struct ig_engine_scores){block->margins, block->predictions},
                           block->scratch);
+    if (ig_engine_check(package->engine, block->margins, count * model->outputs_count, run->err) !=
+        IG_OK)
+        return run->err->code;
     for (size_t i = 0; i < count; i++) {
         if (decides(run)) decide(run, first + i, block->predictions + i * model->predictions_count);
         const double *own = block->contributions + i * each + output_of(run) * stride;
         for (size_t c = 0; run->moments && c < run->columns_count; c++)
             ig_fairness_moments_add(&run->moments[c], run->groups[c].of_row[first + i], own);
     }
+    return IG_OK;
 }
 
 static enum ig_code score_rows(struct run *run, struct ig_str csv)
@@ -235,7 +240,7 @@ static enum ig_code score_rows(struct run *run, struct ig_str csv)
         while (count > 0 && done < run->rows_count) {
             size_t room = run->rows_count - done < BLOCK_ROWS ? run->rows_count - done : BLOCK_ROWS;
             if (ig_rows_next(rows, block.rows, room, &count, run->err) != IG_OK) break;
-            take_block(run, &block, done, count);
+            if (take_block(run, &block, done, count) != IG_OK) break;
             done += count;
         }
     }

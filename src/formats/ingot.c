@@ -40,6 +40,8 @@ static enum ingot_code public_code(enum ig_code code)
         return INGOT_IO;
     case IG_UNSUPPORTED:
         return INGOT_UNSUPPORTED;
+    case IG_INTERNAL:
+        return INGOT_FAILED;
     case IG_CORRUPT:
         return INGOT_CORRUPT;
     default:
@@ -228,8 +230,11 @@ enum ingot_code ingot_margin(const struct ingot_model *model, struct ingot_works
                              const double *rows, size_t rows_count, double *margins)
 {
     if (!fits(model, work, rows_count)) return INGOT_INVALID;
-    ig_engine_margin(model->package->engine, rows, rows_count, margins, work->scratch);
-    return INGOT_OK;
+    const struct ig_engine *engine = model->package->engine;
+    struct ig_err err = IG_ERR_INIT;
+    ig_engine_margin(engine, rows, rows_count, margins, work->scratch);
+    return public_code(
+        ig_engine_check(engine, margins, rows_count * model->package->model->outputs_count, &err));
 }
 
 enum ingot_code ingot_predict(const struct ingot_model *model, struct ingot_workspace *work,
@@ -237,7 +242,8 @@ enum ingot_code ingot_predict(const struct ingot_model *model, struct ingot_work
 {
     if (!fits(model, work, rows_count)) return INGOT_INVALID;
     const struct ig_model *inner = model->package->model;
-    ig_engine_margin(model->package->engine, rows, rows_count, work->margins, work->scratch);
+    enum ingot_code code = ingot_margin(model, work, rows, rows_count, work->margins);
+    if (code != INGOT_OK) return code;
     for (size_t i = 0; i < rows_count; i++)
         ig_model_transform(inner, work->margins + i * inner->outputs_count,
                            predictions + i * inner->predictions_count);

@@ -54,6 +54,8 @@ static bool load_model(struct opening *opening, struct ig_str bytes, struct ig_s
         return false;
     }
     ig_sha256_hex(bytes.ptr, bytes.len, package->model_digest);
+    if (pkg_schema_lend_words(package->model, &package->schema, opening->err) != IG_OK)
+        return false;
     return ig_engine_new(&package->engine, package->model, opening->err) == IG_OK;
 }
 
@@ -272,7 +274,9 @@ enum ig_code ig_package_write(struct ig_buf *zip, const struct ig_package_spec *
                 spec->schema->features_count, model->features_count);
         goto out;
     }
-    if (ig_engine_new(&engine, model, err) != IG_OK) goto out;
+    if (pkg_schema_lend_words(model, spec->schema, err) != IG_OK ||
+        ig_engine_new(&engine, model, err) != IG_OK)
+        goto out;
     if (write_parts(zip, spec, format, engine, err) != IG_OK) goto out;
     if (ig_package_open_bytes(&proof, ig_buf_view(zip), NULL, err) != IG_OK)
         ig_err_prefix(err, "the package that was written does not open");

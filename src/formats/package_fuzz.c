@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "formats/package.h"
+#include "kernels/ort/ort.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -9,6 +10,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct ig_err err = IG_ERR_INIT;
     struct ig_package *package = NULL;
     struct ig_str bytes = {(const char *)data, size};
+    IG_ASSERT(ig_ort_setup("ingot", "", &err) == IG_OK); /* what is fuzzed is ours alone */
     if (ig_package_open_bytes(&package, bytes, &limits, &err) == IG_OK)
         IG_ASSERT(package->schema.features_count == package->model->features_count);
     else

@@ -73,6 +73,7 @@ enum ig_code pkg_golden_write(struct ig_buf *csv, const struct ig_package_spec *
     for (size_t i = 0; i < spec->golden_count; i++) {
         const double *values = spec->golden_rows + i * model->features_count;
         ig_engine_margin(engine, values, 1, row.margins, row.scratch);
+        if (ig_engine_check(engine, row.margins, model->outputs_count, err) != IG_OK) goto out;
         for (uint32_t j = 0; j < model->features_count; j++) {
             if (!isnan(values[j])) ig_buf_printf(csv, "%.17g", values[j]);
             ig_buf_add_char(csv, ',');
@@ -134,6 +135,11 @@ static bool check_row(const struct ig_package *package, struct row *row, double 
                       struct ig_err *err)
 {
     ig_engine_margin(package->engine, row->values, 1, row->margins, row->scratch);
+    if (ig_engine_check(package->engine, row->margins, package->model->outputs_count, err) !=
+        IG_OK) {
+        ig_err_prefix(err, "golden row %u", package->golden_rows_count);
+        return false;
+    }
     for (uint32_t i = 0; i < package->model->outputs_count; i++) {
         if (agrees(row->expected[i], row->margins[i], tolerance)) continue;
         ig_fail(err, IG_CORRUPT, "golden row %u: margin %.17g expected, %.17g computed (output %u)",

@@ -55,6 +55,10 @@ enum ig_code pkg_schema_from_model(struct ig_schema *schema, const struct ig_mod
  * "1"... */
 enum ig_code pkg_schema_check(struct ig_schema *schema, const struct ig_model *model,
                               struct ig_arena *arena, struct ig_err *err);
+/* Copies a schema's categories, where it has any, into the model's text inputs, which take words as
+ * they are. */
+enum ig_code pkg_schema_lend_words(struct ig_model *model, const struct ig_schema *schema,
+                                   struct ig_err *err);
 
 /* golden.csv from rows, with margins of `engine`. */
 enum ig_code pkg_golden_write(struct ig_buf *csv, const struct ig_package_spec *spec,

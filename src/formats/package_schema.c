@@ -4,6 +4,8 @@
  */
 #include "formats/package_priv.h"
 
+#include <string.h>
+
 static struct ig_str numbered(struct ig_arena *arena, const char *prefix, uint32_t number)
 {
     return ig_str_view(ig_arena_printf(arena, "%s%u", prefix, number));
@@ -28,7 +30,7 @@ static enum ig_task task_of(const struct ig_model *model)
 
 static enum ig_feature_type type_of(enum ig_input_kind kind)
 {
-    if (kind == IG_INPUT_CATEGORICAL) return IG_FEATURE_CATEGORICAL;
+    if (kind == IG_INPUT_CATEGORICAL || kind == IG_INPUT_TEXT) return IG_FEATURE_CATEGORICAL;
     return kind == IG_INPUT_INTEGER ? IG_FEATURE_INTEGER : IG_FEATURE_NUMERIC;
 }
 
@@ -93,5 +95,34 @@ enum ig_code pkg_schema_check(struct ig_schema *schema, const struct ig_model *m
                        classes);
     if (classes && !schema->classes_count && !add_classes(schema, classes, arena))
         return ig_fail(err, IG_NO_MEMORY, "schema: out of memory");
+    return IG_OK;
+}
+
+static enum ig_code lend(struct ig_model *model, uint32_t index, const struct ig_feature *feature,
+                         struct ig_err *err)
+{
+    uint32_t count = feature->categories_count;
+    struct ig_str *words = ig_arena_array(&model->arena, count + (size_t)1, sizeof *words);
+    for (uint32_t i = 0; words && i < count; i++) {
+        struct ig_str word = feature->categories[i];
+        if (word.len && memchr(word.ptr, 0, word.len))
+            return ig_fail(err, IG_UNSUPPORTED, "feature '%.*s': category %u holds a NUL",
+                           IG_STR_ARGS(feature->name), i);
+        words[i] = ig_arena_dup(&model->arena, word);
+    }
+    if (model->arena.overflowed) return ig_fail(err, IG_NO_MEMORY, "no memory for %u words", count);
+    model->inputs[index].categories = words;
+    model->inputs[index].categories_count = count;
+    return IG_OK;
+}
+
+enum ig_code pkg_schema_lend_words(struct ig_model *model, const struct ig_schema *schema,
+                                   struct ig_err *err)
+{
+    if (!model->inputs || schema->features_count != model->features_count) return IG_OK;
+    for (uint32_t i = 0; i < model->features_count; i++) {
+        if (model->inputs[i].kind != IG_INPUT_TEXT || model->inputs[i].categories_count) continue;
+        if (lend(model, i, &schema->features[i], err) != IG_OK) return err->code;
+    }
     return IG_OK;
 }

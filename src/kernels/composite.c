@@ -8,6 +8,7 @@
 #include "kernels/composite.h"
 
 #include "base/mem.h"
+#include "model/foreign.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -451,6 +452,35 @@ static void combine(const struct ig_composite *composite, size_t rows, const str
     }
 }
 
+bool ig_composite_may_fail(const struct ig_composite *composite)
+{
+    for (size_t i = 0; i < composite->members_count; i++)
+        if (ig_engine_may_fail(composite->members[i].engine)) return true;
+    return composite->meta && ig_engine_may_fail(composite->meta);
+}
+
+enum ig_code ig_composite_failure(const struct ig_composite *composite, struct ig_err *err)
+{
+    for (size_t i = 0; i < composite->members_count; i++)
+        if (ig_engine_failure(composite->members[i].engine, err) != IG_OK) return err->code;
+    return composite->meta ? ig_engine_failure(composite->meta, err) : IG_OK;
+}
+
+/* A row that a member could not answer is not answered: a vote or median would hide it. */
+static void spread_failures(const struct ig_composite *composite, size_t rows,
+                            const double *predictions, struct ig_engine_scores out)
+{
+    size_t outputs = composite->shape.outputs_count, each = composite->shape.predictions_count;
+    for (size_t i = 0; i < composite->members_count; i++) {
+        size_t own = model_of(composite, i)->predictions_count;
+        for (size_t row = 0; row < rows; row++, predictions += own) {
+            if (!ig_foreign_marked(predictions, own)) continue;
+            ig_foreign_mark(out.margins + row * outputs, outputs);
+            if (out.predictions) ig_foreign_mark(out.predictions + row * each, each);
+        }
+    }
+}
+
 void ig_composite_predict(const struct ig_composite *composite, const double *rows,
                           size_t rows_count, struct ig_engine_scores out, void *scratch)
 {
@@ -474,6 +504,8 @@ void ig_composite_predict(const struct ig_composite *composite, const double *ro
         stack(composite, rows_count, &room, out);
     else
         combine(composite, rows_count, &room, out);
+    if (ig_composite_may_fail(composite))
+        spread_failures(composite, rows_count, room.predictions, out);
 }
 
 /* ---- explaining ---- */

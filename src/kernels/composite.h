@@ -82,5 +82,8 @@ void ig_composite_predict(const struct ig_composite *composite, const double *ro
 void ig_composite_explain(const struct ig_composite *composite, const struct ig_engine_io *io,
                           void *scratch);
 bool ig_composite_explains(const struct ig_composite *composite);
+/* As ig_engine_may_fail and ig_engine_failure, of any member or the meta model. */
+bool ig_composite_may_fail(const struct ig_composite *composite);
+enum ig_code ig_composite_failure(const struct ig_composite *composite, struct ig_err *err);
 
 #endif

@@ -13,6 +13,7 @@
 #include "kernels/linear/linear.h"
 #include "kernels/tree/tree_predict.h"
 #include "kernels/tree/tree_shap.h"
+#include "model/foreign.h"
 
 #include <math.h>
 #include <string.h>
@@ -23,6 +24,7 @@ enum {
     MEASURED_NODES_MAX = 200000,   /* for explanations: a few milliseconds */
     MEASURED_VALUES_MAX = 1 << 18, /* features x outputs */
     LONG_NS = 300000,
+    LONG_ROW_NS = 10000000, /* a batch of such rows is taken to cost their sum */
     ALIGNMENT = 64,
 };
 
@@ -121,7 +123,10 @@ static enum ig_code measure(struct ig_engine *engine, struct ig_err *err)
                 (!ig_engine_explains(engine) || model->nodes_count > MEASURED_NODES_MAX))
                 continue;
             engine->one_ns[op] = time_trial(engine, (enum ig_engine_op)op, &trial, 1);
-            engine->batch_ns[op] = time_trial(engine, (enum ig_engine_op)op, &trial, BATCH_ROWS);
+            engine->batch_ns[op] =
+                engine->one_ns[op] < LONG_ROW_NS
+                    ? time_trial(engine, (enum ig_engine_op)op, &trial, BATCH_ROWS)
+                    : engine->one_ns[op];
         }
     } else {
         ig_fail(err, IG_NO_MEMORY, "no memory to measure an engine");
@@ -166,6 +171,20 @@ static enum ig_code prepare_graph(struct ig_engine *engine, struct ig_err *err)
                    model->outputs_count);
 }
 
+/* Words go into a foreign model as they are, so every code needs one. */
+static enum ig_code check_words(const struct ig_model *model, struct ig_err *err)
+{
+    for (uint32_t i = 0; model->inputs && i < model->features_count; i++) {
+        const struct ig_input *input = &model->inputs[i];
+        if (input->kind != IG_INPUT_TEXT || input->categories_count) continue;
+        return ig_fail(err, IG_UNSUPPORTED,
+                       "feature %u '%.*s' is text: a package whose ingot.yaml lists its words as "
+                       "categories can be served",
+                       i, IG_STR_ARGS(input->name));
+    }
+    return IG_OK;
+}
+
 static enum ig_code make(struct ig_engine **out, const struct ig_model *model,
                          const struct ig_composite *composite, struct ig_err *err)
 {
@@ -175,6 +194,7 @@ static enum ig_code make(struct ig_engine **out, const struct ig_model *model,
     engine->composite = composite;
     if (model->kind == IG_MODEL_TREES && prepare_trees(engine, err) != IG_OK) goto out;
     if (model->kind == IG_MODEL_GRAPH && prepare_graph(engine, err) != IG_OK) goto out;
+    if (model->kind == IG_MODEL_FOREIGN && check_words(model, err) != IG_OK) goto out;
     if (measure(engine, err) != IG_OK) goto out;
     *out = engine;
     return IG_OK;
@@ -219,8 +239,29 @@ bool ig_engine_explains(const struct ig_engine *engine)
     return engine->shap || engine->model->kind == IG_MODEL_LINEAR;
 }
 
+bool ig_engine_may_fail(const struct ig_engine *engine)
+{
+    if (engine->composite) return ig_composite_may_fail(engine->composite);
+    return engine->model->foreign != NULL;
+}
+
+enum ig_code ig_engine_failure(const struct ig_engine *engine, struct ig_err *err)
+{
+    const struct ig_foreign *foreign = engine->model->foreign;
+    if (engine->composite) return ig_composite_failure(engine->composite, err);
+    return foreign ? foreign->failure(foreign, err) : IG_OK;
+}
+
+enum ig_code ig_engine_check(const struct ig_engine *engine, const double *values, size_t count,
+                             struct ig_err *err)
+{
+    if (!ig_engine_may_fail(engine) || !ig_foreign_marked(values, count)) return IG_OK;
+    return ig_engine_failure(engine, err);
+}
+
 const char *ig_engine_isa(const struct ig_engine *engine)
 {
+    if (engine->model->foreign) return engine->model->foreign->runtime.ptr;
     return ig_isa_name(engine->predict ? ig_tree_predict_isa(engine->predict) : IG_ISA_SCALAR);
 }
 
@@ -229,6 +270,7 @@ size_t ig_engine_memory_bytes(const struct ig_engine *engine)
     size_t bytes = sizeof *engine;
     if (engine->predict) bytes += ig_tree_predict_memory_bytes(engine->predict);
     if (engine->shap) bytes += ig_tree_shap_memory_bytes(engine->shap);
+    if (engine->model->foreign) bytes += engine->model->foreign->memory_bytes;
     return bytes;
 }
 
@@ -247,6 +289,8 @@ size_t ig_engine_scratch_bytes(const struct ig_engine *engine, enum ig_engine_op
     if (engine->composite) return ig_composite_scratch_bytes(engine->composite, op, rows_count);
     size_t bytes = engine->predict ? ig_tree_predict_scratch_bytes(engine->predict, rows_count) : 0;
     if (engine->program) bytes = engine->graph.scratch_bytes(&engine->graph, rows_count);
+    const struct ig_foreign *foreign = engine->model->foreign;
+    if (foreign) bytes = foreign->scratch_bytes(foreign, rows_count);
     if (op == IG_ENGINE_MARGIN) return bytes;
     size_t shap = engine->shap ? ig_tree_shap_scratch_bytes(engine->shap, rows_count) : 0;
     return margins_bytes(engine, rows_count) + (shap > bytes ? shap : bytes);
@@ -267,6 +311,10 @@ void ig_engine_margin(const struct ig_engine *engine, const double *rows, size_t
     }
     if (engine->program) {
         engine->graph.run(&engine->graph, rows, rows_count, margins, scratch);
+        return;
+    }
+    if (model->foreign) {
+        model->foreign->run(model, rows, rows_count, margins, scratch);
         return;
     }
     for (size_t i = 0; i < rows_count; i++)

@@ -3,7 +3,9 @@
 #define IG_KERNELS_ENGINE_H
 
 /* A model made ready to run: the one face of all kernels. Immutable after `new`, shared by all
- * threads; it borrows the model. `new` can fail, the run functions cannot.
+ * threads; it borrows the model. `new` can fail, the run functions cannot, but for a model in
+ * another library's hands (model/foreign.h): its failures are in the values, and ig_engine_check
+ * finds them.
  *
  * Shapes are row-major doubles: rows n x features_count (NaN = missing), margins n x outputs_count,
  * contributions n x outputs_count x (features_count + 1) with the base value (bias) last. Units:
@@ -40,6 +42,13 @@ struct ig_engine_scores {
 };
 void ig_engine_predict(const struct ig_engine *engine, const double *rows, size_t rows_count,
                        struct ig_engine_scores out, void *scratch);
+/* IG_OK, or why rows failed: `values` are margins, predictions or contributions that this engine
+ * gave. Only a foreign model's can be other than IG_OK. */
+enum ig_code ig_engine_check(const struct ig_engine *engine, const double *values, size_t count,
+                             struct ig_err *err);
+bool ig_engine_may_fail(const struct ig_engine *engine);
+/* Why a run failed last; IG_OK when none has. */
+enum ig_code ig_engine_failure(const struct ig_engine *engine, struct ig_err *err);
 /* Whether contributions can be asked for: not of linear leaves, nor of paths over thousands of
  * features. */
 bool ig_engine_explains(const struct ig_engine *engine);
@@ -64,7 +73,8 @@ enum ig_code ig_engine_explain_reference(const struct ig_engine *engine, const d
 void ig_engine_base_values(const struct ig_engine *engine, double *base);
 /* Estimated time of a call, from a measurement made in `new`. */
 uint64_t ig_engine_cost_ns(const struct ig_engine *engine, enum ig_engine_op op, size_t rows_count);
-const char *ig_engine_isa(const struct ig_engine *engine); /* "avx512", "avx2", "scalar" */
+const char *ig_engine_isa(const struct ig_engine *engine); /* "avx512", "avx2", "scalar", or the
+                                                              foreign runtime's name */
 size_t ig_engine_memory_bytes(const struct ig_engine *engine);
 
 #endif

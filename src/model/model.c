@@ -6,6 +6,7 @@
  * stack. Thread rule: a checked model is immutable. */
 #include "model/model.h"
 
+#include "model/foreign.h"
 #include "model/graph.h"
 
 #include "base/mem.h"
@@ -36,6 +37,7 @@ void ig_model_free(struct ig_model *model)
 {
     if (!model) return;
     ig_graph_free(model->graph);
+    if (model->foreign) model->foreign->free(model->foreign);
     ig_arena_deinit(&model->arena);
     ig_free(model);
 }
@@ -218,11 +220,28 @@ static bool check_numbers(const struct check *check, const double *values, size_
     return true;
 }
 
+/* A row of the model is a row of what runs it. */
+static bool check_foreign(const struct check *check)
+{
+    const struct ig_model *model = check->model;
+    const struct ig_foreign *foreign = model->foreign;
+    if (foreign && foreign->features_count == model->features_count &&
+        foreign->values_count == model->outputs_count)
+        return true;
+    ig_fail(check->err, IG_INVALID,
+            "the foreign model takes %u numbers and gives %u, expected %u "
+            "and %u",
+            foreign ? foreign->features_count : 0, foreign ? foreign->values_count : 0,
+            model->features_count, model->outputs_count);
+    return false;
+}
+
 static bool check_body(struct check *check)
 {
     struct ig_model *model = check->model;
     if (model->kind == IG_MODEL_GRAPH)
         return model->graph && ig_graph_check(model->graph, check->err) == IG_OK;
+    if (model->kind == IG_MODEL_FOREIGN) return check_foreign(check);
     if (model->kind == IG_MODEL_LINEAR)
         return check_numbers(check, model->weights,
                              ((size_t)model->features_count + 1) * model->outputs_count,

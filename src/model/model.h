@@ -74,6 +74,7 @@ enum ig_model_kind {
     IG_MODEL_LINEAR,
     IG_MODEL_GRAPH,
     IG_MODEL_COMPOSITE, /* several models as one: an engine of kernels/composite.h runs it */
+    IG_MODEL_FOREIGN,   /* in another library's hands: model/foreign.h */
 };
 
 /* Precision and order of the source library's sums. */
@@ -91,8 +92,15 @@ enum ig_transform {
     IG_TRANSFORMS_COUNT
 };
 
-/* What a file says of an input. UNKNOWN also where it says nothing. */
-enum ig_input_kind { IG_INPUT_UNKNOWN, IG_INPUT_NUMERIC, IG_INPUT_INTEGER, IG_INPUT_CATEGORICAL };
+/* What a file says of an input. UNKNOWN also where it says nothing. TEXT: the words themselves go
+ * in, so an engine wants the words of all codes. */
+enum ig_input_kind {
+    IG_INPUT_UNKNOWN,
+    IG_INPUT_NUMERIC,
+    IG_INPUT_INTEGER,
+    IG_INPUT_CATEGORICAL,
+    IG_INPUT_TEXT,
+};
 
 struct ig_input {
     struct ig_str name;              /* empty when the file names none */
@@ -102,6 +110,7 @@ struct ig_input {
 };
 
 struct ig_graph;
+struct ig_foreign;
 
 struct ig_model {
     struct ig_arena arena; /* owns all below and this struct's arrays */
@@ -135,7 +144,8 @@ struct ig_model {
                         biases. margin = bias + base, then += x * weight for each feature that is
                         not missing, in float, in feature order */
 
-    struct ig_graph *graph; /* GRAPH: owned; its values are the margins */
+    struct ig_graph *graph;     /* GRAPH: owned; its values are the margins */
+    struct ig_foreign *foreign; /* FOREIGN: owned; its values are the margins */
 
     double *base_margin; /* outputs_count; already through the link */
     enum ig_transform transform;

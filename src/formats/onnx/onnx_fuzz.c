@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/mem.h"
 #include "formats/onnx/onnx.h"
+#include "formats/onnx/onnx_scan.h"
 #include "kernels/graph/program.h"
 
 enum { SCRATCH_MAX = 1 << 22 };
@@ -24,12 +25,24 @@ static void run_once(const struct ig_program *program)
     ig_free(scratch);
 }
 
+/* What is said of a file before another library opens it: it walks or refuses. */
+static void scan(struct ig_str bytes)
+{
+    struct ig_err err = IG_ERR_INIT;
+    struct ig_onnx_facts facts;
+    struct ig_arena arena;
+    ig_arena_init(&arena, 1024, 1 << 16);
+    if (ig_onnx_scan(&facts, bytes, &arena, &err) != IG_OK) IG_ASSERT(err.message[0]);
+    ig_arena_deinit(&arena);
+}
+
 /* Whatever loads has passed its check and plans or refuses. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct ig_err err = IG_ERR_INIT;
     struct ig_graph *graph = NULL;
     struct ig_str bytes = {(const char *)data, size};
+    scan(bytes);
     if (ig_onnx_graph(&graph, bytes, &err) != IG_OK) {
         IG_ASSERT(!graph && err.message[0]);
         return 0;

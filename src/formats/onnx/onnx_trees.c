@@ -316,23 +316,3 @@ bool ig_onnx_is_trees(const struct ig_graph *graph)
     ig_model_free(model);
     return is;
 }
-
-/* ModelProto begins with its IR version: field 1, a number of one byte. */
-bool ig_onnx_probe(struct ig_str bytes)
-{
-    return bytes.len > 3 && bytes.ptr[0] == 0x08 && bytes.ptr[1] > 2 && bytes.ptr[1] < 64;
-}
-
-enum ig_code ig_onnx_load(struct ig_model **out, struct ig_str bytes, struct ig_err *err)
-{
-    struct ig_graph *graph = NULL;
-    enum ig_code code = ig_onnx_graph(&graph, bytes, err);
-    if (code != IG_OK) return code;
-    code = ig_onnx_trees(out, graph, err);
-    if (code == IG_UNSUPPORTED) { /* more than trees, or trees of another form */
-        ig_err_clear(err);
-        return ig_onnx_program(out, graph, err);
-    }
-    ig_graph_free(graph);
-    return code;
-}

@@ -252,7 +252,17 @@ static enum ig_code find_margins(const struct ig_explain *explain, struct ig_exp
         return ig_fail(call->err, IG_NO_MEMORY, "explanation of %zu rows", call->rows_count);
     ig_engine_margin(explain->engine, call->rows, call->rows_count, margins, scratch);
     call->margins = margins;
-    return IG_OK;
+    return ig_engine_check(explain->engine, margins, call->rows_count * model->outputs_count,
+                           call->err);
+}
+
+/* Rows that a foreign model failed to answer stand behind the values as well. */
+static enum ig_code check_values(const struct ig_explain *explain,
+                                 const struct ig_explanations *own, struct ig_err *err)
+{
+    size_t each = (size_t)own->values_count * (own->players_count + (size_t)1);
+    if (!own->contributions) return IG_OK;
+    return ig_engine_check(explain->engine, own->contributions, own->rows_count * each, err);
 }
 
 enum ig_code ig_explain_run(struct ig_explanations *out, const struct ig_explain *explain,
@@ -280,6 +290,7 @@ enum ig_code ig_explain_run(struct ig_explanations *out, const struct ig_explain
     own.margins = call.margins;
     own.notes = call.notes;
     enum ig_code code = explain->method->run(explain, &call);
+    if (code == IG_OK) code = check_values(explain, &own, err);
     if (code == IG_OK) *out = own;
     return code;
 }

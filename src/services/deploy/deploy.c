@@ -18,6 +18,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/thread.h"
+#include "model/foreign.h"
 #include "services/deploy/residency.h"
 
 #include <pthread.h>
@@ -219,7 +220,21 @@ static struct set *changed_set(const struct ig_deploy *deploy, struct ig_str nam
     return fresh;
 }
 
-/* What memory knows of each row: whether it serves. */
+/* Whose kernels run the model that a deployment's defaults lead to. */
+static void tell_engine(struct ig_deployment *item, const struct ig_routing *routing,
+                        struct ig_arena *arena)
+{
+    const struct ig_servable *face = routing->face;
+    while (face->members_count) face = face->members[0].servable;
+    const struct ig_foreign *foreign = face->package->model->foreign;
+    item->engine = IG_STR("ingot");
+    if (!foreign) return;
+    item->engine = ig_arena_dup(arena, foreign->runtime);
+    item->engine_version = ig_arena_dup(arena, foreign->version);
+    item->engine_reason = ig_arena_dup(arena, foreign->reason);
+}
+
+/* What memory knows of each row: whether it serves, and by which engine. */
 static enum ig_code list_rows(struct ig_deployments *out, struct ig_deploy *deploy,
                               struct ig_str name, struct ig_arena *arena, struct ig_err *err)
 {
@@ -234,11 +249,15 @@ static enum ig_code list_rows(struct ig_deployments *out, struct ig_deploy *depl
         struct ig_deployment *item = (struct ig_deployment *)(uintptr_t)&list.items[i];
         if (!find_entry(set, item->name, &at)) continue;
         item->previous_warm = set->entries[at].previous != NULL;
-        if (set->entries[at].current) continue;
+        if (set->entries[at].current) {
+            tell_engine(item, set->entries[at].current, arena);
+            continue;
+        }
         item->state = IG_STR("failed");
         item->error = ig_str_view(ig_arena_cstr(arena, ig_str_view(set->entries[at].error)));
     }
     pthread_mutex_unlock(&deploy->set_lock);
+    if (arena->overflowed) return ig_fail(err, IG_NO_MEMORY, "list of deployments");
     *out = list;
     return IG_OK;
 }

@@ -87,6 +87,9 @@ struct ig_deployment {
     int64_t created_ms, updated_ms;
     struct ig_str state; /* "serving", "paused", "failed" */
     struct ig_str error; /* of a failed one */
+    /* What runs the model: "ingot", or another library with its version and why; empty while it is
+     * not loaded. */
+    struct ig_str engine, engine_version, engine_reason;
     bool paused;
 };
 struct ig_deployments {

@@ -53,7 +53,7 @@ static enum ig_code run_engine(struct ig_inference_result *out, const struct ig_
     out->margins = margins;
     if (!request->explain) {
         ig_engine_margin(engine, request->rows, rows, margins, scratch);
-        return IG_OK;
+        return ig_engine_check(engine, margins, rows * outputs, err);
     }
     ig_engine_explain(
         engine, &(struct ig_engine_io){request->rows, rows, contributions, additivity, margins},

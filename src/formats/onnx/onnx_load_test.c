@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Which engine a file gets, and packages on ONNX Runtime, by the fake library
+ * (tests/support/ort_testing.c): it takes words of the producer's name as the model. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "base/mem.h"
+#include "formats/onnx/onnx_testing.h"
+#include "formats/package.h"
+#include "kernels/ort/ort.h"
+#include "model/foreign.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static char library[512];
+
+static void use(const char *engine, const char *path)
+{
+    struct ig_err err = IG_ERR_INIT;
+    if (ig_ort_setup(engine, path, &err) != IG_OK) fail_msg("%s", err.message);
+}
+
+static enum ig_code load(struct ig_model **out, const char *words, const char *ops,
+                         struct ig_str more, struct ig_err *err)
+{
+    struct ig_buf bytes;
+    test_onnx_model(&bytes, words, ops, more);
+    *err = IG_ERR_INIT;
+    enum ig_code code = ig_format_load(out, ig_buf_view(&bytes), NULL, err);
+    ig_buf_deinit(&bytes);
+    return code;
+}
+
+static void expect(const struct ig_err *err, const char *message)
+{
+    if (!strstr(err->message, message)) fail_msg("'%s', expected '%s'", err->message, message);
+}
+
+static void test_own_operators_stay_ours(void **state)
+{
+    (void)state;
+    struct ig_err err;
+    struct ig_model *model = NULL;
+    use("auto", library);
+    assert_int_equal(load(&model, "plain", "Relu Exp", (struct ig_str){0}, &err), IG_OK);
+    assert_int_equal(model->kind, IG_MODEL_GRAPH);
+    assert_null(model->foreign);
+    ig_model_free(model);
+    use("onnxruntime", library);
+    assert_int_equal(load(&model, "plain", "Relu Exp", (struct ig_str){0}, &err), IG_OK);
+    assert_int_equal(model->kind, IG_MODEL_FOREIGN);
+    assert_true(ig_str_is(model->foreign->reason, "onnx_engine is onnxruntime"));
+    ig_model_free(model);
+}
+
+static void test_unknown_operators_go_to_the_library(void **state)
+{
+    (void)state;
+    struct ig_err err;
+    struct ig_model *model = NULL;
+    use("auto", library);
+    if (load(&model, "label", "Relu GridSample", (struct ig_str){0}, &err) != IG_OK)
+        fail_msg("%s", err.message);
+    assert_int_equal(model->kind, IG_MODEL_FOREIGN);
+    assert_true(ig_str_is(model->foreign->reason,
+                          "node '' (GridSample): this operator is not among Ingot's own"));
+    assert_int_equal(model->features_count, 3);
+    assert_int_equal(model->outputs_count, 2);
+    assert_int_equal(model->transform, IG_TRANSFORM_PROBABILITY); /* beside a label */
+    assert_true(ig_str_is(model->objective, "multi:graph"));
+    assert_true(ig_str_is(model->source_version, "label"));
+    ig_model_free(model);
+}
+
+static void test_what_an_unknown_operator_says_without_it(void **state)
+{
+    (void)state;
+    struct ig_err err;
+    struct ig_model *model = NULL;
+    use("ingot", "");
+    assert_int_equal(load(&model, "plain", "GridSample", (struct ig_str){0}, &err), IG_UNSUPPORTED);
+    assert_string_equal(err.message,
+                        "onnx: node '' (GridSample): this operator is not among Ingot's own");
+    use("auto", "/nowhere/libonnxruntime.so");
+    assert_int_equal(load(&model, "plain", "GridSample", (struct ig_str){0}, &err), IG_UNSUPPORTED);
+    expect(&err, "(GridSample): this operator is not among Ingot's own; /nowhere/libonnxruntime");
+    use("auto", library);
+    assert_int_equal(load(&model, "broken", "GridSample", (struct ig_str){0}, &err),
+                     IG_UNSUPPORTED);
+    expect(&err, "not among Ingot's own; ONNX Runtime 1.99.0: model: this model is broken");
+}
+
+static void test_data_elsewhere_is_never_opened(void **state)
+{
+    (void)state;
+    struct ig_err err;
+    struct ig_model *model = NULL;
+    struct ig_buf tensor, more;
+    ig_buf_init(&tensor, 64);
+    ig_buf_init(&more, 256);
+    test_onnx_bytes(&tensor, 8, IG_STR("weights"));
+    test_onnx_varint(&tensor, 14, 1);
+    test_onnx_bytes(&more, 5, ig_buf_view(&tensor));
+    static const char *const engines[] = {"auto", "onnxruntime"};
+    for (int i = 0; i < 2; i++) {
+        use(engines[i], library);
+        assert_int_equal(load(&model, "plain", "GridSample", ig_buf_view(&more), &err),
+                         IG_UNSUPPORTED);
+        expect(&err, "another file");
+    }
+    ig_buf_deinit(&tensor);
+    ig_buf_deinit(&more);
+}
+
+static void test_a_package_lends_its_words(void **state)
+{
+    (void)state;
+    struct ig_err err = IG_ERR_INIT;
+    struct ig_str towns[] = {IG_STR("Rome"), IG_STR("Ulm")}, streets[] = {IG_STR("High Street")};
+    struct ig_feature features[] = {
+        {IG_STR("town"), IG_FEATURE_CATEGORICAL, towns, 2, {0}},
+        {IG_STR("street"), IG_FEATURE_CATEGORICAL, streets, 1, {0}},
+    };
+    const struct ig_schema schema = {.features = features, .features_count = 2};
+    struct ig_package *package = NULL;
+    struct ig_buf bytes, zip;
+    use("auto", library);
+    test_onnx_model(&bytes, "text", "GridSample", (struct ig_str){0});
+    assert_int_equal(ig_package_open_bytes(&package, ig_buf_view(&bytes), NULL, &err),
+                     IG_UNSUPPORTED);
+    expect(&err, "feature 0 '' is text: a package whose ingot.yaml lists its words");
+    err = IG_ERR_INIT;
+    const double golden[] = {0, 0, 1, 0, NAN, -1};
+    const struct ig_package_spec spec = {.model_bytes = ig_buf_view(&bytes),
+                                         .schema = &schema,
+                                         .golden_rows = golden,
+                                         .golden_count = 3};
+    ig_buf_init(&zip, 1 << 20);
+    if (ig_package_write(&zip, &spec, &err) != IG_OK) fail_msg("%s", err.message);
+    if (ig_package_open_bytes(&package, ig_buf_view(&zip), NULL, &err) != IG_OK)
+        fail_msg("%s", err.message);
+    assert_int_equal(package->golden_rows_count, 3);
+    assert_true(package->memory_bytes > bytes.len);
+    void *scratch =
+        ig_alloc_aligned(64, ig_engine_scratch_bytes(package->engine, IG_ENGINE_MARGIN, 3));
+    double margins[3];
+    ig_engine_margin(package->engine, golden, 3, margins, scratch);
+    assert_true(margins[0] == 15 && margins[1] == 14 && margins[2] == 0);
+    ig_free(scratch);
+    ig_package_free(package);
+    ig_buf_deinit(&bytes);
+    ig_buf_deinit(&zip);
+}
+
+static int find_library(void **state)
+{
+    (void)state;
+    const char *build = getenv("INGOT_BUILD_DIR");
+    snprintf(library, sizeof library, "%s/fake_ort.so", build ? build : "");
+    return build ? 0 : -1;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_what_an_unknown_operator_says_without_it), /* before it is loaded */
+        cmocka_unit_test(test_own_operators_stay_ours),
+        cmocka_unit_test(test_unknown_operators_go_to_the_library),
+        cmocka_unit_test(test_data_elsewhere_is_never_opened),
+        cmocka_unit_test(test_a_package_lends_its_words),
+    };
+    return cmocka_run_group_tests(tests, find_library, NULL);
+}

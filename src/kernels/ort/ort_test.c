@@ -1,0 +1,380 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Loading, refusals and runs against the fake library (tests/support/ort_testing.c); the real one
+ * is compared in the interop suite. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "base/mem.h"
+#include "base/thread.h"
+#include "kernels/composite.h"
+#include "kernels/explain/explain.h"
+#include "kernels/ort/ort.h"
+#include "kernels/ort/ort_priv.h"
+
+#include <dlfcn.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { ROWS = 37, THREADS = 4 };
+
+static char library[512];
+static int (*live)(void);
+
+static void expect_no_library(const char *path, const char *message)
+{
+    struct ig_err err = IG_ERR_INIT;
+    struct ort_library own;
+    assert_int_equal(ort_library_open(&own, path, &err), IG_UNSUPPORTED);
+    if (!strstr(err.message, message)) fail_msg("'%s', expected '%s'", err.message, message);
+}
+
+static void test_libraries_that_will_not_do(void **state)
+{
+    (void)state;
+    expect_no_library("/nowhere/libonnxruntime.so", "cannot open shared object");
+    expect_no_library("libm.so.6", "has no OrtGetApiBase");
+    setenv("FAKE_ORT", "old", 1);
+    expect_no_library(library, "ONNX Runtime 1.3.0 is too old, 1.15 or later is needed");
+    setenv("FAKE_ORT", "gap", 1);
+    expect_no_library(library, "ONNX Runtime 1.99.0: its table has no Run");
+    unsetenv("FAKE_ORT");
+}
+
+static void test_settings(void **state)
+{
+    (void)state;
+    struct ig_err err = IG_ERR_INIT;
+    struct ig_foreign *foreign = NULL;
+    enum ig_ort_use use;
+    assert_int_equal(ig_ort_setup("perhaps", "", &err), IG_INVALID);
+    assert_string_equal(err.message, "onnx_engine: 'perhaps' is not auto, ingot or onnxruntime");
+    err = IG_ERR_INIT;
+    assert_int_equal(ig_ort_setup("auto", "lib/there.so", &err), IG_INVALID);
+    assert_string_equal(err.message, "onnxruntime_library: 'lib/there.so' is not an absolute path");
+    err = IG_ERR_INIT;
+    setenv("INGOT_ONNX_ENGINE", "mine", 1);
+    assert_int_equal(ig_ort_use(&use, &err), IG_INVALID);
+    assert_string_equal(err.message, "INGOT_ONNX_ENGINE: 'mine' is not auto, ingot or onnxruntime");
+    setenv("INGOT_ONNX_ENGINE", "ingot", 1);
+    err = IG_ERR_INIT;
+    assert_int_equal(ig_ort_new(&foreign, IG_STR("any"), IG_STR(""), &err), IG_UNSUPPORTED);
+    assert_string_equal(err.message, "onnx_engine keeps ONNX Runtime out");
+    unsetenv("INGOT_ONNX_ENGINE");
+    err = IG_ERR_INIT;
+    assert_int_equal(ig_ort_setup("auto", "/nowhere/there.so", &err), IG_OK);
+    assert_int_equal(ig_ort_new(&foreign, IG_STR("any"), IG_STR(""), &err), IG_UNSUPPORTED);
+    assert_non_null(strstr(err.message, "/nowhere/there.so"));
+    err = IG_ERR_INIT; /* a failure is not kept */
+    assert_int_equal(ig_ort_setup("onnxruntime", library, &err), IG_OK);
+    assert_int_equal(ig_ort_use(&use, &err), IG_OK);
+    assert_int_equal(use, IG_ORT_ALWAYS);
+}
+
+static void test_models_that_will_not_do(void **state)
+{
+    (void)state;
+    static const char *const cases[][2] = {
+        {"broken", "ONNX Runtime 1.99.0: model: this model is broken"},
+        {"half", "input 'x': elements of ONNX's type 10, expected float32"},
+        {"open", "input 'x': a dimension besides the first is not declared"},
+        {"map", "output 'other' is no tensor; a sequence of maps comes from ZipMap"},
+    };
+    int before = live();
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct ig_err err = IG_ERR_INIT;
+        struct ig_foreign *foreign = NULL;
+        assert_int_equal(ig_ort_new(&foreign, ig_str_view(cases[i][0]), IG_STR(""), &err),
+                         IG_UNSUPPORTED);
+        if (!strstr(err.message, cases[i][1]))
+            fail_msg("'%s', expected '%s'", err.message, cases[i][1]);
+        assert_null(foreign);
+        assert_int_equal(live(), before);
+    }
+}
+
+static struct ig_model *model_of(const char *words)
+{
+    struct ig_err err = IG_ERR_INIT;
+    struct ig_model *model = ig_model_new(1 << 16);
+    assert_non_null(model);
+    if (ig_ort_new(&model->foreign, ig_str_view(words), IG_STR("a test"), &err) != IG_OK)
+        fail_msg("%s", err.message);
+    model->kind = IG_MODEL_FOREIGN;
+    model->sum_rule = IG_SUM_F64;
+    model->features_count = model->foreign->features_count;
+    model->outputs_count = model->predictions_count = model->foreign->values_count;
+    model->base_margin =
+        ig_arena_zalloc(&model->arena, model->outputs_count * sizeof *model->base_margin);
+    if (ig_model_check(model, &err) != IG_OK) fail_msg("%s", err.message);
+    return model;
+}
+
+static struct ig_engine *engine_of(const struct ig_model *model)
+{
+    struct ig_err err = IG_ERR_INIT;
+    struct ig_engine *engine = NULL;
+    if (ig_engine_new(&engine, model, &err) != IG_OK) fail_msg("%s", err.message);
+    return engine;
+}
+
+static void margins(const struct ig_engine *engine, const double *rows, size_t count, double *out)
+{
+    size_t bytes = ig_engine_scratch_bytes(engine, IG_ENGINE_MARGIN, count);
+    void *scratch = ig_alloc_aligned(64, bytes);
+    assert_non_null(scratch);
+    ig_engine_margin(engine, rows, count, out, scratch);
+    ig_free(scratch);
+}
+
+static void fill(double *rows, size_t count)
+{
+    for (size_t i = 0; i < count; i++) rows[i] = (double)(i % 11) - 5;
+}
+
+static void test_facts_and_values(void **state)
+{
+    (void)state;
+    static const char *const words[] = {"", "ints", "fixed", "company"};
+    double rows[ROWS * 3], values[ROWS];
+    fill(rows, ROWS * 3);
+    for (size_t w = 0; w < sizeof words / sizeof words[0]; w++) {
+        int before = live();
+        struct ig_model *model = model_of(*words[w] ? words[w] : "plain");
+        struct ig_engine *engine = engine_of(model);
+        assert_true(ig_str_is(model->foreign->version, "1.99.0"));
+        assert_true(ig_str_is(model->foreign->reason, "a test"));
+        assert_string_equal(ig_engine_isa(engine), "onnxruntime");
+        assert_int_equal(model->features_count, 3);
+        assert_int_equal(model->outputs_count, 1);
+        assert_true(ig_engine_may_fail(engine));
+        assert_true(ig_engine_cost_ns(engine, IG_ENGINE_MARGIN, 1) > 1);
+        for (size_t count = 0; count <= ROWS; count++) {
+            margins(engine, rows, count, values);
+            for (size_t i = 0; i < count; i++)
+                assert_true(values[i] == rows[3 * i] + rows[3 * i + 1] + rows[3 * i + 2]);
+        }
+        ig_engine_free(engine);
+        ig_model_free(model);
+        assert_int_equal(live(), before);
+    }
+}
+
+static void test_a_label_is_passed_over(void **state)
+{
+    (void)state;
+    struct ig_model *model = model_of("label");
+    struct ig_engine *engine = engine_of(model);
+    double values[2];
+    assert_true(model->foreign->beside_label);
+    assert_int_equal(model->outputs_count, 2);
+    margins(engine, (double[]){1, 2, 4}, 1, values);
+    assert_true(values[0] == 7 && values[1] == -7);
+    ig_engine_free(engine);
+    ig_model_free(model);
+}
+
+static void test_failed_rows_are_told(void **state)
+{
+    (void)state;
+    static const char *const cases[][2] = {
+        {"thirteen", "ONNX Runtime 1.99.0: run: thirteen is no index"},
+        {"ragged", "output 'y': 2 values of 1 rows, expected 1"},
+    };
+    double rows[ROWS * 3], values[ROWS];
+    for (size_t c = 0; c < 2; c++) {
+        struct ig_err err = IG_ERR_INIT;
+        struct ig_model *model = model_of(cases[c][0]);
+        struct ig_engine *engine = engine_of(model);
+        fill(rows, ROWS * 3);
+        margins(engine, rows, ROWS, values);
+        assert_int_equal(ig_engine_check(engine, values, ROWS, &err), IG_OK);
+        rows[3 * 5] = 13; /* within a batch */
+        rows[3 * (ROWS - 1)] = 13;
+        margins(engine, rows, ROWS, values);
+        for (size_t i = 0; i < ROWS; i++)
+            assert_int_equal(isnan(values[i]) != 0, i == 5 || i == ROWS - 1);
+        assert_int_equal(ig_engine_check(engine, values, 5, &err), IG_OK);
+        assert_int_equal(ig_engine_check(engine, values, ROWS, &err), IG_INTERNAL);
+        assert_string_equal(err.message, cases[c][1]);
+        ig_engine_free(engine);
+        ig_model_free(model);
+    }
+}
+
+static void test_an_ensemble_tells_its_members_failures(void **state)
+{
+    (void)state;
+    static const enum ig_combine combines[] = {IG_COMBINE_MEAN, IG_COMBINE_MEDIAN};
+    struct ig_model *sound = model_of("plain"), *frail = model_of("thirteen");
+    struct ig_engine *engines[] = {engine_of(sound), engine_of(frail)};
+    for (size_t c = 0; c < 2; c++) {
+        struct ig_err err = IG_ERR_INIT;
+        const struct ig_composite_member members[] = {
+            {engines[0], 1, {.features_count = 3}},
+            {engines[0], 1, {.features_count = 3}},
+            {engines[1], 1, {.features_count = 3}},
+        };
+        const struct ig_composite_spec spec = {
+            .combine = combines[c], .members = members, .members_count = 3, .features_count = 3};
+        struct ig_composite *composite = NULL;
+        struct ig_engine *engine = NULL;
+        double values[2];
+        if (ig_composite_new(&composite, &spec, &err) != IG_OK) fail_msg("%s", err.message);
+        struct ig_model *model = ig_composite_model(composite, &err);
+        assert_non_null(model);
+        assert_int_equal(ig_engine_new_composite(&engine, model, composite, &err), IG_OK);
+        margins(engine, (double[]){1, 2, 3, 13, 0, 0}, 2, values);
+        assert_true(values[0] == 6);
+        assert_int_equal(ig_engine_check(engine, values, 1, &err), IG_OK);
+        assert_int_equal(ig_engine_check(engine, values, 2, &err), IG_INTERNAL);
+        assert_string_equal(err.message, "ONNX Runtime 1.99.0: run: thirteen is no index");
+        ig_engine_free(engine);
+        ig_composite_free(composite);
+        ig_model_free(model);
+    }
+    ig_engine_free(engines[0]);
+    ig_engine_free(engines[1]);
+    ig_model_free(sound);
+    ig_model_free(frail);
+}
+
+static void test_words_go_in(void **state)
+{
+    (void)state;
+    struct ig_str words[] = {IG_STR("a"), IG_STR("four")};
+    struct ig_input inputs[2] = {{.kind = IG_INPUT_TEXT, .name = IG_STR("town")},
+                                 {.kind = IG_INPUT_TEXT, .name = IG_STR("street")}};
+    struct ig_err err = IG_ERR_INIT;
+    struct ig_engine *engine = NULL;
+    struct ig_model *model = model_of("text");
+    double values[3];
+    model->inputs = inputs;
+    assert_int_equal(ig_engine_new(&engine, model, &err), IG_UNSUPPORTED);
+    assert_non_null(strstr(err.message, "feature 0 'town' is text"));
+    for (int i = 0; i < 2; i++) {
+        inputs[i].categories = words;
+        inputs[i].categories_count = 2;
+    }
+    engine = engine_of(model);
+    margins(engine, (double[]){0, 1, 1, 1, NAN, -1}, 3, values);
+    assert_true(values[0] == 5 && values[1] == 8 && values[2] == 0);
+    margins(engine, (double[]){2, 1}, 1, values); /* beyond the last */
+    assert_true(values[0] == 4);
+    ig_engine_free(engine);
+    ig_model_free(model);
+}
+
+static void test_explanations(void **state)
+{
+    (void)state;
+    static const enum ig_explainer methods[] = {IG_EXPLAINER_EXACT, IG_EXPLAINER_LEVERAGE,
+                                                IG_EXPLAINER_LIME};
+    struct ig_model *model = model_of("thirteen");
+    struct ig_engine *engine = engine_of(model);
+    const double others[] = {1, 0, 0, 3, 0, 2}, row[] = {4, 1, -2}, bad[] = {4, 13, -2};
+    const struct ig_background background = {.rows = others, .rows_count = 2, .features_count = 3};
+    for (size_t m = 0; m < sizeof methods / sizeof methods[0]; m++) {
+        const struct ig_explain_spec spec = {.method = methods[m], .background = &background};
+        struct ig_explain_options options = {.samples = 200};
+        struct ig_err err = IG_ERR_INIT;
+        struct ig_explain *explain = NULL;
+        struct ig_explanations out;
+        struct ig_arena arena;
+        ig_arena_init(&arena, 1 << 16, 1 << 26);
+        if (ig_explain_new(&explain, engine, &spec, &err) != IG_OK) fail_msg("%s", err.message);
+        const struct ig_explain_rows good = {row, 1}, failing = {bad, 1};
+        assert_int_equal(ig_explain_run(&out, explain, &good, &options, &arena, &err), IG_OK);
+        assert_true(out.margins[0] == 3);
+        if (out.contributions) {
+            assert_true(fabs(out.contributions[0] - 2) < 1e-9);
+            assert_true(fabs(out.contributions[1] - 1) < 1e-9);
+            assert_true(fabs(out.contributions[2] + 3) < 1e-9);
+        }
+        assert_int_equal(ig_explain_run(&out, explain, &failing, &options, &arena, &err),
+                         IG_INTERNAL);
+        assert_non_null(strstr(err.message, "thirteen"));
+        ig_explain_free(explain);
+        ig_arena_deinit(&arena);
+    }
+    ig_engine_free(engine);
+    ig_model_free(model);
+}
+
+struct crowd {
+    const struct ig_engine *engine;
+    int wrong;
+};
+
+static void *run_many(void *context)
+{
+    struct crowd *crowd = context;
+    double rows[ROWS * 3], values[ROWS];
+    fill(rows, ROWS * 3);
+    rows[3 * 7] = 13;
+    for (int round = 0; round < 200; round++) {
+        struct ig_err err = IG_ERR_INIT;
+        margins(crowd->engine, rows, ROWS, values);
+        for (size_t i = 0; i < ROWS; i++)
+            crowd->wrong += i == 7 ? !isnan(values[i])
+                                   : values[i] != rows[3 * i] + rows[3 * i + 1] + rows[3 * i + 2];
+        crowd->wrong += ig_engine_check(crowd->engine, values, ROWS, &err) != IG_INTERNAL;
+    }
+    return NULL;
+}
+
+static void test_threads_share_a_session(void **state)
+{
+    (void)state;
+    int before = live();
+    struct ig_model *model = model_of("thirteen");
+    struct ig_engine *engine = engine_of(model);
+    struct crowd crowds[THREADS];
+    uint64_t threads[THREADS];
+    struct ig_err err = IG_ERR_INIT;
+    for (int i = 0; i < THREADS; i++) {
+        crowds[i] = (struct crowd){engine, 0};
+        assert_int_equal(ig_thread_start(&threads[i], "crowd", run_many, &crowds[i], &err), IG_OK);
+    }
+    for (int i = 0; i < THREADS; i++) {
+        ig_thread_join(threads[i]);
+        assert_int_equal(crowds[i].wrong, 0);
+    }
+    ig_engine_free(engine);
+    ig_model_free(model);
+    assert_int_equal(live(), before);
+}
+
+static int find_library(void **state)
+{
+    (void)state;
+    const char *build = getenv("INGOT_BUILD_DIR");
+    snprintf(library, sizeof library, "%s/fake_ort.so", build ? build : "build/dev");
+    void *handle = dlopen(library, RTLD_NOW);
+    void *symbol = handle ? dlsym(handle, "fake_ort_live") : NULL;
+    if (!symbol) return -1;
+    memcpy(&live, &symbol, sizeof live);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_libraries_that_will_not_do),
+        cmocka_unit_test(test_settings), /* chooses the fake for all below */
+        cmocka_unit_test(test_models_that_will_not_do),
+        cmocka_unit_test(test_facts_and_values),
+        cmocka_unit_test(test_a_label_is_passed_over),
+        cmocka_unit_test(test_failed_rows_are_told),
+        cmocka_unit_test(test_an_ensemble_tells_its_members_failures),
+        cmocka_unit_test(test_words_go_in),
+        cmocka_unit_test(test_explanations),
+        cmocka_unit_test(test_threads_share_a_session),
+    };
+    return cmocka_run_group_tests(tests, find_library, NULL);
+}

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef IG_MODEL_FOREIGN_H
+#define IG_MODEL_FOREIGN_H
+
+/* A model that another library holds and runs, seen as a function from rows to values. What made it
+ * fills the facts and the functions (kernels/ort); a struct ig_model owns it and an engine runs it;
+ * nobody else knows what stands behind it. Thread rule: facts are immutable, every function but
+ * `free` may be called by all threads at once.
+ *
+ * Unlike Ingot's own kernels a foreign run may fail. The values of rows that failed are then
+ * a NaN that no computation makes (ig_foreign_mark), and `failure` tells the last reason. */
+
+#include "base/err.h"
+#include "base/str.h"
+#include "model/model.h"
+
+struct ig_foreign_input {
+    struct ig_str name;
+    bool text;        /* words, by model->inputs[].categories; else numbers */
+    uint32_t columns; /* features that go in by it */
+};
+
+struct ig_foreign {
+    struct ig_str runtime; /* "onnxruntime" */
+    struct ig_str version; /* "1.32.0" */
+    struct ig_str reason;  /* why not Ingot's own kernels; the maker's arena or a constant */
+    const struct ig_foreign_input *inputs; /* their columns in order are the features */
+    uint32_t inputs_count;
+    uint32_t features_count, values_count; /* a row */
+    bool beside_label;                     /* another output names the row's class */
+    size_t memory_bytes;                   /* an estimate */
+
+    /* rows[rows_count x features_count] to values[rows_count x values_count]; `model` is the one
+     * that owns this. A row's values depend on no other row. `scratch` is 64-byte aligned and holds
+     * scratch_bytes(foreign, rows_count). */
+    void (*run)(const struct ig_model *model, const double *rows, size_t rows_count, double *values,
+                void *scratch);
+    size_t (*scratch_bytes)(const struct ig_foreign *foreign, size_t rows_count);
+    /* Why a run failed last; IG_OK when none has. */
+    enum ig_code (*failure)(const struct ig_foreign *foreign, struct ig_err *err);
+    void (*free)(struct ig_foreign *foreign);
+};
+
+/* Sets, and looks for, the values of rows that failed. */
+void ig_foreign_mark(double *values, size_t count);
+bool ig_foreign_marked(const double *values, size_t count);
+
+#endif
