@@ -1,8 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # Runs the interop suite against the built program (release): the golden cases through the command
-# line, a million adversarial rows, contributions, explanations against a background, and fairness, each
-# next to the real libraries; the server through the clients that people have.
+# line, a million adversarial rows, contributions, explanations against a background, graphs on ONNX
+# Runtime and fairness, each next to the real libraries; the server through the clients that people
+# have.
 # Last line: "N passed, N failed". Without a network for the first set-up it skips and says so.
 # INGOT names another program, INTEROP_PYTHON another Python that has the packages.
 set -eu
@@ -25,7 +26,7 @@ timeout 120 sh tests/interop/setup_load.sh || echo "interop: perf_analyzer could
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 failed=0
-for part in golden adversarial contribs explainers indices sklearn_models fairness triton load grpc_client; do
+for part in golden adversarial contribs explainers indices sklearn_models foreign_graphs fairness triton load grpc_client; do
     echo "== $part"
     rc=0
     timeout 200 "$python" "tests/interop/$part.py" > "$log" 2>&1 || rc=$?

@@ -89,12 +89,10 @@ enum ig_code ig_onnx_load(struct ig_model **out, struct ig_str bytes, struct ig_
     if (use == IG_ORT_ALWAYS)
         return load_foreign(out, bytes, IG_STR("onnx_engine is onnxruntime"), err);
     if (load_own(out, bytes, &own) == IG_OK) return IG_OK;
-    bool wanted = own.code == IG_UNSUPPORTED && use == IG_ORT_AUTO;
-    if (wanted && load_foreign(out, bytes, ig_str_view(own.message), &theirs) == IG_OK)
-        return IG_OK;
-    if (!wanted) {
+    if (own.code != IG_UNSUPPORTED) {
         *err = own;
         return err->code;
     }
+    if (load_foreign(out, bytes, ig_str_view(own.message), &theirs) == IG_OK) return IG_OK;
     return ig_fail(err, theirs.code, "%.240s; %.240s", own.message, theirs.message);
 }

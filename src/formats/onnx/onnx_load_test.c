@@ -87,7 +87,8 @@ static void test_what_an_unknown_operator_says_without_it(void **state)
     use("ingot", "");
     assert_int_equal(load(&model, "plain", "GridSample", (struct ig_str){0}, &err), IG_UNSUPPORTED);
     assert_string_equal(err.message,
-                        "onnx: node '' (GridSample): this operator is not among Ingot's own");
+                        "onnx: node '' (GridSample): this operator is not among Ingot's own; "
+                        "onnx_engine keeps ONNX Runtime out");
     use("auto", "/nowhere/libonnxruntime.so");
     assert_int_equal(load(&model, "plain", "GridSample", (struct ig_str){0}, &err), IG_UNSUPPORTED);
     expect(&err, "(GridSample): this operator is not among Ingot's own; /nowhere/libonnxruntime");
