@@ -14,6 +14,9 @@
  * Rows are row-major doubles in model feature order; NaN is a missing value, a category is its code
  * (ingot_model_category_code). All results are written to the caller's arrays.
  *
+ * ONNX graphs with operators that are not Ingot's own are run by ONNX Runtime, loaded where the
+ * system has it; INGOT_ONNX_ENGINE=ingot in the environment keeps it out (docs/package.md).
+ *
  * Threads: a model is immutable and may be used by any number of threads; a workspace belongs to
  * one thread at a time. Ownership: every `_new` and `_open` is ended by the `_free` of its kind;
  * returned strings belong to the model and live as long as it. Nothing is written to an output on

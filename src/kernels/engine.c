@@ -24,6 +24,7 @@ enum {
     MEASURED_NODES_MAX = 200000,   /* for explanations: a few milliseconds */
     MEASURED_VALUES_MAX = 1 << 18, /* features x outputs */
     LONG_NS = 300000,
+    UNEVEN_NS = 10000000,   /* the least told of a model whose time may depend on the numbers */
     LONG_ROW_NS = 10000000, /* a batch of such rows is taken to cost their sum */
     ALIGNMENT = 64,
 };
@@ -141,7 +142,9 @@ static enum ig_code measure(struct ig_engine *engine, struct ig_err *err)
 uint64_t ig_engine_cost_ns(const struct ig_engine *engine, enum ig_engine_op op, size_t rows_count)
 {
     double row = rows_count < BATCH_ROWS ? engine->one_ns[op] : engine->batch_ns[op];
-    return (uint64_t)(row * (double)rows_count) + 1;
+    uint64_t cost = (uint64_t)(row * (double)rows_count) + 1;
+    bool uneven = engine->model->foreign && engine->model->foreign->uneven;
+    return uneven && cost < UNEVEN_NS ? UNEVEN_NS : cost;
 }
 
 /* ---- life ---- */

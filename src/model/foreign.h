@@ -28,6 +28,7 @@ struct ig_foreign {
     uint32_t inputs_count;
     uint32_t features_count, values_count; /* a row */
     bool beside_label;                     /* another output names the row's class */
+    bool uneven;                           /* how long a row takes may depend on its numbers */
     size_t memory_bytes;                   /* an estimate */
 
     /* rows[rows_count x features_count] to values[rows_count x values_count]; `model` is the one

@@ -60,7 +60,7 @@ static void test_without_it(void **state)
 static void test_with_it(void **state)
 {
     (void)state;
-    live_start(&live, (const char *const[]){"--set", setting, NULL});
+    live_start(&live, (const char *const[]){"--set", "onnx_engine=auto", "--set", setting, NULL});
     register_version(201);
     EXPECT(200, "PUT", "/api/v1/deployments/seq", "{\"model\":\"seq\"}");
     EXPECT(200, "GET", "/api/v1/deployments/seq", NULL);
@@ -108,7 +108,7 @@ static void test_it_is_there_after_a_restart(void **state)
     assert_string_equal(live_text(&live, "state"), "failed");
     assert_non_null(strstr(live_text(&live, "error"), "GridSample"));
     live_stop(&live, 15);
-    live_start(&live, (const char *const[]){"--set", setting, NULL});
+    live_start(&live, (const char *const[]){"--set", "onnx_engine=auto", "--set", setting, NULL});
     EXPECT(200, "POST", "/v1/models/seq:predict", "{\"instances\":[[1,2,3]]}");
     live_stop(&live, 15);
 }

@@ -51,6 +51,7 @@ static bool fill(struct ig_model *model, const struct ig_onnx_facts *facts)
     uint32_t values = foreign->values_count;
     bool probabilities = facts->probabilities || (values > 1 && foreign->beside_label);
     const char *kind = !probabilities ? "graph" : values == 1 ? "binary:graph" : "multi:graph";
+    model->foreign->uneven = facts->branches;
     model->kind = IG_MODEL_FOREIGN;
     model->sum_rule = IG_SUM_F64;
     model->features_count = foreign->features_count;

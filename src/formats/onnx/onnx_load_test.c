@@ -14,6 +14,7 @@
 #include "kernels/ort/ort.h"
 #include "model/foreign.h"
 
+#include <ingot/ingot.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -120,6 +121,30 @@ static void test_data_elsewhere_is_never_opened(void **state)
     ig_buf_deinit(&more);
 }
 
+/* Time that the numbers decide is never a loop's. */
+static void test_subgraphs_are_uneven(void **state)
+{
+    (void)state;
+    struct ig_buf graph, attribute, node, more;
+    struct ig_buf *const all[] = {&graph, &attribute, &node, &more};
+    use("auto", library);
+    for (int i = 0; i < 4; i++) ig_buf_init(all[i], 1 << 10);
+    test_onnx_value(&graph, 12, "inner", 1);
+    test_onnx_bytes(&attribute, 6, ig_buf_view(&graph));
+    test_onnx_bytes(&node, 4, IG_STR("Loop"));
+    test_onnx_bytes(&node, 5, ig_buf_view(&attribute));
+    test_onnx_bytes(&more, 1, ig_buf_view(&node));
+    struct ig_err err;
+    struct ig_model *model = NULL;
+    struct ig_engine *engine = NULL;
+    assert_int_equal(load(&model, "plain", "GridSample", ig_buf_view(&more), &err), IG_OK);
+    assert_int_equal(ig_engine_new(&engine, model, &err), IG_OK);
+    assert_true(ig_engine_cost_ns(engine, IG_ENGINE_MARGIN, 1) >= 10000000);
+    ig_engine_free(engine);
+    ig_model_free(model);
+    for (int i = 0; i < 4; i++) ig_buf_deinit(all[i]);
+}
+
 static void test_a_package_lends_its_words(void **state)
 {
     (void)state;
@@ -160,6 +185,27 @@ static void test_a_package_lends_its_words(void **state)
     ig_buf_deinit(&zip);
 }
 
+static void test_the_embeddable_library_tells_failures(void **state)
+{
+    (void)state;
+    struct ingot_model *model = NULL;
+    struct ingot_error error = {0};
+    struct ig_buf bytes;
+    double margins[2];
+    use("auto", library);
+    test_onnx_model(&bytes, "thirteen", "GridSample", (struct ig_str){0});
+    assert_int_equal(ingot_model_open_bytes(&model, bytes.ptr, bytes.len, NULL, &error), INGOT_OK);
+    struct ingot_workspace *work = ingot_workspace_new(model, 2);
+    assert_int_equal(ingot_margin(model, work, (double[]){1, 2, 3, 4, 5, 6}, 2, margins), INGOT_OK);
+    assert_true(margins[0] == 6 && margins[1] == 15);
+    assert_int_equal(ingot_margin(model, work, (double[]){1, 2, 3, 13, 5, 6}, 2, margins),
+                     INGOT_FAILED);
+    assert_int_equal(ingot_predict(model, work, (double[]){13, 2, 3}, 1, margins), INGOT_FAILED);
+    ingot_workspace_free(work);
+    ingot_model_free(model);
+    ig_buf_deinit(&bytes);
+}
+
 static int find_library(void **state)
 {
     (void)state;
@@ -175,7 +221,9 @@ int main(void)
         cmocka_unit_test(test_own_operators_stay_ours),
         cmocka_unit_test(test_unknown_operators_go_to_the_library),
         cmocka_unit_test(test_data_elsewhere_is_never_opened),
+        cmocka_unit_test(test_subgraphs_are_uneven),
         cmocka_unit_test(test_a_package_lends_its_words),
+        cmocka_unit_test(test_the_embeddable_library_tells_failures),
     };
     return cmocka_run_group_tests(tests, find_library, NULL);
 }

@@ -31,6 +31,7 @@ struct scan {
     struct ig_str producer, version;
     struct ig_str op, tensor; /* of the node and tensor in hand */
     bool classifier, last;    /* last: of the main graph's last node */
+    bool branches;
     size_t depth;
     struct {
         struct ig_onnx_wire wire;
@@ -84,6 +85,7 @@ static bool enter(struct scan *scan, enum message kind, struct ig_onnx_wire wire
         ig_fail(scan->err, IG_PARSE, "messages nest more than %d deep", DEPTH_MAX);
         return false;
     }
+    if (kind == GRAPH && scan->depth > 1) scan->branches = true;
     if (kind == TENSOR) scan->tensor = (struct ig_str){0};
     scan->stack[scan->depth].wire = wire;
     scan->stack[scan->depth++].kind = kind;
@@ -121,6 +123,7 @@ enum ig_code ig_onnx_scan(struct ig_onnx_facts *out, struct ig_str bytes, struct
                         scan.version.len ? scan.version.ptr : "");
     if (!producer) return ig_fail(err, IG_NO_MEMORY, "out of memory");
     *out = (struct ig_onnx_facts){.probabilities = scan.classifier || scan.last,
+                                  .branches = scan.branches,
                                   .producer = ig_str_trim(ig_str_view(producer))};
     return IG_OK;
 }

@@ -9,6 +9,7 @@
 
 struct ig_onnx_facts {
     bool probabilities;     /* a classifier's node, or a last step that gives probabilities */
+    bool branches;          /* subgraphs: If, Loop, Scan and their like */
     struct ig_str producer; /* "skl2onnx 1.19.1"; in the arena */
 };
 

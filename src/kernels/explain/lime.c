@@ -5,6 +5,7 @@
 #include "kernels/explain/lime.h"
 
 #include "kernels/explain/lime_priv.h"
+#include "model/foreign.h"
 
 #include <math.h>
 #include <string.h>
@@ -315,5 +316,7 @@ enum ig_code ig_lime_run(struct ig_lime_result *out, const struct ig_lime_input 
     for (uint32_t k = 0; k <= n; k++)
         s.weight_of_flips[k] = sqrt(exp(-(double)k / (width * width)));
     sample(&s);
+    if (ig_foreign_marked(s.y, s.samples))
+        return ig_fail(err, IG_INTERNAL, "the model failed on a sample");
     return report(out, &s, options->features ? options->features : FEATURES_DEFAULT);
 }

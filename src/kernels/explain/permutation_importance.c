@@ -4,6 +4,7 @@
 #include "kernels/explain/permutation_importance.h"
 
 #include "base/random.h"
+#include "model/foreign.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -159,6 +160,10 @@ static void measure(struct run *run, uint32_t player)
                     input->rows[(size_t)run->order[first + i] * run->features + f];
         }
         predictor->run(predictor, run->block, count, run->values, run->scratch);
+        if (ig_foreign_marked(run->values, count * predictor->values_count)) {
+            ig_fail(run->err, IG_INTERNAL, "the model failed on a row");
+            return;
+        }
         for (size_t i = 0; i < count; i++)
             run->losses[first + i] =
                 loss_of(run, run->values + i * predictor->values_count, input->labels[first + i]);

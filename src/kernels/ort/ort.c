@@ -11,7 +11,7 @@
 #include <string.h>
 
 enum { ENDS_MAX = 4096, SEVERITY_FATAL = 4, TENSOR_RANK_MAX = 64 };
-enum { ARENA_CHUNK_BYTES = 16 * 1024, ARENA_MAX_BYTES = 64 << 20, TRIAL_VALUES_MAX = 1 << 20 };
+enum { ARENA_CHUNK_BYTES = 16 * 1024, ARENA_MAX_BYTES = 64 << 20, TRIAL_VALUES_MAX = 1 << 16 };
 enum { LONG_NS = 20000000 }; /* a row that takes longer gains little from company */
 
 static void ort_free(struct ig_foreign *foreign)
