@@ -8,7 +8,6 @@
 #include "formats/package.h"
 #include "kernels/explain/explain.h"
 #include "kernels/tree/tree_interventional.h"
-#include "model/foreign.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -81,15 +80,14 @@ static void print_classes(const struct ig_schema *schema)
     putchar('\n');
 }
 
-/* Whose kernels run it, and why not Ingot's own. */
-static void print_engine(const struct ig_model *model)
+/* What runs it, and why not Ingot's own kernels. */
+static void print_engine(const struct ig_package *package)
 {
-    const struct ig_foreign *foreign = model->foreign;
-    if (!foreign)
+    if (!package->runtime.len)
         printf("engine         ingot\n");
     else
-        printf("engine         %.*s %.*s: %.*s\n", IG_STR_ARGS(foreign->runtime),
-               IG_STR_ARGS(foreign->version), IG_STR_ARGS(foreign->reason));
+        printf("engine         %.*s %.*s: %.*s\n", IG_STR_ARGS(package->runtime),
+               IG_STR_ARGS(package->runtime_version), IG_STR_ARGS(package->runtime_reason));
 }
 
 static void print_text(const struct ig_package *package)
@@ -105,7 +103,7 @@ static void print_text(const struct ig_package *package)
                totals.depth, (unsigned long long)totals.leaves, model->nodes_count);
     else
         printf("kind           %s\n", model->kind == IG_MODEL_LINEAR ? "linear" : "graph");
-    print_engine(model);
+    print_engine(package);
     printf("outputs        %u (%s)\nbase margin    ", model->outputs_count,
            ig_transform_name(model->transform));
     for (uint32_t i = 0; i < model->outputs_count && i < 20; i++)
@@ -154,13 +152,13 @@ static void write_explainers(struct ig_json_out *out, const struct ig_package *p
     ig_json_out_array_end(out);
 }
 
-static void write_engine(struct ig_json_out *out, const struct ig_model *model)
+static void write_engine(struct ig_json_out *out, const struct ig_package *package)
 {
-    const struct ig_foreign *foreign = model->foreign;
-    ig_json_out_kv_str(out, "engine", foreign ? foreign->runtime : IG_STR("ingot"));
-    if (!foreign) return;
-    ig_json_out_kv_str(out, "engine_version", foreign->version);
-    ig_json_out_kv_str(out, "engine_reason", foreign->reason);
+    bool own = !package->runtime.len;
+    ig_json_out_kv_str(out, "engine", own ? IG_STR("ingot") : package->runtime);
+    if (own) return;
+    ig_json_out_kv_str(out, "engine_version", package->runtime_version);
+    ig_json_out_kv_str(out, "engine_reason", package->runtime_reason);
 }
 
 static void write_model(struct ig_json_out *out, const struct ig_package *package)
@@ -171,7 +169,7 @@ static void write_model(struct ig_json_out *out, const struct ig_package *packag
     ig_json_out_kv_str(out, "format", ig_str_view(package->format->name));
     ig_json_out_kv_str(out, "version", model->source_version);
     ig_json_out_kv_str(out, "objective", objective(model));
-    write_engine(out, model);
+    write_engine(out, package);
     ig_json_out_kv_str(out, "task", ig_str_view(ig_task_name(package->schema.task)));
     ig_json_out_kv_i64(out, "trees", model->trees_count);
     ig_json_out_kv_i64(out, "depth", totals.depth);

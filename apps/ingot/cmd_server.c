@@ -18,6 +18,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { NAMES_MAX = 64, LOOPS_MAX = 8, KEEP_DAYS_MAX = 1 << 20, CALL_BYTES = 512 << 20 };
@@ -110,6 +111,14 @@ static enum ig_code open_regions(struct server *server, struct ig_err *err)
     return ig_regions_new(&server->services.app.regions, err);
 }
 
+/* For this process, and by the environment for those that it starts. */
+static enum ig_code choose_onnx_engine(const struct ig_settings *settings, struct ig_err *err)
+{
+    setenv("INGOT_ONNX_ENGINE", settings->onnx_engine, 1);
+    setenv("INGOT_ONNXRUNTIME_LIBRARY", settings->onnxruntime_library, 1);
+    return ig_ort_setup(settings->onnx_engine, settings->onnxruntime_library, err);
+}
+
 static enum ig_code open_services(struct server *server, struct ig_err *err)
 {
     const struct ig_settings *settings = &server->settings;
@@ -123,8 +132,7 @@ static enum ig_code open_services(struct server *server, struct ig_err *err)
         .jobs_running = (unsigned)settings->jobs_running,
         .jobs_keep_days = keep_days(settings)};
     struct ig_app *app = &server->services.app;
-    if (ig_ort_setup(settings->onnx_engine, settings->onnxruntime_library, err) != IG_OK)
-        return err->code;
+    if (choose_onnx_engine(settings, err) != IG_OK) return err->code;
     if (ig_services_open(&server->services, &options, err) != IG_OK) return err->code;
     app->hosts = server->hosts;
     app->hosts_count = cut_names(server->hosts, settings->hosts);

@@ -97,7 +97,7 @@ static void write_ports(struct ig_json_out *out, const struct ig_routing *routin
 /* Triton's words for what ONNX Runtime runs; an ensemble is Ingot's own, whatever is in it. */
 static void write_platform(struct ig_json_out *out, const struct ig_routing *routing, bool config)
 {
-    bool foreign = routing->face->package->model->foreign != NULL;
+    bool foreign = routing->face->package->runtime.len > 0;
     ig_json_out_kv_str(out, "platform", foreign ? IG_STR("onnxruntime_onnx") : IG_STR("ingot"));
     if (!config) return;
     ig_json_out_kv_str(out, "backend", foreign ? IG_STR("onnxruntime") : IG_STR("ingot"));

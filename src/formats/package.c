@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "formats/package_priv.h"
+#include "model/foreign.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -43,6 +44,15 @@ static bool create(struct opening *opening, size_t bytes_count)
     return true;
 }
 
+static void tell_runtime(struct ig_package *package)
+{
+    const struct ig_foreign *foreign = package->model->foreign;
+    if (!foreign) return;
+    package->runtime = foreign->runtime;
+    package->runtime_version = foreign->version;
+    package->runtime_reason = foreign->reason;
+}
+
 static bool load_model(struct opening *opening, struct ig_str bytes, struct ig_str format)
 {
     struct ig_package *package = opening->package;
@@ -56,6 +66,7 @@ static bool load_model(struct opening *opening, struct ig_str bytes, struct ig_s
     ig_sha256_hex(bytes.ptr, bytes.len, package->model_digest);
     if (pkg_schema_lend_words(package->model, &package->schema, opening->err) != IG_OK)
         return false;
+    tell_runtime(package);
     return ig_engine_new(&package->engine, package->model, opening->err) == IG_OK;
 }
 

@@ -20,6 +20,9 @@ struct ig_package {
     struct ig_engine *engine;
     const struct ig_format *format;
     struct ig_str name;               /* from ingot.yaml, or empty */
+    struct ig_str runtime;            /* of an engine that is not Ingot's own: "onnxruntime", and */
+    struct ig_str runtime_version;    /* "1.32.0" */
+    struct ig_str runtime_reason;     /* why not Ingot's own; else all three are empty */
     struct ig_str metadata_json;      /* training metadata as one JSON object, "{}" when none */
     char model_digest[IG_SHA256_HEX]; /* SHA-256 of the model file */
     uint32_t golden_rows_count;
@@ -56,7 +59,7 @@ enum ig_code ig_package_write(struct ig_buf *zip, const struct ig_package_spec *
  * the model's shape. */
 void ig_package_face_write(struct ig_buf *out, const struct ig_package *package);
 /* A package whose engine is NULL and whose model has its shape alone: kind, counts, transform and
- * its precision.
+ * its precision; no foreign model stands behind it, its runtime is told all the same.
  * CORRUPT for bytes that are none; they are aligned to 8. */
 enum ig_code ig_package_face_read(struct ig_package **out, struct ig_str bytes, struct ig_err *err);
 

@@ -41,6 +41,9 @@ void ig_package_face_write(struct ig_buf *out, const struct ig_package *package)
     ig_pack_f64(out, model->transform_parameter);
     ig_pack_u64(out, model->inputs_f32); /* in which precision it transforms */
     ig_pack_text(out, package->name);
+    ig_pack_text(out, package->runtime);
+    ig_pack_text(out, package->runtime_version);
+    ig_pack_text(out, package->runtime_reason);
     ig_pack_text(out, package->metadata_json);
     ig_pack_text(out, ig_str_view(package->model_digest));
     ig_pack_u64(out, package->memory_bytes);
@@ -102,7 +105,7 @@ static void read_model(struct reading *reading)
     struct ig_unpack *in = &reading->in;
     uint64_t kind = ig_unpack_u64(in), features = ig_unpack_u64(in), outputs = ig_unpack_u64(in);
     uint64_t predictions = ig_unpack_u64(in), transform = ig_unpack_u64(in);
-    if (kind > IG_MODEL_COMPOSITE || transform >= IG_TRANSFORMS_COUNT || features > NAMES_MAX ||
+    if (kind >= IG_MODEL_KINDS_COUNT || transform >= IG_TRANSFORMS_COUNT || features > NAMES_MAX ||
         !outputs || outputs > NAMES_MAX || !predictions || predictions > NAMES_MAX)
         in->failed = true;
     model->kind = (enum ig_model_kind)kind;
@@ -119,6 +122,9 @@ static void read_all(struct reading *reading, struct ig_err *err)
     struct ig_package *package = reading->package;
     read_model(reading);
     package->name = read_text(reading);
+    package->runtime = read_text(reading);
+    package->runtime_version = read_text(reading);
+    package->runtime_reason = read_text(reading);
     package->metadata_json = read_text(reading);
     struct ig_str digest = ig_unpack_text(&reading->in);
     if (digest.len < sizeof package->model_digest)

@@ -75,6 +75,7 @@ enum ig_model_kind {
     IG_MODEL_GRAPH,
     IG_MODEL_COMPOSITE, /* several models as one: an engine of kernels/composite.h runs it */
     IG_MODEL_FOREIGN,   /* in another library's hands: model/foreign.h */
+    IG_MODEL_KINDS_COUNT,
 };
 
 /* Precision and order of the source library's sums. */

@@ -99,6 +99,25 @@ static void test_explanations(void **state)
     assert_true(fabs(live_number(&live, "results.0.explanation.shap_values.f2") + 3) < 1e-9);
 }
 
+/* What a shared deployment does in the server, an isolated one does in its own process. */
+static void test_in_a_process_of_its_own(void **state)
+{
+    (void)state;
+    EXPECT(200, "PUT", "/api/v1/deployments/apart",
+           "{\"graph\":{\"root\":{\"model\":\"seq\"},"
+           "\"resources\":{\"isolation\":\"process\"}}}");
+    EXPECT(200, "GET", "/api/v1/deployments/apart", NULL);
+    assert_string_equal(live_text(&live, "engine"), "onnxruntime");
+    assert_non_null(strstr(live_text(&live, "engine_reason"), "GridSample"));
+    EXPECT(200, "GET", "/v2/models/apart", NULL);
+    assert_string_equal(live_text(&live, "platform"), "onnxruntime_onnx");
+    EXPECT(200, "POST", "/v1/models/apart:predict", "{\"instances\":[[1,2,3],[4,5,6]]}");
+    assert_true(live_number(&live, "predictions.1") == 15);
+    EXPECT(500, "POST", "/v1/models/apart:predict", "{\"instances\":[[13,2,3]]}");
+    assert_non_null(strstr(live_body(&live), "thirteen is no index"));
+    EXPECT(200, "POST", "/v1/models/apart:predict", "{\"instances\":[[1,2,3]]}");
+}
+
 static void test_it_is_there_after_a_restart(void **state)
 {
     (void)state;
@@ -120,6 +139,7 @@ int main(void)
         cmocka_unit_test(test_with_it),
         cmocka_unit_test(test_failures),
         cmocka_unit_test(test_explanations),
+        cmocka_unit_test(test_in_a_process_of_its_own),
         cmocka_unit_test(test_it_is_there_after_a_restart),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

@@ -121,6 +121,30 @@ static void test_data_elsewhere_is_never_opened(void **state)
     ig_buf_deinit(&more);
 }
 
+static void test_the_face_tells_the_runtime(void **state)
+{
+    (void)state;
+    struct ig_err err = IG_ERR_INIT;
+    struct ig_package *package = NULL, *face = NULL;
+    struct ig_buf bytes, packed;
+    use("auto", library);
+    ig_buf_init(&packed, 1 << 16);
+    test_onnx_model(&bytes, "plain", "GridSample", (struct ig_str){0});
+    assert_int_equal(ig_package_open_bytes(&package, ig_buf_view(&bytes), NULL, &err), IG_OK);
+    assert_true(ig_str_is(package->runtime, "onnxruntime"));
+    ig_package_face_write(&packed, package);
+    assert_int_equal(ig_package_face_read(&face, ig_buf_view(&packed), &err), IG_OK);
+    assert_int_equal(face->model->kind, IG_MODEL_FOREIGN);
+    assert_null(face->model->foreign);
+    assert_true(ig_str_is(face->runtime, "onnxruntime"));
+    assert_true(ig_str_is(face->runtime_version, "1.99.0"));
+    assert_true(ig_str_eq(face->runtime_reason, package->model->foreign->reason));
+    ig_package_free(face);
+    ig_package_free(package);
+    ig_buf_deinit(&bytes);
+    ig_buf_deinit(&packed);
+}
+
 /* Time that the numbers decide is never a loop's. */
 static void test_subgraphs_are_uneven(void **state)
 {
@@ -221,6 +245,7 @@ int main(void)
         cmocka_unit_test(test_own_operators_stay_ours),
         cmocka_unit_test(test_unknown_operators_go_to_the_library),
         cmocka_unit_test(test_data_elsewhere_is_never_opened),
+        cmocka_unit_test(test_the_face_tells_the_runtime),
         cmocka_unit_test(test_subgraphs_are_uneven),
         cmocka_unit_test(test_a_package_lends_its_words),
         cmocka_unit_test(test_the_embeddable_library_tells_failures),

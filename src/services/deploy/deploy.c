@@ -18,7 +18,6 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/thread.h"
-#include "model/foreign.h"
 #include "services/deploy/residency.h"
 
 #include <pthread.h>
@@ -226,12 +225,11 @@ static void tell_engine(struct ig_deployment *item, const struct ig_routing *rou
 {
     const struct ig_servable *face = routing->face;
     while (face->members_count) face = face->members[0].servable;
-    const struct ig_foreign *foreign = face->package->model->foreign;
-    item->engine = IG_STR("ingot");
-    if (!foreign) return;
-    item->engine = ig_arena_dup(arena, foreign->runtime);
-    item->engine_version = ig_arena_dup(arena, foreign->version);
-    item->engine_reason = ig_arena_dup(arena, foreign->reason);
+    const struct ig_package *package = face->package;
+    item->engine = package->runtime.len ? ig_arena_dup(arena, package->runtime) : IG_STR("ingot");
+    if (!package->runtime.len) return;
+    item->engine_version = ig_arena_dup(arena, package->runtime_version);
+    item->engine_reason = ig_arena_dup(arena, package->runtime_reason);
 }
 
 /* What memory knows of each row: whether it serves, and by which engine. */
