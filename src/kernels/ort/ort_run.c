@@ -89,7 +89,7 @@ static bool make_input(struct ort_value **out, const struct ort_session *session
         fill_numbers(data, input, batch, features);
         return ort_good(library,
                         library->api.CreateTensorWithDataAsOrtValue(
-                            library->memory, data, bytes, dims, input->rank, input->type, out),
+                            library->memory, data, bytes, dims, input->rank, (int)input->type, out),
                         input->name, err);
     }
     fill_words(data, input, batch, features);
