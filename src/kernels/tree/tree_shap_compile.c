@@ -14,6 +14,9 @@
 
 enum {
     BLOCK_SPLITS = 2048,
+    /* Of one player in a block, unless a tree alone has more: a lane adds so many floats. Trees
+     * that repeat one another add the same number again and again, which rounds the same way. */
+    PLAYER_SPLITS = 128,
     /* Numbers of the table: so many a split on average, and a fixed allowance. Ensembles of paths
      * with up to 128 different features never reach it. */
     TABLE_OF_SPLIT_MAX = 128,
@@ -123,7 +126,8 @@ static void find_means(struct builder *b, uint32_t job)
         if (fabs(mean[i]) > greatest) greatest = fabs(mean[i]);
     }
     b->c->shap->base[b->block->output] += root;
-    b->c->scale[b->block->output] += greatest;
+    b->c->scales[b->block->output].sum += greatest;
+    b->c->scales[b->block->output].squares += greatest * greatest;
 }
 
 static bool repeats_below(const struct ig_node *nodes, const struct ig_shap_node *infos, uint32_t i)
@@ -362,28 +366,55 @@ static struct ig_shap_block next_block(const struct ig_shap_compiler *c,
     return block;
 }
 
-/* How many of the jobs from `first` share a block. */
-static uint32_t jobs_together(const struct ig_shap_compiler *c, uint32_t first)
+/* Counts the splits of the job's tree by player, on top of what is there, or forgets them; the
+ * greatest count. */
+static uint32_t count_splits(const struct ig_shap_compiler *c, const struct ig_shap_job *job,
+                             uint32_t *counts, bool forget)
+{
+    const struct ig_tree *tree = &c->model->trees[job->tree];
+    const struct ig_node *nodes = c->model->nodes + tree->first_node;
+    const struct ig_shap_node *infos = c->infos + tree->first_node;
+    uint32_t greatest = 0;
+    for (uint32_t i = 0; i < tree->nodes_count; i++) {
+        if (nodes[i].op == IG_NODE_LEAF) continue;
+        uint32_t *count = &counts[infos[i].player];
+        *count = forget ? 0 : *count + 1;
+        if (*count > greatest) greatest = *count;
+    }
+    return greatest;
+}
+
+/* How many of the jobs from `first` share a block. `counts`, by used player, are 0 before and
+ * after. */
+static uint32_t jobs_together(const struct ig_shap_compiler *c, uint32_t first, uint32_t *counts)
 {
     const struct ig_shap_job *job = &c->jobs[first];
     uint32_t splits = 0;
     uint32_t count = 0;
-    while (first + count < c->jobs_count) {
-        const struct ig_shap_job *next = &c->jobs[first + count];
+    uint32_t end = first;
+    while (end < c->jobs_count) {
+        const struct ig_shap_job *next = &c->jobs[end];
         if (next->output != job->output || next->points != job->points) break;
         splits += next->splits;
         if (count && splits > BLOCK_SPLITS) break;
+        end++;
+        if (count_splits(c, next, counts, false) > PLAYER_SPLITS && count) break;
         count++;
     }
+    while (end-- > first) count_splits(c, &c->jobs[end], counts, true);
     return count;
 }
 
 enum ig_code ig_tree_shap_group(struct ig_shap_compiler *c, struct ig_err *err)
 {
     size_t splits = 0;
+    bool fits = true;
+    uint32_t *counts = ig_zalloc_array(c->shap->used_count + (size_t)1, sizeof *counts);
+    if (!counts) return ig_fail(err, IG_NO_MEMORY, "no memory to prepare SHAP values");
     if (c->jobs_count) qsort(c->jobs, c->jobs_count, sizeof *c->jobs, compare_jobs);
-    for (uint32_t i = 0; i < c->jobs_count;) {
-        uint32_t end = i + jobs_together(c, i);
+    for (uint32_t i = 0; fits && i < c->jobs_count;) {
+        c->jobs[i].together = jobs_together(c, i, counts);
+        uint32_t end = i + c->jobs[i].together;
         size_t padded = padded_points(c->jobs[i].points);
         size_t block_splits = 0;
         size_t nodes = 0;
@@ -400,9 +431,10 @@ enum ig_code ig_tree_shap_group(struct ig_shap_compiler *c, struct ig_err *err)
         splits +=
             (block_splits + IG_SHAP_SPLITS_ALIGN - 1) / IG_SHAP_SPLITS_ALIGN * IG_SHAP_SPLITS_ALIGN;
         if (nodes > c->block_nodes_max) c->block_nodes_max = (uint32_t)nodes;
-        if (splits > INT32_MAX / 4 || c->table_size > INT32_MAX || nodes > INT32_MAX)
-            return ig_fail(err, IG_TOO_LARGE, "an ensemble too large to be explained exactly");
+        fits = splits <= INT32_MAX / 4 && c->table_size <= INT32_MAX && nodes <= INT32_MAX;
     }
+    ig_free(counts);
+    if (!fits) return ig_fail(err, IG_TOO_LARGE, "an ensemble too large to be explained exactly");
     if (c->table_size > TABLE_OF_SPLIT_MAX * splits + TABLE_FREE)
         return ig_fail(err, IG_TOO_LARGE,
                        "paths too long to be explained exactly: %zu numbers for %zu splits",
@@ -428,7 +460,7 @@ enum ig_code ig_tree_shap_build(struct ig_shap_compiler *c, struct ig_err *err)
         *b.block = next_block(c, shap->blocks_count ? b.block - 1 : NULL, &c->jobs[i]);
         shap->blocks_count++;
         b.jobs = &c->jobs[i];
-        b.jobs_count = jobs_together(c, i);
+        b.jobs_count = c->jobs[i].together;
         b.entries_count = 0;
         build_block(&b);
     }

@@ -27,6 +27,13 @@ struct ig_shap_job {
     uint32_t splits;
     uint32_t repeats;
     uint32_t nodes_first; /* within its block */
+    uint32_t together;    /* of a block's first job: how many share it */
+};
+
+/* Over the trees of an output: of their greatest |leaf - mean|. */
+struct ig_shap_scale {
+    double sum;
+    double squares;
 };
 
 struct ig_shap_compiler {
@@ -35,9 +42,9 @@ struct ig_shap_compiler {
     struct ig_shap_node *infos; /* of the model's nodes */
     struct ig_shap_job *jobs;
     uint32_t jobs_count;
-    uint32_t features_count; /* that have splits */
-    uint32_t *local_of;      /* used player -> block's player; NONE between blocks */
-    double *scale;           /* of each output: sum of its trees' greatest |leaf - mean| */
+    uint32_t features_count;      /* that have splits */
+    uint32_t *local_of;           /* used player -> block's player; NONE between blocks */
+    struct ig_shap_scale *scales; /* of outputs */
 
     /* Sizes that grouping finds. */
     uint32_t blocks_count;

@@ -537,6 +537,48 @@ static void test_large_leaves_take_doubles(void **state)
     }
 }
 
+/* The greatest error, of max(1, |value|), where so many trees are one stump with this leaf. */
+static double error_of_repeated(uint32_t trees, float value)
+{
+    const struct ig_node nodes[] = {split(0, 0, 1, 100), leaf((double)-value, 70),
+                                    leaf((double)value / 4, 30)};
+    struct ig_err err = IG_ERR_INIT;
+    struct ig_tree_shap *shap = NULL;
+    struct ig_model *model = model_of(nodes, 3, 1);
+    struct ig_tree stump = model->trees[0];
+    model->trees_count = trees;
+    model->trees = ig_arena_array(&model->arena, trees, sizeof *model->trees);
+    for (uint32_t i = 0; i < trees; i++) model->trees[i] = stump;
+    struct fixture x = fixture_new(model, 2, 1);
+    double *values = ig_zalloc_array(2 * x.stride, sizeof *values);
+    double additivity[2];
+    double worst = 0;
+    x.rows[0] = -1;
+    x.rows[1] = 1;
+    fixture_solve(&x);
+    assert_int_equal(ig_tree_shap_new(&shap, model, ig_cpu_isa(), &err), IG_OK);
+    assert_false(ig_tree_shap_is_double(shap));
+    run_rows(shap, &x, 0, 2, values, additivity);
+    for (size_t i = 0; i < 2 * x.stride; i++)
+        worst = fmax(worst, fabs(values[i] - x.expected[i]) / fmax(1, fabs(x.expected[i])));
+    ig_tree_shap_free(shap);
+    ig_free(values);
+    fixture_free(&x);
+    return worst;
+}
+
+/* The same number added thousands of times to a float would round the same way each time. */
+static void test_trees_that_repeat_one_another(void **state)
+{
+    (void)state;
+    double worst = 0;
+    for (int i = 0; i < 30; i++) {
+        double error = error_of_repeated(2000, 0.04F + (float)i * 0.00037F);
+        worst = fmax(worst, error);
+    }
+    assert_true(worst < 3e-6);
+}
+
 /* Of two rows, the one whose margin the sum misses is computed again in double. */
 static void test_rows_off_the_margin_are_recomputed(void **state)
 {
@@ -721,6 +763,7 @@ int main(void)
         cmocka_unit_test(test_zero_covers),
         cmocka_unit_test(test_infinite_thresholds),
         cmocka_unit_test(test_large_leaves_take_doubles),
+        cmocka_unit_test(test_trees_that_repeat_one_another),
         cmocka_unit_test(test_rows_off_the_margin_are_recomputed),
         cmocka_unit_test(test_base_values),
         cmocka_unit_test(test_models_without_values),
