@@ -64,6 +64,47 @@ def write_leaves(path, leaves):
             out.write(",".join(map(str, row)) + "\n")
 
 
+def peeled(seed, rows, cols, missing, dtype):
+    """A table whose target names the first feature above a bound: trees peel off one feature after
+    the other, so their paths are long and of different features."""
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(rows, cols)).astype(dtype)
+    above = x > 1.3
+    first = np.where(above.any(axis=1), above.argmax(axis=1), cols)
+    z = first + rng.normal(size=rows) / 50
+    x[rng.random(x.shape) < missing] = np.nan
+    return x, z
+
+
+def write_interventional(path, model, probe, margin, background, header):
+    """What shap's interventional values of the ordinary rows are, which are the first quarter: shap
+    holds thresholds as floats, so the others might go astray. The tolerance of the case."""
+    import shap  # here, since only a few cases need it
+
+    ordinary = probe[:len(probe) // 4]
+    explainer = shap.TreeExplainer(model, background, feature_perturbation="interventional")
+    values = explainer.shap_values(ordinary, check_additivity=False)
+    base = np.full((len(ordinary), 1), float(np.ravel(explainer.expected_value)[0]))
+    apart = np.abs(values.sum(axis=1) + base[:, 0] - margin[:len(ordinary)])
+    assert np.max(apart / (1 + np.abs(margin[:len(ordinary)]))) < 1e-5, np.max(apart)
+    write_table(os.path.join(path, "background.csv"), background, header)
+    write_table(os.path.join(path, "interventional.csv"), np.hstack([values, base]), form="%.13g")
+    return {"shap": shap.__version__, "interventional_tolerance": 1e-5}
+
+
+def path_dependent(model, probe, margin):
+    """The same as XGBoost's pred_contribs by shap in double, for paths too long for its floats."""
+    import shap
+
+    explainer = shap.TreeExplainer(model)
+    base = float(np.ravel(explainer.expected_value)[0])
+    explainer.model.model_type = "internal"  # or shap asks the library
+    values = explainer.shap_values(probe, check_additivity=False)
+    apart = np.abs(values.sum(axis=1) + base - margin)
+    assert np.max(apart / (1 + np.abs(margin))) < 1e-5, np.max(apart)
+    return np.hstack([values, np.full((len(probe), 1), base)])
+
+
 def new_case(root, library, name):
     path = os.path.join(root, library, name)
     shutil.rmtree(path, ignore_errors=True)

@@ -52,7 +52,7 @@ def nodes(text):
     return found
 
 
-def finish(name, booster, x, categorical=(), notes="", rows=32, kind="gbdt"):
+def finish(name, booster, x, categorical=(), notes="", rows=32, kind="gbdt", background=None):
     """Saves the model, loads it again, and writes the answers of the loaded one."""
     path = golden.new_case(ROOT, "lightgbm", name)
     file = os.path.join(path, "model.txt")
@@ -88,11 +88,15 @@ def finish(name, booster, x, categorical=(), notes="", rows=32, kind="gbdt"):
         gap = np.abs(sums - margin.reshape(rows, -1)) / (1 + np.abs(sums))
         gap = float(np.max(gap[np.isfinite(gap)]))
     head = blocks(text)[0]
-    golden.write_yaml(path, {
+    facts = {
         "library": "lightgbm", "version": lgb.__version__,
         "objective": head.get("objective", "none"), "kind": kind, "features": x.shape[1],
         "outputs": outputs, "rows": rows, "margin_tolerance": 0, "contribs": gap is not None,
-        "contribs_tolerance": 1e-9, "notes": notes})
+        "contribs_tolerance": 1e-9, "notes": notes}
+    if background is not None:
+        facts.update(golden.write_interventional(path, loaded, probe, margin, background,
+                                                 loaded.feature_name()))
+    golden.write_yaml(path, facts)
     print("%-26s %6d bytes, gap of the library's sums %s" % (name, os.path.getsize(file), gap))
 
 
@@ -189,6 +193,16 @@ def boosters():
     simple("linear_binary", "binary", 48, binary, 6, linear_tree=True, num_leaves=6, notes=linear)
 
 
+def deep_series():
+    if wanted and "chains" not in wanted:
+        return
+    x, z = golden.peeled(60, 500, 26, 0.1, np.float64)
+    booster = fit({"objective": "regression", "num_leaves": 255, "max_depth": -1,
+                   "min_data_in_leaf": 1, "min_sum_hessian_in_leaf": 0}, x, z, 1)
+    finish("chains", booster, x, background=x[:40],
+           notes="255 leaves of 500 rows, leaf by leaf: long paths of different features")
+
+
 def categories():
     rng = np.random.default_rng(50)
     x, z = table(50, rows=1500)
@@ -234,7 +248,7 @@ def main():
     if not lgb.__version__.startswith("4."):
         saved_by_older()
         return
-    for make in (objectives, boosters, categories):
+    for make in (objectives, boosters, deep_series, categories):
         make()
 
 

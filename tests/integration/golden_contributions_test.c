@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Every golden case with contributions: SHAP values as the library computed them, and additive.
+/* Every golden case with contributions: SHAP values as the library computed them, and additive; and
+ * of those with a background the interventional ones, as shap computed them.
  * XGBoost computes in float, so its cases give a tolerance; where a library computes in double, the
  * engine's own bound of 1e-5*max(1,|value|) holds. */
 #include <setjmp.h>
@@ -12,6 +13,7 @@
 #include "base/mem.h"
 #include "formats/format.h"
 #include "kernels/engine.h"
+#include "kernels/tree/tree_interventional.h"
 
 #include <dirent.h>
 #include <math.h>
@@ -19,7 +21,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static unsigned cases_checked;
+static unsigned cases_checked, interventional_checked;
 
 static char *slurp(const char *folder, const char *name, size_t *size)
 {
@@ -54,16 +56,24 @@ static double *numbers(char *text, size_t size, bool header, size_t *count)
     return values;
 }
 
-static double tolerance_of(const char *folder)
+static double tolerance_of(const char *folder, const char *key)
 {
     size_t size;
     char *text = slurp(folder, "case.yaml", &size);
     assert_non_null(text);
-    const char *at = strstr(text, "\ncontribs_tolerance:");
+    const char *at = strstr(text, key);
     assert_non_null(at);
     double tolerance = strtod(strchr(at, ':') + 1, NULL);
     free(text);
     return fmax(tolerance, 1e-5);
+}
+
+static void check_values(const char *folder, const double *values, const double *expected,
+                         size_t count, double tolerance)
+{
+    for (size_t i = 0; i < count; i++)
+        if (!(fabs(values[i] - expected[i]) <= tolerance * fmax(1, fabs(expected[i]))))
+            fail_msg("%s: value %zu is %.9g, expected %.9g", folder, i, values[i], expected[i]);
 }
 
 static void check_row(const char *folder, const struct ig_engine *engine, const double *row,
@@ -71,7 +81,6 @@ static void check_row(const char *folder, const struct ig_engine *engine, const 
 {
     const struct ig_model *model = ig_engine_model(engine);
     size_t stride = model->features_count + (size_t)1;
-    double tolerance = tolerance_of(folder);
     double *values = malloc(model->outputs_count * stride * sizeof *values);
     double *margins = malloc(model->outputs_count * sizeof *margins);
     double additivity = -1;
@@ -87,12 +96,56 @@ static void check_row(const char *folder, const struct ig_engine *engine, const 
     for (size_t o = 0; o < model->outputs_count; o++) greatest = fmax(greatest, fabs(margins[o]));
     if (!(additivity >= 0 && additivity <= 1e-5 * (1 + greatest)))
         fail_msg("%s: additivity error %g at margin %g", folder, additivity, greatest);
-    for (size_t i = 0; i < model->outputs_count * stride; i++)
-        if (!(fabs(values[i] - expected[i]) <= tolerance * fmax(1, fabs(expected[i]))))
-            fail_msg("%s: value %zu is %.9g, expected %.9g", folder, i, values[i], expected[i]);
+    check_values(folder, values, expected, model->outputs_count * stride,
+                 tolerance_of(folder, "\ncontribs_tolerance:"));
     ig_free(scratch);
     free(values);
     free(margins);
+}
+
+/* The first rows of the input, beside shap's values of them. */
+static void check_interventional(const char *folder, const struct ig_engine *engine,
+                                 const double *inputs)
+{
+    const struct ig_model *model = ig_engine_model(engine);
+    struct ig_err err = IG_ERR_INIT;
+    struct ig_tree_interventional *shap = NULL;
+    size_t size, values_count, rows_size, rows_count;
+    char *text = slurp(folder, "interventional.csv", &size);
+    if (!text) return;
+    char *rows_text = slurp(folder, "background.csv", &rows_size);
+    assert_non_null(rows_text);
+    double *expected = numbers(text, size, false, &values_count);
+    double *rows = numbers(rows_text, rows_size, true, &rows_count);
+    size_t stride = model->features_count + (size_t)1, count = values_count / stride;
+    const struct ig_background background = {.rows = rows,
+                                             .rows_count = rows_count / model->features_count,
+                                             .features_count = model->features_count};
+    assert_int_equal(model->outputs_count, 1);
+    assert_true(count > 0 && background.rows_count > 0);
+    if (ig_tree_interventional_new(&shap, model, &background, NULL, &err) != IG_OK)
+        fail_msg("%s: %s", folder, err.message);
+    double *values = malloc(values_count * sizeof *values);
+    double *margins = malloc(count * sizeof *margins);
+    double *additivity = malloc(count * sizeof *additivity);
+    void *scratch =
+        ig_alloc_aligned(64, ig_tree_interventional_scratch_bytes(shap) +
+                                 ig_engine_scratch_bytes(engine, IG_ENGINE_MARGIN, count) + 64);
+    ig_engine_margin(engine, inputs, count, margins, scratch);
+    const struct ig_tree_interventional_io io = {inputs, count, margins, values, additivity};
+    ig_tree_interventional_run(shap, &io, scratch);
+    check_values(folder, values, expected, values_count,
+                 tolerance_of(folder, "\ninterventional_tolerance:"));
+    interventional_checked++;
+    ig_free(scratch);
+    free(values);
+    free(margins);
+    free(additivity);
+    free(expected);
+    free(rows);
+    free(text);
+    free(rows_text);
+    ig_tree_interventional_free(shap);
 }
 
 static void check_case(const char *folder, const char *model_name)
@@ -117,6 +170,7 @@ static void check_case(const char *folder, const char *model_name)
     assert_true(rows * model->features_count <= inputs_count);
     for (size_t i = 0; i < rows; i++)
         check_row(folder, engine, inputs + i * model->features_count, expected + i * stride);
+    check_interventional(folder, engine, inputs);
     cases_checked++;
     free(inputs);
     free(expected);
@@ -135,7 +189,7 @@ static void check_library(const char *name, const char *model_name, unsigned at_
     snprintf(root, sizeof root, "%s/tests/golden/%s", source ? source : ".", name);
     DIR *dir = opendir(root);
     assert_non_null(dir);
-    cases_checked = 0;
+    cases_checked = interventional_checked = 0;
     for (struct dirent *entry; (entry = readdir(dir));) {
         char folder[512];
         if (entry->d_name[0] == '.') continue;
@@ -149,13 +203,15 @@ static void check_library(const char *name, const char *model_name, unsigned at_
 static void test_xgboost(void **state)
 {
     (void)state;
-    check_library("xgboost", "model.json", 31);
+    check_library("xgboost", "model.json", 33);
+    assert_int_equal(interventional_checked, 2);
 }
 
 static void test_lightgbm(void **state)
 {
     (void)state;
-    check_library("lightgbm", "model.txt", 31);
+    check_library("lightgbm", "model.txt", 32);
+    assert_int_equal(interventional_checked, 1);
 }
 
 static void test_catboost(void **state)
