@@ -244,7 +244,7 @@ static void write_details(struct ig_json_out *out, const struct ig_answer *answe
         ig_json_out_key(out, IG_STR("seed"));
         ig_json_out_u64(out, note->seed);
         write_kv(out, "stopped_by", note->stopped);
-        ig_json_out_kv_f64(out, "interval_se", note->quantile);
+        if (note->quantile > 0) ig_json_out_kv_f64(out, "interval_se", note->quantile);
         if (details->se) {
             ig_json_out_key(out, IG_STR("standard_errors"));
             write_by_player(out, answer, details->se);

@@ -62,7 +62,8 @@ static void write_item(struct ig_json_out *out, const struct ig_answer *answer,
     ig_json_out_array_end(out);
     ig_json_out_kv_f64(out, "distance", item->distance);
     ig_json_out_kv_bool(out, "nearest", item->is_nearest);
-    if (!item->is_nearest) ig_json_out_kv_f64(out, "none_nearer_than", item->bound);
+    if (!item->is_nearest && item->bound > 0)
+        ig_json_out_kv_f64(out, "none_nearer_than", item->bound);
     write_answer(out, answer, item->margins);
     ig_json_out_object_end(out);
 }

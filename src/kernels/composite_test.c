@@ -334,8 +334,21 @@ static void test_any_model_methods(void **state)
     struct ig_explanations got = explain_rows(&world, brute);
     for (size_t i = 0; i < ROWS; i++) assert_true(got.notes[i].additivity < 1e-12);
     assert_false(ig_explain_admits(world.engine, IG_EXPLAINER_TREE_INTERVENTIONAL));
-    assert_false(ig_explain_admits(world.engine, IG_EXPLAINER_COUNTERFACTUAL));
+    assert_true(ig_explain_admits(world.engine, IG_EXPLAINER_COUNTERFACTUAL));
     assert_int_equal(ig_explain_default(world.engine, true), IG_EXPLAINER_LEVERAGE);
+    struct ig_explain *changes = prepare(&world, IG_EXPLAINER_COUNTERFACTUAL, false);
+    got = explain_rows(&world, changes);
+    uint32_t flipped = 0;
+    for (size_t i = 0; i < ROWS; i++) {
+        if (got.counterfactuals[i].count == 0) continue;
+        const struct ig_counterfactual *item = got.counterfactuals[i].items;
+        assert_true((item->margins[0] > 0.5) != (got.margins[i] > 0.5));
+        assert_false(got.notes[i].exact);
+        flipped++;
+    }
+    assert_true(flipped > 0);
+    assert_string_equal(ig_explain_variant(changes), "predictions");
+    ig_explain_free(changes);
     ig_explain_free(brute);
     world_deinit(&world);
 }

@@ -116,19 +116,6 @@ static void fill_axis(const struct cf_search *search, struct cf_axis *axis, uint
     }
 }
 
-static enum ig_code check_constraint(const struct ig_counterfactual_constraint *c, uint32_t feature,
-                                     struct ig_err *err)
-{
-    if (!(c->step >= 0) || !(c->scale >= 0) || !isfinite(c->step) || !isfinite(c->scale))
-        return ig_fail(err, IG_INVALID, "constraints: feature %u: step and scale are at least 0",
-                       feature);
-    if ((c->has_low && isnan(c->low)) || (c->has_high && isnan(c->high)) ||
-        (c->has_low && c->has_high && c->low > c->high))
-        return ig_fail(err, IG_INVALID, "constraints: feature %u: a range from %g to %g", feature,
-                       c->low, c->high);
-    return IG_OK;
-}
-
 static enum ig_code make_axes(struct cf_search *search)
 {
     const struct ig_counterfactual_space *space = search->space;
@@ -141,7 +128,7 @@ static enum ig_code make_axes(struct cf_search *search)
         struct cf_axis *axis = &search->axes[f];
         const struct ig_counterfactual_constraint *c =
             search->options->constraints ? &search->options->constraints[f] : &none;
-        if (check_constraint(c, f, search->err) != IG_OK) return search->err->code;
+        if (cf_check_constraint(c, f, search->err) != IG_OK) return search->err->code;
         *axis = (struct cf_axis){0};
         axis->positions = ig_arena_array(search->arena, space->features[f].cells + (size_t)2,
                                          sizeof *axis->positions);
@@ -227,7 +214,8 @@ static void try_feature(struct cf_search *search, uint32_t *point, uint32_t feat
         if (i == point[feature] || (i != axis->base && !may_change)) continue;
         for (uint32_t o = 0; o < search->outputs; o++)
             search->sums[o] = search->differences[o * stride + i];
-        double left = cf_lack(search, search->sums), cost = others + axis->positions[i].cost;
+        double left = cf_lack(search->options, search->sums, search->outputs),
+               cost = others + axis->positions[i].cost;
         if (left <= search->slack) {
             if (out->wanted && cost >= out->worth) continue;
             uint32_t kept = point[feature];
@@ -248,7 +236,7 @@ static bool go_greedily(struct cf_search *search, uint32_t *point, size_t stride
     for (uint32_t round = 0; round < 4 * search->active_count + 4; round++) {
         struct step step = {.feature = CF_NONE};
         cf_point_sums(search, point);
-        double lack = cf_lack(search, search->sums);
+        double lack = cf_lack(search->options, search->sums, search->outputs);
         for (uint32_t i = 0; i < search->active_count; i++)
             try_feature(search, point, search->active[i], stride, lack, &step);
         if (step.feature == CF_NONE) return false;
@@ -421,7 +409,8 @@ static bool open_box(struct bounding *b, struct box *box)
     uint32_t features = search->space->model->features_count, at;
     if (!shrink(b, box)) return true;
     cf_point_sums(search, b->point);
-    if (cf_lack(search, search->sums) <= search->slack && cf_is_wanted(search, b->point)) {
+    if (cf_lack(search->options, search->sums, search->outputs) <= search->slack &&
+        cf_is_wanted(search, b->point)) {
         keep(search, b->best, b->point); /* and it is the box's nearest */
         return true;
     }
@@ -491,28 +480,6 @@ static bool solve(struct cf_search *search, struct best *best, uint64_t boxes_ma
 }
 
 /* ---- the call ---- */
-
-static enum ig_code check_options(const struct ig_counterfactual_space *space,
-                                  const struct ig_counterfactual_options *options,
-                                  struct ig_err *err)
-{
-    uint32_t outputs = space->model->outputs_count;
-    if (options->output >= outputs)
-        return ig_fail(err, IG_INVALID, "class: output %u, the model has %u", options->output,
-                       outputs);
-    if (options->want == IG_COUNTERFACTUAL_CLASS && outputs < 2)
-        return ig_fail(err, IG_INVALID, "class: the model has one output");
-    if (isnan(options->low) || isnan(options->high) ||
-        (options->want == IG_COUNTERFACTUAL_RANGE && options->low > options->high))
-        return ig_fail(err, IG_INVALID, "wanted: a range from %g to %g", options->low,
-                       options->high);
-    if (!(options->price >= 0))
-        return ig_fail(err, IG_INVALID, "price: %g is below 0", options->price);
-    if (options->count > IG_COUNTERFACTUALS_MAX)
-        return ig_fail(err, IG_INVALID, "count: %u, at most %d", options->count,
-                       IG_COUNTERFACTUALS_MAX);
-    return IG_OK;
-}
 
 /* Rounding between double sums and the engine's: a float's for float models. */
 static double slack_of(const struct ig_counterfactual_space *space)
@@ -651,7 +618,9 @@ enum ig_code ig_counterfactual_run(struct ig_counterfactual_result *out,
     uint32_t features = space->model->features_count, count = options->count ? options->count : 1;
     struct ig_counterfactual *items;
     *out = (struct ig_counterfactual_result){0};
-    if (check_options(space, options, err) != IG_OK || prepare(&search) != IG_OK) return err->code;
+    if (cf_check_options(options, space->model->outputs_count, err) != IG_OK ||
+        prepare(&search) != IG_OK)
+        return err->code;
     items = ig_arena_array(arena, count, sizeof *items);
     struct best best = {ig_arena_array(arena, features, sizeof(uint32_t)), INFINITY};
     if (!items || !best.point) return no_memory(err);

@@ -57,6 +57,7 @@ struct ig_counterfactual_options {
     uint32_t count;       /* alternatives, each without a feature of every one before; 0: 1 */
     uint64_t boxes_max;   /* that the search opens; 0: 20000 */
     uint64_t deadline_ns; /* by ig_clock_ns; 0: none */
+    uint64_t seed;        /* of a search that draws */
 };
 
 enum { IG_COUNTERFACTUALS_MAX = 8 };

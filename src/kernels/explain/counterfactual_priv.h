@@ -92,7 +92,18 @@ bool cf_goes_left(const struct ig_counterfactual_space *space, const struct cf_n
 /* search->sums: margins of the point (a position by feature). */
 void cf_point_sums(struct cf_search *search, const uint32_t *point);
 /* How far margins are from what is wanted: at most 0 where they are there. */
-double cf_lack(const struct cf_search *search, const double *sums);
+double cf_lack(const struct ig_counterfactual_options *options, const double *margins,
+               uint32_t outputs);
+/* Whether they are, where a tie is predicted as the first of the equals. */
+bool cf_wants(const struct ig_counterfactual_options *options, const double *margins,
+              uint32_t outputs);
+enum ig_code cf_check_options(const struct ig_counterfactual_options *options, uint32_t outputs,
+                              struct ig_err *err);
+enum ig_code cf_check_constraint(const struct ig_counterfactual_constraint *c, uint32_t feature,
+                                 struct ig_err *err);
+/* Median absolute deviation of a column, else standard deviation; 0 when all are equal. `scratch`:
+ * a number a row. */
+double cf_spread(const struct ig_background *background, uint32_t feature, double *scratch);
 /* Whether some point of the box may be wanted; adds to credit[features] what each feature could do
  * for it from `point`. */
 bool cf_box_may(struct cf_search *search, const struct cf_range *box, const uint32_t *point,

@@ -220,7 +220,7 @@ static double median_of(double *sorted, size_t count)
 }
 
 /* Median absolute deviation, else standard deviation; 0 when all are equal. */
-static double spread_of(const struct ig_background *background, uint32_t feature, double *scratch)
+double cf_spread(const struct ig_background *background, uint32_t feature, double *scratch)
 {
     size_t count = 0;
     double mean = 0, squares = 0;
@@ -258,7 +258,7 @@ static bool find_scales(struct ig_counterfactual_space *space,
     if (background && !scratch) return false;
     for (uint32_t f = 0; f < space->model->features_count; f++) {
         struct cf_feature *own = &space->features[f];
-        double scale = background ? spread_of(background, f, scratch) : 0;
+        double scale = background ? cf_spread(background, f, scratch) : 0;
         if (!(scale > 0)) scale = cut_spread(own);
         own->scale = scale > 0 && isfinite(scale) ? scale : 1;
     }

@@ -41,42 +41,13 @@ void cf_point_sums(struct cf_search *search, const uint32_t *point)
             space->nodes[leaf_of(search, point, space->trees[t].root)].value;
 }
 
-double cf_lack(const struct cf_search *search, const double *sums)
-{
-    const struct ig_counterfactual_options *options = search->options;
-    double margin = sums[options->output], lack = -INFINITY;
-    switch (options->want) {
-    case IG_COUNTERFACTUAL_ABOVE:
-        return options->low - margin;
-    case IG_COUNTERFACTUAL_BELOW:
-        return margin - options->high;
-    case IG_COUNTERFACTUAL_RANGE:
-        return fmax(options->low - margin, margin - options->high);
-    case IG_COUNTERFACTUAL_CLASS:
-        break;
-    }
-    for (uint32_t o = 0; o < search->outputs; o++)
-        if (o != options->output) lack = fmax(lack, sums[o] - margin);
-    return lack;
-}
-
 bool cf_is_wanted(struct cf_search *search, const uint32_t *point)
 {
-    const struct ig_counterfactual_options *options = search->options;
     uint32_t features = search->space->model->features_count;
-    double own = 0;
     for (uint32_t f = 0; f < features; f++)
         search->moved[f] = search->axes[f].positions[point[f]].value;
     ig_engine_margin(search->space->engine, search->moved, 1, search->margins, search->scratch);
-    own = search->margins[options->output];
-    if (options->want == IG_COUNTERFACTUAL_ABOVE) return own > options->low;
-    if (options->want != IG_COUNTERFACTUAL_CLASS) return cf_lack(search, search->margins) <= 0;
-    for (uint32_t o = 0; o < search->outputs; o++) {
-        if (o == options->output) continue;
-        double other = search->margins[o]; /* the first of equals is predicted */
-        if (o < options->output ? other >= own : other > own) return false;
-    }
-    return true;
+    return cf_wants(search->options, search->margins, search->outputs);
 }
 
 /* ---- one feature ---- */

@@ -1,29 +1,69 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Counterfactuals, row by row: what is wanted is put in margins, the rest is the search's. */
+/* Counterfactuals, row by row: what is wanted is put in margins, the rest is the search's: over the
+ * boxes of a tree ensemble, by predictions for any other model. */
 #include "base/mem.h"
+#include "kernels/explain/counterfactual_any.h"
 #include "kernels/explain/explain_priv.h"
 
 #include <math.h>
 
-enum { COST_NS = 5000000 }; /* a first guess; the search has a limit of its own */
+enum { COST_NS = 5000000, PREDICTIONS = 20000 }; /* a first guess; searches have own limits */
+
+/* One of the two. */
+struct state {
+    struct ig_counterfactual_space *space;
+    struct ig_counterfactual_any *any;
+};
+
+static bool admits(const struct ig_engine *engine)
+{
+    (void)engine;
+    return true;
+}
 
 static void dispose(struct ig_explain *explain)
 {
-    ig_counterfactual_space_free(explain->state);
+    struct state *state = explain->state;
+    if (!state) return;
+    ig_counterfactual_space_free(state->space);
+    ig_counterfactual_any_free(state->any);
+    ig_free(state);
 }
 
+/* Trees whose boxes cannot be told apart are a model like any other. */
 static enum ig_code prepare(struct ig_explain *explain, const struct ig_explain_spec *spec,
                             struct ig_err *err)
 {
-    struct ig_counterfactual_space *space = NULL;
-    ig_counterfactual_space_new(&space, explain->engine, spec->background, spec->categories, err);
-    explain->state = space;
+    struct state *state = ig_zalloc(sizeof *state);
+    struct ig_err own = IG_ERR_INIT;
+    if (!state) return ig_fail(err, IG_NO_MEMORY, "no memory for counterfactuals");
+    explain->state = state;
+    if (ig_explain_admits_trees(explain->engine)) {
+        ig_counterfactual_space_new(&state->space, explain->engine, spec->background,
+                                    spec->categories, &own);
+        if (own.code != IG_OK && own.code != IG_UNSUPPORTED) *err = own;
+    }
+    if (!state->space && err->code == IG_OK) {
+        const struct ig_counterfactual_any_spec any = {ig_predictor_margin(explain->engine),
+                                                       spec->background, spec->categorical,
+                                                       spec->categories};
+        ig_counterfactual_any_new(&state->any, &any, err);
+    }
+    if (err->code != IG_OK) dispose(explain);
     return err->code;
 }
 
 static size_t memory_bytes(const struct ig_explain *explain)
 {
-    return ig_counterfactual_space_memory_bytes(explain->state);
+    const struct state *state = explain->state;
+    return state->space ? ig_counterfactual_space_memory_bytes(state->space)
+                        : ig_counterfactual_any_memory_bytes(state->any);
+}
+
+static const char *variant(const struct ig_explain *explain)
+{
+    const struct state *state = explain->state;
+    return state->space ? "" : "predictions";
 }
 
 /* The margin of a prediction; an open end stays open. */
@@ -33,6 +73,7 @@ static enum ig_code margin_of(double *margin, const struct ig_model *model, cons
     double a = model->transform_parameter;
     switch (model->transform) {
     case IG_TRANSFORM_IDENTITY:
+    case IG_TRANSFORM_PROBABILITY:
         *margin = value;
         return IG_OK;
     case IG_TRANSFORM_SIGMOID:
@@ -76,10 +117,11 @@ static enum ig_code want(struct ig_counterfactual_options *out, const struct ig_
 {
     const struct ig_model *model = ig_engine_model(explain->engine);
     uint32_t outputs = model->outputs_count, best = 0, second = IG_EXPLAIN_PREDICTED;
+    double border = model->transform == IG_TRANSFORM_PROBABILITY ? 0.5 : 0;
     if (ask->has_low || ask->has_high) return want_range(out, model, ask, err);
     if (outputs == 1) {
         bool decides = ask->decides || ask->class != IG_EXPLAIN_PREDICTED;
-        bool up = ask->class == IG_EXPLAIN_PREDICTED ? !(margins[0] > 0) : ask->class == 1;
+        bool up = ask->class == IG_EXPLAIN_PREDICTED ? !(margins[0] > border) : ask->class == 1;
         if (!decides)
             return ig_fail(
                 err, IG_INVALID,
@@ -87,6 +129,7 @@ static enum ig_code want(struct ig_counterfactual_options *out, const struct ig_
         if (ask->class != IG_EXPLAIN_PREDICTED && ask->class > 1)
             return ig_fail(err, IG_INVALID, "wanted_class: there is no class %u", ask->class);
         out->want = up ? IG_COUNTERFACTUAL_ABOVE : IG_COUNTERFACTUAL_BELOW;
+        out->low = out->high = border;
         return IG_OK;
     }
     for (uint32_t o = 1; o < outputs; o++)
@@ -97,6 +140,28 @@ static enum ig_code want(struct ig_counterfactual_options *out, const struct ig_
     out->want = IG_COUNTERFACTUAL_CLASS;
     out->output = ask->class == IG_EXPLAIN_PREDICTED ? second : ask->class;
     return IG_OK;
+}
+
+static enum ig_code run_row(const struct ig_explain *explain, const struct ig_explain_call *call,
+                            size_t row, const struct ig_counterfactual_options *options,
+                            struct ig_counterfactual_result *out)
+{
+    const struct state *state = explain->state;
+    const double *values =
+        call->rows + row * (size_t)ig_engine_model(explain->engine)->features_count;
+    struct ig_explain_note *note = &call->notes[row];
+    if (state->space)
+        ig_counterfactual_run(out, state->space, values, options, call->arena, call->err);
+    else
+        ig_counterfactual_any_run(out, state->any, values, options, call->arena, call->err);
+    note->output = options->output;
+    note->samples = out->boxes;
+    if (!state->any) return call->err->code;
+    note->seed = options->seed;
+    note->exact = out->is_there_already || out->none;
+    for (uint32_t i = 0; i < out->count; i++)
+        note->exact = (i == 0 || note->exact) && out->items[i].is_nearest;
+    return call->err->code;
 }
 
 static enum ig_code run(const struct ig_explain *explain, const struct ig_explain_call *call)
@@ -115,15 +180,12 @@ static enum ig_code run(const struct ig_explain *explain, const struct ig_explai
                                                     .changes_max = ask->changes_max,
                                                     .count = ask->count,
                                                     .boxes_max = call->options->samples,
-                                                    .deadline_ns = call->options->deadline_ns};
+                                                    .deadline_ns = call->options->deadline_ns,
+                                                    .seed = ig_explain_seed(explain, call, i)};
         if (want(&options, explain, call->margins + i * model->outputs_count, ask, call->err) !=
                 IG_OK ||
-            ig_counterfactual_run(&results[i], explain->state,
-                                  call->rows + i * model->features_count, &options, call->arena,
-                                  call->err) != IG_OK)
+            run_row(explain, call, i, &options, &results[i]) != IG_OK)
             return call->err->code;
-        call->notes[i].output = options.output;
-        call->notes[i].samples = results[i].boxes;
     }
     call->out->counterfactuals = results;
     return IG_OK;
@@ -132,16 +194,21 @@ static enum ig_code run(const struct ig_explain *explain, const struct ig_explai
 static uint64_t cost_ns(const struct ig_explain *explain, size_t rows_count,
                         const struct ig_explain_options *options)
 {
-    (void)explain;
-    (void)options;
-    return rows_count * (uint64_t)COST_NS;
+    const struct state *state = explain->state;
+    double each = COST_NS;
+    double asked = options->samples ? (double)options->samples : PREDICTIONS;
+    if (state->any)
+        each = asked * (double)ig_engine_cost_ns(explain->engine, IG_ENGINE_MARGIN, 64) / 64;
+    each *= (double)rows_count;
+    return each < 1e18 ? (uint64_t)each + 1 : (uint64_t)1e18;
 }
 
 const struct ig_explain_method ig_explain_method_COUNTERFACTUAL = {
-    .admits = ig_explain_admits_trees,
+    .admits = admits,
     .prepare = prepare,
     .dispose = dispose,
     .run = run,
     .memory_bytes = memory_bytes,
+    .variant = variant,
     .cost_ns = cost_ns,
 };

@@ -115,6 +115,30 @@ static void check_surrogates(const struct world *world, struct ig_explanations *
     }
 }
 
+static uint32_t decision(const struct world *world, const double *margins)
+{
+    return world->model->outputs_count == 1 ? margins[0] > 0 : margins[1] > margins[0];
+}
+
+/* Another decision, by what the item says has changed. */
+static void check_changes(const struct world *world, const struct ig_explanations *out)
+{
+    size_t outputs = world->model->outputs_count;
+    for (size_t i = 0; i < out->rows_count; i++) {
+        const struct ig_counterfactual_result *own = &out->counterfactuals[i];
+        assert_int_equal(own->count, 1);
+        const struct ig_counterfactual *item = own->items;
+        assert_int_not_equal(decision(world, item->margins),
+                             decision(world, out->margins + i * outputs));
+        assert_true(item->changes_count > 0 && item->distance > 0);
+        for (uint32_t k = 0; k < item->changes_count; k++) {
+            uint32_t f = item->changes[k];
+            assert_true(item->row[f] != world->rows[i * FEATURES + f]);
+        }
+        assert_true(out->notes[i].samples > 0 && out->notes[i].seed > 0);
+    }
+}
+
 /* Contributions add up to what is explained, in every row. */
 static void check_sums(const struct world *world, const struct ig_explain *explain,
                        const struct ig_explanations *out)
@@ -182,6 +206,11 @@ static void check_batches(struct world *world, const struct ig_explain *explain,
                                 all->surrogates[i].count * sizeof(double));
             continue;
         }
+        if (all->counterfactuals) {
+            assert_memory_equal(one.counterfactuals[0].items[0].row,
+                                all->counterfactuals[i].items[0].row, FEATURES * sizeof(double));
+            continue;
+        }
         assert_memory_equal(one.contributions, all->contributions + i * each,
                             each * sizeof(double));
         if (all->se) assert_memory_equal(one.se, all->se + i * each, each * sizeof(double));
@@ -234,6 +263,8 @@ static void check_method(struct world *world, int method, bool grouped, bool pro
         check_matrices(world, method, grouped, &out);
     else if (out.form == IG_EXPLAIN_SURROGATE)
         check_surrogates(world, &out);
+    else if (out.form == IG_EXPLAIN_COUNTERFACTUAL)
+        check_changes(world, &out);
     else
         check_sums(world, explain, &out);
     check_batches(world, explain, &out);
@@ -247,16 +278,6 @@ static void check_method(struct world *world, int method, bool grouped, bool pro
     ig_arena_reset(&world->arena);
 }
 
-/* These models split features by sets and by thresholds. */
-static void refuse_mixed(const struct world *world, enum ig_explainer id)
-{
-    struct ig_explain *explain = NULL;
-    struct ig_err err = IG_ERR_INIT;
-    const struct ig_explain_spec spec = spec_of(world, (int)id, false);
-    assert_int_equal(ig_explain_new(&explain, world->engine, &spec, &err), IG_UNSUPPORTED);
-    assert_non_null(strstr(err.message, "is split by sets and by thresholds"));
-}
-
 static void test_every_method(void **state)
 {
     (void)state;
@@ -266,10 +287,6 @@ static void test_every_method(void **state)
         for (int method = 0; method < IG_EXPLAINERS_COUNT; method++) {
             enum ig_explainer id = (enum ig_explainer)method;
             if (!ig_explain_admits(world.engine, id)) continue;
-            if (id == IG_EXPLAINER_COUNTERFACTUAL) {
-                refuse_mixed(&world, id);
-                continue;
-            }
             for (int grouped = 0; grouped < 2; grouped++) {
                 if (grouped && !ig_explainer_takes(id, IG_EXPLAINER_GROUPS)) continue;
                 check_method(&world, method, grouped, false);
