@@ -263,6 +263,12 @@ static void test_counterfactuals(void **state)
         "counterfactual", "--format", "text", "--wanted-high", "0.3");
     if (out.code != 0) fail_msg("%s", out.err);
     assert_non_null(strstr(out.out, ", the nearest\n"));
+    RUN("explain", "--model", "tests/golden/xgboost/gblinear_binary/model.json", "--input",
+        "tests/golden/xgboost/gblinear_binary/input.csv", "--method", "counterfactual", "--format",
+        "text", "--constraint", "f1=immutable", "--constraint", "f2=step:0.5");
+    if (out.code != 0) fail_msg("%s", out.err);
+    assert_non_null(strstr(out.out, ", the nearest\n"));
+    assert_null(strstr(out.out, "f1:"));
     RUN("explain", "--model", "models:/churn/1", "--input", live_path(&live, "one.csv"), "--method",
         "counterfactual", "--constraint", "x0=sideways");
     assert_int_equal(out.code, 1);
@@ -399,6 +405,13 @@ static void test_onnx(void **state)
            "{\"model\":\"pipeline\",\"background\":\"all\",\"instances\":[[1,2,3,4]]}");
     assert_non_null(strstr(live_body(&live), "\"method\":\"leverage\""));
     assert_non_null(strstr(live_body(&live), "\"probability\":{\"0\":"));
+    EXPECT(200, "POST", "/predict-with-explanation",
+           "{\"model\":\"pipeline\",\"background\":\"all\",\"method\":\"counterfactual\","
+           "\"constraints\":{\"f3\":\"immutable\"},\"instances\":[[1,2,3,4]]}");
+    assert_non_null(strstr(live_body(&live), "\"outcome\":\"found\""));
+    assert_non_null(strstr(live_body(&live), "\"nearest\":false"));
+    assert_non_null(strstr(live_body(&live), "\"exact\":false"));
+    assert_null(strstr(live_body(&live), "\"feature\":\"f3\""));
     EXPECT(501, "POST", "/predict-with-explanation",
            "{\"model\":\"pipeline\",\"instances\":[[1,2,3,4]]}");
     assert_non_null(strstr(live_body(&live), "with a background"));

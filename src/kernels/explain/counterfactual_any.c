@@ -122,6 +122,7 @@ enum ig_code ig_counterfactual_any_new(struct ig_counterfactual_any **out,
     if (!any) return no_memory(err);
     ig_arena_init(&any->arena, 1 << 16, ARENA_MAX);
     any->predictor = spec->predictor;
+    any->weights = spec->weights;
     any->features = ig_arena_zalloc(&any->arena, (features + (size_t)1) * sizeof *any->features);
     if (!any->features || !find_features(any, spec) || !keep_rows(any, spec->background)) {
         ig_counterfactual_any_free(any);
@@ -227,7 +228,8 @@ static enum ig_code prepare(struct cf_any_search *search)
     return make_axes(search);
 }
 
-static enum ig_code keep_answer(struct ig_counterfactual *out, struct cf_any_search *search)
+static enum ig_code keep_answer(struct ig_counterfactual *out, struct cf_any_search *search,
+                                bool proved)
 {
     struct ig_arena *arena = search->arena;
     uint32_t *changes = ig_arena_array(arena, search->features, sizeof *changes), count = 0;
@@ -250,6 +252,8 @@ static enum ig_code keep_answer(struct ig_counterfactual *out, struct cf_any_sea
                                       .changes_count = count,
                                       .changes = changes,
                                       .distance = search->best_cost,
+                                      .bound = proved ? search->best_cost : 0,
+                                      .is_nearest = proved,
                                       .margins = margins};
     return IG_OK;
 }
@@ -261,6 +265,16 @@ static void leave_out(struct cf_any_search *search, const struct ig_counterfactu
     for (uint32_t i = 0; i < search->active_count; i++)
         if (search->active[i] != item->changes[0]) search->active[left++] = search->active[i];
     search->active_count = left;
+}
+
+/* Whether it is proved; of further answers not, since another change of the ones before might be
+ * left out. */
+static bool solve(struct cf_any_search *search, uint32_t number)
+{
+    bool line = search->any->weights && search->options->want != IG_COUNTERFACTUAL_CLASS;
+    if (line && cf_any_solve_line(search)) return number == 0;
+    cf_any_solve(search);
+    return false;
 }
 
 enum ig_code ig_counterfactual_any_run(struct ig_counterfactual_result *out,
@@ -286,9 +300,12 @@ enum ig_code ig_counterfactual_any_run(struct ig_counterfactual_result *out,
     while (!out->is_there_already && out->count < count) {
         uint64_t most = options->boxes_max ? options->boxes_max : PREDICTIONS;
         search.evals_max = search.evals + most / count + 1;
-        cf_any_solve(&search);
-        if (isinf(search.best_cost)) break;
-        if (keep_answer(&items[out->count], &search) != IG_OK) return err->code;
+        bool proved = solve(&search, out->count);
+        if (isinf(search.best_cost)) {
+            out->none = proved;
+            break;
+        }
+        if (keep_answer(&items[out->count], &search, proved) != IG_OK) return err->code;
         leave_out(&search, &items[out->count]);
         out->count++;
     }

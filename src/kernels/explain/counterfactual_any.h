@@ -20,6 +20,7 @@ struct ig_counterfactual_any_spec {
     const struct ig_background *background; /* scales and values to try; or NULL */
     const bool *categorical;                /* by feature; NULL: none */
     const uint32_t *categories;             /* how many codes, 0 unknown; or NULL */
+    const double *weights; /* by feature, where the only margin is linear; borrowed; or NULL */
 };
 
 enum ig_code ig_counterfactual_any_new(struct ig_counterfactual_any **out,

@@ -24,6 +24,7 @@ struct cf_any_feature {
 struct ig_counterfactual_any {
     struct ig_predictor predictor;
     struct ig_arena arena; /* owns what follows */
+    const double *weights; /* of a linear margin, borrowed; or NULL */
     struct cf_any_feature *features;
     double *rows; /* some of the background's */
     size_t rows_count;
@@ -72,5 +73,8 @@ double cf_any_allowed(const struct ig_counterfactual_constraint *constraint, dou
 bool cf_any_is_wanted(struct cf_any_search *search, const double *point);
 /* Fills best and best_cost. */
 void cf_any_solve(struct cf_any_search *search);
+/* The same by weights: proved to be the nearest, up to rounding, or that there is none. False: not
+ * within its limits. */
+bool cf_any_solve_line(struct cf_any_search *search);
 
 #endif

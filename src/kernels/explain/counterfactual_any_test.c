@@ -18,10 +18,12 @@
 
 enum { FEATURES = 6, HIDDEN = 8, OUTPUTS = 3, ROWS = 40, CODES = 4, CODED = 5 };
 
-/* A layer of tanh between two linear ones; a missing input is 0, a category one of four numbers. */
+/* A layer of tanh between two linear ones, or a linear one; a missing input is 0, a category one of
+ * four numbers. */
 struct net {
     double first[HIDDEN][FEATURES + 1], last[OUTPUTS][HIDDEN + 1], codes[CODES];
     uint32_t outputs;
+    bool is_line; /* no hidden layer: the first row of `first` */
 };
 
 struct fixture {
@@ -35,6 +37,13 @@ struct fixture {
 static const bool CATEGORICAL[FEATURES] = {[CODED] = true};
 static const uint32_t CATEGORIES[FEATURES] = {[CODED] = CODES};
 
+static double line_margin(const struct net *net, const double *row)
+{
+    double sum = net->first[0][FEATURES];
+    for (int f = 0; f < FEATURES; f++) sum += isnan(row[f]) ? 0 : net->first[0][f] * row[f];
+    return sum;
+}
+
 static void net_run(const struct ig_predictor *predictor, const double *rows, size_t count,
                     double *values, void *scratch)
 {
@@ -42,6 +51,10 @@ static void net_run(const struct ig_predictor *predictor, const double *rows, si
     (void)scratch;
     for (size_t i = 0; i < count; i++, rows += FEATURES, values += net->outputs) {
         double hidden[HIDDEN];
+        if (net->is_line) {
+            values[0] = line_margin(net, rows);
+            continue;
+        }
         for (int h = 0; h < HIDDEN; h++) {
             hidden[h] = net->first[h][FEATURES];
             for (int f = 0; f < FEATURES; f++) {
@@ -89,7 +102,8 @@ static void open_fixture(struct fixture *x, uint64_t seed)
         {FEATURES, x->net.outputs, &x->net, net_run, net_scratch},
         seed % 3 ? &background : NULL,
         CATEGORICAL,
-        CATEGORIES};
+        CATEGORIES,
+        NULL};
     assert_int_equal(ig_counterfactual_any_new(&x->any, &spec, &x->err), IG_OK);
     assert_true(ig_counterfactual_any_memory_bytes(x->any) > 0);
     ig_arena_init(&x->arena, 1 << 16, 1 << 26);
@@ -226,6 +240,7 @@ static void check_item(const struct fixture *x, const struct ig_counterfactual_o
     assert_int_equal(changes_of(row, item->row), item->changes_count);
     assert_true(!o->changes_max || item->changes_count <= o->changes_max);
     assert_true(fabs(cost(x, o, row, item->row) - item->distance) < 1e-9 * (1 + item->distance));
+    if (x->net.is_line) return;
     assert_false(item->is_nearest);
     assert_true(item->bound == 0);
 }
@@ -307,6 +322,118 @@ static void test_alternatives_and_limits(void **state)
     close_fixture(&x);
 }
 
+/* ---- linear models ---- */
+
+enum { VALUES_MAX = 40 };
+
+/* What a feature may become in a brute force, besides what is needed to finish. */
+static uint32_t values_of(const struct fixture *x, const struct ig_counterfactual_options *o,
+                          uint32_t f, double own, double *values)
+{
+    const struct ig_counterfactual_constraint *c = &o->constraints[f];
+    double tried[VALUES_MAX];
+    uint32_t count = 0, kept = 0;
+    tried[count++] = NAN;
+    for (int n = -12; n <= 12 && c->step > 0; n++)
+        tried[count++] = (isnan(own) ? 0 : own) + n * c->step;
+    for (int code = 0; code < CODES && f == CODED; code++) tried[count++] = code;
+    if (c->has_low) tried[count++] = c->low;
+    if (c->has_high) tried[count++] = c->high;
+    values[kept++] = own;
+    for (uint32_t i = 0; i < count && x->net.first[0][f] != 0; i++)
+        if (!stays(own, tried[i]) && allowed(c, f, own, tried[i])) values[kept++] = tried[i];
+    return kept;
+}
+
+/* One feature more, going exactly as far as is needed, or just beyond. */
+static void finish(const struct fixture *x, const struct ig_counterfactual_options *o,
+                   const double *row, double *point, double *best)
+{
+    if (wanted(x, o, point) && (!o->changes_max || changes_of(row, point) <= o->changes_max))
+        *best = fmin(*best, cost(x, o, row, point));
+    for (uint32_t f = 0; f < FEATURES - 1; f++) {
+        double kept = point[f], weight = x->net.first[0][f];
+        double margin = line_margin(&x->net, point) - (isnan(kept) ? 0 : weight * kept);
+        for (int end = 0; end < 2 && weight != 0; end++) {
+            double target = end ? o->high - 1e-10 : o->low + 1e-10;
+            point[f] = (target - margin) / weight;
+            if (allowed(&o->constraints[f], f, row[f], point[f]) && wanted(x, o, point) &&
+                (!o->changes_max || changes_of(row, point) <= o->changes_max))
+                *best = fmin(*best, cost(x, o, row, point));
+        }
+        point[f] = kept;
+    }
+}
+
+static double brute_force(const struct fixture *x, const struct ig_counterfactual_options *o,
+                          const double *row)
+{
+    double values[FEATURES][VALUES_MAX], point[FEATURES], best = INFINITY;
+    uint32_t counts[FEATURES], at[FEATURES] = {0}, f = 0;
+    for (uint32_t i = 0; i < FEATURES; i++) counts[i] = values_of(x, o, i, row[i], values[i]);
+    while (f < FEATURES) {
+        for (uint32_t i = 0; i < FEATURES; i++) point[i] = values[i][at[i]];
+        finish(x, o, row, point, &best);
+        for (f = 0; f < FEATURES && ++at[f] == counts[f]; f++) at[f] = 0;
+    }
+    return best;
+}
+
+/* Three features have weight, and the category. */
+static void make_line(struct net *net, uint64_t *seed)
+{
+    net->is_line = true;
+    net->outputs = 1;
+    for (uint32_t f = 0; f < FEATURES; f++) {
+        double size = 0.6 + fabs(ig_testing_unit(seed, false));
+        net->first[0][f] = ig_testing_below(seed, 2) ? size : -size;
+    }
+    net->first[0][ig_testing_below(seed, 2)] = net->first[0][2 + ig_testing_below(seed, 3)] = 0;
+}
+
+static void test_linear_models(void **state)
+{
+    (void)state;
+    uint32_t proved = 0, none = 0, rounds = 150, asked = 0;
+    for (uint64_t n = 0; n < rounds; n++) {
+        struct fixture x;
+        struct ig_counterfactual_constraint constraints[FEATURES];
+        struct ig_counterfactual_result out;
+        uint64_t seed = 500 + n;
+        double row[FEATURES];
+        open_fixture(&x, 6 * n);
+        make_line(&x.net, &seed);
+        ig_counterfactual_any_free(x.any);
+        const struct ig_counterfactual_any_spec spec = {{FEATURES, 1, &x.net, net_run, net_scratch},
+                                                        NULL,
+                                                        CATEGORICAL,
+                                                        CATEGORIES,
+                                                        x.net.first[0]};
+        assert_int_equal(ig_counterfactual_any_new(&x.any, &spec, &x.err), IG_OK);
+        draw_row(row, &seed);
+        struct ig_counterfactual_options o = draw_options(&x, &seed, constraints);
+        for (uint32_t f = 0; f < FEATURES; f++) constraints[f].step *= 4;
+        if (o.want == IG_COUNTERFACTUAL_ABOVE) o.high = o.low;
+        if (o.want == IG_COUNTERFACTUAL_BELOW) o.low = o.high;
+        assert_int_equal(ig_counterfactual_any_run(&out, x.any, row, &o, &x.arena, &x.err), IG_OK);
+        asked += !out.is_there_already;
+        double best = out.is_there_already ? 0 : brute_force(&x, &o, row);
+        if (out.none && !isinf(best)) fail_msg("round %u: one at %g", (unsigned)n, best);
+        none += out.none;
+        if (out.count && out.items[0].is_nearest) {
+            double far = out.items[0].distance;
+            assert_true(out.items[0].bound == far);
+            if (!(fabs(far - best) <= 1e-6 * (1 + best)))
+                fail_msg("round %u: distance %.9g, brute force %.9g", (unsigned)n, far, best);
+            proved++;
+        }
+        for (uint32_t i = 0; i < out.count; i++) check_item(&x, &o, row, &out.items[i]);
+        close_fixture(&x);
+    }
+    assert_true(none > 0);
+    assert_true(proved + none >= asked * 8 / 10);
+}
+
 /* Against the proved nearest of small tree ensembles: never nearer, and seldom much farther. */
 static void test_trees(void **state)
 {
@@ -330,7 +457,7 @@ static void test_trees(void **state)
         for (int i = 0; i < ROWS * FEATURES; i++) rows[i] = ig_testing_unit(&seed, false) * 4;
         assert_int_equal(ig_engine_new(&engine, model, &err), IG_OK);
         const struct ig_counterfactual_any_spec spec = {ig_predictor_margin(engine), &background,
-                                                        NULL, NULL};
+                                                        NULL, NULL, NULL};
         assert_int_equal(ig_counterfactual_space_new(&space, engine, &background, NULL, &err),
                          IG_OK);
         assert_int_equal(ig_counterfactual_any_new(&any, &spec, &err), IG_OK);
@@ -364,7 +491,11 @@ static void test_every_allocation_may_fail(void **state)
     open_fixture(&x, 8);
     const struct ig_background background = {x.rows, NULL, ROWS, FEATURES};
     const struct ig_counterfactual_any_spec spec = {
-        {FEATURES, x.net.outputs, &x.net, net_run, net_scratch}, &background, CATEGORICAL, NULL};
+        {FEATURES, x.net.outputs, &x.net, net_run, net_scratch},
+        &background,
+        CATEGORICAL,
+        NULL,
+        NULL};
     enum ig_code code = IG_NO_MEMORY;
     for (uint64_t n = 1; code != IG_OK && n < 50; n++) {
         struct ig_counterfactual_any *any = NULL;
@@ -384,6 +515,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_networks),
         cmocka_unit_test(test_alternatives_and_limits),
+        cmocka_unit_test(test_linear_models),
         cmocka_unit_test(test_trees),
         cmocka_unit_test(test_every_allocation_may_fail),
     };

@@ -44,9 +44,11 @@ static enum ig_code prepare(struct ig_explain *explain, const struct ig_explain_
         if (own.code != IG_OK && own.code != IG_UNSUPPORTED) *err = own;
     }
     if (!state->space && err->code == IG_OK) {
-        const struct ig_counterfactual_any_spec any = {ig_predictor_margin(explain->engine),
-                                                       spec->background, spec->categorical,
-                                                       spec->categories};
+        const struct ig_model *model = ig_engine_model(explain->engine);
+        bool line = model->kind == IG_MODEL_LINEAR && model->outputs_count == 1;
+        const struct ig_counterfactual_any_spec any = {
+            ig_predictor_margin(explain->engine), spec->background, spec->categorical,
+            spec->categories, line ? model->weights : NULL};
         ig_counterfactual_any_new(&state->any, &any, err);
     }
     if (err->code != IG_OK) dispose(explain);
