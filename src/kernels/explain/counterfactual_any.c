@@ -15,8 +15,9 @@ enum {
     QUANTILES = 24,
     ROWS_KEPT = 256,
     CODES_MAX = 256,
-    AROUND = 9, /* distances from the row on either side, each twice the one before */
-    ENDS = 3,   /* both ends of the range, and missing */
+    AROUND = 9,  /* distances from the row on either side, each twice the one before */
+    ROUNDS = 16, /* of trying single changes that the predictions should do for */
+    ENDS = 3,    /* both ends of the range, and missing */
     ALIGNMENT = 64,
 };
 
@@ -300,6 +301,7 @@ enum ig_code ig_counterfactual_any_run(struct ig_counterfactual_result *out,
     while (!out->is_there_already && out->count < count) {
         uint64_t most = options->boxes_max ? options->boxes_max : PREDICTIONS;
         search.evals_max = search.evals + most / count + 1;
+        search.tries_max = most / count / ROUNDS + CF_BATCH;
         bool proved = solve(&search, out->count);
         if (isinf(search.best_cost)) {
             out->none = proved;

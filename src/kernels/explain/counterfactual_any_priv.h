@@ -57,6 +57,7 @@ struct cf_any_search {
     double *best;
     double best_cost; /* infinite: none yet */
     uint64_t evals, evals_max;
+    uint64_t tries_max; /* of single changes from a point */
     struct ig_arena *arena;
     struct ig_err *err;
 };

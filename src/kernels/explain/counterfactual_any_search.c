@@ -145,10 +145,20 @@ static void try_value(struct trials *trials, uint32_t feature, double value)
     if (trials->count == CF_BATCH) judge(trials);
 }
 
+/* One of how many single changes is tried, so that a wide row leaves predictions for the rest. */
+static uint64_t thin_out(const struct cf_any_search *search)
+{
+    uint64_t all = 0;
+    for (uint32_t i = 0; i < search->active_count; i++)
+        all += search->axes[search->active[i]].count;
+    return (all + search->tries_max - 1) / search->tries_max;
+}
+
 /* The cheapest single change that is wanted, else the one that brings most for what it costs;
  * feature CF_NONE: none. */
 static struct step best_step(struct cf_any_search *search, const double *point)
 {
+    uint64_t every = thin_out(search), at = every > 1 ? ig_rng_below(&search->rng, every) : 0;
     struct trials trials = {.search = search, .point = point, .best = {.feature = CF_NONE}};
     uint32_t changes = changes_of(search, point);
     trials.cost = cf_any_cost_of(search, point);
@@ -160,7 +170,8 @@ static struct step best_step(struct cf_any_search *search, const double *point)
         bool changed = !cf_same(point[f], search->row[f]);
         if (!changed && changes >= search->changes_max) continue;
         if (changed) try_value(&trials, f, search->row[f]);
-        for (uint32_t k = 0; k < axis->count; k++) try_value(&trials, f, axis->values[k]);
+        for (uint32_t k = 0; k < axis->count; k++)
+            if (++at % every == 0) try_value(&trials, f, axis->values[k]);
     }
     judge(&trials);
     return trials.best;

@@ -484,6 +484,41 @@ static void test_trees(void **state)
     assert_true(ratio / found < 1.15);
 }
 
+enum { WIDE = 3000 };
+
+static void wide_run(const struct ig_predictor *predictor, const double *rows, size_t count,
+                     double *values, void *scratch)
+{
+    (void)predictor;
+    (void)scratch;
+    for (size_t i = 0; i < count; i++, rows += WIDE)
+        values[i] = rows[WIDE - 1] + rows[WIDE - 2] + rows[0] / 100;
+}
+
+/* More changes than predictions: those that matter are found all the same. */
+static void test_wide_rows(void **state)
+{
+    (void)state;
+    const struct ig_counterfactual_any_spec spec = {
+        {WIDE, 1, NULL, wide_run, net_scratch}, NULL, NULL, NULL, NULL};
+    const struct ig_counterfactual_options o = {
+        .want = IG_COUNTERFACTUAL_ABOVE, .low = 2, .seed = 3};
+    struct ig_counterfactual_any *any = NULL;
+    struct ig_counterfactual_result out;
+    struct ig_err err = IG_ERR_INIT;
+    struct ig_arena arena;
+    double *row = ig_zalloc_array(WIDE, sizeof *row);
+    ig_arena_init(&arena, 1 << 16, 1 << 26);
+    assert_int_equal(ig_counterfactual_any_new(&any, &spec, &err), IG_OK);
+    assert_int_equal(ig_counterfactual_any_run(&out, any, row, &o, &arena, &err), IG_OK);
+    assert_int_equal(out.count, 1);
+    assert_true(out.items[0].distance < 4);
+    assert_true(out.boxes < 22000);
+    ig_counterfactual_any_free(any);
+    ig_arena_deinit(&arena);
+    ig_free(row);
+}
+
 static void test_every_allocation_may_fail(void **state)
 {
     (void)state;
@@ -513,11 +548,9 @@ static void test_every_allocation_may_fail(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_networks),
-        cmocka_unit_test(test_alternatives_and_limits),
-        cmocka_unit_test(test_linear_models),
-        cmocka_unit_test(test_trees),
-        cmocka_unit_test(test_every_allocation_may_fail),
+        cmocka_unit_test(test_networks),      cmocka_unit_test(test_alternatives_and_limits),
+        cmocka_unit_test(test_linear_models), cmocka_unit_test(test_trees),
+        cmocka_unit_test(test_wide_rows),     cmocka_unit_test(test_every_allocation_may_fail),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
