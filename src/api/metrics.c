@@ -261,6 +261,7 @@ static void write_services(struct ig_buf *buf, struct ig_app *app, struct ig_are
     if (app->mirror) ig_mirror_stats(app->mirror, &mirrored);
     write_plain(buf, METRIC_MIRRORED, (double)mirrored.taken);
     write_plain(buf, METRIC_MIRROR_DROPPED, (double)mirrored.dropped);
+    write_plain(buf, METRIC_TRACES_DROPPED, (double)ig_traces_dropped(app->traces));
     write_plain(buf, METRIC_DEPLOYMENTS, serving(app, arena));
     struct ig_residency_stats residency = {0};
     if (app->deploy && ig_deploy_residency(app->deploy))

@@ -21,7 +21,8 @@ MODEL = os.path.join(program.ROOT, "tests", "golden", "xgboost", "binary_missing
 SETTINGS = dict(os.environ, LD_LIBRARY_PATH=HOME)
 RUNS = [("http", "none", []), ("http", "system", []), ("grpc", "none", []), ("grpc", "system", []),
         ("grpc", "none", ["--streaming", "--async"]), ("http", "none", ["--async"]),
-        ("http", "none", ["--request-rate-range", "200"])]
+        ("http", "none", ["--request-rate-range", "200"]),
+        ("grpc", "none", ["--trace-level", "TIMESTAMPS", "--trace-rate", "10", "--trace-count", "3"])]
 
 
 def start(data):

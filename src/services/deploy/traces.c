@@ -35,6 +35,7 @@ struct setting {
 
 struct block {
     struct ig_buf text;
+    int64_t count;
     bool numbered;
 };
 
@@ -57,60 +58,59 @@ struct ig_traces {
 
 /* ---- files ---- */
 
-static int open_file(struct ig_traces *traces, const char *name, int flags)
+static enum ig_code fail_file(struct ig_err *err)
 {
-    struct ig_err err = IG_ERR_INIT;
+    return ig_fail(err, IG_IO, IG_TRACES_FILE ": %s", strerror(errno));
+}
+
+static enum ig_code open_file(int *out, struct ig_traces *traces, const char *name, int flags,
+                              struct ig_err *err)
+{
     if (traces->files_fd < 0 &&
-        ig_dir_make(&traces->files_fd, traces->dirfd, "traces", &err) != IG_OK) {
-        ig_log_err(IG_LOG_WARN, "traces lost", &err);
-        return -1;
-    }
-    int fd =
-        openat(traces->files_fd, name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | flags, 0600);
-    if (fd < 0) ig_log(IG_LOG_WARN, "traces lost", IG_LOG_C("why", strerror(errno)));
-    return fd;
+        ig_dir_make(&traces->files_fd, traces->dirfd, "traces", err) != IG_OK)
+        return err->code;
+    *out = openat(traces->files_fd, name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | flags, 0600);
+    return *out < 0 ? fail_file(err) : IG_OK;
+}
+
+static enum ig_code write_array(int fd, const char *open, struct ig_str text, struct ig_err *err)
+{
+    if (ig_file_write_all(fd, open, 1, err) == IG_OK &&
+        ig_file_write_all(fd, text.ptr, text.len, err) == IG_OK)
+        ig_file_write_all(fd, "]\n", 2, err);
+    return err->code;
 }
 
 /* Whoever sees it sees all of it. */
-static void write_numbered(struct ig_traces *traces, struct ig_str text)
+static enum ig_code write_numbered(struct ig_traces *traces, struct ig_str text, struct ig_err *err)
 {
     char name[32];
-    struct ig_err err = IG_ERR_INIT;
+    int fd = -1;
     snprintf(name, sizeof name, "trace.json.%llu",
              (unsigned long long)(traces->next_file++ % IG_TRACES_FILES_MAX));
-    int fd = open_file(traces, NEW_FILE, O_TRUNC);
-    if (fd < 0) return;
-    if (ig_file_write_all(fd, "[", 1, &err) != IG_OK ||
-        ig_file_write_all(fd, text.ptr, text.len, &err) != IG_OK ||
-        ig_file_write_all(fd, "]\n", 2, &err) != IG_OK)
-        ig_log_err(IG_LOG_WARN, "traces lost", &err);
-    else if (renameat(traces->files_fd, NEW_FILE, traces->files_fd, name) != 0)
-        ig_log(IG_LOG_WARN, "traces lost", IG_LOG_C("why", strerror(errno)));
+    if (open_file(&fd, traces, NEW_FILE, O_TRUNC, err) == IG_OK &&
+        write_array(fd, "[", text, err) == IG_OK &&
+        renameat(traces->files_fd, NEW_FILE, traces->files_fd, name) != 0)
+        fail_file(err);
     ig_file_close(&fd);
+    return err->code;
 }
 
 /* Over the array's end, which then stands behind what is new. */
-static void write_behind(struct ig_traces *traces, struct ig_str text)
+static enum ig_code write_behind(struct ig_traces *traces, struct ig_str text, struct ig_err *err)
 {
-    struct ig_err err = IG_ERR_INIT;
     bool begun = traces->file_begun;
-    int fd = open_file(traces, "trace.json", begun ? 0 : O_TRUNC);
-    if (fd < 0) return;
+    int fd = -1;
+    if (open_file(&fd, traces, "trace.json", begun ? 0 : O_TRUNC, err) != IG_OK) return err->code;
     off_t end = begun ? lseek(fd, -2, SEEK_END) : 0;
-    if (end < 0 || end + (off_t)text.len > IG_TRACES_FILE_MAX) {
-        pthread_mutex_lock(&traces->lock);
-        traces->dropped++;
-        pthread_mutex_unlock(&traces->lock);
-        ig_log(IG_LOG_WARN, "traces lost", IG_LOG_C("why", "trace.json is full"));
-    } else if (ig_file_write_all(fd, begun ? "," : "[", 1, &err) != IG_OK ||
-               ig_file_write_all(fd, text.ptr, text.len, &err) != IG_OK ||
-               ig_file_write_all(fd, "]\n", 2, &err) != IG_OK) {
-        ig_log_err(IG_LOG_WARN, "traces lost", &err);
-        traces->file_begun = false; /* it is no array any more */
-    } else {
-        traces->file_begun = true;
-    }
+    if (end < 0)
+        fail_file(err);
+    else if (end + (off_t)text.len > IG_TRACES_FILE_MAX)
+        ig_fail(err, IG_TOO_LARGE, IG_TRACES_FILE ": it is full");
+    else /* a failed write leaves no array: then it begins again */
+        traces->file_begun = write_array(fd, begun ? "," : "[", text, err) == IG_OK;
     ig_file_close(&fd);
+    return err->code;
 }
 
 static void *run_writer(void *context)
@@ -123,10 +123,13 @@ static void *run_writer(void *context)
             continue;
         }
         struct block *block = &traces->blocks[traces->blocks_written % BLOCKS_MAX];
+        struct ig_err err = IG_ERR_INIT;
         pthread_mutex_unlock(&traces->lock);
-        (block->numbered ? write_numbered : write_behind)(traces, ig_buf_view(&block->text));
+        (block->numbered ? write_numbered : write_behind)(traces, ig_buf_view(&block->text), &err);
+        if (err.code != IG_OK) ig_log_err(IG_LOG_WARN, "traces lost", &err);
         ig_buf_deinit(&block->text);
         pthread_mutex_lock(&traces->lock);
+        if (err.code != IG_OK) traces->dropped += (uint64_t)block->count;
         traces->blocks_written++;
         pthread_cond_broadcast(&traces->changed);
     }
@@ -143,7 +146,8 @@ static void hand_over(struct ig_traces *traces, struct setting *setting, bool nu
         traces->dropped += (uint64_t)setting->in_text;
         ig_buf_reset(&setting->text);
     } else {
-        traces->blocks[traces->blocks_put++ % BLOCKS_MAX] = (struct block){setting->text, numbered};
+        traces->blocks[traces->blocks_put++ % BLOCKS_MAX] =
+            (struct block){setting->text, setting->in_text, numbered};
         ig_buf_init(&setting->text, IG_TRACES_BLOCK_MAX);
         pthread_cond_broadcast(&traces->changed);
     }
@@ -383,6 +387,7 @@ void ig_traces_flush(struct ig_traces *traces)
 
 uint64_t ig_traces_dropped(struct ig_traces *traces)
 {
+    if (!traces) return 0;
     pthread_mutex_lock(&traces->lock);
     uint64_t dropped = traces->dropped;
     pthread_mutex_unlock(&traces->lock);

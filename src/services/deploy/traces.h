@@ -76,6 +76,6 @@ void ig_traces_note(struct ig_traces *traces, const struct ig_trace *trace);
 
 /* Waits until what is to be written so far is in the files: tests. */
 void ig_traces_flush(struct ig_traces *traces);
-uint64_t ig_traces_dropped(struct ig_traces *traces);
+uint64_t ig_traces_dropped(struct ig_traces *traces); /* NULL: 0 */
 
 #endif

@@ -188,6 +188,26 @@ static void test_one_file(void **state)
     assert_int_equal(ig_traces_dropped(traces), 0);
 }
 
+/* What cannot be written is counted, and the next file is tried again. */
+static void test_no_file(void **state)
+{
+    (void)state;
+    char path[64];
+    set("", 1, 1, -1, 2);
+    snprintf(path, sizeof path, "%s/traces", dir);
+    FILE *in_the_way = fopen(path, "w");
+    assert_non_null(in_the_way);
+    fclose(in_the_way);
+    note("d", 2);
+    ig_traces_flush(traces);
+    assert_int_equal(ig_traces_dropped(traces), 2);
+    assert_int_equal(remove(path), 0);
+    note("d", 2);
+    assert_int_equal(count_in("trace.json.1"), 2);
+    assert_int_equal(ig_traces_dropped(traces), 2);
+    assert_int_equal(ig_traces_dropped(NULL), 0);
+}
+
 /* A deployment's own values, the others being those of all. */
 static void test_models(void **state)
 {
@@ -243,6 +263,6 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         TEST(test_off),      TEST(test_form),   TEST(test_rate_and_count), TEST(test_frequency),
-        TEST(test_one_file), TEST(test_models), TEST(test_parts)};
+        TEST(test_one_file), TEST(test_models), TEST(test_no_file),        TEST(test_parts)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
