@@ -124,7 +124,7 @@ static enum ig_code write_model(struct ig_call *call, struct ig_str message, str
     size_t count = ig_oip_versions(versions, IG_DEPLOY_VERSIONS_MAX, routing);
     ig_proto_add_bytes(out, 1, ig_str_view(routing->name));
     for (size_t i = 0; i < count; i++) add_version(out, 2, versions[i]);
-    ig_proto_add_bytes(out, 3, IG_STR("ingot"));
+    ig_proto_add_bytes(out, 3, ig_oip_platform(routing));
     for (size_t i = 0; i < ig_oip_inputs_count(routing->schema); i++) {
         port = ig_oip_input(routing->schema, i);
         add_metadata(out, 4, &port);
@@ -161,7 +161,7 @@ static enum ig_code write_config(struct ig_call *call, struct ig_str message, st
     if (!routing) return call->err.code;
     size_t at = ig_proto_open(out, 1);
     ig_proto_add_bytes(out, 1, ig_str_view(routing->name));
-    ig_proto_add_bytes(out, 2, IG_STR("ingot"));
+    ig_proto_add_bytes(out, 2, ig_oip_platform(routing));
     ig_proto_add_varint(out, 4, rows_max);
     for (size_t i = 0; i < ig_oip_inputs_count(routing->schema); i++) {
         port = ig_oip_input(routing->schema, i);
@@ -169,7 +169,7 @@ static enum ig_code write_config(struct ig_call *call, struct ig_str message, st
     }
     for (int i = 0; i < IG_OIP_RESULTS_COUNT; i++)
         if (ig_oip_output(&port, routing->face, (enum ig_oip_result)i)) add_config(out, 6, &port);
-    ig_proto_add_bytes(out, 17, IG_STR("ingot"));
+    ig_proto_add_bytes(out, 17, ig_oip_backend(routing));
     ig_proto_close(out, at);
     return IG_OK;
 }

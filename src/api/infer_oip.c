@@ -94,15 +94,6 @@ static void write_ports(struct ig_json_out *out, const struct ig_routing *routin
     ig_json_out_array_end(out);
 }
 
-/* Triton's words for what ONNX Runtime runs; an ensemble is Ingot's own, whatever is in it. */
-static void write_platform(struct ig_json_out *out, const struct ig_routing *routing, bool config)
-{
-    bool foreign = routing->face->package->runtime.len > 0;
-    ig_json_out_kv_str(out, "platform", foreign ? IG_STR("onnxruntime_onnx") : IG_STR("ingot"));
-    if (!config) return;
-    ig_json_out_kv_str(out, "backend", foreign ? IG_STR("onnxruntime") : IG_STR("ingot"));
-}
-
 enum ig_code ig_oip_model(struct ig_call *call)
 {
     struct ig_json_out out;
@@ -121,7 +112,7 @@ enum ig_code ig_oip_model(struct ig_call *call)
         ig_json_out_str(&out, ig_str_view(version));
     }
     ig_json_out_array_end(&out);
-    write_platform(&out, routing, false);
+    ig_json_out_kv_str(&out, "platform", ig_oip_platform(routing));
     write_ports(&out, routing, false);
     ig_json_out_object_end(&out);
     return IG_OK;
@@ -136,7 +127,8 @@ enum ig_code ig_oip_config(struct ig_call *call)
     ig_call_json(call, &out);
     ig_json_out_object(&out);
     ig_json_out_kv_str(&out, "name", ig_str_view(routing->name));
-    write_platform(&out, routing, true);
+    ig_json_out_kv_str(&out, "platform", ig_oip_platform(routing));
+    ig_json_out_kv_str(&out, "backend", ig_oip_backend(routing));
     ig_json_out_kv_i64(&out, "max_batch_size",
                        (int64_t)(rows_max < INT32_MAX ? rows_max : INT32_MAX));
     write_ports(&out, routing, true);

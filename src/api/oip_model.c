@@ -68,6 +68,17 @@ bool ig_oip_output(struct ig_oip_port *out, const struct ig_servable *face,
     return true;
 }
 
+struct ig_str ig_oip_platform(const struct ig_routing *routing)
+{
+    return routing->face->package->runtime.len ? IG_STR("onnxruntime_onnx") : IG_STR("ingot");
+}
+
+struct ig_str ig_oip_backend(const struct ig_routing *routing)
+{
+    struct ig_str runtime = routing->face->package->runtime;
+    return runtime.len ? runtime : IG_STR("ingot");
+}
+
 int64_t ig_oip_version(const struct ig_routing *routing)
 {
     const struct ig_servable *face = routing->face;

@@ -34,6 +34,10 @@ enum ig_oip_result {
 bool ig_oip_output(struct ig_oip_port *out, const struct ig_servable *face,
                    enum ig_oip_result result);
 
+/* "ingot", or Triton's words for what ONNX Runtime runs; an ensemble is Ingot's own, whatever is in
+ * it. */
+struct ig_str ig_oip_platform(const struct ig_routing *routing);
+struct ig_str ig_oip_backend(const struct ig_routing *routing);
 /* Of what the graph leads to by default. */
 int64_t ig_oip_version(const struct ig_routing *routing);
 /* All that answer requests which name them, the default first; at most `max`. */

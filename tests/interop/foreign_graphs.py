@@ -22,6 +22,7 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 import shap
+import tritonclient.grpc as grpc_client
 from onnx import TensorProto as T
 from onnx import helper as h
 from onnx import numpy_helper
@@ -354,6 +355,10 @@ def check_server(directory):
         facts = call(base, "GET", "/api/v1/deployments/seq")[1]
         check("a deployment tells its engine", facts["engine"] == "onnxruntime" and
               "LSTM" in facts["engine_reason"], facts)
+        triton = grpc_client.InferenceServerClient(base.split("/")[-1])
+        metadata, config = triton.get_model_metadata("seq"), triton.get_model_config("seq").config
+        check("tritonclient sees the platform", metadata.platform == config.platform == "onnxruntime_onnx"
+              and config.backend == "onnxruntime", metadata)
         many_callers(base, rows, answers(model, {"x": rows}))
         status, reply = call(base, "POST", "/v1/models/table:predict", {"instances": [[3], [99]]})
         check("an index out of range", status == 500 and "ONNX Runtime" in reply["error"], reply)
