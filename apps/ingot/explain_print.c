@@ -148,7 +148,7 @@ static struct ig_str text_of(const struct ig_feature *feature, double value,
                              char text[IG_EXPLAIN_VALUE_SIZE])
 {
     if (isnan(value)) return IG_STR("missing");
-    if (feature->type == IG_FEATURE_CATEGORICAL && feature->categories_count) {
+    if (ig_feature_takes_text(feature)) {
         bool known = value >= 0 && value < feature->categories_count;
         return known ? feature->categories[(uint32_t)value] : IG_STR("(unknown)");
     }

@@ -64,7 +64,7 @@ static void write_value(struct ig_json_out *out, const struct ig_feature *featur
         ig_json_out_null(out);
     else if (value >= 0 && value < feature->categories_count)
         ig_json_out_str(out, feature->categories[(uint32_t)value]);
-    else if (feature->categories_count)
+    else if (ig_feature_takes_text(feature))
         ig_json_out_str(out, IG_STR("")); /* unseen in training */
     else
         ig_json_out_f64(out, value);

@@ -96,7 +96,7 @@ void ig_answer_value(struct ig_json_out *out, const struct ig_feature *feature, 
         ig_json_out_null(out);
         return;
     }
-    if (feature->type == IG_FEATURE_CATEGORICAL && feature->categories_count) {
+    if (ig_feature_takes_text(feature)) {
         if (value >= 0 && value < feature->categories_count)
             ig_json_out_str(out, feature->categories[(uint32_t)value]);
         else

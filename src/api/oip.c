@@ -551,7 +551,7 @@ static enum ig_code put_element(double *out, const struct ig_oip_tensor *tensor,
 {
     if (tensor->type == IG_OIP_BYTES)
         return ig_feature_parse_cell(out, feature, tensor->texts[at], err);
-    if (feature->categories_count)
+    if (ig_feature_takes_text(feature))
         return ig_fail(err, IG_INVALID, "feature '%.*s' is categorical, expected BYTES, found %s",
                        shown(feature->name), feature->name.ptr, TYPES[tensor->type].name);
     *out = tensor->numbers[at];

@@ -35,7 +35,7 @@ const char *ig_oip_extension(const struct ig_app *app, size_t at)
 static bool has_words(const struct ig_schema *schema)
 {
     for (uint32_t i = 0; i < schema->features_count; i++)
-        if (schema->features[i].categories_count) return true;
+        if (ig_feature_takes_text(&schema->features[i])) return true;
     return false;
 }
 
@@ -50,7 +50,7 @@ struct ig_oip_port ig_oip_input(const struct ig_schema *schema, size_t index)
     if (!has_words(schema))
         return (struct ig_oip_port){IG_STR("input"), IG_OIP_FP64, {schema->features_count}, 1};
     return (struct ig_oip_port){
-        feature->name, feature->categories_count ? IG_OIP_BYTES : IG_OIP_FP64, {1}, 1};
+        feature->name, ig_feature_takes_text(feature) ? IG_OIP_BYTES : IG_OIP_FP64, {1}, 1};
 }
 
 bool ig_oip_output(struct ig_oip_port *out, const struct ig_servable *face,

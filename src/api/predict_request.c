@@ -59,9 +59,7 @@ static enum ig_code fail_kind(struct decoder *decoder, const struct ig_feature *
 {
     const char *path = path_of(decoder, feature->name);
     struct ig_str text = decoder->json->text;
-    const char *wanted = feature->type == IG_FEATURE_CATEGORICAL && feature->categories_count
-                             ? "the text of a category"
-                             : "a number";
+    const char *wanted = ig_feature_takes_text(feature) ? "the text of a category" : "a number";
     if (event == IG_JSON_STRING)
         return FAIL(decoder, IG_INVALID, "%s: expected %s, found the string '%.*s'", path, wanted,
                     (int)(text.len > 64 ? 64 : text.len), text.ptr);
@@ -92,7 +90,7 @@ static enum ig_code feature_value(struct decoder *decoder, const struct ig_featu
                                   double *out)
 {
     enum ig_json_event event = ig_json_next(decoder->json);
-    bool by_text = feature->type == IG_FEATURE_CATEGORICAL && feature->categories_count;
+    bool by_text = ig_feature_takes_text(feature);
     switch (event) {
     case IG_JSON_ERROR:
         return errors(decoder)->code;

@@ -22,6 +22,18 @@
     "[{\"float_feature_index\":0,\"border\":" border ",\"split_type\":\"FloatFeature\"}]"
 #define MODEL(trees) "{" FEATURES ",\"oblivious_trees\":[" trees "],\"scale_and_bias\":[2,[0.5]]}"
 
+#define NESTED(trees) "{" FEATURES ",\"trees\":[" trees "]}"
+#define ELEMENT                                                                                    \
+    "\"elements\":[{\"cat_feature_index\":0,\"combination_element\":\"cat_feature_value\""
+#define ASKED "\"borders\":[0.5]"
+/* One categorical feature, whose statistic is asked; the table counts the category "x". */
+#define CATEGORICAL(ctr)                                                                           \
+    "{\"ctr_data\":{\"key\":{\"hash_map\":[\"2254674527279604696\",1,3],\"hash_stride\":3}},"      \
+    "\"features_info\":{\"categorical_features\":[{\"feature_index\":0,\"flat_feature_index\":0}]" \
+    ","                                                                                            \
+    "\"ctrs\":[{" ctr "}]},\"oblivious_trees\":[{\"leaf_values\":[1,2],\"splits\":["               \
+    "{\"split_type\":\"OnlineCtr\",\"split_index\":0}]}]}"
+
 #define LOSS(name)                                                                                 \
     "{\"model_info\":{\"params\":{\"loss_function\":{\"type\":\"" name "\"}}}," FEATURES           \
     ",\"oblivious_trees\":[" TREE(SPLIT("1"), "[1,2]") "]}"
@@ -51,6 +63,51 @@ static void test_loads(void **state)
     ig_model_free(model);
     if (load(&model, LOSS("Poisson"), &err) != IG_OK) fail_msg("%s", err.message);
     assert_int_equal(model->transform, IG_TRANSFORM_EXP);
+    ig_model_free(model);
+}
+
+/* Right before left, no weights, and the questions behind the answers. */
+static void test_nested_trees(void **state)
+{
+    (void)state;
+    struct ig_err err;
+    struct ig_model *model;
+    const char *json =
+        NESTED("{\"right\":{\"value\":3,\"weight\":2},\"left\":"
+               "{\"left\":{\"value\":1,\"weight\":4},\"right\":{\"value\":2,\"weight\":0},"
+               "\"split\":{\"float_feature_index\":0,\"border\":-1}},"
+               "\"split\":{\"float_feature_index\":0,\"border\":1}}");
+    if (load(&model, json, &err) != IG_OK) fail_msg("%s", err.message);
+    const struct ig_node *root = &model->nodes[0];
+    assert_int_equal(model->nodes_count, 5);
+    assert_true(root->cover == 6 && !model->covers_counted);
+    assert_true(model->nodes[root->right].value == 3);
+    const struct ig_node *left = &model->nodes[root->left];
+    assert_true(left->value < 0 && left->cover == 4);
+    assert_true(model->nodes[left->left].value == 1 && model->nodes[left->right].value == 2);
+    ig_model_free(model);
+    if (load(&model, NESTED("{\"value\":[1,2]},{\"value\":[3,4]}"), &err) != IG_OK)
+        fail_msg("%s", err.message);
+    assert_true(model->outputs_count == 2 && model->leaf_vectors && model->covers_counted);
+    ig_model_free(model);
+}
+
+/* (3 + 0) / (1 + 3 + 1) = 0.6 is above the border, what training has not seen (0) is not. */
+static void test_statistics_are_sets(void **state)
+{
+    (void)state;
+    struct ig_err err;
+    struct ig_model *model;
+    const char *json = CATEGORICAL(ELEMENT "}],\"identifier\":\"key\"," ASKED);
+    if (load(&model, json, &err) != IG_OK) fail_msg("%s", err.message);
+    assert_int_equal(model->inputs[0].categories_count, 1);
+    assert_int_equal(model->inputs[0].category_hashes[0], 3510494104);
+    assert_true(model->nodes[0].op == IG_NODE_IN && model->sets[0].words[0] == 1);
+    assert_int_equal(model->nodes[0].flags, IG_NODE_DEFAULT_LEFT);
+    ig_model_free(model);
+    json = CATEGORICAL(ELEMENT "}],\"identifier\":\"key\",\"prior_numerator\":0.75," ASKED);
+    if (load(&model, json, &err) != IG_OK) fail_msg("%s", err.message);
+    assert_true(model->nodes[0].flags == IG_NODE_SET_LEFT && model->sets[0].words[0] == 0);
     ig_model_free(model);
 }
 
@@ -90,8 +147,8 @@ static void test_refuses(void **state)
         {"{}", "oblivious_trees: missing"},
         {"[]", "model"},
         {"{" FEATURES "}", "oblivious_trees: missing"},
-        {"{" FEATURES ",\"trees\":[]}", "only symmetric trees are supported"},
-        {"{\"features_info\":{\"categorical_features\":[{}]}}", "encode them as numbers"},
+        {"{" FEATURES ",\"trees\":[]}", "oblivious_trees: missing"},
+        {"{\"features_info\":{\"categorical_features\":[{}]}}", "do not count up"},
         {"{\"features_info\":{\"text_features\":[{}]}}", "text and embedding features"},
         {"{\"features_info\":{\"float_features\":[{\"feature_index\":1,\"flat_feature_index\":0}]}"
          "}",
@@ -99,8 +156,21 @@ static void test_refuses(void **state)
         {"{\"features_info\":{\"float_features\":[{\"feature_index\":0,\"flat_feature_index\":3}]},"
          "\"oblivious_trees\":[" TREE("null", "[1]") "]}",
          "the columns of the features have gaps"},
-        {MODEL(TREE("[{\"split_type\":\"OneHotFeature\"}]", "[1,2]")),
-         "only splits of type FloatFeature"},
+        {MODEL(TREE("[{\"split_type\":\"OneHotFeature\"}]", "[1,2]")), "split_index is missing"},
+        {MODEL(TREE("[{\"split_type\":\"OneHotFeature\",\"split_index\":0}]", "[1,2]")),
+         "split_index 0 is beyond the 0 of features_info"},
+        {MODEL(TREE("[{\"split_type\":\"Estimated\"}]", "[1,2]")), "split_type: 'Estimated'"},
+        {NESTED("{\"value\":1,\"left\":{\"value\":1},\"right\":{\"value\":1}}"), "trees: expected"},
+        {NESTED("{\"split\":{\"float_feature_index\":0,\"border\":1},\"left\":{\"value\":1}}"),
+         "trees: expected a value, or a split with left and right"},
+        {NESTED("{\"left\":{\"value\":1},\"left\":{\"value\":1}}"), "a child is given twice"},
+        {NESTED("{\"value\":[1,2]},{\"value\":[1]}"), "leaf_values: not as many"},
+        {NESTED("{}"), "trees: expected"},
+        {CATEGORICAL("\"ctr_type\":\"Rank\""), "ctr_type: 'Rank' is not supported"},
+        {CATEGORICAL(ELEMENT "},{\"float_feature_index\":0}]," ASKED), "max_ctr_complexity=1"},
+        {CATEGORICAL(ELEMENT "}],\"identifier\":\"other\"," ASKED), "ctr_data: no table"},
+        {CATEGORICAL(ELEMENT "}],\"target_border_idx\":1,\"identifier\":\"key\"," ASKED),
+         "target_border_idx 1, but the table counts 2 classes"},
         {MODEL(TREE("[{\"float_feature_index\":0}]", "[1,2]")), "border is missing"},
         {MODEL(TREE("[{\"float_feature_index\":1,\"border\":0}]", "[1,2]")),
          "beyond features_info"},
@@ -134,6 +204,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_loads),
+        cmocka_unit_test(test_nested_trees),
+        cmocka_unit_test(test_statistics_are_sets),
         cmocka_unit_test(test_borders_round_to_float),
         cmocka_unit_test(test_refuses),
     };

@@ -19,14 +19,13 @@ static const struct {
      "a Python pickle, which is never opened, since it may run code; save the model with its "
      "library's save_model, and a scikit-learn model as ONNX by skl2onnx"},
     {{"PK", 2}, "an archive that does not begin as a model package does"},
-    {{"CBM1", 4}, "CatBoost's binary format; save the model by save_model(file, format=\"json\")"},
 };
 
 static const char *advice_for(struct ig_str bytes)
 {
     for (size_t i = 0; i < sizeof strangers / sizeof *strangers; i++)
         if (ig_str_starts(bytes, strangers[i].magic)) return strangers[i].advice;
-    return "expected XGBoost JSON or UBJSON, LightGBM text, CatBoost JSON, or ONNX";
+    return "expected XGBoost JSON or UBJSON, LightGBM text, CatBoost JSON or cbm, or ONNX";
 }
 
 size_t ig_formats_count(void)

@@ -46,8 +46,18 @@ static double parse_field(struct ig_str field)
     return value;
 }
 
-/* A file of numbers; `header` drops the first line. False when it is absent. */
-static bool read_grid(struct grid *grid, const char *folder, const char *name, bool header)
+static double parse_cell(const struct ig_feature *feature, struct ig_str field)
+{
+    struct ig_err err = IG_ERR_INIT;
+    double value = NAN;
+    if (ig_feature_parse_cell(&value, feature, field, &err) != IG_OK) fail_msg("%s", err.message);
+    return value;
+}
+
+/* A file of numbers; `header` drops the first line; with a schema the cells are read by its
+ * features. False when it is absent. */
+static bool read_cells(struct grid *grid, const char *folder, const char *name, bool header,
+                       const struct ig_schema *schema)
 {
     char path[512];
     size_t size = 0;
@@ -62,13 +72,40 @@ static bool read_grid(struct grid *grid, const char *folder, const char *name, b
     while (rest.len > 0) {
         struct ig_str line = ig_str_cut(&rest, '\n');
         size_t first = count;
-        while (line.ptr) grid->values[count++] = parse_field(ig_str_trim(ig_str_cut(&line, ',')));
+        while (line.ptr) {
+            struct ig_str field = ig_str_trim(ig_str_cut(&line, ','));
+            grid->values[count] =
+                schema ? parse_cell(&schema->features[count - first], field) : parse_field(field);
+            count++;
+        }
         grid->columns = count - first;
         grid->rows++;
     }
     assert_int_equal(grid->rows * grid->columns, count);
     free(text);
     return true;
+}
+
+static bool read_grid(struct grid *grid, const char *folder, const char *name, bool header)
+{
+    return read_cells(grid, folder, name, header, NULL);
+}
+
+/* Categories that a model knows by their hashes stand in the file as words. */
+static void read_input(struct grid *grid, const char *folder, const struct ig_model *model)
+{
+    struct ig_err err = IG_ERR_INIT;
+    struct ig_schema schema = {0};
+    struct ig_arena arena;
+    bool words = false;
+    for (uint32_t i = 0; model->inputs && i < model->features_count; i++)
+        words = words || model->inputs[i].category_hashes;
+    ig_arena_init(&arena, 4096, 1 << 24);
+    assert_int_equal(pkg_schema_from_model(&schema, model, &arena, &err), IG_OK);
+    assert_int_equal(ig_schema_index(&schema, &err), IG_OK);
+    assert_true(read_cells(grid, folder, "input.csv", true, words ? &schema : NULL));
+    ig_schema_deinit(&schema);
+    ig_arena_deinit(&arena);
 }
 
 static double case_number(const char *folder, const char *key, double otherwise)
@@ -207,7 +244,7 @@ static void check_file(const char *folder, const char *name)
     if (!bytes) return;
     if (ig_format_load(&model, (struct ig_str){bytes, size}, NULL, &err) != IG_OK)
         fail_msg("%s: %s at byte %lld", path, err.message, (long long)err.at_byte);
-    assert_true(read_grid(&input, folder, "input.csv", true));
+    read_input(&input, folder, model);
     assert_int_equal(input.columns, model->features_count);
     check_leaves(folder, model, &input);
     check_answers(folder, model, &input);
@@ -231,6 +268,7 @@ static void check_cases(const char *area, size_t at_least)
         check_file(folder, "model.json");
         check_file(folder, "model.ubj");
         check_file(folder, "model.txt");
+        check_file(folder, "model.cbm");
         cases++;
     }
     closedir(dir);
@@ -270,15 +308,85 @@ static void test_lightgbm_cases(void **state)
 static void test_catboost_cases(void **state)
 {
     (void)state;
-    check_cases("catboost", 11);
+    check_cases("catboost", 25);
+}
+
+static struct ig_model *load_case(const char *folder, const char *name)
+{
+    char path[512];
+    size_t size;
+    struct ig_err err = IG_ERR_INIT;
+    struct ig_model *model;
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    char *bytes = read_text(path, &size);
+    assert_non_null(bytes);
+    if (ig_format_load(&model, (struct ig_str){bytes, size}, NULL, &err) != IG_OK)
+        fail_msg("%s: %s", path, err.message);
+    free(bytes);
+    return model;
+}
+
+static bool same_node(const struct ig_node *a, const struct ig_node *b)
+{
+    return a->op == b->op && a->missing == b->missing && a->flags == b->flags &&
+           a->feature == b->feature && a->extra == b->extra && a->left == b->left &&
+           a->right == b->right && a->source_id == b->source_id && a->value == b->value &&
+           a->cover == b->cover;
+}
+
+static void check_same(const char *folder, const struct ig_model *a, const struct ig_model *b)
+{
+    assert_int_equal(a->features_count, b->features_count);
+    assert_int_equal(a->outputs_count, b->outputs_count);
+    assert_int_equal(a->transform, b->transform);
+    assert_int_equal(a->trees_count, b->trees_count);
+    assert_int_equal(a->nodes_count, b->nodes_count);
+    assert_int_equal(a->sets_count, b->sets_count);
+    assert_int_equal(a->leaf_values_count, b->leaf_values_count);
+    assert_int_equal(a->covers_counted, b->covers_counted);
+    assert_memory_equal(a->trees, b->trees, a->trees_count * sizeof *a->trees);
+    for (uint32_t i = 0; i < a->nodes_count; i++)
+        if (!same_node(&a->nodes[i], &b->nodes[i])) fail_msg("%s: another node %u", folder, i);
+    for (uint32_t i = 0; i < a->sets_count; i++) {
+        assert_int_equal(a->sets[i].bits, b->sets[i].bits);
+        assert_memory_equal(a->sets[i].words, b->sets[i].words, (a->sets[i].bits + 31) / 32 * 4);
+    }
+    for (uint32_t i = 0; i < a->features_count; i++) {
+        const struct ig_input *left = &a->inputs[i], *right = &b->inputs[i];
+        assert_true(ig_str_eq(left->name, right->name) && left->kind == right->kind);
+        assert_int_equal(left->categories_count, right->categories_count);
+        for (uint32_t k = 0; k < left->categories_count; k++)
+            assert_int_equal(left->category_hashes[k], right->category_hashes[k]);
+    }
+}
+
+/* The two ways in which CatBoost saves a model give one and the same here. */
+static void test_catboost_json_and_cbm(void **state)
+{
+    char folder[520];
+    size_t cases = 0;
+    (void)state;
+    DIR *dir = opendir("tests/golden/catboost");
+    assert_non_null(dir);
+    for (struct dirent *entry; (entry = readdir(dir));) {
+        if (entry->d_name[0] == '.') continue;
+        snprintf(folder, sizeof folder, "tests/golden/catboost/%.200s", entry->d_name);
+        struct ig_model *json = load_case(folder, "model.json");
+        struct ig_model *cbm = load_case(folder, "model.cbm");
+        check_same(folder, json, cbm);
+        ig_model_free(json);
+        ig_model_free(cbm);
+        cases++;
+    }
+    closedir(dir);
+    assert_true(cases >= 25);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_xgboost_cases),
-        cmocka_unit_test(test_lightgbm_cases),
-        cmocka_unit_test(test_catboost_cases),
+        cmocka_unit_test(test_xgboost_cases),  cmocka_unit_test(test_lightgbm_cases),
+        cmocka_unit_test(test_catboost_cases), cmocka_unit_test(test_catboost_json_and_cbm),
         cmocka_unit_test(test_words_of_codes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -67,6 +67,14 @@ static bool read_texts(struct reading *reading, struct ig_str **out, uint32_t *c
     return true;
 }
 
+static bool read_hashed(struct reading *reading, struct ig_feature *feature,
+                        const struct ig_yaml *mapping)
+{
+    const struct ig_yaml *node = ig_yaml_get(mapping, "categories_hashed");
+    return !node ||
+           ig_yaml_bool(&feature->hashed, node, "categories_hashed", reading->err) == IG_OK;
+}
+
 static bool read_feature(struct reading *reading, struct ig_feature *feature,
                          const struct ig_yaml *node)
 {
@@ -75,11 +83,13 @@ static bool read_feature(struct reading *reading, struct ig_feature *feature,
         return fail(reading, node, "features", "a mapping with a name");
     if (!read_text(reading, &feature->name, node, "name") ||
         !read_text(reading, &type, node, "type") ||
-        !read_texts(reading, &feature->categories, &feature->categories_count, node, "categories"))
+        !read_texts(reading, &feature->categories, &feature->categories_count, node,
+                    "categories") ||
+        !read_hashed(reading, feature, node))
         return false;
     if (!ig_feature_type_parse(type, &feature->type))
         return fail(reading, node, "type", "numeric, integer or categorical");
-    if (feature->categories_count && feature->type != IG_FEATURE_CATEGORICAL)
+    if (ig_feature_takes_text(feature) && feature->type != IG_FEATURE_CATEGORICAL)
         return fail(reading, node, "categories", "type: categorical with them");
     return true;
 }
@@ -266,6 +276,7 @@ static bool add_feature(struct ig_buf *yaml, const struct ig_feature *feature, s
     ig_buf_add_cstr(yaml, "  - name: ");
     if (!add_text(yaml, feature->name, "feature", err)) return false;
     ig_buf_printf(yaml, "\n    type: %s\n", ig_feature_type_name(feature->type));
+    if (feature->hashed) ig_buf_add_cstr(yaml, "    categories_hashed: true\n");
     if (feature->categories_count == 0) return true;
     ig_buf_add_cstr(yaml, "    categories: ");
     return add_texts(yaml, feature->categories, feature->categories_count, "category", err);

@@ -43,6 +43,51 @@ static bool add_classes(struct ig_schema *schema, uint32_t count, struct ig_aren
     return !arena->overflowed;
 }
 
+/* What the file knows of a feature's categories: their texts, else their hashes. */
+static void add_categories(struct ig_feature *feature, const struct ig_input *input,
+                           struct ig_arena *arena)
+{
+    uint32_t count = input->categories_count;
+    feature->hashed = input->category_hashes && !input->categories;
+    if (!count) return;
+    feature->type = IG_FEATURE_CATEGORICAL;
+    feature->categories = ig_arena_array(arena, count, sizeof *feature->categories);
+    for (uint32_t code = 0; feature->categories && code < count; code++)
+        feature->categories[code] = feature->hashed
+                                        ? numbered(arena, "", input->category_hashes[code])
+                                        : ig_arena_dup(arena, input->categories[code]);
+    feature->categories_count = count;
+}
+
+/* A model that knows categories by hashes has codes of its own making, so a schema's list has to be
+ * in their order. */
+static enum ig_code check_hashes(struct ig_feature *feature, const struct ig_input *input,
+                                 struct ig_err *err)
+{
+    if (feature->type != IG_FEATURE_CATEGORICAL)
+        return ig_fail(err, IG_INVALID, "feature '%.*s': type %s, but the model has it categorical",
+                       IG_STR_ARGS(feature->name), ig_feature_type_name(feature->type));
+    if (!input->categories_count) feature->hashed = true; /* any text will do */
+    if (feature->categories_count != input->categories_count)
+        return ig_fail(err, IG_INVALID, "feature '%.*s': %u categories, the model tells %u apart",
+                       IG_STR_ARGS(feature->name), feature->categories_count,
+                       input->categories_count);
+    for (uint32_t code = 0; code < feature->categories_count; code++) {
+        struct ig_str text = feature->categories[code];
+        uint64_t hash = 0;
+        if (!feature->hashed)
+            hash = ig_category_hash(text);
+        else if (!ig_str_to_u64(text, &hash))
+            hash = UINT64_MAX;
+        if (hash != input->category_hashes[code])
+            return ig_fail(err, IG_INVALID,
+                           "feature '%.*s': category %u is '%.*s', expected the one of hash %u",
+                           IG_STR_ARGS(feature->name), code, IG_STR_ARGS(text),
+                           input->category_hashes[code]);
+    }
+    return IG_OK;
+}
+
 static uint32_t classes_expected(const struct ig_schema *schema, const struct ig_model *model)
 {
     if (schema->task == IG_TASK_BINARY) return 2;
@@ -64,13 +109,7 @@ enum ig_code pkg_schema_from_model(struct ig_schema *schema, const struct ig_mod
             input && input->name.len ? ig_arena_dup(arena, input->name) : numbered(arena, "f", i);
         if (!input) continue;
         feature->type = type_of(input->kind);
-        if (input->categories_count == 0) continue;
-        feature->type = IG_FEATURE_CATEGORICAL;
-        feature->categories =
-            ig_arena_array(arena, input->categories_count, sizeof *feature->categories);
-        for (uint32_t code = 0; feature->categories && code < input->categories_count; code++)
-            feature->categories[code] = ig_arena_dup(arena, input->categories[code]);
-        feature->categories_count = input->categories_count;
+        add_categories(feature, input, arena);
     }
     uint32_t classes = classes_expected(schema, model);
     if (classes) add_classes(schema, classes, arena);
@@ -93,6 +132,10 @@ enum ig_code pkg_schema_check(struct ig_schema *schema, const struct ig_model *m
     if (schema->classes_count && schema->classes_count != classes)
         return ig_fail(err, IG_INVALID, "classes: %u names, expected %u", schema->classes_count,
                        classes);
+    for (uint32_t i = 0; model->inputs && i < schema->features_count; i++)
+        if (model->inputs[i].category_hashes &&
+            check_hashes(&schema->features[i], &model->inputs[i], err) != IG_OK)
+            return err->code;
     if (classes && !schema->classes_count && !add_classes(schema, classes, arena))
         return ig_fail(err, IG_NO_MEMORY, "schema: out of memory");
     return IG_OK;

@@ -3,9 +3,11 @@
  * once indexed and may then be shared by threads. */
 #include "formats/schema.h"
 
+#include "base/city.h"
 #include "base/table.h"
 
 #include <math.h>
+#include <stdio.h>
 
 static const char *const type_names[] = {"numeric", "integer", "categorical"};
 static const char *const task_names[] = {"regression", "binary", "multiclass", "ranking"};
@@ -59,16 +61,29 @@ int32_t ig_schema_feature_index(const struct ig_schema *schema, struct ig_str na
     return found(&schema->feature_by_name, name);
 }
 
+uint32_t ig_category_hash(struct ig_str category)
+{
+    return (uint32_t)ig_city_hash64(category);
+}
+
 int32_t ig_feature_category_code(const struct ig_feature *feature, struct ig_str category)
 {
-    return found(&feature->code_by_category, category);
+    char hash[16];
+    if (!feature->hashed) return found(&feature->code_by_category, category);
+    snprintf(hash, sizeof hash, "%u", ig_category_hash(category));
+    return found(&feature->code_by_category, ig_str_view(hash));
+}
+
+bool ig_feature_takes_text(const struct ig_feature *feature)
+{
+    return feature->categories_count > 0 || feature->hashed;
 }
 
 enum ig_code ig_feature_parse_cell(double *out, const struct ig_feature *feature,
                                    struct ig_str cell, struct ig_err *err)
 {
     struct ig_str trimmed = ig_str_trim(cell);
-    if (feature->categories_count > 0) {
+    if (ig_feature_takes_text(feature)) {
         int32_t code = ig_feature_category_code(feature, cell);
         if (code == -1) code = ig_feature_category_code(feature, trimmed);
         *out = code == -1 && ig_table_is_missing(trimmed) ? (double)NAN : (double)code;

@@ -17,6 +17,8 @@ struct ig_feature {
     struct ig_str *categories; /* categorical: text of code 0, 1, ... */
     uint32_t categories_count;
     struct ig_map code_by_category; /* value: code + 1 as a pointer */
+    bool hashed; /* the file knows categories by CatBoost's hash alone: `categories`, perhaps none,
+                    are the hashes in decimal */
 };
 
 enum ig_task { IG_TASK_REGRESSION, IG_TASK_BINARY, IG_TASK_MULTICLASS, IG_TASK_RANKING };
@@ -39,13 +41,17 @@ void ig_schema_deinit(struct ig_schema *schema); /* frees the maps; texts are th
 
 /* -1 when unknown. */
 int32_t ig_schema_feature_index(const struct ig_schema *schema, struct ig_str name);
-/* A category's code; -1 when the feature does not know it (a row then carries -1: not in any set).
- */
+/* A category's code by its text; -1 when the feature does not know it (a row then carries -1: not
+ * in any set). */
 int32_t ig_feature_category_code(const struct ig_feature *feature, struct ig_str category);
+/* Whether a row gives the feature as text: it has categories, or knows their hashes. */
+bool ig_feature_takes_text(const struct ig_feature *feature);
+/* CatBoost's hash of a category's text. */
+uint32_t ig_category_hash(struct ig_str category);
 /* Text of a cell (CSV) to a row value. Missing (ig_table_is_missing, or only spaces) = NaN. Numeric
  * and integer: a number, spaces around it allowed; the kind integer informs, 3.5 is taken.
  * Categorical: the code by the exact text, -1 for one that training has not seen; a feature without
- * a list of categories takes the code itself as a number. The error names feature and value. */
+ * categories takes the code itself as a number. The error names feature and value. */
 enum ig_code ig_feature_parse_cell(double *out, const struct ig_feature *feature,
                                    struct ig_str cell, struct ig_err *err);
 const char *

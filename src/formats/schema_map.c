@@ -27,7 +27,8 @@ enum ig_code ig_schema_dup(struct ig_schema *out, const struct ig_schema *schema
             .name = ig_arena_dup(arena, from->name),
             .type = from->type,
             .categories = dup_texts(from->categories, from->categories_count, arena),
-            .categories_count = from->categories_count};
+            .categories_count = from->categories_count,
+            .hashed = from->hashed};
     }
     copy.target = ig_arena_dup(arena, schema->target);
     copy.classes = dup_texts(schema->classes, schema->classes_count, arena);
@@ -58,17 +59,20 @@ static enum ig_code check_outcome(const struct ig_schema *model, const struct ig
 
 static bool same_categories(const struct ig_feature *a, const struct ig_feature *b)
 {
-    return a->categories_count == b->categories_count &&
+    return a->hashed == b->hashed && a->categories_count == b->categories_count &&
            same_texts(a->categories, b->categories, a->categories_count);
 }
 
-/* The model's code of each code of the rows. */
+/* The model's code of each code of the rows. Hashes are looked up as they are. */
 static int32_t *map_codes(const struct ig_feature *model, const struct ig_feature *rows,
                           struct ig_arena *arena)
 {
     int32_t *codes = ig_arena_array(arena, rows->categories_count + (size_t)1, sizeof *codes);
     for (uint32_t i = 0; codes && i < rows->categories_count; i++)
-        codes[i] = ig_feature_category_code(model, rows->categories[i]);
+        codes[i] =
+            rows->hashed
+                ? (int32_t)(uintptr_t)ig_map_get(&model->code_by_category, rows->categories[i]) - 1
+                : ig_feature_category_code(model, rows->categories[i]);
     return codes;
 }
 
@@ -95,10 +99,14 @@ static enum ig_code map_feature(struct mapping *map, uint32_t index, struct ig_e
                        ig_feature_type_name(other->type));
     map->source_of[index] = (uint32_t)found;
     if (!categorical || same_categories(own, other)) return IG_OK;
-    if (!own->categories_count != !other->categories_count)
+    if (ig_feature_takes_text(own) != ig_feature_takes_text(other))
         return ig_fail(err, IG_INVALID, "its feature '%.*s' has %s, unlike the others'",
                        IG_STR_ARGS(own->name),
-                       own->categories_count ? "words as categories" : "numbered categories");
+                       ig_feature_takes_text(own) ? "words as categories" : "numbered categories");
+    if (other->hashed && !own->hashed)
+        return ig_fail(err, IG_INVALID,
+                       "its feature '%.*s' has words as categories, the others' hashes of them",
+                       IG_STR_ARGS(own->name));
     map->codes[index] = map_codes(own, other, map->arena);
     map->codes_counts[index] = other->categories_count;
     return IG_OK;

@@ -45,6 +45,31 @@ static void test_index_finds_names_and_codes(void **state)
     ig_schema_deinit(&fixture.schema);
 }
 
+/* CatBoost's files know the hashes of categories; a text has the code of its hash. */
+static void test_hashed_categories(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct ig_err err = IG_ERR_INIT;
+    double value;
+    fill(&fixture);
+    fixture.colours[0] = IG_STR("3052168893"); /* red */
+    fixture.colours[1] = IG_STR("1390465085"); /* green */
+    fixture.features[1].hashed = fixture.features[2].hashed = true;
+    assert_int_equal(ig_schema_index(&fixture.schema, &err), IG_OK);
+    assert_int_equal(ig_feature_category_code(&fixture.features[1], IG_STR("green")), 1);
+    assert_int_equal(ig_feature_category_code(&fixture.features[1], IG_STR("blue")), -1);
+    assert_int_equal(ig_feature_category_code(&fixture.features[1], IG_STR("3052168893")), -1);
+    assert_true(ig_feature_takes_text(&fixture.features[2])); /* though it knows no category */
+    assert_false(ig_feature_takes_text(&fixture.features[0]));
+    assert_int_equal(ig_feature_parse_cell(&value, &fixture.features[2], IG_STR("any"), &err),
+                     IG_OK);
+    assert_true(value == -1);
+    assert_int_equal(ig_feature_parse_cell(&value, &fixture.features[2], IG_STR(""), &err), IG_OK);
+    assert_true(isnan(value));
+    ig_schema_deinit(&fixture.schema);
+}
+
 static void test_index_refuses_duplicates(void **state)
 {
     (void)state;
@@ -144,6 +169,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_index_finds_names_and_codes),
+        cmocka_unit_test(test_hashed_categories),
         cmocka_unit_test(test_index_refuses_duplicates),
         cmocka_unit_test(test_cells),
         cmocka_unit_test(test_every_allocation_may_fail),

@@ -43,7 +43,7 @@ struct ig_node {
     uint8_t missing; /* enum ig_node_missing */
     uint8_t flags;
     int32_t
-        source_id; /* the source library's number: node id (XGBoost), leaf or split (LightGBM) */
+        source_id; /* the source library's number: node id (XGBoost), leaf or split (the others) */
 };
 
 /* Category set as a bitset: code c is a member iff c < bits and its bit is set. */
@@ -107,6 +107,7 @@ struct ig_input {
     struct ig_str name;              /* empty when the file names none */
     enum ig_input_kind kind;         /* CATEGORICAL also when any node splits it by a set */
     const struct ig_str *categories; /* text of code 0, 1, ... where the file has them, or NULL */
+    const uint32_t *category_hashes; /* CatBoost: hash of code 0, 1, ...'s text, or NULL */
     uint32_t categories_count;
 };
 

@@ -175,8 +175,14 @@ static void test_a_package_lends_its_words(void **state)
     struct ig_err err = IG_ERR_INIT;
     struct ig_str towns[] = {IG_STR("Rome"), IG_STR("Ulm")}, streets[] = {IG_STR("High Street")};
     struct ig_feature features[] = {
-        {IG_STR("town"), IG_FEATURE_CATEGORICAL, towns, 2, {0}},
-        {IG_STR("street"), IG_FEATURE_CATEGORICAL, streets, 1, {0}},
+        {.name = IG_STR("town"),
+         .type = IG_FEATURE_CATEGORICAL,
+         .categories = towns,
+         .categories_count = 2},
+        {.name = IG_STR("street"),
+         .type = IG_FEATURE_CATEGORICAL,
+         .categories = streets,
+         .categories_count = 1},
     };
     const struct ig_schema schema = {.features = features, .features_count = 2};
     struct ig_package *package = NULL;

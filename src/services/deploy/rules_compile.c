@@ -168,7 +168,7 @@ static enum ig_code find_name(struct compile *c, const struct token *token,
     *out = (struct ig_rule_source){.kind = IG_RULE_FEATURE,
                                    .index = (uint32_t)index,
                                    .name = feature->name,
-                                   .feature = feature->categories_count ? feature : NULL};
+                                   .feature = ig_feature_takes_text(feature) ? feature : NULL};
     return IG_OK;
 }
 
@@ -324,6 +324,11 @@ static enum ig_code read_prefix(struct compile *c, struct ig_rule_test *test)
         test->texts = kept;
         return next(c);
     }
+    if (source->feature->hashed)
+        return ig_fail_at(c->err, IG_INVALID, c->token.at,
+                          "byte %zu: feature '%.*s' knows hashes of its categories, not how they "
+                          "begin",
+                          c->token.at, shown(source->name), source->name.ptr);
     for (uint32_t i = 0; i < source->feature->categories_count; i++) {
         if (!ig_str_starts(source->feature->categories[i], prefix)) continue;
         if (count == VALUES_MAX)
