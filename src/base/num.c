@@ -519,3 +519,13 @@ size_t ig_num_format_f32(char text[IG_NUM_TEXT_MAX], float value)
         return put_value(text, negative, (struct shortest){c >> -q, 0});
     return put_value(text, negative, schubfach(c, q, fraction == 0 && exponent > 1));
 }
+
+double ig_num_last_to_f32(float bound, bool *included)
+{
+    uint32_t bits;
+    float next = nextafterf(bound, INFINITY);
+    memcpy(&bits, &bound, sizeof bits);
+    *included = !(bits & 1);
+    if (isinf(next)) return (double)bound + ((double)bound - (double)nextafterf(bound, 0)) / 2;
+    return (double)bound + ((double)next - (double)bound) / 2;
+}

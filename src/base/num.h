@@ -15,6 +15,9 @@ bool ig_num_parse_f64(struct ig_str text, double *out);
 /* The same rounded once to float (no double rounding). */
 bool ig_num_parse_f32(struct ig_str text, float *out);
 
+/* The greatest double that rounds to a float of at most `bound`, and whether it does itself:
+ * halfway to the next float goes to the even one. */
+double ig_num_last_to_f32(float bound, bool *included);
 /* Shortest decimal that reads back as the same value; returns its length. Infinities and NaN give
  * "inf",
  * "-inf", "nan"; JSON writers must handle those before. */

@@ -9,7 +9,8 @@
  * Thread rule: one thread. */
 #include "formats/catboost_priv.h"
 
-#include <math.h>
+#include "base/num.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -165,18 +166,6 @@ static bool settle_features(struct cb_builder *builder)
 
 /* ---- splits ---- */
 
-/* The greatest double that rounds to a float of at most `border`, and whether it is in: halfway to
- * the next float goes to the even one. */
-static double last_left(float border, bool *included)
-{
-    uint32_t bits;
-    float next = nextafterf(border, INFINITY);
-    memcpy(&bits, &border, sizeof bits);
-    *included = !(bits & 1);
-    if (isinf(next)) return (double)border + ((double)border - (double)nextafterf(border, 0)) / 2;
-    return (double)border + ((double)next - (double)border) / 2;
-}
-
 /* What the nodes of one split have in common. */
 static bool number_node(struct cb_builder *builder, const struct cb_split *split,
                         struct ig_node *out)
@@ -186,7 +175,7 @@ static bool number_node(struct cb_builder *builder, const struct cb_split *split
         return cb_fail(builder, "splits: float_feature_index %u is beyond features_info",
                        split->number);
     const struct cb_float *feature = &builder->floats[split->number];
-    out->value = last_left(split->border, &included);
+    out->value = ig_num_last_to_f32(split->border, &included);
     out->op = included ? IG_NODE_LE : IG_NODE_LT;
     out->missing = IG_NODE_MISSING_NAN;
     out->flags = feature->missing_right ? 0 : IG_NODE_DEFAULT_LEFT;

@@ -47,6 +47,8 @@ static void test_probe(void **state)
     expect_format(IG_STR("tree\r\nversion=v3\r\n"), "lightgbm");
     expect_format(IG_STR("tree\nnum_class=1\n"), "lightgbm");
     expect_format(IG_STR("CBM1\4\0\0\0"), "catboost-cbm");
+    expect_format(IG_STR("<?xml version='1.0'?>\n<PMML version='4.4'>"), "pmml");
+    expect_format(IG_STR("<html>"), NULL);
     expect_format(IG_STR(""), NULL);
     expect_format(IG_STR("{"), NULL);
     expect_format(IG_STR("{\"a\":1}"), NULL);
@@ -67,8 +69,9 @@ static void test_advice_for_other_files(void **state)
     (void)state;
     expect_advice(IG_STR("binf\0\0"), "XGBoost's old binary format");
     expect_advice(IG_STR("\x80\4\x95"), "a Python pickle");
-    expect_advice(IG_STR("a,b\n1,2\n"),
-                  "expected XGBoost JSON or UBJSON, LightGBM text, CatBoost JSON or cbm, or ONNX");
+    expect_advice(
+        IG_STR("a,b\n1,2\n"),
+        "expected XGBoost JSON or UBJSON, LightGBM text, CatBoost JSON or cbm, PMML, or ONNX");
 }
 
 static const struct {

@@ -91,23 +91,6 @@ static bool read_grid(struct grid *grid, const char *folder, const char *name, b
     return read_cells(grid, folder, name, header, NULL);
 }
 
-/* Categories that a model knows by their hashes stand in the file as words. */
-static void read_input(struct grid *grid, const char *folder, const struct ig_model *model)
-{
-    struct ig_err err = IG_ERR_INIT;
-    struct ig_schema schema = {0};
-    struct ig_arena arena;
-    bool words = false;
-    for (uint32_t i = 0; model->inputs && i < model->features_count; i++)
-        words = words || model->inputs[i].category_hashes;
-    ig_arena_init(&arena, 4096, 1 << 24);
-    assert_int_equal(pkg_schema_from_model(&schema, model, &arena, &err), IG_OK);
-    assert_int_equal(ig_schema_index(&schema, &err), IG_OK);
-    assert_true(read_cells(grid, folder, "input.csv", true, words ? &schema : NULL));
-    ig_schema_deinit(&schema);
-    ig_arena_deinit(&arena);
-}
-
 static double case_number(const char *folder, const char *key, double otherwise)
 {
     char path[512];
@@ -119,6 +102,24 @@ static double case_number(const char *folder, const char *key, double otherwise)
     double value = at ? strtod(at + strlen(key) + 1, NULL) : otherwise;
     free(text);
     return value;
+}
+
+/* Categories that a model knows by their hashes stand in the file as words, and those of cases that
+ * say so. */
+static void read_input(struct grid *grid, const char *folder, const struct ig_model *model)
+{
+    struct ig_err err = IG_ERR_INIT;
+    struct ig_schema schema = {0};
+    struct ig_arena arena;
+    bool words = case_number(folder, "\nwords:", 0) != 0;
+    for (uint32_t i = 0; model->inputs && i < model->features_count; i++)
+        words = words || model->inputs[i].category_hashes;
+    ig_arena_init(&arena, 4096, 1 << 24);
+    assert_int_equal(pkg_schema_from_model(&schema, model, &arena, &err), IG_OK);
+    assert_int_equal(ig_schema_index(&schema, &err), IG_OK);
+    assert_true(read_cells(grid, folder, "input.csv", true, words ? &schema : NULL));
+    ig_schema_deinit(&schema);
+    ig_arena_deinit(&arena);
 }
 
 static const struct ig_node *walk(const struct ig_model *model, const struct ig_tree *tree,
@@ -197,7 +198,8 @@ static void check_answers(const char *folder, const struct ig_model *model, stru
         ig_model_transform(model, margins + row * model->outputs_count,
                            predictions + row * model->predictions_count);
     compare(folder, "margin", &margin, margins, case_number(folder, "\nmargin_tolerance:", 0));
-    compare(folder, "prediction", &prediction, predictions, model->inputs_f32 ? 1e-6 : 1e-14);
+    compare(folder, "prediction", &prediction, predictions,
+            case_number(folder, "\nprediction_tolerance:", model->inputs_f32 ? 1e-6 : 1e-14));
     ig_free(scratch);
     free(margins);
     free(predictions);
@@ -269,6 +271,7 @@ static void check_cases(const char *area, size_t at_least)
         check_file(folder, "model.ubj");
         check_file(folder, "model.txt");
         check_file(folder, "model.cbm");
+        check_file(folder, "model.pmml");
         cases++;
     }
     closedir(dir);
@@ -309,6 +312,12 @@ static void test_catboost_cases(void **state)
 {
     (void)state;
     check_cases("catboost", 25);
+}
+
+static void test_pmml_cases(void **state)
+{
+    (void)state;
+    check_cases("pmml", 36);
 }
 
 static struct ig_model *load_case(const char *folder, const char *name)
@@ -387,7 +396,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_xgboost_cases),  cmocka_unit_test(test_lightgbm_cases),
         cmocka_unit_test(test_catboost_cases), cmocka_unit_test(test_catboost_json_and_cbm),
-        cmocka_unit_test(test_words_of_codes),
+        cmocka_unit_test(test_pmml_cases),     cmocka_unit_test(test_words_of_codes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

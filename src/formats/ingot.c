@@ -221,15 +221,17 @@ void ingot_workspace_free(struct ingot_workspace *work)
 }
 
 static bool fits(const struct ingot_model *model, const struct ingot_workspace *work,
-                 size_t rows_count)
+                 const double *rows, size_t rows_count)
 {
-    return work && work->model == model && rows_count <= work->rows_max;
+    struct ig_err err = IG_ERR_INIT;
+    return work && work->model == model && rows_count <= work->rows_max &&
+           ig_schema_check_rows(&model->package->schema, rows, rows_count, &err) == IG_OK;
 }
 
 enum ingot_code ingot_margin(const struct ingot_model *model, struct ingot_workspace *work,
                              const double *rows, size_t rows_count, double *margins)
 {
-    if (!fits(model, work, rows_count)) return INGOT_INVALID;
+    if (!fits(model, work, rows, rows_count)) return INGOT_INVALID;
     const struct ig_engine *engine = model->package->engine;
     struct ig_err err = IG_ERR_INIT;
     ig_engine_margin(engine, rows, rows_count, margins, work->scratch);
@@ -240,7 +242,7 @@ enum ingot_code ingot_margin(const struct ingot_model *model, struct ingot_works
 enum ingot_code ingot_predict(const struct ingot_model *model, struct ingot_workspace *work,
                               const double *rows, size_t rows_count, double *predictions)
 {
-    if (!fits(model, work, rows_count)) return INGOT_INVALID;
+    if (!fits(model, work, rows, rows_count)) return INGOT_INVALID;
     const struct ig_model *inner = model->package->model;
     enum ingot_code code = ingot_margin(model, work, rows, rows_count, work->margins);
     if (code != INGOT_OK) return code;
@@ -254,7 +256,7 @@ enum ingot_code ingot_explain(const struct ingot_model *model, struct ingot_work
                               const double *rows, size_t rows_count, double *contributions,
                               double *additivity_errors)
 {
-    if (!fits(model, work, rows_count)) return INGOT_INVALID;
+    if (!fits(model, work, rows, rows_count)) return INGOT_INVALID;
     const struct ig_engine *engine = model->package->engine;
     if (!ig_engine_explains(engine)) return INGOT_UNSUPPORTED;
     struct ig_engine_io io = {rows, rows_count, contributions,

@@ -34,11 +34,13 @@ static enum ig_feature_type type_of(enum ig_input_kind kind)
     return kind == IG_INPUT_INTEGER ? IG_FEATURE_INTEGER : IG_FEATURE_NUMERIC;
 }
 
-static bool add_classes(struct ig_schema *schema, uint32_t count, struct ig_arena *arena)
+static bool add_classes(struct ig_schema *schema, const struct ig_model *model, uint32_t count,
+                        struct ig_arena *arena)
 {
     schema->classes = ig_arena_array(arena, count, sizeof *schema->classes);
     for (uint32_t i = 0; schema->classes && i < count; i++)
-        schema->classes[i] = numbered(arena, "", i);
+        schema->classes[i] =
+            model->classes ? ig_arena_dup(arena, model->classes[i]) : numbered(arena, "", i);
     schema->classes_count = count;
     return !arena->overflowed;
 }
@@ -109,10 +111,11 @@ enum ig_code pkg_schema_from_model(struct ig_schema *schema, const struct ig_mod
             input && input->name.len ? ig_arena_dup(arena, input->name) : numbered(arena, "f", i);
         if (!input) continue;
         feature->type = type_of(input->kind);
+        feature->required = input->required;
         add_categories(feature, input, arena);
     }
     uint32_t classes = classes_expected(schema, model);
-    if (classes) add_classes(schema, classes, arena);
+    if (classes) add_classes(schema, model, classes, arena);
     if (arena->overflowed) return ig_fail(err, IG_NO_MEMORY, "schema: out of memory");
     return IG_OK;
 }
@@ -132,11 +135,14 @@ enum ig_code pkg_schema_check(struct ig_schema *schema, const struct ig_model *m
     if (schema->classes_count && schema->classes_count != classes)
         return ig_fail(err, IG_INVALID, "classes: %u names, expected %u", schema->classes_count,
                        classes);
-    for (uint32_t i = 0; model->inputs && i < schema->features_count; i++)
+    for (uint32_t i = 0; model->inputs && i < schema->features_count; i++) {
+        schema->features[i].required = model->inputs[i].required;
+        schema->has_required = schema->has_required || model->inputs[i].required;
         if (model->inputs[i].category_hashes &&
             check_hashes(&schema->features[i], &model->inputs[i], err) != IG_OK)
             return err->code;
-    if (classes && !schema->classes_count && !add_classes(schema, classes, arena))
+    }
+    if (classes && !schema->classes_count && !add_classes(schema, model, classes, arena))
         return ig_fail(err, IG_NO_MEMORY, "schema: out of memory");
     return IG_OK;
 }

@@ -34,6 +34,7 @@ enum ig_code ig_schema_index(struct ig_schema *schema, struct ig_err *err)
     ig_map_init(&schema->feature_by_name, (size_t)schema->features_count + 1);
     for (uint32_t i = 0; i < schema->features_count; i++) {
         struct ig_feature *feature = &schema->features[i];
+        schema->has_required = schema->has_required || feature->required;
         if (ig_map_get(&schema->feature_by_name, feature->name))
             return ig_fail(err, IG_INVALID, "feature '%.*s' stands twice",
                            IG_STR_ARGS(feature->name));
@@ -79,6 +80,30 @@ bool ig_feature_takes_text(const struct ig_feature *feature)
     return feature->categories_count > 0 || feature->hashed;
 }
 
+static enum ig_code missing(double *out, const struct ig_feature *feature, struct ig_err *err)
+{
+    *out = NAN;
+    if (!feature->required) return IG_OK;
+    return ig_fail(err, IG_INVALID,
+                   "feature '%.*s' is missing, without which the model has no prediction",
+                   IG_STR_ARGS(feature->name));
+}
+
+enum ig_code ig_schema_check_rows(const struct ig_schema *schema, const double *rows, size_t count,
+                                  struct ig_err *err)
+{
+    double value;
+    for (size_t row = 0; schema->has_required && row < count; row++)
+        for (uint32_t i = 0; i < schema->features_count; i++) {
+            if (!isnan(rows[row * schema->features_count + i]) ||
+                missing(&value, &schema->features[i], err) == IG_OK)
+                continue;
+            ig_err_prefix(err, "row %zu", row);
+            return err->code;
+        }
+    return IG_OK;
+}
+
 enum ig_code ig_feature_parse_cell(double *out, const struct ig_feature *feature,
                                    struct ig_str cell, struct ig_err *err)
 {
@@ -86,13 +111,11 @@ enum ig_code ig_feature_parse_cell(double *out, const struct ig_feature *feature
     if (ig_feature_takes_text(feature)) {
         int32_t code = ig_feature_category_code(feature, cell);
         if (code == -1) code = ig_feature_category_code(feature, trimmed);
-        *out = code == -1 && ig_table_is_missing(trimmed) ? (double)NAN : (double)code;
+        if (code == -1 && ig_table_is_missing(trimmed)) return missing(out, feature, err);
+        *out = code;
         return IG_OK;
     }
-    if (ig_table_is_missing(trimmed)) {
-        *out = NAN;
-        return IG_OK;
-    }
+    if (ig_table_is_missing(trimmed)) return missing(out, feature, err);
     if (ig_str_to_f64(trimmed, out)) return IG_OK;
     return ig_fail(err, IG_INVALID, "feature '%.*s': value '%.*s' is not a number%s",
                    IG_STR_ARGS(feature->name), (int)(cell.len < SHOWN_MAX ? cell.len : SHOWN_MAX),

@@ -19,6 +19,7 @@ struct ig_feature {
     struct ig_map code_by_category; /* value: code + 1 as a pointer */
     bool hashed; /* the file knows categories by CatBoost's hash alone: `categories`, perhaps none,
                     are the hashes in decimal */
+    bool required; /* the model has no prediction where it is missing (PMML) */
 };
 
 enum ig_task { IG_TASK_REGRESSION, IG_TASK_BINARY, IG_TASK_MULTICLASS, IG_TASK_RANKING };
@@ -26,6 +27,7 @@ enum ig_task { IG_TASK_REGRESSION, IG_TASK_BINARY, IG_TASK_MULTICLASS, IG_TASK_R
 struct ig_schema {
     struct ig_feature *features;
     uint32_t features_count;
+    bool has_required;             /* some feature is */
     struct ig_map feature_by_name; /* value: index + 1 as a pointer */
     enum ig_task task;
     struct ig_str target;   /* empty when unknown */
@@ -48,12 +50,16 @@ int32_t ig_feature_category_code(const struct ig_feature *feature, struct ig_str
 bool ig_feature_takes_text(const struct ig_feature *feature);
 /* CatBoost's hash of a category's text. */
 uint32_t ig_category_hash(struct ig_str category);
-/* Text of a cell (CSV) to a row value. Missing (ig_table_is_missing, or only spaces) = NaN. Numeric
+/* Text of a cell (CSV) to a row value. Missing (ig_table_is_missing, or only spaces) = NaN,
+ * or INVALID for a required feature. Numeric
  * and integer: a number, spaces around it allowed; the kind integer informs, 3.5 is taken.
  * Categorical: the code by the exact text, -1 for one that training has not seen; a feature without
  * categories takes the code itself as a number. The error names feature and value. */
 enum ig_code ig_feature_parse_cell(double *out, const struct ig_feature *feature,
                                    struct ig_str cell, struct ig_err *err);
+/* INVALID when a required feature is missing in one of `count` rows; the message names both. */
+enum ig_code ig_schema_check_rows(const struct ig_schema *schema, const double *rows, size_t count,
+                                  struct ig_err *err);
 const char *
 ig_feature_type_name(enum ig_feature_type type); /* "numeric", "integer", "categorical" */
 const char *ig_task_name(enum ig_task task); /* "regression", "binary", "multiclass", "ranking" */

@@ -28,7 +28,8 @@ enum ig_code ig_schema_dup(struct ig_schema *out, const struct ig_schema *schema
             .type = from->type,
             .categories = dup_texts(from->categories, from->categories_count, arena),
             .categories_count = from->categories_count,
-            .hashed = from->hashed};
+            .hashed = from->hashed,
+            .required = from->required};
     }
     copy.target = ig_arena_dup(arena, schema->target);
     copy.classes = dup_texts(schema->classes, schema->classes_count, arena);

@@ -70,6 +70,27 @@ static void test_hashed_categories(void **state)
     ig_schema_deinit(&fixture.schema);
 }
 
+static void test_required_features(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct ig_err err = IG_ERR_INIT;
+    double value;
+    const double rows[] = {1, NAN, NAN, NAN, 1, 1};
+    fill(&fixture);
+    fixture.features[0].required = true;
+    assert_int_equal(ig_schema_index(&fixture.schema, &err), IG_OK);
+    assert_true(fixture.schema.has_required);
+    assert_int_equal(ig_schema_check_rows(&fixture.schema, rows, 1, &err), IG_OK);
+    assert_int_equal(ig_schema_check_rows(&fixture.schema, rows, 2, &err), IG_INVALID);
+    assert_string_equal(err.message, "row 1: feature 'age' is missing, without which the model has "
+                                     "no prediction");
+    ig_err_clear(&err);
+    assert_int_equal(ig_feature_parse_cell(&value, &fixture.features[0], IG_STR(" "), &err),
+                     IG_INVALID);
+    ig_schema_deinit(&fixture.schema);
+}
+
 static void test_index_refuses_duplicates(void **state)
 {
     (void)state;
@@ -170,6 +191,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_index_finds_names_and_codes),
         cmocka_unit_test(test_hashed_categories),
+        cmocka_unit_test(test_required_features),
         cmocka_unit_test(test_index_refuses_duplicates),
         cmocka_unit_test(test_cells),
         cmocka_unit_test(test_every_allocation_may_fail),

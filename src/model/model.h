@@ -109,6 +109,7 @@ struct ig_input {
     const struct ig_str *categories; /* text of code 0, 1, ... where the file has them, or NULL */
     const uint32_t *category_hashes; /* CatBoost: hash of code 0, 1, ...'s text, or NULL */
     uint32_t categories_count;
+    bool required; /* a missing value has no prediction (PMML) */
 };
 
 struct ig_graph;
@@ -154,6 +155,8 @@ struct ig_model {
     double transform_parameter; /* sigmoid slope and the like; 1 where unused */
 
     struct ig_input *inputs;      /* features_count; NULL when the file says nothing of them */
+    const struct ig_str *classes; /* names, where the file has them: outputs_count, but 2 of a
+                                     binary one's single output; NULL: none */
     struct ig_str objective;      /* as the file spells it, or empty */
     struct ig_str source_version; /* "1.7.4", "v4"; for messages */
 };

@@ -212,6 +212,8 @@ enum ig_code ig_inference_run(struct ig_inference_result *out, const struct ig_s
         .choice = request->choice,
     };
     double *predictions = doubles(arena, rows, model->predictions_count);
+    if (ig_schema_check_rows(&servable->package->schema, request->rows, rows, err) != IG_OK)
+        return err->code;
     if (!predictions) return ig_fail(err, IG_NO_MEMORY, "inference on %zu rows", rows);
     if (!chosen && request->explain && !ig_engine_explains(servable->package->engine))
         return ig_fail(err, IG_UNSUPPORTED,
