@@ -172,6 +172,11 @@ static void test_bad_requests(void **state)
     EXPECT(405, "PUT", "/predict-with-explanation", "{}");
     EXPECT(404, "GET", "/api/v1/nothing", NULL);
     EXPECT(404, "GET", "/api/v1/models/..%2f..%2fetc", NULL);
+    EXPECT(400, "POST", "/api/v1/jobs",
+           "{\"model\":\"m\",\"target\":\"y\",\"data_digest\":\"x\",\"instance\":\"huge\"}");
+    assert_string_equal(live_text(&live, "error.field"), "instance");
+    EXPECT(200, "GET", "/api/v1/instance-types", NULL);
+    assert_string_equal(live_text(&live, "instance_types.1.name"), "small");
     EXPECT(400, "POST", "/api/v1/jobs", "{\"model\":\"m\"}");
     assert_string_equal(live_text(&live, "error.field"), "target");
     EXPECT(400, "PUT", "/api/v1/deployments/a%20b", "{\"model\":\"churn\"}");
