@@ -264,7 +264,9 @@ void ig_http_conn_close(struct ig_http_conn *conn)
     conn->dead = true;
     ig_loop_timer_clear(home->loop, &conn->timer);
     if (conn->fd >= 0) {
-        close(conn->fd); /* leaves epoll by itself */
+        /* A child between fork and exec may hold it open; closing alone would leave it there. */
+        ig_loop_remove(home->loop, conn->fd);
+        close(conn->fd);
         conn->fd = -1;
     }
     if (conn->call) atomic_store(&conn->call->gone, true);

@@ -15,6 +15,7 @@
 
 #include <netinet/tcp.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
 
 #define GET(path) IG_STR("GET " path " HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
 #define POST(path, headers, body) "POST " path " HTTP/1.1\r\nHost: a\r\n" headers "\r\n" body
@@ -553,6 +554,30 @@ static void test_out_of_descriptors(void **state)
     close(fd);
 }
 
+/* Between fork and exec a child holds all sockets: what the server has closed must not wake it. */
+static void test_a_child_holds_the_socket(void **state)
+{
+    (void)state;
+    char reply[1000];
+    struct ig_http_stats stats;
+    int fd = dial(server, false);
+    send_text(fd, "GET /wait HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    assert_true(reaches(&seen.waiting, 1));
+    pid_t child = fork();
+    if (child == 0) {
+        for (;;) pause();
+    }
+    atomic_store(&seen.gate, 1);
+    assert_true(receive_until(fd, reply, sizeof reply, "waited", 1));
+    wait_unconnected(server, &stats);
+    send_text(fd, "more");
+    sleep_ms(30);
+    kill(child, SIGKILL);
+    waitpid(child, NULL, 0);
+    close(fd);
+    assert_status(talk(server, GET("/now")), 200);
+}
+
 static void *stop_in_thread(void *context)
 {
     (void)context;
@@ -784,6 +809,7 @@ int main(void)
         cmocka_unit_test(test_pool_is_bounded),
         cmocka_unit_test(test_caps_of_connections_and_bytes),
         WITH_SERVER(test_out_of_descriptors),
+        WITH_SERVER(test_a_child_holds_the_socket),
         cmocka_unit_test_setup(test_graceful_stop, start),
         cmocka_unit_test(test_stop_cuts_what_will_not_end),
         WITH_SERVER(test_quiescence),
