@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A blocking HTTP/1.1 client on one TCP connection.
+/* A blocking HTTP/1.1 client on one TCP connection, with or without TLS.
  *
  * The socket is non-blocking underneath, and every wait is a poll with a deadline. A kept
  * connection that turns out to be closed before a byte of the answer came is opened anew once,
@@ -9,6 +9,7 @@
 #include "net/client.h"
 
 #include "net/http1.h"
+#include "net/tls.h"
 
 #include "base/clock.h"
 #include "base/mem.h"
@@ -34,6 +35,9 @@ enum {
 
 struct ig_client {
     int fd; /* -1: not connected */
+    bool is_secure;
+    struct ig_tls_trust *trust; /* of an https URL; else NULL */
+    struct ig_tls_session *tls; /* while connected to one */
     unsigned connect_timeout_ms, io_timeout_ms;
     char host[HOST_MAX_BYTES]; /* without brackets, for the resolver */
     char port[8];
@@ -48,16 +52,15 @@ struct ig_client {
 
 /* Addresses. */
 
-static bool take_port(struct ig_client *client, struct ig_str text)
+static bool take_port(struct ig_client *client, struct ig_str text, uint64_t port)
 {
-    uint64_t port = 80;
     if (text.ptr && (!ig_str_to_u64(text, &port) || port == 0 || port > 65535)) return false;
     snprintf(client->port, sizeof client->port, "%u", (unsigned)port);
     return true;
 }
 
 /* host, host:port, [v6] or [v6]:port */
-static bool take_authority(struct ig_client *client, struct ig_str text)
+static bool take_authority(struct ig_client *client, struct ig_str text, uint64_t usual_port)
 {
     ig_buf_add_str(&client->authority, text);
     struct ig_str host, port = {0};
@@ -76,29 +79,33 @@ static bool take_authority(struct ig_client *client, struct ig_str text)
         memchr(host.ptr, '\0', host.len) || !ig_http_field_value_valid(text))
         return false;
     memcpy(client->host, host.ptr, host.len);
-    return take_port(client, port);
+    return take_port(client, port, usual_port);
+}
+
+static enum ig_code bad_url(const char *url, struct ig_err *err)
+{
+    return ig_fail(err, IG_INVALID, "server URL '%s': expected http[s]://host[:port][/prefix]",
+                   url);
 }
 
 static enum ig_code take_url(struct ig_client *client, const char *url, struct ig_err *err)
 {
-    struct ig_str rest = ig_str_view(url);
-    if (ig_str_starts(rest, IG_STR("https://")))
-        return ig_fail(err, IG_INVALID, "server URL '%s': https is not available, use http", url);
-    if (!ig_str_starts(rest, IG_STR("http://")))
-        return ig_fail(err, IG_INVALID, "server URL '%s': expected http://host[:port][/prefix]",
-                       url);
-    rest = (struct ig_str){rest.ptr + 7, rest.len - 7};
+    struct ig_str rest = ig_str_view(url), plain = IG_STR("http://"), secure = IG_STR("https://");
+    client->is_secure = ig_str_starts(rest, secure);
+    if (!client->is_secure && !ig_str_starts(rest, plain)) return bad_url(url, err);
+    size_t scheme = client->is_secure ? secure.len : plain.len;
+    rest = (struct ig_str){rest.ptr + scheme, rest.len - scheme};
     size_t end = 0;
     while (end < rest.len && rest.ptr[end] != '/') end++;
     struct ig_str prefix = {rest.ptr + end, rest.len - end};
     while (prefix.len && prefix.ptr[prefix.len - 1] == '/') prefix.len--;
-    bool plain = ig_http_field_value_valid(prefix) &&
+    bool valid = ig_http_field_value_valid(prefix) &&
                  (!prefix.len ||
                   (!memchr(prefix.ptr, ' ', prefix.len) && !memchr(prefix.ptr, '?', prefix.len) &&
                    !memchr(prefix.ptr, '#', prefix.len)));
-    if (!plain || !take_authority(client, (struct ig_str){rest.ptr, end}))
-        return ig_fail(err, IG_INVALID, "server URL '%s': expected http://host[:port][/prefix]",
-                       url);
+    struct ig_str authority = {rest.ptr, end};
+    if (!valid || !take_authority(client, authority, client->is_secure ? 443 : 80))
+        return bad_url(url, err);
     ig_buf_add_str(&client->prefix, prefix);
     return IG_OK;
 }
@@ -122,6 +129,7 @@ enum ig_code ig_client_new(struct ig_client **out, const char *url,
     if (!code &&
         (client->authority.overflowed || client->prefix.overflowed || client->headers.overflowed))
         code = ig_fail(err, IG_NO_MEMORY, "no memory for an HTTP client");
+    if (!code && client->is_secure) code = ig_tls_trust_new(&client->trust, options->ca_file, err);
     if (code) {
         ig_client_free(client);
         return code;
@@ -132,6 +140,9 @@ enum ig_code ig_client_new(struct ig_client **out, const char *url,
 
 static void disconnect(struct ig_client *client)
 {
+    if (client->tls) (void)ig_tls_end(client->tls);
+    ig_tls_session_free(client->tls);
+    client->tls = NULL;
     if (client->fd >= 0) close(client->fd);
     client->fd = -1;
     client->in_at = client->in_len = 0;
@@ -141,6 +152,7 @@ void ig_client_free(struct ig_client *client)
 {
     if (!client) return;
     disconnect(client);
+    ig_tls_trust_free(client->trust);
     ig_buf_deinit(&client->authority);
     ig_buf_deinit(&client->prefix);
     ig_buf_deinit(&client->headers);
@@ -187,6 +199,22 @@ static int connect_one(struct ig_client *client, const struct addrinfo *address)
     return 0;
 }
 
+static enum ig_code begin_tls(struct ig_client *client, struct ig_err *err)
+{
+    char peer[HOST_MAX_BYTES + 16];
+    client->tls = ig_tls_connect(client->trust, client->fd, client->host);
+    if (!client->tls) return ig_fail(err, IG_NO_MEMORY, "no memory for TLS");
+    for (;;) {
+        int64_t got = ig_tls_handshake(client->tls);
+        if (got > 0) return IG_OK;
+        snprintf(peer, sizeof peer, "%s port %s", client->host, client->port);
+        if (got != -EAGAIN) return ig_tls_explain(client->tls, peer, err);
+        if (!await(client->fd, ig_tls_wants(client->tls), client->connect_timeout_ms))
+            return ig_fail(err, IG_TIMEOUT, "%s: no TLS handshake within %u ms", peer,
+                           client->connect_timeout_ms);
+    }
+}
+
 static enum ig_code dial(struct ig_client *client, struct ig_err *err)
 {
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
@@ -201,7 +229,30 @@ static enum ig_code dial(struct ig_client *client, struct ig_err *err)
     if (client->fd < 0)
         return ig_fail(err, IG_UNAVAILABLE, "cannot reach %s port %s: %s", client->host,
                        client->port, strerror(error));
-    return IG_OK;
+    return client->is_secure ? begin_tls(client, err) : IG_OK;
+}
+
+/* > 0 bytes, 0 the end, or -errno. */
+static int64_t socket_receive(struct ig_client *client, void *bytes, size_t size)
+{
+    if (client->tls) return ig_tls_read(client->tls, bytes, size);
+    ssize_t got = recv(client->fd, bytes, size, 0);
+    return got >= 0 ? got : -errno;
+}
+
+/* > 0 bytes, or -errno. */
+static int64_t socket_send(struct ig_client *client, struct ig_str bytes)
+{
+    if (client->tls) return ig_tls_write(client->tls, bytes.ptr, bytes.len);
+    ssize_t sent = send(client->fd, bytes.ptr, bytes.len, MSG_NOSIGNAL);
+    return sent >= 0 ? sent : -errno;
+}
+
+/* Whether the server has sent something, or closed. */
+static bool server_speaks(struct ig_client *client)
+{
+    /* What came may be TLS's own: session tickets. */
+    return client->tls ? ig_tls_readable(client->tls) : await(client->fd, POLLIN, 0) != 0;
 }
 
 static enum ig_code too_slow(struct ig_client *client, const char *what, struct ig_err *err)
@@ -223,13 +274,13 @@ static enum ig_code send_all(struct ig_client *client, struct ig_str bytes, bool
     while (bytes.len && !*answered) {
         short ready = await(client->fd, POLLOUT | POLLIN, client->io_timeout_ms);
         if (!ready) return too_slow(client, "takes nothing", err);
-        if (ready & (POLLIN | POLLHUP | POLLERR)) {
+        if ((ready & (POLLIN | POLLHUP | POLLERR)) && server_speaks(client)) {
             *answered = true;
             break;
         }
-        ssize_t sent = send(client->fd, bytes.ptr, bytes.len, MSG_NOSIGNAL);
-        if (sent < 0 && (errno == EAGAIN || errno == EINTR)) continue;
-        if (sent < 0) return broke(client, errno, err);
+        int64_t sent = socket_send(client, bytes);
+        if (sent == -EAGAIN || sent == -EINTR) continue;
+        if (sent < 0) return broke(client, (int)-sent, err);
         bytes.ptr += sent;
         bytes.len -= (size_t)sent;
     }
@@ -241,14 +292,15 @@ static enum ig_code receive(struct ig_client *client, size_t *got, struct ig_err
 {
     if (client->in_at == client->in_len) client->in_at = client->in_len = 0;
     for (;;) {
-        ssize_t n = recv(client->fd, client->in + client->in_len, IN_BYTES - client->in_len, 0);
+        int64_t n = socket_receive(client, client->in + client->in_len, IN_BYTES - client->in_len);
         if (n >= 0) {
             *got = (size_t)n;
             client->in_len += (size_t)n;
             return IG_OK;
         }
-        if (errno != EAGAIN && errno != EINTR) return broke(client, errno, err);
-        if (!await(client->fd, POLLIN, client->io_timeout_ms))
+        if (n != -EAGAIN && n != -EINTR) return broke(client, (int)-n, err);
+        short wants = client->tls ? ig_tls_wants(client->tls) : POLLIN;
+        if (!await(client->fd, wants, client->io_timeout_ms))
             return too_slow(client, "answers nothing", err);
     }
 }
@@ -459,7 +511,7 @@ static enum ig_code attempt(struct ig_client *client, const struct ig_client_cal
 {
     struct ig_http1_response response = {0};
     bool closed = false, partial = false;
-    if (client->fd >= 0 && await(client->fd, POLLIN, 0)) disconnect(client);
+    if (client->fd >= 0 && server_speaks(client)) disconnect(client);
     bool kept = client->fd >= 0;
     enum ig_code code = kept ? IG_OK : dial(client, err);
     if (code) return code;

@@ -2,8 +2,9 @@
 #ifndef IG_NET_CLIENT_H
 #define IG_NET_CLIENT_H
 
-/* A small blocking HTTP/1.1 client over plain TCP, for the command line. One connection, kept alive
- * between calls and opened anew when the server has closed it. Thread rule: one thread a client. */
+/* A small blocking HTTP/1.1 client over TCP or TLS, for the command line. One connection, kept
+ * alive between calls and opened anew when the server has closed it. With https the server's
+ * certificate must be of a trusted CA and for the URL's host. Thread rule: one thread a client. */
 
 #include "base/err.h"
 #include "base/str.h"
@@ -13,11 +14,12 @@ struct ig_client;
 struct ig_client_options {
     unsigned connect_timeout_ms; /* 0: 5,000 */
     unsigned io_timeout_ms;      /* longest pause in a response or upload; 0: 60,000 */
+    const char *ca_file;         /* https: PEM of what alone is trusted; NULL: the system's CAs */
     const char *headers; /* sent with every request: "Authorization: Bearer x\r\n"; or NULL */
 };
 
-/* `url`: http://host[:port][/prefix]; the prefix goes before every path. Does not connect yet.
- * Errors: INVALID (the URL; https is named as not available), NO_MEMORY. */
+/* `url`: http[s]://host[:port][/prefix]; the prefix goes before every path. Does not connect yet.
+ * Errors: INVALID (the URL), those of ig_tls_trust_new, NO_MEMORY. */
 enum ig_code ig_client_new(struct ig_client **out, const char *url,
                            const struct ig_client_options *options, struct ig_err *err);
 void ig_client_free(struct ig_client *client);
@@ -46,8 +48,8 @@ struct ig_client_reply {
 };
 
 /* OK for every complete HTTP response, whatever its status. Errors: UNAVAILABLE (cannot connect;
- * the message names host and port), TIMEOUT, IO, PARSE (not HTTP), TOO_LARGE, CANCELLED (on_bytes
- * said so), NO_MEMORY. */
+ * the message names host and port), DENIED (no trust in its certificate), TIMEOUT, IO, PARSE (not
+ * HTTP), TOO_LARGE, CANCELLED (on_bytes said so), NO_MEMORY. */
 enum ig_code ig_client_call(struct ig_client *client, const struct ig_client_call *call,
                             struct ig_client_reply *reply, struct ig_err *err);
 

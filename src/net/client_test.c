@@ -27,8 +27,10 @@ static void connect_client(const char *suffix, unsigned io_timeout_ms)
     char url[128];
     struct ig_err err = IG_ERR_INIT;
     const struct ig_client_options options = {.io_timeout_ms = io_timeout_ms,
+                                              .ca_file = over_tls ? test_pki.files[0] : NULL,
                                               .headers = "Authorization: Bearer x\r\n"};
-    snprintf(url, sizeof url, "http://127.0.0.1:%u%s", ig_http_server_port(server), suffix);
+    snprintf(url, sizeof url, "http%s://127.0.0.1:%u%s", over_tls ? "s" : "",
+             ig_http_server_port(server), suffix);
     if (ig_client_new(&client, url, &options, &err)) fail_msg("%s", err.message);
 }
 
@@ -186,7 +188,7 @@ static void test_caps_and_cancel(void **state)
     err = IG_ERR_INIT;
     const struct ig_client_call cut = {.method = "GET", .path = "/stream/short"};
     assert_int_equal(ig_client_call(client, &cut, &reply, &err), IG_IO);
-    assert_non_null(strstr(err.message, "closed by the server"));
+    assert_non_null(strstr(err.message, over_tls ? "broke" : "closed by the server"));
     err = IG_ERR_INIT;
     const struct ig_client_call odd = {.method = "GET", .path = "/a b"};
     assert_int_equal(ig_client_call(client, &odd, &reply, &err), IG_INVALID);
@@ -219,7 +221,8 @@ static void test_urls(void **state)
     (void)state;
     static const char *const BAD[] = {"",
                                       "localhost:8080",
-                                      "https://localhost",
+                                      "https://",
+                                      "https://localhost:0",
                                       "ftp://a",
                                       "http://",
                                       "http://:80",
@@ -239,7 +242,8 @@ static void test_urls(void **state)
         assert_non_null(strstr(err.message, BAD[i]));
         assert_null(none);
     }
-    static const char *const GOOD[] = {"http://a", "http://a:80/", "http://[::1]:8080/x/y//"};
+    static const char *const GOOD[] = {"http://a", "https://a", "https://[::1]:8443/x",
+                                       "http://a:80/", "http://[::1]:8080/x/y//"};
     for (size_t i = 0; i < sizeof GOOD / sizeof GOOD[0]; i++) {
         struct ig_err err = IG_ERR_INIT;
         struct ig_client *one = NULL;
@@ -410,6 +414,104 @@ static void test_calls_without_memory(void **state)
     }
 }
 
+/* Trust. */
+
+static enum ig_code ask(const char *url, const char *ca_file, struct ig_err *err)
+{
+    const struct ig_client_options options = {.ca_file = ca_file, .connect_timeout_ms = 500};
+    const struct ig_client_call call = {.method = "GET", .path = "/now"};
+    struct ig_client *own = NULL;
+    *err = IG_ERR_INIT;
+    if (!ig_client_new(&own, url, &options, err)) (void)ig_client_call(own, &call, &reply, err);
+    ig_client_free(own);
+    return err->code;
+}
+
+/* The server shows another certificate from here on. */
+static void show(const struct pki_names *names)
+{
+    struct ig_err err = IG_ERR_INIT;
+    pki_issue(&test_pki, names, test_pki.files[1], test_pki.files[2]);
+    assert_int_equal(ig_tls_refresh(over_tls, true, &err), IG_TLS_RENEWED);
+}
+
+static void test_certificates_are_checked(void **state)
+{
+    (void)state;
+    static const struct {
+        struct pki_names names;
+        const char *wrong; /* or NULL: good for 127.0.0.1 and for localhost */
+    } CASES[] = {
+        {{"elsewhere", "DNS:elsewhere,IP:127.0.0.9", -1, 30, false}, "is for another name"},
+        {{"127.0.0.1", NULL, -1, 30, false}, "is for another name"},
+        {{"localhost", "DNS:*,DNS:*.localhost,IP:127.0.0.2", -1, 30, false}, "for another name"},
+        {{"late", "DNS:localhost,IP:127.0.0.1", -9, -1, false}, "has expired"},
+        {{"early", "DNS:localhost,IP:127.0.0.1", 1, 30, false}, "is not valid yet"},
+        {{"good", "DNS:elsewhere,DNS:localhost,IP:127.0.0.1", -1, 30, false}, NULL},
+    };
+    struct ig_err err;
+    for (size_t i = 0; i < sizeof CASES / sizeof CASES[0]; i++) {
+        show(&CASES[i].names);
+        for (int named = 0; named < 2; named++) {
+            char url[64];
+            snprintf(url, sizeof url, "https://%s:%u", named ? "localhost" : "127.0.0.1",
+                     ig_http_server_port(server));
+            enum ig_code code = ask(url, test_pki.files[0], &err);
+            if (code != (CASES[i].wrong ? IG_DENIED : IG_OK) ||
+                (code && !strstr(err.message, CASES[i].wrong)))
+                fail_msg("case %zu, %s: %s %s", i, url, ig_code_name(code), err.message);
+        }
+    }
+    show(&PKI_LOCAL);
+}
+
+static void test_cas_are_checked(void **state)
+{
+    (void)state;
+    char url[64];
+    struct pki other;
+    struct ig_err err;
+    snprintf(url, sizeof url, "https://127.0.0.1:%u", ig_http_server_port(server));
+    pki_make(&other);
+    assert_int_equal(ask(url, other.files[0], &err), IG_DENIED); /* a CA of the same name */
+    assert_non_null(strstr(err.message, "its certificate is "));
+    assert_int_equal(ask(url, NULL, &err), IG_DENIED);
+    assert_non_null(strstr(err.message, "is of an unknown CA"));
+    pki_remove(&other);
+    assert_int_equal(ask(url, test_pki.files[2], &err), IG_PARSE);
+    assert_non_null(strstr(err.message, test_pki.files[2]));
+    assert_int_equal(ask(url, "no such file", &err), IG_NOT_FOUND);
+    assert_int_equal(ask(url, test_pki.files[0], &err), IG_OK);
+}
+
+static void test_servers_without_tls(void **state)
+{
+    (void)state;
+    struct ig_http_server_options options = test_options();
+    struct ig_err err;
+    char url[64];
+    options.tls = NULL;
+    options.head_timeout_ms = 5000;
+    struct ig_http_server *plain = test_start(&options);
+    snprintf(url, sizeof url, "https://127.0.0.1:%u", ig_http_server_port(plain));
+    assert_int_equal(ask(url, test_pki.files[0], &err), IG_IO);
+    assert_non_null(strstr(err.message, "127.0.0.1 port "));
+    assert_non_null(strstr(err.message, "does not speak TLS"));
+    assert_int_equal(test_stop(plain, 1000), 0);
+    /* And without any answer. */
+    struct sockaddr_in address = {.sin_family = AF_INET};
+    socklen_t size = sizeof address;
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    assert_int_equal(bind(fd, (struct sockaddr *)&address, size), 0);
+    assert_int_equal(listen(fd, 1), 0);
+    getsockname(fd, (struct sockaddr *)&address, &size);
+    snprintf(url, sizeof url, "https://127.0.0.1:%u", ntohs(address.sin_port));
+    assert_int_equal(ask(url, test_pki.files[0], &err), IG_TIMEOUT);
+    assert_non_null(strstr(err.message, "no TLS handshake within 500 ms"));
+    close(fd);
+}
+
 #define WITH_SERVER(test) cmocka_unit_test_setup_teardown(test, start, stop)
 
 int main(void)
@@ -428,5 +530,10 @@ int main(void)
         cmocka_unit_test(test_every_allocation_fails),
         WITH_SERVER(test_calls_without_memory),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    const struct CMUnitTest trust[] = {
+        WITH_SERVER(test_certificates_are_checked),
+        WITH_SERVER(test_cas_are_checked),
+        WITH_SERVER(test_servers_without_tls),
+    };
+    return RUN_PLAIN_AND_TLS(tests) + cmocka_run_group_tests(trust, tls_on, tls_off);
 }

@@ -786,5 +786,5 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_drain_ends_idle_streaming_calls),
     };
     if (argc == 2 && strcmp(argv[1], "--serve") == 0) return serve();
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return RUN_PLAIN_AND_TLS(tests);
 }

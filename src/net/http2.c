@@ -2,7 +2,8 @@
 /* A connection of HTTP/2 (RFC 9113): its session, input, output, deadlines and end. The protocol is
  * libnghttp2's; the calls of its streams are in http2_call.c.
  *
- * A connection begins as one of HTTP/1 and is adopted when its first head is the preface. All that
+ * A connection begins as one of HTTP/1 and is adopted when its first head is the preface, or with
+ * its first byte when ALPN has said so. All that
  * is read in a turn is given to the session, then all that the session has to say leaves in as few
  * writes as possible; both pass through scratch memory of the loop, so that a resting connection
  * holds none but the session's.
@@ -19,7 +20,6 @@
 
 #include <errno.h>
 #include <sys/epoll.h>
-#include <sys/socket.h>
 
 enum {
     ROUNDS_MAX = 64,
@@ -339,7 +339,7 @@ static void end_gently(struct ig_http_conn *conn)
 {
     conn->http2->lingers = true;
     conn->since_ms = ig_loop_now_ms(conn->home->loop);
-    if (conn->fd >= 0) shutdown(conn->fd, SHUT_WR);
+    ig_http_conn_finish(conn);
 }
 
 static bool is_over(const struct ig_http2 *http2)
@@ -354,6 +354,7 @@ static void run(struct ig_http_conn *conn)
         if (conn->dead) return;
         int64_t got = flush(conn) ? 1 : -1;
         if (got > 0 && is_over(conn->http2)) end_gently(conn);
+        if (got > 0 && conn->http2->lingers) ig_http_conn_finish(conn);
         if (got > 0) got = read_some(conn);
         if (got < 0) {
             ig_http_conn_close(conn);
@@ -375,9 +376,7 @@ static void on_ready(struct ig_loop_source *source, uint32_t events)
         ig_http_conn_close(conn);
         return;
     }
-    if (events & EPOLLRDHUP) conn->half_closed = true;
-    if (events & (EPOLLIN | EPOLLRDHUP)) conn->readable = true;
-    if (events & EPOLLOUT) conn->writable = true;
+    ig_http_conn_note_events(conn, events);
     run(conn);
 }
 
@@ -506,6 +505,7 @@ void ig_http2_cut(struct ig_http_conn *conn)
 bool ig_http2_idle(const struct ig_http_conn *conn)
 {
     const struct ig_http2 *http2 = conn->http2;
+    if (!http2->session) return true;
     return http2->lingers || (!http2->calls_count && !pending(http2));
 }
 

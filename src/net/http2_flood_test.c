@@ -57,7 +57,7 @@ static int hello(void)
 {
     static const char HELLO[] =
         "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0\0\0\0\4\1\0\0\0\0";
-    int fd = dial(server, false);
+    int fd = dial_for(server, false, "h2");
     send_bytes(fd, HELLO, sizeof HELLO - 1);
     return fd;
 }
@@ -333,5 +333,5 @@ int main(void)
         TEST(test_output_that_is_not_read),
         TEST(test_garbage),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return RUN_PLAIN_AND_TLS(tests);
 }

@@ -163,7 +163,7 @@ static inline struct h2 *h2_open_with(const struct ig_http_server *server,
     nghttp2_option *option = NULL;
     assert_non_null(h2);
     int on = 1;
-    h2->fd = dial(server, false);
+    h2->fd = dial_for(server, false, "h2");
     setsockopt(h2->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     nghttp2_session_callbacks_new(&callbacks);
     nghttp2_session_callbacks_set_on_header_callback(callbacks, h2_on_header);

@@ -34,13 +34,13 @@ enum { ACCEPTS_MAX = 64, ACCEPT_PAUSE_MS = 100, BACKLOG = 1024, LOOPS_MAX = 64 }
 
 /* Sockets. */
 
-static int64_t socket_read(struct ig_http_conn *conn, void *bytes, size_t size_bytes)
+int64_t ig_http_socket_read(struct ig_http_conn *conn, void *bytes, size_t size_bytes)
 {
     ssize_t got = recv(conn->fd, bytes, size_bytes, 0);
     return got >= 0 ? got : -errno;
 }
 
-static int64_t socket_writev(struct ig_http_conn *conn, const struct iovec *parts, int count)
+int64_t ig_http_socket_writev(struct ig_http_conn *conn, const struct iovec *parts, int count)
 {
     if (count == 1) {
         ssize_t one = send(conn->fd, parts[0].iov_base, parts[0].iov_len, MSG_NOSIGNAL);
@@ -73,7 +73,8 @@ static void turn_away(struct ig_http_loop *home, int fd)
 {
     static const char BUSY[] = "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n"
                                "Retry-After: 1\r\nConnection: close\r\n\r\n";
-    (void)!send(fd, BUSY, sizeof BUSY - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (!home->server->options.tls)
+        (void)!send(fd, BUSY, sizeof BUSY - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
     shutdown(fd, SHUT_WR);
     close(fd);
     ig_http_count(&home->counters.refused_connections, 1);
@@ -97,8 +98,9 @@ static void take_connection(struct ig_http_loop *home, int fd,
     int on = 1;
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     conn->fd = fd;
-    conn->read = socket_read;
-    conn->writev = socket_writev;
+    conn->read = ig_http_socket_read;
+    conn->writev = ig_http_socket_writev;
+    if (server->options.tls) ig_http_tls_begin(conn);
     describe_peer(conn, address);
     ig_http_conn_init(conn, home);
     ig_http_count(&home->counters.accepted, 1);
@@ -305,6 +307,7 @@ static void fill_defaults(struct ig_http_server_options *options)
     DEFAULT(stream_timeout_ms, 3600000);
     DEFAULT(http2_streams_max, 100);
     DEFAULT(http2_connection_bytes, (uint64_t)256 << 20);
+    DEFAULT(tls_handshakes_max, 1024);
 }
 
 static enum ig_code check_options(const struct ig_http_server_options *options, struct ig_err *err)
@@ -384,6 +387,7 @@ void ig_http_server_free(struct ig_http_server *server)
             ig_http_call_free(call);
         }
         ig_http2_loop_deinit(home);
+        ig_free(home->tls_out);
         ig_loop_free(home->loop);
     }
     ig_free(server->loops);
@@ -497,6 +501,8 @@ void ig_http_server_stats(struct ig_http_server *server, struct ig_http_stats *s
         stats->requests_refused += load(&counters->refused);
         stats->received_bytes += load(&counters->received_bytes);
         stats->sent_bytes += load(&counters->sent_bytes);
+        stats->tls_handshakes += load(&counters->tls_handshakes);
+        stats->tls_failed += load(&counters->tls_failed);
         for (int class = 1; class <= 5; class ++)
             stats->responses_1xx_5xx[class] += load(&counters->responses[class]);
     }

@@ -3,8 +3,8 @@
 #define IG_NET_HTTP_SERVER_H
 
 /* HTTP server: one epoll loop a core, nothing shared between loops, plus two bounded pools for what
- * must not run on a loop. One port speaks HTTP/1.1, HTTP/2 without TLS (a connection that opens
- * with the preface of RFC 9113) and gRPC (net/grpc.h). It knows no domain.
+ * must not run on a loop. One port speaks HTTP/1.1, HTTP/2 (over TLS by ALPN, without it on a
+ * connection that opens with the preface of RFC 9113) and gRPC (net/grpc.h). It knows no domain.
  *
  * The way of an exchange (one request and its response):
  *   head parsed -> on_request (loop) -> one of
@@ -30,6 +30,7 @@
 struct ig_http_server;
 struct ig_grpc_service;
 struct ig_pool;
+struct ig_tls;
 
 struct ig_exchange {
     struct ig_arena arena; /* the call's memory; reset behind on_end */
@@ -107,6 +108,9 @@ struct ig_http_server_options {
     const struct ig_grpc_service *grpc; /* services of gRPC, which outlive the server; or NULL */
     unsigned grpc_count;
 
+    struct ig_tls *tls;          /* TLS alone is spoken; outlives the server; or NULL */
+    unsigned tls_handshakes_max; /* under way over all loops; 0: 1024; over it: closed */
+
     const char *extra_headers; /* sent with every response: "Name: value\r\n..." ; or NULL */
     struct ig_http_handler handler;
 };
@@ -168,6 +172,7 @@ struct ig_http_stats {
     uint64_t requests_refused;               /* by the server itself: syntax, caps, timeouts */
     uint64_t received_bytes, sent_bytes;
     uint64_t inflight_bytes, streams_active, workers_queued;
+    uint64_t tls_handshakes, tls_failed; /* done, and broken off */
 };
 void ig_http_server_stats(struct ig_http_server *server, struct ig_http_stats *stats);
 

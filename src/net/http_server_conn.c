@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One connection's input, output and deadlines. It does no socket calls of its own but close: bytes
+/* One connection's input, output and deadlines. Of sockets it only knows how to end them: bytes
  * come and go through conn->read and conn->writev, so that fuzzing runs it in memory. What the
  * bytes mean is for http_server_state.c.
  *
@@ -16,6 +16,7 @@
 
 #include <errno.h>
 #include <sys/epoll.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 enum {
@@ -257,11 +258,21 @@ void ig_http_conn_run(struct ig_http_conn *conn)
     ig_http_conn_again(conn);
 }
 
+void ig_http_conn_finish(struct ig_http_conn *conn)
+{
+    if (conn->fd < 0 || conn->finished) return;
+    if (conn->tls && !ig_tls_end(conn->tls)) return;
+    shutdown(conn->fd, SHUT_WR);
+    conn->finished = true;
+}
+
 void ig_http_conn_close(struct ig_http_conn *conn)
 {
     struct ig_http_loop *home = conn->home;
     if (conn->dead) return;
     conn->dead = true;
+    if (conn->tls)
+        ig_http_tls_close(conn, conn->state == IG_HTTP_AT_CLOSE || ig_http_conn_idle(conn));
     ig_loop_timer_clear(home->loop, &conn->timer);
     if (conn->fd >= 0) {
         /* A child between fork and exec may hold it open; closing alone would leave it there. */
@@ -331,6 +342,15 @@ static void on_due(struct ig_loop_timer *timer)
     }
 }
 
+void ig_http_conn_note_events(struct ig_http_conn *conn, uint32_t events)
+{
+    if (events & EPOLLRDHUP) conn->half_closed = true;
+    if (events & (EPOLLIN | EPOLLRDHUP)) conn->readable = true;
+    if (events & EPOLLOUT) conn->writable = true;
+    /* With TLS either direction may wait for the other one. */
+    if (conn->tls) conn->readable = conn->writable = true;
+}
+
 static void on_ready(struct ig_loop_source *source, uint32_t events)
 {
     struct ig_http_conn *conn = (struct ig_http_conn *)source;
@@ -339,9 +359,7 @@ static void on_ready(struct ig_loop_source *source, uint32_t events)
         ig_http_conn_close(conn);
         return;
     }
-    if (events & EPOLLRDHUP) conn->half_closed = true;
-    if (events & (EPOLLIN | EPOLLRDHUP)) conn->readable = true;
-    if (events & EPOLLOUT) conn->writable = true;
+    ig_http_conn_note_events(conn, events);
     if (conn->half_closed && conn->state == IG_HTTP_AT_POOL) atomic_store(&conn->call->gone, true);
     ig_http_conn_run(conn);
 }

@@ -7,6 +7,7 @@
 
 #include "net/http_server.h"
 #include "net/loop.h"
+#include "net/tls.h"
 
 #include "base/thread.h"
 
@@ -58,10 +59,13 @@ struct ig_http_conn {
     struct ig_http_conn *previous, *next; /* in home->conns */
     struct ig_http_call *call;            /* NULL while idle, and on HTTP/2 */
     struct ig_http2 *http2;               /* NULL on HTTP/1 */
-    /* > 0 bytes, 0 end of file (read only), or -errno. */
+    /* > 0 bytes, 0 end of file (read only), or -errno. Less than was asked for: no more is there
+     * now, or half_closed. */
     int64_t (*read)(struct ig_http_conn *conn, void *bytes, size_t size_bytes);
     int64_t (*writev)(struct ig_http_conn *conn, const struct iovec *parts, int count);
-    int fd; /* -1: in memory, or closed */
+    struct ig_tls_session *tls; /* NULL without TLS, and before the first byte */
+    int fd;                     /* -1: in memory, or closed */
+    enum ig_tls_protocol protocol;
     enum ig_http_state state;
     bool readable, writable;
     bool half_closed;      /* the peer will send no more */
@@ -72,6 +76,9 @@ struct ig_http_conn {
     bool working;          /* a worker holds the call */
     bool served;           /* has answered a request */
     bool is_loopback;      /* of the peer */
+    bool handshaking;      /* counts in server->handshakes */
+    bool wants_tls;        /* speaks HTTP where TLS is spoken */
+    bool finished;         /* the peer was told that no more comes */
     uint64_t since_ms;     /* when the head or body that is awaited began */
     uint64_t progress_ms;  /* last bytes moved */
     uint64_t wrote_ms;     /* last output, or none was pending */
@@ -140,6 +147,7 @@ struct ig_http_counters {
     _Atomic uint64_t accepted, closed, refused_connections;
     _Atomic uint64_t requests, responses[6], refused;
     _Atomic uint64_t received_bytes, sent_bytes;
+    _Atomic uint64_t tls_handshakes, tls_failed;
 };
 
 struct ig_http_loop {
@@ -160,6 +168,7 @@ struct ig_http_loop {
     unsigned free_streams_count;
     char *http2_in;          /* scratch of a read, made when first needed */
     struct ig_buf http2_out; /* scratch of a write */
+    char *tls_out;           /* scratch of a record, made when first needed */
     int64_t date_second;
     char date[IG_HTTP_DATE_SIZE]; /* "Date: ...\r\n" */
     struct ig_http_counters counters;
@@ -176,7 +185,7 @@ struct ig_http_server {
     pthread_mutex_t lock; /* of loops_running */
     pthread_cond_t stopped;
     _Atomic uint64_t inflight_bytes;
-    _Atomic unsigned streams_active, connections_open;
+    _Atomic unsigned streams_active, connections_open, handshakes;
     /* Runs a call on a worker; false when there is no room. */
     bool (*submit)(struct ig_http_server *server, struct ig_http_call *call, bool stream);
 };
@@ -198,10 +207,22 @@ static inline struct ig_http_call *ig_http_call_of(struct ig_exchange *exchange)
     return (struct ig_http_call *)exchange;
 }
 
+/* http_server.c: conn->read and conn->writev without TLS */
+int64_t ig_http_socket_read(struct ig_http_conn *conn, void *bytes, size_t size_bytes);
+int64_t ig_http_socket_writev(struct ig_http_conn *conn, const struct iovec *parts, int count);
+
+/* http_server_tls.c */
+void ig_http_tls_begin(struct ig_http_conn *conn); /* sets them for TLS */
+/* Frees the session; `orderly`: all that was to be said has been. */
+void ig_http_tls_close(struct ig_http_conn *conn, bool orderly);
+
 /* http_server_conn.c */
 void ig_http_conn_init(struct ig_http_conn *conn, struct ig_http_loop *home);
 void ig_http_conn_run(struct ig_http_conn *conn); /* go on as far as input and output allow */
 void ig_http_conn_close(struct ig_http_conn *conn);
+void ig_http_conn_note_events(struct ig_http_conn *conn, uint32_t events); /* EPOLL* bits */
+/* Tells the peer that no more comes; may be called again. */
+void ig_http_conn_finish(struct ig_http_conn *conn);
 /* Nothing of a request is there and nothing is to be written. */
 bool ig_http_conn_idle(const struct ig_http_conn *conn);
 void ig_http_conn_again(struct ig_http_conn *conn); /* runs conn->again at the end of the turn */

@@ -22,7 +22,6 @@
 #include "base/clock.h"
 
 #include <string.h>
-#include <sys/socket.h>
 
 enum { SKIP_MAX_BYTES = 64 * 1024, GROW_BYTES = 64 * 1024 };
 
@@ -381,6 +380,9 @@ static enum ig_http_step step_head(struct ig_http_conn *conn)
     const char *bytes = call->in + call->in_at;
     size_t length = call->in_len - call->in_at;
     if (!length) return IG_HTTP_STEP_INPUT;
+    if (conn->protocol == IG_TLS_HTTP2) return IG_HTTP_STEP_HTTP2;
+    if (conn->wants_tls)
+        return ig_http_state_refuse(conn, 400, "TLS is spoken here: the URL begins with https://");
     if (bytes[0] == '\r' && !call->skipped_line) { /* one empty line before a request */
         if (length < 2) return IG_HTTP_STEP_INPUT;
         if (bytes[1] != '\n')
@@ -400,7 +402,8 @@ static enum ig_http_step step_head(struct ig_http_conn *conn)
                                   limits, &reason);
     call->in_at += (size_t)head;
     call->keep = call->in_at;
-    if (status == 505 && !conn->served && is_http2_preface((struct ig_str){bytes, (size_t)head})) {
+    bool sniffs = !conn->served && conn->protocol == IG_TLS_NONE;
+    if (status == 505 && sniffs && is_http2_preface((struct ig_str){bytes, (size_t)head})) {
         call->in_at -= (size_t)head;
         return IG_HTTP_STEP_HTTP2;
     }
@@ -414,7 +417,7 @@ static enum ig_http_step step_close(struct ig_http_conn *conn)
     if (ig_http_call_pending(call)) return IG_HTTP_STEP_WAIT;
     if (!call->linger && call->body_over && call->in_at == call->in_len) return IG_HTTP_STEP_CLOSE;
     /* Closing with unread input would send a reset, which may overtake the response. */
-    if (conn->fd >= 0) shutdown(conn->fd, SHUT_WR);
+    ig_http_conn_finish(conn);
     conn->state = IG_HTTP_AT_LINGER;
     conn->since_ms = ig_loop_now_ms(conn->home->loop);
     return IG_HTTP_STEP_AGAIN;
@@ -439,6 +442,7 @@ enum ig_http_step ig_http_state_advance(struct ig_http_conn *conn)
     case IG_HTTP_AT_CLOSE:
         return step_close(conn);
     case IG_HTTP_AT_LINGER:
+        ig_http_conn_finish(conn);
         call->in_at = call->in_len = 0;
         return IG_HTTP_STEP_INPUT;
     case IG_HTTP_AT_HTTP2:

@@ -69,6 +69,7 @@ static void test_upload_in_constant_memory(void **state)
     (void)state;
     static char bytes[251 * 1024];
     char request[256], reply[1000];
+    if (over_tls) skip(); /* the tunnel takes its memory from the same process */
     uint64_t left = large_bytes();
     fill_pattern(bytes, sizeof bytes, 0);
     long before_kb = resident_kb(), most_kb = 0;
@@ -315,9 +316,12 @@ static void test_slow_worker(void **state)
     int fd = dial(server, false);
     send_text(fd, POST("/stream/wait", "Content-Length: 3000000\r\nConnection: close\r\n", ""));
     assert_true(reaches(&seen.waiting, 1));
-    ssize_t sent = send(fd, bytes, sizeof bytes, MSG_DONTWAIT | MSG_NOSIGNAL);
+    ssize_t sent = 0;
+    for (int pauses = 0; pauses < 10; sleep_ms(45), pauses++) {
+        ssize_t more = send(fd, bytes, sizeof bytes - (size_t)sent, MSG_DONTWAIT | MSG_NOSIGNAL);
+        if (more > 0) sent += more;
+    }
     assert_true(sent > 300000);
-    sleep_ms(450);
     atomic_store(&seen.gate, 1);
     receive_all(fd, reply, sizeof reply);
     assert_status(reply, 200);
@@ -408,5 +412,5 @@ int main(void)
         WITH_SERVER(test_streams_are_bounded),
         cmocka_unit_test(test_stop_cuts_streams),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return RUN_PLAIN_AND_TLS(tests);
 }

@@ -25,7 +25,9 @@
  *   /stream/ignore  reads nothing, answers at once
  */
 
+#include "net/http_reply_testing.h"
 #include "net/http_server.h"
+#include "net/tls_testing.h"
 
 #include "base/clock.h"
 
@@ -277,6 +279,7 @@ static inline struct ig_http_server_options test_options(void)
     return (struct ig_http_server_options){
         .loops = 2,
         .stream_workers = 4,
+        .tls = over_tls,
         .extra_headers = "X-Content-Type-Options: nosniff\r\n",
         .handler = {.on_request = test_on_request, .on_body = test_on_body, .on_end = test_on_end}};
 }
@@ -299,7 +302,7 @@ static inline unsigned test_stop(struct ig_http_server *server, unsigned drain_m
 
 /* A connection whose reads give up after three seconds; small_window keeps the receive buffer
  * small. */
-static inline int dial(const struct ig_http_server *server, bool small_window)
+static inline int dial_socket(const struct ig_http_server *server, bool small_window)
 {
     struct sockaddr_in address = {.sin_family = AF_INET,
                                   .sin_port = htons(ig_http_server_port(server))};
@@ -312,6 +315,19 @@ static inline int dial(const struct ig_http_server *server, bool small_window)
     if (connect(fd, (struct sockaddr *)&address, sizeof address) != 0)
         fail_msg("connect: %s", strerror(errno));
     return fd;
+}
+
+/* `protocol` is asked for where there is TLS. */
+static inline int dial_for(const struct ig_http_server *server, bool small_window,
+                           const char *protocol)
+{
+    int fd = dial_socket(server, small_window);
+    return over_tls ? tunnel_open(fd, protocol) : fd;
+}
+
+static inline int dial(const struct ig_http_server *server, bool small_window)
+{
+    return dial_for(server, small_window, "http/1.1");
 }
 
 static inline void send_bytes(int fd, const void *bytes, size_t size)
@@ -365,30 +381,6 @@ static inline char *talk(const struct ig_http_server *server, struct ig_str requ
     receive_all(fd, reply, sizeof reply);
     close(fd);
     return reply;
-}
-
-static inline void assert_status(const char *reply, int status)
-{
-    int got = 0;
-    if (sscanf(reply, "HTTP/1.1 %d ", &got) != 1 || got != status)
-        fail_msg("expected status %d, got: %.300s", status, reply);
-}
-
-static inline void assert_has(const char *reply, const char *text)
-{
-    if (!strstr(reply, text)) fail_msg("'%s' is not in: %.600s", text, reply);
-}
-
-static inline void assert_lacks(const char *reply, const char *text)
-{
-    if (strstr(reply, text)) fail_msg("'%s' is in: %.600s", text, reply);
-}
-
-static inline unsigned count_of(const char *reply, const char *text)
-{
-    unsigned count = 0;
-    for (; (reply = strstr(reply, text)); reply++) count++;
-    return count;
 }
 
 #endif
