@@ -12,6 +12,8 @@
 #define IG_CLIENT_OPTIONS                                                                          \
     IG_OPTION("server", TEXT, "URL", NULL,                                                         \
               "the server (default: INGOT_SERVER, else http://127.0.0.1:8080)")                    \
+    IG_OPTION("ca", TEXT, "FILE", NULL,                                                            \
+              "CA certificates to trust with https (default: INGOT_CA, else the system's)")        \
     IG_OPTION("key-file", TEXT, "FILE", NULL, "file that holds the API key (or INGOT_API_KEY)")
 #define IG_KEY_OPTIONS                                                                             \
     IG_OPTION("data", TEXT, "DIR", NULL, "data directory, when no server holds it")                \

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* `ingot server`. Order of start: services (deployments loaded), then the listening socket, then
  * the line that says so. Order of end: readiness off, requests in flight finished, services closed.
- * Signals are taken by sigwait on the main thread; every other thread has them blocked. */
+ * Signals are taken on the main thread; every other thread has them blocked. Between them it looks
+ * whether the TLS files have changed, so that no loop reads files. */
 #include "services.h"
 #include "settings.h"
 
@@ -14,20 +15,29 @@
 #include "base/mem.h"
 #include "base/thread.h"
 #include "kernels/ort/ort.h"
+#include "net/tls.h"
 
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
-enum { NAMES_MAX = 64, LOOPS_MAX = 8, KEEP_DAYS_MAX = 1 << 20, CALL_BYTES = 512 << 20 };
+enum {
+    NAMES_MAX = 64,
+    LOOPS_MAX = 8,
+    KEEP_DAYS_MAX = 1 << 20,
+    CALL_BYTES = 512 << 20,
+    TLS_LOOK_S = 5
+};
 
 struct server {
     const struct ig_cli *cli;
     struct ig_settings settings;
     struct ig_services services;
     struct ig_http_server *http;
+    struct ig_tls *tls; /* or NULL */
     char host[256];
     uint16_t port;
     struct ig_str hosts[NAMES_MAX + 1];
@@ -60,7 +70,7 @@ static bool is_loopback(const char *host)
            strcmp(host, "localhost") == 0;
 }
 
-/* The network is closed until there are keys, and TLS in front. */
+/* The network is closed until there are keys, and TLS, here or in front. */
 static enum ig_code check_exposure(const struct server *server, struct ig_err *err)
 {
     if (is_loopback(server->host)) return IG_OK;
@@ -69,12 +79,25 @@ static enum ig_code check_exposure(const struct server *server, struct ig_err *e
                        "--listen: '%s' is not a loopback address and there are no API keys; make "
                        "one first: ingot key create NAME --scope admin --data %s",
                        server->host, server->settings.data);
-    if (!server->settings.insecure_network)
+    if (!server->tls && !server->settings.insecure_network)
         return ig_fail(err, IG_DENIED,
-                       "--listen: '%s' is not a loopback address and this server speaks no TLS; "
-                       "put a proxy with TLS before it and set insecure_network=true",
+                       "--listen: '%s' is not a loopback address and there is no TLS; set "
+                       "tls_certificate and tls_key, or, behind a proxy that speaks TLS, "
+                       "insecure_network=true",
                        server->host);
     return IG_OK;
+}
+
+static enum ig_code open_tls(struct server *server, struct ig_err *err)
+{
+    const char *certificate = server->settings.tls_certificate, *key = server->settings.tls_key;
+    if (!*certificate && !*key) return IG_OK;
+    if (!*certificate || !*key)
+        return ig_fail(err, IG_INVALID, "%s: expected with %s, which is not set",
+                       *key ? "tls_key" : "tls_certificate", *key ? "tls_certificate" : "tls_key");
+    if (ig_tls_new(&server->tls, certificate, key, err) != IG_OK)
+        ig_err_prefix(err, "tls_certificate, tls_key");
+    return err->code;
 }
 
 static size_t cut_names(struct ig_str *names, const char *list)
@@ -161,6 +184,7 @@ static enum ig_code start(struct server *server, struct ig_err *err)
         .call_timeout_ms = (unsigned)(settings->call_timeout_s * 1000),
         .arena_max_bytes = CALL_BYTES,
         .reply_max_bytes = CALL_BYTES,
+        .tls = server->tls,
         .extra_headers = IG_FRONT_HEADERS,
         .handler = ig_front_handler(&server->services.app),
         .grpc = server->grpc,
@@ -180,16 +204,35 @@ static enum ig_code start(struct server *server, struct ig_err *err)
 static void announce(const struct server *server)
 {
     bool v6 = strchr(server->host, ':') != NULL;
-    printf("listening on http://%s%s%s:%u\n", v6 ? "[" : "", server->host, v6 ? "]" : "",
-           ig_http_server_port(server->http));
+    printf("listening on %s://%s%s%s:%u\n", server->tls ? "https" : "http", v6 ? "[" : "",
+           server->host, v6 ? "]" : "", ig_http_server_port(server->http));
     fflush(stdout);
+}
+
+static void refresh_tls(struct server *server, bool force)
+{
+    struct ig_err err = IG_ERR_INIT;
+    enum ig_tls_news news = ig_tls_refresh(server->tls, force, &err);
+    if (news == IG_TLS_RENEWED)
+        ig_log(IG_LOG_INFO, "tls_renewed", IG_LOG_C("file", server->settings.tls_certificate));
+    if (news == IG_TLS_KEPT) ig_log_err(IG_LOG_WARN, "tls_kept_the_old_certificate", &err);
+}
+
+/* SIGHUP is among the signals only with TLS. */
+static int wait_for_end(struct server *server)
+{
+    const struct timespec look = {.tv_sec = TLS_LOOK_S};
+    for (;;) {
+        int number = sigtimedwait(&server->signals, NULL, server->tls ? &look : NULL);
+        if (number == SIGINT || number == SIGTERM) return number;
+        if (server->tls) refresh_tls(server, number == SIGHUP);
+    }
 }
 
 static void serve_until_signal(struct server *server)
 {
-    int signal_number = 0;
     announce(server);
-    sigwait(&server->signals, &signal_number);
+    int signal_number = wait_for_end(server);
     ig_log(IG_LOG_INFO, "shutting down", IG_LOG_I("signal", signal_number));
     atomic_store(&server->services.app.draining, true);
     unsigned cut = ig_http_server_stop(server->http, (unsigned)(server->settings.drain_s * 1000));
@@ -216,8 +259,10 @@ static void run(struct server *server, struct ig_err *err)
     sigemptyset(&server->signals);
     sigaddset(&server->signals, SIGINT);
     sigaddset(&server->signals, SIGTERM);
+    if (*server->settings.tls_certificate) sigaddset(&server->signals, SIGHUP);
     sigprocmask(SIG_BLOCK, &server->signals, NULL);
     if (setup_log(&server->settings, err) != IG_OK || parse_listen(server, err) != IG_OK) return;
+    if (open_tls(server, err) != IG_OK) return;
     if (open_services(server, err) == IG_OK && start(server, err) == IG_OK)
         serve_until_signal(server);
     ig_router_free(server->services.app.router);
@@ -225,6 +270,7 @@ static void run(struct server *server, struct ig_err *err)
     ig_regions_free(server->services.app.regions);
     ig_services_close(&server->services); /* its threads may still wait for quiescence */
     ig_http_server_free(server->http);
+    ig_tls_free(server->tls);
 }
 
 int ig_cmd_server(const struct ig_cli *cli)

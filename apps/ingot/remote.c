@@ -43,7 +43,9 @@ enum ig_code ig_remote_open(struct ig_remote *remote, const struct ig_cli *cli, 
     ig_arena_init(&remote->arena, 64 << 10, (size_t)256 << 20);
     ig_buf_init(&remote->reply.body, (size_t)256 << 20);
     if (read_key(remote, cli, err) != IG_OK) return err->code;
-    struct ig_client_options options = {.headers = remote->headers[0] ? remote->headers : NULL};
+    const char *ca = ig_cli_text(cli, "ca");
+    struct ig_client_options options = {.headers = remote->headers[0] ? remote->headers : NULL,
+                                        .ca_file = ca ? ca : getenv("INGOT_CA")};
     if (ig_client_new(&remote->client, remote->url, &options, err) != IG_OK)
         ig_err_prefix(err, "--server");
     return err->code;

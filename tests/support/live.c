@@ -94,7 +94,8 @@ uint64_t live_start(struct live *live, const char *const *more)
     close(out[0]);
     if (sscanf(line, "listening on %63s", live->url) != 1) fail_msg("the server said '%s'", line);
     struct ig_err err = IG_ERR_INIT;
-    struct ig_client_options options = {.headers = live->headers[0] ? live->headers : NULL};
+    struct ig_client_options options = {.ca_file = live->ca,
+                                        .headers = live->headers[0] ? live->headers : NULL};
     if (ig_client_new(&live->client, live->url, &options, &err) != IG_OK)
         fail_msg("%s", err.message);
     return spent / 1000;
@@ -318,6 +319,7 @@ void live_run(struct live_run *run, const struct live *live, const char *const *
     assert_true(pid >= 0);
     if (pid == 0) {
         if (live && live->url[0]) setenv("INGOT_SERVER", live->url, 1);
+        if (live && live->ca) setenv("INGOT_CA", live->ca, 1);
         setenv("LC_ALL", "C", 1);
         int in = open(run->input ? run->input : "/dev/null", O_RDONLY);
         dup2(in, STDIN_FILENO);

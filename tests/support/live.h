@@ -19,7 +19,8 @@
 struct live {
     char dir[64];      /* holds data/ and whatever a test writes */
     pid_t pid;         /* 0: not running */
-    char url[64];      /* "http://127.0.0.1:PORT" */
+    char url[64];      /* "http://127.0.0.1:PORT", https with TLS */
+    const char *ca;    /* file of what the clients trust, or NULL */
     char headers[256]; /* sent with each call, "" for none */
     struct ig_client *client;
     struct ig_client_reply reply; /* of the last call; the body ends with a NUL */
