@@ -747,16 +747,24 @@ static void test_drain_ends_idle_streaming_calls(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, start, stop)
 
-static int serve(void)
+/* `files`: a certificate and its key, or NULL. */
+static int serve(char **files)
 {
     struct ig_http_server_options options = grpc_options();
+    struct ig_err err = IG_ERR_INIT;
+    if (files && ig_tls_new(&options.tls, files[0], files[1], &err)) {
+        fprintf(stderr, "%s\n", err.message);
+        return 1;
+    }
     options.write_timeout_ms = options.body_timeout_ms = 5000;
     server = test_start(&options);
     printf("%u\n", ig_http_server_port(server));
     fflush(stdout);
     while (getchar() != EOF) {
     }
-    return (int)test_stop(server, 1000);
+    int cut = (int)test_stop(server, 1000);
+    ig_tls_free(options.tls);
+    return cut;
 }
 
 int main(int argc, char **argv)
@@ -785,6 +793,6 @@ int main(int argc, char **argv)
         TEST(test_a_reset_cancels_a_call),
         cmocka_unit_test(test_drain_ends_idle_streaming_calls),
     };
-    if (argc == 2 && strcmp(argv[1], "--serve") == 0) return serve();
+    if (argc >= 2 && strcmp(argv[1], "--serve") == 0) return serve(argc == 4 ? argv + 2 : NULL);
     return RUN_PLAIN_AND_TLS(tests);
 }

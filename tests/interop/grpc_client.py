@@ -9,10 +9,13 @@ import asyncio
 import os
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 
 import grpc
+
+import certificates
 
 ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
 PROGRAM = os.environ.get("GRPC_TEST", os.path.join(ROOT, "build", "release", "grpc_test"))
@@ -21,12 +24,13 @@ TRITON = [("grpc.max_send_message_length", 2**31 - 1), ("grpc.max_receive_messag
           ("grpc.keepalive_time_ms", 2**31 - 1), ("grpc.keepalive_timeout_ms", 20000),
           ("grpc.http2.max_pings_without_data", 2)]
 failed = 0
+over = ""  # or "over TLS, "
 
 
 def check(name, good, detail=""):
     global failed
     failed += not good
-    print("%s grpc: %s%s" % ("ok" if good else "FAIL", name, "" if good else ": %r" % (detail,)))
+    print("%s grpc: %s%s%s" % ("ok" if good else "FAIL", over, name, "" if good else ": %r" % (detail,)))
 
 
 def expect_error(name, call, code, details=None):
@@ -127,8 +131,9 @@ def check_parallel(channel):
     check("1,000 calls at once", all(f.result(10) == b"%d" % i for i, f in enumerate(futures)))
 
 
-async def check_aio(target):
-    async with grpc.aio.insecure_channel(target, options=TRITON) as channel:
+async def check_aio(target, trust):
+    async with (grpc.aio.secure_channel(target, trust, options=TRITON) if trust
+                else grpc.aio.insecure_channel(target, options=TRITON)) as channel:
         call = channel.unary_unary("/test.Echo/Pool", identity, identity)
         got = await asyncio.gather(*(call(b"%d" % i) for i in range(200)))
         check("aio", got == [b"%d" % i for i in range(200)])
@@ -143,17 +148,29 @@ async def check_aio(target):
         check("aio streaming", first == [b"a", b"a"] and rest == [b"b", b"b"])
 
 
-def main():
-    server = subprocess.Popen([PROGRAM, "--serve"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+def check_all(files, trust):
+    """Every check; over TLS with `files`, a certificate and its key, and credentials that trust it."""
+    global over
+    over = "over TLS, " if trust else ""
+    server = subprocess.Popen([PROGRAM, "--serve", *files], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     target = "127.0.0.1:%d" % int(server.stdout.readline())
-    with grpc.insecure_channel(target, options=TRITON) as channel:
+    with (grpc.secure_channel(target, trust, options=TRITON) if trust
+          else grpc.insecure_channel(target, options=TRITON)) as channel:
         check_unary(channel)
         check_errors(channel)
         check_streams(channel)
         check_parallel(channel)
-    asyncio.run(check_aio(target))
+    asyncio.run(check_aio(target, trust))
     server.stdin.close()
     check("the server stops clean", server.wait(10) == 0, server.returncode)
+
+
+def main():
+    check_all([], None)
+    with tempfile.TemporaryDirectory() as directory:
+        ca, *files = certificates.make(directory)
+        with open(ca, "rb") as pem:
+            check_all(files, grpc.ssl_channel_credentials(pem.read()))
     return 1 if failed else 0
 
 

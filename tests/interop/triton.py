@@ -9,6 +9,7 @@ import glob
 import json
 import os
 import re
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -24,18 +25,19 @@ import tritonclient.http.aio as aio
 import tritonclient.utils.shared_memory as shared_memory
 from tritonclient.utils import InferenceServerException
 
+import certificates
 import program
 
 MODEL = os.path.join(program.ROOT, "tests", "golden", "xgboost", "binary_missing", "model.json")
 ROWS = np.array([[4, 1, 2, 3, 4, 5], [np.nan, 2, 0.5, 1, -3, 9], [0, 0, 0, 0, 0, 0]])
 
 
-def start(data, log):
+def start(data, log, more):
     with open(log, "w", encoding="utf-8") as lines:
         server = subprocess.Popen([program.INGOT, "server", "--data", data, "--listen",
-                                   "127.0.0.1:0"], stdout=subprocess.PIPE, stderr=lines, text=True)
+                                   "127.0.0.1:0", *more], stdout=subprocess.PIPE, stderr=lines, text=True)
     line = server.stdout.readline()
-    found = re.search(r"(http://)?(127\.0\.0\.1:\d+)", line)
+    found = re.search(r"(https?://)?(127\.0\.0\.1:\d+)", line)
     if not found:
         raise program.Refused("the server said: %r" % line)
     return server, found.group(2)
@@ -163,9 +165,11 @@ def check_errors(triton):
     return ""
 
 
-def check_aio(url, want):
+def check_aio(url, want, ca):
+    trust = ssl.create_default_context(cafile=ca) if ca else None
+
     async def run():
-        async with aio.InferenceServerClient(url) as triton:
+        async with aio.InferenceServerClient(url, ssl=bool(ca), ssl_context=trust) as triton:
             got = await triton.infer("m", inputs(ROWS, "FP64", True))
             return got.as_numpy("predictions")
 
@@ -486,8 +490,93 @@ def check_keys(triton, by_grpc, want):
     return problem
 
 
-def main():
+def check_all(url, folder, want, ca):
+    """Every check, over TLS when the name of a CA's file is given. Whether one failed."""
     failed = False
+    log, traces = os.path.join(folder, "log"), os.path.join(folder, "data", "traces")
+    triton = client.InferenceServerClient(url, ssl=bool(ca),
+                                          ssl_options={"ca_certs": ca} if ca else None)
+    by_grpc = grpc_client.InferenceServerClient(url, ssl=bool(ca), root_certificates=ca)
+    for name, check in (("http: infer", lambda: check_infer(triton, want)),
+                        ("http: large packed bodies", lambda: check_large(triton)),
+                        ("http: explanations as outputs", lambda: check_explained(triton)),
+                        ("http: metadata and configuration", lambda: check_model(triton)),
+                        ("statistics", lambda: check_statistics(triton, by_grpc)),
+                        ("http: repository", lambda: check_repository(triton)),
+                        ("http: errors", lambda: check_errors(triton)),
+                        ("http: aio", lambda: check_aio(url, want, ca)),
+                        ("http: shared memory",
+                         lambda: check_memory(triton, client, want)),
+                        ("grpc: shared memory",
+                         lambda: check_memory(by_grpc, grpc_client, want)),
+                        ("http: log settings", lambda: check_logging(triton, log)),
+                        ("grpc: log settings",
+                         lambda: check_logging(by_grpc, log, as_json=True)),
+                        ("http: traces",
+                         lambda: check_traces(triton, client, traces,
+                                              ["HTTP_RECV_START", "HTTP_RECV_END",
+                                               "HTTP_SEND_START", "HTTP_SEND_END"])),
+                        ("grpc: traces",
+                         lambda: check_traces(by_grpc, grpc_client, traces,
+                                              ["GRPC_WAITREAD_START",
+                                               "GRPC_WAITREAD_END"])),
+                        ("http: classes", lambda: check_classes(triton, client, want)),
+                        ("grpc: classes",
+                         lambda: check_classes(by_grpc, grpc_client, want)),
+                        ("grpc: infer", lambda: check_grpc_infer(by_grpc, want)),
+                        ("grpc: large messages", lambda: check_grpc_large(by_grpc, want)),
+                        ("grpc: stream", lambda: check_grpc_stream(by_grpc, want)),
+                        ("grpc: models", lambda: check_grpc_model(by_grpc)),
+                        ("grpc: errors", lambda: check_grpc_errors(by_grpc)),
+                        ("keys", lambda: check_keys(triton, by_grpc, want))):
+        try:
+            problem = check()
+        except (InferenceServerException, program.Refused, KeyError, queue.Empty) as why:
+            problem = repr(why)
+        failed |= bool(problem)
+        print("%s tritonclient %s%s %s" % ("FAIL" if problem else "ok", "over TLS, " if ca else "",
+                                           name, problem), flush=True)
+    triton.close()
+    by_grpc.close()
+    return failed
+
+
+def check_curl(url, ca):
+    """ALPN as curl asks for it, and what it says without the CA."""
+    failed = False
+    for options, trusted, wanted in ((["--http2"], True, "200 2"), (["--http1.1"], True, "200 1.1"),
+                                     (["--tls-max", "1.2"], True, "200 2"), ([], False, "000 0")):
+        done = subprocess.run(["curl", "-s", "-m", "10", "-o", os.devnull, "-w",
+                               "%{http_code} %{http_version}", *options,
+                               *(["--cacert", ca] if trusted else []),
+                               "https://%s/v2/health/ready" % url],
+                              capture_output=True, text=True, timeout=30)
+        good = done.stdout == wanted and done.returncode == (0 if trusted else 60)
+        failed |= not good
+        print("%s curl %s%s" % ("ok" if good else "FAIL", " ".join(options) or "without the CA",
+                                "" if good else ": %r %d" % (done.stdout, done.returncode)),
+              flush=True)
+    return failed
+
+
+def serve_and_check(folder, want, ca=None, certificate=None, key=None):
+    os.mkdir(folder)
+    more = ["--set", "tls_certificate=" + certificate, "--set", "tls_key=" + key] if ca else []
+    server, url = start(os.path.join(folder, "data"), os.path.join(folder, "log"), more)
+    os.environ["INGOT_SERVER"] = ("https://" if ca else "http://") + url
+    if ca:
+        os.environ["INGOT_CA"] = ca
+    try:
+        program.run("model", "register", "m", MODEL)
+        program.run("deploy", "m", "--model", "models:/m/1")
+        failed = check_curl(url, ca) if ca else False
+        return check_all(url, folder, want, ca) or failed
+    finally:
+        server.terminate()
+        server.wait(20)
+
+
+def main():
     with tempfile.TemporaryDirectory() as directory:
         table = os.path.join(directory, "rows.csv")
         names = ["first feature"] + ["f%d" % i for i in range(1, 6)]
@@ -496,60 +585,9 @@ def main():
             for row in ROWS:
                 out.write(",".join("" if np.isnan(v) else repr(float(v)) for v in row) + "\n")
         want = np.array(program.predict(MODEL, table, raw=False), float)[:, -1]
-        log = os.path.join(directory, "log")
-        traces = os.path.join(directory, "data", "traces")
-        server, url = start(os.path.join(directory, "data"), log)
-        try:
-            os.environ["INGOT_SERVER"] = "http://" + url
-            program.run("model", "register", "m", MODEL)
-            program.run("deploy", "m", "--model", "models:/m/1")
-            triton = client.InferenceServerClient(url)
-            by_grpc = grpc_client.InferenceServerClient(url)
-            for name, check in (("http: infer", lambda: check_infer(triton, want)),
-                                ("http: large packed bodies", lambda: check_large(triton)),
-                                ("http: explanations as outputs", lambda: check_explained(triton)),
-                                ("http: metadata and configuration", lambda: check_model(triton)),
-                                ("statistics", lambda: check_statistics(triton, by_grpc)),
-                                ("http: repository", lambda: check_repository(triton)),
-                                ("http: errors", lambda: check_errors(triton)),
-                                ("http: aio", lambda: check_aio(url, want)),
-                                ("http: shared memory",
-                                 lambda: check_memory(triton, client, want)),
-                                ("grpc: shared memory",
-                                 lambda: check_memory(by_grpc, grpc_client, want)),
-                                ("http: log settings", lambda: check_logging(triton, log)),
-                                ("grpc: log settings",
-                                 lambda: check_logging(by_grpc, log, as_json=True)),
-                                ("http: traces",
-                                 lambda: check_traces(triton, client, traces,
-                                                      ["HTTP_RECV_START", "HTTP_RECV_END",
-                                                       "HTTP_SEND_START", "HTTP_SEND_END"])),
-                                ("grpc: traces",
-                                 lambda: check_traces(by_grpc, grpc_client, traces,
-                                                      ["GRPC_WAITREAD_START",
-                                                       "GRPC_WAITREAD_END"])),
-                                ("http: classes", lambda: check_classes(triton, client, want)),
-                                ("grpc: classes",
-                                 lambda: check_classes(by_grpc, grpc_client, want)),
-                                ("grpc: infer", lambda: check_grpc_infer(by_grpc, want)),
-                                ("grpc: large messages", lambda: check_grpc_large(by_grpc, want)),
-                                ("grpc: stream", lambda: check_grpc_stream(by_grpc, want)),
-                                ("grpc: models", lambda: check_grpc_model(by_grpc)),
-                                ("grpc: errors", lambda: check_grpc_errors(by_grpc)),
-                                ("keys", lambda: check_keys(triton, by_grpc, want))):
-                try:
-                    problem = check()
-                except (InferenceServerException, program.Refused, KeyError, queue.Empty) as why:
-                    problem = repr(why)
-                failed |= bool(problem)
-                print("%s tritonclient %s %s" % ("FAIL" if problem else "ok", name, problem),
-                      flush=True)
-            triton.close()
-            by_grpc.close()
-        finally:
-            server.terminate()
-            server.wait(20)
-    return failed
+        failed = serve_and_check(os.path.join(directory, "plain"), want)
+        files = certificates.make(directory)
+        return serve_and_check(os.path.join(directory, "tls"), want, *files) or failed
 
 
 if __name__ == "__main__":
