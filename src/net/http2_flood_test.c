@@ -312,6 +312,7 @@ static void test_garbage(void **state)
         send_bytes(fd, bytes, sizeof bytes);
         close(fd);
     }
+    tunnels_wait();
     assert_serves();
 }
 

@@ -22,6 +22,7 @@ struct ig_tls_session {
     unsigned long reason;
     short wants;
     bool at_eof;      /* the peer closed its socket */
+    bool drained;     /* a read of this call was short: the socket was empty behind it */
     bool over, ended; /* its last word was read, ours was sent */
 };
 
@@ -42,14 +43,18 @@ static int socket_write(BIO *bio, const char *bytes, int size)
 static int socket_read(BIO *bio, char *bytes, int size)
 {
     struct ig_tls_session *session = BIO_get_data(bio);
-    ssize_t got;
-    do {
-        got = recv(session->fd, bytes, (size_t)size, 0);
-    } while (got < 0 && errno == EINTR);
+    ssize_t got = -1;
     BIO_clear_retry_flags(bio);
-    if (got < 0 && errno == EAGAIN) BIO_set_retry_read(bio);
-    if (got == 0) session->at_eof = true;
-    return (int)got;
+    if (!session->drained) {
+        do {
+            got = recv(session->fd, bytes, (size_t)size, 0);
+        } while (got < 0 && errno == EINTR);
+        session->drained = got > 0 && got < size;
+        session->at_eof = got == 0;
+        if (got >= 0 || errno != EAGAIN) return (int)got;
+    }
+    BIO_set_retry_read(bio);
+    return -1;
 }
 
 static long socket_control(BIO *bio, int command, long number, void *pointer)
@@ -123,16 +128,17 @@ static int64_t outcome(struct ig_tls_session *session, int result)
     return -session->failure;
 }
 
-static void prepare(void)
+static void prepare(struct ig_tls_session *session)
 {
     ERR_clear_error();
     errno = 0;
+    session->drained = false;
 }
 
 int64_t ig_tls_handshake(struct ig_tls_session *session)
 {
     if (session->failure) return -session->failure;
-    prepare();
+    prepare(session);
     int result = SSL_do_handshake(session->ssl);
     if (result == 1) return 1;
     int64_t got = outcome(session, result);
@@ -144,14 +150,18 @@ int64_t ig_tls_read(struct ig_tls_session *session, void *bytes, size_t size)
     size_t total = 0;
     int64_t end = 0;
     if (session->failure) return -session->failure;
+    prepare(session);
     while (total < size && !session->over) {
         size_t got = 0;
-        prepare();
+        ERR_clear_error();
         int result = SSL_read_ex(session->ssl, (char *)bytes + total, size - total, &got);
         total += got;
         if (result == 1) continue;
         end = outcome(session, result);
-        break;
+        /* With nothing to hand over, the socket itself has to say that it is empty: the end may be
+         * all that is left in it. */
+        if (end != -EAGAIN || total || !session->drained) break;
+        session->drained = false;
     }
     return total ? (int64_t)total : end;
 }
@@ -160,7 +170,7 @@ int64_t ig_tls_write(struct ig_tls_session *session, const void *bytes, size_t s
 {
     size_t written = 0;
     if (session->failure) return -session->failure;
-    prepare();
+    prepare(session);
     int result = SSL_write_ex(session->ssl, bytes, size, &written);
     if (result == 1) return (int64_t)written;
     int64_t got = outcome(session, result);
@@ -172,7 +182,7 @@ bool ig_tls_readable(struct ig_tls_session *session)
     char byte;
     size_t got = 0;
     if (session->over) return true;
-    prepare();
+    prepare(session);
     int result = SSL_peek_ex(session->ssl, &byte, 1, &got);
     return result == 1 || outcome(session, result) != -EAGAIN;
 }
@@ -180,7 +190,7 @@ bool ig_tls_readable(struct ig_tls_session *session)
 bool ig_tls_end(struct ig_tls_session *session)
 {
     if (session->ended || session->failure || !SSL_is_init_finished(session->ssl)) return true;
-    prepare();
+    prepare(session);
     int result = SSL_shutdown(session->ssl);
     session->ended = result >= 0 || outcome(session, result) != -EAGAIN;
     return session->ended;
