@@ -375,7 +375,12 @@ static void test_last_words(void **state)
 {
     (void)state;
     struct raw kept = raw_new(NULL), closed = raw_new(NULL), cut = raw_new(NULL);
+    struct raw refused = raw_new(NULL);
     assert_true(raw_connect(&kept) && raw_connect(&closed) && raw_connect(&cut));
+    assert_true(raw_connect(&refused));
+    raw_send(&refused, "nonsense\r\n\r\n");
+    assert_int_equal(raw_end(&refused), CLOSE_NOTIFY); /* before the server closes */
+    raw_free(&refused);
     raw_send(&closed, "GET /now HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
     assert_int_equal(raw_end(&closed), CLOSE_NOTIFY);
     raw_send(&cut, "GET /stream/short HTTP/1.0\r\n\r\n");
@@ -396,9 +401,9 @@ static void test_clients_leave(void **state)
     char reply[2000];
     struct raw said = raw_new(NULL), gone = raw_new(NULL);
     assert_true(raw_connect(&said) && raw_connect(&gone));
-    raw_send(&said, NOW);
+    SSL_write(said.ssl, NOW, sizeof NOW - 1);
     SSL_shutdown(said.ssl);
-    raw_flush(&said);
+    raw_flush(&said); /* both at once */
     assert_true(raw_until(&said, reply, sizeof reply, "\r\n\r\nnow"));
     assert_int_equal(raw_end(&said), CLOSE_NOTIFY);
     raw_send(&gone, "POST /stream/sink HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nabc");
