@@ -312,7 +312,7 @@ static int64_t read_some(struct ig_http_conn *conn)
     if (got == -EAGAIN) conn->readable = false;
     if (got == -EAGAIN || got == -EINTR) return 0;
     if (got <= 0) return -1;
-    if (got < IN_BYTES && !conn->half_closed) conn->readable = false;
+    if (got < IN_BYTES && !conn->half_closed && !conn->more) conn->readable = false;
     conn->progress_ms = ig_loop_now_ms(home->loop);
     ig_http_count(&home->counters.received_bytes, (uint64_t)got);
     return receive(conn, home->http2_in, (size_t)got) ? got : -1;

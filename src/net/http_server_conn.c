@@ -144,7 +144,7 @@ static int64_t read_some(struct ig_http_conn *conn)
     if (got == -EAGAIN || got == -EINTR) return 0;
     if (got <= 0) return -1;
     /* A short read has emptied the socket; the next bytes make a new event. */
-    if ((size_t)got < room.iov_len && !conn->half_closed) conn->readable = false;
+    if ((size_t)got < room.iov_len && !conn->half_closed && !conn->more) conn->readable = false;
     conn->progress_ms = ig_loop_now_ms(conn->home->loop);
     ig_http_count(&conn->home->counters.received_bytes, (uint64_t)got);
     account_input(conn, room, (size_t)got);

@@ -60,7 +60,7 @@ struct ig_http_conn {
     struct ig_http_call *call;            /* NULL while idle, and on HTTP/2 */
     struct ig_http2 *http2;               /* NULL on HTTP/1 */
     /* > 0 bytes, 0 end of file (read only), or -errno. Less than was asked for: no more is there
-     * now, or half_closed. */
+     * now, unless half_closed or `more`. */
     int64_t (*read)(struct ig_http_conn *conn, void *bytes, size_t size_bytes);
     int64_t (*writev)(struct ig_http_conn *conn, const struct iovec *parts, int count);
     struct ig_tls_session *tls; /* NULL without TLS, and before the first byte */
@@ -69,6 +69,7 @@ struct ig_http_conn {
     enum ig_http_state state;
     bool readable, writable;
     bool half_closed;      /* the peer will send no more */
+    bool more;             /* the last read stopped on its own */
     bool blocked;          /* output waits for the socket */
     bool wants_input;      /* rests until the peer sends */
     bool queued;           /* `again` is deferred */

@@ -37,7 +37,10 @@ static int64_t tls_read(struct ig_http_conn *conn, void *bytes, size_t size_byte
     }
     /* No event of the socket will say so. */
     if (ig_tls_over(conn->tls)) conn->half_closed = true;
-    return got;
+    conn->more = ig_tls_paused(conn->tls);
+    if (got != -EAGAIN || !conn->more) return got;
+    ig_http_conn_again(conn); /* when others have had their turn */
+    return -EINTR;
 }
 
 /* Small parts leave in one record. */

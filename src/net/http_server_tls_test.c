@@ -281,6 +281,25 @@ static void test_records_in_pieces(void **state)
     raw_free(&raw);
 }
 
+/* Records without a byte for HTTP, far more than one read takes, and a request behind them. */
+static void test_key_updates(void **state)
+{
+    (void)state;
+    char reply[2000];
+    struct raw raw = raw_new(NULL);
+    assert_true(raw_connect(&raw));
+    for (int round = 0; round < 2; round++) {
+        for (int i = 0; i < 8000; i++) {
+            SSL_key_update(raw.ssl, SSL_KEY_UPDATE_NOT_REQUESTED);
+            assert_int_equal(SSL_do_handshake(raw.ssl), 1);
+        }
+        assert_int_equal(SSL_write(raw.ssl, NOW, sizeof NOW - 1), sizeof NOW - 1);
+        raw_flush(&raw);
+        assert_true(raw_until(&raw, reply, sizeof reply, "\r\n\r\nnow"));
+    }
+    raw_free(&raw);
+}
+
 /* What is not TLS. */
 
 static void test_plain_http_is_told(void **state)
@@ -491,6 +510,7 @@ int main(void)
         TEST(test_renegotiation_is_refused),
         TEST(test_tickets_resume),
         TEST(test_records_in_pieces),
+        TEST(test_key_updates),
         TEST(test_plain_http_is_told),
         TEST(test_garbage),
         cmocka_unit_test(test_slow_handshakes_are_bounded),

@@ -46,7 +46,7 @@ void ig_tls_session_free(struct ig_tls_session *session); /* says nothing to the
 int64_t ig_tls_handshake(struct ig_tls_session *session);
 /* > 0 bytes, 0 the peer has said that no more comes, -EAGAIN, or -errno (the session is broken; the
  * peer closing without a word is that, too). Fewer bytes than `size` say that no more are there
- * now, or that ig_tls_over. */
+ * now, or that ig_tls_over or ig_tls_paused. */
 int64_t ig_tls_read(struct ig_tls_session *session, void *bytes, size_t size);
 /* > 0 bytes, a record or two (16 KiB each), -EAGAIN, or -errno. Behind -EAGAIN the same bytes must
  * come again, from any place, more may follow them. */
@@ -58,7 +58,9 @@ bool ig_tls_end(struct ig_tls_session *session);
 
 bool ig_tls_established(const struct ig_tls_session *session); /* the handshake is done */
 bool ig_tls_over(const struct ig_tls_session *session);        /* no more can be read */
-short ig_tls_wants(const struct ig_tls_session *session);      /* POLLIN, POLLOUT; behind -EAGAIN */
+/* Whether the last read stopped, after some 64 KiB of the socket, though more may lie in it. */
+bool ig_tls_paused(const struct ig_tls_session *session);
+short ig_tls_wants(const struct ig_tls_session *session); /* POLLIN, POLLOUT; behind -EAGAIN */
 
 enum ig_tls_protocol { IG_TLS_NONE, IG_TLS_HTTP1, IG_TLS_HTTP2 };
 /* What was agreed on by ALPN; NONE: the client did not ask. Servers offer h2 and http/1.1, clients

@@ -3,6 +3,8 @@
  *
  * OpenSSL's own socket BIO writes with write(), which may raise SIGPIPE; ours sends. Its queue of
  * errors belongs to the thread, so it is emptied before each call whose result is asked for.
+ * A read of any length takes only so much from the socket, since records may hold nothing for us
+ * (key updates), and a loop has others to serve.
  * Invariant: `failure` is set once, and nothing is asked of OpenSSL afterwards. */
 #include "net/tls_priv.h"
 
@@ -15,6 +17,8 @@
 #include <string.h>
 #include <sys/socket.h>
 
+enum { TAKEN_MAX_BYTES = 64 * 1024 };
+
 struct ig_tls_session {
     SSL *ssl;
     int fd;
@@ -23,6 +27,8 @@ struct ig_tls_session {
     short wants;
     bool at_eof;      /* the peer closed its socket */
     bool drained;     /* a read of this call was short: the socket was empty behind it */
+    bool paused;      /* this call has taken enough */
+    size_t taken;     /* by this call */
     bool over, ended; /* its last word was read, ours was sent */
 };
 
@@ -45,12 +51,14 @@ static int socket_read(BIO *bio, char *bytes, int size)
     struct ig_tls_session *session = BIO_get_data(bio);
     ssize_t got = -1;
     BIO_clear_retry_flags(bio);
-    if (!session->drained) {
+    session->paused = session->taken >= TAKEN_MAX_BYTES;
+    if (!session->drained && !session->paused) {
         do {
             got = recv(session->fd, bytes, (size_t)size, 0);
         } while (got < 0 && errno == EINTR);
         session->drained = got > 0 && got < size;
         session->at_eof = got == 0;
+        if (got > 0) session->taken += (size_t)got;
         if (got >= 0 || errno != EAGAIN) return (int)got;
     }
     BIO_set_retry_read(bio);
@@ -132,7 +140,8 @@ static void prepare(struct ig_tls_session *session)
 {
     ERR_clear_error();
     errno = 0;
-    session->drained = false;
+    session->drained = session->paused = false;
+    session->taken = 0;
 }
 
 int64_t ig_tls_handshake(struct ig_tls_session *session)
@@ -199,6 +208,11 @@ bool ig_tls_end(struct ig_tls_session *session)
 bool ig_tls_established(const struct ig_tls_session *session)
 {
     return SSL_is_init_finished(session->ssl);
+}
+
+bool ig_tls_paused(const struct ig_tls_session *session)
+{
+    return session->paused;
 }
 
 bool ig_tls_over(const struct ig_tls_session *session)
