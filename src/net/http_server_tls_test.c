@@ -300,6 +300,40 @@ static void test_key_updates(void **state)
     raw_free(&raw);
 }
 
+/* The same for HTTP/2: more records than one read takes lie in the socket, and nothing follows. */
+static void test_small_records_of_http2(void **state)
+{
+    (void)state;
+    static char bytes[100000];
+    static const char PING[] = "\0\0\x08\x06\0\0\0\0\0the last";
+    char unknown[49] = "\0\0\x28\xfa"; /* of a type that is passed over */
+    struct ig_http_server_options options = test_options();
+    options.loops = 1;
+    start_with(options);
+    struct raw spins = raw_new(NULL), raw = raw_new("\x02h2");
+    assert_true(raw_connect(&spins) && raw_connect(&raw));
+    SSL_write(raw.ssl, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0", 33);
+    raw_flush(&raw);
+    raw_send(&spins, "GET /spin HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_true(reaches(&seen.waiting, 1));
+    for (int i = 0; i < 800; i++)
+        assert_int_equal(SSL_write(raw.ssl, unknown, sizeof unknown), sizeof unknown);
+    assert_int_equal(SSL_write(raw.ssl, PING, 17), 17);
+    raw_flush(&raw);
+    atomic_store(&seen.gate, 1);
+    size_t got = 0;
+    while (!memmem(bytes, got, "the last", 8)) {
+        size_t more = 0;
+        ERR_clear_error();
+        int result = SSL_read_ex(raw.ssl, bytes + got, sizeof bytes - got, &more);
+        got += more;
+        if (result != 1) assert_true(raw_turn(&raw, result));
+    }
+    raw_free(&spins);
+    raw_free(&raw);
+    assert_int_equal(test_stop(server, 1000), 0);
+}
+
 /* What is not TLS. */
 
 static void test_plain_http_is_told(void **state)
@@ -511,6 +545,7 @@ int main(void)
         TEST(test_tickets_resume),
         TEST(test_records_in_pieces),
         TEST(test_key_updates),
+        cmocka_unit_test(test_small_records_of_http2),
         TEST(test_plain_http_is_told),
         TEST(test_garbage),
         cmocka_unit_test(test_slow_handshakes_are_bounded),

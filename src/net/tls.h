@@ -58,7 +58,7 @@ bool ig_tls_end(struct ig_tls_session *session);
 
 bool ig_tls_established(const struct ig_tls_session *session); /* the handshake is done */
 bool ig_tls_over(const struct ig_tls_session *session);        /* no more can be read */
-/* Whether the last read stopped, after some 64 KiB of the socket, though more may lie in it. */
+/* Whether the last read stopped, after some 32 KiB of the socket, though more may lie in it. */
 bool ig_tls_paused(const struct ig_tls_session *session);
 short ig_tls_wants(const struct ig_tls_session *session); /* POLLIN, POLLOUT; behind -EAGAIN */
 

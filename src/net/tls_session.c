@@ -17,7 +17,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-enum { TAKEN_MAX_BYTES = 64 * 1024 };
+enum { TAKEN_MAX_BYTES = 32 * 1024 };
 
 struct ig_tls_session {
     SSL *ssl;
