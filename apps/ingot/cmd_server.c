@@ -39,7 +39,8 @@ struct server {
     struct ig_http_server *http;
     struct ig_tls *tls; /* or NULL */
     char host[256];
-    uint16_t port;
+    uint16_t port, ports[IG_HTTP_PORTS_MAX];
+    unsigned ports_count;
     struct ig_str hosts[NAMES_MAX + 1];
     struct ig_str origins[NAMES_MAX];
     sigset_t signals;
@@ -61,6 +62,22 @@ static enum ig_code parse_listen(struct server *server, struct ig_err *err)
         return ig_fail(err, IG_INVALID, "--listen: '%s' is not HOST:PORT", server->settings.listen);
     snprintf(server->host, sizeof server->host, "%.*s", IG_STR_ARGS(host));
     server->port = (uint16_t)port;
+    return IG_OK;
+}
+
+static enum ig_code parse_ports(struct server *server, struct ig_err *err)
+{
+    struct ig_str rest = ig_str_view(server->settings.ports);
+    while (rest.len) {
+        struct ig_str text = ig_str_trim(ig_str_cut(&rest, ','));
+        uint64_t port;
+        if (!ig_str_to_u64(text, &port) || !port || port > UINT16_MAX)
+            return ig_fail(err, IG_INVALID, "ports: '%.*s' is not a port from 1 to 65535",
+                           IG_STR_ARGS(text));
+        if (server->ports_count == IG_HTTP_PORTS_MAX - 1)
+            return ig_fail(err, IG_INVALID, "ports: more than %d", IG_HTTP_PORTS_MAX - 1);
+        server->ports[server->ports_count++] = (uint16_t)port;
+    }
     return IG_OK;
 }
 
@@ -177,6 +194,8 @@ static enum ig_code start(struct server *server, struct ig_err *err)
     struct ig_http_server_options options = {
         .host = server->host,
         .port = server->port,
+        .more_ports = server->ports,
+        .more_ports_count = server->ports_count,
         .loops = loops_of(server),
         .workers = (unsigned)settings->workers,
         .connections_max = (unsigned)settings->connections_max,
@@ -261,7 +280,9 @@ static void run(struct server *server, struct ig_err *err)
     sigaddset(&server->signals, SIGTERM);
     if (*server->settings.tls_certificate) sigaddset(&server->signals, SIGHUP);
     sigprocmask(SIG_BLOCK, &server->signals, NULL);
-    if (setup_log(&server->settings, err) != IG_OK || parse_listen(server, err) != IG_OK) return;
+    if (setup_log(&server->settings, err) != IG_OK || parse_listen(server, err) != IG_OK ||
+        parse_ports(server, err) != IG_OK)
+        return;
     if (open_tls(server, err) != IG_OK) return;
     if (open_services(server, err) == IG_OK && start(server, err) == IG_OK)
         serve_until_signal(server);

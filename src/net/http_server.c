@@ -106,23 +106,25 @@ static void take_connection(struct ig_http_loop *home, int fd,
     ig_http_count(&home->counters.accepted, 1);
 }
 
-/* Out of descriptors: rests the listener, clients wait in the backlog. */
+/* Out of descriptors: rests the listeners, clients wait in the backlog. */
 static void pause_accepting(struct ig_http_loop *home, int error)
 {
     ig_log(IG_LOG_WARN, "accept_paused", IG_LOG_C("reason", strerror(error)),
            IG_LOG_I("pause_ms", ACCEPT_PAUSE_MS));
-    ig_loop_remove(home->loop, home->listen_fd);
+    for (int i = 0; i < IG_HTTP_PORTS_MAX; i++)
+        if (home->listeners[i].fd >= 0) ig_loop_remove(home->loop, home->listeners[i].fd);
     ig_loop_timer_set(home->loop, &home->accept_pause,
                       ig_loop_now_ms(home->loop) + ACCEPT_PAUSE_MS);
 }
 
-static void accept_some(struct ig_http_loop *home, int most)
+static void accept_some(const struct ig_http_listener *listener, int most)
 {
-    for (int i = 0; i < most && home->listen_fd >= 0; i++) {
+    struct ig_http_loop *home = listener->home;
+    for (int i = 0; i < most && listener->fd >= 0; i++) {
         struct sockaddr_storage address = {0};
         socklen_t size = sizeof address;
-        int fd = accept4(home->listen_fd, (struct sockaddr *)&address, &size,
-                         SOCK_CLOEXEC | SOCK_NONBLOCK);
+        int fd =
+            accept4(listener->fd, (struct sockaddr *)&address, &size, SOCK_CLOEXEC | SOCK_NONBLOCK);
         if (fd >= 0) {
             take_connection(home, fd, &address);
             continue;
@@ -136,16 +138,28 @@ static void accept_some(struct ig_http_loop *home, int most)
 static void on_listener(struct ig_loop_source *source, uint32_t events)
 {
     (void)events;
-    accept_some(LOOP_OF(source, listener), ACCEPTS_MAX);
+    accept_some((const struct ig_http_listener *)(const void *)source, ACCEPTS_MAX);
 }
 
 static void on_accept_pause(struct ig_loop_timer *timer)
 {
     struct ig_http_loop *home = LOOP_OF(timer, accept_pause);
     struct ig_err err = IG_ERR_INIT;
-    if (home->listen_fd < 0) return;
-    if (ig_loop_add(home->loop, home->listen_fd, EPOLLIN, &home->listener, &err))
-        ig_loop_timer_set(home->loop, timer, ig_loop_now_ms(home->loop) + ACCEPT_PAUSE_MS);
+    for (int i = 0; i < IG_HTTP_PORTS_MAX; i++) {
+        struct ig_http_listener *listener = &home->listeners[i];
+        if (listener->fd < 0) continue;
+        ig_loop_remove(home->loop, listener->fd); /* one that was added before another failed */
+        if (ig_loop_add(home->loop, listener->fd, EPOLLIN, &listener->source, &err))
+            ig_loop_timer_set(home->loop, timer, ig_loop_now_ms(home->loop) + ACCEPT_PAUSE_MS);
+    }
+}
+
+static void close_listeners(struct ig_http_loop *home)
+{
+    for (int i = 0; i < IG_HTTP_PORTS_MAX; i++) {
+        if (home->listeners[i].fd >= 0) close(home->listeners[i].fd);
+        home->listeners[i].fd = -1;
+    }
 }
 
 /* Loop threads. */
@@ -153,9 +167,8 @@ static void on_accept_pause(struct ig_loop_timer *timer)
 static void on_drain(struct ig_loop_task *task)
 {
     struct ig_http_loop *home = LOOP_OF(task, drain);
-    accept_some(home, BACKLOG);
-    if (home->listen_fd >= 0) close(home->listen_fd);
-    home->listen_fd = -1;
+    for (int i = 0; i < IG_HTTP_PORTS_MAX; i++) accept_some(&home->listeners[i], BACKLOG);
+    close_listeners(home);
     atomic_store(&home->draining, true);
     ig_loop_timer_clear(home->loop, &home->accept_pause);
     for (struct ig_http_conn *conn = home->conns; conn; conn = conn->next) {
@@ -245,18 +258,17 @@ static void set_port(struct sockaddr_storage *address, uint16_t port)
         ((struct sockaddr_in *)address)->sin_port = htons(port);
 }
 
-static enum ig_code open_listeners(struct ig_http_server *server, struct ig_err *err)
+/* A listener a loop on that port, or on any free one; `number` is its place in each loop. */
+static enum ig_code open_port(struct ig_http_server *server, unsigned number, uint16_t *port,
+                              const struct sockaddr_storage *wanted, struct ig_err *err)
 {
     const char *host = server->options.host;
-    struct addrinfo *found = NULL;
-    struct sockaddr_storage address = {0};
-    enum ig_code code = resolve(&found, &server->options, err);
-    if (code) return code;
-    socklen_t size = found->ai_addrlen;
-    memcpy(&address, found->ai_addr, size);
-    freeaddrinfo(found);
+    struct sockaddr_storage address = *wanted;
+    socklen_t size =
+        address.ss_family == AF_INET6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
+    set_port(&address, *port);
     int probe = bound_socket((struct sockaddr *)&address, size, false);
-    if (probe < 0) return bind_failed(host, server->options.port, err);
+    if (probe < 0) return bind_failed(host, *port, err);
     union {
         struct sockaddr any;
         struct sockaddr_in v4;
@@ -265,15 +277,36 @@ static enum ig_code open_listeners(struct ig_http_server *server, struct ig_err 
     socklen_t got_size = sizeof got;
     int status = getsockname(probe, &got.any, &got_size);
     close(probe);
-    if (status != 0) return bind_failed(host, server->options.port, err);
-    server->port = ntohs(got.any.sa_family == AF_INET6 ? got.v6.sin6_port : got.v4.sin_port);
-    set_port(&address, server->port);
+    if (status != 0) return bind_failed(host, *port, err);
+    *port = ntohs(got.any.sa_family == AF_INET6 ? got.v6.sin6_port : got.v4.sin_port);
+    set_port(&address, *port);
     for (unsigned i = 0; i < server->loops_count; i++) {
         struct ig_http_loop *home = &server->loops[i];
-        home->listen_fd = bound_socket((struct sockaddr *)&address, size, true);
-        if (home->listen_fd < 0) return bind_failed(host, server->port, err);
-        code = ig_loop_add(home->loop, home->listen_fd, EPOLLIN, &home->listener, err);
-        if (code) return code;
+        struct ig_http_listener *listener = &home->listeners[number];
+        listener->fd = bound_socket((struct sockaddr *)&address, size, true);
+        if (listener->fd < 0) return bind_failed(host, *port, err);
+        if (ig_loop_add(home->loop, listener->fd, EPOLLIN, &listener->source, err))
+            return err->code;
+    }
+    return IG_OK;
+}
+
+static enum ig_code open_listeners(struct ig_http_server *server, struct ig_err *err)
+{
+    const struct ig_http_server_options *options = &server->options;
+    struct addrinfo *found = NULL;
+    struct sockaddr_storage address = {0};
+    if (options->more_ports_count >= IG_HTTP_PORTS_MAX)
+        return ig_fail(err, IG_INVALID, "%u ports, at most %d", options->more_ports_count + 1,
+                       IG_HTTP_PORTS_MAX);
+    if (resolve(&found, options, err) != IG_OK) return err->code;
+    memcpy(&address, found->ai_addr, found->ai_addrlen);
+    freeaddrinfo(found);
+    server->port = options->port;
+    if (open_port(server, 0, &server->port, &address, err) != IG_OK) return err->code;
+    for (unsigned i = 0; i < options->more_ports_count; i++) {
+        uint16_t port = options->more_ports[i];
+        if (open_port(server, i + 1, &port, &address, err) != IG_OK) return err->code;
     }
     return IG_OK;
 }
@@ -345,8 +378,8 @@ static enum ig_code set_up(struct ig_http_server *server, struct ig_err *err)
         struct ig_http_loop *home = &server->loops[i];
         home->server = server;
         home->index = i;
-        home->listen_fd = -1;
-        home->listener.on_ready = on_listener;
+        for (int p = 0; p < IG_HTTP_PORTS_MAX; p++)
+            home->listeners[p] = (struct ig_http_listener){{on_listener}, home, -1};
         home->accept_pause.on_due = on_accept_pause;
         home->drain.run = on_drain;
         home->cut.run = on_cut;
@@ -380,7 +413,7 @@ void ig_http_server_free(struct ig_http_server *server)
     stop_pools(server);
     for (unsigned i = 0; i < server->loops_count; i++) {
         struct ig_http_loop *home = &server->loops[i];
-        if (home->listen_fd >= 0) close(home->listen_fd);
+        close_listeners(home);
         while (home->free_calls) {
             struct ig_http_call *call = home->free_calls;
             home->free_calls = call->next_free;

@@ -57,6 +57,8 @@ struct ig_exchange {
     void *user;           /* the handler's own; NULL at the start of each exchange */
 };
 
+enum { IG_HTTP_PORTS_MAX = 8 };
+
 enum ig_http_mode { IG_HTTP_RESPOND, IG_HTTP_BUFFER, IG_HTTP_STREAM };
 enum ig_http_next { IG_HTTP_DONE, IG_HTTP_TO_POOL };
 
@@ -78,12 +80,14 @@ struct ig_http_handler {
 };
 
 struct ig_http_server_options {
-    const char *host;        /* numeric address or "localhost"; NULL: 127.0.0.1 */
-    uint16_t port;           /* 0: any free one, see ig_http_server_port */
-    unsigned loops;          /* 0: one a core, at most 8 */
-    unsigned workers;        /* 0: one a core, at least 2 */
-    unsigned workers_queue;  /* calls waiting for a worker; 0: 1024 */
-    unsigned stream_workers; /* 0: 32; one is taken for the whole of a stream */
+    const char *host;           /* numeric address or "localhost"; NULL: 127.0.0.1 */
+    uint16_t port;              /* 0: any free one, see ig_http_server_port */
+    const uint16_t *more_ports; /* of the same address, besides that one; borrowed by start */
+    unsigned more_ports_count;  /* at most IG_HTTP_PORTS_MAX - 1 */
+    unsigned loops;             /* 0: one a core, at most 8 */
+    unsigned workers;           /* 0: one a core, at least 2 */
+    unsigned workers_queue;     /* calls waiting for a worker; 0: 1024 */
+    unsigned stream_workers;    /* 0: 32; one is taken for the whole of a stream */
 
     unsigned connections_max;    /* over all loops; 0: 10,000; over it: 503 and close */
     size_t head_max_bytes;       /* 0: 16 KiB */

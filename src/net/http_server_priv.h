@@ -151,13 +151,18 @@ struct ig_http_counters {
     _Atomic uint64_t tls_handshakes, tls_failed;
 };
 
+struct ig_http_listener {
+    struct ig_loop_source source; /* first; see http_server.c */
+    struct ig_http_loop *home;
+    int fd; /* -1: not listening (any more) */
+};
+
 struct ig_http_loop {
     struct ig_http_server *server;
     struct ig_loop *loop;
-    struct ig_loop_source listener; /* see http_server.c */
+    struct ig_http_listener listeners[IG_HTTP_PORTS_MAX];
     struct ig_loop_timer accept_pause;
     struct ig_loop_task drain, cut;
-    int listen_fd;
     unsigned index;
     uint64_t thread;
     _Atomic bool draining;

@@ -798,6 +798,54 @@ static void test_churn(void **state)
 
 #define WITH_SERVER(test) cmocka_unit_test_setup_teardown(test, start, stop)
 
+/* A port that was free a moment ago. */
+static uint16_t find_port(void)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET};
+    socklen_t size = sizeof address;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    assert_int_equal(bind(fd, (struct sockaddr *)&address, size), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &size), 0);
+    close(fd);
+    return ntohs(address.sin_port);
+}
+
+static void test_more_ports(void **state)
+{
+    (void)state;
+    struct ig_err err = IG_ERR_INIT;
+    struct ig_http_server *several, *other = NULL;
+    struct ig_http_server_options options = test_options();
+    uint16_t ports[] = {find_port(), find_port()};
+    options.more_ports = ports;
+    options.more_ports_count = 2;
+    several = test_start(&options);
+    assert_status(talk(several, GET("/now")), 200);
+    for (int i = 0; i < 2; i++) {
+        struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(ports[i])};
+        char reply[1000];
+        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof address), 0);
+        if (over_tls) fd = tunnel_open(fd, "http/1.1");
+        send_text(fd, "GET /now HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+        receive_all(fd, reply, sizeof reply);
+        assert_status(reply, 200);
+        close(fd);
+    }
+    assert_int_equal(ig_http_server_start(&other, &options, &err), IG_EXISTS);
+    assert_null(other);
+    ig_http_server_stop(several, 1000);
+    ig_http_server_free(several);
+    err = IG_ERR_INIT; /* all are free again */
+    several = test_start(&options);
+    ig_http_server_stop(several, 1000);
+    ig_http_server_free(several);
+    options.more_ports_count = IG_HTTP_PORTS_MAX;
+    assert_int_equal(ig_http_server_start(&other, &options, &err), IG_INVALID);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -818,6 +866,7 @@ int main(void)
         WITH_SERVER(test_large_reply_whole),
         cmocka_unit_test(test_pool_is_bounded),
         cmocka_unit_test(test_caps_of_connections_and_bytes),
+        cmocka_unit_test(test_more_ports),
         WITH_SERVER(test_out_of_descriptors),
         WITH_SERVER(test_a_child_holds_the_socket),
         cmocka_unit_test_setup(test_graceful_stop, start),
