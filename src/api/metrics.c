@@ -240,6 +240,8 @@ static void write_server(struct ig_buf *buf, struct ig_app *app)
     write_plain(buf, METRIC_ACCEPTED, (double)stats.connections_accepted);
     write_plain(buf, METRIC_QUEUED, (double)stats.workers_queued);
     write_plain(buf, METRIC_STREAMS, (double)stats.streams_active);
+    write_plain(buf, METRIC_HANDSHAKES, (double)stats.tls_handshakes);
+    write_plain(buf, METRIC_HANDSHAKES_FAILED, (double)stats.tls_failed);
 }
 
 static void write_services(struct ig_buf *buf, struct ig_app *app, struct ig_arena *arena)

@@ -50,6 +50,9 @@ static void test_calls_over_tls(void **state)
     free(bytes);
     live_write_table(&live, "table.csv", 300);
     assert_string_equal(live_wait_job(&live, live_submit(&live, "m", "table.csv", 5)), "succeeded");
+    assert_int_equal(live_call(&live, "GET", "/metrics", NULL), 200);
+    assert_non_null(strstr(live_body(&live), "ingot_tls_handshakes_failed_total 0\n"));
+    assert_null(strstr(live_body(&live), "ingot_tls_handshakes_total 0\n"));
 }
 
 static void test_command_line(void **state)
