@@ -66,6 +66,7 @@ static void print_features(const struct ig_schema *schema)
         printf("  %-28.*s %s", IG_STR_ARGS(feature->name), ig_feature_type_name(feature->type));
         if (feature->categories_count) printf(", %u categories", feature->categories_count);
         if (feature->hashed) printf(" (known by hashes)");
+        if (feature->required) printf(", required");
         putchar('\n');
     }
     if (schema->features_count > SHOWN) printf("  and %u more\n", schema->features_count - SHOWN);
@@ -127,6 +128,7 @@ static void write_features(struct ig_json_out *out, const struct ig_schema *sche
         ig_json_out_kv_str(out, "name", feature->name);
         ig_json_out_kv_str(out, "type", ig_str_view(ig_feature_type_name(feature->type)));
         if (feature->hashed) ig_json_out_kv_bool(out, "categories_hashed", true);
+        if (feature->required) ig_json_out_kv_bool(out, "required", true);
         if (feature->categories_count) {
             ig_json_out_key(out, IG_STR("categories"));
             ig_json_out_array(out);

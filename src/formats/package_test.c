@@ -124,6 +124,80 @@ static void expect_zip_refused(const char *manifest, const char *golden, enum ig
     ig_buf_deinit(&zip);
 }
 
+static void make_zip_of(struct ig_buf *zip, const char *manifest, const char *file,
+                        const char *model)
+{
+    struct ig_err err = IG_ERR_INIT;
+    const struct pkg_entry entries[] = {{"ingot.yaml", ig_str_view(manifest)},
+                                        {file, ig_str_view(model)}};
+    ig_buf_init(zip, 1 << 20);
+    assert_int_equal(pkg_zip_write(zip, entries, 2, &err), IG_OK);
+}
+
+/* CatBoost knows the category x by its hash, 3510494104. */
+static const char hashed_model[] =
+    "{\"features_info\":{\"categorical_features\":[{\"feature_id\":\"c\",\"feature_index\":0,"
+    "\"flat_feature_index\":0,\"values\":[-784473192]}]},\"oblivious_trees\":[{\"leaf_values\":"
+    "[1,2],\"splits\":[{\"split_type\":\"OneHotFeature\",\"split_index\":0}]}]}";
+#define HASHED(feature)                                                                            \
+    "model: model.json\ntask: regression\nfeatures:\n  - {name: c, " feature "}\n"
+
+static void test_hashed_categories(void **state)
+{
+    static const char *const good[] = {
+        HASHED("type: categorical, categories: [x]"),
+        HASHED("type: categorical, categories_hashed: true, categories: ['3510494104']"),
+    };
+    static const struct {
+        const char *manifest, *message;
+    } bad[] = {
+        {HASHED("type: categorical, categories: [y]"),
+         "category 0 is 'y', expected the one of hash 3510494104"},
+        {HASHED("type: categorical, categories_hashed: true, categories: [x]"),
+         "category 0 is 'x', expected the one of hash 3510494104"},
+        {HASHED("type: categorical"), "feature 'c': 0 categories, the model tells 1 apart"},
+        {HASHED("type: numeric"), "type numeric, but the model has it categorical"},
+        {HASHED("categories_hashed: true"), "expected type: categorical with them"},
+        {HASHED("type: categorical, categories_hashed: 7"), "categories_hashed"},
+    };
+    struct ig_buf zip;
+    (void)state;
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+        make_zip_of(&zip, good[i], "model.json", hashed_model);
+        struct ig_package *package = open_good(ig_buf_view(&zip));
+        const struct ig_feature *feature = &package->schema.features[0];
+        assert_int_equal(ig_feature_category_code(feature, IG_STR("x")), 0);
+        assert_int_equal(ig_feature_category_code(feature, IG_STR("y")), -1);
+        ig_package_free(package);
+        ig_buf_deinit(&zip);
+    }
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        make_zip_of(&zip, bad[i].manifest, "model.json", hashed_model);
+        expect_refused(ig_buf_view(&zip), NULL, IG_INVALID, bad[i].message);
+        ig_buf_deinit(&zip);
+    }
+}
+
+/* What a model needs, it needs whatever the manifest says of it. */
+static void test_required_features(void **state)
+{
+    const double row[] = {NAN};
+    struct ig_err err = IG_ERR_INIT;
+    struct ig_buf zip;
+    (void)state;
+    make_zip_of(
+        &zip, "model: model.pmml\ntask: regression\nfeatures:\n  - {name: x}\n", "model.pmml",
+        "<PMML version='4.4'><DataDictionary><DataField name='x' optype='continuous' "
+        "dataType='double'/></DataDictionary><RegressionModel functionName='regression'>"
+        "<MiningSchema><MiningField name='x'/></MiningSchema><RegressionTable><NumericPredictor "
+        "name='x' coefficient='2'/></RegressionTable></RegressionModel></PMML>");
+    struct ig_package *package = open_good(ig_buf_view(&zip));
+    assert_int_equal(ig_schema_check_rows(&package->schema, row, 1, &err), IG_INVALID);
+    assert_non_null(strstr(err.message, "row 0: feature 'x' is missing"));
+    ig_package_free(package);
+    ig_buf_deinit(&zip);
+}
+
 static void test_bare_model(void **state)
 {
     (void)state;
@@ -392,6 +466,8 @@ static void test_every_allocation_may_fail_in_write(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_hashed_categories),
+        cmocka_unit_test(test_required_features),
         cmocka_unit_test(test_bare_model),
         cmocka_unit_test(test_written_package_opens_again),
         cmocka_unit_test(test_write_refuses_what_does_not_fit),
