@@ -52,8 +52,37 @@ static void test_run(void **state)
     ig_world_close(&world);
 }
 
+/* A row that lacks what the model needs is refused, whichever way it came in. */
+static void test_required_feature(void **state)
+{
+    static const char model[] =
+        "<PMML version='4.4'><DataDictionary><DataField name='x' optype='continuous' "
+        "dataType='double'/></DataDictionary><RegressionModel functionName='regression'>"
+        "<MiningSchema><MiningField name='x'/></MiningSchema><RegressionTable><NumericPredictor "
+        "name='x' coefficient='2'/></RegressionTable></RegressionModel></PMML>";
+    struct ig_err err = IG_ERR_INIT;
+    struct ig_arena arena;
+    struct ig_package *package = NULL;
+    struct ig_inference_result result;
+    const struct ig_servable *servable = NULL;
+    const double rows[] = {3, NAN};
+    struct ig_inference_request request = {.rows = rows, .rows_count = 1};
+    (void)state;
+    ig_arena_init(&arena, 4096, 1 << 20);
+    ASSERT_OK(ig_package_open_bytes(&package, ig_str_view(model), NULL, &err));
+    ASSERT_OK(ig_servable_own(&servable, package, IG_STR("m"), 1, 0, &err));
+    ASSERT_OK(ig_inference_run(&result, servable, &request, &arena, &err));
+    assert_true(result.predictions[0] == 6);
+    request.rows_count = 2;
+    ASSERT_FAILS(ig_inference_run(&result, servable, &request, &arena, &err), IG_INVALID,
+                 "row 1: feature 'x' is missing");
+    ig_servable_unref(servable);
+    ig_arena_deinit(&arena);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_run)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_run),
+                                       cmocka_unit_test(test_required_feature)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
