@@ -294,7 +294,7 @@ static bool make_node(struct settling *settling, const struct cb_split *split, s
 {
     uint32_t total = settling->starts[settling->sources_count];
     if (!split->numbered) return number_node(settling->builder, split, out);
-    if (split->number >= total)
+    if (!settling->numbered || split->number >= total)
         return cb_fail(settling->builder,
                        "splits: split_index %u is beyond the %u of features_info", split->number,
                        total);

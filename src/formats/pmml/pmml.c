@@ -224,8 +224,8 @@ static bool add_numeric(struct summing *summing, const struct pmml_element *pred
 {
     struct pmml_reader *reader = summing->reader;
     const double one = 1;
-    double coefficient, exponent;
-    struct pmml_affine at;
+    double coefficient = 0, exponent = 1;
+    struct pmml_affine at = {0};
     if (!pmml_use(reader, predictor) ||
         !pmml_number(reader, predictor, "coefficient", NULL, &coefficient) ||
         !pmml_number(reader, predictor, "exponent", &one, &exponent) ||
@@ -518,6 +518,21 @@ static bool settle_inputs(struct pmml_reader *reader)
     return true;
 }
 
+/* A regression at the end, which may have a link. */
+static bool add_only_table(struct summing *summing, const struct pmml_element *model)
+{
+    struct pmml_reader *reader = summing->reader;
+    struct part part = {model, 0, 1};
+    const struct pmml_element *table = pmml_xml_child(model, "RegressionTable");
+    if (!table || pmml_xml_next(table))
+        return pmml_fail(reader, model, "expected one RegressionTable");
+    if (!read_targets(reader, &part)) return false;
+    if ((part.factor != 1 || reader->model->base_margin[0] != 0) &&
+        reader->model->transform != IG_TRANSFORM_IDENTITY)
+        return pmml_refuse(reader, model, "Targets behind a normalizationMethod");
+    return add_table(summing, table, 0, part.factor);
+}
+
 static bool read_top(struct pmml_reader *reader, const struct pmml_element *top)
 {
     struct summing summing = {.reader = reader};
@@ -538,15 +553,7 @@ static bool read_top(struct pmml_reader *reader, const struct pmml_element *top)
     if (classifies) {
         good = add_classifier_tables(&summing, model);
     } else if (tables) {
-        struct part part = {model, 0, 1};
-        const struct pmml_element *table = pmml_xml_child(model, "RegressionTable");
-        good = ((table && !pmml_xml_next(table)) ||
-                pmml_fail(reader, model, "expected one RegressionTable")) &&
-               read_targets(reader, &part);
-        if (good && (part.factor != 1 || out->base_margin[0] != 0) &&
-            out->transform != IG_TRANSFORM_IDENTITY)
-            good = pmml_refuse(reader, model, "Targets behind a normalizationMethod");
-        good = good && add_table(&summing, table, 0, part.factor);
+        good = add_only_table(&summing, model);
     } else {
         good = push(&summing, model, 0, 1);
     }

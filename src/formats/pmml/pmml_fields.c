@@ -175,7 +175,8 @@ bool pmml_read_fields(struct pmml_reader *reader, const struct pmml_element *roo
 /* The number of a Constant. */
 static bool constant_of(const struct pmml_element *element, double *out)
 {
-    return pmml_xml_is(element, "Constant") && pmml_to_number(element->text, out) && isfinite(*out);
+    return element && pmml_xml_is(element, "Constant") && pmml_to_number(element->text, out) &&
+           isfinite(*out);
 }
 
 /* One step inwards: what remains is the argument that is not a constant. */

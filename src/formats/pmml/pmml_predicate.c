@@ -185,8 +185,8 @@ static enum pmml_truth of_atom(const struct atom *atom, const struct subject *su
     if (atom->constant) return atom->value ? PMML_TRUE : PMML_FALSE;
     if (atom->asks_missing) return subject->missing != atom->negated ? PMML_TRUE : PMML_FALSE;
     if (subject->missing) return PMML_UNKNOWN;
-    bool is =
-        atom->compares ? subject->comparison : subject->code >= 0 && atom->members[subject->code];
+    bool is = atom->compares ? subject->comparison
+                             : atom->members && subject->code >= 0 && atom->members[subject->code];
     return is != atom->negated ? PMML_TRUE : PMML_FALSE;
 }
 
