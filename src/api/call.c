@@ -67,6 +67,26 @@ static void write_scoring_error(struct ig_buf *buf, const struct ig_err *err)
     ig_json_out_object_end(&out);
 }
 
+/* MLflow's tracking and registry: the same form; what exists already is 400 to its clients. */
+static bool is_mlflow(struct ig_str path)
+{
+    struct ig_str ajax = IG_STR("/ajax-api/");
+    if (ig_str_starts(path, ajax)) return true;
+    return ig_str_starts(path, IG_STR("/api/2.0/mlflow")) ||
+           ig_str_starts(path, IG_STR("/api/3.0/mlflow"));
+}
+
+static void write_mlflow_error(struct ig_exchange *exchange, const struct ig_err *err)
+{
+    struct ig_json_out out;
+    if (err->code == IG_EXISTS) exchange->status = 400;
+    ig_json_out_init(&out, &exchange->reply);
+    ig_json_out_object(&out);
+    ig_json_out_kv_str(&out, "error_code", ig_str_view(ig_code_mlflow_word(err->code)));
+    ig_json_out_kv_str(&out, "message", ig_str_view(err->message));
+    ig_json_out_object_end(&out);
+}
+
 void ig_call_release(struct ig_call *call)
 {
     if (call->entered) ig_routing_leave(call->held);
@@ -92,6 +112,8 @@ void ig_call_reply_error(struct ig_call *call)
         ig_call_write_kserve_error(&exchange->reply, &call->err);
     else if (is_scoring(exchange->request.path))
         write_scoring_error(&exchange->reply, &call->err);
+    else if (is_mlflow(exchange->request.path))
+        write_mlflow_error(exchange, &call->err);
     else
         ig_call_write_error(&exchange->reply, &call->err, call->field,
                             ig_str_view(call->request_id));

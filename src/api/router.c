@@ -144,10 +144,22 @@ static enum ig_code match_fixed(const struct ig_route **out, size_t first, struc
     return IG_METHOD;
 }
 
-/* Cuts and decodes the path; false when it has too many segments, with err set when malformed. */
-static bool cut_path(struct ig_call *call, struct ig_str *segments, size_t *count)
+/* MLflow's console calls /ajax-api what its clients call /api. */
+static struct ig_str path_of(const struct ig_call *call)
 {
-    struct ig_str rest = call->exchange->request.path;
+    static const struct ig_str AJAX = {"/ajax-api/", 10};
+    struct ig_str path = call->exchange->request.path;
+    if (!ig_str_starts(path, AJAX)) return path;
+    const char *plain = ig_arena_printf(call->arena, "/api/%.*s", (int)(path.len - AJAX.len),
+                                        path.ptr + AJAX.len);
+    return plain ? ig_str_view(plain) : path;
+}
+
+/* Cuts and decodes the path; false when it has too many segments, with err set when malformed. */
+static bool cut_path(struct ig_call *call, struct ig_str path, struct ig_str *segments,
+                     size_t *count)
+{
+    struct ig_str rest = path;
     if (!rest.len || rest.ptr[0] != '/') return false;
     rest = (struct ig_str){rest.ptr + 1, rest.len - 1};
     for (*count = 0; rest.ptr; (*count)++) {
@@ -171,16 +183,16 @@ static enum ig_code answer(struct ig_call *call, enum ig_code code)
 enum ig_code ig_router_match(const struct ig_route **out, const struct ig_router *router,
                              struct ig_call *call, char allow[64])
 {
-    struct ig_str segments[SEGMENTS_MAX];
+    struct ig_str segments[SEGMENTS_MAX], path = path_of(call);
     size_t count;
     bool known = false;
     allow[0] = '\0';
-    uintptr_t first = (uintptr_t)ig_map_get(&router->fixed, call->exchange->request.path);
+    uintptr_t first = (uintptr_t)ig_map_get(&router->fixed, path);
     if (first) {
         if (match_fixed(out, first - 1, call, allow) == IG_OK) return IG_OK;
         return answer(call, IG_METHOD);
     }
-    if (!cut_path(call, segments, &count))
+    if (!cut_path(call, path, segments, &count))
         return call->err.code != IG_OK ? call->err.code : answer(call, IG_NOT_FOUND);
     for (size_t i = 0; i < ROUTES; i++) {
         if (!pattern_matches(&router->patterns[i], segments, count, call->params)) continue;

@@ -42,6 +42,15 @@ static const struct ig_route *match(const char *method, const char *path)
     return ig_router_match(&route, router, &test.call, allow) == IG_OK ? route : NULL;
 }
 
+static void test_console_prefix(void **state)
+{
+    (void)state;
+    assert_ptr_equal(match("GET", "/ajax-api/v1/models"), match("GET", "/api/v1/models"));
+    assert_ptr_equal(match("GET", "/ajax-api/v1/models/m"), match("GET", "/api/v1/models/m"));
+    assert_null(match("GET", "/ajax-api"));
+    assert_null(match("GET", "/ajax-api/"));
+}
+
 static void test_every_route_finds_itself(void **state)
 {
     (void)state;
@@ -110,6 +119,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_route_finds_itself),
+        cmocka_unit_test(test_console_prefix),
         cmocka_unit_test(test_parameters),
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_method_not_allowed),
