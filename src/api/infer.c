@@ -257,8 +257,8 @@ static bool find_residents(struct ig_call *call, struct ig_infer *infer, bool wa
         struct ig_infer_part *part = &infer->parts[i];
         if (!part->servable->residency) continue;
         if (!call->residents)
-            call->residents =
-                ig_arena_zalloc(call->arena, infer->parts_count * sizeof *call->residents);
+            call->residents = ig_arena_zalloc(call->arena, infer->parts_count *
+                                                               sizeof(const struct ig_servable *));
         if (!call->residents) {
             ig_fail(&call->err, IG_NO_MEMORY, "no memory for the call");
             return true;
