@@ -4,7 +4,6 @@
 #include "services/deploy/responses.h"
 
 #include "base/clock.h"
-#include "base/lru.h"
 
 #include <string.h>
 
@@ -79,4 +78,11 @@ void ig_responses_keep(const struct ig_routing *routing, uint32_t node,
                    (struct ig_str){(const char *)values, (outputs + predictions) * sizeof *values},
                    oldest_ns);
     }
+}
+
+struct ig_lru_stats ig_responses_stats(const struct ig_routing *routing)
+{
+    struct ig_lru_stats stats = {0};
+    if (routing->responses) ig_lru_stats(routing->responses, &stats);
+    return stats;
 }

@@ -73,6 +73,8 @@ static void test_rows_and_nodes_are_told_apart(void **state)
         assert_memory_equal(found.predictions, computed.predictions, 4 * sizeof(double));
         assert_true(found.margins[0] == (double)node);
     }
+    assert_int_equal(ig_responses_stats(fixture->routing).hits, 8);
+    assert_int_equal(ig_responses_stats(fixture->routing).misses, 2); /* one was enough to tell */
     request = (struct ig_inference_request){.rows = other, .rows_count = 1};
     assert_true(ig_responses_find(&found, fixture->routing, 1, &request, arena));
     request.rows_count = 2; /* one that is not there: none is */
