@@ -17,6 +17,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -343,6 +344,60 @@ static void test_swaps_beside_loops(void **state)
     ig_deploy_close(loops.deploy);
 }
 
+/* A loop that does nothing but its work: whether it ever slept. */
+struct sleepless {
+    struct loops *all;
+    int index;
+    long slept;
+};
+
+static void *work_main(void *context)
+{
+    struct sleepless *own = context;
+    struct rusage before, after;
+    getrusage(RUSAGE_THREAD, &before);
+    while (!atomic_load(&own->all->stop)) {
+        const struct ig_routing *routing = ig_deploy_acquire(own->all->deploy, IG_STR("d"));
+        IG_ASSERT(routing && margin(routing->single) == (double)routing->single->version);
+        atomic_fetch_add(&own->all->turns[own->index], 1);
+    }
+    getrusage(RUSAGE_THREAD, &after);
+    own->slept = after.ru_nvcsw - before.ru_nvcsw;
+    atomic_store(&own->all->ended[own->index], true);
+    return NULL;
+}
+
+/* Swaps and rollbacks load models, write rows, wait and free; the loops beside them give up their
+ * cores of their own will not once, so they waited for no lock. */
+static void test_swaps_block_no_loop(void **state)
+{
+    struct ig_world *world = *state;
+    struct ig_err err = IG_ERR_INIT;
+    static struct loops loops;
+    struct sleepless each[LOOPS];
+    uint64_t threads[LOOPS];
+    memset(&loops, 0, sizeof loops);
+    for (int i = 1; i <= 4; i++) ig_world_register(world, "m", i);
+    loops.deploy = open_deploy(world, wait_for_turns, &loops);
+    ASSERT_OK(set(loops.deploy, "d", "1", &err));
+    for (int i = 0; i < LOOPS; i++) {
+        each[i] = (struct sleepless){&loops, i, -1};
+        ASSERT_OK(ig_thread_start(&threads[i], "loop", work_main, &each[i], &err));
+    }
+    for (int i = 0; i < 30; i++) {
+        char ref[8];
+        snprintf(ref, sizeof ref, "%d", 2 + i % 3);
+        if (i % 2)
+            ASSERT_OK(ig_deploy_rollback(loops.deploy, who, IG_STR("d"), 0, IG_STR(""), &err));
+        else
+            ASSERT_OK(set(loops.deploy, "d", ref, &err));
+    }
+    atomic_store(&loops.stop, true);
+    for (int i = 0; i < LOOPS; i++) ig_thread_join(threads[i]);
+    for (int i = 0; i < LOOPS; i++) assert_int_equal(each[i].slept, 0);
+    ig_deploy_close(loops.deploy);
+}
+
 /* The child registers and deploys, reporting each acknowledged version, until it is killed. */
 static _Noreturn void crash_child(struct ig_world *world, int pipe)
 {
@@ -416,6 +471,7 @@ int main(void)
         CASE(test_bad_requests),
         CASE(test_nth_call_and_allocation_fail),
         CASE(test_swaps_beside_loops),
+        CASE(test_swaps_block_no_loop),
         CASE(test_kill_serves_what_was_acknowledged),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
