@@ -167,7 +167,9 @@ static enum ig_code run(struct ig_call *call)
     struct ig_infer *infer = call->state;
     bool limited = infer->routing->spec.resources.cpu_thousandths && !infer->routing->replicas &&
                    !infer->parts[0].answered;
-    if ((limited ? run_limited : run_parts)(call) != IG_OK) return call->err.code;
+    if ((limited ? run_limited : run_parts)(call) != IG_OK ||
+        ig_infer_tell_skipped(call, infer) != IG_OK)
+        return call->err.code;
     for (size_t i = 0; infer->recorded && i < infer->parts_count; i++)
         if (leave_record(call, infer, &infer->parts[i]) != IG_OK) return call->err.code;
     if ((draws(infer) ? ig_infer_picture(call, infer) : infer->encode(call, infer)) == IG_OK) {

@@ -79,6 +79,9 @@ const struct ig_infer_part *ig_infer_part_of(const struct ig_infer *infer, size_
  */
 void ig_infer_write_route(struct ig_json_out *out, struct ig_call *call,
                           const struct ig_infer_part *part);
+/* The members of ensembles that were left out of an answer, because they failed on a row of it, as
+ * the header X-Skipped-Members; none when none was. */
+enum ig_code ig_infer_tell_skipped(struct ig_call *call, const struct ig_infer *infer);
 /* What answered: a model version, or an ensemble with its members; a value. */
 void ig_infer_write_model(struct ig_json_out *out, const struct ig_servable *servable);
 /* What the log keeps of the answered call: a decision a part, in call->decisions. */

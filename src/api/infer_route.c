@@ -178,6 +178,36 @@ void ig_infer_write_model(struct ig_json_out *out, const struct ig_servable *ser
     ig_json_out_object_end(out);
 }
 
+/* Where each may stand in the header's value. */
+enum { SKIPPED_NAME_MAX = IG_NAME_SIZE + 24 };
+
+static void add_skipped(struct ig_buf *out, const struct ig_infer_part *part)
+{
+    const struct ig_inference_result *result = &part->result;
+    const struct ig_servable *servable = part->servable;
+    uint32_t any = 0;
+    for (size_t i = 0; result->skipped && i < result->rows_count; i++) any |= result->skipped[i];
+    for (size_t i = 0; i < servable->members_count; i++) {
+        const struct ig_servable *member = servable->members[i].servable;
+        if (!(any >> i & 1)) continue;
+        ig_buf_printf(out, "%s%s", out->len ? ", " : "", ig_servable_name(member));
+        if (!member->members_count) ig_buf_printf(out, "/%lld", (long long)member->version);
+    }
+}
+
+enum ig_code ig_infer_tell_skipped(struct ig_call *call, const struct ig_infer *infer)
+{
+    struct ig_buf names;
+    ig_buf_init(&names, (size_t)SKIPPED_NAME_MAX * IG_ROUTING_EDGES_MAX);
+    for (size_t i = 0; i < infer->parts_count; i++) add_skipped(&names, &infer->parts[i]);
+    if (names.overflowed)
+        ig_fail(&call->err, IG_NO_MEMORY, "no memory for the call");
+    else if (names.len)
+        ig_exchange_header(call->exchange, "X-Skipped-Members", ig_buf_view(&names), &call->err);
+    ig_buf_deinit(&names);
+    return call->err.code;
+}
+
 static double mean_score(const struct ig_inference_result *result)
 {
     double sum = 0;

@@ -211,7 +211,7 @@ static enum ig_code take_block(struct run *run, const struct block *block, size_
                           block->scratch);
     if (decides(run) || !run->moments)
         ig_engine_predict(package->engine, block->rows, count,
-                          (struct ig_engine_scores){block->margins, block->predictions},
+                          (struct ig_engine_scores){block->margins, block->predictions, NULL},
                           block->scratch);
     if (ig_engine_check(package->engine, block->margins, count * model->outputs_count, run->err) !=
         IG_OK)

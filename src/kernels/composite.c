@@ -16,6 +16,8 @@
 
 enum { ALIGNMENT = 64, MODEL_BYTES = 1 << 16 };
 
+_Static_assert(IG_COMPOSITE_MEMBERS_MAX <= 32, "a bit each");
+
 enum { LINEAR = 1, META = 2, CLASSES = 4, ONE = 8 };
 
 static const struct {
@@ -34,6 +36,7 @@ struct ig_composite {
     enum ig_combine combine;
     double weights_sum;
     uint32_t features_count, classes_count;
+    bool skips;
     bool linear, identity; /* identity: every member takes the rows as they are */
     struct ig_model shape; /* counts and transform; no arena of its own */
     uint32_t columns;      /* predictions of all members together, a row */
@@ -198,9 +201,14 @@ enum ig_code ig_composite_new(struct ig_composite **out, const struct ig_composi
                        wants_meta ? "meta: combining by %s needs a model over the members"
                                   : "meta: combining by %s takes none",
                        ig_combine_name(spec->combine));
+    if (wants_meta && spec->skips)
+        return ig_fail(err, IG_INVALID,
+                       "on_failure: skip, but combining by %s needs every member's predictions",
+                       ig_combine_name(spec->combine));
     struct ig_composite *composite = ig_zalloc(sizeof *composite);
     if (!composite) return ig_fail(err, IG_NO_MEMORY, "no memory for an ensemble");
     composite->combine = spec->combine;
+    composite->skips = spec->skips;
     composite->members_count = spec->members_count;
     composite->meta = spec->meta;
     composite->features_count = spec->features_count;
@@ -358,21 +366,45 @@ static uint32_t class_of(const struct ig_model *model, const double *predictions
     return best;
 }
 
-static void vote(const struct ig_composite *composite, size_t row, size_t rows,
-                 const double *predictions, double *out)
+static bool is_out(uint32_t skipped, size_t member)
+{
+    return skipped >> member & 1;
+}
+
+/* Of the members that are not left out; 0: all are. */
+static double weight_of(const struct ig_composite *composite, uint32_t skipped)
+{
+    double sum = 0;
+    for (size_t i = 0; i < composite->members_count; i++)
+        if (!is_out(skipped, i)) sum += composite->members[i].weight;
+    return sum;
+}
+
+/* A row's predictions by all members, member after member. */
+struct ballot {
+    size_t row, rows;
+    const double *predictions;
+    uint32_t skipped;
+    double weight; /* of those who are not */
+};
+
+static void vote(const struct ig_composite *composite, const struct ballot *ballot, double *out)
 {
     uint32_t outputs = composite->shape.outputs_count;
+    const double *predictions = ballot->predictions;
     for (uint32_t o = 0; o < outputs; o++) out[o] = 0;
     for (size_t i = 0; i < composite->members_count; i++) {
         const struct ig_model *model = model_of(composite, i);
-        uint32_t class = class_of(model, predictions + row * model->predictions_count);
+        const double *own = predictions + ballot->row * model->predictions_count;
+        predictions += ballot->rows * model->predictions_count;
+        if (is_out(ballot->skipped, i)) continue;
+        uint32_t class = class_of(model, own);
         if (outputs == 1)
             out[0] += class == 1 ? composite->members[i].weight : 0;
         else if (class < outputs)
             out[class] += composite->members[i].weight;
-        predictions += rows * model->predictions_count;
     }
-    divide(out, outputs, composite->weights_sum);
+    divide(out, outputs, ballot->weight);
 }
 
 static int compare_doubles(const void *left, const void *right)
@@ -381,24 +413,26 @@ static int compare_doubles(const void *left, const void *right)
     return (a > b) - (a < b);
 }
 
-static double median(const struct ig_composite *composite, size_t row, size_t rows,
-                     const double *predictions)
+static double median(const struct ig_composite *composite, const struct ballot *ballot)
 {
     double values[IG_COMPOSITE_MEMBERS_MAX];
-    size_t count = composite->members_count;
-    for (size_t i = 0; i < count; i++) values[i] = predictions[i * rows + row];
+    size_t count = 0;
+    for (size_t i = 0; i < composite->members_count; i++)
+        if (!is_out(ballot->skipped, i))
+            values[count++] = ballot->predictions[i * ballot->rows + ballot->row];
     qsort(values, count, sizeof *values, compare_doubles);
     return count % 2 ? values[count / 2] : (values[count / 2 - 1] + values[count / 2]) / 2;
 }
 
-static void mean(const struct ig_composite *composite, size_t row, size_t rows,
-                 const double *predictions, double *out)
+static void mean(const struct ig_composite *composite, const struct ballot *ballot, double *out)
 {
     uint32_t each = composite->shape.predictions_count;
+    const double *predictions = ballot->predictions + ballot->row * each;
     for (uint32_t p = 0; p < each; p++) out[p] = 0;
-    for (size_t i = 0; i < composite->members_count; i++, predictions += rows * each)
-        add_scaled(out, predictions + row * each, each, composite->members[i].weight);
-    divide(out, each, composite->weights_sum);
+    for (size_t i = 0; i < composite->members_count; i++, predictions += ballot->rows * each)
+        if (!is_out(ballot->skipped, i))
+            add_scaled(out, predictions, each, composite->members[i].weight);
+    divide(out, each, ballot->weight);
 }
 
 /* The meta model on the members' predictions, side by side. */
@@ -418,18 +452,18 @@ static void stack(const struct ig_composite *composite, size_t rows, const struc
     ig_engine_predict(composite->meta, room->rows, rows, out, room->own);
 }
 
-static void combine_row(const struct ig_composite *composite, size_t row, size_t rows,
-                        const double *predictions, double *out)
+static void combine_row(const struct ig_composite *composite, const struct ballot *ballot,
+                        double *out)
 {
     switch (composite->combine) {
     case IG_COMBINE_VOTE:
-        vote(composite, row, rows, predictions, out);
+        vote(composite, ballot, out);
         break;
     case IG_COMBINE_MEDIAN:
-        *out = median(composite, row, rows, predictions);
+        *out = median(composite, ballot);
         break;
     default:
-        mean(composite, row, rows, predictions, out);
+        mean(composite, ballot, out);
     }
 }
 
@@ -437,17 +471,28 @@ static void combine(const struct ig_composite *composite, size_t rows, const str
                     struct ig_engine_scores out)
 {
     size_t outputs = composite->shape.outputs_count, each = composite->shape.predictions_count;
-    if (composite->linear) divide(out.margins, rows * outputs, composite->weights_sum);
+    struct ballot ballot = {0, rows, room->predictions, 0, composite->weights_sum};
     for (size_t i = 0; i < rows; i++) {
         double *margins = out.margins + i * outputs;
         double *predictions = out.predictions ? out.predictions + i * each : NULL;
+        ballot.row = i;
+        if (out.skipped) {
+            ballot.skipped = out.skipped[i];
+            ballot.weight = weight_of(composite, ballot.skipped);
+        }
+        if (ballot.weight == 0) {
+            ig_foreign_mark_member(margins, outputs, 0);
+            if (predictions) ig_foreign_mark_member(predictions, each, 0);
+            continue;
+        }
+        if (composite->linear) divide(margins, outputs, ballot.weight);
         if (!composite->linear) {
-            combine_row(composite, i, rows, room->predictions, margins);
+            combine_row(composite, &ballot, margins);
             if (predictions) memcpy(predictions, margins, each * sizeof *margins);
         } else if (predictions && composite->combine == IG_COMBINE_MEAN_MARGIN) {
             ig_model_transform(&composite->shape, margins, predictions);
         } else if (predictions) {
-            combine_row(composite, i, rows, room->predictions, predictions);
+            combine_row(composite, &ballot, predictions);
         }
     }
 }
@@ -459,11 +504,35 @@ bool ig_composite_may_fail(const struct ig_composite *composite)
     return composite->meta && ig_engine_may_fail(composite->meta);
 }
 
-enum ig_code ig_composite_failure(const struct ig_composite *composite, struct ig_err *err)
+bool ig_composite_skips(const struct ig_composite *composite)
 {
+    return composite->skips;
+}
+
+static enum ig_code member_failure(const struct ig_composite *composite, size_t index,
+                                   struct ig_err *err)
+{
+    const struct ig_composite_member *member = &composite->members[index];
+    if (ig_engine_failure(member->engine, err) == IG_OK) return IG_OK;
+    if (member->name)
+        ig_err_prefix(err, "members[%zu] '%s'", index, member->name);
+    else
+        ig_err_prefix(err, "members[%zu]", index);
+    return err->code;
+}
+
+enum ig_code ig_composite_failure(const struct ig_composite *composite, int32_t member,
+                                  struct ig_err *err)
+{
+    if (member >= 0 && (size_t)member < composite->members_count)
+        return member_failure(composite, (size_t)member, err);
+    if (composite->meta && ig_engine_failure(composite->meta, err) != IG_OK) {
+        ig_err_prefix(err, "meta");
+        return err->code;
+    }
     for (size_t i = 0; i < composite->members_count; i++)
-        if (ig_engine_failure(composite->members[i].engine, err) != IG_OK) return err->code;
-    return composite->meta ? ig_engine_failure(composite->meta, err) : IG_OK;
+        if (member_failure(composite, i, err) != IG_OK) return err->code;
+    return IG_OK;
 }
 
 /* A row that a member could not answer is not answered: a vote or median would hide it. */
@@ -475,9 +544,25 @@ static void spread_failures(const struct ig_composite *composite, size_t rows,
         size_t own = model_of(composite, i)->predictions_count;
         for (size_t row = 0; row < rows; row++, predictions += own) {
             if (!ig_foreign_marked(predictions, own)) continue;
-            ig_foreign_mark(out.margins + row * outputs, outputs);
-            if (out.predictions) ig_foreign_mark(out.predictions + row * each, each);
+            ig_foreign_mark_member(out.margins + row * outputs, outputs, i);
+            if (out.predictions) ig_foreign_mark_member(out.predictions + row * each, each, i);
         }
+    }
+}
+
+/* A member's margins into the sums, but of rows that it failed on and may. */
+static void add_member(const struct ig_composite *composite, size_t member, size_t rows,
+                       const struct room *room, const double *predictions,
+                       struct ig_engine_scores out)
+{
+    size_t outputs = composite->shape.outputs_count,
+           own = model_of(composite, member)->predictions_count;
+    double weight = composite->members[member].weight;
+    for (size_t row = 0; row < rows; row++, predictions += own) {
+        if (out.skipped && ig_foreign_marked(predictions, own))
+            out.skipped[row] |= UINT32_C(1) << member;
+        else if (composite->linear)
+            add_scaled(out.margins + row * outputs, room->margins + row * outputs, outputs, weight);
     }
 }
 
@@ -487,24 +572,24 @@ void ig_composite_predict(const struct ig_composite *composite, const double *ro
     struct room room;
     size_t outputs = composite->shape.outputs_count;
     IG_ASSERT(scratch);
+    IG_ASSERT(!out.skipped || composite->skips);
     lay_out(&room, composite, IG_ENGINE_MARGIN, rows_count, scratch);
     double *predictions = room.predictions;
+    if (out.skipped) memset(out.skipped, 0, rows_count * sizeof *out.skipped);
     if (composite->linear) memset(out.margins, 0, rows_count * outputs * sizeof(double));
     for (size_t i = 0; i < composite->members_count; i++) {
         const struct ig_engine *engine = composite->members[i].engine;
         const double *own = rows_for(composite, i, rows, rows_count, &room);
         ig_engine_predict(engine, own, rows_count,
-                          (struct ig_engine_scores){room.margins, predictions}, room.own);
-        if (composite->linear)
-            add_scaled(out.margins, room.margins, rows_count * outputs,
-                       composite->members[i].weight);
+                          (struct ig_engine_scores){room.margins, predictions, NULL}, room.own);
+        add_member(composite, i, rows_count, &room, predictions, out);
         predictions += rows_count * ig_engine_model(engine)->predictions_count;
     }
     if (composite->meta)
         stack(composite, rows_count, &room, out);
     else
         combine(composite, rows_count, &room, out);
-    if (ig_composite_may_fail(composite))
+    if (!out.skipped && ig_composite_may_fail(composite))
         spread_failures(composite, rows_count, room.predictions, out);
 }
 

@@ -43,6 +43,7 @@ struct ig_composite_member {
     const struct ig_engine *engine;
     double weight;             /* positive */
     struct ig_feature_map map; /* borrowed as long as the composite lives */
+    const char *name;          /* for messages, borrowed likewise; NULL: none */
 };
 
 struct ig_composite_spec {
@@ -52,6 +53,7 @@ struct ig_composite_spec {
     const struct ig_engine *meta; /* STACK: its features are the members' predictions in order */
     uint32_t features_count;
     uint32_t classes_count; /* which the members tell apart; 0: they do not classify */
+    bool skips; /* a row that members fail on is combined from the others; not with STACK */
 };
 
 struct ig_composite;
@@ -82,8 +84,12 @@ void ig_composite_predict(const struct ig_composite *composite, const double *ro
 void ig_composite_explain(const struct ig_composite *composite, const struct ig_engine_io *io,
                           void *scratch);
 bool ig_composite_explains(const struct ig_composite *composite);
-/* As ig_engine_may_fail and ig_engine_failure, of any member or the meta model. */
+/* As ig_engine_may_fail and ig_engine_skips. */
 bool ig_composite_may_fail(const struct ig_composite *composite);
-enum ig_code ig_composite_failure(const struct ig_composite *composite, struct ig_err *err);
+bool ig_composite_skips(const struct ig_composite *composite);
+/* As ig_engine_failure, of a member; -1: of the meta model or the first member that failed ever.
+ * The message begins with "members[I]" or "meta". */
+enum ig_code ig_composite_failure(const struct ig_composite *composite, int32_t member,
+                                  struct ig_err *err);
 
 #endif

@@ -52,8 +52,8 @@ static void make_members(struct world *world, uint32_t outputs, enum ig_transfor
         world->models[i]->transform = transform;
         world->models[i]->transform_parameter = 1;
         assert_int_equal(ig_engine_new(&world->engines[i], world->models[i], &err), IG_OK);
-        world->members[i] =
-            (struct ig_composite_member){world->engines[i], 1 + i, {.features_count = FEATURES}};
+        world->members[i] = (struct ig_composite_member){
+            .engine = world->engines[i], .weight = 1 + i, .map.features_count = FEATURES};
     }
     world->members[2].map.source_of = BACKWARDS;
     for (size_t i = 0; i < (ROWS + BACKGROUND) * FEATURES; i++)
@@ -83,7 +83,11 @@ static void world_init(struct world *world, enum ig_combine how, uint32_t classe
                                                  : IG_TRANSFORM_IDENTITY;
     memset(world, 0, sizeof *world);
     make_members(world, outputs, transform);
-    const struct ig_composite_spec spec = {how, world->members, MEMBERS, NULL, FEATURES, classes};
+    const struct ig_composite_spec spec = {.combine = how,
+                                           .members = world->members,
+                                           .members_count = MEMBERS,
+                                           .features_count = FEATURES,
+                                           .classes_count = classes};
     if (combine(world, &spec, &err) != IG_OK) fail_msg("%s", err.message);
 }
 
@@ -108,8 +112,8 @@ static void score(struct scores *out, const struct ig_engine *engine, const doub
     size_t bytes = ig_engine_scratch_bytes(engine, IG_ENGINE_MARGIN, ROWS);
     void *scratch = ig_alloc_aligned(64, bytes + 64);
     memset(out, 0, sizeof *out);
-    ig_engine_predict(engine, rows, ROWS, (struct ig_engine_scores){out->margins, out->predictions},
-                      scratch);
+    ig_engine_predict(engine, rows, ROWS,
+                      (struct ig_engine_scores){out->margins, out->predictions, NULL}, scratch);
     ig_free(scratch);
 }
 
@@ -223,8 +227,12 @@ static void test_stack(void **state)
     memset(&world, 0, sizeof world);
     make_members(&world, 1, IG_TRANSFORM_SIGMOID);
     assert_int_equal(ig_engine_new(&engine, &meta, &err), IG_OK);
-    const struct ig_composite_spec spec = {IG_COMBINE_STACK, world.members, MEMBERS,
-                                           engine,           FEATURES,      2};
+    const struct ig_composite_spec spec = {.combine = IG_COMBINE_STACK,
+                                           .members = world.members,
+                                           .members_count = MEMBERS,
+                                           .meta = engine,
+                                           .features_count = FEATURES,
+                                           .classes_count = 2};
     assert_int_equal(combine(&world, &spec, &err), IG_OK);
     score(&got, world.engine, world.rows);
     score_members(own, &world);
@@ -387,7 +395,10 @@ static void test_refusals(void **state)
     struct world world;
     memset(&world, 0, sizeof world);
     make_members(&world, 1, IG_TRANSFORM_SIGMOID);
-    struct ig_composite_spec spec = {IG_COMBINE_MEAN, world.members, 0, NULL, FEATURES, 2};
+    struct ig_composite_spec spec = {.combine = IG_COMBINE_MEAN,
+                                     .members = world.members,
+                                     .features_count = FEATURES,
+                                     .classes_count = 2};
     expect_refusal(&spec, "members: 0, expected 1 to 32");
     spec.members_count = MEMBERS;
     world.members[1].weight = 0;

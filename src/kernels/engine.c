@@ -248,10 +248,15 @@ bool ig_engine_may_fail(const struct ig_engine *engine)
     return engine->model->foreign != NULL;
 }
 
+bool ig_engine_skips(const struct ig_engine *engine)
+{
+    return engine->composite && ig_composite_skips(engine->composite);
+}
+
 enum ig_code ig_engine_failure(const struct ig_engine *engine, struct ig_err *err)
 {
     const struct ig_foreign *foreign = engine->model->foreign;
-    if (engine->composite) return ig_composite_failure(engine->composite, err);
+    if (engine->composite) return ig_composite_failure(engine->composite, -1, err);
     return foreign ? foreign->failure(foreign, err) : IG_OK;
 }
 
@@ -259,6 +264,9 @@ enum ig_code ig_engine_check(const struct ig_engine *engine, const double *value
                              struct ig_err *err)
 {
     if (!ig_engine_may_fail(engine) || !ig_foreign_marked(values, count)) return IG_OK;
+    if (engine->composite)
+        return ig_composite_failure(engine->composite, ig_foreign_marked_member(values, count),
+                                    err);
     return ig_engine_failure(engine, err);
 }
 
@@ -305,7 +313,7 @@ void ig_engine_margin(const struct ig_engine *engine, const double *rows, size_t
     const struct ig_model *model = engine->model;
     if (engine->composite) {
         ig_composite_predict(engine->composite, rows, rows_count,
-                             (struct ig_engine_scores){margins, NULL}, scratch);
+                             (struct ig_engine_scores){margins, NULL, NULL}, scratch);
         return;
     }
     if (engine->predict) {

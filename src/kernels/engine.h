@@ -39,6 +39,8 @@ void ig_engine_margin(const struct ig_engine *engine, const double *rows, size_t
 struct ig_engine_scores {
     double *margins;     /* rows x outputs_count */
     double *predictions; /* rows x predictions_count: after the objective's transform; or NULL */
+    uint32_t *skipped;   /* rows, of one that skips: bits of the members that failed and were left
+                            out; NULL: a row that a member fails on fails */
 };
 void ig_engine_predict(const struct ig_engine *engine, const double *rows, size_t rows_count,
                        struct ig_engine_scores out, void *scratch);
@@ -47,6 +49,8 @@ void ig_engine_predict(const struct ig_engine *engine, const double *rows, size_
 enum ig_code ig_engine_check(const struct ig_engine *engine, const double *values, size_t count,
                              struct ig_err *err);
 bool ig_engine_may_fail(const struct ig_engine *engine);
+/* Whether it is an ensemble that may leave members out. */
+bool ig_engine_skips(const struct ig_engine *engine);
 /* Why a run failed last; IG_OK when none has. */
 enum ig_code ig_engine_failure(const struct ig_engine *engine, struct ig_err *err);
 /* Whether contributions can be asked for: not of linear leaves, nor of paths over thousands of

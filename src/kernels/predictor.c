@@ -41,7 +41,7 @@ static void response_run(const struct ig_predictor *predictor, const double *row
     const struct ig_model *model = ig_engine_model(predictor->context);
     double *margins = scratch;
     ig_engine_predict(predictor->context, rows, rows_count,
-                      (struct ig_engine_scores){margins, values},
+                      (struct ig_engine_scores){margins, values, NULL},
                       (char *)scratch + margins_bytes(model, rows_count));
 }
 

@@ -45,5 +45,8 @@ struct ig_foreign {
 /* Sets, and looks for, the values of rows that failed. */
 void ig_foreign_mark(double *values, size_t count);
 bool ig_foreign_marked(const double *values, size_t count);
+/* The same with the member of an ensemble that failed (up to 254). -1: none is marked, or told. */
+void ig_foreign_mark_member(double *values, size_t count, size_t member);
+int32_t ig_foreign_marked_member(const double *values, size_t count);
 
 #endif

@@ -165,8 +165,10 @@ static enum ig_code add_member(const struct ig_explain *explain, const struct ig
     }
     if (ig_explain_run(&part, own->members[index],
                        &(struct ig_explain_rows){rows, call->rows_count}, call->options,
-                       call->arena, call->err) != IG_OK)
+                       call->arena, call->err) != IG_OK) {
+        ig_err_prefix(call->err, "members[%zu]", index);
         return call->err->code;
+    }
     for (size_t v = 0; v < vectors; v++) {
         if (pairs)
             add_matrix(explain, &member->map, part.interactions + v * each, share, sums + v * each);

@@ -216,9 +216,9 @@ static void test_an_ensemble_tells_its_members_failures(void **state)
     for (size_t c = 0; c < 2; c++) {
         struct ig_err err = IG_ERR_INIT;
         const struct ig_composite_member members[] = {
-            {engines[0], 1, {.features_count = 3}},
-            {engines[0], 1, {.features_count = 3}},
-            {engines[1], 1, {.features_count = 3}},
+            {.engine = engines[0], .weight = 1, .map.features_count = 3},
+            {.engine = engines[0], .weight = 1, .map.features_count = 3},
+            {.engine = engines[1], .weight = 1, .map.features_count = 3, .name = "frail"},
         };
         const struct ig_composite_spec spec = {
             .combine = combines[c], .members = members, .members_count = 3, .features_count = 3};
@@ -233,13 +233,107 @@ static void test_an_ensemble_tells_its_members_failures(void **state)
         assert_true(values[0] == 6);
         assert_int_equal(ig_engine_check(engine, values, 1, &err), IG_OK);
         assert_int_equal(ig_engine_check(engine, values, 2, &err), IG_INTERNAL);
-        assert_string_equal(err.message, "ONNX Runtime 1.99.0: run: thirteen is no index");
+        assert_string_equal(err.message,
+                            "members[2] 'frail': ONNX Runtime 1.99.0: run: thirteen is no index");
         ig_engine_free(engine);
         ig_composite_free(composite);
         ig_model_free(model);
     }
     ig_engine_free(engines[0]);
     ig_engine_free(engines[1]);
+    ig_model_free(sound);
+    ig_model_free(frail);
+}
+
+struct ensemble {
+    struct ig_composite *composite;
+    struct ig_model *model;
+    struct ig_engine *engine;
+};
+
+static void ensemble_init(struct ensemble *own, const struct ig_composite_spec *spec)
+{
+    struct ig_err err = IG_ERR_INIT;
+    if (ig_composite_new(&own->composite, spec, &err) != IG_OK) fail_msg("%s", err.message);
+    own->model = ig_composite_model(own->composite, &err);
+    assert_non_null(own->model);
+    assert_int_equal(ig_engine_new_composite(&own->engine, own->model, own->composite, &err),
+                     IG_OK);
+}
+
+static void ensemble_deinit(struct ensemble *own)
+{
+    ig_engine_free(own->engine);
+    ig_composite_free(own->composite);
+    ig_model_free(own->model);
+}
+
+/* Of two rows. */
+static void scores(const struct ig_engine *engine, const double *rows, struct ig_engine_scores out)
+{
+    void *scratch = ig_alloc_aligned(64, ig_engine_scratch_bytes(engine, IG_ENGINE_MARGIN, 2));
+    assert_non_null(scratch);
+    ig_engine_predict(engine, rows, 2, out, scratch);
+    ig_free(scratch);
+}
+
+/* Three members with weights 1, 2 and 4, of which the last two fail on 13. */
+static void test_an_ensemble_leaves_out_who_fails(void **state)
+{
+    (void)state;
+    static const struct {
+        enum ig_combine combine;
+        double expected[2]; /* all answer; two fail */
+    } cases[] = {
+        {IG_COMBINE_MEAN, {6, 13}},
+        {IG_COMBINE_MEAN_MARGIN, {6, 13}},
+        {IG_COMBINE_MEDIAN, {6, 13}},
+    };
+    static const double rows[] = {1, 2, 3, 13, 0, 0};
+    struct ig_model *sound = model_of("plain"), *frail = model_of("thirteen");
+    struct ig_engine *engines[] = {engine_of(sound), engine_of(frail)};
+    for (size_t c = 0; c < sizeof cases / sizeof cases[0]; c++) {
+        struct ig_err err = IG_ERR_INIT;
+        const struct ig_composite_member members[] = {
+            {.engine = engines[0], .weight = 1, .map.features_count = 3, .name = "sound"},
+            {.engine = engines[1], .weight = 2, .map.features_count = 3, .name = "frail"},
+            {.engine = engines[1], .weight = 4, .map.features_count = 3, .name = "frail"},
+        };
+        struct ig_composite_spec spec = {.combine = cases[c].combine,
+                                         .members = members,
+                                         .members_count = 3,
+                                         .features_count = 3,
+                                         .skips = true};
+        struct ensemble own;
+        double values[2], predictions[2];
+        uint32_t skipped[2];
+        ensemble_init(&own, &spec);
+        assert_true(ig_engine_skips(own.engine));
+        scores(own.engine, rows, (struct ig_engine_scores){values, predictions, skipped});
+        for (size_t i = 0; i < 2; i++) {
+            assert_true(values[i] == cases[c].expected[i]);
+            assert_true(predictions[i] == cases[c].expected[i]);
+            assert_int_equal(skipped[i], i ? 6 : 0);
+        }
+        assert_int_equal(ig_engine_check(own.engine, values, 2, &err), IG_OK);
+        /* who cannot be told of it gets a failure, by the first who failed */
+        scores(own.engine, rows, (struct ig_engine_scores){values, predictions, NULL});
+        assert_int_equal(ig_engine_check(own.engine, values, 1, &err), IG_OK);
+        assert_int_equal(ig_engine_check(own.engine, values, 2, &err), IG_INTERNAL);
+        assert_non_null(strstr(err.message, "'frail': ONNX Runtime"));
+        ensemble_deinit(&own);
+        /* nobody is left */
+        spec.members = members + 1;
+        spec.members_count = 2;
+        ig_err_clear(&err);
+        ensemble_init(&own, &spec);
+        scores(own.engine, rows, (struct ig_engine_scores){values, predictions, skipped});
+        assert_true(values[0] == 6);
+        assert_int_equal(ig_engine_check(own.engine, values, 2, &err), IG_INTERNAL);
+        assert_true(ig_foreign_marked(predictions + 1, 1));
+        ensemble_deinit(&own);
+    }
+    for (size_t i = 0; i < 2; i++) ig_engine_free(engines[i]);
     ig_model_free(sound);
     ig_model_free(frail);
 }
@@ -395,6 +489,7 @@ int main(void)
         cmocka_unit_test(test_a_label_is_passed_over),
         cmocka_unit_test(test_failed_rows_are_told),
         cmocka_unit_test(test_an_ensemble_tells_its_members_failures),
+        cmocka_unit_test(test_an_ensemble_leaves_out_who_fails),
         cmocka_unit_test(test_words_go_in),
         cmocka_unit_test(test_explanations),
         cmocka_unit_test(test_threads_share_a_session),

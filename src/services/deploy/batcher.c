@@ -27,6 +27,8 @@ struct member {
     const double *rows;
     size_t rows_count;
     double *margins, *predictions;
+    uint32_t *skipped;
+    bool skips; /* the batch's result has some */
     enum state state;
 };
 
@@ -123,7 +125,8 @@ enum ig_batcher_role ig_batcher_enter(struct ig_batch **out, struct ig_inference
     struct member member = {.rows = request->rows, .rows_count = rows};
     member.margins = ig_arena_array(arena, rows, model->outputs_count * sizeof(double));
     member.predictions = ig_arena_array(arena, rows, model->predictions_count * sizeof(double));
-    if (!member.margins || !member.predictions) return IG_BATCH_ALONE;
+    member.skipped = ig_arena_array(arena, rows, sizeof *member.skipped);
+    if (!member.margins || !member.predictions || !member.skipped) return IG_BATCH_ALONE;
     pthread_mutex_lock(&batcher->lock);
     struct ig_batch *batch = find(batcher, servable, rows);
     bool leads = !batch && lead(out, batcher, servable, request);
@@ -138,6 +141,7 @@ enum ig_batcher_role ig_batcher_enter(struct ig_batch **out, struct ig_inference
         .predictions_count = model->predictions_count,
         .margins = member.margins,
         .predictions = member.predictions,
+        .skipped = member.skips ? member.skipped : NULL,
         .probabilities = ig_model_gives_probabilities(model),
     };
     return IG_BATCH_ANSWERED;
@@ -205,6 +209,10 @@ void ig_batch_end(struct ig_inference_result *own, struct ig_batch *batch,
                member->rows_count * outputs * sizeof(double));
         memcpy(member->predictions, result->predictions + row * predictions,
                member->rows_count * predictions * sizeof(double));
+        member->skips = result->skipped != NULL;
+        if (member->skips)
+            memcpy(member->skipped, result->skipped + row,
+                   member->rows_count * sizeof *member->skipped);
         row += member->rows_count;
     }
     *own = *result;

@@ -28,33 +28,59 @@ static double *doubles(struct ig_arena *arena, size_t rows, size_t each)
     return ig_arena_alloc(arena, bytes);
 }
 
-/* What the engine gives without a prepared explainer. */
-static enum ig_code run_engine(struct ig_inference_result *out, const struct ig_servable *servable,
-                               const struct ig_inference_request *request, struct ig_arena *arena,
-                               struct ig_err *err)
+static void *scratch_for(const struct ig_engine *engine, enum ig_engine_op op, size_t rows,
+                         struct ig_arena *arena)
+{
+    size_t bytes = ig_engine_scratch_bytes(engine, op, rows);
+    return ig_arena_alloc_aligned(arena, bytes ? bytes : SCRATCH_ALIGNMENT, SCRATCH_ALIGNMENT);
+}
+
+static bool is_any_set(const uint32_t *bits, size_t count)
+{
+    for (size_t i = 0; bits && i < count; i++)
+        if (bits[i]) return true;
+    return false;
+}
+
+/* Margins and predictions by one run: members that fail in one need not in another. */
+static enum ig_code predict(struct ig_inference_result *out, const struct ig_servable *servable,
+                            const struct ig_inference_request *request, struct ig_arena *arena,
+                            struct ig_err *err)
+{
+    const struct ig_engine *engine = servable->package->engine;
+    size_t rows = out->rows_count;
+    bool skips = ig_engine_skips(engine);
+    void *scratch = scratch_for(engine, IG_ENGINE_MARGIN, rows, arena);
+    double *margins = doubles(arena, rows, out->outputs_count);
+    double *predictions = doubles(arena, rows, out->predictions_count);
+    uint32_t *skipped = skips ? ig_arena_array(arena, rows, sizeof *skipped) : NULL;
+    if (!scratch || !margins || !predictions || (skips && !skipped))
+        return ig_fail(err, IG_NO_MEMORY, "inference on %zu rows", rows);
+    ig_engine_predict(engine, request->rows, rows,
+                      (struct ig_engine_scores){margins, predictions, skipped}, scratch);
+    out->margins = margins;
+    out->predictions = predictions;
+    out->skipped = is_any_set(skipped, rows) ? skipped : NULL;
+    return ig_engine_check(engine, margins, rows * out->outputs_count, err);
+}
+
+/* What the engine explains without a prepared explainer. */
+static enum ig_code explain_by_engine(struct ig_inference_result *out,
+                                      const struct ig_servable *servable,
+                                      const struct ig_inference_request *request,
+                                      struct ig_arena *arena, struct ig_err *err)
 {
     const struct ig_model *model = servable->package->model;
     const struct ig_engine *engine = servable->package->engine;
     size_t rows = request->rows_count, outputs = model->outputs_count;
-    enum ig_engine_op op = request->explain ? IG_ENGINE_CONTRIBUTIONS : IG_ENGINE_MARGIN;
-    size_t scratch_bytes = ig_engine_scratch_bytes(engine, op, rows);
-    void *scratch = ig_arena_alloc_aligned(arena, scratch_bytes ? scratch_bytes : SCRATCH_ALIGNMENT,
-                                           SCRATCH_ALIGNMENT);
+    void *scratch = scratch_for(engine, IG_ENGINE_CONTRIBUTIONS, rows, arena);
     double *margins = doubles(arena, rows, outputs);
-    double *contributions = NULL, *additivity = NULL;
-    struct ig_explain_note *notes = NULL;
-    if (request->explain) {
-        contributions = doubles(arena, rows, outputs * ((size_t)model->features_count + 1));
-        additivity = doubles(arena, rows, 1);
-        notes = ig_arena_array(arena, rows, sizeof *notes);
-    }
-    if (!scratch || !margins || (request->explain && (!contributions || !additivity || !notes)))
+    double *contributions = doubles(arena, rows, outputs * ((size_t)model->features_count + 1));
+    double *additivity = doubles(arena, rows, 1);
+    struct ig_explain_note *notes = ig_arena_array(arena, rows, sizeof *notes);
+    if (!scratch || !margins || !contributions || !additivity || !notes)
         return ig_fail(err, IG_NO_MEMORY, "inference on %zu rows", rows);
     out->margins = margins;
-    if (!request->explain) {
-        ig_engine_margin(engine, request->rows, rows, margins, scratch);
-        return ig_engine_check(engine, margins, rows * outputs, err);
-    }
     ig_engine_explain(
         engine, &(struct ig_engine_io){request->rows, rows, contributions, additivity, margins},
         scratch);
@@ -159,27 +185,29 @@ static enum ig_code explain(struct ig_inference_result *out, const struct ig_ser
 }
 
 /* From the margins; an ensemble's need not be a function of them. */
-static enum ig_code find_predictions(double *predictions, const struct ig_inference_result *result,
+static enum ig_code find_predictions(struct ig_inference_result *result,
                                      const struct ig_servable *servable,
                                      const struct ig_inference_request *request,
-                                     struct ig_arena *arena)
+                                     struct ig_arena *arena, struct ig_err *err)
 {
     const struct ig_model *model = servable->package->model;
     const struct ig_engine *engine = servable->package->engine;
     size_t rows = result->rows_count, outputs = result->outputs_count;
+    double *predictions = doubles(arena, rows, model->predictions_count);
+    if (!predictions) return ig_fail(err, IG_NO_MEMORY, "inference on %zu rows", rows);
+    result->predictions = predictions;
     if (!ig_engine_composite(engine)) {
         for (size_t i = 0; i < rows; i++)
             ig_model_transform(model, result->margins + i * outputs,
                                predictions + i * model->predictions_count);
         return IG_OK;
     }
-    size_t bytes = ig_engine_scratch_bytes(engine, IG_ENGINE_MARGIN, rows);
-    void *scratch = ig_arena_alloc_aligned(arena, bytes + SCRATCH_ALIGNMENT, SCRATCH_ALIGNMENT);
+    void *scratch = scratch_for(engine, IG_ENGINE_MARGIN, rows, arena);
     double *margins = doubles(arena, rows, outputs);
-    if (!scratch || !margins) return IG_NO_MEMORY;
-    ig_engine_predict(engine, request->rows, rows, (struct ig_engine_scores){margins, predictions},
-                      scratch);
-    return IG_OK;
+    if (!scratch || !margins) return ig_fail(err, IG_NO_MEMORY, "inference on %zu rows", rows);
+    ig_engine_predict(engine, request->rows, rows,
+                      (struct ig_engine_scores){margins, predictions, NULL}, scratch);
+    return ig_engine_check(engine, margins, rows * outputs, err);
 }
 
 /* Of one that comes and goes. */
@@ -211,25 +239,24 @@ enum ig_code ig_inference_run(struct ig_inference_result *out, const struct ig_s
         .probabilities = ig_model_gives_probabilities(model),
         .choice = request->choice,
     };
-    double *predictions = doubles(arena, rows, model->predictions_count);
     if (ig_schema_check_rows(&servable->package->schema, request->rows, rows, err) != IG_OK)
         return err->code;
-    if (!predictions) return ig_fail(err, IG_NO_MEMORY, "inference on %zu rows", rows);
     if (!chosen && request->explain && !ig_engine_explains(servable->package->engine))
         return ig_fail(err, IG_UNSUPPORTED,
                        "explain: this model has no exact tree explanation; exact, leverage, "
                        "permutation and lime take any, with a background");
+    if (!request->explain) {
+        if (predict(&result, servable, request, arena, err) == IG_OK) *out = result;
+        return err->code;
+    }
     if (chosen) {
         if (explain(&result, servable, request, arena, err) != IG_OK) return err->code;
         result.margins = result.explanations.margins;
-    } else if (run_engine(&result, servable, request, arena, err) != IG_OK) {
+    } else if (explain_by_engine(&result, servable, request, arena, err) != IG_OK) {
         return err->code;
     }
-    result.predictions = predictions;
-    if (find_predictions(predictions, &result, servable, request, arena) != IG_OK)
-        return ig_fail(err, IG_NO_MEMORY, "inference on %zu rows", rows);
-    *out = result;
-    return IG_OK;
+    if (find_predictions(&result, servable, request, arena, err) == IG_OK) *out = result;
+    return err->code;
 }
 
 static int32_t greatest(const double *values, size_t count)

@@ -32,7 +32,9 @@ struct ig_inference_result {
     struct ig_explanations explanations; /* with explain */
     const struct ig_explain_choice *choice; /* which explainer answered; NULL: the engine's own */
     size_t cached;                          /* rows whose explanation was there before */
-    bool probabilities; /* predictions are probabilities: of class 1, or of each class */
+    const uint32_t *skipped; /* rows: bits of the members of an ensemble that failed and were left
+                                out; NULL: none was */
+    bool probabilities;      /* predictions are probabilities: of class 1, or of each class */
 };
 
 /* Estimated time of the call; 0 for one that will be refused (the model has no exact explanation).

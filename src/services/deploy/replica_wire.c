@@ -271,6 +271,9 @@ void ig_replica_result_write(struct ig_buf *out, const struct ig_replica_result 
     ig_pack_array(out, result->margins, result->rows_count * result->outputs_count, sizeof(double));
     ig_pack_array(out, result->predictions, result->rows_count * result->predictions_count,
                   sizeof(double));
+    ig_pack_u64(out, result->skipped != NULL);
+    if (result->skipped)
+        ig_pack_array(out, result->skipped, result->rows_count, sizeof *result->skipped);
     write_choice(out, result->choice);
     ig_pack_u64(out, explained);
     for (size_t i = 0; explained && i < result->rows_count; i++) {
@@ -344,6 +347,8 @@ enum ig_code ig_replica_result_read(struct ig_replica_result *out, struct ig_str
     result.margins = ig_unpack_array(&in, rows_count * model->outputs_count, sizeof(double));
     result.predictions =
         ig_unpack_array(&in, rows_count * model->predictions_count, sizeof(double));
+    if (ig_unpack_u64(&in))
+        result.skipped = ig_unpack_array(&in, rows_count, sizeof *result.skipped);
     read_choice(&result, &in, arena);
     if (ig_unpack_u64(&in)) read_explanations(&result, &in, model, arena);
     if (arena->overflowed) return ig_fail(err, IG_NO_MEMORY, "inference on %zu rows", rows_count);

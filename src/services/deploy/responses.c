@@ -70,6 +70,7 @@ void ig_responses_keep(const struct ig_routing *routing, uint32_t node,
     struct ig_lru_key key = key_of(routing, node);
     if (outputs + predictions > VALUES_MAX) return;
     for (size_t i = 0; i < result->rows_count; i++) {
+        if (result->skipped && result->skipped[i]) continue; /* next time all may answer */
         memcpy(values, result->margins + i * outputs, outputs * sizeof *values);
         memcpy(values + outputs, result->predictions + i * predictions,
                predictions * sizeof *values);

@@ -209,6 +209,7 @@ static enum ig_code combine(struct build *build, uint32_t index)
     const struct ig_servable_elsewhere elsewhere = take_face(build, index);
     const struct ig_servable_combination combination = {
         .combine = node->combine,
+        .skips = node->skips,
         .elsewhere = build->counted->routing.replicas ? &elsewhere : NULL,
         .members = members,
         .members_count = node->edges_count - has_meta,

@@ -108,7 +108,8 @@ static double predict(const struct ig_servable *servable, size_t times)
     IG_ASSERT(ig_engine_scratch_bytes(engine, IG_ENGINE_MARGIN, 1) <= sizeof scratch);
     uint64_t from = ig_clock_cpu_ns();
     for (size_t i = 0; i < times; i++)
-        ig_engine_predict(engine, row, 1, (struct ig_engine_scores){&margin, &prediction}, scratch);
+        ig_engine_predict(engine, row, 1, (struct ig_engine_scores){&margin, &prediction, NULL},
+                          scratch);
     return (double)(ig_clock_cpu_ns() - from) / (double)times;
 }
 

@@ -338,6 +338,17 @@ static enum ig_code read_fixed(struct reader *reader, struct ig_json *json, uint
     return read_target(reader, json, node, edge->name, path, &edge->to);
 }
 
+static enum ig_code read_on_failure(struct reader *reader, struct ig_json *json,
+                                    struct ig_routing_node *own, const char *path)
+{
+    struct ig_str text;
+    if (!ig_json_string(json, &text, join(reader, path, ".on_failure"))) return reader->err->code;
+    own->skips = ig_str_is(text, "skip");
+    if (own->skips || ig_str_is(text, "fail")) return IG_OK;
+    return ig_fail(reader->err, IG_INVALID, "%s.on_failure: '%.*s', expected fail or skip", path,
+                   shown(text), text.ptr);
+}
+
 static enum ig_code read_ensemble_member(struct reader *reader, struct ig_json *json, uint32_t node,
                                          struct ig_routing_edge *last, const char *path)
 {
@@ -348,6 +359,7 @@ static enum ig_code read_ensemble_member(struct reader *reader, struct ig_json *
         last->name = IG_STR("meta");
         return read_fixed(reader, json, node, last, join(reader, path, ".meta"));
     }
+    if (ig_str_is(json->text, "on_failure")) return read_on_failure(reader, json, own, path);
     if (!ig_str_is(json->text, "combine")) return IG_NOT_FOUND;
     if (!ig_json_string(json, &text, join(reader, path, ".combine"))) return reader->err->code;
     if (ig_combine_parse(text, &own->combine)) return IG_OK;

@@ -9,7 +9,8 @@
  *    "resources": {...}}                            (services/deploy/routing_resources.h)
  *   NODE: a NAME of "nodes", or one of
  *   {"model": MODEL, "version": NUMBER | ALIAS}             (no version: the latest)
- *   {"ensemble": {"combine": HOW, "members": [NODE | {"node": NODE, "weight": W}, ...],
+ *   {"ensemble": {"combine": HOW, "on_failure": "fail" | "skip",
+ *                 "members": [NODE | {"node": NODE, "weight": W}, ...],
  *                 "meta": NODE}}                            (members are models or ensembles)
  *   {"segment": {"rules": [{"name": NAME, "when": RULE, "then": NODE}, ...], "default": NODE}}
  *   {"split": {"arms": [{"name": NAME, "weight": PERCENT, "node": NODE}, ...], "salt": TEXT}}
@@ -65,6 +66,7 @@ struct ig_routing_node {
     struct ig_str model, ref; /* MODEL: as asked for; ref empty: the latest */
     int64_t version;          /* MODEL: pinned; 0: not yet */
     enum ig_combine combine;  /* ENSEMBLE */
+    bool skips;               /* ENSEMBLE: answers without the members that fail */
     struct ig_str salt;       /* SPLIT, BANDIT; empty: deployment and node */
     struct ig_str metric;     /* BANDIT: whose rewards it learns from */
     enum ig_bandit_policy policy;

@@ -66,6 +66,27 @@ static enum ig_code check_answers(const struct ig_routing_spec *spec,
     return IG_OK;
 }
 
+/* Only a stack needs all; and what is left out is told of the ensemble that answers a call. */
+static enum ig_code check_skips(const struct ig_routing_spec *spec,
+                                const struct ig_routing_node *node, struct ig_err *err)
+{
+    const struct ig_routing_edge *edges = &spec->edges[node->first_edge];
+    if (node->skips && ig_combine_takes_meta(node->combine))
+        return ig_fail(err, IG_INVALID,
+                       "graph.nodes.%.*s.ensemble.on_failure: skip, but combining by %s needs the "
+                       "predictions of every member",
+                       IG_STR_ARGS(node->name), ig_combine_name(node->combine));
+    for (uint32_t i = 0; i < node->edges_count; i++) {
+        const struct ig_routing_node *to = &spec->nodes[edges[i].to];
+        if (!to->skips) continue;
+        return ig_fail(err, IG_INVALID,
+                       "graph.nodes.%.*s.ensemble.on_failure: skip, but it is a member of '%.*s'; "
+                       "of ensembles only the outermost can skip",
+                       IG_STR_ARGS(to->name), IG_STR_ARGS(node->name));
+    }
+    return IG_OK;
+}
+
 static enum ig_code check_ensemble(const struct ig_routing_spec *spec,
                                    const struct ig_routing_node *node, struct ig_err *err)
 {
@@ -79,6 +100,7 @@ static enum ig_code check_ensemble(const struct ig_routing_spec *spec,
     if (count - has_meta < 1 || count - has_meta > IG_COMPOSITE_MEMBERS_MAX)
         return ig_fail(err, IG_INVALID, "graph.nodes.%.*s: %u members, expected 1 to %d",
                        IG_STR_ARGS(node->name), count - has_meta, IG_COMPOSITE_MEMBERS_MAX);
+    if (check_skips(spec, node, err) != IG_OK) return err->code;
     if (has_meta && spec->nodes[edges[count - 1].to].kind != IG_ROUTING_MODEL)
         return ig_fail(err, IG_INVALID, "graph.nodes.%.*s: meta is not a model",
                        IG_STR_ARGS(node->name));
@@ -315,6 +337,7 @@ static void write_kind(struct ig_json_out *out, const struct ig_routing_spec *sp
     switch (node->kind) {
     case IG_ROUTING_ENSEMBLE:
         ig_json_out_kv_str(out, "combine", ig_str_view(ig_combine_name(node->combine)));
+        if (node->skips) ig_json_out_kv_str(out, "on_failure", IG_STR("skip"));
         write_edges(out, spec, node, "members");
         if (ig_combine_takes_meta(node->combine)) write_target(out, "meta", spec, last);
         break;

@@ -79,6 +79,15 @@ static const struct {
      "\"epsilon_greedy\",\"reward\":\"conversion\",\"metric\":\"reward\",\"epsilon\":0.2,\"floor\":"
      "0.01,\"arms\":[{\"name\":\"x\",\"node\":\"a\"},{\"name\":\"y\",\"node\":\"b\"}]}},\"a\":{"
      "\"model\":\"m\"},\"b\":{\"model\":\"n\"}}}"},
+    {"{\"root\":{\"ensemble\":{\"on_failure\":\"skip\",\"members\":[\"a\",\"b\"]}},\"nodes\":{"
+     "\"a\":{\"model\":\"m\"},\"b\":{\"model\":\"n\"}}}",
+     "{\"root\":\"root\",\"nodes\":{\"root\":{\"ensemble\":{\"combine\":\"mean\",\"on_failure\":"
+     "\"skip\",\"members\":[{\"weight\":1,\"node\":\"a\"},{\"weight\":1,\"node\":\"b\"}]}},\"a\":{"
+     "\"model\":\"m\"},\"b\":{\"model\":\"n\"}}}"},
+    {"{\"root\":{\"ensemble\":{\"on_failure\":\"fail\",\"members\":[\"a\"]}},\"nodes\":{\"a\":{"
+     "\"model\":\"m\"}}}",
+     "{\"root\":\"root\",\"nodes\":{\"root\":{\"ensemble\":{\"combine\":\"mean\",\"members\":[{"
+     "\"weight\":1,\"node\":\"a\"}]}},\"a\":{\"model\":\"m\"}}}"},
     {"{\"resources\":{\"isolation\":\"process\",\"replicas\":{\"min\":0,\"max\":4},\"cpu\":1.5},"
      "\"root\":{\"model\":\"m\"}}",
      "{\"root\":\"root\",\"nodes\":{\"root\":{\"model\":\"m\"}},\"resources\":{\"isolation\":"
@@ -216,6 +225,16 @@ static const struct {
      "," AB,
      "graph.nodes.root: 'root.member1' is a canary, but only models and ensembles can be members; "
      "put the canary above"},
+    {"{\"root\":{\"ensemble\":{\"on_failure\":\"wait\",\"members\":[\"a\",\"b\"]}}," AB,
+     "graph.root.ensemble.on_failure: 'wait', expected fail or skip"},
+    {"{\"root\":{\"ensemble\":{\"on_failure\":\"skip\",\"combine\":\"stack\",\"members\":[\"a\"],"
+     "\"meta\":\"b\"}}," AB,
+     "graph.nodes.root.ensemble.on_failure: skip, but combining by stack needs the predictions of "
+     "every member"},
+    {"{\"root\":{\"ensemble\":{\"members\":[\"a\",{\"ensemble\":{\"on_failure\":\"skip\","
+     "\"members\":"
+     "[\"b\"]}}]}}," AB,
+     "graph.nodes.root.member2.ensemble.on_failure: skip, but it is a member of 'root'"},
     {"{\"root\":{\"bandit\":{\"floor\":0.6,\"arms\":[{\"name\":\"x\",\"node\":\"a\"},{\"name\":"
      "\"y\",\"node\":\"b\"}]}}," AB,
      "graph.nodes.root: a floor of 0.6 for each of 2 arms is more than 1"},

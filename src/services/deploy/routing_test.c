@@ -50,7 +50,8 @@ static double predict(const struct ig_servable *servable, double size)
     _Alignas(64) char scratch[1 << 16];
     const struct ig_engine *engine = servable->package->engine;
     IG_ASSERT(ig_engine_scratch_bytes(engine, IG_ENGINE_MARGIN, 1) <= sizeof scratch);
-    ig_engine_predict(engine, &size, 1, (struct ig_engine_scores){&margin, &prediction}, scratch);
+    ig_engine_predict(engine, &size, 1, (struct ig_engine_scores){&margin, &prediction, NULL},
+                      scratch);
     return prediction;
 }
 

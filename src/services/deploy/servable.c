@@ -112,6 +112,11 @@ static struct ig_servable_counted *counted_of(const struct ig_servable *servable
     return (struct ig_servable_counted *)(uintptr_t)servable;
 }
 
+const char *ig_servable_name(const struct ig_servable *servable)
+{
+    return servable->members_count ? servable->node : servable->model;
+}
+
 const struct ig_servable *ig_servable_ref(const struct ig_servable *servable)
 {
     if (servable)

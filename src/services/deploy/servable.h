@@ -45,6 +45,8 @@ struct ig_servable_member {
     double weight;
 };
 
+/* An ensemble's node, or a version's model. */
+const char *ig_servable_name(const struct ig_servable *servable);
 const struct ig_servable *ig_servable_ref(const struct ig_servable *servable);
 void ig_servable_unref(const struct ig_servable *servable); /* NULL is allowed; any thread */
 

@@ -29,6 +29,7 @@ static enum ig_code map_members(struct ig_composite_member *out, struct ig_packa
     for (size_t i = 0; i < combination->members_count; i++) {
         const struct ig_servable *servable = combination->members[i].servable;
         out[i].engine = servable->package->engine;
+        out[i].name = ig_servable_name(servable);
         out[i].weight = combination->members[i].weight;
         if (ig_schema_map(&out[i].map, &servable->package->schema, &package->schema,
                           &package->arena, err) == IG_OK)
@@ -60,6 +61,7 @@ static enum ig_code build(struct ig_servable_counted *counted, struct ig_package
         .meta = combination->meta ? combination->meta->package->engine : NULL,
         .features_count = package->schema.features_count,
         .classes_count = classifies ? classes : 0,
+        .skips = combination->skips,
     };
     if (ig_composite_new(&counted->composite, &spec, err) != IG_OK) return err->code;
     package->model = ig_composite_model(counted->composite, err);

@@ -43,6 +43,7 @@ struct ig_servable_combination {
     const struct ig_servable_member *members;
     size_t members_count;
     const struct ig_servable *meta; /* or NULL */
+    bool skips;                     /* members that fail are left out; of kernels/composite.h */
     const struct ig_servable_elsewhere
         *elsewhere; /* where it runs, as its members do; NULL: here */
 };
