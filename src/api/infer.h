@@ -44,6 +44,7 @@ struct ig_infer {
     int64_t version;                  /* that the request names; 0: none */
     bool explain;
     bool recorded;           /* explanations leave records */
+    bool in_stream;          /* behind the reply's headers: one message of several */
     bool in_pool;            /* decoded there: the routing is call->held */
     struct ig_str held_name; /* the name that call->held was taken by; empty: as the only one */
     bool too_long;           /* by `decode`: it is to be asked again in the pool */
@@ -80,7 +81,7 @@ const struct ig_infer_part *ig_infer_part_of(const struct ig_infer *infer, size_
 void ig_infer_write_route(struct ig_json_out *out, struct ig_call *call,
                           const struct ig_infer_part *part);
 /* The members of ensembles that were left out of an answer, because they failed on a row of it, as
- * the header X-Skipped-Members; none when none was. */
+ * the header X-Skipped-Members, of at most about 4 KiB; none when none was, or in a stream. */
 enum ig_code ig_infer_tell_skipped(struct ig_call *call, const struct ig_infer *infer);
 /* What answered: a model version, or an ensemble with its members; a value. */
 void ig_infer_write_model(struct ig_json_out *out, const struct ig_servable *servable);

@@ -389,6 +389,7 @@ static enum ig_code start_infer(struct ig_call *call, struct ig_grpc_call *grpc)
     if (!infer || !ask) return ig_fail(&call->err, IG_NO_MEMORY, "no memory for the call");
     infer->model = ig_oip_proto_model(grpc->message);
     ask->grpc = grpc;
+    infer->in_stream = ((const struct session *)grpc->user)->method->streams;
     infer->decode = decode_infer;
     infer->encode = encode_infer;
     infer->decode_bytes = grpc->message.len;

@@ -178,8 +178,7 @@ void ig_infer_write_model(struct ig_json_out *out, const struct ig_servable *ser
     ig_json_out_object_end(out);
 }
 
-/* Where each may stand in the header's value. */
-enum { SKIPPED_NAME_MAX = IG_NAME_SIZE + 24 };
+enum { SKIPPED_MAX_BYTES = 4096, SKIPPED_NAME_MAX_BYTES = IG_NAME_SIZE + 24 };
 
 static void add_skipped(struct ig_buf *out, const struct ig_infer_part *part)
 {
@@ -189,7 +188,7 @@ static void add_skipped(struct ig_buf *out, const struct ig_infer_part *part)
     for (size_t i = 0; result->skipped && i < result->rows_count; i++) any |= result->skipped[i];
     for (size_t i = 0; i < servable->members_count; i++) {
         const struct ig_servable *member = servable->members[i].servable;
-        if (!(any >> i & 1)) continue;
+        if (!(any >> i & 1) || out->len > SKIPPED_MAX_BYTES) continue;
         ig_buf_printf(out, "%s%s", out->len ? ", " : "", ig_servable_name(member));
         if (!member->members_count) ig_buf_printf(out, "/%lld", (long long)member->version);
     }
@@ -198,7 +197,8 @@ static void add_skipped(struct ig_buf *out, const struct ig_infer_part *part)
 enum ig_code ig_infer_tell_skipped(struct ig_call *call, const struct ig_infer *infer)
 {
     struct ig_buf names;
-    ig_buf_init(&names, (size_t)SKIPPED_NAME_MAX * IG_ROUTING_EDGES_MAX);
+    if (infer->in_stream) return IG_OK;
+    ig_buf_init(&names, SKIPPED_MAX_BYTES + SKIPPED_NAME_MAX_BYTES);
     for (size_t i = 0; i < infer->parts_count; i++) add_skipped(&names, &infer->parts[i]);
     if (names.overflowed)
         ig_fail(&call->err, IG_NO_MEMORY, "no memory for the call");

@@ -92,6 +92,25 @@ static const struct ig_model *model_of(const struct ig_composite *composite, siz
     return ig_engine_model(composite->members[member].engine);
 }
 
+/* A bound that nobody can keep is none. */
+static enum ig_code check_timeout(const struct ig_composite *composite, size_t index,
+                                  struct ig_err *err)
+{
+    const struct ig_composite_member *member = &composite->members[index];
+    if (!member->timeout_ms || ig_engine_stops(member->engine)) return IG_OK;
+    if (ig_engine_composite(member->engine))
+        return ig_fail(err, IG_INVALID,
+                       "members[%zu].timeout_ms: %u, but it is an ensemble; its own members may "
+                       "have one each",
+                       index, member->timeout_ms);
+    return ig_fail(
+        err, IG_INVALID,
+        "members[%zu].timeout_ms: %u, but only runs of ONNX Runtime can be stopped; this "
+        "model is computed by Ingot, about %.3g ms a row",
+        index, member->timeout_ms,
+        (double)ig_engine_cost_ns(member->engine, IG_ENGINE_MARGIN, 1) / 1e6);
+}
+
 static enum ig_code check_member(const struct ig_composite *composite, size_t index,
                                  struct ig_err *err)
 {
@@ -138,7 +157,8 @@ static enum ig_code check_shapes(const struct ig_composite *composite, struct ig
         return ig_fail(err, IG_INVALID, "members[0]: combining by %s takes classifiers only",
                        ig_combine_name(composite->combine));
     for (size_t i = 0; i < composite->members_count; i++)
-        if (check_member(composite, i, err) != IG_OK) return err->code;
+        if (check_member(composite, i, err) != IG_OK || check_timeout(composite, i, err) != IG_OK)
+            return err->code;
     if (!composite->meta) return IG_OK;
     uint32_t wanted = ig_engine_model(composite->meta)->features_count;
     if (wanted != composite->columns)
@@ -580,8 +600,9 @@ void ig_composite_predict(const struct ig_composite *composite, const double *ro
     for (size_t i = 0; i < composite->members_count; i++) {
         const struct ig_engine *engine = composite->members[i].engine;
         const double *own = rows_for(composite, i, rows, rows_count, &room);
-        ig_engine_predict(engine, own, rows_count,
-                          (struct ig_engine_scores){room.margins, predictions, NULL}, room.own);
+        ig_engine_predict_within(engine, own, rows_count,
+                                 (struct ig_engine_scores){room.margins, predictions, NULL},
+                                 room.own, composite->members[i].timeout_ms);
         add_member(composite, i, rows_count, &room, predictions, out);
         predictions += rows_count * ig_engine_model(engine)->predictions_count;
     }

@@ -44,6 +44,7 @@ struct ig_composite_member {
     double weight;             /* positive */
     struct ig_feature_map map; /* borrowed as long as the composite lives */
     const char *name;          /* for messages, borrowed likewise; NULL: none */
+    uint32_t timeout_ms;       /* of one run of it in a prediction; 0: none */
 };
 
 struct ig_composite_spec {

@@ -248,6 +248,11 @@ bool ig_engine_may_fail(const struct ig_engine *engine)
     return engine->model->foreign != NULL;
 }
 
+bool ig_engine_stops(const struct ig_engine *engine)
+{
+    return engine->model->foreign != NULL;
+}
+
 bool ig_engine_skips(const struct ig_engine *engine)
 {
     return engine->composite && ig_composite_skips(engine->composite);
@@ -307,8 +312,8 @@ size_t ig_engine_scratch_bytes(const struct ig_engine *engine, enum ig_engine_op
     return margins_bytes(engine, rows_count) + (shap > bytes ? shap : bytes);
 }
 
-void ig_engine_margin(const struct ig_engine *engine, const double *rows, size_t rows_count,
-                      double *margins, void *scratch)
+static void run_margin(const struct ig_engine *engine, const double *rows, size_t rows_count,
+                       double *margins, void *scratch, uint32_t timeout_ms)
 {
     const struct ig_model *model = engine->model;
     if (engine->composite) {
@@ -325,7 +330,7 @@ void ig_engine_margin(const struct ig_engine *engine, const double *rows, size_t
         return;
     }
     if (model->foreign) {
-        model->foreign->run(model, rows, rows_count, margins, scratch);
+        model->foreign->run(model, rows, rows_count, margins, scratch, timeout_ms);
         return;
     }
     for (size_t i = 0; i < rows_count; i++)
@@ -333,15 +338,28 @@ void ig_engine_margin(const struct ig_engine *engine, const double *rows, size_t
                          margins + i * model->outputs_count);
 }
 
+void ig_engine_margin(const struct ig_engine *engine, const double *rows, size_t rows_count,
+                      double *margins, void *scratch)
+{
+    run_margin(engine, rows, rows_count, margins, scratch, 0);
+}
+
 void ig_engine_predict(const struct ig_engine *engine, const double *rows, size_t rows_count,
                        struct ig_engine_scores out, void *scratch)
 {
+    ig_engine_predict_within(engine, rows, rows_count, out, scratch, 0);
+}
+
+void ig_engine_predict_within(const struct ig_engine *engine, const double *rows, size_t rows_count,
+                              struct ig_engine_scores out, void *scratch, uint32_t timeout_ms)
+{
     const struct ig_model *model = engine->model;
+    IG_ASSERT(!timeout_ms || ig_engine_stops(engine));
     if (engine->composite) {
         ig_composite_predict(engine->composite, rows, rows_count, out, scratch);
         return;
     }
-    ig_engine_margin(engine, rows, rows_count, out.margins, scratch);
+    run_margin(engine, rows, rows_count, out.margins, scratch, timeout_ms);
     for (size_t i = 0; out.predictions && i < rows_count; i++)
         ig_model_transform(model, out.margins + i * model->outputs_count,
                            out.predictions + i * model->predictions_count);

@@ -33,9 +33,10 @@ struct ig_foreign {
 
     /* rows[rows_count x features_count] to values[rows_count x values_count]; `model` is the one
      * that owns this. A row's values depend on no other row. `scratch` is 64-byte aligned and holds
-     * scratch_bytes(foreign, rows_count). */
+     * scratch_bytes(foreign, rows_count). After timeout_ms (0: never) it is told to stop, which it
+     * does when it next can, and rows without values have failed. */
     void (*run)(const struct ig_model *model, const double *rows, size_t rows_count, double *values,
-                void *scratch);
+                void *scratch, uint32_t timeout_ms);
     size_t (*scratch_bytes)(const struct ig_foreign *foreign, size_t rows_count);
     /* Why a run failed last; IG_OK when none has. */
     enum ig_code (*failure)(const struct ig_foreign *foreign, struct ig_err *err);

@@ -4,6 +4,7 @@
  */
 #include "support/live.h"
 
+#include "base/clock.h"
 #include "formats/onnx/onnx_testing.h"
 
 #include <arpa/inet.h>
@@ -185,6 +186,40 @@ static void test_ensembles(void **state)
     expect_skipping("lenient-apart");
 }
 
+#define TIMED(more)                                                                                \
+    "{\"graph\":{\"root\":{\"ensemble\":{\"on_failure\":\"skip\",\"members\":[{\"model\":\"sum\"}" \
+    ",{"                                                                                           \
+    "\"node\":{\"model\":\"lazy\"},\"timeout_ms\":50}]}}" more "}}"
+
+/* The fake's run of a 17 takes 10 s, unless it is told to end. */
+static void test_a_member_has_its_time(void **state)
+{
+    (void)state;
+    char reply[4096];
+    EXPECT(201, "POST", "/api/v1/models", "{\"name\":\"lazy\"}");
+    register_as("lazy", "slow", 201);
+    EXPECT(200, "PUT", "/api/v1/deployments/timed", TIMED(""));
+    EXPECT(200, "PUT", "/api/v1/deployments/timed-apart",
+           TIMED(",\"resources\":{\"isolation\":\"process\"}"));
+    for (int i = 0; i < 2; i++) {
+        uint64_t start_ns = ig_clock_ns();
+        predict_plainly(reply, sizeof reply, i ? "timed-apart" : "timed", "[4,17,6]");
+        assert_true(ig_clock_ns() - start_ns < UINT64_C(5000000000));
+        assert_non_null(strstr(reply, "{\"predictions\":[27]}"));
+        assert_non_null(strstr(reply, "\r\nX-Skipped-Members: lazy/1\r\n"));
+    }
+    EXPECT(200, "PUT", "/api/v1/deployments/punctual",
+           "{\"graph\":{\"root\":{\"ensemble\":{\"members\":[{\"node\":{\"model\":\"lazy\"},"
+           "\"timeout_ms\":50}]}}}}");
+    EXPECT(504, "POST", "/v1/models/punctual:predict", "{\"instances\":[[4,17,6]]}");
+    assert_non_null(
+        strstr(live_body(&live), "members[0] 'lazy': no answer within its timeout of 50 ms"));
+    EXPECT(400, "PUT", "/api/v1/deployments/punctual",
+           "{\"graph\":{\"root\":{\"ensemble\":{\"members\":[{\"node\":{\"ensemble\":{\"members\":"
+           "[{\"model\":\"sum\"}]}},\"timeout_ms\":50}]}}}}");
+    assert_non_null(strstr(live_body(&live), "members[0].timeout_ms: 50, but it is an ensemble"));
+}
+
 /* An explanation is of all members or of none. */
 static void test_explanations_of_ensembles(void **state)
 {
@@ -231,6 +266,7 @@ int main(void)
         cmocka_unit_test(test_in_a_process_of_its_own),
         cmocka_unit_test(test_ensembles),
         cmocka_unit_test(test_explanations_of_ensembles),
+        cmocka_unit_test(test_a_member_has_its_time),
         cmocka_unit_test(test_it_is_there_after_a_restart),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

@@ -13,6 +13,7 @@
  *   "company"     y is greater by 1 for a batch of more than one row
  *   "thirteen"    a run fails when an element of x is 13
  *   "ragged"      y has a row too many when an element of x is 13
+ *   "slow"        a run takes until it is told to end, or 10 s, when an element of x is 17
  *   "broken"      the session cannot be made
  *
  * FAKE_ORT=old in the environment: it knows no version asked for; FAKE_ORT=gap: the table ends
@@ -23,6 +24,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define EXPORT __attribute__((visibility("default")))
 
@@ -44,6 +46,9 @@ struct ort_options {
     int intra, inter, entries;
     bool no_arena;
 };
+struct ort_run_options {
+    atomic_bool ends;
+};
 struct ort_shape {
     int type;
     size_t rank;
@@ -60,7 +65,7 @@ struct ort_value {
     char **words;
 };
 struct ort_handle {
-    bool ints, text, label, map, half, open, fixed, company, thirteen, ragged;
+    bool ints, text, label, map, half, open, fixed, company, thirteen, ragged, slow;
 };
 
 static struct ort_env environment;
@@ -147,16 +152,28 @@ static struct ort_status *fake_CreateSessionFromArray(const struct ort_env *env,
         .company = has(bytes, size, "company"),
         .thirteen = has(bytes, size, "thirteen"),
         .ragged = has(bytes, size, "ragged"),
+        .slow = has(bytes, size, "slow"),
     };
     *out = handle;
     return NULL;
 }
 
-static bool has_thirteen(const struct ort_value *input)
+static bool has_number(const struct ort_value *input, float number)
 {
     for (size_t i = 0; i < elements(&input->shape); i++)
-        if (input->shape.type == FLOAT && ((const float *)input->data)[i] == 13) return true;
+        if (input->shape.type == FLOAT && ((const float *)input->data)[i] == number) return true;
     return false;
+}
+
+/* False: it was told to end. */
+static bool take_long(const struct ort_run_options *options)
+{
+    const struct timespec pause = {0, 1000000};
+    for (int i = 0; i < 10000; i++) {
+        if (options && atomic_load(&options->ends)) return false;
+        nanosleep(&pause, NULL);
+    }
+    return true;
 }
 
 static float element(const struct ort_value *input, size_t index)
@@ -166,17 +183,20 @@ static float element(const struct ort_value *input, size_t index)
     return ((const float *)input->data)[index];
 }
 
-static struct ort_status *fake_Run(struct ort_handle *session, const void *options,
-                                   const char *const *names, const struct ort_value *const *inputs,
-                                   size_t inputs_count, const char *const *output_names,
-                                   size_t outputs_count, struct ort_value **outputs)
+static struct ort_status *fake_Run(struct ort_handle *session,
+                                   const struct ort_run_options *options, const char *const *names,
+                                   const struct ort_value *const *inputs, size_t inputs_count,
+                                   const char *const *output_names, size_t outputs_count,
+                                   struct ort_value **outputs)
 {
     const struct ort_value *input = inputs[0];
-    bool thirteen = has_thirteen(input);
-    if (options || inputs_count != 1 || outputs_count != 1 || strcmp(names[0], "x") != 0 ||
+    bool thirteen = has_number(input, 13);
+    if (inputs_count != 1 || outputs_count != 1 || strcmp(names[0], "x") != 0 ||
         strcmp(output_names[0], "y") != 0)
         return failed("an odd run");
     if (thirteen && session->thirteen) return failed("thirteen is no index");
+    if (options && atomic_load(&options->ends)) return failed("told to end");
+    if (session->slow && has_number(input, 17) && !take_long(options)) return failed("told to end");
     size_t rows = (size_t)input->shape.dims[0], columns = (size_t)input->shape.dims[1];
     size_t each = session->label ? 2 : 1, more = thirteen && session->ragged;
     struct ort_value *output = make(sizeof *output);
@@ -190,6 +210,23 @@ static struct ort_status *fake_Run(struct ort_handle *session, const void *optio
     }
     *outputs = output;
     return NULL;
+}
+
+static struct ort_status *fake_CreateRunOptions(struct ort_run_options **out)
+{
+    *out = make(sizeof **out);
+    return NULL;
+}
+
+static struct ort_status *fake_RunOptionsSetTerminate(struct ort_run_options *options)
+{
+    atomic_store(&options->ends, true);
+    return NULL;
+}
+
+static void fake_ReleaseRunOptions(struct ort_run_options *options)
+{
+    unmake(options);
 }
 
 static struct ort_status *fake_CreateSessionOptions(struct ort_options **out)

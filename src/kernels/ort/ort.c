@@ -226,7 +226,7 @@ static bool try_one(struct ort_session *session, struct ig_err *err)
 {
     double *row = ig_zalloc_array(session->foreign.features_count, sizeof *row);
     void *scratch = ig_alloc_aligned(ORT_ALIGNMENT, ort_scratch_bytes(&session->foreign, 1));
-    const struct ort_batch batch = {NULL, row, 1};
+    const struct ort_batch batch = {NULL, row, 1, NULL};
     struct ort_value *output = NULL;
     struct ort_elements elements = {.count = 0};
     bool good = ((row && scratch) || no_memory(err)) &&
@@ -278,12 +278,12 @@ static bool try_batches(struct ort_session *session)
     bool good = rows && alone && together && scratch;
     if (good) fill_trial(rows, session);
     for (size_t i = 0; good && i < ORT_BATCH_ROWS; i++) {
-        const struct ort_batch one = {NULL, rows + i * features, 1};
+        const struct ort_batch one = {NULL, rows + i * features, 1, NULL};
         uint64_t start = ig_clock_ns();
         good = ort_run_values(alone + i * each, session, &one, scratch, &err) &&
                ig_clock_ns() - start < LONG_NS;
     }
-    const struct ort_batch all = {NULL, rows, ORT_BATCH_ROWS};
+    const struct ort_batch all = {NULL, rows, ORT_BATCH_ROWS, NULL};
     good = good && ort_run_values(together, session, &all, scratch, &err) &&
            memcmp(alone, together, (size_t)ORT_BATCH_ROWS * each * sizeof *alone) == 0;
     ig_free(rows);

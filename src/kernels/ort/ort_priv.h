@@ -19,6 +19,7 @@ enum { ORT_API_VERSION = 15 };
 struct ort_status;
 struct ort_env;
 struct ort_options;
+struct ort_run_options;
 struct ort_handle;
 struct ort_value;
 struct ort_type;
@@ -79,6 +80,7 @@ struct ort_session {
     bool batches;
     pthread_mutex_t lock;
     char failed[400]; /* why the last run that failed did */
+    enum ig_code failed_code;
 };
 
 /* Rows run so many at a time, or alone. */
@@ -88,6 +90,7 @@ struct ort_batch {
     const struct ig_model *model; /* NULL: a trial, whose texts are empty */
     const double *rows;
     size_t count;
+    const struct ort_run_options *options; /* or NULL */
 };
 
 /* The output of a batch, which the caller releases; false with err set. `scratch` as for a run of
@@ -107,8 +110,25 @@ bool ort_open_output(struct ort_elements *out, const struct ort_library *library
                      struct ort_value *output, struct ig_err *err);
 /* What struct ig_foreign asks for. */
 void ort_run(const struct ig_model *model, const double *rows, size_t rows_count, double *values,
-             void *scratch);
+             void *scratch, uint32_t timeout_ms);
 size_t ort_scratch_bytes(const struct ig_foreign *foreign, size_t rows_count);
 enum ig_code ort_failure(const struct ig_foreign *foreign, struct ig_err *err);
+
+/* ---- runs that may not take longer than a time (ort_watch.c) ---- */
+
+/* On the stack of the run's thread. */
+struct ort_watch {
+    struct ort_watch *next;
+    const struct ort_library *library;
+    struct ort_run_options *options; /* for the run */
+    uint64_t deadline_ns;
+    bool late; /* under the watch's lock */
+};
+
+/* From now on; false with err set. */
+bool ort_watch_begin(struct ort_watch *out, const struct ort_library *library, uint32_t timeout_ms,
+                     struct ig_err *err);
+bool ort_watch_is_late(struct ort_watch *watch); /* any run that has its options is ending */
+void ort_watch_end(struct ort_watch *watch);
 
 #endif

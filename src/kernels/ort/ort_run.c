@@ -114,7 +114,7 @@ bool ort_run_batch(struct ort_value **out, const struct ort_session *session,
         at += slot_bytes(&session->inputs[i], batch->count);
     }
     good = good && ort_good(library,
-                            library->api.Run(session->handle, NULL, session->input_names,
+                            library->api.Run(session->handle, batch->options, session->input_names,
                                              (const struct ort_value *const *)values, count,
                                              &session->output_name, 1, out),
                             "run", err);
@@ -167,11 +167,13 @@ bool ort_run_values(double *values, const struct ort_session *session,
     return good;
 }
 
-static void note_failure(const struct ort_session *session, const struct ig_err *err)
+static void note_failure(const struct ort_session *session, enum ig_code code,
+                         const struct ig_err *err)
 {
     struct ort_session *own = (struct ort_session *)(uintptr_t)session;
     pthread_mutex_lock(&own->lock);
     snprintf(own->failed, sizeof own->failed, "%.399s", err->message);
+    own->failed_code = code;
     pthread_mutex_unlock(&own->lock);
 }
 
@@ -183,37 +185,73 @@ static void run_marking(double *values, const struct ort_session *session,
     struct ig_err err = IG_ERR_INIT;
     if (ort_run_values(values, session, batch, scratch, &err)) return;
     if (batch->count == 1) {
-        note_failure(session, &err);
+        note_failure(session, IG_INTERNAL, &err);
         ig_foreign_mark(values, each);
         return;
     }
     for (size_t i = 0; i < batch->count; i++) {
-        const struct ort_batch one = {batch->model, batch->rows + i * features, 1};
+        const struct ort_batch one = {batch->model, batch->rows + i * features, 1, batch->options};
         struct ig_err own = IG_ERR_INIT;
         if (ort_run_values(values + i * each, session, &one, scratch, &own)) continue;
-        note_failure(session, &own);
+        note_failure(session, IG_INTERNAL, &own);
         ig_foreign_mark(values + i * each, each);
     }
 }
 
-void ort_run(const struct ig_model *model, const double *rows, size_t rows_count, double *values,
-             void *scratch)
+/* How many rows were tried before it was late; `watch` may be NULL. */
+static size_t run_rows(const struct ort_batch *all, double *values, void *scratch,
+                       struct ort_watch *watch)
 {
-    const struct ort_session *session = session_of(model->foreign);
-    for (size_t done = 0; done < rows_count;) {
-        size_t count = batch_of(session, rows_count - done);
-        const struct ort_batch batch = {model, rows + done * session->foreign.features_count,
-                                        count};
+    const struct ort_session *session = session_of(all->model->foreign);
+    size_t done = 0;
+    while (done < all->count && !(watch && ort_watch_is_late(watch))) {
+        size_t count = batch_of(session, all->count - done);
+        const struct ort_batch batch = {all->model,
+                                        all->rows + done * session->foreign.features_count, count,
+                                        watch ? watch->options : NULL};
         run_marking(values + done * session->foreign.values_count, session, &batch, scratch);
         done += count;
     }
+    return done;
+}
+
+/* Rows that were answered in time stay answered. */
+static void run_in_time(const struct ort_batch *all, double *values, void *scratch,
+                        uint32_t timeout_ms)
+{
+    const struct ort_session *session = session_of(all->model->foreign);
+    size_t each = session->foreign.values_count, done = 0;
+    struct ig_err err = IG_ERR_INIT;
+    struct ort_watch watch;
+    if (!ort_watch_begin(&watch, session->library, timeout_ms, &err)) {
+        note_failure(session, IG_INTERNAL, &err);
+        ig_foreign_mark(values, all->count * each);
+        return;
+    }
+    done = run_rows(all, values, scratch, &watch);
+    bool late = ort_watch_is_late(&watch);
+    ort_watch_end(&watch);
+    ig_foreign_mark(values + done * each, (all->count - done) * each);
+    if (!late || !ig_foreign_marked(values, all->count * each)) return;
+    ig_fail(&err, IG_DEADLINE, "no answer within its timeout of %u ms", timeout_ms);
+    note_failure(session, IG_DEADLINE, &err);
+}
+
+void ort_run(const struct ig_model *model, const double *rows, size_t rows_count, double *values,
+             void *scratch, uint32_t timeout_ms)
+{
+    const struct ort_batch all = {model, rows, rows_count, NULL};
+    if (timeout_ms)
+        run_in_time(&all, values, scratch, timeout_ms);
+    else
+        run_rows(&all, values, scratch, NULL);
 }
 
 enum ig_code ort_failure(const struct ig_foreign *foreign, struct ig_err *err)
 {
     struct ort_session *own = (struct ort_session *)(uintptr_t)session_of(foreign);
     pthread_mutex_lock(&own->lock);
-    if (own->failed[0]) ig_fail(err, IG_INTERNAL, "%s", own->failed);
+    if (own->failed[0]) ig_fail(err, own->failed_code, "%s", own->failed);
     pthread_mutex_unlock(&own->lock);
     return err->code;
 }

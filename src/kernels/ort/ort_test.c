@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "base/thread.h"
 #include "kernels/composite.h"
@@ -21,7 +22,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ROWS = 37, THREADS = 4 };
+enum { ROWS = 37, THREADS = 4, TIMEOUT_MS = 30 };
 
 static char library[512];
 static int (*live)(void);
@@ -338,6 +339,149 @@ static void test_an_ensemble_leaves_out_who_fails(void **state)
     ig_model_free(frail);
 }
 
+static const struct ig_composite_member *slow_members(struct ig_composite_member members[2],
+                                                      const struct ig_engine *sound,
+                                                      const struct ig_engine *slow)
+{
+    members[0] = (struct ig_composite_member){
+        .engine = sound, .weight = 1, .map.features_count = 3, .name = "sound"};
+    members[1] = (struct ig_composite_member){.engine = slow,
+                                              .weight = 3,
+                                              .map.features_count = 3,
+                                              .name = "slow",
+                                              .timeout_ms = TIMEOUT_MS};
+    return members;
+}
+
+/* The fake's run of a 17 takes 10 s, unless it is told to end. */
+static void test_a_member_has_its_time(void **state)
+{
+    (void)state;
+    int before = live();
+    double rows[ROWS * 3], values[ROWS], predictions[ROWS];
+    uint32_t skipped[ROWS];
+    struct ig_err err = IG_ERR_INIT;
+    struct ig_model *sound = model_of("plain"), *slow = model_of("slow");
+    struct ig_engine *engines[] = {engine_of(sound), engine_of(slow)};
+    struct ig_composite_member members[2];
+    const struct ig_composite_spec spec = {.combine = IG_COMBINE_MEAN,
+                                           .members = slow_members(members, engines[0], engines[1]),
+                                           .members_count = 2,
+                                           .features_count = 3,
+                                           .skips = true};
+    struct ensemble own;
+    ensemble_init(&own, &spec);
+    fill(rows, ROWS * 3);
+    rows[3 * 20] = 17; /* within the second batch */
+    size_t bytes = ig_engine_scratch_bytes(own.engine, IG_ENGINE_MARGIN, ROWS);
+    void *scratch = ig_alloc_aligned(64, bytes);
+    uint64_t start_ns = ig_clock_ns();
+    ig_engine_predict(own.engine, rows, ROWS,
+                      (struct ig_engine_scores){values, predictions, skipped}, scratch);
+    uint64_t spent_ns = ig_clock_ns() - start_ns;
+    assert_in_range(spent_ns, TIMEOUT_MS * UINT64_C(1000000), UINT64_C(5000000000));
+    for (size_t i = 0; i < ROWS; i++) {
+        assert_int_equal(skipped[i], i < 16 ? 0 : 2); /* the first batch was in time */
+        assert_true(values[i] == rows[3 * i] + rows[3 * i + 1] + rows[3 * i + 2]);
+    }
+    ig_engine_predict(own.engine, rows, ROWS, (struct ig_engine_scores){values, predictions, NULL},
+                      scratch);
+    assert_int_equal(ig_engine_check(own.engine, values, 16, &err), IG_OK);
+    assert_int_equal(ig_engine_check(own.engine, values, ROWS, &err), IG_DEADLINE);
+    assert_string_equal(err.message, "members[1] 'slow': no answer within its timeout of 30 ms");
+    ig_free(scratch);
+    ensemble_deinit(&own);
+    for (size_t i = 0; i < 2; i++) ig_engine_free(engines[i]);
+    ig_model_free(sound);
+    ig_model_free(slow);
+    assert_int_equal(live(), before);
+}
+
+struct race {
+    const struct ig_engine *engine;
+    double row[3];
+    uint32_t timeout_ms;
+    int wrong;
+};
+
+static void *run_race(void *context)
+{
+    struct race *race = context;
+    double margin;
+    size_t bytes = ig_engine_scratch_bytes(race->engine, IG_ENGINE_MARGIN, 1);
+    void *scratch = ig_alloc_aligned(64, bytes);
+    bool is_slow = race->row[0] == 17;
+    for (int round = 0; scratch && round < (is_slow ? 5 : 500); round++) {
+        ig_engine_predict_within(race->engine, race->row, 1,
+                                 (struct ig_engine_scores){&margin, NULL, NULL}, scratch,
+                                 race->timeout_ms);
+        race->wrong += is_slow ? !ig_foreign_marked(&margin, 1) : margin != 6;
+    }
+    ig_free(scratch);
+    return NULL;
+}
+
+/* Each run has a deadline of its own: those that are slow end, the others are left alone. */
+static void test_many_are_watched(void **state)
+{
+    (void)state;
+    int before = live();
+    struct ig_model *model = model_of("slow");
+    struct ig_engine *engine = engine_of(model);
+    struct race races[THREADS];
+    uint64_t threads[THREADS];
+    struct ig_err err = IG_ERR_INIT;
+    for (uint32_t i = 0; i < THREADS; i++) {
+        races[i] = (struct race){engine, {i % 2 ? 17 : 1, 2, 3}, i % 2 ? 5 + i : 20000, 0};
+        assert_int_equal(ig_thread_start(&threads[i], "race", run_race, &races[i], &err), IG_OK);
+    }
+    for (int i = 0; i < THREADS; i++) {
+        ig_thread_join(threads[i]);
+        assert_int_equal(races[i].wrong, 0);
+    }
+    ig_engine_free(engine);
+    ig_model_free(model);
+    assert_int_equal(live(), before);
+}
+
+/* A bound on what cannot be stopped is refused. */
+static void test_times_that_cannot_be_kept(void **state)
+{
+    (void)state;
+    struct ig_err err = IG_ERR_INIT;
+    struct ig_model *sound = model_of("plain");
+    struct ig_engine *engine = engine_of(sound);
+    struct ig_composite_member members[2];
+    struct ig_composite_spec spec = {.combine = IG_COMBINE_MEAN,
+                                     .members = slow_members(members, engine, engine),
+                                     .members_count = 1,
+                                     .features_count = 3};
+    struct ensemble inner;
+    struct ig_composite *composite = NULL;
+    ensemble_init(&inner, &spec);
+    members[1].engine = inner.engine;
+    spec.members_count = 2;
+    assert_int_equal(ig_composite_new(&composite, &spec, &err), IG_INVALID);
+    assert_string_equal(err.message, "members[1].timeout_ms: 30, but it is an ensemble; its own "
+                                     "members may have one each");
+    const struct ig_model linear = {.kind = IG_MODEL_LINEAR,
+                                    .features_count = 3,
+                                    .outputs_count = 1,
+                                    .predictions_count = 1,
+                                    .base_margin = (double[]){0},
+                                    .weights = (double[]){1, 2, 3, 0}};
+    struct ig_engine *own = engine_of(&linear);
+    members[1].engine = own;
+    ig_err_clear(&err);
+    assert_int_equal(ig_composite_new(&composite, &spec, &err), IG_INVALID);
+    assert_non_null(strstr(err.message, "members[1].timeout_ms: 30, but only runs of ONNX Runtime "
+                                        "can be stopped; this model is computed by Ingot, about "));
+    ig_engine_free(own);
+    ensemble_deinit(&inner);
+    ig_engine_free(engine);
+    ig_model_free(sound);
+}
+
 static void test_words_go_in(void **state)
 {
     (void)state;
@@ -490,6 +634,9 @@ int main(void)
         cmocka_unit_test(test_failed_rows_are_told),
         cmocka_unit_test(test_an_ensemble_tells_its_members_failures),
         cmocka_unit_test(test_an_ensemble_leaves_out_who_fails),
+        cmocka_unit_test(test_a_member_has_its_time),
+        cmocka_unit_test(test_many_are_watched),
+        cmocka_unit_test(test_times_that_cannot_be_kept),
         cmocka_unit_test(test_words_go_in),
         cmocka_unit_test(test_explanations),
         cmocka_unit_test(test_threads_share_a_session),

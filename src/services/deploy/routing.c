@@ -205,7 +205,8 @@ static enum ig_code combine(struct build *build, uint32_t index)
     struct ig_servable_member members[IG_COMPOSITE_MEMBERS_MAX + 1];
     bool has_meta = ig_combine_takes_meta(node->combine);
     for (uint32_t i = 0; i < node->edges_count; i++)
-        members[i] = (struct ig_servable_member){places[edges[i].to].servable, edges[i].weight};
+        members[i] = (struct ig_servable_member){places[edges[i].to].servable, edges[i].weight,
+                                                 edges[i].timeout_ms};
     const struct ig_servable_elsewhere elsewhere = take_face(build, index);
     const struct ig_servable_combination combination = {
         .combine = node->combine,

@@ -183,8 +183,20 @@ struct branch {
     const char *list;   /* "arms" */
     const char *target; /* "node" */
     const char *amount; /* "weight", "percent"; NULL: none */
-    bool named, ruled, percent;
+    bool named, ruled, percent, timed;
 };
+
+static enum ig_code read_timeout(struct reader *reader, struct ig_json *json, const char *path,
+                                 uint32_t *timeout_ms)
+{
+    int64_t given;
+    if (!ig_json_i64(json, &given, path)) return reader->err->code;
+    if (given < 1 || given > IG_ROUTING_TIMEOUT_MAX_MS)
+        return ig_fail(reader->err, IG_INVALID, "%s: %lld, expected a number from 1 to %d", path,
+                       (long long)given, IG_ROUTING_TIMEOUT_MAX_MS);
+    *timeout_ms = (uint32_t)given;
+    return IG_OK;
+}
 
 static enum ig_code read_branch_member(struct reader *reader, struct ig_json *json,
                                        const struct branch *branch, struct ig_routing_edge *edge,
@@ -203,6 +215,8 @@ static enum ig_code read_branch_member(struct reader *reader, struct ig_json *js
         edge->when = ig_arena_dup(reader->arena, text);
         return IG_OK;
     }
+    if (branch->timed && ig_str_is(key, "timeout_ms"))
+        return read_timeout(reader, json, join(reader, path, ".timeout_ms"), &edge->timeout_ms);
     if (branch->amount && ig_str_is(key, branch->amount)) {
         const char *amount = join(reader, join(reader, path, "."), branch->amount);
         if (branch->percent) return read_percent(reader, json, amount, &edge->basis_points);
@@ -311,12 +325,12 @@ static enum ig_code read_branches(struct reader *reader, struct ig_json *json, u
 
 /* ---- each kind's members ---- */
 
-static const struct branch MEMBERS = {"members", "node", "weight", false, false, false};
-static const struct branch RULES = {"rules", "then", NULL, true, true, false};
-static const struct branch ARMS = {"arms", "node", "weight", true, false, true};
-static const struct branch EQUAL_ARMS = {"arms", "node", NULL, true, false, false};
-static const struct branch OTHERS = {"others", "node", NULL, false, false, false};
-static const struct branch MIRRORS = {"mirrors", "node", "percent", true, false, true};
+static const struct branch MEMBERS = {"members", "node", "weight", false, false, false, true};
+static const struct branch RULES = {"rules", "then", NULL, true, true, false, false};
+static const struct branch ARMS = {"arms", "node", "weight", true, false, true, false};
+static const struct branch EQUAL_ARMS = {"arms", "node", NULL, true, false, false, false};
+static const struct branch OTHERS = {"others", "node", NULL, false, false, false, false};
+static const struct branch MIRRORS = {"mirrors", "node", "percent", true, false, true, false};
 
 static enum ig_code read_text(struct reader *reader, struct ig_json *json, struct ig_str *out,
                               const char *path)

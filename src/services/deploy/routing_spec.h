@@ -10,7 +10,7 @@
  *   NODE: a NAME of "nodes", or one of
  *   {"model": MODEL, "version": NUMBER | ALIAS}             (no version: the latest)
  *   {"ensemble": {"combine": HOW, "on_failure": "fail" | "skip",
- *                 "members": [NODE | {"node": NODE, "weight": W}, ...],
+ *                 "members": [NODE | {"node": NODE, "weight": W, "timeout_ms": T}, ...],
  *                 "meta": NODE}}                            (members are models or ensembles)
  *   {"segment": {"rules": [{"name": NAME, "when": RULE, "then": NODE}, ...], "default": NODE}}
  *   {"split": {"arms": [{"name": NAME, "weight": PERCENT, "node": NODE}, ...], "salt": TEXT}}
@@ -35,6 +35,7 @@ enum {
     IG_ROUTING_DEPTH_MAX = 16,
     IG_ROUTING_ATTRIBUTES_MAX = 32,
     IG_ROUTING_SPEC_MAX_BYTES = 256 << 10,
+    IG_ROUTING_TIMEOUT_MAX_MS = 600000,
     IG_ROUTING_WHOLE = 10000, /* 100 %, in steps of 0.01 % */
 };
 
@@ -53,6 +54,7 @@ struct ig_routing_edge {
     struct ig_str when; /* of a rule */
     uint32_t to;
     double weight;         /* of an ensemble's member */
+    uint32_t timeout_ms;   /* likewise; 0: none */
     uint32_t basis_points; /* of arms and mirrors: IG_ROUTING_WHOLE is all */
 };
 

@@ -309,6 +309,7 @@ static void write_edges(struct ig_json_out *out, const struct ig_routing_spec *s
         if (edge->name.len) ig_json_out_kv_str(out, "name", edge->name);
         if (rules) ig_json_out_kv_str(out, "when", edge->when);
         if (node->kind == IG_ROUTING_ENSEMBLE) ig_json_out_kv_f64(out, "weight", edge->weight);
+        if (edge->timeout_ms) ig_json_out_kv_i64(out, "timeout_ms", edge->timeout_ms);
         if (node->kind == IG_ROUTING_SPLIT) write_percent(out, "weight", edge->basis_points);
         if (mirrors) write_percent(out, "percent", edge->basis_points);
         write_target(out, rules ? "then" : "node", spec, edge);

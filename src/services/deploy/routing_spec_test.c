@@ -84,6 +84,12 @@ static const struct {
      "{\"root\":\"root\",\"nodes\":{\"root\":{\"ensemble\":{\"combine\":\"mean\",\"on_failure\":"
      "\"skip\",\"members\":[{\"weight\":1,\"node\":\"a\"},{\"weight\":1,\"node\":\"b\"}]}},\"a\":{"
      "\"model\":\"m\"},\"b\":{\"model\":\"n\"}}}"},
+    {"{\"root\":{\"ensemble\":{\"members\":[{\"node\":\"a\",\"timeout_ms\":50},{\"timeout_ms\":"
+     "600000,"
+     "\"weight\":2,\"node\":\"b\"}]}},\"nodes\":{\"a\":{\"model\":\"m\"},\"b\":{\"model\":\"n\"}}}",
+     "{\"root\":\"root\",\"nodes\":{\"root\":{\"ensemble\":{\"combine\":\"mean\",\"members\":[{"
+     "\"weight\":1,\"timeout_ms\":50,\"node\":\"a\"},{\"weight\":2,\"timeout_ms\":600000,\"node\":"
+     "\"b\"}]}},\"a\":{\"model\":\"m\"},\"b\":{\"model\":\"n\"}}}"},
     {"{\"root\":{\"ensemble\":{\"on_failure\":\"fail\",\"members\":[\"a\"]}},\"nodes\":{\"a\":{"
      "\"model\":\"m\"}}}",
      "{\"root\":\"root\",\"nodes\":{\"root\":{\"ensemble\":{\"combine\":\"mean\",\"members\":[{"
@@ -235,6 +241,13 @@ static const struct {
      "\"members\":"
      "[\"b\"]}}]}}," AB,
      "graph.nodes.root.member2.ensemble.on_failure: skip, but it is a member of 'root'"},
+    {"{\"root\":{\"ensemble\":{\"members\":[{\"node\":\"a\",\"timeout_ms\":0},\"b\"]}}," AB,
+     "graph.root.ensemble.members[0].timeout_ms: 0, expected a number from 1 to 600000"},
+    {"{\"root\":{\"ensemble\":{\"members\":[\"a\",{\"node\":\"b\",\"timeout_ms\":1.5}]}}," AB,
+     "graph.root.ensemble.members[1].timeout_ms: "},
+    {"{\"root\":{\"versions\":{\"default\":\"a\",\"others\":[{\"node\":\"b\",\"timeout_ms\":9}]}}"
+     "," AB,
+     "graph.root.versions.others[0]: unknown member 'timeout_ms'"},
     {"{\"root\":{\"bandit\":{\"floor\":0.6,\"arms\":[{\"name\":\"x\",\"node\":\"a\"},{\"name\":"
      "\"y\",\"node\":\"b\"}]}}," AB,
      "graph.nodes.root: a floor of 0.6 for each of 2 arms is more than 1"},

@@ -43,6 +43,7 @@ struct ig_servable {
 struct ig_servable_member {
     const struct ig_servable *servable;
     double weight;
+    uint32_t timeout_ms; /* 0: none */
 };
 
 /* An ensemble's node, or a version's model. */

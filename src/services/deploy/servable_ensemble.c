@@ -30,6 +30,7 @@ static enum ig_code map_members(struct ig_composite_member *out, struct ig_packa
         const struct ig_servable *servable = combination->members[i].servable;
         out[i].engine = servable->package->engine;
         out[i].name = ig_servable_name(servable);
+        out[i].timeout_ms = combination->members[i].timeout_ms;
         out[i].weight = combination->members[i].weight;
         if (ig_schema_map(&out[i].map, &servable->package->schema, &package->schema,
                           &package->arena, err) == IG_OK)
