@@ -482,6 +482,40 @@ static void test_times_that_cannot_be_kept(void **state)
     ig_model_free(sound);
 }
 
+/* Of the class told by the greater of a sum and its negative. */
+static void test_votes_of_those_who_answer(void **state)
+{
+    (void)state;
+    static const double rows[] = {-1, -2, -3, 13, -30, 0};
+    struct ig_err err = IG_ERR_INIT;
+    struct ig_model *sound = model_of("label"), *frail = model_of("label thirteen");
+    struct ig_engine *engines[] = {engine_of(sound), engine_of(frail)};
+    const struct ig_composite_member members[] = {
+        {.engine = engines[1], .weight = 3, .map.features_count = 3},
+        {.engine = engines[0], .weight = 1, .map.features_count = 3},
+    };
+    const struct ig_composite_spec spec = {.combine = IG_COMBINE_VOTE,
+                                           .members = members,
+                                           .members_count = 2,
+                                           .features_count = 3,
+                                           .classes_count = 2,
+                                           .skips = true};
+    struct ensemble own;
+    double margins[2], predictions[2];
+    uint32_t skipped[2];
+    ensemble_init(&own, &spec);
+    scores(own.engine, rows, (struct ig_engine_scores){margins, predictions, skipped});
+    assert_int_equal(ig_engine_check(own.engine, margins, 2, &err), IG_OK);
+    for (size_t i = 0; i < 2; i++) {
+        assert_true(predictions[i] == 1); /* all who voted */
+        assert_int_equal(skipped[i], i);
+    }
+    ensemble_deinit(&own);
+    for (size_t i = 0; i < 2; i++) ig_engine_free(engines[i]);
+    ig_model_free(sound);
+    ig_model_free(frail);
+}
+
 static void test_words_go_in(void **state)
 {
     (void)state;
@@ -634,6 +668,7 @@ int main(void)
         cmocka_unit_test(test_failed_rows_are_told),
         cmocka_unit_test(test_an_ensemble_tells_its_members_failures),
         cmocka_unit_test(test_an_ensemble_leaves_out_who_fails),
+        cmocka_unit_test(test_votes_of_those_who_answer),
         cmocka_unit_test(test_a_member_has_its_time),
         cmocka_unit_test(test_many_are_watched),
         cmocka_unit_test(test_times_that_cannot_be_kept),

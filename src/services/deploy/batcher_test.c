@@ -76,13 +76,15 @@ static struct ig_batcher *open_batcher(size_t rows_max, uint64_t linger_ns)
     return batcher;
 }
 
-/* Margin: a row's first cell; predictions: both. */
+/* Margin: a row's first cell; predictions: both; skipped: as the margin. */
 static void compute(struct ig_inference_result *out, const struct ig_inference_request *request,
                     struct ig_arena *arena)
 {
     double *margins = ig_arena_array(arena, request->rows_count, sizeof *margins);
     double *predictions = ig_arena_array(arena, request->rows_count, 2 * sizeof *predictions);
+    uint32_t *skipped = ig_arena_array(arena, request->rows_count, sizeof *skipped);
     for (size_t i = 0; i < request->rows_count; i++) {
+        skipped[i] = (uint32_t)request->rows[i * FEATURES];
         margins[i] = request->rows[i * FEATURES];
         predictions[2 * i] = request->rows[i * FEATURES];
         predictions[2 * i + 1] = request->rows[i * FEATURES + 1];
@@ -92,7 +94,8 @@ static void compute(struct ig_inference_result *out, const struct ig_inference_r
                                         .outputs_count = 1,
                                         .predictions_count = 2,
                                         .margins = margins,
-                                        .predictions = predictions};
+                                        .predictions = predictions,
+                                        .skipped = skipped};
 }
 
 static void assert_own(const struct caller *caller)
@@ -100,6 +103,7 @@ static void assert_own(const struct caller *caller)
     assert_int_equal(caller->result.rows_count, caller->request.rows_count);
     for (size_t i = 0; i < caller->request.rows_count; i++) {
         assert_true(caller->result.margins[i] == caller->rows[i * FEATURES]);
+        assert_true(caller->result.skipped[i] == caller->rows[i * FEATURES]);
         assert_true(caller->result.predictions[2 * i + 1] == caller->rows[i * FEATURES + 1]);
     }
 }
