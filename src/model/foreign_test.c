@@ -24,6 +24,21 @@ static void test_marks(void **state)
     assert_false(ig_foreign_marked(values, 0));
 }
 
+static void test_marks_of_members(void **state)
+{
+    (void)state;
+    double values[2] = {1, 2};
+    assert_int_equal(ig_foreign_marked_member(values, 2), -1);
+    ig_foreign_mark(values, 1);
+    assert_int_equal(ig_foreign_marked_member(values, 2), -1);
+    for (int32_t member = 0; member < 32; member += 31) {
+        ig_foreign_mark_member(values, 2, (size_t)member);
+        double mean = (2 + -3 * values[1]) / 2;
+        assert_true(isnan(mean) && ig_foreign_marked(&mean, 1));
+        assert_int_equal(ig_foreign_marked_member(&mean, 1), member);
+    }
+}
+
 static unsigned freed;
 
 static void count_free(struct ig_foreign *foreign)
@@ -59,6 +74,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_marks),
+        cmocka_unit_test(test_marks_of_members),
         cmocka_unit_test(test_a_model_owns_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
