@@ -124,6 +124,7 @@ static void become(struct slot *slot, enum state state)
 {
     slot->state = state;
     slot->since_ns = ig_clock_ns();
+    if (state == FREE) slot->memory_bytes = 0;
 }
 
 static void note_failure(struct ig_replicas *set, const struct ig_err *err)
@@ -153,7 +154,6 @@ static void end_process(struct slot *slot, char *how, size_t size)
     int status = ig_process_reap(&slot->process);
     if (how) ig_process_describe(how, size, status);
     ig_file_close(&slot->socket);
-    slot->memory_bytes = 0;
 }
 
 static enum ig_code spawn(struct ig_replicas *set, struct slot *slot, struct ig_err *err)
