@@ -36,6 +36,7 @@ static enum ig_code open_registry(struct ig_services *services, struct ig_err *e
     struct ig_app *app = &services->app;
     if (ig_blob_open(&app->blobs, NULL, services->dirfd, err) != IG_OK) return err->code;
     if (ig_registry_open(&app->registry, app->db, app->blobs, err) != IG_OK) return err->code;
+    if (ig_tracking_open(&app->tracking, app->db, err) != IG_OK) return err->code;
     if (ig_backgrounds_open(&app->backgrounds, app->db, app->blobs, app->registry, err) != IG_OK)
         return err->code;
     if (ig_reasons_open(&app->reasons, app->db, app->blobs, app->registry, app->backgrounds, err) !=
@@ -108,6 +109,7 @@ void ig_services_close(struct ig_services *services)
     ig_records_close(app->records);
     ig_reasons_close(app->reasons);
     ig_backgrounds_close(app->backgrounds);
+    ig_tracking_close(app->tracking);
     ig_registry_close(app->registry);
     ig_blob_close(app->blobs);
     ig_auth_close(app->auth);

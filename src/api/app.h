@@ -19,6 +19,7 @@
 #include "services/explain/records.h"
 #include "services/job/job.h"
 #include "services/registry/registry.h"
+#include "services/tracking/tracking.h"
 
 struct ig_http_server;
 struct ig_metrics;
@@ -29,6 +30,7 @@ struct ig_app {
     struct ig_blob_store *blobs;
     struct ig_auth *auth;
     struct ig_registry *registry;
+    struct ig_tracking *tracking;
     struct ig_jobs *jobs;
     struct ig_backgrounds *backgrounds;
     struct ig_reasons *reasons;

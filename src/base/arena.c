@@ -155,6 +155,19 @@ char *ig_arena_cstr(struct ig_arena *arena, struct ig_str text)
     return copy;
 }
 
+void *ig_arena_grow(struct ig_arena *arena, void *items, size_t count, size_t *cap,
+                    size_t item_bytes)
+{
+    size_t wanted = 8;
+    if (count < *cap) return items;
+    if (*cap && !ig_mul(&wanted, *cap, 2)) return NULL;
+    void *grown = ig_arena_array(arena, wanted, item_bytes);
+    if (!grown) return NULL;
+    if (count) memcpy(grown, items, count * item_bytes);
+    *cap = wanted;
+    return grown;
+}
+
 struct ig_str ig_arena_dup(struct ig_arena *arena, struct ig_str text)
 {
     char *copy = ig_arena_cstr(arena, text);

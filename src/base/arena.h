@@ -34,6 +34,11 @@ void *ig_arena_alloc_aligned(struct ig_arena *arena, size_t size_bytes, size_t a
 /* Zeroed array; NULL on arithmetic overflow too. */
 void *ig_arena_array(struct ig_arena *arena, size_t count, size_t size_bytes);
 
+/* Room for one item more behind `count` of them: the array itself, or a copy twice as long, with
+ * *cap new. Starts from NULL, 0, 0. NULL when the arena is full. */
+void *ig_arena_grow(struct ig_arena *arena, void *items, size_t count, size_t *cap,
+                    size_t item_bytes);
+
 struct ig_str ig_arena_dup(struct ig_arena *arena,
                            struct ig_str text);                  /* ptr NULL when out of memory */
 char *ig_arena_cstr(struct ig_arena *arena, struct ig_str text); /* NUL-terminated copy */

@@ -70,12 +70,32 @@ static void test_text(void **state)
     assert_int_equal(copy.len, 0);
 }
 
+static void test_growing_array(void **state)
+{
+    (void)state;
+    struct ig_arena arena;
+    int *items = NULL;
+    size_t count = 0, cap = 0;
+    ig_arena_init(&arena, 256, 4096);
+    for (;;) {
+        int *grown = ig_arena_grow(&arena, items, count, &cap, sizeof *items);
+        if (!grown) break;
+        items = grown;
+        items[count] = (int)count;
+        count++;
+    }
+    assert_true(arena.overflowed && count == cap && count >= 256);
+    for (size_t i = 0; i < count; i++) assert_int_equal(items[i], i);
+    ig_arena_deinit(&arena);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_alignment_and_growth),
         cmocka_unit_test(test_cap_is_sticky),
         cmocka_unit_test(test_text),
+        cmocka_unit_test(test_growing_array),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

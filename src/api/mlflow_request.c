@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Decodes MLflow's requests. */
+#include "api/mlflow_request.h"
+
+#include <math.h>
+#include <stdio.h>
+
+#define SEE_DOCS " See the API docs for more information about request parameters."
+enum { PATH_SIZE = 64, SHOWN_MAX = 100 };
+
+static enum ig_code missing(const char *path, struct ig_err *err)
+{
+    return ig_fail(err, IG_INVALID, "Missing value for required parameter '%s'." SEE_DOCS, path);
+}
+
+static enum ig_code wrong_type(struct ig_str value, const char *type, const char *path,
+                               struct ig_err *err)
+{
+    int shown = value.len > SHOWN_MAX ? SHOWN_MAX : (int)value.len;
+    return ig_fail(err, IG_INVALID,
+                   "Invalid value %.*s for parameter '%s' supplied:  Hint: Value was of type "
+                   "'%s'." SEE_DOCS,
+                   shown, value.ptr ? value.ptr : "", path, type);
+}
+
+/* The value that was just read is of another type than its field. */
+static enum ig_code mismatch(const struct ig_json *json, enum ig_json_event event, const char *path)
+{
+    switch (event) {
+    case IG_JSON_ERROR:
+        return json->err->code;
+    case IG_JSON_STRING:
+        return wrong_type(json->text, "str", path, json->err);
+    case IG_JSON_NUMBER:
+        return wrong_type(json->text, "int", path, json->err);
+    case IG_JSON_BOOL:
+        return wrong_type(ig_str_view(json->boolean ? "true" : "false"), "bool", path, json->err);
+    case IG_JSON_ARRAY:
+        return wrong_type(IG_STR("[...]"), "list", path, json->err);
+    default:
+        return wrong_type(IG_STR("{...}"), "dict", path, json->err);
+    }
+}
+
+/* 12, "12" and 12.0; the last only where a double holds every whole number. */
+static bool to_i64(struct ig_str text, int64_t *out)
+{
+    static const double EXACT = 9007199254740992.0;
+    double value;
+    if (ig_str_to_i64(text, out)) return true;
+    if (!ig_str_to_f64(text, &value) || !(fabs(value) <= EXACT) || value != floor(value))
+        return false;
+    *out = (int64_t)value;
+    return true;
+}
+
+static bool convert(const struct ig_mlflow_field *field, struct ig_str text)
+{
+    if (field->kind == IG_MLFLOW_I64) return to_i64(text, field->out);
+    if (field->kind == IG_MLFLOW_F64) return ig_str_to_f64(text, field->out);
+    *(struct ig_str *)field->out = text;
+    return true;
+}
+
+/* A text or a number; null leaves it as it is. */
+static enum ig_code read_scalar(struct ig_json *json, const struct ig_mlflow_field *field,
+                                const char *path, bool *given)
+{
+    enum ig_json_event event = ig_json_next(json);
+    bool text = field->kind == IG_MLFLOW_TEXT;
+    if (event == IG_JSON_NULL) return IG_OK;
+    if (event != IG_JSON_STRING && (text || event != IG_JSON_NUMBER))
+        return mismatch(json, event, path);
+    if (!convert(field, json->text)) return mismatch(json, event, path);
+    *given = !text || json->text.len > 0;
+    return IG_OK;
+}
+
+/* One object of a list, path "tags[3]"; the list's own field for "run_id" is no matter here. */
+static enum ig_code read_item(struct ig_json *json, const struct ig_mlflow_field *fields,
+                              size_t count, const char *path)
+{
+    bool given[4] = {false};
+    char inner[PATH_SIZE];
+    enum ig_json_event event = ig_json_next(json);
+    IG_ASSERT(count <= 4);
+    if (event != IG_JSON_OBJECT) return mismatch(json, event, path);
+    while (ig_json_member(json)) {
+        size_t i = 0;
+        while (i < count && !ig_str_is(json->text, fields[i].name)) i++;
+        if (i == count) {
+            if (!ig_json_skip(json)) return json->err->code;
+            continue;
+        }
+        snprintf(inner, sizeof inner, "%s.%s", path, fields[i].name);
+        if (read_scalar(json, &fields[i], inner, &given[i]) != IG_OK) return json->err->code;
+    }
+    for (size_t i = 0; json->err->code == IG_OK && i < count; i++) {
+        snprintf(inner, sizeof inner, "%s.%s", path, fields[i].name);
+        if (fields[i].required && !given[i]) return missing(inner, json->err);
+    }
+    return json->err->code;
+}
+
+static enum ig_code read_pair(struct ig_tracking_pair *out, struct ig_json *json, const char *path)
+{
+    *out = (struct ig_tracking_pair){.key = IG_STR(""), .value = IG_STR("")};
+    const struct ig_mlflow_field fields[] = {{"key", IG_MLFLOW_TEXT, &out->key, true},
+                                             {"value", IG_MLFLOW_TEXT, &out->value, false}};
+    return read_item(json, fields, 2, path);
+}
+
+static enum ig_code read_metric(struct ig_tracking_metric *out, struct ig_json *json,
+                                const char *path)
+{
+    *out = (struct ig_tracking_metric){.key = IG_STR("")};
+    const struct ig_mlflow_field fields[] = {{"key", IG_MLFLOW_TEXT, &out->key, true},
+                                             {"value", IG_MLFLOW_F64, &out->value, true},
+                                             {"timestamp", IG_MLFLOW_I64, &out->at_ms, true},
+                                             {"step", IG_MLFLOW_I64, &out->step, false}};
+    return read_item(json, fields, 4, path);
+}
+
+static enum ig_code read_pairs(struct ig_tracking_pairs *out, struct ig_json *json,
+                               const char *name)
+{
+    struct ig_tracking_pair *items = NULL;
+    size_t count = 0, cap = 0;
+    char path[PATH_SIZE];
+    while (ig_json_element(json)) {
+        items = ig_arena_grow(json->arena, items, count, &cap, sizeof *items);
+        if (!items) return ig_fail(json->err, IG_NO_MEMORY, "%s: too many", name);
+        snprintf(path, sizeof path, "%s[%zu]", name, count);
+        if (read_pair(&items[count++], json, path) != IG_OK) return json->err->code;
+    }
+    *out = (struct ig_tracking_pairs){items, count};
+    return json->err->code;
+}
+
+static enum ig_code read_metrics(struct ig_tracking_metrics *out, struct ig_json *json,
+                                 const char *name)
+{
+    struct ig_tracking_metric *items = NULL;
+    size_t count = 0, cap = 0;
+    char path[PATH_SIZE];
+    while (ig_json_element(json)) {
+        items = ig_arena_grow(json->arena, items, count, &cap, sizeof *items);
+        if (!items) return ig_fail(json->err, IG_NO_MEMORY, "%s: too many", name);
+        snprintf(path, sizeof path, "%s[%zu]", name, count);
+        if (read_metric(&items[count++], json, path) != IG_OK) return json->err->code;
+    }
+    *out = (struct ig_tracking_metrics){items, count};
+    return json->err->code;
+}
+
+static enum ig_code read_value(struct ig_json *json, const struct ig_mlflow_field *field,
+                               bool *given)
+{
+    if (field->kind < IG_MLFLOW_PAIRS) return read_scalar(json, field, field->name, given);
+    enum ig_json_event event = ig_json_next(json);
+    if (event == IG_JSON_NULL) return IG_OK;
+    if (event != IG_JSON_ARRAY) return mismatch(json, event, field->name);
+    *given = true;
+    if (field->kind == IG_MLFLOW_METRICS) return read_metrics(field->out, json, field->name);
+    return read_pairs(field->out, json, field->name);
+}
+
+static size_t find_field(const struct ig_mlflow_field *fields, size_t count, struct ig_str name)
+{
+    size_t i = 0;
+    if (ig_str_is(name, "run_uuid")) name = IG_STR("run_id");
+    while (i < count && !ig_str_is(name, fields[i].name)) i++;
+    return i;
+}
+
+static enum ig_code read_object(struct ig_json *json, const struct ig_mlflow_field *fields,
+                                size_t count, bool *given)
+{
+    while (ig_json_member(json)) {
+        size_t i = find_field(fields, count, json->text);
+        if (i == count) {
+            if (!ig_json_skip(json)) return json->err->code;
+        } else if (read_value(json, &fields[i], &given[i]) != IG_OK) {
+            return json->err->code;
+        }
+    }
+    if (json->err->code == IG_OK) ig_json_next(json); /* END, or an error */
+    return json->err->code;
+}
+
+static enum ig_code check_required(const struct ig_mlflow_field *fields, size_t count,
+                                   const bool *given, struct ig_err *err)
+{
+    for (size_t i = 0; i < count; i++)
+        if (fields[i].required && !given[i]) return missing(fields[i].name, err);
+    return IG_OK;
+}
+
+enum ig_code ig_mlflow_decode(const struct ig_mlflow_field *fields, size_t count,
+                              struct ig_str body, struct ig_arena *arena, struct ig_err *err)
+{
+    bool given[IG_MLFLOW_FIELDS_MAX] = {false};
+    struct ig_json json;
+    IG_ASSERT(count <= IG_MLFLOW_FIELDS_MAX);
+    if (!ig_str_trim(body).len) return check_required(fields, count, given, err);
+    ig_json_init(&json, body, arena, err);
+    json.allow_nan = true;
+    enum ig_json_event event = ig_json_next(&json);
+    if (event == IG_JSON_STRING) {
+        struct ig_str inner = json.text;
+        if (ig_json_next(&json) == IG_JSON_ERROR) return err->code;
+        ig_json_init(&json, inner, arena, err);
+        json.allow_nan = true;
+        event = ig_json_next(&json);
+    }
+    if (event == IG_JSON_ERROR) return err->code;
+    if (event != IG_JSON_OBJECT)
+        return ig_fail_at(err, IG_PARSE, ig_json_position(&json),
+                          "body: expected an object, found %s", ig_json_event_name(event));
+    if (read_object(&json, fields, count, given) != IG_OK) return err->code;
+    return check_required(fields, count, given, err);
+}
+
+/* Lists have no form in a query that these requests use. */
+static enum ig_code read_query(struct ig_call *call, const struct ig_mlflow_field *fields,
+                               size_t count)
+{
+    bool given[IG_MLFLOW_FIELDS_MAX] = {false};
+    struct ig_str rest = call->exchange->request.query, name, value;
+    while (ig_http_query_next(&rest, &name, &value)) {
+        size_t i = find_field(fields, count, name);
+        if (i == count || fields[i].kind >= IG_MLFLOW_PAIRS) continue;
+        if (ig_http_percent_decode(&value, call->arena, value, true, &call->err) != IG_OK)
+            return call->err.code;
+        if (!convert(&fields[i], value))
+            return wrong_type(value, "str", fields[i].name, &call->err);
+        given[i] = value.len > 0;
+    }
+    return check_required(fields, count, given, &call->err);
+}
+
+/* A page of another site can send other types without asking first. */
+static enum ig_code expect_json(struct ig_call *call)
+{
+    const struct ig_http_request *request = &call->exchange->request;
+    struct ig_str type = ig_http_header(request, IG_STR("content-type"));
+    if (ig_str_eq_nocase(ig_str_trim(ig_str_cut(&type, ';')), IG_STR("application/json")))
+        return IG_OK;
+    return ig_fail(&call->err, IG_INVALID,
+                   "Bad Request. Content-Type must be one of ['application/json'].");
+}
+
+enum ig_code ig_mlflow_read(struct ig_call *call, const struct ig_mlflow_field *fields,
+                            size_t count)
+{
+    struct ig_str method = call->exchange->request.method;
+    IG_ASSERT(count <= IG_MLFLOW_FIELDS_MAX);
+    if (ig_str_is(method, "GET") || ig_str_is(method, "HEAD"))
+        return read_query(call, fields, count);
+    if (expect_json(call) != IG_OK) return call->err.code;
+    return ig_mlflow_decode(fields, count, call->exchange->body, call->arena, &call->err);
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef IG_API_MLFLOW_REQUEST_H
+#define IG_API_MLFLOW_REQUEST_H
+
+/* Arguments of MLflow's requests, in JSON or, for GET, in the query, as protobuf's JSON has them:
+ * whole numbers and doubles as numbers or strings ("NaN", "Infinity"), null as absent, unknown
+ * members passed over, the last of members given twice. Errors have MLflow's words. */
+
+#include "api/call.h"
+#include "services/tracking/tracking.h"
+
+struct ig_mlflow_field {
+    const char *name; /* "run_id" is also taken as "run_uuid" */
+    enum {
+        IG_MLFLOW_TEXT,
+        IG_MLFLOW_I64,
+        IG_MLFLOW_F64,
+        IG_MLFLOW_PAIRS,   /* [{"key", "value"}] */
+        IG_MLFLOW_METRICS, /* [{"key", "value", "timestamp", "step"}] */
+    } kind;
+    void *out;     /* struct ig_str *, int64_t *, double *, struct ig_tracking_pairs *,
+                      struct ig_tracking_metrics *; stays as it is when absent */
+    bool required; /* an empty text is missing as well */
+};
+enum { IG_MLFLOW_FIELDS_MAX = 32 };
+
+/* From the call's query (GET) or body. Texts live as long as the call. */
+enum ig_code ig_mlflow_read(struct ig_call *call, const struct ig_mlflow_field *fields,
+                            size_t count);
+/* From JSON: an object, or a string that holds one, as old clients send; empty counts as {}. */
+enum ig_code ig_mlflow_decode(const struct ig_mlflow_field *fields, size_t count,
+                              struct ig_str body, struct ig_arena *arena, struct ig_err *err);
+
+#endif

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef IG_API_MLFLOW_TRACKING_H
+#define IG_API_MLFLOW_TRACKING_H
+
+/* Experiments and runs in MLflow's JSON: absent fields are left out, whole numbers are numbers, NaN
+ * and infinities are texts. */
+
+#include "api/call.h"
+#include "services/tracking/tracking.h"
+
+void ig_mlflow_write_experiment(struct ig_json_out *out,
+                                const struct ig_tracking_experiment *experiment);
+void ig_mlflow_write_run_info(struct ig_json_out *out, const struct ig_tracking_run *run);
+/* {"info", "data", "inputs", "outputs"} */
+void ig_mlflow_write_run(struct ig_json_out *out, const struct ig_tracking_run *run);
+void ig_mlflow_write_metric(struct ig_json_out *out, const struct ig_tracking_metric *metric);
+/* {} */
+enum ig_code ig_mlflow_done(struct ig_call *call);
+
+#endif

@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* MLflow's runs and what they log. */
+#include "api/mlflow_tracking.h"
+
+#include "api/mlflow_request.h"
+#include "api/route.h"
+#include "base/clock.h"
+
+#define COUNT(array) (sizeof(array) / sizeof(array)[0])
+
+static enum ig_code reply_run(struct ig_call *call, const struct ig_tracking_run *run)
+{
+    struct ig_json_out out;
+    ig_call_json(call, &out);
+    ig_json_out_object(&out);
+    ig_json_out_key(&out, IG_STR("run"));
+    ig_mlflow_write_run(&out, run);
+    ig_json_out_object_end(&out);
+    return IG_OK;
+}
+
+enum ig_code ig_mlflow_run_create(struct ig_call *call)
+{
+    struct ig_str experiment = IG_STR("0");
+    struct ig_tracking_run_spec spec = {.start_ms = ig_clock_unix_ms()};
+    struct ig_tracking_run run;
+    const struct ig_mlflow_field fields[] = {{"experiment_id", IG_MLFLOW_TEXT, &experiment, false},
+                                             {"run_name", IG_MLFLOW_TEXT, &spec.name, false},
+                                             {"user_id", IG_MLFLOW_TEXT, &spec.user_id, false},
+                                             {"start_time", IG_MLFLOW_I64, &spec.start_ms, false},
+                                             {"tags", IG_MLFLOW_PAIRS, &spec.tags, false}};
+    if (ig_mlflow_read(call, fields, COUNT(fields)) != IG_OK) return call->err.code;
+    if (ig_tracking_experiment_id(&spec.experiment, experiment, &call->err) != IG_OK)
+        return call->err.code;
+    if (ig_tracking_run_create(&run, call->app->tracking, &spec, call->arena, &call->err) != IG_OK)
+        return call->err.code;
+    return reply_run(call, &run);
+}
+
+enum ig_code ig_mlflow_run_get(struct ig_call *call)
+{
+    struct ig_str id = IG_STR("");
+    struct ig_tracking_run run;
+    const struct ig_mlflow_field fields[] = {{"run_id", IG_MLFLOW_TEXT, &id, true}};
+    if (ig_mlflow_read(call, fields, COUNT(fields)) != IG_OK) return call->err.code;
+    if (ig_tracking_run_get(&run, call->app->tracking, id, call->arena, &call->err) != IG_OK)
+        return call->err.code;
+    return reply_run(call, &run);
+}
+
+enum ig_code ig_mlflow_run_update(struct ig_call *call)
+{
+    struct ig_tracking_run_update update = {.end_ms = -1};
+    struct ig_str status = IG_STR("");
+    struct ig_tracking_run run;
+    struct ig_json_out out;
+    const struct ig_mlflow_field fields[] = {{"run_id", IG_MLFLOW_TEXT, &update.id, true},
+                                             {"status", IG_MLFLOW_TEXT, &status, false},
+                                             {"end_time", IG_MLFLOW_I64, &update.end_ms, false},
+                                             {"run_name", IG_MLFLOW_TEXT, &update.name, false}};
+    if (ig_mlflow_read(call, fields, COUNT(fields)) != IG_OK) return call->err.code;
+    if (status.len && !ig_tracking_status_parse(&update.status, status))
+        return ig_fail(&call->err, IG_INVALID,
+                       "Invalid value \"%.*s\" for parameter 'status' supplied: expected RUNNING, "
+                       "SCHEDULED, FINISHED, FAILED or KILLED",
+                       (int)(status.len > 64 ? 64 : status.len), status.ptr);
+    if (ig_tracking_run_update(&run, call->app->tracking, &update, call->arena, &call->err) !=
+        IG_OK)
+        return call->err.code;
+    ig_call_json(call, &out);
+    ig_json_out_object(&out);
+    ig_json_out_key(&out, IG_STR("run_info"));
+    ig_mlflow_write_run_info(&out, &run);
+    ig_json_out_object_end(&out);
+    return IG_OK;
+}
+
+enum ig_code ig_mlflow_run_delete(struct ig_call *call)
+{
+    struct ig_str id = IG_STR("");
+    const struct ig_mlflow_field fields[] = {{"run_id", IG_MLFLOW_TEXT, &id, true}};
+    if (ig_mlflow_read(call, fields, COUNT(fields)) != IG_OK) return call->err.code;
+    if (ig_tracking_run_delete(call->app->tracking, &call->who, id, &call->err) != IG_OK)
+        return call->err.code;
+    return ig_mlflow_done(call);
+}
+
+enum ig_code ig_mlflow_run_restore(struct ig_call *call)
+{
+    struct ig_str id = IG_STR("");
+    const struct ig_mlflow_field fields[] = {{"run_id", IG_MLFLOW_TEXT, &id, true}};
+    if (ig_mlflow_read(call, fields, COUNT(fields)) != IG_OK) return call->err.code;
+    if (ig_tracking_run_restore(call->app->tracking, &call->who, id, &call->err) != IG_OK)
+        return call->err.code;
+    return ig_mlflow_done(call);
+}
+
+enum ig_code ig_mlflow_run_untag(struct ig_call *call)
+{
+    struct ig_str id = IG_STR(""), key = IG_STR("");
+    const struct ig_mlflow_field fields[] = {{"run_id", IG_MLFLOW_TEXT, &id, true},
+                                             {"key", IG_MLFLOW_TEXT, &key, true}};
+    if (ig_mlflow_read(call, fields, COUNT(fields)) != IG_OK) return call->err.code;
+    if (ig_tracking_run_untag(call->app->tracking, id, key, &call->err) != IG_OK)
+        return call->err.code;
+    return ig_mlflow_done(call);
+}
+
+static enum ig_code log_batch(struct ig_call *call, struct ig_str id,
+                              const struct ig_tracking_batch *batch)
+{
+    if (ig_tracking_log(call->app->tracking, id, batch, &call->err) != IG_OK) return call->err.code;
+    return ig_mlflow_done(call);
+}
+
+/* One parameter or tag. */
+static enum ig_code read_pair(struct ig_str *id, struct ig_tracking_pair *pair,
+                              struct ig_call *call)
+{
+    *id = pair->key = pair->value = IG_STR("");
+    const struct ig_mlflow_field fields[] = {{"run_id", IG_MLFLOW_TEXT, id, true},
+                                             {"key", IG_MLFLOW_TEXT, &pair->key, true},
+                                             {"value", IG_MLFLOW_TEXT, &pair->value, false}};
+    return ig_mlflow_read(call, fields, COUNT(fields));
+}
+
+enum ig_code ig_mlflow_run_tag(struct ig_call *call)
+{
+    struct ig_str id;
+    struct ig_tracking_pair tag;
+    const struct ig_tracking_batch batch = {.tags = {&tag, 1}, .single = true};
+    if (read_pair(&id, &tag, call) != IG_OK) return call->err.code;
+    return log_batch(call, id, &batch);
+}
+
+enum ig_code ig_mlflow_run_param(struct ig_call *call)
+{
+    struct ig_str id;
+    struct ig_tracking_pair param;
+    const struct ig_tracking_batch batch = {.params = {&param, 1}, .single = true};
+    if (read_pair(&id, &param, call) != IG_OK) return call->err.code;
+    return log_batch(call, id, &batch);
+}
+
+enum ig_code ig_mlflow_run_metric(struct ig_call *call)
+{
+    struct ig_str id = IG_STR("");
+    struct ig_tracking_metric metric = {.key = IG_STR("")};
+    const struct ig_tracking_batch batch = {.metrics = {&metric, 1}, .single = true};
+    const struct ig_mlflow_field fields[] = {{"run_id", IG_MLFLOW_TEXT, &id, true},
+                                             {"key", IG_MLFLOW_TEXT, &metric.key, true},
+                                             {"value", IG_MLFLOW_F64, &metric.value, true},
+                                             {"timestamp", IG_MLFLOW_I64, &metric.at_ms, true},
+                                             {"step", IG_MLFLOW_I64, &metric.step, false}};
+    if (ig_mlflow_read(call, fields, COUNT(fields)) != IG_OK) return call->err.code;
+    return log_batch(call, id, &batch);
+}
+
+enum ig_code ig_mlflow_run_batch(struct ig_call *call)
+{
+    struct ig_str id = IG_STR("");
+    struct ig_tracking_batch batch = {0};
+    const struct ig_mlflow_field fields[] = {{"run_id", IG_MLFLOW_TEXT, &id, true},
+                                             {"metrics", IG_MLFLOW_METRICS, &batch.metrics, false},
+                                             {"params", IG_MLFLOW_PAIRS, &batch.params, false},
+                                             {"tags", IG_MLFLOW_PAIRS, &batch.tags, false}};
+    if (ig_mlflow_read(call, fields, COUNT(fields)) != IG_OK) return call->err.code;
+    return log_batch(call, id, &batch);
+}

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef IG_SERVICES_TRACKING_TRACKING_PRIV_H
+#define IG_SERVICES_TRACKING_TRACKING_PRIV_H
+
+/* Shared by the files of tracking.
+ *
+ * Metrics in the tables: kind 0 has its value; 1 is NaN, value NULL; 2 and 3 are the infinities,
+ * value the greatest and the least double, so that SQL compares them. */
+
+#include "services/tracking/tracking.h"
+
+struct ig_tracking {
+    struct ig_db *db;
+};
+
+#define IG_TRACKING_RUN_NAME "mlflow.runName"
+
+/* A key: 1 to 250 letters, digits, "_-.: /", that as a path names nothing else; `field` is what the
+ * message calls it, "params[3].key". */
+enum ig_code ig_tracking_check_key(struct ig_str key, const char *field, struct ig_err *err);
+enum ig_code ig_tracking_check_length(struct ig_str value, size_t characters_max, const char *field,
+                                      struct ig_err *err);
+/* The text's first characters. */
+struct ig_str ig_tracking_cut(struct ig_str text, size_t characters_max);
+size_t ig_tracking_characters(struct ig_str text);
+
+/* With its tags; NOT_FOUND. */
+enum ig_code ig_tracking_experiment_read(struct ig_tracking_experiment *out, struct ig_db_tx *tx,
+                                         int64_t id, struct ig_arena *arena, struct ig_err *err);
+/* INVALID when it is deleted. */
+enum ig_code ig_tracking_experiment_must_be_active(struct ig_db_tx *tx, int64_t id,
+                                                   struct ig_err *err);
+/* A run with all that belongs to it; NOT_FOUND. */
+enum ig_code ig_tracking_run_read(struct ig_tracking_run *out, struct ig_db_tx *tx,
+                                  struct ig_str id, struct ig_arena *arena, struct ig_err *err);
+/* NOT_FOUND, or INVALID when it is deleted. */
+enum ig_code ig_tracking_run_must_be_active(struct ig_db_tx *tx, struct ig_str id,
+                                            struct ig_err *err);
+/* Sets a tag; the tag of the name renames the run. */
+enum ig_code ig_tracking_run_tag_put(struct ig_db_tx *tx, struct ig_str id,
+                                     struct ig_tracking_pair tag, struct ig_err *err);
+/* Reads key and value of all rows, in the query's order. */
+enum ig_code ig_tracking_pairs_read(struct ig_tracking_pairs *out, struct ig_db_rows *rows,
+                                    struct ig_arena *arena, struct ig_err *err);
+double ig_tracking_metric_value(struct ig_db_rows *rows, int value_column, int kind_column);
+struct ig_db_value ig_tracking_metric_stored(double value, int64_t *kind);
+
+#endif

@@ -1,0 +1,325 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "services/tracking/tracking.h"
+#include "stores/temp_testing.h"
+
+#include <math.h>
+
+static const struct ig_principal *const who = &IG_PRINCIPAL_LOCAL;
+
+struct world {
+    struct ig_temp temp;
+    struct ig_db *db;
+    struct ig_tracking *tracking;
+    struct ig_arena arena;
+};
+
+static int setup(void **state)
+{
+    static struct world world;
+    struct ig_err err = IG_ERR_INIT;
+    world.temp = ig_temp_make();
+    struct ig_db_options db = {.dirfd = world.temp.fd};
+    ASSERT_OK(ig_db_open(&world.db, &db, &err));
+    ASSERT_OK(ig_tracking_open(&world.tracking, world.db, &err));
+    ig_arena_init(&world.arena, 64 << 10, 64 << 20);
+    *state = &world;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct world *world = *state;
+    ig_tracking_close(world->tracking);
+    ig_db_close(world->db);
+    ig_arena_deinit(&world->arena);
+    ig_temp_remove(&world->temp);
+    return 0;
+}
+
+static int64_t make_experiment(struct world *world, const char *name)
+{
+    struct ig_err err = IG_ERR_INIT;
+    int64_t id = -1;
+    const struct ig_tracking_experiment_spec spec = {.name = ig_str_view(name)};
+    ASSERT_OK(ig_tracking_experiment_create(&id, world->tracking, who, &spec, &err));
+    return id;
+}
+
+static struct ig_str make_run(struct world *world, int64_t experiment)
+{
+    struct ig_err err = IG_ERR_INIT;
+    struct ig_tracking_run run;
+    const struct ig_tracking_run_spec spec = {.experiment = experiment, .start_ms = 5};
+    ASSERT_OK(ig_tracking_run_create(&run, world->tracking, &spec, &world->arena, &err));
+    return run.id;
+}
+
+static struct ig_tracking_run get_run(struct world *world, struct ig_str id)
+{
+    struct ig_err err = IG_ERR_INIT;
+    struct ig_tracking_run run = {0};
+    ASSERT_OK(ig_tracking_run_get(&run, world->tracking, id, &world->arena, &err));
+    return run;
+}
+
+static enum ig_code log_metric(struct world *world, struct ig_str run,
+                               struct ig_tracking_metric metric, struct ig_err *err)
+{
+    const struct ig_tracking_batch batch = {.metrics = {&metric, 1}, .single = true};
+    return ig_tracking_log(world->tracking, run, &batch, err);
+}
+
+static enum ig_code log_param(struct world *world, struct ig_str run, const char *key,
+                              const char *value, struct ig_err *err)
+{
+    const struct ig_tracking_pair param = {ig_str_view(key), ig_str_view(value)};
+    const struct ig_tracking_batch batch = {.params = {&param, 1}, .single = true};
+    return ig_tracking_log(world->tracking, run, &batch, err);
+}
+
+static void test_experiments(void **state)
+{
+    struct world *world = *state;
+    struct ig_tracking *tracking = world->tracking;
+    struct ig_err err = IG_ERR_INIT;
+    struct ig_tracking_experiment found;
+    struct ig_tracking_experiment_spec spec = {.name = IG_STR("a")};
+    int64_t id;
+    ASSERT_OK(ig_tracking_experiment_get(&found, tracking, 0, &world->arena, &err));
+    assert_true(ig_str_is(found.name, "Default"));
+    assert_int_equal(make_experiment(world, "a"), 1);
+    ASSERT_FAILS(ig_tracking_experiment_create(&id, tracking, who, &spec, &err), IG_EXISTS,
+                 "Experiment(name=a) already exists.");
+    ASSERT_OK(ig_tracking_experiment_find(&found, tracking, IG_STR("a"), &world->arena, &err));
+    assert_int_equal(found.id, 1);
+    assert_true(ig_str_is(found.artifact_root, "mlflow-artifacts:/1"));
+    assert_true(ig_str_is(found.stage, "active"));
+    assert_int_equal(make_experiment(world, "b"), 2);
+    ASSERT_FAILS(ig_tracking_experiment_rename(tracking, who, 2, IG_STR("a"), &err), IG_EXISTS,
+                 "already exists");
+    ASSERT_OK(ig_tracking_experiment_rename(tracking, who, 2, IG_STR("c"), &err));
+    ASSERT_FAILS(ig_tracking_experiment_find(&found, tracking, IG_STR("b"), &world->arena, &err),
+                 IG_NOT_FOUND, "Could not find experiment with name 'b'");
+    ASSERT_FAILS(ig_tracking_experiment_get(&found, tracking, 9, &world->arena, &err), IG_NOT_FOUND,
+                 "No Experiment with id=9 exists");
+    spec.artifact_root = IG_STR("runs:/x");
+    spec.name = IG_STR("d");
+    ASSERT_FAILS(ig_tracking_experiment_create(&id, tracking, who, &spec, &err), IG_INVALID,
+                 "cannot be a runs:/ URI");
+    ASSERT_FAILS(ig_tracking_experiment_id(&id, IG_STR("x1"), &err), IG_INVALID,
+                 "Invalid experiment ID 'x1'");
+    ASSERT_OK(ig_audit_verify(world->db, &err));
+}
+
+static void test_deleting_hides(void **state)
+{
+    struct world *world = *state;
+    struct ig_tracking *tracking = world->tracking;
+    struct ig_err err = IG_ERR_INIT;
+    struct ig_tracking_run run;
+    int64_t id = make_experiment(world, "a");
+    struct ig_str first = make_run(world, id);
+    const struct ig_tracking_run_spec spec = {.experiment = id};
+    const struct ig_tracking_pair tag = {IG_STR("k"), IG_STR("v")};
+    ASSERT_FAILS(ig_tracking_experiment_restore(tracking, who, id, &err), IG_NOT_FOUND, "id=1");
+    ASSERT_OK(ig_tracking_experiment_delete(tracking, who, id, &err));
+    ASSERT_FAILS(ig_tracking_experiment_delete(tracking, who, id, &err), IG_NOT_FOUND, "id=1");
+    assert_true(ig_str_is(get_run(world, first).stage, "deleted"));
+    ASSERT_FAILS(ig_tracking_run_create(&run, tracking, &spec, &world->arena, &err), IG_INVALID,
+                 "The experiment 1 must be in the 'active' state. Current state is deleted.");
+    ASSERT_FAILS(ig_tracking_experiment_tag(tracking, id, tag, &err), IG_INVALID, "'active'");
+    ASSERT_FAILS(ig_tracking_experiment_rename(tracking, who, id, IG_STR("z"), &err), IG_CONFLICT,
+                 "Cannot rename");
+    ASSERT_FAILS(log_param(world, first, "p", "1", &err), IG_INVALID, "The run ");
+    ASSERT_OK(ig_tracking_experiment_restore(tracking, who, id, &err));
+    assert_true(ig_str_is(get_run(world, first).stage, "active"));
+    ASSERT_OK(ig_tracking_run_delete(tracking, who, first, &err));
+    assert_true(ig_str_is(get_run(world, first).stage, "deleted"));
+    ASSERT_OK(ig_tracking_run_restore(tracking, who, first, &err));
+    ASSERT_OK(log_param(world, first, "p", "1", &err));
+    ASSERT_FAILS(ig_tracking_run_delete(tracking, who, IG_STR("nope"), &err), IG_NOT_FOUND,
+                 "Run with id=nope not found");
+}
+
+static void test_runs(void **state)
+{
+    struct world *world = *state;
+    struct ig_err err = IG_ERR_INIT;
+    struct ig_tracking_run run;
+    const struct ig_tracking_pair named = {IG_STR("mlflow.runName"), IG_STR("n")};
+    struct ig_tracking_run_spec spec = {.user_id = IG_STR("u"), .start_ms = 7, .tags = {&named, 1}};
+    ASSERT_OK(ig_tracking_run_create(&run, world->tracking, &spec, &world->arena, &err));
+    assert_int_equal(run.id.len, IG_TRACKING_RUN_ID);
+    assert_true(ig_str_is(run.name, "n"));
+    assert_int_equal(run.status, IG_TRACKING_RUNNING);
+    assert_int_equal(run.end_ms, -1);
+    assert_true(ig_str_starts(run.artifact_root, IG_STR("mlflow-artifacts:/0/")));
+    assert_true(ig_str_ends(run.artifact_root, IG_STR("/artifacts")));
+    spec.name = IG_STR("other");
+    ASSERT_FAILS(ig_tracking_run_create(&run, world->tracking, &spec, &world->arena, &err),
+                 IG_INVALID, "different values");
+    const struct ig_tracking_run_update update = {
+        .id = run.id, .status = IG_TRACKING_FAILED, .end_ms = 9, .name = IG_STR("m")};
+    ASSERT_OK(ig_tracking_run_update(&run, world->tracking, &update, &world->arena, &err));
+    run = get_run(world, update.id);
+    assert_int_equal(run.status, IG_TRACKING_FAILED);
+    assert_int_equal(run.end_ms, 9);
+    assert_true(ig_str_is(run.name, "m"));
+    assert_int_equal(run.tags.count, 1);
+    assert_true(ig_str_is(run.tags.items[0].value, "m"));
+    assert_true(make_run(world, 0).len && get_run(world, make_run(world, 0)).name.len);
+    ASSERT_FAILS(ig_tracking_run_untag(world->tracking, update.id, IG_STR("nope"), &err),
+                 IG_NOT_FOUND, "No tag with name: nope in run with id ");
+    ASSERT_OK(ig_tracking_run_untag(world->tracking, update.id, named.key, &err));
+}
+
+static void test_params_once(void **state)
+{
+    struct world *world = *state;
+    struct ig_err err = IG_ERR_INIT;
+    struct ig_str run = make_run(world, 0);
+    char longer[IG_TRACKING_PARAM_MAX + 2];
+    memset(longer, 'x', sizeof longer - 1);
+    longer[sizeof longer - 1] = '\0';
+    ASSERT_OK(log_param(world, run, "p", "1", &err));
+    ASSERT_OK(log_param(world, run, "p", "1", &err));
+    ASSERT_FAILS(log_param(world, run, "p", "2", &err), IG_INVALID,
+                 "Param with key='p' was already logged with value='1'");
+    ASSERT_OK(log_param(world, run, "long", longer, &err));
+    ASSERT_OK(log_param(world, run, "empty", "", &err));
+    struct ig_tracking_run got = get_run(world, run);
+    assert_int_equal(got.params.count, 3);
+    assert_int_equal(got.params.items[1].value.len, IG_TRACKING_PARAM_MAX);
+}
+
+static void test_latest_metric(void **state)
+{
+    static const struct ig_tracking_metric logged[] = {{{"m", 1}, 1, 10, 5},
+                                                       {{"m", 1}, 2, 9, 5},
+                                                       {{"m", 1}, 3, 99, 4},
+                                                       {{"m", 1}, 4, 10, 5},
+                                                       {{"m", 1}, -1, 10, 5}};
+    struct world *world = *state;
+    struct ig_err err = IG_ERR_INIT;
+    struct ig_str run = make_run(world, 0);
+    for (size_t i = 0; i < sizeof logged / sizeof logged[0]; i++)
+        ASSERT_OK(log_metric(world, run, logged[i], &err));
+    struct ig_tracking_run got = get_run(world, run);
+    assert_int_equal(got.metrics.count, 1);
+    assert_true(got.metrics.items[0].value == 4);
+    ASSERT_OK(log_metric(world, run, (struct ig_tracking_metric){{"m", 1}, NAN, 10, 6}, &err));
+    ASSERT_OK(log_metric(world, run, (struct ig_tracking_metric){{"n", 1}, INFINITY, 1, 1}, &err));
+    ASSERT_OK(log_metric(world, run, (struct ig_tracking_metric){{"n", 1}, -INFINITY, 1, 1}, &err));
+    got = get_run(world, run);
+    assert_int_equal(got.metrics.count, 2);
+    assert_true(isnan(got.metrics.items[0].value));
+    assert_true(got.metrics.items[1].value == (double)INFINITY);
+    ASSERT_FAILS(log_metric(world, run, (struct ig_tracking_metric){{"m", 1}, 1, -1, 0}, &err),
+                 IG_INVALID, "Invalid value -1 for parameter 'timestamp'");
+}
+
+static void test_keys(void **state)
+{
+    static const struct {
+        const char *key, *text;
+    } bad[] = {{"", "Missing value for required parameter 'key'"},
+               {"a*b", "Names may only contain"},
+               {"a\nb", "Names may only contain"},
+               {"a//b", "would resolve to 'a/b'"},
+               {"./a", "would resolve to 'a'"},
+               {"a/../b", "would resolve to 'b'"},
+               {"../a", "would resolve to '../a'"},
+               {"/a", "would resolve to '/a'"},
+               {"a/", "would resolve to 'a'"},
+               {".", "would resolve to '.'"}};
+    static const char *const good[] = {"a", "a/b c", "a.b-c_d:e", "caf\xc3\xa9", ".a"};
+    struct world *world = *state;
+    struct ig_err err = IG_ERR_INIT;
+    struct ig_str run = make_run(world, 0);
+    char longer[IG_TRACKING_KEY_MAX + 2];
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        ASSERT_FAILS(log_param(world, run, bad[i].key, "v", &err), IG_INVALID, bad[i].text);
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++)
+        ASSERT_OK(log_param(world, run, good[i], "v", &err));
+    memset(longer, 'k', sizeof longer - 1);
+    longer[sizeof longer - 1] = '\0';
+    ASSERT_FAILS(log_param(world, run, longer, "v", &err), IG_INVALID,
+                 "'key' exceeds the maximum length of 250 characters");
+    longer[IG_TRACKING_KEY_MAX] = '\0';
+    ASSERT_OK(log_param(world, run, longer, "v", &err));
+}
+
+static void test_batch_is_atomic(void **state)
+{
+    struct world *world = *state;
+    struct ig_err err = IG_ERR_INIT;
+    struct ig_str run = make_run(world, 0);
+    static struct ig_tracking_metric metrics[IG_TRACKING_METRICS_MAX + 1];
+    struct ig_tracking_pair params[2] = {{IG_STR("p"), IG_STR("1")}, {IG_STR("q"), IG_STR("1")}};
+    const struct ig_tracking_pair tag = {IG_STR("mlflow.runName"), IG_STR("renamed")};
+    for (size_t i = 0; i <= IG_TRACKING_METRICS_MAX; i++)
+        metrics[i] = (struct ig_tracking_metric){IG_STR("m"), (double)i, 1, (int64_t)i};
+    ASSERT_OK(log_param(world, run, "q", "0", &err));
+    struct ig_tracking_batch batch = {.metrics = {metrics, 3}, .params = {params, 2}};
+    ASSERT_FAILS(ig_tracking_log(world->tracking, run, &batch, &err), IG_INVALID,
+                 "'key': 'q', 'old_value': '0', 'new_value': '1'");
+    assert_int_equal(get_run(world, run).params.count, 1);
+    assert_int_equal(get_run(world, run).metrics.count, 0);
+    params[1].key = params[0].key;
+    ASSERT_FAILS(ig_tracking_log(world->tracking, run, &batch, &err), IG_INVALID,
+                 "Duplicate parameter keys have been submitted: ['p']");
+    batch = (struct ig_tracking_batch){.metrics = {metrics, IG_TRACKING_METRICS_MAX + 1}};
+    ASSERT_FAILS(ig_tracking_log(world->tracking, run, &batch, &err), IG_INVALID,
+                 "at most 1000 metrics. Got 1001 metrics");
+    batch.metrics.count = IG_TRACKING_METRICS_MAX;
+    batch.tags = (struct ig_tracking_pairs){&tag, 1};
+    ASSERT_FAILS(ig_tracking_log(world->tracking, run, &batch, &err), IG_INVALID,
+                 "at most 1000 metrics, params, and tags. Got 1001");
+    batch.metrics.count--;
+    ASSERT_OK(ig_tracking_log(world->tracking, run, &batch, &err));
+    assert_true(get_run(world, run).metrics.items[0].value == 998);
+    assert_true(ig_str_is(get_run(world, run).name, "renamed"));
+}
+
+static void test_nth_call_fails(void **state)
+{
+    struct world *world = *state;
+    struct ig_err err = IG_ERR_INIT;
+    struct ig_str run = make_run(world, 0);
+    bool refused = true;
+    for (uint64_t n = 1; refused; n++) {
+        char key[24];
+        assert_true(n < 100);
+        snprintf(key, sizeof key, "p%d", (int)n);
+        const struct ig_tracking_pair param = {ig_str_view(key), IG_STR("v")};
+        const struct ig_tracking_metric metric = {ig_str_view(key), 1, 1, 1};
+        const struct ig_tracking_batch batch = {.metrics = {&metric, 1}, .params = {&param, 1}};
+        ig_err_clear(&err);
+        ig_db_fail_after(n);
+        enum ig_code code = ig_tracking_log(world->tracking, run, &batch, &err);
+        refused = ig_db_failed();
+        ig_db_fail_after(0);
+        assert_int_equal(code, refused ? IG_IO : IG_OK);
+        assert_int_equal(get_run(world, run).params.count, refused ? 0 : 1);
+        assert_int_equal(get_run(world, run).metrics.count, refused ? 0 : 1);
+    }
+}
+
+#define CASE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CASE(test_experiments),     CASE(test_deleting_hides), CASE(test_runs),
+        CASE(test_params_once),     CASE(test_latest_metric),  CASE(test_keys),
+        CASE(test_batch_is_atomic), CASE(test_nth_call_fails),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
