@@ -86,7 +86,7 @@ static void test_experiments(void **state)
 static void test_run(void **state)
 {
     (void)state;
-    char id[64], body[512], path[128];
+    char id[64], body[512], path[160];
     expect(post("runs/create", "{\"experiment_id\":\"0\",\"user_id\":\"u\",\"start_time\":5,"
                                "\"run_name\":\"r\",\"tags\":[{\"key\":\"t\",\"value\":\"1\"}]}"),
            200);
@@ -125,6 +125,13 @@ static void test_run(void **state)
     assert_string_equal(live_text(&live, "run.data.params.1.value"), "z");
     assert_string_equal(live_text(&live, "run.data.tags.0.key"), "mlflow.runName");
     assert_string_equal(live_text(&live, "run.data.tags.1.key"), "t2");
+    snprintf(path, sizeof path, API "metrics/get-history?run_id=%s&metric_key=m&max_results=1", id);
+    expect(live_call(&live, "GET", path, NULL), 200);
+    assert_string_equal(live_text(&live, "metrics.0.value"), "NaN");
+    assert_string_equal(live_text(&live, "next_page_token"), "");
+    snprintf(path, sizeof path, API "metrics/get-history?run_id=%s&metric_key=m&max_results=0", id);
+    expect_error(live_call(&live, "GET", path, NULL), 400, "INVALID_PARAMETER_VALUE",
+                 "It must be a positive integer.");
     snprintf(body, sizeof body, "{\"run_id\":\"%s\"}", id);
     expect(post("runs/delete", body), 200);
     expect(post("runs/restore", body), 200);

@@ -162,4 +162,18 @@ struct ig_tracking_batch {
 enum ig_code ig_tracking_log(struct ig_tracking *tracking, struct ig_str id,
                              const struct ig_tracking_batch *batch, struct ig_err *err);
 
+/* The history of one metric, by time, then step. */
+struct ig_tracking_history_query {
+    struct ig_str run, key;
+    struct ig_str token; /* empty: from the start */
+    size_t max;          /* values, at least 1 */
+};
+struct ig_tracking_history {
+    struct ig_tracking_metrics metrics;
+    struct ig_str next; /* the token of the next page; empty: there is none */
+};
+enum ig_code ig_tracking_history(struct ig_tracking_history *out, struct ig_tracking *tracking,
+                                 const struct ig_tracking_history_query *query,
+                                 struct ig_arena *arena, struct ig_err *err);
+
 #endif

@@ -288,6 +288,43 @@ static void test_batch_is_atomic(void **state)
     assert_true(ig_str_is(get_run(world, run).name, "renamed"));
 }
 
+static void test_history(void **state)
+{
+    struct world *world = *state;
+    struct ig_err err = IG_ERR_INIT;
+    struct ig_str run = make_run(world, 0);
+    struct ig_tracking_history page = {0};
+    struct ig_tracking_history_query query = {.run = run, .key = IG_STR("m"), .max = 4};
+    int64_t last = -1;
+    size_t seen = 0;
+    for (int64_t i = 0; i < 10; i++) {
+        struct ig_tracking_metric metric = {query.key, (double)i, i / 3, 9 - i};
+        ASSERT_OK(log_metric(world, run, metric, &err));
+        ASSERT_OK(log_metric(world, run, metric, &err)); /* dropped */
+    }
+    ASSERT_OK(log_metric(world, run, (struct ig_tracking_metric){query.key, NAN, 3, 0}, &err));
+    ASSERT_OK(log_metric(world, run, (struct ig_tracking_metric){query.key, NAN, 3, 0}, &err));
+    do {
+        ASSERT_OK(ig_tracking_history(&page, world->tracking, &query, &world->arena, &err));
+        assert_true(page.metrics.count > 0 && page.metrics.count <= 4);
+        for (size_t i = 0; i < page.metrics.count; i++, seen++) {
+            int64_t place = page.metrics.items[i].at_ms * 100 + page.metrics.items[i].step;
+            assert_true(place >= last);
+            last = place;
+        }
+        query.token = page.next;
+    } while (page.next.len);
+    assert_int_equal(seen, 11);
+    assert_true(isnan(page.metrics.items[page.metrics.count - 1].value));
+    query.token = IG_STR("1.2");
+    ASSERT_FAILS(ig_tracking_history(&page, world->tracking, &query, &world->arena, &err),
+                 IG_INVALID, "parameter 'page_token'");
+    query.token = IG_STR("");
+    query.run = IG_STR("nope");
+    ASSERT_FAILS(ig_tracking_history(&page, world->tracking, &query, &world->arena, &err),
+                 IG_NOT_FOUND, "Run with id=nope not found");
+}
+
 static void test_nth_call_fails(void **state)
 {
     struct world *world = *state;
@@ -319,7 +356,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(test_experiments),     CASE(test_deleting_hides), CASE(test_runs),
         CASE(test_params_once),     CASE(test_latest_metric),  CASE(test_keys),
-        CASE(test_batch_is_atomic), CASE(test_nth_call_fails),
+        CASE(test_batch_is_atomic), CASE(test_history),        CASE(test_nth_call_fails),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Histories of metrics by time, then step, then the order in which they came. A page begins behind
+ * the last one's last value, so what is logged meanwhile shifts nothing. */
+#include "services/tracking/tracking_priv.h"
+
+struct history_call {
+    const struct ig_tracking_history_query *query;
+    struct ig_arena *arena;
+    struct ig_tracking_history history;
+    int64_t at_ms, step, seq; /* of the last page's last value */
+};
+
+/* "TIME.STEP.SEQ" */
+static enum ig_code read_token(struct history_call *call, struct ig_err *err)
+{
+    struct ig_str rest = call->query->token;
+    call->at_ms = call->step = call->seq = INT64_MIN;
+    if (!rest.len) return IG_OK;
+    struct ig_str at = ig_str_cut(&rest, '.'), step = ig_str_cut(&rest, '.');
+    if (rest.ptr && ig_str_to_i64(at, &call->at_ms) && ig_str_to_i64(step, &call->step) &&
+        ig_str_to_i64(rest, &call->seq))
+        return IG_OK;
+    return ig_fail(err, IG_INVALID,
+                   "Invalid value \"%.*s\" for parameter 'page_token' supplied: expected the "
+                   "next_page_token of an answer",
+                   IG_STR_ARGS(ig_tracking_cut(call->query->token, 60)));
+}
+
+static enum ig_code must_exist(struct ig_db_tx *tx, struct ig_str id, struct ig_err *err)
+{
+    struct ig_db_rows *rows = NULL;
+    enum ig_code code =
+        ig_db_query(&rows, tx, "select 1 from runs where id = $1", IG_DB_VALUES(IG_DB_T(id)), err);
+    if (code != IG_OK) return code;
+    if (!ig_db_next(rows, err) && err->code == IG_OK)
+        ig_fail(err, IG_NOT_FOUND, "Run with id=%.*s not found",
+                IG_STR_ARGS(ig_tracking_cut(id, 64)));
+    ig_db_finish(rows);
+    return err->code;
+}
+
+static enum ig_code read_page(struct ig_db_tx *tx, void *context, struct ig_err *err)
+{
+    struct history_call *call = context;
+    const struct ig_tracking_history_query *query = call->query;
+    struct ig_tracking_metric *items = NULL;
+    struct ig_db_rows *rows = NULL;
+    size_t count = 0, cap = 0;
+    bool more = false;
+    if (must_exist(tx, query->run, err) != IG_OK) return err->code;
+    enum ig_code code = ig_db_query(
+        &rows, tx,
+        "select at_ms, step, seq, value, kind from metrics where run = $1 and key = $2"
+        " and (at_ms > $3 or (at_ms = $3 and (step > $4 or (step = $4 and seq > $5))))"
+        " order by at_ms, step, seq limit $6",
+        IG_DB_VALUES(IG_DB_T(query->run), IG_DB_T(query->key), IG_DB_I(call->at_ms),
+                     IG_DB_I(call->step), IG_DB_I(call->seq), IG_DB_I((int64_t)query->max + 1)),
+        err);
+    while (code == IG_OK && ig_db_next(rows, err)) {
+        more = count == query->max;
+        if (more) break;
+        items = ig_arena_grow(call->arena, items, count, &cap, sizeof *items);
+        if (!items) break;
+        call->at_ms = ig_db_i64(rows, 0);
+        call->step = ig_db_i64(rows, 1);
+        call->seq = ig_db_i64(rows, 2);
+        items[count++] = (struct ig_tracking_metric){.key = query->key,
+                                                     .at_ms = call->at_ms,
+                                                     .step = call->step,
+                                                     .value = ig_tracking_metric_value(rows, 3, 4)};
+    }
+    ig_db_finish(rows);
+    call->history.metrics = (struct ig_tracking_metrics){items, count};
+    if (more)
+        call->history.next =
+            ig_str_view(ig_arena_printf(call->arena, "%lld.%lld.%lld", (long long)call->at_ms,
+                                        (long long)call->step, (long long)call->seq));
+    if (call->arena->overflowed) ig_fail(err, IG_NO_MEMORY, "too long a history for one answer");
+    return err->code;
+}
+
+enum ig_code ig_tracking_history(struct ig_tracking_history *out, struct ig_tracking *tracking,
+                                 const struct ig_tracking_history_query *query,
+                                 struct ig_arena *arena, struct ig_err *err)
+{
+    struct history_call call = {.query = query, .arena = arena};
+    if (read_token(&call, err) != IG_OK) return err->code;
+    enum ig_code code = ig_db_read(tracking->db, read_page, &call, err);
+    if (code == IG_OK) *out = call.history;
+    return code;
+}
