@@ -6,7 +6,7 @@
 #include <stdio.h>
 
 #define SEE_DOCS " See the API docs for more information about request parameters."
-enum { PATH_SIZE = 64, SHOWN_MAX = 100 };
+enum { PATH_SIZE = 64, SHOWN_MAX = 100, ITEM_FIELDS_MAX = 6 };
 
 static enum ig_code missing(const char *path, struct ig_err *err)
 {
@@ -80,10 +80,10 @@ static enum ig_code read_scalar(struct ig_json *json, const struct ig_mlflow_fie
 static enum ig_code read_item(struct ig_json *json, const struct ig_mlflow_field *fields,
                               size_t count, const char *path)
 {
-    bool given[4] = {false};
+    bool given[ITEM_FIELDS_MAX] = {false};
     char inner[PATH_SIZE];
     enum ig_json_event event = ig_json_next(json);
-    IG_ASSERT(count <= 4);
+    IG_ASSERT(count <= ITEM_FIELDS_MAX);
     if (event != IG_JSON_OBJECT) return mismatch(json, event, path);
     while (ig_json_member(json)) {
         size_t i = 0;
@@ -153,6 +153,63 @@ static enum ig_code read_metrics(struct ig_tracking_metrics *out, struct ig_json
     return json->err->code;
 }
 
+static enum ig_code read_dataset(struct ig_tracking_dataset *out, struct ig_json *json,
+                                 const char *path)
+{
+    char inner[PATH_SIZE];
+    bool given = false;
+    *out = (struct ig_tracking_dataset){.id = 0};
+    const struct ig_mlflow_field fields[] = {
+        {"name", IG_MLFLOW_TEXT, &out->name, true},
+        {"digest", IG_MLFLOW_TEXT, &out->digest, true},
+        {"source_type", IG_MLFLOW_TEXT, &out->source_type, true},
+        {"source", IG_MLFLOW_TEXT, &out->source, true},
+        {"schema", IG_MLFLOW_TEXT, &out->schema, false},
+        {"profile", IG_MLFLOW_TEXT, &out->profile, false}};
+    enum ig_json_event event = ig_json_next(json);
+    if (event != IG_JSON_OBJECT) return mismatch(json, event, path);
+    while (ig_json_member(json)) {
+        bool tags = ig_str_is(json->text, "tags"), dataset = ig_str_is(json->text, "dataset");
+        snprintf(inner, sizeof inner, "%s.%s", path, tags ? "tags" : "dataset");
+        given = given || dataset;
+        if (dataset)
+            read_item(json, fields, 6, inner);
+        else if (!tags)
+            ig_json_skip(json);
+        else if ((event = ig_json_next(json)) != IG_JSON_ARRAY)
+            mismatch(json, event, inner);
+        else
+            read_pairs(&out->tags, json, inner);
+        if (json->err->code != IG_OK) return json->err->code;
+    }
+    snprintf(inner, sizeof inner, "%s.dataset", path);
+    if (json->err->code == IG_OK && !given) missing(inner, json->err);
+    return json->err->code;
+}
+
+static enum ig_code read_datasets(struct ig_tracking_datasets *out, struct ig_json *json,
+                                  const char *name)
+{
+    struct ig_tracking_dataset *items = NULL;
+    size_t count = 0, cap = 0;
+    char path[PATH_SIZE / 2];
+    while (ig_json_element(json)) {
+        items = ig_arena_grow(json->arena, items, count, &cap, sizeof *items);
+        if (!items) return ig_fail(json->err, IG_NO_MEMORY, "%s: too many", name);
+        snprintf(path, sizeof path, "%s[%zu]", name, count);
+        if (read_dataset(&items[count++], json, path) != IG_OK) return json->err->code;
+    }
+    *out = (struct ig_tracking_datasets){items, count};
+    return json->err->code;
+}
+
+static enum ig_code count_items(size_t *out, struct ig_json *json)
+{
+    for (*out = 0; ig_json_element(json); ++*out)
+        if (!ig_json_skip(json)) break;
+    return json->err->code;
+}
+
 static enum ig_code read_value(struct ig_json *json, const struct ig_mlflow_field *field,
                                bool *given)
 {
@@ -162,6 +219,8 @@ static enum ig_code read_value(struct ig_json *json, const struct ig_mlflow_fiel
     if (event != IG_JSON_ARRAY) return mismatch(json, event, field->name);
     *given = true;
     if (field->kind == IG_MLFLOW_METRICS) return read_metrics(field->out, json, field->name);
+    if (field->kind == IG_MLFLOW_DATASETS) return read_datasets(field->out, json, field->name);
+    if (field->kind == IG_MLFLOW_COUNT) return count_items(field->out, json);
     return read_pairs(field->out, json, field->name);
 }
 

@@ -15,11 +15,14 @@ struct ig_mlflow_field {
         IG_MLFLOW_TEXT,
         IG_MLFLOW_I64,
         IG_MLFLOW_F64,
-        IG_MLFLOW_PAIRS,   /* [{"key", "value"}] */
-        IG_MLFLOW_METRICS, /* [{"key", "value", "timestamp", "step"}] */
+        IG_MLFLOW_PAIRS,    /* [{"key", "value"}] */
+        IG_MLFLOW_DATASETS, /* [{"dataset": {"name", "digest", ...}, "tags"}] */
+        IG_MLFLOW_COUNT,    /* how many items a list has, of whatever kind */
+        IG_MLFLOW_METRICS,  /* [{"key", "value", "timestamp", "step"}] */
     } kind;
-    void *out;     /* struct ig_str *, int64_t *, double *, struct ig_tracking_pairs *,
-                      struct ig_tracking_metrics *; stays as it is when absent */
+    /* struct ig_str *, int64_t *, double *; to pairs, datasets or metrics of services/tracking;
+     * size_t *. Stays as it is when absent. */
+    void *out;
     bool required; /* an empty text is missing as well */
 };
 enum { IG_MLFLOW_FIELDS_MAX = 32 };

@@ -19,6 +19,7 @@ struct request {
     double value;
     struct ig_tracking_pairs tags;
     struct ig_tracking_metrics metrics;
+    struct ig_tracking_datasets datasets;
 };
 
 static enum ig_code decode(struct request *request, struct ig_call_testing *test, const char *body)
@@ -28,10 +29,11 @@ static enum ig_code decode(struct request *request, struct ig_call_testing *test
         {"step", IG_MLFLOW_I64, &request->step, false},
         {"value", IG_MLFLOW_F64, &request->value, false},
         {"tags", IG_MLFLOW_PAIRS, &request->tags, false},
-        {"metrics", IG_MLFLOW_METRICS, &request->metrics, false}};
+        {"metrics", IG_MLFLOW_METRICS, &request->metrics, false},
+        {"datasets", IG_MLFLOW_DATASETS, &request->datasets, false}};
     *request = (struct request){.step = -7};
     ig_call_testing_again(test);
-    return ig_mlflow_decode(fields, 5, ig_str_view(body), test->call.arena, &test->call.err);
+    return ig_mlflow_decode(fields, 6, ig_str_view(body), test->call.arena, &test->call.err);
 }
 
 static void test_taken(void **state)
@@ -78,6 +80,9 @@ static void test_refused(void **state)
         {"{\"run_id\":\"r\",\"metrics\":[{\"key\":\"m\",\"value\":1}]}",
          "required parameter 'metrics[0].timestamp'"},
         {"{\"run_id\":\"r\",\"metrics\":[5]}", "parameter 'metrics[0]'"},
+        {"{\"run_id\":\"r\",\"datasets\":[{}]}", "parameter 'datasets[0].dataset'"},
+        {"{\"run_id\":\"r\",\"datasets\":[{\"dataset\":{\"name\":\"d\"}}]}",
+         "parameter 'datasets[0].dataset.digest'"},
         {"[]", "body: expected an object"},
         {"{\"run_id\":\"r\"", ""},
         {"{\"run_id\":\"r\"}x", ""},

@@ -87,6 +87,33 @@ void ig_mlflow_write_run_info(struct ig_json_out *out, const struct ig_tracking_
     ig_json_out_object_end(out);
 }
 
+static void write_inputs(struct ig_json_out *out, struct ig_tracking_datasets inputs)
+{
+    ig_json_out_key(out, IG_STR("inputs"));
+    ig_json_out_object(out);
+    if (inputs.count) {
+        ig_json_out_key(out, IG_STR("dataset_inputs"));
+        ig_json_out_array(out);
+    }
+    for (size_t i = 0; i < inputs.count; i++) {
+        const struct ig_tracking_dataset *dataset = &inputs.items[i];
+        ig_json_out_object(out);
+        write_pairs(out, "tags", dataset->tags);
+        ig_json_out_key(out, IG_STR("dataset"));
+        ig_json_out_object(out);
+        ig_json_out_kv_str(out, "name", dataset->name);
+        ig_json_out_kv_str(out, "digest", dataset->digest);
+        ig_json_out_kv_str(out, "source_type", dataset->source_type);
+        ig_json_out_kv_str(out, "source", dataset->source);
+        if (dataset->schema.ptr) ig_json_out_kv_str(out, "schema", dataset->schema);
+        if (dataset->profile.ptr) ig_json_out_kv_str(out, "profile", dataset->profile);
+        ig_json_out_object_end(out);
+        ig_json_out_object_end(out);
+    }
+    if (inputs.count) ig_json_out_array_end(out);
+    ig_json_out_object_end(out);
+}
+
 void ig_mlflow_write_run(struct ig_json_out *out, const struct ig_tracking_run *run)
 {
     ig_json_out_object(out);
@@ -104,9 +131,7 @@ void ig_mlflow_write_run(struct ig_json_out *out, const struct ig_tracking_run *
     write_pairs(out, "params", run->params);
     write_pairs(out, "tags", run->tags);
     ig_json_out_object_end(out);
-    ig_json_out_key(out, IG_STR("inputs"));
-    ig_json_out_object(out);
-    ig_json_out_object_end(out);
+    write_inputs(out, run->inputs);
     ig_json_out_key(out, IG_STR("outputs"));
     ig_json_out_object(out);
     ig_json_out_object_end(out);

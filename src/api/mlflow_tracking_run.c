@@ -168,6 +168,23 @@ enum ig_code ig_mlflow_run_batch(struct ig_call *call)
     return log_batch(call, id, &batch);
 }
 
+enum ig_code ig_mlflow_run_inputs(struct ig_call *call)
+{
+    struct ig_str id = IG_STR("");
+    struct ig_tracking_datasets datasets = {0};
+    size_t models = 0;
+    const struct ig_mlflow_field fields[] = {{"run_id", IG_MLFLOW_TEXT, &id, true},
+                                             {"datasets", IG_MLFLOW_DATASETS, &datasets, false},
+                                             {"models", IG_MLFLOW_COUNT, &models, false}};
+    if (ig_mlflow_read(call, fields, COUNT(fields)) != IG_OK) return call->err.code;
+    if (models)
+        return ig_fail(&call->err, IG_INVALID,
+                       "models: %zu given, but only datasets are kept as inputs", models);
+    if (ig_tracking_inputs_log(call->app->tracking, id, datasets, &call->err) != IG_OK)
+        return call->err.code;
+    return ig_mlflow_done(call);
+}
+
 /* Without max_results a page of the greatest length: a client that pages goes on from there. */
 enum ig_code ig_mlflow_metric_history(struct ig_call *call)
 {

@@ -112,6 +112,14 @@ static void test_run(void **state)
              "\"params\":[{\"key\":\"q\",\"value\":\"z\"}]}",
              id);
     expect(post("runs/log-batch", body), 200);
+    snprintf(body, sizeof body,
+             "{\"run_id\":\"%s\",\"datasets\":[{\"tags\":[{\"key\":\"c\",\"value\":\"train\"}],"
+             "\"dataset\":{\"name\":\"d\",\"digest\":\"x\",\"source_type\":\"local\","
+             "\"source\":\"{}\"}}]}",
+             id);
+    expect(post("runs/log-inputs", body), 200);
+    snprintf(body, sizeof body, "{\"run_id\":\"%s\",\"models\":[{}]}", id);
+    expect_error(post("runs/log-inputs", body), 400, "INVALID_PARAMETER_VALUE", "models: 1 given");
     snprintf(body, sizeof body, "{\"run_id\":\"%s\",\"status\":\"FINISHED\",\"end_time\":9}", id);
     expect(post("runs/update", body), 200);
     assert_string_equal(live_text(&live, "run_info.status"), "FINISHED");
@@ -125,6 +133,8 @@ static void test_run(void **state)
     assert_string_equal(live_text(&live, "run.data.params.1.value"), "z");
     assert_string_equal(live_text(&live, "run.data.tags.0.key"), "mlflow.runName");
     assert_string_equal(live_text(&live, "run.data.tags.1.key"), "t2");
+    assert_string_equal(live_text(&live, "run.inputs.dataset_inputs.0.dataset.name"), "d");
+    assert_string_equal(live_text(&live, "run.inputs.dataset_inputs.0.tags.0.value"), "train");
     snprintf(path, sizeof path, API "metrics/get-history?run_id=%s&metric_key=m&max_results=1", id);
     expect(live_call(&live, "GET", path, NULL), 200);
     assert_string_equal(live_text(&live, "metrics.0.value"), "NaN");

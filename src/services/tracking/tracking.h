@@ -103,6 +103,7 @@ struct ig_tracking_metrics {
     size_t count;
 };
 struct ig_tracking_dataset {
+    int64_t id; /* of a dataset that was read */
     struct ig_str name, digest, source_type, source;
     struct ig_str schema, profile; /* ptr NULL: not told */
     struct ig_tracking_pairs tags; /* of this run's reading it */
@@ -161,6 +162,10 @@ struct ig_tracking_batch {
 };
 enum ig_code ig_tracking_log(struct ig_tracking *tracking, struct ig_str id,
                              const struct ig_tracking_batch *batch, struct ig_err *err);
+
+/* What a run reads, all or nothing. Named again, a dataset and its tags stay as they are. */
+enum ig_code ig_tracking_inputs_log(struct ig_tracking *tracking, struct ig_str run,
+                                    struct ig_tracking_datasets datasets, struct ig_err *err);
 
 /* The history of one metric, by time, then step. */
 struct ig_tracking_history_query {

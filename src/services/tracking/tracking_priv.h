@@ -33,6 +33,8 @@ enum ig_code ig_tracking_experiment_must_be_active(struct ig_db_tx *tx, int64_t 
 /* A run with all that belongs to it; NOT_FOUND. */
 enum ig_code ig_tracking_run_read(struct ig_tracking_run *out, struct ig_db_tx *tx,
                                   struct ig_str id, struct ig_arena *arena, struct ig_err *err);
+enum ig_code ig_tracking_inputs_read(struct ig_tracking_datasets *out, struct ig_db_tx *tx,
+                                     struct ig_str run, struct ig_arena *arena, struct ig_err *err);
 /* NOT_FOUND, or INVALID when it is deleted. */
 enum ig_code ig_tracking_run_must_be_active(struct ig_db_tx *tx, struct ig_str id,
                                             struct ig_err *err);

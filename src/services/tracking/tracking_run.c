@@ -230,6 +230,7 @@ enum ig_code ig_tracking_run_read(struct ig_tracking_run *out, struct ig_db_tx *
     if (code != IG_OK) return code;
     code = ig_tracking_pairs_read(&run.tags, rows, arena, err);
     ig_db_finish(rows);
+    if (code == IG_OK) code = ig_tracking_inputs_read(&run.inputs, tx, run.id, arena, err);
     if (code == IG_OK) *out = run;
     return code;
 }

@@ -325,6 +325,38 @@ static void test_history(void **state)
                  IG_NOT_FOUND, "Run with id=nope not found");
 }
 
+static void test_inputs(void **state)
+{
+    struct world *world = *state;
+    struct ig_err err = IG_ERR_INIT;
+    struct ig_str first = make_run(world, 0), second = make_run(world, 0);
+    const struct ig_tracking_pair tag = {IG_STR("mlflow.data.context"), IG_STR("training")};
+    struct ig_tracking_dataset dataset = {.name = IG_STR("d"),
+                                          .digest = IG_STR("abc"),
+                                          .source_type = IG_STR("local"),
+                                          .source = IG_STR("{}"),
+                                          .profile = IG_STR("p"),
+                                          .tags = {&tag, 1}};
+    const struct ig_tracking_datasets datasets = {&dataset, 1};
+    ASSERT_OK(ig_tracking_inputs_log(world->tracking, first, datasets, &err));
+    dataset.tags.count = 0;
+    dataset.source = IG_STR("other");
+    ASSERT_OK(ig_tracking_inputs_log(world->tracking, first, datasets, &err));
+    ASSERT_OK(ig_tracking_inputs_log(world->tracking, second, datasets, &err));
+    struct ig_tracking_run run = get_run(world, first);
+    assert_int_equal(run.inputs.count, 1);
+    assert_true(ig_str_is(run.inputs.items[0].source, "{}"));
+    assert_null(run.inputs.items[0].schema.ptr);
+    assert_true(ig_str_is(run.inputs.items[0].profile, "p"));
+    assert_int_equal(run.inputs.items[0].tags.count, 1);
+    run = get_run(world, second);
+    assert_int_equal(run.inputs.count, 1);
+    assert_int_equal(run.inputs.items[0].tags.count, 0);
+    dataset.digest = IG_STR("0123456789012345678901234567890123456");
+    ASSERT_FAILS(ig_tracking_inputs_log(world->tracking, first, datasets, &err), IG_INVALID,
+                 "'digest' exceeds the maximum length of 36 characters");
+}
+
 static void test_nth_call_fails(void **state)
 {
     struct world *world = *state;
@@ -356,7 +388,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(test_experiments),     CASE(test_deleting_hides), CASE(test_runs),
         CASE(test_params_once),     CASE(test_latest_metric),  CASE(test_keys),
-        CASE(test_batch_is_atomic), CASE(test_history),        CASE(test_nth_call_fails),
+        CASE(test_batch_is_atomic), CASE(test_history),        CASE(test_inputs),
+        CASE(test_nth_call_fails),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
