@@ -20,6 +20,7 @@
 #include "services/job/job.h"
 #include "services/registry/registry.h"
 #include "services/tracking/tracking.h"
+#include "services/tracking/artifacts.h"
 
 struct ig_http_server;
 struct ig_metrics;

@@ -36,8 +36,10 @@ static void write_parameters(struct ig_json_out *out, const char *path)
     for (;;) {
         ig_str_cut(&rest, '{');
         if (!rest.ptr) break;
+        struct ig_str name = ig_str_cut(&rest, '}');
+        if (ig_str_ends(name, IG_STR("*"))) name.len--;
         ig_json_out_object(out);
-        ig_json_out_kv_str(out, "name", ig_str_cut(&rest, '}'));
+        ig_json_out_kv_str(out, "name", name);
         ig_json_out_kv_str(out, "in", IG_STR("path"));
         ig_json_out_kv_bool(out, "required", true);
         ig_json_out_key(out, IG_STR("schema"));
@@ -110,13 +112,25 @@ static void write_operation(struct ig_json_out *out, const struct ig_route *rout
     ig_json_out_object_end(out);
 }
 
+/* The template without the star of a "{path*}", which OpenAPI does not know. */
+static void write_template(struct ig_json_out *out, const char *path)
+{
+    struct ig_str rest = ig_str_view(path);
+    struct ig_buf text;
+    ig_buf_init(&text, 256);
+    ig_buf_add_str(&text, ig_str_cut(&rest, '*'));
+    if (rest.ptr) ig_buf_add_str(&text, rest);
+    ig_json_out_key(out, ig_buf_view(&text));
+    ig_buf_deinit(&text);
+}
+
 /* All methods of the path of route `first`, when it is the first with that path. */
 static void write_path(struct ig_json_out *out, size_t first)
 {
     const char *path = IG_ROUTES[first].path;
     for (size_t i = 0; i < first; i++)
         if (strcmp(IG_ROUTES[i].path, path) == 0) return;
-    ig_json_out_key(out, ig_str_view(path));
+    write_template(out, path);
     ig_json_out_object(out);
     for (size_t i = first; i < ig_routes_count(); i++)
         if (strcmp(IG_ROUTES[i].path, path) == 0) write_operation(out, &IG_ROUTES[i]);

@@ -28,7 +28,9 @@ static void test_description(void **state)
     assert_true(ig_json_skip(&json));
     assert_int_equal(ig_json_next(&json), IG_JSON_END);
     for (size_t i = 0; i < ig_routes_count(); i++) {
-        snprintf(wanted, sizeof wanted, "\"%s\":{\"", IG_ROUTES[i].path);
+        const char *path = IG_ROUTES[i].path, *star = strchr(path, '*');
+        size_t head = star ? (size_t)(star - path) : strlen(path);
+        snprintf(wanted, sizeof wanted, "\"%.*s%s\":{\"", (int)head, path, star ? star + 1 : "");
         if (!strstr(text, wanted)) fail_msg("%s is missing", IG_ROUTES[i].path);
         assert_non_null(strstr(text, IG_ROUTES[i].doc));
     }

@@ -23,7 +23,7 @@ static enum ig_code take_body(struct ig_call *call, struct ig_blob_writer *write
     return call->err.code;
 }
 
-static enum ig_code store(struct ig_call *call, char digest[IG_SHA256_HEX], uint64_t *size)
+enum ig_code ig_rest_blob_store(char digest[IG_SHA256_HEX], uint64_t *size, struct ig_call *call)
 {
     struct ig_blob_writer *writer;
     if (ig_blob_begin(&writer, call->app->blobs, call->app->blob_max_bytes, &call->err) != IG_OK)
@@ -48,7 +48,7 @@ enum ig_code ig_rest_blob_post(struct ig_call *call)
 {
     char digest[IG_SHA256_HEX];
     uint64_t size = 0;
-    if (store(call, digest, &size) != IG_OK) return call->err.code;
+    if (ig_rest_blob_store(digest, &size, call) != IG_OK) return call->err.code;
     return reply(call, digest, size);
 }
 
@@ -60,7 +60,7 @@ enum ig_code ig_rest_blob_put(struct ig_call *call)
     uint64_t size = 0;
     call->field = "digest";
     if (ig_blob_check_digest(call->params[0], &call->err) != IG_OK) return call->err.code;
-    if (store(call, digest, &size) != IG_OK) return call->err.code;
+    if (ig_rest_blob_store(digest, &size, call) != IG_OK) return call->err.code;
     if (!ig_str_is(call->params[0], digest))
         return ig_fail(&call->err, IG_INVALID, "digest: the body's SHA-256 is %s, not %.*s", digest,
                        IG_STR_ARGS(call->params[0]));
@@ -80,13 +80,11 @@ static void send_file(struct ig_call *call, int fd, uint64_t size)
     if (size) ig_exchange_abort(call->exchange);
 }
 
-enum ig_code ig_rest_blob_get(struct ig_call *call)
+enum ig_code ig_rest_blob_send(struct ig_call *call, struct ig_str digest)
 {
     int fd = -1;
     uint64_t size = 0;
-    call->field = "digest";
-    if (ig_blob_check_digest(call->params[0], &call->err) != IG_OK) return call->err.code;
-    if (ig_blob_get(&fd, &size, call->app->blobs, call->params[0], &call->err) != IG_OK)
+    if (ig_blob_get(&fd, &size, call->app->blobs, digest, &call->err) != IG_OK)
         return call->err.code;
     call->exchange->content_type = "application/octet-stream";
     if (ig_exchange_begin(call->exchange, (int64_t)size, &call->err) == IG_OK) {
@@ -95,4 +93,11 @@ enum ig_code ig_rest_blob_get(struct ig_call *call)
     }
     ig_file_close(&fd);
     return call->err.code;
+}
+
+enum ig_code ig_rest_blob_get(struct ig_call *call)
+{
+    call->field = "digest";
+    if (ig_blob_check_digest(call->params[0], &call->err) != IG_OK) return call->err.code;
+    return ig_rest_blob_send(call, call->params[0]);
 }

@@ -16,7 +16,7 @@ enum { IG_SCOPE_NONE = 0 }; /* open to everyone */
 
 struct ig_route {
     const char *method;
-    const char *path; /* template: "/api/v1/models/{model}" */
+    const char *path; /* template: "/api/v1/models/{model}"; a last "{path*}" takes all the rest */
     unsigned scope;   /* enum ig_scope, or IG_SCOPE_NONE */
     enum ig_route_class class;
     uint64_t body_max_bytes;

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Matches paths against the table of routes. Templates are cut into segments once, at start; paths
  * without parameters are found in a map, others by their number of segments. A segment is decoded
- * before it is compared, and after the path was cut at its slashes. Immutable once built. */
+ * before it is compared, and after the path was cut at its slashes. A last parameter "{path*}"
+ * takes one segment or several, each by the rules of one, joined by slashes. Immutable once built.
+ */
 #include "api/route.h"
 
 #include "base/map.h"
@@ -25,7 +27,11 @@ const struct ig_route IG_ROUTES[] = {
 };
 #undef IG_ROUTE
 
-enum { ROUTES = sizeof IG_ROUTES / sizeof IG_ROUTES[0], SEGMENTS_MAX = 8 };
+enum {
+    ROUTES = sizeof IG_ROUTES / sizeof IG_ROUTES[0],
+    SEGMENTS_MAX = 8,
+    REST_SEGMENTS_MAX = 64, /* of one "{path*}" */
+};
 
 /* "{model}:predict" has a parameter and the suffix ":predict"; "models" is a suffix alone. */
 struct segment {
@@ -37,6 +43,15 @@ struct pattern {
     struct segment segments[SEGMENTS_MAX];
     size_t count;
     bool fixed; /* no parameter */
+    bool open;  /* the last parameter takes the rest of the path */
+};
+
+/* A path cut at its slashes. */
+struct target {
+    struct ig_str segments[SEGMENTS_MAX]; /* decoded */
+    struct ig_str rests[SEGMENTS_MAX];    /* as sent, from that segment to the end */
+    size_t count;
+    bool more; /* segments follow that were not cut */
 };
 
 struct ig_router {
@@ -59,12 +74,12 @@ static void compile(struct pattern *pattern, const char *path)
     struct ig_str rest = ig_str_view(path + 1);
     pattern->fixed = true;
     while (rest.ptr) {
-        IG_ASSERT(pattern->count < SEGMENTS_MAX);
+        IG_ASSERT(pattern->count < SEGMENTS_MAX && !pattern->open);
         struct segment *segment = &pattern->segments[pattern->count++];
         struct ig_str text = ig_str_cut(&rest, '/');
         segment->parameter = text.len && text.ptr[0] == '{';
         if (segment->parameter) {
-            ig_str_cut(&text, '}');
+            pattern->open = ig_str_ends(ig_str_cut(&text, '}'), IG_STR("*"));
             pattern->fixed = false;
         }
         segment->suffix = text.ptr ? text : IG_STR("");
@@ -103,26 +118,52 @@ static bool method_matches(const struct ig_route *route, struct ig_str method)
 
 /* A parameter is not empty and, as its template has no slash, neither has it one, nor is it "."
  * or "..": such words never reach a handler. */
+static bool is_parameter(struct ig_str text)
+{
+    return text.len && !memchr(text.ptr, '/', text.len) && !ig_str_is(text, ".") &&
+           !ig_str_is(text, "..");
+}
+
 static bool segment_matches(const struct segment *segment, struct ig_str text, struct ig_str *param)
 {
     if (!segment->parameter) return ig_str_eq(segment->suffix, text);
-    if (!ig_str_ends(text, segment->suffix) || text.len == segment->suffix.len) return false;
+    if (!ig_str_ends(text, segment->suffix)) return false;
     *param = (struct ig_str){text.ptr, text.len - segment->suffix.len};
-    return !memchr(param->ptr, '/', param->len) && !ig_str_is(*param, ".") &&
-           !ig_str_is(*param, "..");
+    return is_parameter(*param);
 }
 
-static bool pattern_matches(const struct pattern *pattern, const struct ig_str *segments,
-                            size_t count, struct ig_str *params)
+/* Decodes the segments of `rest` one by one; false also with call->err set. */
+static bool rest_matches(struct ig_call *call, struct ig_str rest, struct ig_str *param)
 {
-    size_t used = 0;
-    if (pattern->count != count) return false;
-    for (size_t i = 0; i < count; i++) {
-        struct ig_str param = {NULL, 0};
-        if (!segment_matches(&pattern->segments[i], segments[i], &param)) return false;
-        if (pattern->segments[i].parameter) params[used++] = param;
+    char *text = ig_arena_alloc(call->arena, rest.len + 1);
+    size_t length = 0;
+    if (!text) ig_fail(&call->err, IG_NO_MEMORY, "no memory for the path");
+    for (size_t count = 0; text && rest.ptr; count++) {
+        struct ig_str segment, raw = ig_str_cut(&rest, '/');
+        if (count == REST_SEGMENTS_MAX) return false;
+        if (ig_http_percent_decode(&segment, call->arena, raw, false, &call->err) != IG_OK)
+            return false;
+        if (!is_parameter(segment)) return false;
+        if (count) text[length++] = '/';
+        memcpy(text + length, segment.ptr, segment.len);
+        length += segment.len;
     }
-    return true;
+    *param = (struct ig_str){text, length};
+    return text != NULL;
+}
+
+static bool pattern_matches(const struct pattern *pattern, const struct target *target,
+                            struct ig_call *call)
+{
+    size_t used = 0, single = pattern->count - pattern->open;
+    if (pattern->open ? target->count <= single : target->more || target->count != single)
+        return false;
+    for (size_t i = 0; i < single; i++) {
+        struct ig_str param = {NULL, 0};
+        if (!segment_matches(&pattern->segments[i], target->segments[i], &param)) return false;
+        if (pattern->segments[i].parameter) call->params[used++] = param;
+    }
+    return !pattern->open || rest_matches(call, target->rests[single], &call->params[used]);
 }
 
 static void allow_add(char allow[64], const char *method)
@@ -155,19 +196,21 @@ static struct ig_str path_of(const struct ig_call *call)
     return plain ? ig_str_view(plain) : path;
 }
 
-/* Cuts and decodes the path; false when it has too many segments, with err set when malformed. */
-static bool cut_path(struct ig_call *call, struct ig_str path, struct ig_str *segments,
-                     size_t *count)
+/* Cuts and decodes the first segments of the path; false with err set when malformed. */
+static bool cut_path(struct ig_call *call, struct ig_str path, struct target *target)
 {
     struct ig_str rest = path;
+    target->count = 0;
     if (!rest.len || rest.ptr[0] != '/') return false;
     rest = (struct ig_str){rest.ptr + 1, rest.len - 1};
-    for (*count = 0; rest.ptr; (*count)++) {
-        if (*count == SEGMENTS_MAX) return false;
+    for (; rest.ptr && target->count < SEGMENTS_MAX; target->count++) {
+        struct ig_str *segment = &target->segments[target->count];
+        target->rests[target->count] = rest;
         struct ig_str raw = ig_str_cut(&rest, '/');
-        if (ig_http_percent_decode(&segments[*count], call->arena, raw, false, &call->err) != IG_OK)
+        if (ig_http_percent_decode(segment, call->arena, raw, false, &call->err) != IG_OK)
             return false;
     }
+    target->more = rest.ptr != NULL;
     return true;
 }
 
@@ -183,8 +226,8 @@ static enum ig_code answer(struct ig_call *call, enum ig_code code)
 enum ig_code ig_router_match(const struct ig_route **out, const struct ig_router *router,
                              struct ig_call *call, char allow[64])
 {
-    struct ig_str segments[SEGMENTS_MAX], path = path_of(call);
-    size_t count;
+    struct target target;
+    struct ig_str path = path_of(call);
     bool known = false;
     allow[0] = '\0';
     uintptr_t first = (uintptr_t)ig_map_get(&router->fixed, path);
@@ -192,10 +235,12 @@ enum ig_code ig_router_match(const struct ig_route **out, const struct ig_router
         if (match_fixed(out, first - 1, call, allow) == IG_OK) return IG_OK;
         return answer(call, IG_METHOD);
     }
-    if (!cut_path(call, path, segments, &count))
+    if (!cut_path(call, path, &target))
         return call->err.code != IG_OK ? call->err.code : answer(call, IG_NOT_FOUND);
     for (size_t i = 0; i < ROUTES; i++) {
-        if (!pattern_matches(&router->patterns[i], segments, count, call->params)) continue;
+        bool matches = pattern_matches(&router->patterns[i], &target, call);
+        if (call->err.code != IG_OK) return call->err.code;
+        if (!matches) continue;
         *out = &IG_ROUTES[i];
         if (method_matches(&IG_ROUTES[i], call->exchange->request.method)) return IG_OK;
         allow_add(allow, IG_ROUTES[i].method);

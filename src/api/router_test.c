@@ -105,6 +105,62 @@ static void test_refusals(void **state)
     assert_int_equal(test.call.err.code, IG_INVALID);
 }
 
+#define ARTIFACTS "/api/2.0/mlflow-artifacts/artifacts"
+
+/* "{path*}" takes the rest of a path, decoded once and segment by segment. */
+static void test_rest_of_path(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *path, *rest;
+    } cases[] = {
+        {ARTIFACTS "/a", "a"},
+        {ARTIFACTS "/0/run/artifacts/model/data/x%20y.txt", "0/run/artifacts/model/data/x y.txt"},
+        {ARTIFACTS "/1/2/3/4/5/6/7/8/9/10/11/12", "1/2/3/4/5/6/7/8/9/10/11/12"},
+        {ARTIFACTS "/a%2525/...", "a%25/..."},
+        {"/ajax-api/2.0/mlflow-artifacts/artifacts/a/b", "a/b"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const struct ig_route *route = match("PUT", cases[i].path);
+        if (!route) fail_msg("%s", cases[i].path);
+        assert_string_equal(route->path, ARTIFACTS "/{path*}");
+        if (!ig_str_is(test.call.params[0], cases[i].rest)) fail_msg("%s", cases[i].path);
+    }
+    const struct ig_route *list = match("GET", ARTIFACTS);
+    assert_non_null(list);
+    assert_string_equal(list->path, ARTIFACTS);
+    assert_null(match("POST", ARTIFACTS "/a/b"));
+    assert_int_equal(test.call.err.code, IG_METHOD);
+    assert_string_equal(allow, "GET, PUT, DELETE");
+}
+
+static void test_rest_refusals(void **state)
+{
+    (void)state;
+    static const char *const nowhere[] = {
+        "/",         "//",       "/a/",         "/a//b",     "/..",           "/a/../b",
+        "/a/..",     "/./a",     "/%2e%2e/etc", "/a/%2E%2e", "/.%2e/a",       "/a%2fb",
+        "/a/..%2fb", "/a/%2e/b", "/%2f/etc",    "/a/b%2f..", "/a/b/c/d/../e", "/a/b/c/d/e/",
+    };
+    char path[1024];
+    for (size_t i = 0; i < sizeof nowhere / sizeof nowhere[0]; i++) {
+        snprintf(path, sizeof path, ARTIFACTS "%s", nowhere[i]);
+        if (match("PUT", path)) fail_msg("%s", path);
+        assert_int_equal(test.call.err.code, IG_NOT_FOUND);
+    }
+    assert_null(match("PUT", ARTIFACTS "/a/b/c/d/e/f/%00"));
+    assert_int_equal(test.call.err.code, IG_INVALID);
+    assert_null(match("PUT", ARTIFACTS "/a/b/c/d/e/f/%fe"));
+    assert_int_equal(test.call.err.code, IG_INVALID);
+    size_t length = (size_t)snprintf(path, sizeof path, "%s", ARTIFACTS);
+    for (int i = 0; i < 64; i++) length += (size_t)snprintf(path + length, 3, "/x");
+    assert_non_null(match("PUT", path));
+    assert_int_equal(test.call.params[0].len, 127);
+    snprintf(path + length, 3, "/x");
+    assert_null(match("PUT", path));
+    assert_int_equal(test.call.err.code, IG_NOT_FOUND);
+}
+
 static void test_method_not_allowed(void **state)
 {
     (void)state;
@@ -122,6 +178,8 @@ int main(void)
         cmocka_unit_test(test_console_prefix),
         cmocka_unit_test(test_parameters),
         cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_rest_of_path),
+        cmocka_unit_test(test_rest_refusals),
         cmocka_unit_test(test_method_not_allowed),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

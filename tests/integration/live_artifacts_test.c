@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* MLflow's artifact proxy of the real program: files and directories, attacks through paths, large
+ * files in constant memory (64 MB, or 1 GB with INGOT_LONG=1), kill -9 in the middle of an upload.
+ */
+#include "support/live.h"
+
+#include <arpa/inet.h>
+#include <dirent.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define ARTIFACTS "/api/2.0/mlflow-artifacts/artifacts"
+#define RUN "0/0123456789abcdef0123456789abcdef/artifacts"
+#define EXPECT(status, method, path, body)                                                         \
+    do {                                                                                           \
+        int got = live_call(&live, method, path, body);                                            \
+        if (got != (status)) fail_msg("%s %s: %d %s", method, path, got, live_body(&live));        \
+    } while (0)
+
+enum { PIECE = 1 << 20, GROWTH_MAX = 24 << 20 };
+
+static struct live live;
+static uint64_t pieces = 64;
+
+static int setup(void **state)
+{
+    (void)state;
+    const char *long_run = getenv("INGOT_LONG");
+    if (long_run && strcmp(long_run, "1") == 0) pieces = 1024;
+    live_make(&live);
+    live_start(&live, NULL);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    live_remove(&live);
+    return 0;
+}
+
+static void test_round_trip(void **state)
+{
+    (void)state;
+    EXPECT(200, "PUT", ARTIFACTS "/" RUN "/note.txt", "hello");
+    assert_string_equal(live_body(&live), "{}");
+    EXPECT(200, "PUT", ARTIFACTS "/" RUN "/model/data%20set/%C3%BC.bin", "abc");
+    EXPECT(200, "PUT", ARTIFACTS "/" RUN "/empty", "");
+    EXPECT(200, "GET", ARTIFACTS "/" RUN "/note.txt", NULL);
+    assert_string_equal(live_body(&live), "hello");
+    assert_string_equal(live.reply.content_type, "application/octet-stream");
+    EXPECT(200, "PUT", ARTIFACTS "/" RUN "/note.txt", "other");
+    EXPECT(200, "GET", "/ajax-api/2.0/mlflow-artifacts/artifacts/" RUN "/note.txt", NULL);
+    assert_string_equal(live_body(&live), "other");
+    EXPECT(200, "GET", ARTIFACTS "?path=" RUN, NULL);
+    assert_string_equal(live_body(&live),
+                        "{\"files\":[{\"path\":\"empty\",\"is_dir\":false,\"file_size\":0},"
+                        "{\"path\":\"model\",\"is_dir\":true},"
+                        "{\"path\":\"note.txt\",\"is_dir\":false,\"file_size\":5}]}");
+    EXPECT(200, "GET", ARTIFACTS "?path=" RUN "/model/data+set", NULL);
+    assert_string_equal(live_text(&live, "files.0.path"), "\xC3\xBC.bin");
+    EXPECT(409, "PUT", ARTIFACTS "/" RUN "/model", "x");
+    assert_string_equal(live_text(&live, "error_code"), "INVALID_STATE");
+    EXPECT(409, "PUT", ARTIFACTS "/" RUN "/note.txt/x", "x");
+    EXPECT(404, "GET", ARTIFACTS "/" RUN "/model", NULL);
+    assert_string_equal(live_text(&live, "error_code"), "RESOURCE_DOES_NOT_EXIST");
+    EXPECT(200, "DELETE", ARTIFACTS "/" RUN "/model", NULL);
+    EXPECT(404, "GET", ARTIFACTS "/" RUN "/model/data%20set/%C3%BC.bin", NULL);
+    EXPECT(200, "GET", ARTIFACTS "/" RUN "/note.txt", NULL);
+}
+
+/* What the router lets through, the check of paths refuses; nothing is found on the disk. */
+static void test_attacks(void **state)
+{
+    (void)state;
+    static const char *const paths[] = {
+        "/../../../etc/passwd",
+        "/%2e%2e/%2e%2e/%2e%2e/etc/passwd",
+        "/..%2f..%2f..%2fetc%2fpasswd",
+        "/%2e%2e%2f%2e%2e%2fetc%2fpasswd",
+        "/%252e%252e/%252e%252e/etc/passwd",
+        "/..%252f..%252fetc%252fpasswd",
+        "/..%5c..%5cetc%5cpasswd",
+        "/..%255c..%255cetc",
+        "/%2fetc/passwd",
+        "//etc/passwd",
+        "/C:/windows/win.ini",
+        "/C:%5cwindows",
+        "/%c0%ae%c0%ae/etc/passwd",
+        "/%e0%80%ae%e0%80%ae/etc/passwd",
+        "/..;/..;/etc%00.txt",
+        "/a%00b",
+        "/a%0d%0ab",
+        "/a%7f",
+        "/a%23b",
+        "/a/./b",
+        "/a//b",
+        "/a/",
+        "/a/..",
+        "/file:%2f%2f%2fetc%2fpasswd",
+        "/%u002e%u002e/etc",
+        "/a%",
+        "/a%g0",
+    };
+    char path[256];
+    for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++) {
+        static const char *const methods[] = {"PUT", "GET", "DELETE"};
+        snprintf(path, sizeof path, ARTIFACTS "%s", paths[i]);
+        for (size_t k = 0; k < 3; k++) {
+            int status = live_call(&live, methods[k], path, k ? NULL : "x");
+            if (status != 400 && status != 404)
+                fail_msg("%s %s: %d %s", methods[k], path, status, live_body(&live));
+            if (strstr(live_body(&live), "root:")) fail_msg("%s %s leaks", methods[k], path);
+        }
+        if (paths[i][1] == '/') continue; /* as a query it would be absolute: another case */
+        snprintf(path, sizeof path, ARTIFACTS "?path=%s", paths[i]);
+        EXPECT(400, "GET", path, NULL);
+        snprintf(path, sizeof path, ARTIFACTS "?path=x%s", paths[i]);
+        int status = live_call(&live, "GET", path, NULL);
+        if (status == 200) assert_string_equal(live_body(&live), "{\"files\":[]}");
+    }
+    EXPECT(200, "GET", ARTIFACTS "?path=", NULL);
+    assert_string_equal(live_body(&live), "{\"files\":[{\"path\":\"0\",\"is_dir\":true}]}");
+}
+
+/* A connection of its own, with these bytes sent. */
+static int send_raw(const char *text, size_t length)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET};
+    address.sin_port = htons((uint16_t)strtoul(strrchr(live.url, ':') + 1, NULL, 10));
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_true(fd >= 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof address), 0);
+    assert_int_equal(write(fd, text, length), (ssize_t)length);
+    return fd;
+}
+
+/* No browser shows an upload as a page. */
+static void test_headers(void **state)
+{
+    (void)state;
+    char answer[4096];
+    size_t length = 0;
+    ssize_t part;
+    EXPECT(200, "PUT", ARTIFACTS "/" RUN "/%22x%3B%C3%BC.html", "<script>alert(1)</script>");
+    static const char request[] = "GET " ARTIFACTS "/" RUN "/%22x%3B%C3%BC.html HTTP/1.1\r\n"
+                                  "Host: 127.0.0.1\r\nConnection: close\r\n\r\n";
+    int fd = send_raw(request, sizeof request - 1);
+    while ((part = read(fd, answer + length, sizeof answer - 1 - length)) > 0)
+        length += (size_t)part;
+    close(fd);
+    answer[length] = '\0';
+    static const char *const wanted[] = {
+        "HTTP/1.1 200 ",
+        "Content-Type: application/octet-stream\r\n",
+        "X-Content-Type-Options: nosniff\r\n",
+        "Content-Disposition: attachment; filename*=UTF-8''%22x%3B%C3%BC.html\r\n",
+        "Content-Security-Policy: default-src 'none'\r\n",
+        "\r\n\r\n<script>alert(1)</script>",
+    };
+    for (size_t i = 0; i < sizeof wanted / sizeof wanted[0]; i++)
+        if (!strstr(answer, wanted[i])) fail_msg("no '%s' in: %s", wanted[i], answer);
+}
+
+/* Greatest resident memory so far. */
+static uint64_t peak_bytes(void)
+{
+    char path[64], line[256];
+    unsigned long long kilobytes = 0;
+    snprintf(path, sizeof path, "/proc/%d/status", live.pid);
+    FILE *file = fopen(path, "r");
+    assert_non_null(file);
+    while (fgets(line, sizeof line, file))
+        if (sscanf(line, "VmHWM: %llu kB", &kilobytes) == 1) break;
+    fclose(file);
+    assert_true(kilobytes > 0);
+    return kilobytes * 1024;
+}
+
+static uint64_t word_at(uint64_t index)
+{
+    return (index + 1) * 0x9E3779B97F4A7C15u;
+}
+
+static int make_file(void)
+{
+    static uint64_t words[PIECE / 8];
+    int fd = open(live_path(&live, "big"), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    assert_true(fd >= 0);
+    for (uint64_t i = 0; i < pieces; i++) {
+        for (uint64_t k = 0; k < PIECE / 8; k++) words[k] = word_at(i * (PIECE / 8) + k);
+        assert_int_equal(write(fd, words, PIECE), PIECE);
+    }
+    assert_int_equal(lseek(fd, 0, SEEK_SET), 0);
+    return fd;
+}
+
+struct comparing {
+    uint64_t at;
+    bool same;
+};
+
+static bool compare(void *context, struct ig_str bytes)
+{
+    struct comparing *comparing = context;
+    for (size_t i = 0; i < bytes.len; i++, comparing->at++) {
+        uint64_t word = word_at(comparing->at / 8);
+        if ((unsigned char)bytes.ptr[i] != (unsigned char)(word >> (comparing->at % 8 * 8)))
+            comparing->same = false;
+    }
+    return comparing->same;
+}
+
+static void test_large(void **state)
+{
+    (void)state;
+    int fd = make_file();
+    uint64_t before = peak_bytes();
+    struct ig_client_call up = {.method = "PUT",
+                                .path = ARTIFACTS "/" RUN "/big.bin",
+                                .has_body_fd = true,
+                                .body_fd = fd,
+                                .body_fd_bytes = pieces * PIECE};
+    assert_int_equal(live_send(&live, &up), 200);
+    struct comparing comparing = {0, true};
+    struct ig_client_call down = {.method = "GET",
+                                  .path = ARTIFACTS "/" RUN "/big.bin",
+                                  .on_bytes = compare,
+                                  .on_bytes_context = &comparing};
+    assert_int_equal(live_send(&live, &down), 200);
+    assert_true(comparing.same && comparing.at == pieces * PIECE);
+    uint64_t growth = peak_bytes() - before;
+    print_message("%llu MB each way, the server grew by %.1f MB\n", (unsigned long long)pieces,
+                  (double)growth / (1 << 20));
+    assert_true(growth < GROWTH_MAX);
+    close(fd);
+}
+
+static size_t files_in(const char *name)
+{
+    size_t count = 0;
+    DIR *dir = opendir(live_path(&live, name));
+    assert_non_null(dir);
+    for (struct dirent *entry; (entry = readdir(dir));) count += entry->d_name[0] != '.';
+    closedir(dir);
+    return count;
+}
+
+/* What was there stays, of the upload nothing does. */
+static void test_kill(void **state)
+{
+    (void)state;
+    static char text[64 << 10];
+    EXPECT(200, "PUT", ARTIFACTS "/" RUN "/kept", "whole");
+    for (int i = 0; i < 2; i++) {
+        int head = snprintf(text, sizeof text,
+                            "PUT " ARTIFACTS "/" RUN "/%s HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+                            "Content-Length: 1000000\r\n\r\n",
+                            i ? "kept" : "half");
+        memset(text + head, 'x', sizeof text - (size_t)head);
+        int fd = send_raw(text, sizeof text);
+        for (int tries = 0; files_in("data/blobs/incoming") == 0 && tries < 500; tries++)
+            usleep(10000);
+        assert_int_equal(files_in("data/blobs/incoming"), 1);
+        live_stop(&live, SIGKILL);
+        close(fd);
+        live_start(&live, NULL);
+        assert_int_equal(files_in("data/blobs/incoming"), 0);
+        EXPECT(404, "GET", ARTIFACTS "/" RUN "/half", NULL);
+        EXPECT(200, "GET", ARTIFACTS "/" RUN "/kept", NULL);
+        assert_string_equal(live_body(&live), "whole");
+    }
+}
+
+static void test_cap(void **state)
+{
+    (void)state;
+    struct ig_err err = IG_ERR_INIT;
+    int fd = open(live_path(&live, "big"), O_RDONLY | O_CLOEXEC);
+    live_stop(&live, SIGTERM);
+    live_start(&live, (const char *const[]){"--set", "blob_max_mb=1", NULL});
+    struct ig_client_call call = {.method = "PUT",
+                                  .path = ARTIFACTS "/" RUN "/toobig",
+                                  .has_body_fd = true,
+                                  .body_fd = fd,
+                                  .body_fd_bytes = 8 * PIECE};
+    ig_buf_reset(&live.reply.body);
+    /* Refused before all is read: the client sees the answer or the end of the connection. */
+    if (ig_client_call(live.client, &call, &live.reply, &err) == IG_OK)
+        assert_int_equal(live.reply.status, 413);
+    EXPECT(404, "GET", ARTIFACTS "/" RUN "/toobig", NULL);
+    close(fd);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_round_trip), cmocka_unit_test(test_attacks),
+        cmocka_unit_test(test_headers),    cmocka_unit_test(test_large),
+        cmocka_unit_test(test_kill),       cmocka_unit_test(test_cap),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
