@@ -73,7 +73,7 @@ static bool is_mlflow(struct ig_str path)
     struct ig_str ajax = IG_STR("/ajax-api/");
     if (ig_str_starts(path, ajax)) return true;
     return ig_str_starts(path, IG_STR("/api/2.0/mlflow")) ||
-           ig_str_starts(path, IG_STR("/api/3.0/mlflow"));
+           ig_str_starts(path, IG_STR("/api/3.0/mlflow")) || ig_str_is(path, "/get-artifact");
 }
 
 static void write_mlflow_error(struct ig_exchange *exchange, const struct ig_err *err)

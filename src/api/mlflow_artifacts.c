@@ -30,6 +30,44 @@ static enum ig_code send(struct ig_call *call, struct ig_str path)
     return ig_rest_blob_send(call, ig_str_view(artifact.digest));
 }
 
+/* The query's run, as `run_id` or, of older clients, `run_uuid`, and its `path`, which is empty
+ * when absent. */
+static enum ig_code find_run(struct ig_call *call, struct ig_str *uri, struct ig_str *directory,
+                             struct ig_str *path)
+{
+    struct ig_str run;
+    if (ig_call_query_str(&run, call, "run_id") != IG_OK) return call->err.code;
+    if (!run.len && ig_call_query_str(&run, call, "run_uuid") != IG_OK) return call->err.code;
+    if (ig_call_query_str(path, call, "path") != IG_OK) return call->err.code;
+    if (!run.len)
+        return ig_fail(&call->err, IG_INVALID, "Missing value for required parameter 'run_id'.");
+    return ig_artifacts_of_run(uri, directory, call->app->db, run, call->arena, &call->err);
+}
+
+/* A path below the run's directory; checked alone first, so that it never leads out of it. */
+static enum ig_code join(struct ig_call *call, struct ig_str *out, struct ig_str directory,
+                         struct ig_str path)
+{
+    *out = directory;
+    if (!path.len) return IG_OK;
+    if (ig_artifacts_check_path(path, &call->err) != IG_OK) return call->err.code;
+    const char *text =
+        ig_arena_printf(call->arena, "%.*s/%.*s", IG_STR_ARGS(directory), IG_STR_ARGS(path));
+    if (!text) return ig_fail(&call->err, IG_NO_MEMORY, "path of an artifact");
+    *out = ig_str_view(text);
+    return IG_OK;
+}
+
+enum ig_code ig_mlflow_run_artifact_get(struct ig_call *call)
+{
+    struct ig_str uri, directory, path, whole;
+    if (find_run(call, &uri, &directory, &path) != IG_OK) return call->err.code;
+    if (!path.len)
+        return ig_fail(&call->err, IG_INVALID, "Missing value for required parameter 'path'.");
+    if (join(call, &whole, directory, path) != IG_OK) return call->err.code;
+    return send(call, whole);
+}
+
 enum ig_code ig_mlflow_artifact_get(struct ig_call *call)
 {
     return send(call, call->params[0]);
@@ -56,13 +94,28 @@ enum ig_code ig_mlflow_artifact_delete(struct ig_call *call)
     return ig_rest_done(call);
 }
 
-static void write_entry(struct ig_json_out *out, const struct ig_artifact_entry *entry)
+/* With `above` (may be empty) before each name. */
+static void write_files(struct ig_json_out *out, const struct ig_artifact_list *list,
+                        struct ig_str above)
 {
-    ig_json_out_object(out);
-    ig_json_out_kv_str(out, "path", entry->name);
-    ig_json_out_kv_bool(out, "is_dir", entry->is_dir);
-    if (!entry->is_dir) ig_json_out_kv_i64(out, "file_size", entry->size_bytes);
-    ig_json_out_object_end(out);
+    struct ig_buf path;
+    ig_buf_init(&path, 2 * IG_ARTIFACT_PATH_MAX);
+    ig_json_out_key(out, IG_STR("files"));
+    ig_json_out_array(out);
+    for (size_t i = 0; i < list->count; i++) {
+        const struct ig_artifact_entry *entry = &list->items[i];
+        ig_buf_reset(&path);
+        ig_buf_add_str(&path, above);
+        if (above.len) ig_buf_add_char(&path, '/');
+        ig_buf_add_str(&path, entry->name);
+        ig_json_out_object(out);
+        ig_json_out_kv_str(out, "path", ig_buf_view(&path));
+        ig_json_out_kv_bool(out, "is_dir", entry->is_dir);
+        if (!entry->is_dir) ig_json_out_kv_i64(out, "file_size", entry->size_bytes);
+        ig_json_out_object_end(out);
+    }
+    ig_json_out_array_end(out);
+    ig_buf_deinit(&path);
 }
 
 /* Names alone, not paths, as MLflow's proxy answers. */
@@ -76,10 +129,25 @@ enum ig_code ig_mlflow_artifact_list(struct ig_call *call)
         return call->err.code;
     ig_call_json(call, &out);
     ig_json_out_object(&out);
-    ig_json_out_key(&out, IG_STR("files"));
-    ig_json_out_array(&out);
-    for (size_t i = 0; i < list.count; i++) write_entry(&out, &list.items[i]);
-    ig_json_out_array_end(&out);
+    write_files(&out, &list, IG_STR(""));
+    ig_json_out_object_end(&out);
+    return IG_OK;
+}
+
+/* Paths from the run's directory on. */
+enum ig_code ig_mlflow_run_artifact_list(struct ig_call *call)
+{
+    struct ig_artifact_list list;
+    struct ig_json_out out;
+    struct ig_str uri, directory, path, whole;
+    if (find_run(call, &uri, &directory, &path) != IG_OK) return call->err.code;
+    if (join(call, &whole, directory, path) != IG_OK) return call->err.code;
+    if (ig_artifacts_list(&list, call->app->db, whole, call->arena, &call->err) != IG_OK)
+        return call->err.code;
+    ig_call_json(call, &out);
+    ig_json_out_object(&out);
+    ig_json_out_kv_str(&out, "root_uri", uri);
+    write_files(&out, &list, path);
     ig_json_out_object_end(&out);
     return IG_OK;
 }

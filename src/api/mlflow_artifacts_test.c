@@ -99,12 +99,71 @@ static void test_refused(void **state)
     assert_int_equal(ask(ig_mlflow_artifact_get, "a/none"), IG_NOT_FOUND);
 }
 
+static enum ig_code add_run(struct ig_db_tx *tx, void *context, struct ig_err *err)
+{
+    (void)context;
+    ig_db_exec(tx,
+               "insert into experiments(id, name, artifact_root, stage, created_ms, updated_ms)"
+               " values(7, 'e', 'x', 'active', 1, 1)",
+               NULL, 0, err);
+    return ig_db_exec(tx,
+                      "insert into runs(id, experiment, name, user_id, status, stage, start_ms,"
+                      " artifact_root) values('r', 7, '', '', 1, 'active', 1,"
+                      " 'mlflow-artifacts:/7/r/artifacts')",
+                      NULL, 0, err);
+}
+
+static const char *of_run(enum ig_code (*handler)(struct ig_call *), const char *query)
+{
+    ig_call_testing_again(&test);
+    test.exchange.request.query = ig_str_view(query);
+    if (handler(&test.call) != IG_OK) return test.call.err.message;
+    return test.exchange.reply.ptr;
+}
+
+/* Of a run: paths relative to it, and none that lead out of it. */
+static void test_of_run(void **state)
+{
+    (void)state;
+    struct ig_err err = IG_ERR_INIT;
+    ASSERT_OK(ig_db_write(test.app.db, add_run, NULL, &err));
+    put("7/r/artifacts/model/MLmodel", 7);
+    put("7/secret", 8);
+    static const struct {
+        const char *query, *text;
+    } lists[] = {
+        {"run_id=r", "{\"root_uri\":\"mlflow-artifacts:/7/r/artifacts\",\"files\":"
+                     "[{\"path\":\"model\",\"is_dir\":true}]}"},
+        {"run_uuid=r&path=model",
+         "{\"root_uri\":\"mlflow-artifacts:/7/r/artifacts\",\"files\":"
+         "[{\"path\":\"model/MLmodel\",\"is_dir\":false,\"file_size\":7}]}"},
+        {"run_id=none", "Run with id=none not found"},
+        {"path=model", "Missing value for required parameter 'run_id'."},
+        {"run_id=r&path=..%2F..", "path: the segment '..' is not allowed"},
+        {"run_id=r&path=/7", "path: '/7' is absolute, expected a relative one"},
+    };
+    for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++)
+        assert_string_equal(of_run(ig_mlflow_run_artifact_list, lists[i].query), lists[i].text);
+    static const struct {
+        const char *query, *text;
+    } gets[] = {
+        {"run_uuid=r", "Missing value for required parameter 'path'."},
+        {"run_uuid=r&path=model", "there is no artifact '7/r/artifacts/model'"},
+        {"run_uuid=r&path=../../secret", "path: the segment '..' is not allowed"},
+        {"run_uuid=r&path=%2e%2e/%2e%2e/secret", "path: the segment '..' is not allowed"},
+        {"run_uuid=r&path=C:/secret", "path: 'C:/secret' is absolute, expected a relative one"},
+    };
+    for (size_t i = 0; i < sizeof gets / sizeof gets[0]; i++)
+        assert_string_equal(of_run(ig_mlflow_run_artifact_get, gets[i].query), gets[i].text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_list, setup, teardown),
         cmocka_unit_test_setup_teardown(test_delete, setup, teardown),
         cmocka_unit_test_setup_teardown(test_refused, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_of_run, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

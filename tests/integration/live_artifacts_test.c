@@ -69,6 +69,10 @@ static void test_round_trip(void **state)
     EXPECT(409, "PUT", ARTIFACTS "/" RUN "/note.txt/x", "x");
     EXPECT(404, "GET", ARTIFACTS "/" RUN "/model", NULL);
     assert_string_equal(live_text(&live, "error_code"), "RESOURCE_DOES_NOT_EXIST");
+    EXPECT(404, "GET", "/get-artifact?run_uuid=none&path=x", NULL);
+    assert_string_equal(live_text(&live, "error_code"), "RESOURCE_DOES_NOT_EXIST");
+    EXPECT(404, "GET", "/api/2.0/mlflow/artifacts/list?run_id=none", NULL);
+    assert_string_equal(live_text(&live, "message"), "Run with id=none not found");
     EXPECT(200, "DELETE", ARTIFACTS "/" RUN "/model", NULL);
     EXPECT(404, "GET", ARTIFACTS "/" RUN "/model/data%20set/%C3%BC.bin", NULL);
     EXPECT(200, "GET", ARTIFACTS "/" RUN "/note.txt", NULL);

@@ -239,6 +239,43 @@ enum ig_code ig_artifacts_get(struct ig_artifact *out, struct ig_db *db, struct 
     return IG_OK;
 }
 
+struct run_call {
+    struct ig_str run, uri;
+    struct ig_arena *arena;
+};
+
+static enum ig_code read_run(struct ig_db_tx *tx, void *context, struct ig_err *err)
+{
+    struct run_call *call = context;
+    struct ig_db_rows *rows = NULL;
+    ig_db_query(&rows, tx, "select artifact_root from runs where id = $1",
+                IG_DB_VALUES(IG_DB_T(call->run)), err);
+    if (err->code == IG_OK && ig_db_next(rows, err)) {
+        call->uri = ig_db_text_dup(rows, 0, call->arena);
+        if (!call->uri.ptr) ig_fail(err, IG_NO_MEMORY, "artifacts of a run");
+    } else {
+        ig_fail(err, IG_NOT_FOUND, "Run with id=%.*s not found", IG_STR_ARGS(call->run));
+    }
+    ig_db_finish(rows);
+    return err->code;
+}
+
+enum ig_code ig_artifacts_of_run(struct ig_str *uri, struct ig_str *directory, struct ig_db *db,
+                                 struct ig_str run, struct ig_arena *arena, struct ig_err *err)
+{
+    static const struct ig_str scheme = {"mlflow-artifacts:/", 18};
+    struct run_call call = {.run = run, .arena = arena};
+    if (ig_db_read(db, read_run, &call, err) != IG_OK) return err->code;
+    if (!ig_str_starts(call.uri, scheme))
+        return ig_fail(err, IG_INVALID, "run_id: the run's artifacts are at '%.*s', not here",
+                       IG_STR_ARGS(call.uri));
+    struct ig_str path = {call.uri.ptr + scheme.len, call.uri.len - scheme.len};
+    if (ig_artifacts_check_path(path, err) != IG_OK) return err->code;
+    *uri = call.uri;
+    *directory = path;
+    return IG_OK;
+}
+
 struct listing {
     struct bounds bounds; /* of the directory */
     struct bounds below;  /* of the subdirectory met last */

@@ -256,6 +256,46 @@ static void test_delete(void **state)
     ASSERT_OK(ig_audit_verify(world.db, &err));
 }
 
+static enum ig_code add_runs(struct ig_db_tx *tx, void *context, struct ig_err *err)
+{
+    static const char *const roots[] = {"mlflow-artifacts:/0/r0/artifacts", "s3://bucket/x",
+                                        "mlflow-artifacts:/../r2", "mlflow-artifacts://host/r3"};
+    char id[8];
+    (void)context;
+    ig_db_exec(tx,
+               "insert into experiments(id, name, artifact_root, stage, created_ms, updated_ms)"
+               " values(7, 'e', 'x', 'active', 1, 1)",
+               NULL, 0, err);
+    for (size_t i = 0; i < sizeof roots / sizeof roots[0] && err->code == IG_OK; i++) {
+        snprintf(id, sizeof id, "r%zu", i);
+        ig_db_exec(tx,
+                   "insert into runs(id, experiment, name, user_id, status, stage, start_ms,"
+                   " artifact_root) values($1, 7, '', '', 1, 'active', 1, $2)",
+                   IG_DB_VALUES(IG_DB_C(id), IG_DB_C(roots[i])), err);
+    }
+    return err->code;
+}
+
+static void test_runs(void **state)
+{
+    (void)state;
+    struct ig_err err = IG_ERR_INIT;
+    struct ig_str uri, directory;
+    struct ig_arena *arena = &world.arena;
+    ASSERT_OK(ig_db_write(world.db, add_runs, NULL, &err));
+    ASSERT_OK(ig_artifacts_of_run(&uri, &directory, world.db, IG_STR("r0"), arena, &err));
+    assert_true(ig_str_is(uri, "mlflow-artifacts:/0/r0/artifacts"));
+    assert_true(ig_str_is(directory, "0/r0/artifacts"));
+    ASSERT_FAILS(ig_artifacts_of_run(&uri, &directory, world.db, IG_STR("r1"), arena, &err),
+                 IG_INVALID, "at 's3://bucket/x', not here");
+    ASSERT_FAILS(ig_artifacts_of_run(&uri, &directory, world.db, IG_STR("r2"), arena, &err),
+                 IG_INVALID, "'..'");
+    ASSERT_FAILS(ig_artifacts_of_run(&uri, &directory, world.db, IG_STR("r3"), arena, &err),
+                 IG_INVALID, "absolute");
+    ASSERT_FAILS(ig_artifacts_of_run(&uri, &directory, world.db, IG_STR("r'9"), arena, &err),
+                 IG_NOT_FOUND, "Run with id=r'9 not found");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -265,6 +305,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_places, setup, teardown),
         cmocka_unit_test_setup_teardown(test_lists, setup, teardown),
         cmocka_unit_test_setup_teardown(test_delete, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_runs, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
