@@ -2,6 +2,7 @@
 """Runs the program's command line and reads its tables. Standard library only."""
 
 import os
+import re
 import subprocess
 import tempfile
 
@@ -20,6 +21,18 @@ def run(*arguments):
         raise Refused("%s: status %d: %s" % (" ".join(arguments[:3]), done.returncode,
                                              done.stderr.strip()[:300]))
     return done.stdout
+
+
+def serve(data, log, more=()):
+    """A server on a free port over the directory `data`: its process, and "127.0.0.1:PORT"."""
+    with open(log, "w", encoding="utf-8") as lines:
+        server = subprocess.Popen([INGOT, "server", "--data", data, "--listen", "127.0.0.1:0", *more],
+                                  stdout=subprocess.PIPE, stderr=lines, text=True)
+    line = server.stdout.readline()
+    found = re.search(r"(https?://)?(127\.0\.0\.1:\d+)", line)
+    if not found:
+        raise Refused("the server said: %r" % line)
+    return server, found.group(2)
 
 
 def numbers(text, header=False):

@@ -8,7 +8,6 @@ import asyncio
 import glob
 import json
 import os
-import re
 import ssl
 import subprocess
 import sys
@@ -30,17 +29,6 @@ import program
 
 MODEL = os.path.join(program.ROOT, "tests", "golden", "xgboost", "binary_missing", "model.json")
 ROWS = np.array([[4, 1, 2, 3, 4, 5], [np.nan, 2, 0.5, 1, -3, 9], [0, 0, 0, 0, 0, 0]])
-
-
-def start(data, log, more):
-    with open(log, "w", encoding="utf-8") as lines:
-        server = subprocess.Popen([program.INGOT, "server", "--data", data, "--listen",
-                                   "127.0.0.1:0", *more], stdout=subprocess.PIPE, stderr=lines, text=True)
-    line = server.stdout.readline()
-    found = re.search(r"(https?://)?(127\.0\.0\.1:\d+)", line)
-    if not found:
-        raise program.Refused("the server said: %r" % line)
-    return server, found.group(2)
 
 
 def inputs(rows, datatype, binary):
@@ -562,7 +550,7 @@ def check_curl(url, ca):
 def serve_and_check(folder, want, ca=None, certificate=None, key=None):
     os.mkdir(folder)
     more = ["--set", "tls_certificate=" + certificate, "--set", "tls_key=" + key] if ca else []
-    server, url = start(os.path.join(folder, "data"), os.path.join(folder, "log"), more)
+    server, url = program.serve(os.path.join(folder, "data"), os.path.join(folder, "log"), more)
     os.environ["INGOT_SERVER"] = ("https://" if ca else "http://") + url
     if ca:
         os.environ["INGOT_CA"] = ca

@@ -1,0 +1,102 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""The unmodified MLflow client against a running server: artifacts of runs, up, down, listed,
+deleted; names that the client and the server refuse."""
+
+import os
+import sys
+import tempfile
+
+import program
+
+try:
+    import mlflow
+    from mlflow.exceptions import MlflowException
+    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+except ImportError as error:
+    print("mlflow_client: skipped, %s" % error)
+    sys.exit(0)
+
+RUN = "0123456789abcdef0123456789abcdef"
+failed = 0
+
+
+def check(name, good, detail=""):
+    global failed
+    failed += not good
+    print("%s mlflow: %s%s" % ("ok" if good else "FAIL", name, "" if good else ": %r" % (detail,)))
+
+
+def expect_error(name, code, call):
+    try:
+        got = call()
+    except MlflowException as error:
+        check(name, code in str(error) or error.error_code == code, str(error)[:300])
+        return
+    check(name, False, got)
+
+
+def entries(files):
+    return [(entry.path, entry.is_dir, entry.file_size) for entry in files]
+
+
+def read_tree(directory):
+    found = {}
+    for folder, _, names in os.walk(directory):
+        for name in names:
+            path = os.path.join(folder, name)
+            with open(path, "rb") as file:
+                found[os.path.relpath(path, directory)] = file.read()
+    return found
+
+
+def write_tree(directory, files):
+    for name, content in files.items():
+        path = os.path.join(directory, name)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "wb") as file:
+            file.write(content)
+
+
+def check_repository(directory):
+    """What the client does without a run: its repository of an mlflow-artifacts:/ URI."""
+    files = {"a b%.txt": b"x", "empty": b"", "c+d&e=f;g": b"odd",
+             os.path.join("sub", "\u00fc \u5b57", "f.bin"): os.urandom(5 << 20)}
+    source = os.path.join(directory, "source")
+    write_tree(source, files)
+    repository = get_artifact_repository("mlflow-artifacts:/0/%s/artifacts" % RUN)
+    check("an empty directory", repository.list_artifacts() == [])
+    try:
+        repository.log_artifacts(source, "top")
+        check("log_artifacts", True)
+    except MlflowException as error:
+        check("log_artifacts", False, str(error)[:300])
+    got = entries(repository.list_artifacts())
+    check("the top", got == [("top", True, None)], got)
+    got = entries(repository.list_artifacts("top"))
+    want = sorted(("top/" + name, False, len(content)) for name, content in files.items()
+                  if os.sep not in name) + [("top/sub", True, None)]
+    check("a directory", sorted(got, key=str) == sorted(want, key=str), got)
+    check("a file lists as empty", repository.list_artifacts("top/empty") == [])
+    check("download of a tree", read_tree(repository.download_artifacts("top")) == files)
+    repository.delete_artifacts("top/sub")
+    check("delete of a directory", "top/sub" not in [f.path for f in repository.list_artifacts("top")])
+    expect_error("a way out", "Invalid artifact path",
+                 lambda: repository.log_artifact(os.path.join(source, "empty"), "../x"))
+    expect_error("what is not there", "404", lambda: repository.download_artifacts("none"))
+
+
+def main():
+    with tempfile.TemporaryDirectory() as directory:
+        server, address = program.serve(os.path.join(directory, "data"), os.path.join(directory, "log"))
+        try:
+            mlflow.set_tracking_uri("http://" + address)
+            check_repository(directory)
+        finally:
+            server.terminate()
+            server.wait(30)
+    return failed != 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
