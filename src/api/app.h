@@ -19,8 +19,8 @@
 #include "services/explain/records.h"
 #include "services/job/job.h"
 #include "services/registry/registry.h"
-#include "services/tracking/tracking.h"
 #include "services/tracking/artifacts.h"
+#include "services/tracking/tracking.h"
 
 struct ig_http_server;
 struct ig_metrics;

@@ -157,6 +157,19 @@ static void test_of_run(void **state)
         assert_string_equal(of_run(ig_mlflow_run_artifact_get, gets[i].query), gets[i].text);
 }
 
+static void test_logged_models(void **state)
+{
+    (void)state;
+    static const char body[] = "{\"experiment_ids\":[\"0\"],\"filter\":\"name = 'x'\"}";
+    ig_call_testing_again(&test);
+    test.exchange.body = IG_STR("{\"experiment_ids\":");
+    assert_int_equal(ig_mlflow_logged_model_search(&test.call), IG_PARSE);
+    ig_call_testing_again(&test);
+    test.exchange.body = ig_str_view(body);
+    assert_int_equal(ig_mlflow_logged_model_search(&test.call), IG_OK);
+    assert_string_equal(test.exchange.reply.ptr, "{\"models\":[]}");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -164,6 +177,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_delete, setup, teardown),
         cmocka_unit_test_setup_teardown(test_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(test_of_run, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_logged_models, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
