@@ -1,16 +1,21 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""The unmodified MLflow client against a running server: artifacts of runs, up, down, listed,
-deleted; names that the client and the server refuse."""
+"""The unmodified MLflow client against a running server: a run that logs files, and what is made of
+them; artifacts up, down, listed, deleted; names that the client and the server refuse."""
 
 import os
 import sys
 import tempfile
+import urllib.parse
+import urllib.request
 
 import program
 
+os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+
 try:
     import mlflow
+    from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
     from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 except ImportError as error:
@@ -86,12 +91,50 @@ def check_repository(directory):
     expect_error("what is not there", "404", lambda: repository.download_artifacts("none"))
 
 
+def fetch(url):
+    with urllib.request.urlopen(url, timeout=30) as reply:
+        return reply.read(), reply.headers
+
+
+def check_run(url, directory):
+    """What people write: a run, its files by the fluent interface, and all of it read again."""
+    note = os.path.join(directory, "note.txt")
+    write_tree(directory, {"note.txt": b"a note\n"})
+    with mlflow.start_run() as run:
+        mlflow.log_param("depth", 3)
+        mlflow.log_metric("loss", 0.5)
+        mlflow.log_text("hello", "texts/a b.txt")
+        mlflow.log_dict({"a": 1}, "config.json")
+        mlflow.log_artifact(note)
+        mlflow.log_artifact(note, "texts")
+    client, name = MlflowClient(), run.info.run_id
+    check("the run's place", run.info.artifact_uri == "mlflow-artifacts:/0/%s/artifacts" % name,
+          run.info.artifact_uri)
+    got = entries(client.list_artifacts(name))
+    check("list_artifacts", got[1:] == [("note.txt", False, 7), ("texts", True, None)] and
+          got[0][0] == "config.json", got)
+    got = [entry.path for entry in client.list_artifacts(name, "texts")]
+    check("list_artifacts of a directory", got == ["texts/a b.txt", "texts/note.txt"], got)
+    got = read_tree(client.download_artifacts(name, ""))
+    check("download_artifacts", got.get("texts/a b.txt") == b"hello" and
+          got.get("note.txt") == b"a note\n" and len(got) == 4, got)
+    check("load_text", mlflow.artifacts.load_text(run.info.artifact_uri + "/texts/a b.txt") == "hello")
+    check("load_dict", mlflow.artifacts.load_dict("runs:/%s/config.json" % name) == {"a": 1})
+    ask = urllib.parse.urlencode({"run_uuid": name, "path": "texts/a b.txt"})
+    body, headers = fetch("%s/get-artifact?%s" % (url, ask))
+    check("get-artifact", body == b"hello" and headers["X-Content-Type-Options"] == "nosniff" and
+          headers["Content-Disposition"] == "attachment; filename*=UTF-8''a%20b.txt", headers.items())
+    client.log_text(name, "other", "texts/a b.txt")
+    check("a file written anew", mlflow.artifacts.load_text("runs:/%s/texts/a b.txt" % name) == "other")
+
+
 def main():
     with tempfile.TemporaryDirectory() as directory:
         server, address = program.serve(os.path.join(directory, "data"), os.path.join(directory, "log"))
         try:
             mlflow.set_tracking_uri("http://" + address)
             check_repository(directory)
+            check_run("http://" + address, directory)
         finally:
             server.terminate()
             server.wait(30)
