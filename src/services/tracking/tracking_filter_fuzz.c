@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Any bytes as a filter and as an order: what is taken lies inside the text. */
+#include "services/tracking/tracking_filter.h"
+
+static void check_inside(struct ig_str part, struct ig_str text)
+{
+    IG_ASSERT(part.ptr >= text.ptr && part.ptr + part.len <= text.ptr + text.len);
+}
+
+static void check_filter(enum ig_tracking_kind kind, struct ig_str text)
+{
+    struct ig_arena arena;
+    struct ig_err err = IG_ERR_INIT;
+    struct ig_tracking_filter filter;
+    ig_arena_init(&arena, 4096, 1 << 20);
+    if (ig_tracking_filter_parse(&filter, kind, text, &arena, &err) != IG_OK)
+        IG_ASSERT(err.message[0] && filter.count == 0);
+    IG_ASSERT(filter.count <= IG_TRACKING_TERMS_MAX);
+    for (size_t i = 0; i < filter.count; i++) {
+        const struct ig_tracking_term *term = &filter.terms[i];
+        bool fielded =
+            term->what.entity == IG_TRACKING_ATTRIBUTE || term->what.entity == IG_TRACKING_DATASET;
+        IG_ASSERT(fielded == (term->what.field != IG_TRACKING_NO_FIELD));
+        check_inside(term->what.key, text);
+        for (size_t j = 0; j < term->values_count; j++) check_inside(term->values[j], text);
+    }
+    ig_arena_deinit(&arena);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    const struct ig_str text = {(const char *)data, size};
+    for (int kind = IG_TRACKING_RUNS; kind <= IG_TRACKING_EXPERIMENTS; kind++) {
+        struct ig_err err = IG_ERR_INIT;
+        struct ig_tracking_order order;
+        check_filter((enum ig_tracking_kind)kind, text);
+        if (ig_tracking_order_parse(&order, (enum ig_tracking_kind)kind, text, &err) == IG_OK)
+            check_inside(order.what.key, text);
+        else
+            IG_ASSERT(err.message[0]);
+    }
+    return 0;
+}
