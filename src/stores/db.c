@@ -103,6 +103,15 @@ enum ig_code ig_db_query(struct ig_db_rows **out, struct ig_db_tx *tx, const cha
     return tx->db->driver->query(out, tx->conn, sql, values, values_count, err);
 }
 
+enum ig_code ig_db_query_once(struct ig_db_rows **out, struct ig_db_tx *tx, const char *sql,
+                              const struct ig_db_value *values, size_t values_count,
+                              struct ig_err *err)
+{
+    enum ig_code code = injected(err);
+    if (code != IG_OK) return code;
+    return tx->db->driver->query_once(out, tx->conn, sql, values, values_count, err);
+}
+
 bool ig_db_next(struct ig_db_rows *rows, struct ig_err *err)
 {
     if (injected(err) != IG_OK) return false;

@@ -70,6 +70,11 @@ int64_t ig_db_changes(const struct ig_db_tx *tx); /* rows touched by the last ig
 /* Query: while (ig_db_next(rows, err)) read columns; then always ig_db_finish. */
 enum ig_code ig_db_query(struct ig_db_rows **out, struct ig_db_tx *tx, const char *sql,
                          const struct ig_db_value *values, size_t values_count, struct ig_err *err);
+/* The same of a text put together for this call: prepared for it alone, and copied. Only constants
+ * make up the text; what a client sent is a value. */
+enum ig_code ig_db_query_once(struct ig_db_rows **out, struct ig_db_tx *tx, const char *sql,
+                              const struct ig_db_value *values, size_t values_count,
+                              struct ig_err *err);
 bool ig_db_next(struct ig_db_rows *rows, struct ig_err *err); /* false at the end or on error */
 void ig_db_finish(struct ig_db_rows *rows);                   /* NULL is allowed */
 /* Columns of the current row, from 0. NULL reads as 0, 0.0 and empty. Text is borrowed until the

@@ -20,6 +20,9 @@ struct ig_db_driver {
     enum ig_code (*query)(struct ig_db_rows **out, struct ig_db_conn *conn, const char *sql,
                           const struct ig_db_value *values, size_t values_count,
                           struct ig_err *err);
+    enum ig_code (*query_once)(struct ig_db_rows **out, struct ig_db_conn *conn, const char *sql,
+                               const struct ig_db_value *values, size_t values_count,
+                               struct ig_err *err); /* the text is copied, nothing is kept */
     bool (*next)(struct ig_db_rows *rows, struct ig_err *err);
     void (*finish)(struct ig_db_rows *rows);
     int64_t (*changes)(struct ig_db_conn *conn);

@@ -7,7 +7,9 @@
  * 2. Nothing here opens or closes the database file itself: that would drop SQLite's locks.
  * 3. After a failed fsync the page cache can no longer be trusted, and no retry helps ("Can
  *    applications recover from fsync failures?", ATC 2020): the process ends.
- * 4. Statements are prepared once a connection and kept, keyed by the address of their text.
+ * 4. Statements are prepared once a connection and kept, keyed by the address of their text, but
+ *    those of ig_db_query_once.
+ * 5. LIKE tells capitals from small letters, as PostgreSQL's does.
  *
  * Thread rule: a connection belongs to one thread at a time (SQLITE_OPEN_NOMUTEX). */
 #include "base/log.h"
@@ -28,6 +30,7 @@ struct statement {
     sqlite3_stmt *handle;
     bool busy;
     bool has_row;
+    bool once; /* its own allocation, gone when finished */
 };
 
 struct ig_db_conn {
@@ -111,7 +114,8 @@ static void sqlite_close(struct ig_db_conn *conn)
 static enum ig_code sqlite_open(struct ig_db_conn **out, int dirfd, bool writer, struct ig_err *err)
 {
     static const char *const settings[] = {"pragma foreign_keys=on", "pragma trusted_schema=off",
-                                           "pragma temp_store=memory"};
+                                           "pragma temp_store=memory",
+                                           "pragma case_sensitive_like=on"};
     int flags = writer ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE : SQLITE_OPEN_READONLY;
     char path[64];
     struct ig_db_conn *conn = ig_zalloc(sizeof *conn);
@@ -195,10 +199,30 @@ static int bind(sqlite3_stmt *handle, int at, const struct ig_db_value *value)
 static void sqlite_finish(struct ig_db_rows *rows)
 {
     struct statement *statement = (struct statement *)rows;
+    if (statement->once) {
+        sqlite3_finalize(statement->handle);
+        ig_free(statement);
+        return;
+    }
     sqlite3_reset(statement->handle);
     sqlite3_clear_bindings(statement->handle);
     statement->busy = false;
     statement->has_row = false;
+}
+
+static enum ig_code bind_all(struct statement *statement, const struct ig_db_value *values,
+                             size_t values_count, struct ig_err *err)
+{
+    IG_ASSERT((size_t)sqlite3_bind_parameter_count(statement->handle) == values_count);
+    for (size_t i = 0; i < values_count; i++) {
+        char name[24];
+        snprintf(name, sizeof name, "$%zu", i + 1);
+        int at = sqlite3_bind_parameter_index(statement->handle, name);
+        IG_ASSERT(at > 0);
+        if (bind(statement->handle, at, &values[i]) != SQLITE_OK)
+            return fail(statement->conn, statement->sql, err);
+    }
+    return IG_OK;
 }
 
 static enum ig_code sqlite_query(struct ig_db_rows **out, struct ig_db_conn *conn, const char *sql,
@@ -208,19 +232,34 @@ static enum ig_code sqlite_query(struct ig_db_rows **out, struct ig_db_conn *con
     struct statement *statement;
     enum ig_code code = find_statement(&statement, conn, sql, err);
     if (code != IG_OK) return code;
-    IG_ASSERT((size_t)sqlite3_bind_parameter_count(statement->handle) == values_count);
-    for (size_t i = 0; i < values_count; i++) {
-        char name[24];
-        snprintf(name, sizeof name, "$%zu", i + 1);
-        int at = sqlite3_bind_parameter_index(statement->handle, name);
-        IG_ASSERT(at > 0);
-        if (bind(statement->handle, at, &values[i]) != SQLITE_OK) {
-            code = fail(conn, sql, err);
-            sqlite_finish(&statement->rows);
-            return code;
-        }
+    code = bind_all(statement, values, values_count, err);
+    if (code != IG_OK) {
+        sqlite_finish(&statement->rows);
+        return code;
     }
     statement->busy = true;
+    *out = &statement->rows;
+    return IG_OK;
+}
+
+static enum ig_code sqlite_query_once(struct ig_db_rows **out, struct ig_db_conn *conn,
+                                      const char *sql, const struct ig_db_value *values,
+                                      size_t values_count, struct ig_err *err)
+{
+    struct statement *statement = ig_zalloc(sizeof *statement);
+    if (!statement) return ig_fail(err, IG_NO_MEMORY, "database statement");
+    *statement = (struct statement){{&ig_db_sqlite}, conn, "", NULL, true, false, true};
+    if (sqlite3_prepare_v3(conn->handle, sql, -1, 0, &statement->handle, NULL) != SQLITE_OK) {
+        fail(conn, sql, err);
+        ig_free(statement);
+        return err->code;
+    }
+    statement->sql = sqlite3_sql(statement->handle);
+    enum ig_code code = bind_all(statement, values, values_count, err);
+    if (code != IG_OK) {
+        sqlite_finish(&statement->rows);
+        return code;
+    }
     *out = &statement->rows;
     return IG_OK;
 }
@@ -282,6 +321,7 @@ const struct ig_db_driver ig_db_sqlite = {
     .script = sqlite_script,
     .in_transaction = sqlite_in_transaction,
     .query = sqlite_query,
+    .query_once = sqlite_query_once,
     .next = sqlite_next,
     .finish = sqlite_finish,
     .changes = sqlite_changes,

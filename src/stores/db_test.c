@@ -64,6 +64,48 @@ static int64_t models(struct ig_db *db)
     return count;
 }
 
+/* Two texts in one place, and LIKE with capitals. */
+static enum ig_code query_composed(struct ig_db_tx *tx, void *context, struct ig_err *err)
+{
+    static const char *const texts[] = {"select count(*) from models where name like $1",
+                                        "select 10 * count(*) from models where name = $1"};
+    int64_t *sum = context;
+    char sql[64];
+    for (int i = 0; i < 2; i++) {
+        struct ig_db_rows *rows = NULL;
+        snprintf(sql, sizeof sql, "%s", texts[i]);
+        if (ig_db_query_once(&rows, tx, sql, IG_DB_VALUES(IG_DB_C("A")), err) != IG_OK)
+            return err->code;
+        memset(sql, 'x', sizeof sql);
+        if (ig_db_next(rows, err)) *sum += ig_db_i64(rows, 0);
+        ig_db_finish(rows);
+    }
+    return err->code;
+}
+
+static enum ig_code query_wrong(struct ig_db_tx *tx, void *context, struct ig_err *err)
+{
+    struct ig_db_rows *rows = NULL;
+    (void)context;
+    return ig_db_query_once(&rows, tx, "select nothing from nowhere", NULL, 0, err);
+}
+
+static void test_composed_statements(void **state)
+{
+    struct ig_temp temp = ig_temp_make();
+    struct ig_err err = IG_ERR_INIT;
+    int64_t sum = 0;
+    (void)state;
+    struct ig_db *db = open_db(&temp);
+    ASSERT_OK(ig_db_write(db, add_model, "a", &err));
+    ASSERT_OK(ig_db_write(db, add_model, "A", &err));
+    ASSERT_OK(ig_db_read(db, query_composed, &sum, &err));
+    assert_int_equal(sum, 11);
+    ASSERT_FAILS(ig_db_read(db, query_wrong, NULL, &err), IG_INTERNAL, "select nothing");
+    ig_db_close(db);
+    ig_temp_remove(&temp);
+}
+
 static void test_writes_survive_reopening(void **state)
 {
     struct ig_temp temp = ig_temp_make();
@@ -437,10 +479,11 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
 #define IG_STORE_DB(id, symbol, doc)                                                               \
-    SUITE(test_writes_survive_reopening, id), SUITE(test_failed_work_leaves_nothing, id),          \
-        SUITE(test_foreign_keys_conflict, id), SUITE(test_values_round_trip, id),                  \
-        SUITE(test_readers_cannot_write, id), SUITE(test_second_process_is_refused, id),           \
-        SUITE(test_newer_schema_is_refused, id), SUITE(test_group_commit, id),
+    SUITE(test_writes_survive_reopening, id), SUITE(test_composed_statements, id),                 \
+        SUITE(test_failed_work_leaves_nothing, id), SUITE(test_foreign_keys_conflict, id),         \
+        SUITE(test_values_round_trip, id), SUITE(test_readers_cannot_write, id),                   \
+        SUITE(test_second_process_is_refused, id), SUITE(test_newer_schema_is_refused, id),        \
+        SUITE(test_group_commit, id),
 #include "stores/stores.def"
 #undef IG_STORE_DB
         cmocka_unit_test(test_log_is_checkpointed),

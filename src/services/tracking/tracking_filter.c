@@ -38,31 +38,31 @@ struct field {
 };
 
 static const struct field RUN_FIELDS[] = {
-    {"artifact_uri", IG_TRACKING_ARTIFACT_URI, false, true},
-    {"end_time", IG_TRACKING_END_TIME, true, true},
-    {"run_id", IG_TRACKING_RUN_ID, false, true},
-    {"run_name", IG_TRACKING_RUN_NAME, false, true},
-    {"start_time", IG_TRACKING_START_TIME, true, true},
-    {"status", IG_TRACKING_STATUS, false, true},
-    {"user_id", IG_TRACKING_USER_ID, false, true},
-    {"created", IG_TRACKING_START_TIME, true, true},
-    {"Created", IG_TRACKING_START_TIME, true, true},
-    {"run name", IG_TRACKING_RUN_NAME, false, false},
-    {"Run name", IG_TRACKING_RUN_NAME, false, false},
-    {"Run Name", IG_TRACKING_RUN_NAME, false, false},
+    {"artifact_uri", IG_TRACKING_BY_ARTIFACT_URI, false, true},
+    {"end_time", IG_TRACKING_BY_END_TIME, true, true},
+    {"run_id", IG_TRACKING_BY_RUN_ID, false, true},
+    {"run_name", IG_TRACKING_BY_RUN_NAME, false, true},
+    {"start_time", IG_TRACKING_BY_START_TIME, true, true},
+    {"status", IG_TRACKING_BY_STATUS, false, true},
+    {"user_id", IG_TRACKING_BY_USER_ID, false, true},
+    {"created", IG_TRACKING_BY_START_TIME, true, true},
+    {"Created", IG_TRACKING_BY_START_TIME, true, true},
+    {"run name", IG_TRACKING_BY_RUN_NAME, false, false},
+    {"Run name", IG_TRACKING_BY_RUN_NAME, false, false},
+    {"Run Name", IG_TRACKING_BY_RUN_NAME, false, false},
     {NULL, IG_TRACKING_NO_FIELD, false, false},
 };
 static const struct field EXPERIMENT_FIELDS[] = {
-    {"name", IG_TRACKING_NAME, false, true},
-    {"experiment_id", IG_TRACKING_EXPERIMENT_ID, false, true},
-    {"creation_time", IG_TRACKING_CREATION_TIME, true, true},
-    {"last_update_time", IG_TRACKING_LAST_UPDATE_TIME, true, true},
+    {"name", IG_TRACKING_BY_NAME, false, true},
+    {"experiment_id", IG_TRACKING_BY_EXPERIMENT_ID, false, true},
+    {"creation_time", IG_TRACKING_BY_CREATION_TIME, true, true},
+    {"last_update_time", IG_TRACKING_BY_LAST_UPDATE_TIME, true, true},
     {NULL, IG_TRACKING_NO_FIELD, false, false},
 };
 static const struct field DATASET_FIELDS[] = {
-    {"name", IG_TRACKING_DATASET_NAME, false, false},
-    {"digest", IG_TRACKING_DATASET_DIGEST, false, false},
-    {"context", IG_TRACKING_DATASET_CONTEXT, false, false},
+    {"name", IG_TRACKING_BY_DATASET_NAME, false, false},
+    {"digest", IG_TRACKING_BY_DATASET_DIGEST, false, false},
+    {"context", IG_TRACKING_BY_DATASET_CONTEXT, false, false},
     {NULL, IG_TRACKING_NO_FIELD, false, false},
 };
 
@@ -344,7 +344,7 @@ static const char *allowed_ops(const struct parser *parser, const struct ig_trac
     default:
         break;
     }
-    if (term->what.field == IG_TRACKING_EXPERIMENT_ID) return "=, !=, IN, NOT IN";
+    if (term->what.field == IG_TRACKING_BY_EXPERIMENT_ID) return "=, !=, IN, NOT IN";
     return parser->kind == IG_TRACKING_RUNS ? "=, !=, LIKE, ILIKE, IN, NOT IN"
                                             : "=, !=, LIKE, ILIKE";
 }
@@ -374,8 +374,8 @@ static enum ig_code add_value(struct parser *parser, struct ig_str value)
 
 static bool takes_list(const struct ig_tracking_identifier *what)
 {
-    return what->entity == IG_TRACKING_DATASET || what->field == IG_TRACKING_RUN_ID ||
-           what->field == IG_TRACKING_EXPERIMENT_ID;
+    return what->entity == IG_TRACKING_DATASET || what->field == IG_TRACKING_BY_RUN_ID ||
+           what->field == IG_TRACKING_BY_EXPERIMENT_ID;
 }
 
 /* What follows the opening parenthesis. Upstream reads it as Python, in which a backslash begins an
@@ -507,7 +507,7 @@ static enum ig_code read_term(struct ig_tracking_term *term, struct parser *pars
         return read_null_test(term, parser);
     if (read_value(term, parser) != IG_OK || check_op(parser, term) != IG_OK)
         return parser->err->code;
-    return term->what.field == IG_TRACKING_EXPERIMENT_ID ? check_ids(term, parser) : IG_OK;
+    return term->what.field == IG_TRACKING_BY_EXPERIMENT_ID ? check_ids(term, parser) : IG_OK;
 }
 
 /* ---- public ---- */

@@ -1,0 +1,526 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* 1. The statement's text is made of constants and numbered names; every word of a client is a
+ *    value. It is what SQLite and PostgreSQL share: LIKE tells capitals from small letters in both,
+ *    and `escape` makes a backslash of the pattern an ordinary character, as it is to MLflow.
+ * 2. A comparison of metrics, parameters, tags and datasets asks whether such a row exists, so a
+ *    run without the key matches none, != included, as with MLflow's joins.
+ * 3. Order keys are never null: a rank (0 a value, 1 NaN or nothing, 2 no metric) stands before
+ *    each that may be missing. The page after a row is what lies behind it by these keys, which an
+ *    index or a sort with a limit finds without passing over the rows of earlier pages.
+ *
+ * Thread rule: nothing is shared. */
+#include "services/tracking/tracking_search.h"
+
+#include "base/hash.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum {
+    SQL_BYTES_MAX = 1 << 20,
+    VALUES_MAX = IG_TRACKING_SEARCHED_MAX + IG_TRACKING_VALUES_MAX + 2 * IG_TRACKING_TERMS_MAX +
+                 5 * IG_TRACKING_ORDERS_MAX + 16,
+    KEYS_MAX = 2 * IG_TRACKING_ORDERS_MAX + 2,
+    KEY_BYTES = 256,
+    DIGEST_HEX = 16, /* of a token, in front of the id */
+};
+
+/* Metrics as numbers: MLflow keeps infinities as the greatest doubles. NaN is null. */
+#define METRIC(alias)                                                                              \
+    "case " alias ".kind when 0 then " alias ".value when 2 then 1.7976931348623157e308"           \
+    " when 3 then -1.7976931348623157e308 end"
+
+struct key {
+    char sql[KEY_BYTES];
+    enum { WHOLE, REAL, WORDS } type;
+    bool descending;
+    struct ig_db_value last; /* the value of the page's last row before */
+};
+
+struct query {
+    const struct ig_tracking_search *search;
+    struct ig_tracking_filter filter;
+    struct ig_tracking_order orders[IG_TRACKING_ORDERS_MAX];
+    struct key keys[KEYS_MAX];
+    size_t keys_count;
+    struct ig_buf sql;
+    struct ig_db_value *values;
+    size_t values_count;
+    struct ig_str after; /* the id of the token; empty: none */
+    char digest[DIGEST_HEX + 1];
+    struct ig_tracking_found *out;
+    struct ig_arena *arena;
+};
+
+/* ---- text and values ---- */
+
+static void add(struct query *query, const char *text)
+{
+    ig_buf_add_cstr(&query->sql, text);
+}
+
+static void add_value(struct query *query, struct ig_db_value value)
+{
+    IG_ASSERT(query->values_count < VALUES_MAX);
+    query->values[query->values_count++] = value;
+    ig_buf_printf(&query->sql, "$%zu", query->values_count);
+}
+
+static const char *column(enum ig_tracking_field field)
+{
+    static const char *const columns[IG_TRACKING_BY_COUNT] = {
+        [IG_TRACKING_BY_RUN_ID] = "r.id",
+        [IG_TRACKING_BY_RUN_NAME] = "r.name",
+        [IG_TRACKING_BY_USER_ID] = "r.user_id",
+        [IG_TRACKING_BY_STATUS] =
+            "case r.status when 1 then 'RUNNING' when 2 then 'SCHEDULED' when 3 then 'FINISHED'"
+            " when 4 then 'FAILED' when 5 then 'KILLED' end",
+        [IG_TRACKING_BY_ARTIFACT_URI] = "r.artifact_root",
+        [IG_TRACKING_BY_START_TIME] = "r.start_ms",
+        [IG_TRACKING_BY_END_TIME] = "r.end_ms",
+        [IG_TRACKING_BY_NAME] = "r.name",
+        [IG_TRACKING_BY_EXPERIMENT_ID] = "r.id",
+        [IG_TRACKING_BY_CREATION_TIME] = "r.created_ms",
+        [IG_TRACKING_BY_LAST_UPDATE_TIME] = "r.updated_ms",
+        [IG_TRACKING_BY_DATASET_NAME] = "t.name",
+        [IG_TRACKING_BY_DATASET_DIGEST] = "t.digest",
+        [IG_TRACKING_BY_DATASET_CONTEXT] = "t.value",
+    };
+    IG_ASSERT(columns[field]);
+    return columns[field];
+}
+
+/* ---- filter ---- */
+
+static struct ig_str escaped(struct ig_str pattern, struct ig_arena *arena)
+{
+    char *text = ig_arena_alloc(arena, 2 * pattern.len + 1);
+    size_t length = 0;
+    if (!text) return IG_STR("");
+    for (size_t i = 0; i < pattern.len; i++) {
+        if (pattern.ptr[i] == '\\') text[length++] = '\\';
+        text[length++] = pattern.ptr[i];
+    }
+    return (struct ig_str){text, length};
+}
+
+static struct ig_db_value term_value(const struct ig_tracking_term *term, size_t i)
+{
+    int64_t id = 0;
+    if (term->numeric) return IG_DB_F(term->number);
+    if (term->what.field != IG_TRACKING_BY_EXPERIMENT_ID) return IG_DB_T(term->values[i]);
+    ig_str_to_i64(term->values[i], &id); /* the parser has checked it */
+    return IG_DB_I(id);
+}
+
+/* `sql` compared with the term's value. */
+static void add_comparison(struct query *query, const char *sql,
+                           const struct ig_tracking_term *term)
+{
+    static const char *const ops[IG_TRACKING_OPS_COUNT] = {
+        [IG_TRACKING_EQ] = " = ",      [IG_TRACKING_NE] = " <> ", [IG_TRACKING_GT] = " > ",
+        [IG_TRACKING_GE] = " >= ",     [IG_TRACKING_LT] = " < ",  [IG_TRACKING_LE] = " <= ",
+        [IG_TRACKING_LIKE] = " like ", [IG_TRACKING_IN] = " in ", [IG_TRACKING_NOT_IN] = " not in ",
+    };
+    switch (term->op) {
+    case IG_TRACKING_LIKE:
+    case IG_TRACKING_ILIKE: {
+        bool fold = term->op == IG_TRACKING_ILIKE;
+        ig_buf_printf(&query->sql, fold ? "lower(%s) like lower(" : "%s like (", sql);
+        add_value(query, IG_DB_T(escaped(term->values[0], query->arena)));
+        add(query, ") escape '\\'");
+        return;
+    }
+    case IG_TRACKING_IN:
+    case IG_TRACKING_NOT_IN:
+        ig_buf_printf(&query->sql, "%s%s(", sql, ops[term->op]);
+        for (size_t i = 0; i < term->values_count; i++) {
+            if (i) add(query, ", ");
+            add_value(query, term_value(term, i));
+        }
+        add(query, ")");
+        return;
+    default:
+        ig_buf_printf(&query->sql, "%s%s", sql, ops[term->op]);
+        add_value(query, term_value(term, 0));
+    }
+}
+
+static const char *source(const struct query *query, const struct ig_tracking_identifier *what)
+{
+    if (query->search->kind == IG_TRACKING_EXPERIMENTS)
+        return "select 1 from experiment_tags t where t.experiment = r.id";
+    switch (what->entity) {
+    case IG_TRACKING_METRIC:
+        return "select 1 from latest_metrics t where t.run = r.id";
+    case IG_TRACKING_PARAM:
+        return "select 1 from params t where t.run = r.id";
+    case IG_TRACKING_TAG:
+        return "select 1 from run_tags t where t.run = r.id";
+    default:
+        break;
+    }
+    if (what->field == IG_TRACKING_BY_DATASET_CONTEXT)
+        return "select 1 from run_input_tags t where t.run = r.id and t.key ="
+               " 'mlflow.data.context'";
+    return "select 1 from run_inputs i join datasets t on t.id = i.dataset where i.run = r.id";
+}
+
+static void add_row_term(struct query *query, const struct ig_tracking_term *term)
+{
+    bool test = term->op == IG_TRACKING_IS_NULL || term->op == IG_TRACKING_IS_NOT_NULL;
+    ig_buf_printf(&query->sql, " and %sexists (%s", term->op == IG_TRACKING_IS_NULL ? "not " : "",
+                  source(query, &term->what));
+    if (term->what.entity != IG_TRACKING_DATASET) {
+        add(query, " and t.key = ");
+        add_value(query, IG_DB_T(term->what.key));
+    }
+    if (!test) {
+        add(query, " and (");
+        if (term->what.entity == IG_TRACKING_METRIC && term->op == IG_TRACKING_NE)
+            add(query, "t.kind = 1 or ");
+        add_comparison(query,
+                       term->what.entity == IG_TRACKING_METRIC    ? METRIC("t")
+                       : term->what.entity == IG_TRACKING_DATASET ? column(term->what.field)
+                                                                  : "t.value",
+                       term);
+        add(query, ")");
+    }
+    add(query, ")");
+}
+
+static void add_filter(struct query *query)
+{
+    const struct ig_tracking_search *search = query->search;
+    if (search->kind == IG_TRACKING_RUNS) {
+        add(query, " and r.experiment in (");
+        for (size_t i = 0; i < search->experiments_count; i++) {
+            if (i) add(query, ", ");
+            add_value(query, IG_DB_I(search->experiments[i]));
+        }
+        add(query, ")");
+    }
+    if (search->view == IG_TRACKING_ACTIVE) add(query, " and r.stage = 'active'");
+    if (search->view == IG_TRACKING_DELETED) add(query, " and r.stage = 'deleted'");
+    for (size_t i = 0; i < query->filter.count; i++) {
+        const struct ig_tracking_term *term = &query->filter.terms[i];
+        if (term->what.entity != IG_TRACKING_ATTRIBUTE) {
+            add_row_term(query, term);
+            continue;
+        }
+        add(query, " and ");
+        add_comparison(query, column(term->what.field), term);
+    }
+}
+
+/* ---- order ---- */
+
+static struct key *add_key(struct query *query, bool descending)
+{
+    IG_ASSERT(query->keys_count < KEYS_MAX);
+    struct key *key = &query->keys[query->keys_count++];
+    *key = (struct key){.type = WHOLE, .descending = descending};
+    return key;
+}
+
+static void add_attribute_keys(struct query *query, const struct ig_tracking_order *order)
+{
+    enum ig_tracking_field field = order->what.field;
+    bool missing = field == IG_TRACKING_BY_END_TIME, words = false;
+    if (missing) {
+        struct key *rank = add_key(query, false);
+        snprintf(rank->sql, KEY_BYTES, "case when r.end_ms is null then 1 else 0 end");
+    }
+    words = field == IG_TRACKING_BY_RUN_NAME || field == IG_TRACKING_BY_USER_ID ||
+            field == IG_TRACKING_BY_STATUS || field == IG_TRACKING_BY_ARTIFACT_URI ||
+            field == IG_TRACKING_BY_NAME || field == IG_TRACKING_BY_RUN_ID;
+    struct key *key = add_key(query, order->descending);
+    key->type = words ? WORDS : WHOLE;
+    snprintf(key->sql, KEY_BYTES, missing ? "coalesce(%s, 0)" : "%s", column(field));
+}
+
+static void add_row_keys(struct query *query, size_t i)
+{
+    const struct ig_tracking_order *order = &query->orders[i];
+    bool metric = order->what.entity == IG_TRACKING_METRIC;
+    struct key *rank = add_key(query, false), *key = add_key(query, order->descending);
+    key->type = metric ? REAL : WORDS;
+    if (metric) {
+        snprintf(rank->sql, KEY_BYTES,
+                 "case when o%zu.kind = 1 then 1 when o%zu.run is null then 2 else 0 end", i, i);
+        snprintf(key->sql, KEY_BYTES,
+                 "case o%zu.kind when 0 then o%zu.value when 2 then 1.7976931348623157e308"
+                 " when 3 then -1.7976931348623157e308 else 0.0 end",
+                 i, i);
+    } else {
+        snprintf(rank->sql, KEY_BYTES, "case when o%zu.run is null then 1 else 0 end", i);
+        snprintf(key->sql, KEY_BYTES, "coalesce(o%zu.value, '')", i);
+    }
+}
+
+static bool ordered_by(const struct query *query, enum ig_tracking_field field)
+{
+    for (size_t i = 0; i < query->search->orders_count; i++)
+        if (query->orders[i].what.field == field) return true;
+    return false;
+}
+
+/* What ends every order, so that no two rows stand alike. */
+static void add_last_keys(struct query *query)
+{
+    bool runs = query->search->kind == IG_TRACKING_RUNS;
+    bool alone = query->search->orders_count == 0;
+    if (runs ? !ordered_by(query, IG_TRACKING_BY_START_TIME) : alone) {
+        struct key *newest = add_key(query, true);
+        snprintf(newest->sql, KEY_BYTES, runs ? "r.start_ms" : "r.created_ms");
+    }
+    struct key *id = add_key(query, !runs && !alone);
+    id->type = runs ? WORDS : WHOLE;
+    snprintf(id->sql, KEY_BYTES, "r.id");
+}
+
+static enum ig_code read_orders(struct query *query, struct ig_err *err)
+{
+    const struct ig_tracking_search *search = query->search;
+    if (search->orders_count > IG_TRACKING_ORDERS_MAX)
+        return ig_fail(err, IG_TOO_LARGE, "order_by: %zu clauses, at most %d", search->orders_count,
+                       IG_TRACKING_ORDERS_MAX);
+    for (size_t i = 0; i < search->orders_count; i++) {
+        struct ig_tracking_order *order = &query->orders[i];
+        if (ig_tracking_order_parse(order, search->kind, search->orders[i], err) != IG_OK)
+            return err->code;
+        for (size_t j = 0; j < i; j++) {
+            const struct ig_tracking_identifier *other = &query->orders[j].what;
+            if (other->entity != order->what.entity || other->field != order->what.field ||
+                (!other->field && !ig_str_eq(other->key, order->what.key)))
+                continue;
+            return ig_fail(err, IG_INVALID, "`order_by` contains duplicate fields: '%.*s'",
+                           IG_STR_ARGS(search->orders[i]));
+        }
+        if (order->what.entity == IG_TRACKING_ATTRIBUTE)
+            add_attribute_keys(query, order);
+        else
+            add_row_keys(query, i);
+    }
+    add_last_keys(query);
+    return IG_OK;
+}
+
+/* ---- the statement ---- */
+
+static void begin(struct query *query, const char *select)
+{
+    bool runs = query->search->kind == IG_TRACKING_RUNS;
+    ig_buf_reset(&query->sql);
+    query->values_count = 0;
+    ig_buf_printf(&query->sql, "select %s", select);
+    for (size_t i = 0; i < query->keys_count; i++)
+        ig_buf_printf(&query->sql, ", %s", query->keys[i].sql);
+    ig_buf_printf(&query->sql, " from %s r", runs ? "runs" : "experiments");
+    for (size_t i = 0; i < query->search->orders_count; i++) {
+        enum ig_tracking_entity entity = query->orders[i].what.entity;
+        if (entity == IG_TRACKING_ATTRIBUTE) continue;
+        ig_buf_printf(&query->sql, " left join %s o%zu on o%zu.run = r.id and o%zu.key = ",
+                      entity == IG_TRACKING_METRIC  ? "latest_metrics"
+                      : entity == IG_TRACKING_PARAM ? "params"
+                                                    : "run_tags",
+                      i, i, i);
+        add_value(query, IG_DB_T(query->orders[i].what.key));
+    }
+    add(query, " where 1 = 1");
+}
+
+/* (a > x or (a = x and (b < y or (b = y and ...)))) */
+static void add_after(struct query *query)
+{
+    add(query, " and (");
+    for (size_t i = 0; i < query->keys_count; i++) {
+        const struct key *key = &query->keys[i];
+        bool last = i + 1 == query->keys_count;
+        ig_buf_printf(&query->sql, "%s %s ", key->sql, key->descending ? "<" : ">");
+        add_value(query, key->last);
+        if (last) break;
+        ig_buf_printf(&query->sql, " or (%s = ", key->sql);
+        add_value(query, key->last);
+        add(query, " and (");
+    }
+    for (size_t i = 0; i + 1 < query->keys_count; i++) add(query, "))");
+    add(query, ")");
+}
+
+static enum ig_code run_query(struct ig_db_rows **rows, struct query *query, struct ig_db_tx *tx,
+                              struct ig_err *err)
+{
+    if (query->sql.overflowed || query->arena->overflowed)
+        return ig_fail(err, IG_NO_MEMORY, "search");
+    return ig_db_query_once(rows, tx, query->sql.ptr, query->values, query->values_count, err);
+}
+
+static struct ig_db_value id_value(const struct query *query, struct ig_str id)
+{
+    int64_t number = 0;
+    if (query->search->kind == IG_TRACKING_RUNS) return IG_DB_T(id);
+    ig_str_to_i64(id, &number); /* checked with the token */
+    return IG_DB_I(number);
+}
+
+/* Where the token's row stands now. */
+static enum ig_code read_last(struct query *query, struct ig_db_tx *tx, struct ig_err *err)
+{
+    struct ig_db_rows *rows = NULL;
+    begin(query, "1");
+    add(query, " and r.id = ");
+    add_value(query, id_value(query, query->after));
+    if (run_query(&rows, query, tx, err) != IG_OK) return err->code;
+    bool found = ig_db_next(rows, err);
+    for (size_t i = 0; found && i < query->keys_count; i++) {
+        struct key *key = &query->keys[i];
+        int at = (int)i + 1;
+        if (key->type == WHOLE) key->last = IG_DB_I(ig_db_i64(rows, at));
+        if (key->type == REAL) key->last = IG_DB_F(ig_db_f64(rows, at));
+        if (key->type == WORDS) key->last = IG_DB_T(ig_db_text_dup(rows, at, query->arena));
+    }
+    ig_db_finish(rows);
+    if (err->code != IG_OK || found) return err->code;
+    return ig_fail(err, IG_INVALID, "Invalid page token, the row '%.*s' is gone",
+                   IG_STR_ARGS(query->after));
+}
+
+static enum ig_code read_page(struct query *query, struct ig_db_rows *rows, struct ig_err *err)
+{
+    struct ig_tracking_found *out = query->out;
+    size_t max = (size_t)query->search->results_max, count = 0;
+    struct ig_str *ids = ig_arena_array(query->arena, max, sizeof *ids);
+    bool more = false;
+    if (!ids) return ig_fail(err, IG_NO_MEMORY, "search");
+    while (!more && ig_db_next(rows, err)) {
+        if (count == max)
+            more = true;
+        else
+            ids[count++] = ig_db_text_dup(rows, 0, query->arena);
+    }
+    if (err->code != IG_OK) return err->code;
+    *out = (struct ig_tracking_found){ids, count, IG_STR("")};
+    if (more)
+        out->token = ig_str_view(
+            ig_arena_printf(query->arena, "%s%.*s", query->digest, IG_STR_ARGS(ids[count - 1])));
+    return query->arena->overflowed ? ig_fail(err, IG_NO_MEMORY, "search") : IG_OK;
+}
+
+static enum ig_code search_work(struct ig_db_tx *tx, void *context, struct ig_err *err)
+{
+    struct query *query = context;
+    struct ig_db_rows *rows = NULL;
+    bool runs = query->search->kind == IG_TRACKING_RUNS;
+    if (query->after.len && read_last(query, tx, err) != IG_OK) return err->code;
+    begin(query, runs ? "r.id" : "cast(r.id as text)");
+    add_filter(query);
+    if (query->after.len) add_after(query);
+    for (size_t i = 0; i < query->keys_count; i++)
+        ig_buf_printf(&query->sql, "%s %s%s", i ? "," : " order by", query->keys[i].sql,
+                      query->keys[i].descending ? " desc" : "");
+    add(query, " limit ");
+    add_value(query, IG_DB_I(query->search->results_max + 1));
+    if (run_query(&rows, query, tx, err) != IG_OK) return err->code;
+    read_page(query, rows, err);
+    ig_db_finish(rows);
+    return err->code;
+}
+
+/* ---- tokens ---- */
+
+static void hash_text(struct ig_sha256 *hash, struct ig_str text)
+{
+    char length[32];
+    ig_sha256_update(hash, length, (size_t)snprintf(length, sizeof length, "%zu:", text.len));
+    if (text.len) ig_sha256_update(hash, text.ptr, text.len);
+}
+
+/* What a token is bound to: all of the search but the size of its pages. */
+static enum ig_code digest(struct query *query, struct ig_err *err)
+{
+    const struct ig_tracking_search *search = query->search;
+    unsigned char bytes[IG_SHA256_BYTES];
+    char head[96], hex[IG_SHA256_HEX];
+    struct ig_sha256 *hash = ig_sha256_new();
+    if (!hash) return ig_fail(err, IG_NO_MEMORY, "search");
+    snprintf(head, sizeof head, "%d %d %zu %zu", (int)search->kind, (int)search->view,
+             search->experiments_count, search->orders_count);
+    hash_text(hash, ig_str_view(head));
+    hash_text(hash, search->filter);
+    for (size_t i = 0; i < search->orders_count; i++) hash_text(hash, search->orders[i]);
+    for (size_t i = 0; i < search->experiments_count; i++) {
+        snprintf(head, sizeof head, "%lld", (long long)search->experiments[i]);
+        hash_text(hash, ig_str_view(head));
+    }
+    ig_sha256_final(hash, bytes);
+    ig_sha256_free(hash);
+    ig_hex(hex, bytes, sizeof bytes);
+    snprintf(query->digest, sizeof query->digest, "%.*s", DIGEST_HEX, hex);
+    return IG_OK;
+}
+
+static enum ig_code read_token(struct query *query, struct ig_err *err)
+{
+    struct ig_str token = query->search->token;
+    int64_t number;
+    if (digest(query, err) != IG_OK) return err->code;
+    if (!token.len) return IG_OK;
+    if (token.len <= DIGEST_HEX || token.len > 2 * DIGEST_HEX + 32)
+        return ig_fail(err, IG_INVALID, "Invalid page token, '%.*s' is none of this server",
+                       IG_STR_ARGS(token));
+    if (memcmp(token.ptr, query->digest, DIGEST_HEX) != 0)
+        return ig_fail(err, IG_INVALID, "Invalid page token, '%.*s' is of another search",
+                       IG_STR_ARGS(token));
+    query->after = (struct ig_str){token.ptr + DIGEST_HEX, token.len - DIGEST_HEX};
+    if (query->search->kind == IG_TRACKING_EXPERIMENTS && !ig_str_to_i64(query->after, &number))
+        return ig_fail(err, IG_INVALID, "Invalid page token, '%.*s' is no experiment",
+                       IG_STR_ARGS(query->after));
+    return IG_OK;
+}
+
+/* ---- public ---- */
+
+static enum ig_code check(const struct ig_tracking_search *search, struct ig_err *err)
+{
+    if (search->results_max < 1)
+        return ig_fail(err, IG_INVALID,
+                       "Invalid value %lld for parameter 'max_results' supplied. It must be a "
+                       "positive integer",
+                       (long long)search->results_max);
+    if (search->results_max > IG_TRACKING_RESULTS_MAX)
+        return ig_fail(err, IG_INVALID,
+                       "Invalid value %lld for parameter 'max_results' supplied. It must be at "
+                       "most %d",
+                       (long long)search->results_max, IG_TRACKING_RESULTS_MAX);
+    if (search->experiments_count > IG_TRACKING_SEARCHED_MAX)
+        return ig_fail(err, IG_INVALID, "experiment_ids: %zu experiments, at most %d",
+                       search->experiments_count, IG_TRACKING_SEARCHED_MAX);
+    return IG_OK;
+}
+
+enum ig_code ig_tracking_search(struct ig_tracking_found *out, struct ig_db *db,
+                                const struct ig_tracking_search *search, struct ig_arena *arena,
+                                struct ig_err *err)
+{
+    struct ig_tracking_found found = {NULL, 0, IG_STR("")};
+    if (check(search, err) != IG_OK) return err->code;
+    struct query *query = ig_arena_zalloc(arena, sizeof *query);
+    if (!query) return ig_fail(err, IG_NO_MEMORY, "search");
+    query->search = search;
+    query->out = &found;
+    query->arena = arena;
+    query->values = ig_arena_array(arena, VALUES_MAX, sizeof *query->values);
+    if (!query->values) return ig_fail(err, IG_NO_MEMORY, "search");
+    ig_buf_init(&query->sql, SQL_BYTES_MAX);
+    if (ig_tracking_filter_parse(&query->filter, search->kind, search->filter, arena, err) !=
+            IG_OK ||
+        read_orders(query, err) != IG_OK || read_token(query, err) != IG_OK)
+        goto out;
+    if (search->kind == IG_TRACKING_EXPERIMENTS || search->experiments_count)
+        ig_db_read(db, search_work, query, err);
+out:
+    ig_buf_deinit(&query->sql);
+    if (err->code == IG_OK) *out = found;
+    return err->code;
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef IG_SERVICES_TRACKING_TRACKING_SEARCH_H
+#define IG_SERVICES_TRACKING_TRACKING_SEARCH_H
+
+/* Search over runs and experiments: filter and order of tracking_filter.h as one statement, page by
+ * page. Thread-safe; worker threads only. */
+
+#include "services/tracking/tracking_filter.h"
+#include "stores/db.h"
+
+enum {
+    IG_TRACKING_RESULTS_MAX = 50000,
+    IG_TRACKING_RESULTS_DEFAULT = 1000,
+    IG_TRACKING_SEARCHED_MAX = 2000, /* experiments of one search */
+};
+
+enum ig_tracking_view { IG_TRACKING_ACTIVE, IG_TRACKING_DELETED, IG_TRACKING_ALL };
+
+struct ig_tracking_search {
+    enum ig_tracking_kind kind;
+    const int64_t *experiments; /* whose runs; not of a search for experiments */
+    size_t experiments_count;
+    struct ig_str filter;
+    const struct ig_str *orders;
+    size_t orders_count;
+    enum ig_tracking_view view;
+    int64_t results_max; /* 1 to IG_TRACKING_RESULTS_MAX */
+    struct ig_str token; /* of the page before; empty: the first page */
+};
+
+struct ig_tracking_found {
+    const struct ig_str *ids; /* of runs, or of experiments in decimal; in their order */
+    size_t count;
+    struct ig_str token; /* of the next page; empty: this is the last */
+};
+
+/* Runs come by the given orders, then the newest first, then by id; experiments the newest first,
+ * or by the given orders, then the greatest id first. NaN stands behind every number and what has
+ * no value behind all, in both directions.
+ *
+ * A token names the last row of its page and the search that it is of: the next page begins behind
+ * where that row stands by then. INVALID when it is of another search or of no row. */
+enum ig_code ig_tracking_search(struct ig_tracking_found *out, struct ig_db *db,
+                                const struct ig_tracking_search *search, struct ig_arena *arena,
+                                struct ig_err *err);
+
+#endif
