@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Both forms come down to names and texts: a list is a name that comes several times.
+ *
+ * Thread rule: pure. */
+#include "api/mlflow_search_request.h"
+
+#include "base/json.h"
+#include "net/http1.h"
+
+#define SEE_DOCS " See the API docs for more information about request parameters."
+enum { SHOWN_MAX = 100 };
+
+enum field_kind { TEXT, NUMBER, VIEW, ORDERS, IDS };
+
+static const struct field {
+    const char *name;
+    enum field_kind kind;
+} FIELDS[] = {
+    {"filter", TEXT},    {"page_token", TEXT}, {"max_results", NUMBER}, {"run_view_type", VIEW},
+    {"view_type", VIEW}, {"order_by", ORDERS}, {"experiment_ids", IDS},
+};
+
+struct request {
+    struct ig_tracking_search *search;
+    struct ig_str *orders;
+    int64_t *ids;
+    struct ig_arena *arena;
+    struct ig_err *err;
+};
+
+static enum ig_code wrong(const struct field *field, struct ig_str value, const char *expected,
+                          struct ig_err *err)
+{
+    int shown = value.len > SHOWN_MAX ? SHOWN_MAX : (int)value.len;
+    return ig_fail(err, IG_INVALID,
+                   "Invalid value %.*s for parameter '%s' supplied: expected %s." SEE_DOCS, shown,
+                   value.ptr ? value.ptr : "", field->name, expected);
+}
+
+static const struct field *find_field(const struct request *request, struct ig_str name)
+{
+    bool runs = request->search->kind == IG_TRACKING_RUNS;
+    for (size_t i = 0; i < sizeof FIELDS / sizeof FIELDS[0]; i++) {
+        if (!ig_str_is(name, FIELDS[i].name)) continue;
+        if (FIELDS[i].kind == VIEW && runs != ig_str_is(name, "run_view_type")) return NULL;
+        return FIELDS[i].kind == IDS && !runs ? NULL : &FIELDS[i];
+    }
+    return NULL;
+}
+
+static enum ig_code take_view(struct request *request, const struct field *field,
+                              struct ig_str value)
+{
+    static const char *const names[][2] = {
+        [IG_TRACKING_ACTIVE] = {"ACTIVE_ONLY", "1"},
+        [IG_TRACKING_DELETED] = {"DELETED_ONLY", "2"},
+        [IG_TRACKING_ALL] = {"ALL", "3"},
+    };
+    for (int view = IG_TRACKING_ACTIVE; view <= IG_TRACKING_ALL; view++) {
+        if (!ig_str_is(value, names[view][0]) && !ig_str_is(value, names[view][1])) continue;
+        request->search->view = (enum ig_tracking_view)view;
+        return IG_OK;
+    }
+    return wrong(field, value, "ACTIVE_ONLY, DELETED_ONLY or ALL", request->err);
+}
+
+static enum ig_code take_order(struct request *request, struct ig_str value)
+{
+    struct ig_tracking_search *search = request->search;
+    if (!request->orders)
+        request->orders =
+            ig_arena_array(request->arena, IG_TRACKING_ORDERS_MAX, sizeof *request->orders);
+    if (!request->orders) return ig_fail(request->err, IG_NO_MEMORY, "order_by");
+    if (search->orders_count == IG_TRACKING_ORDERS_MAX)
+        return ig_fail(request->err, IG_INVALID, "order_by: more than %d clauses",
+                       IG_TRACKING_ORDERS_MAX);
+    request->orders[search->orders_count++] = value;
+    search->orders = request->orders;
+    return IG_OK;
+}
+
+static enum ig_code take_id(struct request *request, struct ig_str value)
+{
+    struct ig_tracking_search *search = request->search;
+    if (!request->ids)
+        request->ids =
+            ig_arena_array(request->arena, IG_TRACKING_SEARCHED_MAX, sizeof *request->ids);
+    if (!request->ids) return ig_fail(request->err, IG_NO_MEMORY, "experiment_ids");
+    if (search->experiments_count == IG_TRACKING_SEARCHED_MAX)
+        return ig_fail(request->err, IG_INVALID, "experiment_ids: more than %d experiments",
+                       IG_TRACKING_SEARCHED_MAX);
+    if (!ig_str_to_i64(value, &request->ids[search->experiments_count]))
+        return ig_fail(request->err, IG_INVALID,
+                       "Invalid experiment ID '%.*s'. Experiment ID must be a valid integer.",
+                       value.len > SHOWN_MAX ? SHOWN_MAX : (int)value.len, value.ptr);
+    search->experiments_count++;
+    search->experiments = request->ids;
+    return IG_OK;
+}
+
+static enum ig_code take(struct request *request, const struct field *field, struct ig_str value)
+{
+    struct ig_tracking_search *search = request->search;
+    switch (field->kind) {
+    case TEXT:
+        *(ig_str_is(ig_str_view(field->name), "filter") ? &search->filter : &search->token) = value;
+        return IG_OK;
+    case NUMBER:
+        if (ig_str_to_i64(value, &search->results_max)) return IG_OK;
+        return wrong(field, value, "a whole number", request->err);
+    case VIEW:
+        return take_view(request, field, value);
+    case ORDERS:
+        return take_order(request, value);
+    case IDS:
+        break;
+    }
+    return take_id(request, value);
+}
+
+static enum ig_code take_json(struct request *request, const struct field *field,
+                              struct ig_json *json)
+{
+    enum ig_json_event event = ig_json_next(json);
+    bool number = event == IG_JSON_NUMBER && field->kind != TEXT && field->kind != ORDERS;
+    if (event == IG_JSON_ERROR) return json->err->code;
+    if (event == IG_JSON_STRING || number) return take(request, field, json->text);
+    return wrong(field, ig_str_view(ig_json_event_name(event)),
+                 field->kind == TEXT || field->kind == ORDERS ? "a string" : "a number or string",
+                 request->err);
+}
+
+static enum ig_code read_member(struct request *request, struct ig_json *json)
+{
+    const struct field *field = find_field(request, json->text);
+    struct ig_json ahead = *json;
+    if (!field || ig_json_next(&ahead) == IG_JSON_NULL) {
+        ig_json_skip(json);
+        return json->err->code;
+    }
+    if (field->kind != ORDERS && field->kind != IDS) return take_json(request, field, json);
+    if (!ig_json_expect(json, IG_JSON_ARRAY, field->name)) return json->err->code;
+    while (ig_json_element(json))
+        if (take_json(request, field, json) != IG_OK) return json->err->code;
+    return json->err->code;
+}
+
+static struct request start(struct ig_tracking_search *out, enum ig_tracking_kind kind,
+                            struct ig_arena *arena, struct ig_err *err)
+{
+    *out = (struct ig_tracking_search){.kind = kind,
+                                       .filter = IG_STR(""),
+                                       .token = IG_STR(""),
+                                       .results_max = IG_TRACKING_RESULTS_DEFAULT};
+    return (struct request){.search = out, .arena = arena, .err = err};
+}
+
+enum ig_code ig_mlflow_search_decode(struct ig_tracking_search *out, enum ig_tracking_kind kind,
+                                     struct ig_str body, struct ig_arena *arena, struct ig_err *err)
+{
+    struct request request = start(out, kind, arena, err);
+    struct ig_json json;
+    if (!ig_str_trim(body).len) return IG_OK;
+    ig_json_init(&json, body, arena, err);
+    if (!ig_json_expect(&json, IG_JSON_OBJECT, "body")) return err->code;
+    while (ig_json_member(&json))
+        if (read_member(&request, &json) != IG_OK) return err->code;
+    if (err->code == IG_OK) ig_json_next(&json); /* END, or an error */
+    return err->code;
+}
+
+enum ig_code ig_mlflow_search_decode_query(struct ig_tracking_search *out,
+                                           enum ig_tracking_kind kind, struct ig_str query,
+                                           struct ig_arena *arena, struct ig_err *err)
+{
+    struct request request = start(out, kind, arena, err);
+    struct ig_str name, value;
+    while (ig_http_query_next(&query, &name, &value)) {
+        if (ig_http_percent_decode(&name, arena, name, true, err) != IG_OK ||
+            ig_http_percent_decode(&value, arena, value, true, err) != IG_OK)
+            return err->code;
+        const struct field *field = find_field(&request, name);
+        if (field && take(&request, field, value) != IG_OK) return err->code;
+    }
+    return IG_OK;
+}
