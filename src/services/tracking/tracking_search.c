@@ -22,7 +22,7 @@ enum {
                  5 * IG_TRACKING_ORDERS_MAX + 16,
     KEYS_MAX = 2 * IG_TRACKING_ORDERS_MAX + 2,
     KEY_BYTES = 256,
-    DIGEST_HEX = 16, /* of a token, in front of the id */
+    DIGEST_HEX = IG_TRACKING_DIGEST_HEX, /* of a token, in front of the id */
 };
 
 /* Metrics as numbers: MLflow keeps infinities as the greatest doubles. NaN is null. */
@@ -47,7 +47,6 @@ struct query {
     struct ig_db_value *values;
     size_t values_count;
     struct ig_str after; /* the id of the token; empty: none */
-    char digest[DIGEST_HEX + 1];
     struct ig_tracking_found *out;
     struct ig_arena *arena;
 };
@@ -400,10 +399,9 @@ static enum ig_code read_page(struct query *query, struct ig_db_rows *rows, stru
             ids[count++] = ig_db_text_dup(rows, 0, query->arena);
     }
     if (err->code != IG_OK) return err->code;
-    *out = (struct ig_tracking_found){ids, count, IG_STR("")};
-    if (more)
-        out->token = ig_str_view(
-            ig_arena_printf(query->arena, "%s%.*s", query->digest, IG_STR_ARGS(ids[count - 1])));
+    out->ids = ids;
+    out->count = count;
+    if (more) return ig_tracking_found_cut(out, count, query->arena, err);
     return query->arena->overflowed ? ig_fail(err, IG_NO_MEMORY, "search") : IG_OK;
 }
 
@@ -456,7 +454,7 @@ static enum ig_code digest(struct query *query, struct ig_err *err)
     ig_sha256_final(hash, bytes);
     ig_sha256_free(hash);
     ig_hex(hex, bytes, sizeof bytes);
-    snprintf(query->digest, sizeof query->digest, "%.*s", DIGEST_HEX, hex);
+    snprintf(query->out->digest, sizeof query->out->digest, "%.*s", DIGEST_HEX, hex);
     return IG_OK;
 }
 
@@ -469,7 +467,7 @@ static enum ig_code read_token(struct query *query, struct ig_err *err)
     if (token.len <= DIGEST_HEX || token.len > 2 * DIGEST_HEX + 32)
         return ig_fail(err, IG_INVALID, "Invalid page token, '%.*s' is none of this server",
                        IG_STR_ARGS(token));
-    if (memcmp(token.ptr, query->digest, DIGEST_HEX) != 0)
+    if (memcmp(token.ptr, query->out->digest, DIGEST_HEX) != 0)
         return ig_fail(err, IG_INVALID, "Invalid page token, '%.*s' is of another search",
                        IG_STR_ARGS(token));
     query->after = (struct ig_str){token.ptr + DIGEST_HEX, token.len - DIGEST_HEX};
@@ -499,11 +497,21 @@ static enum ig_code check(const struct ig_tracking_search *search, struct ig_err
     return IG_OK;
 }
 
+enum ig_code ig_tracking_found_cut(struct ig_tracking_found *found, size_t count,
+                                   struct ig_arena *arena, struct ig_err *err)
+{
+    IG_ASSERT(count > 0 && count <= found->count);
+    found->count = count;
+    found->token = ig_str_view(
+        ig_arena_printf(arena, "%s%.*s", found->digest, IG_STR_ARGS(found->ids[count - 1])));
+    return arena->overflowed ? ig_fail(err, IG_NO_MEMORY, "search") : IG_OK;
+}
+
 enum ig_code ig_tracking_search(struct ig_tracking_found *out, struct ig_db *db,
                                 const struct ig_tracking_search *search, struct ig_arena *arena,
                                 struct ig_err *err)
 {
-    struct ig_tracking_found found = {NULL, 0, IG_STR("")};
+    struct ig_tracking_found found = {NULL, 0, IG_STR(""), ""};
     if (check(search, err) != IG_OK) return err->code;
     struct query *query = ig_arena_zalloc(arena, sizeof *query);
     if (!query) return ig_fail(err, IG_NO_MEMORY, "search");

@@ -12,6 +12,7 @@ enum {
     IG_TRACKING_RESULTS_MAX = 50000,
     IG_TRACKING_RESULTS_DEFAULT = 1000,
     IG_TRACKING_SEARCHED_MAX = 2000, /* experiments of one search */
+    IG_TRACKING_DIGEST_HEX = 16,
 };
 
 enum ig_tracking_view { IG_TRACKING_ACTIVE, IG_TRACKING_DELETED, IG_TRACKING_ALL };
@@ -31,7 +32,8 @@ struct ig_tracking_search {
 struct ig_tracking_found {
     const struct ig_str *ids; /* of runs, or of experiments in decimal; in their order */
     size_t count;
-    struct ig_str token; /* of the next page; empty: this is the last */
+    struct ig_str token;                     /* of the next page; empty: this is the last */
+    char digest[IG_TRACKING_DIGEST_HEX + 1]; /* of the search, for tokens */
 };
 
 /* Runs come by the given orders, then the newest first, then by id; experiments the newest first,
@@ -43,5 +45,8 @@ struct ig_tracking_found {
 enum ig_code ig_tracking_search(struct ig_tracking_found *out, struct ig_db *db,
                                 const struct ig_tracking_search *search, struct ig_arena *arena,
                                 struct ig_err *err);
+/* Ends the page behind its first `count` rows, at least one; the next page begins there. */
+enum ig_code ig_tracking_found_cut(struct ig_tracking_found *found, size_t count,
+                                   struct ig_arena *arena, struct ig_err *err);
 
 #endif

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* MLflow's search routes: the search gives ids in their order, each is then read and written, so
+ * that a page holds one run in memory besides its text. */
+#include "api/mlflow_search_request.h"
+#include "api/mlflow_tracking.h"
+#include "api/route.h"
+
+enum { ITEM_BYTES_MAX = 256 << 20 }; /* of one run with its datasets */
+
+static enum ig_code search(struct ig_tracking_found *out, struct ig_call *call,
+                           enum ig_tracking_kind kind)
+{
+    const struct ig_exchange *exchange = call->exchange;
+    struct ig_tracking_search search;
+    enum ig_code code;
+    if (ig_str_is(exchange->request.method, "GET"))
+        code = ig_mlflow_search_decode_query(&search, kind, exchange->request.query, call->arena,
+                                             &call->err);
+    else if (ig_call_expect_json(call) == IG_OK)
+        code = ig_mlflow_search_decode(&search, kind, exchange->body, call->arena, &call->err);
+    else
+        code = call->err.code;
+    if (code != IG_OK) return code;
+    return ig_tracking_search(out, call->app->db, &search, call->arena, &call->err);
+}
+
+static void write_run(struct ig_json_out *out, struct ig_call *call, struct ig_str id,
+                      struct ig_arena *arena)
+{
+    struct ig_tracking_run run;
+    if (ig_tracking_run_get(&run, call->app->tracking, id, arena, &call->err) == IG_OK)
+        ig_mlflow_write_run(out, &run);
+}
+
+static void write_experiment(struct ig_json_out *out, struct ig_call *call, struct ig_str id,
+                             struct ig_arena *arena)
+{
+    struct ig_tracking_experiment experiment;
+    int64_t number = 0;
+    IG_ASSERT(ig_str_to_i64(id, &number));
+    if (ig_tracking_experiment_get(&experiment, call->app->tracking, number, arena, &call->err) ==
+        IG_OK)
+        ig_mlflow_write_experiment(out, &experiment);
+}
+
+/* Empty lists and tokens are left out, as protobuf's JSON does. A reply that grows near to what the
+ * server sends at once ends its page early. */
+static enum ig_code reply(struct ig_call *call, const char *name, struct ig_tracking_found *found,
+                          void (*write)(struct ig_json_out *out, struct ig_call *call,
+                                        struct ig_str id, struct ig_arena *arena))
+{
+    struct ig_arena arena;
+    struct ig_json_out out;
+    ig_arena_init(&arena, 1 << 16, ITEM_BYTES_MAX);
+    ig_call_json(call, &out);
+    ig_json_out_object(&out);
+    if (found->count) {
+        ig_json_out_key(&out, ig_str_view(name));
+        ig_json_out_array(&out);
+        for (size_t i = 0; i < found->count && call->err.code == IG_OK; i++) {
+            if (i && out.buf->len > out.buf->max_bytes / 2)
+                ig_tracking_found_cut(found, i, call->arena, &call->err);
+            if (i == found->count) break;
+            ig_arena_reset(&arena);
+            write(&out, call, found->ids[i], &arena);
+        }
+        ig_json_out_array_end(&out);
+    }
+    if (found->token.len) ig_json_out_kv_str(&out, "next_page_token", found->token);
+    ig_json_out_object_end(&out);
+    ig_arena_deinit(&arena);
+    if (out.buf->overflowed && call->err.code == IG_OK)
+        ig_fail(&call->err, IG_TOO_LARGE, "%s: one of them is larger than a reply may be", name);
+    return call->err.code;
+}
+
+enum ig_code ig_mlflow_runs_search(struct ig_call *call)
+{
+    struct ig_tracking_found found;
+    if (search(&found, call, IG_TRACKING_RUNS) != IG_OK) return call->err.code;
+    return reply(call, "runs", &found, write_run);
+}
+
+enum ig_code ig_mlflow_experiments_search(struct ig_call *call)
+{
+    struct ig_tracking_found found;
+    if (search(&found, call, IG_TRACKING_EXPERIMENTS) != IG_OK) return call->err.code;
+    return reply(call, "experiments", &found, write_experiment);
+}
