@@ -23,7 +23,7 @@ static enum ig_code offer_as_file(struct ig_call *call, struct ig_str path)
 
 static enum ig_code send(struct ig_call *call, struct ig_str path)
 {
-    struct ig_artifact artifact;
+    struct ig_artifact artifact = {0};
     if (ig_artifacts_get(&artifact, call->app->db, path, &call->err) != IG_OK)
         return call->err.code;
     if (offer_as_file(call, path) != IG_OK) return call->err.code;
@@ -35,7 +35,7 @@ static enum ig_code send(struct ig_call *call, struct ig_str path)
 static enum ig_code find_run(struct ig_call *call, struct ig_str *uri, struct ig_str *directory,
                              struct ig_str *path)
 {
-    struct ig_str run;
+    struct ig_str run = IG_STR("");
     if (ig_call_query_str(&run, call, "run_id") != IG_OK) return call->err.code;
     if (!run.len && ig_call_query_str(&run, call, "run_uuid") != IG_OK) return call->err.code;
     if (ig_call_query_str(path, call, "path") != IG_OK) return call->err.code;
@@ -60,7 +60,7 @@ static enum ig_code join(struct ig_call *call, struct ig_str *out, struct ig_str
 
 enum ig_code ig_mlflow_run_artifact_get(struct ig_call *call)
 {
-    struct ig_str uri, directory, path, whole;
+    struct ig_str uri = IG_STR(""), directory = IG_STR(""), path = IG_STR(""), whole = IG_STR("");
     if (find_run(call, &uri, &directory, &path) != IG_OK) return call->err.code;
     if (!path.len)
         return ig_fail(&call->err, IG_INVALID, "Missing value for required parameter 'path'.");
@@ -139,7 +139,7 @@ enum ig_code ig_mlflow_run_artifact_list(struct ig_call *call)
 {
     struct ig_artifact_list list;
     struct ig_json_out out;
-    struct ig_str uri, directory, path, whole;
+    struct ig_str uri = IG_STR(""), directory = IG_STR(""), path = IG_STR(""), whole = IG_STR("");
     if (find_run(call, &uri, &directory, &path) != IG_OK) return call->err.code;
     if (join(call, &whole, directory, path) != IG_OK) return call->err.code;
     if (ig_artifacts_list(&list, call->app->db, whole, call->arena, &call->err) != IG_OK)

@@ -198,7 +198,7 @@ enum ig_code ig_mlflow_experiment_get(struct ig_call *call)
 {
     struct ig_tracking_experiment found;
     struct ig_mlflow_field fields[1];
-    int64_t id;
+    int64_t id = 0;
     if (read_id(&id, call, fields, 1) != IG_OK) return call->err.code;
     if (ig_tracking_experiment_get(&found, call->app->tracking, id, call->arena, &call->err) !=
         IG_OK)
@@ -222,7 +222,7 @@ enum ig_code ig_mlflow_experiment_update(struct ig_call *call)
 {
     struct ig_str name = IG_STR("");
     struct ig_mlflow_field fields[2] = {[1] = {"new_name", IG_MLFLOW_TEXT, &name, true}};
-    int64_t id;
+    int64_t id = 0;
     if (read_id(&id, call, fields, 2) != IG_OK) return call->err.code;
     if (ig_tracking_experiment_rename(call->app->tracking, &call->who, id, name, &call->err) !=
         IG_OK)
@@ -233,7 +233,7 @@ enum ig_code ig_mlflow_experiment_update(struct ig_call *call)
 enum ig_code ig_mlflow_experiment_delete(struct ig_call *call)
 {
     struct ig_mlflow_field fields[1];
-    int64_t id;
+    int64_t id = 0;
     if (read_id(&id, call, fields, 1) != IG_OK) return call->err.code;
     if (ig_tracking_experiment_delete(call->app->tracking, &call->who, id, &call->err) != IG_OK)
         return call->err.code;
@@ -243,7 +243,7 @@ enum ig_code ig_mlflow_experiment_delete(struct ig_call *call)
 enum ig_code ig_mlflow_experiment_restore(struct ig_call *call)
 {
     struct ig_mlflow_field fields[1];
-    int64_t id;
+    int64_t id = 0;
     if (read_id(&id, call, fields, 1) != IG_OK) return call->err.code;
     if (ig_tracking_experiment_restore(call->app->tracking, &call->who, id, &call->err) != IG_OK)
         return call->err.code;
@@ -255,7 +255,7 @@ enum ig_code ig_mlflow_experiment_tag(struct ig_call *call)
     struct ig_tracking_pair tag = {IG_STR(""), IG_STR("")};
     struct ig_mlflow_field fields[3] = {[1] = {"key", IG_MLFLOW_TEXT, &tag.key, true},
                                         [2] = {"value", IG_MLFLOW_TEXT, &tag.value, false}};
-    int64_t id;
+    int64_t id = 0;
     if (read_id(&id, call, fields, 3) != IG_OK) return call->err.code;
     if (ig_tracking_experiment_tag(call->app->tracking, id, tag, &call->err) != IG_OK)
         return call->err.code;
@@ -266,7 +266,7 @@ enum ig_code ig_mlflow_experiment_untag(struct ig_call *call)
 {
     struct ig_str key = IG_STR("");
     struct ig_mlflow_field fields[2] = {[1] = {"key", IG_MLFLOW_TEXT, &key, true}};
-    int64_t id;
+    int64_t id = 0;
     if (read_id(&id, call, fields, 2) != IG_OK) return call->err.code;
     if (ig_tracking_experiment_untag(call->app->tracking, id, key, &call->err) != IG_OK)
         return call->err.code;

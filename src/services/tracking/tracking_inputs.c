@@ -168,7 +168,7 @@ enum ig_code ig_tracking_inputs_read(struct ig_tracking_datasets *out, struct ig
     }
     ig_db_finish(rows);
     if (arena->overflowed) return ig_fail(err, IG_NO_MEMORY, "too many datasets for one answer");
-    for (size_t i = 0; err->code == IG_OK && i < count; i++)
+    for (size_t i = 0; items && err->code == IG_OK && i < count; i++)
         read_tags(&items[i], tx, run, arena, err);
     if (err->code == IG_OK) *out = (struct ig_tracking_datasets){items, count};
     return err->code;

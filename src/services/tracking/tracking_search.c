@@ -67,13 +67,14 @@ static void add_value(struct query *query, struct ig_db_value value)
 
 static const char *column(enum ig_tracking_field field)
 {
+    static const char STATUS[] =
+        "case r.status when 1 then 'RUNNING' when 2 then 'SCHEDULED' when 3 then 'FINISHED'"
+        " when 4 then 'FAILED' when 5 then 'KILLED' end";
     static const char *const columns[IG_TRACKING_BY_COUNT] = {
         [IG_TRACKING_BY_RUN_ID] = "r.id",
         [IG_TRACKING_BY_RUN_NAME] = "r.name",
         [IG_TRACKING_BY_USER_ID] = "r.user_id",
-        [IG_TRACKING_BY_STATUS] =
-            "case r.status when 1 then 'RUNNING' when 2 then 'SCHEDULED' when 3 then 'FINISHED'"
-            " when 4 then 'FAILED' when 5 then 'KILLED' end",
+        [IG_TRACKING_BY_STATUS] = STATUS,
         [IG_TRACKING_BY_ARTIFACT_URI] = "r.artifact_root",
         [IG_TRACKING_BY_START_TIME] = "r.start_ms",
         [IG_TRACKING_BY_END_TIME] = "r.end_ms",
