@@ -372,7 +372,7 @@ static void test_scaling(void **state)
     struct slow slow[CALLS];
     isolate(fixture, ",\"replicas\":{\"min\":0,\"max\":3},\"idle_s\":1");
     assert_int_equal(stats_of(fixture).running, 1); /* it said what the model is */
-    for (int i = 0; i < CALLS; i++) start_slow(&slow[i], fixture, 2 * SLOW_SAMPLES, LONG_NS);
+    for (int i = 0; i < CALLS; i++) start_slow(&slow[i], fixture, 4 * SLOW_SAMPLES, LONG_NS);
     assert_true(becomes(fixture, is_busy, 3));
     for (int i = 0; i < CALLS; i++) {
         end_slow(&slow[i]);
@@ -440,7 +440,7 @@ static void test_batching(void **state)
     struct quick quick[QUICK];
     struct ig_err err = IG_ERR_INIT;
     isolate(fixture, ",\"batching\":{\"max_rows\":5,\"max_delay_us\":100}");
-    start_slow(&slow, fixture, SLOW_SAMPLES, LONG_NS);
+    start_slow(&slow, fixture, 4 * SLOW_SAMPLES, LONG_NS);
     assert_true(becomes(fixture, is_busy, 1));
     for (int i = 0; i < QUICK; i++) {
         quick[i] = (struct quick){.fixture = fixture, .err = IG_ERR_INIT, .row = 1 + i % 2};
