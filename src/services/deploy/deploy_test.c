@@ -367,35 +367,51 @@ static void *work_main(void *context)
     return NULL;
 }
 
-/* Swaps and rollbacks load models, write rows, wait and free; the loops beside them give up their
- * cores of their own will not once, so they waited for no lock. */
-static void test_swaps_block_no_loop(void **state)
+/* How often the loops slept beside swaps and rollbacks. */
+static long sleeps_beside_swaps(struct ig_deploy *deploy, struct loops *loops)
 {
-    struct ig_world *world = *state;
     struct ig_err err = IG_ERR_INIT;
-    static struct loops loops;
     struct sleepless each[LOOPS];
     uint64_t threads[LOOPS];
-    memset(&loops, 0, sizeof loops);
-    for (int i = 1; i <= 4; i++) ig_world_register(world, "m", i);
-    loops.deploy = open_deploy(world, wait_for_turns, &loops);
-    ASSERT_OK(set(loops.deploy, "d", "1", &err));
+    long slept = 0;
+    loops->deploy = deploy;
     for (int i = 0; i < LOOPS; i++) {
-        each[i] = (struct sleepless){&loops, i, -1};
+        each[i] = (struct sleepless){loops, i, -1};
         ASSERT_OK(ig_thread_start(&threads[i], "loop", work_main, &each[i], &err));
     }
     for (int i = 0; i < 30; i++) {
         char ref[8];
         snprintf(ref, sizeof ref, "%d", 2 + i % 3);
         if (i % 2)
-            ASSERT_OK(ig_deploy_rollback(loops.deploy, who, IG_STR("d"), 0, IG_STR(""), &err));
+            ASSERT_OK(ig_deploy_rollback(deploy, who, IG_STR("d"), 0, IG_STR(""), &err));
         else
-            ASSERT_OK(set(loops.deploy, "d", ref, &err));
+            ASSERT_OK(set(deploy, "d", ref, &err));
     }
-    atomic_store(&loops.stop, true);
+    atomic_store(&loops->stop, true);
     for (int i = 0; i < LOOPS; i++) ig_thread_join(threads[i]);
-    for (int i = 0; i < LOOPS; i++) assert_int_equal(each[i].slept, 0);
-    ig_deploy_close(loops.deploy);
+    for (int i = 0; i < LOOPS; i++) slept += each[i].slept;
+    return slept;
+}
+
+/* Swaps load models, write rows, wait and free; the loops beside them give up their cores of their
+ * own will not once, so they waited for no lock. A page of the program that has to come from disk
+ * makes them sleep as well, so a round without counts. */
+static void test_swaps_block_no_loop(void **state)
+{
+    struct ig_world *world = *state;
+    struct ig_err err = IG_ERR_INIT;
+    static struct loops loops;
+    long slept = 1;
+    for (int i = 1; i <= 4; i++) ig_world_register(world, "m", i);
+    struct ig_deploy *deploy = open_deploy(world, wait_for_turns, &loops);
+    ASSERT_OK(set(deploy, "d", "1", &err));
+    for (int round = 0; round < 3 && slept; round++) {
+        atomic_store(&loops.stop, false);
+        for (int i = 0; i < LOOPS; i++) atomic_store(&loops.ended[i], false);
+        slept = sleeps_beside_swaps(deploy, &loops);
+    }
+    assert_int_equal(slept, 0);
+    ig_deploy_close(deploy);
 }
 
 /* The child registers and deploys, reporting each acknowledged version, until it is killed. */
