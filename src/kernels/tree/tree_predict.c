@@ -282,6 +282,7 @@ static void run_tile(const struct tile *tile)
     for (size_t i = 0; i < tile->rows_count; i++) {
         const double *row = tile->rows + i * predict->model->features_count;
         uint16_t *ranks = tile->work.ranks + i * plan->stride;
+        ranks[plan->rank.slots_count] = 0; /* leaves test column 0, even where nothing is ranked */
         predict->kernel->rank(&plan->rank, row, ranks);
         ig_tree_sets_row(&plan->sets, row, ranks);
     }

@@ -47,8 +47,9 @@ static void check_variants(const struct ig_model *model, const double *rows, con
         static const size_t BATCHES[] = {1, 3, 8, 37, 101};
         size_t at = 0;
         for (size_t b = 0; b < 5; b++) {
-            void *scratch =
-                ig_alloc_aligned(64, ig_tree_predict_scratch_bytes(predict, BATCHES[b]));
+            size_t bytes = ig_tree_predict_scratch_bytes(predict, BATCHES[b]);
+            void *scratch = ig_alloc_aligned(64, bytes);
+            memset(scratch, 0xff, bytes); /* its contents must not matter */
             ig_tree_predict_run(predict, rows + at * model->features_count, BATCHES[b],
                                 margins + at * outputs, scratch);
             ig_free(scratch);
@@ -81,6 +82,14 @@ static void check_shape(const struct ig_testing_shape *shape, uint64_t seed)
 
 /* The shapes that take different ways through the predictor. */
 static const struct ig_testing_shape SHAPES[] = {
+    {.features = 6,
+     .outputs = 2,
+     .trees = 11,
+     .depth = 4,
+     .set_percent = 100, /* no numeric split: nothing is ranked */
+     .leaf_percent = 20,
+     .sum_rule = IG_SUM_F64},
+    {.features = 3, .outputs = 1, .trees = 5, .depth = 0, .f32 = true},
     {.features = 30, .outputs = 1, .trees = 100, .depth = 6, .f32 = true},
     {.features = 30, .outputs = 1, .trees = 20, .depth = 8, .f32 = true, .leaf_percent = 10},
     {.features = 28,
