@@ -146,8 +146,7 @@ static void test_killed_and_replaced(void **state)
 
 static void *call_slow(void *context)
 {
-    const struct live *shared = context;
-    struct live own = *shared;
+    struct live own = *(const struct live *)context;
     struct ig_err err = IG_ERR_INIT;
     own.client = NULL;
     ig_buf_init(&own.reply.body, 1 << 20);
@@ -164,9 +163,10 @@ static void test_no_other_deployment_waits(void **state)
     (void)state;
     enum { SLOW_CALLS = 4 };
     pthread_t threads[SLOW_CALLS];
+    struct live start = live; /* the calls below write to `live` meanwhile */
     void *result = NULL;
     for (int i = 0; i < SLOW_CALLS; i++)
-        assert_int_equal(pthread_create(&threads[i], NULL, call_slow, &live), 0);
+        assert_int_equal(pthread_create(&threads[i], NULL, call_slow, &start), 0);
     for (int i = 0; i < 1000; i++) {
         EXPECT(200, "GET", "/api/v1/deployments/apart", NULL);
         if (strcmp(live_text(&live, "replicas.busy"), "2") == 0) break;
