@@ -102,17 +102,18 @@ static enum ig_code read_item(struct ig_json *json, const struct ig_mlflow_field
     return json->err->code;
 }
 
-static enum ig_code read_pair(struct ig_tracking_pair *out, struct ig_json *json, const char *path)
+static enum ig_code read_pair(void *item, struct ig_json *json, const char *path)
 {
+    struct ig_tracking_pair *out = item;
     *out = (struct ig_tracking_pair){.key = IG_STR(""), .value = IG_STR("")};
     const struct ig_mlflow_field fields[] = {{"key", IG_MLFLOW_TEXT, &out->key, true},
                                              {"value", IG_MLFLOW_TEXT, &out->value, false}};
     return read_item(json, fields, 2, path);
 }
 
-static enum ig_code read_metric(struct ig_tracking_metric *out, struct ig_json *json,
-                                const char *path)
+static enum ig_code read_metric(void *item, struct ig_json *json, const char *path)
 {
+    struct ig_tracking_metric *out = item;
     *out = (struct ig_tracking_metric){.key = IG_STR("")};
     const struct ig_mlflow_field fields[] = {{"key", IG_MLFLOW_TEXT, &out->key, true},
                                              {"value", IG_MLFLOW_F64, &out->value, true},
@@ -121,41 +122,43 @@ static enum ig_code read_metric(struct ig_tracking_metric *out, struct ig_json *
     return read_item(json, fields, 4, path);
 }
 
+/* The elements of an array, each read by `read`; in the arena, *count of them. */
+static void *read_list(struct ig_json *json, const char *name, size_t item_bytes,
+                       enum ig_code (*read)(void *, struct ig_json *, const char *), size_t *count)
+{
+    char *items = NULL;
+    size_t cap = 0;
+    char path[PATH_SIZE / 2];
+    *count = 0;
+    while (ig_json_element(json)) {
+        items = ig_arena_grow(json->arena, items, *count, &cap, item_bytes);
+        if (!items) {
+            ig_fail(json->err, IG_NO_MEMORY, "%s: too many", name);
+            return NULL;
+        }
+        snprintf(path, sizeof path, "%s[%zu]", name, *count);
+        if (read(items + (*count)++ * item_bytes, json, path) != IG_OK) return NULL;
+    }
+    return items;
+}
+
 static enum ig_code read_pairs(struct ig_tracking_pairs *out, struct ig_json *json,
                                const char *name)
 {
-    struct ig_tracking_pair *items = NULL;
-    size_t count = 0, cap = 0;
-    char path[PATH_SIZE];
-    while (ig_json_element(json)) {
-        items = ig_arena_grow(json->arena, items, count, &cap, sizeof *items);
-        if (!items) return ig_fail(json->err, IG_NO_MEMORY, "%s: too many", name);
-        snprintf(path, sizeof path, "%s[%zu]", name, count);
-        if (read_pair(&items[count++], json, path) != IG_OK) return json->err->code;
-    }
-    *out = (struct ig_tracking_pairs){items, count};
+    out->items = read_list(json, name, sizeof *out->items, read_pair, &out->count);
     return json->err->code;
 }
 
 static enum ig_code read_metrics(struct ig_tracking_metrics *out, struct ig_json *json,
                                  const char *name)
 {
-    struct ig_tracking_metric *items = NULL;
-    size_t count = 0, cap = 0;
-    char path[PATH_SIZE];
-    while (ig_json_element(json)) {
-        items = ig_arena_grow(json->arena, items, count, &cap, sizeof *items);
-        if (!items) return ig_fail(json->err, IG_NO_MEMORY, "%s: too many", name);
-        snprintf(path, sizeof path, "%s[%zu]", name, count);
-        if (read_metric(&items[count++], json, path) != IG_OK) return json->err->code;
-    }
-    *out = (struct ig_tracking_metrics){items, count};
+    out->items = read_list(json, name, sizeof *out->items, read_metric, &out->count);
     return json->err->code;
 }
 
-static enum ig_code read_dataset(struct ig_tracking_dataset *out, struct ig_json *json,
-                                 const char *path)
+static enum ig_code read_dataset(void *item, struct ig_json *json, const char *path)
 {
+    struct ig_tracking_dataset *out = item;
     char inner[PATH_SIZE];
     bool given = false;
     *out = (struct ig_tracking_dataset){.id = 0};
@@ -190,16 +193,7 @@ static enum ig_code read_dataset(struct ig_tracking_dataset *out, struct ig_json
 static enum ig_code read_datasets(struct ig_tracking_datasets *out, struct ig_json *json,
                                   const char *name)
 {
-    struct ig_tracking_dataset *items = NULL;
-    size_t count = 0, cap = 0;
-    char path[PATH_SIZE / 2];
-    while (ig_json_element(json)) {
-        items = ig_arena_grow(json->arena, items, count, &cap, sizeof *items);
-        if (!items) return ig_fail(json->err, IG_NO_MEMORY, "%s: too many", name);
-        snprintf(path, sizeof path, "%s[%zu]", name, count);
-        if (read_dataset(&items[count++], json, path) != IG_OK) return json->err->code;
-    }
-    *out = (struct ig_tracking_datasets){items, count};
+    out->items = read_list(json, name, sizeof *out->items, read_dataset, &out->count);
     return json->err->code;
 }
 

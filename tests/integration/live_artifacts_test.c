@@ -16,11 +16,6 @@
 
 #define ARTIFACTS "/api/2.0/mlflow-artifacts/artifacts"
 #define RUN "0/0123456789abcdef0123456789abcdef/artifacts"
-#define EXPECT(status, method, path, body)                                                         \
-    do {                                                                                           \
-        int got = live_call(&live, method, path, body);                                            \
-        if (got != (status)) fail_msg("%s %s: %d %s", method, path, got, live_body(&live));        \
-    } while (0)
 
 enum { PIECE = 1 << 20, GROWTH_MAX = 24 << 20 };
 
@@ -172,21 +167,6 @@ static void test_headers(void **state)
         if (!strstr(answer, wanted[i])) fail_msg("no '%s' in: %s", wanted[i], answer);
 }
 
-/* Greatest resident memory so far. */
-static uint64_t peak_bytes(void)
-{
-    char path[64], line[256];
-    unsigned long long kilobytes = 0;
-    snprintf(path, sizeof path, "/proc/%d/status", live.pid);
-    FILE *file = fopen(path, "r");
-    assert_non_null(file);
-    while (fgets(line, sizeof line, file))
-        if (sscanf(line, "VmHWM: %llu kB", &kilobytes) == 1) break;
-    fclose(file);
-    assert_true(kilobytes > 0);
-    return kilobytes * 1024;
-}
-
 static uint64_t word_at(uint64_t index)
 {
     return (index + 1) * 0x9E3779B97F4A7C15u;
@@ -225,7 +205,7 @@ static void test_large(void **state)
 {
     (void)state;
     int fd = make_file();
-    uint64_t before = peak_bytes();
+    uint64_t before = live_peak_bytes(&live);
     struct ig_client_call up = {.method = "PUT",
                                 .path = ARTIFACTS "/" RUN "/big.bin",
                                 .has_body_fd = true,
@@ -239,7 +219,7 @@ static void test_large(void **state)
                                   .on_bytes_context = &comparing};
     assert_int_equal(live_send(&live, &down), 200);
     assert_true(comparing.same && comparing.at == pieces * PIECE);
-    uint64_t growth = peak_bytes() - before;
+    uint64_t growth = live_peak_bytes(&live) - before;
     print_message("%llu MB each way, the server grew by %.1f MB\n", (unsigned long long)pieces,
                   (double)growth / (1 << 20));
     assert_true(growth < GROWTH_MAX);

@@ -12,11 +12,6 @@
 
 static struct live live;
 
-#define EXPECT(status, method, path, body)                                                         \
-    do {                                                                                           \
-        int got = live_call(&live, method, path, body);                                            \
-        if (got != (status)) fail_msg("%s %s: %d %s", method, path, got, live_body(&live));        \
-    } while (0)
 #define INPUTS                                                                                     \
     "\"inputs\":[{\"name\":\"x0\",\"shape\":[2],\"datatype\":\"FP32\",\"data\":[0.75,0.25]},{"     \
     "\"name\":\"colour\",\"shape\":[2,1],\"datatype\":\"BYTES\",\"data\":[[\"green\"],[\"red\"]]}" \

@@ -18,12 +18,6 @@
 static struct live live;
 static char setting[600];
 
-#define EXPECT(status, method, path, body)                                                         \
-    do {                                                                                           \
-        int got = live_call(&live, method, path, body);                                            \
-        if (got != (status)) fail_msg("%s %s: %d %s", method, path, got, live_body(&live));        \
-    } while (0)
-
 static int setup(void **state)
 {
     (void)state;

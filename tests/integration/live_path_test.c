@@ -20,11 +20,6 @@ static struct live live;
 static struct live_run out;
 
 #define RUN(...) live_run(&out, &live, (const char *const[]){__VA_ARGS__, NULL})
-#define EXPECT(status, method, path, body)                                                         \
-    do {                                                                                           \
-        int got = live_call(&live, method, path, body);                                            \
-        if (got != (status)) fail_msg("%s %s: %d %s", method, path, got, live_body(&live));        \
-    } while (0)
 
 static void train(const char *model, int rounds)
 {

@@ -12,11 +12,6 @@ enum { DEPLOYMENTS = 12 };
 static struct live live;
 static struct live_run out;
 
-#define EXPECT(status, method, path, body)                                                         \
-    do {                                                                                           \
-        int got = live_call(&live, method, path, body);                                            \
-        if (got != (status)) fail_msg("%s %s: %d %s", method, path, got, live_body(&live));        \
-    } while (0)
 #define FEATURES "{\"x0\":0.9,\"x1\":0.1,\"colour\":\"green\"}"
 
 static const char *const FEW[] = {"--set", "models_memory_mb=1", NULL};

@@ -34,21 +34,6 @@ static int teardown(void **state)
     return 0;
 }
 
-/* Greatest resident memory so far. */
-static uint64_t peak_bytes(void)
-{
-    char path[64], line[256];
-    unsigned long long kilobytes = 0;
-    snprintf(path, sizeof path, "/proc/%d/status", live.pid);
-    FILE *file = fopen(path, "r");
-    assert_non_null(file);
-    while (fgets(line, sizeof line, file))
-        if (sscanf(line, "VmHWM: %llu kB", &kilobytes) == 1) break;
-    fclose(file);
-    assert_true(kilobytes > 0);
-    return kilobytes * 1024;
-}
-
 /* A file of random-looking megabytes; its digest. */
 static int make_file(char digest[IG_SHA256_HEX])
 {
@@ -86,7 +71,7 @@ static void test_up_and_down(void **state)
     char digest[IG_SHA256_HEX], path[128], got[IG_SHA256_HEX];
     unsigned char raw[IG_SHA256_BYTES];
     int fd = make_file(digest);
-    uint64_t before = peak_bytes();
+    uint64_t before = live_peak_bytes(&live);
     snprintf(path, sizeof path, "/api/v1/blobs/%s", digest);
     struct ig_client_call up = {.method = "PUT",
                                 .path = path,
@@ -106,7 +91,7 @@ static void test_up_and_down(void **state)
     ig_sha256_free(hash);
     ig_hex(got, raw, sizeof raw);
     assert_string_equal(got, digest);
-    uint64_t growth = peak_bytes() - before;
+    uint64_t growth = live_peak_bytes(&live) - before;
     print_message("%llu MB each way, the server grew by %.1f MB\n", (unsigned long long)pieces,
                   (double)growth / (1 << 20));
     assert_true(growth < GROWTH_MAX);

@@ -154,6 +154,20 @@ const char *live_body(const struct live *live)
     return live->reply.body.len ? live->reply.body.ptr : "";
 }
 
+uint64_t live_peak_bytes(const struct live *live)
+{
+    char path[64], line[256];
+    unsigned long long kilobytes = 0;
+    snprintf(path, sizeof path, "/proc/%d/status", live->pid);
+    FILE *file = fopen(path, "r");
+    assert_non_null(file);
+    while (fgets(line, sizeof line, file))
+        if (sscanf(line, "VmHWM: %llu kB", &kilobytes) == 1) break;
+    fclose(file);
+    assert_true(kilobytes > 0);
+    return kilobytes * 1024;
+}
+
 static bool find_member(struct ig_json *json, struct ig_str name)
 {
     while (ig_json_member(json)) {

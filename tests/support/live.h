@@ -35,10 +35,18 @@ uint64_t live_start(struct live *live, const char *const *more);
 int live_stop(struct live *live, int signal_number);
 /* The status of the answer. `body` may be NULL. */
 int live_call(struct live *live, const char *method, const char *path, const char *body);
+/* The same with a file's own `live`, failing the test at any other status. */
+#define EXPECT(status, method, path, body)                                                         \
+    do {                                                                                           \
+        int got = live_call(&live, method, path, body);                                            \
+        if (got != (status)) fail_msg("%s %s: %d %s", method, path, got, live_body(&live));        \
+    } while (0)
 int live_send(struct live *live, const struct ig_client_call *call);
 /* A call that may fail because the server dies: 0 then. */
 int live_try(struct live *live, const char *method, const char *path, const char *body);
 const char *live_body(const struct live *live);
+uint64_t
+live_peak_bytes(const struct live *live); /* the server's greatest resident memory so far */
 /* The text of a value of the last reply, by path ("error.code", "rows.0.x"); "" when absent. Static
  * memory. */
 const char *live_text(const struct live *live, const char *path);
