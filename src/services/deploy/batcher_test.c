@@ -125,7 +125,7 @@ static void test_each_gets_its_own(void **state)
     start(&elsewhere, batcher, &other, 1, 40); /* another model */
     assert_true(comes_back(&elsewhere));
     assert_int_equal(elsewhere.role, IG_BATCH_LEADS);
-    start(&large, batcher, &one, 3, 50); /* does not fit any more: the next batch */
+    start(&large, batcher, &one, 1, 50); /* one row too many: the next batch */
     assert_true(comes_back(&large));
     assert_int_equal(large.role, IG_BATCH_LEADS);
     start(&next, batcher, &one, 1, 60);

@@ -81,6 +81,26 @@ static void test_rows_and_nodes_are_told_apart(void **state)
     assert_false(ig_responses_find(&found, fixture->routing, 1, &request, arena));
 }
 
+static void test_with_members_skipped(void **state)
+{
+    struct fixture *fixture = *state;
+    struct ig_arena *arena = &fixture->world.arena;
+    const double rows[] = {1, 2};
+    uint32_t skipped[] = {1, 0};
+    struct ig_inference_request request = {.rows = rows, .rows_count = 2};
+    struct ig_inference_result computed, found;
+    struct ig_err err = IG_ERR_INIT;
+    build(fixture, "{\"max_mb\":1}");
+    ASSERT_OK(ig_inference_run(&computed, ig_routing_servable(fixture->routing, 1), &request, arena,
+                               &err));
+    computed.skipped = skipped;
+    ig_responses_keep(fixture->routing, 1, &request, &computed);
+    request.rows_count = 1;
+    assert_false(ig_responses_find(&found, fixture->routing, 1, &request, arena));
+    request.rows = rows + 1;
+    assert_true(ig_responses_find(&found, fixture->routing, 1, &request, arena));
+}
+
 static void test_age(void **state)
 {
     struct fixture *fixture = *state;
@@ -102,6 +122,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_rows_and_nodes_are_told_apart, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_with_members_skipped, setup, teardown),
         cmocka_unit_test_setup_teardown(test_age, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
