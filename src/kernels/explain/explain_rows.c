@@ -260,6 +260,14 @@ bool ig_explanations_unpack(struct ig_explanations *out, struct ig_str bytes,
 
 /* ---- joining ---- */
 
+bool ig_explanations_alike(const struct ig_explanations *a, const struct ig_explanations *b)
+{
+    return a->form == b->form && a->players_count == b->players_count &&
+           a->values_count == b->values_count && !a->contributions == !b->contributions &&
+           !a->se == !b->se && !a->interactions == !b->interactions &&
+           !a->surrogates == !b->surrogates && !a->counterfactuals == !b->counterfactuals;
+}
+
 static void copy(double *to, size_t row, const double *from, size_t each)
 {
     if (to && from && each) memcpy(to + row * each, from, each * sizeof *to);

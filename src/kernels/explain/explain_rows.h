@@ -17,7 +17,9 @@ void ig_explanations_pack(struct ig_buf *out, const struct ig_explanations *one,
  * a model, or the arena is full. */
 bool ig_explanations_unpack(struct ig_explanations *out, struct ig_str bytes,
                             const struct ig_model *model, struct ig_arena *arena);
-/* Rows of one method and model in order. False: the arena is full. */
+/* Whether they have one form and one shape, and the same values. */
+bool ig_explanations_alike(const struct ig_explanations *a, const struct ig_explanations *b);
+/* Rows of one method and model in order, all alike. False: the arena is full. */
 bool ig_explanations_join(struct ig_explanations *out, const struct ig_explanations *rows,
                           size_t count, const struct ig_model *model, struct ig_arena *arena);
 

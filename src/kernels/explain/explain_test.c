@@ -237,6 +237,11 @@ static void check_rows(struct world *world, const struct ig_explanations *out)
         assert_true(ig_explanations_unpack(&rows[i], kept, world->model, &world->arena));
         assert_string_equal(rows[i].notes->stopped, out->notes[i].stopped);
     }
+    assert_true(ig_explanations_alike(&rows[0], &rows[out->rows_count - 1]));
+    const double *se = rows[0].se;
+    rows[0].se = se ? NULL : rows[0].margins;
+    assert_false(ig_explanations_alike(&rows[0], &rows[out->rows_count - 1]));
+    rows[0].se = se;
     assert_true(ig_explanations_join(&joined, rows, out->rows_count, world->model, &world->arena));
     for (size_t i = 0; i < out->rows_count; i++) {
         unsigned char wanted[IG_SHA256_BYTES], got[IG_SHA256_BYTES];

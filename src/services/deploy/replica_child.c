@@ -28,15 +28,29 @@ struct child {
     const struct ig_routing *routing;
     struct ig_arena setup_arena, arena; /* the second: of one call */
     struct ig_buf in, out;
+    uint64_t loaded_bytes; /* of data, once the models are there */
+    struct ig_replica_usage usage;
 };
 
-static uint64_t memory_bytes(void)
+/* Data: what the limit is about. */
+static void measure_memory(uint64_t *resident_bytes, uint64_t *data_bytes)
 {
-    unsigned long pages = 0;
+    unsigned long resident = 0, data = 0;
+    uint64_t page_bytes = (uint64_t)sysconf(_SC_PAGESIZE);
     FILE *file = fopen("/proc/self/statm", "re");
-    if (file && fscanf(file, "%*u %lu", &pages) != 1) pages = 0;
+    if (file && fscanf(file, "%*u %lu %*u %*u %*u %lu", &resident, &data) != 2) resident = data = 0;
     if (file) fclose(file);
-    return (uint64_t)pages * (uint64_t)sysconf(_SC_PAGESIZE);
+    *resident_bytes = resident * page_bytes;
+    *data_bytes = data * page_bytes;
+}
+
+/* Of what loading the models left, more than half is taken, and an eighth of all at most is left.
+ */
+static bool is_full(const struct child *child, uint64_t data_bytes)
+{
+    uint64_t limit = child->setup.memory_bytes, loaded = child->loaded_bytes;
+    return limit > loaded && data_bytes > limit - limit / 8 &&
+           data_bytes > loaded + (limit - loaded) / 2;
 }
 
 static enum ig_code open_package(struct ig_package **out, void *context,
@@ -97,22 +111,31 @@ static enum ig_code run(struct ig_inference_result *result, struct child *child,
     return ig_inference_run(result, servable, &call->request, &child->arena, err);
 }
 
+static void measure(struct child *child, uint64_t before_ns)
+{
+    uint64_t data_bytes;
+    measure_memory(&child->usage.memory_bytes, &data_bytes);
+    child->usage.cpu_ns = ig_clock_cpu_ns() - before_ns;
+    child->usage.full = is_full(child, data_bytes);
+}
+
 static enum ig_code answer(struct child *child, struct ig_err *err)
 {
     struct ig_replica_call call;
     struct ig_replica_result result = {0};
     struct ig_str bytes = ig_buf_view(&child->in);
-    uint64_t before_ns = ig_clock_cpu_ns();
     uint32_t node;
     ig_arena_reset(&child->arena);
     if (ig_replica_call_node(&node, bytes, err) != IG_OK) return err->code;
     const struct ig_servable *servable = ig_routing_servable(child->routing, node);
     if (!servable) return ig_fail(err, IG_INTERNAL, "replica: node %u answers nothing", node);
     const struct ig_model *model = servable->package->model;
-    if (ig_replica_call_read(&call, bytes, model->features_count, err) != IG_OK ||
-        run(&result.result, child, servable, &call, err) != IG_OK)
-        return err->code;
-    result.usage = (struct ig_replica_usage){ig_clock_cpu_ns() - before_ns, memory_bytes()};
+    uint64_t before_ns = ig_clock_cpu_ns();
+    if (ig_replica_call_read(&call, bytes, model->features_count, err) == IG_OK)
+        run(&result.result, child, servable, &call, err);
+    measure(child, before_ns);
+    if (err->code != IG_OK) return err->code;
+    result.usage = child->usage;
     ig_buf_reset(&child->out);
     ig_replica_result_write(&child->out, &result, model);
     if (child->out.overflowed)
@@ -128,7 +151,7 @@ static enum ig_code say(struct child *child, enum ig_replica_message kind,
         kind = IG_REPLICA_ERROR;
         child->out.overflowed = false;
         ig_buf_reset(&child->out);
-        ig_replica_error_write(&child->out, failure);
+        ig_replica_error_write(&child->out, &child->usage, failure);
     }
     return ig_replica_send(IG_REPLICA_SOCKET_FD, kind, ig_buf_view(&child->out), 0, &err);
 }
@@ -148,8 +171,10 @@ static int serve(struct child *child)
     if (hear(child, IG_REPLICA_SETUP) != IG_OK) return 1;
     struct ig_str setup = ig_arena_dup(&child->setup_arena, ig_buf_view(&child->in));
     if (ig_replica_setup_read(&child->setup, setup, &child->setup_arena, &err) == IG_OK &&
-        load(child, &err) == IG_OK)
+        load(child, &err) == IG_OK) {
         write_ready(child);
+        measure_memory(&child->usage.memory_bytes, &child->loaded_bytes);
+    }
     if (child->out.overflowed) ig_fail(&err, IG_TOO_LARGE, "the models' descriptions");
     if (say(child, IG_REPLICA_READY, &err) != IG_OK || err.code != IG_OK) return 1;
     while (hear(child, IG_REPLICA_CALL) == IG_OK) {

@@ -103,7 +103,7 @@ static unsigned wanted(const struct ig_replicas *set, uint64_t now_ns)
     unsigned least = set->resources.replicas_min, most = set->resources.replicas_max;
     unsigned most_used = count_of(set, BUSY) + set->waiting;
     if (!set->faces.len && !least) least = 1; /* the first one says what the models are */
-    if (!set->waiting) return least;
+    if (!set->waiting || count_of(set, IDLE)) return least; /* they wait for CPU time */
     if (alive(set) && now_ns - set->waiting_since_ns < SCALE_UP_NS) return least;
     if (most_used > most) most_used = most;
     return most_used > least ? most_used : least;
@@ -198,6 +198,7 @@ static enum ig_code load(struct ig_replicas *set, struct slot *slot, struct ig_e
 {
     uint64_t deadline_ns = ig_clock_ns() + LOAD_MAX_NS;
     enum ig_replica_message kind = IG_REPLICA_ERROR;
+    struct ig_replica_usage ignored;
     char how[64];
     if (ig_replica_send(slot->socket, IG_REPLICA_SETUP, ig_buf_view(&set->setup), deadline_ns,
                         err) == IG_OK &&
@@ -205,7 +206,7 @@ static enum ig_code load(struct ig_replicas *set, struct slot *slot, struct ig_e
         ig_replica_receive(&kind, &slot->in, slot->socket, deadline_ns, err) == IG_OK) {
         if (kind == IG_REPLICA_READY) return IG_OK;
         if (kind == IG_REPLICA_ERROR)
-            ig_replica_error_read(ig_buf_view(&slot->in), err);
+            ig_replica_error_read(ig_buf_view(&slot->in), &ignored, err);
         else
             ig_fail(err, IG_CORRUPT, "replica: unexpected message %d", (int)kind);
     }
@@ -217,6 +218,16 @@ static enum ig_code load(struct ig_replicas *set, struct slot *slot, struct ig_e
 }
 
 /* ---- the keeper ---- */
+
+static void keep_faces(struct ig_replicas *set, struct slot *slot, struct ig_err *err)
+{
+    ig_buf_add_str(&set->faces, ig_buf_view(&slot->in));
+    if (set->faces.len && !set->faces.overflowed) return;
+    set->faces.overflowed = false;
+    ig_buf_reset(&set->faces);
+    end_process(slot, NULL, 0);
+    ig_fail(err, IG_CORRUPT, "replica: READY with %zu bytes of descriptions", slot->in.len);
+}
 
 /* Under lock, which is given up in between. */
 static void start_one(struct ig_replicas *set)
@@ -230,10 +241,10 @@ static void start_one(struct ig_replicas *set)
     uint64_t started_ns = ig_clock_ns();
     if (spawn(set, slot, &err) == IG_OK) load(set, slot, &err);
     pthread_mutex_lock(&set->lock);
+    if (err.code == IG_OK && !set->faces.len) keep_faces(set, slot, &err);
     become(slot, err.code == IG_OK ? IDLE : FREE);
     if (err.code == IG_OK) {
         set->started++;
-        if (!set->faces.len) ig_buf_add_str(&set->faces, ig_buf_view(&slot->in));
         ig_log(IG_LOG_INFO, "replica ready", IG_LOG_C("deployment", set->name),
                IG_LOG_I("pid", slot->process.pid),
                IG_LOG_I("ms", (int64_t)((ig_clock_ns() - started_ns) / MS)));
@@ -368,7 +379,7 @@ static struct slot *acquire(struct ig_replicas *set, uint64_t deadline_ns, struc
     pthread_mutex_lock(&set->lock);
     while (!slot && err->code == IG_OK) {
         uint64_t now_ns = ig_clock_ns(), pause_ns = ig_cpu_share_wait_ns(&set->cpu, now_ns);
-        slot = pause_ns ? NULL : find(set, IDLE);
+        slot = pause_ns || now_ns >= deadline_ns ? NULL : find(set, IDLE);
         if (slot)
             become(slot, BUSY);
         else if (now_ns >= deadline_ns)
@@ -380,22 +391,24 @@ static struct slot *acquire(struct ig_replicas *set, uint64_t deadline_ns, struc
             wait_change(set, pause_ns && now_ns + pause_ns < deadline_ns ? now_ns + pause_ns
                                                                          : deadline_ns);
     }
+    if (set->waiting && slot)
+        wake(set); /* whether more are wanted is to be seen again */
+    else if (set->waiting)
+        pthread_cond_signal(&set->changed); /* which may have been meant for this one */
     pthread_mutex_unlock(&set->lock);
     return slot;
-}
-
-/* Whether a replica that holds that much is better replaced before its limit stops it. */
-static bool is_full(const struct ig_replicas *set, uint64_t memory_bytes)
-{
-    uint64_t limit = (uint64_t)set->resources.memory_mb << 20;
-    return limit && memory_bytes > limit - limit / 8;
 }
 
 static void put_back(struct ig_replicas *set, struct slot *slot,
                      const struct ig_replica_usage *usage)
 {
-    bool full = is_full(set, usage->memory_bytes);
-    if (full) end_process(slot, NULL, 0);
+    bool full = usage->full;
+    if (full) {
+        ig_log(IG_LOG_INFO, "replica full", IG_LOG_C("deployment", set->name),
+               IG_LOG_I("pid", slot->process.pid),
+               IG_LOG_I("memory_bytes", (int64_t)usage->memory_bytes));
+        end_process(slot, NULL, 0);
+    }
     pthread_mutex_lock(&set->lock);
     set->calls++;
     set->cpu_ns += usage->cpu_ns;
@@ -408,21 +421,19 @@ static void put_back(struct ig_replicas *set, struct slot *slot,
     if (full) wake(set);
 }
 
-/* The replica broke, or has to be stopped. */
+/* The replica broke, or has to be stopped because its call is late: no fault of its own. */
 static void give_up(struct ig_replicas *set, struct slot *slot, const struct ig_err *why, char *how,
                     size_t size)
 {
     struct ig_err err = IG_ERR_INIT;
     end_process(slot, how, size);
-    if (why->code == IG_DEADLINE)
-        ig_fail(&err, IG_UNAVAILABLE, "a call took too long");
-    else if (why->code == IG_CANCELLED)
+    if (why->code == IG_CANCELLED)
         ig_fail(&err, IG_UNAVAILABLE, "the process that ran the models ended: %s", how);
     else
         ig_fail(&err, IG_UNAVAILABLE, "%s", why->message);
     pthread_mutex_lock(&set->lock);
     become(slot, FREE);
-    note_failure(set, &err);
+    if (why->code != IG_DEADLINE) note_failure(set, &err);
     pthread_cond_broadcast(&set->changed);
     pthread_mutex_unlock(&set->lock);
     wake(set);
@@ -443,11 +454,13 @@ static bool fits(const struct attempt *attempt)
 {
     const struct ig_explanations *got = &attempt->got.result.explanations;
     const struct ig_inference_request *request = attempt->request;
+    const struct ig_explain_choice *choice = attempt->got.result.choice;
     if (!request->explain) return got->rows_count == 0;
     bool grouped = request->ask && request->ask->players.of_feature;
     uint32_t players = grouped ? request->ask->players.count : attempt->model->features_count;
     return got->rows_count == request->rows_count && got->players_count == players &&
-           (attempt->got.result.choice != NULL) == (request->ask != NULL);
+           (choice != NULL) == (request->ask != NULL) &&
+           got->form == (choice ? ig_explainer_form(choice->method) : IG_EXPLAIN_ADDITIVE);
 }
 
 static enum ig_code ask(struct attempt *attempt, struct slot *slot, struct ig_err *err)
@@ -459,7 +472,7 @@ static enum ig_code ask(struct attempt *attempt, struct slot *slot, struct ig_er
         return err->code;
     struct ig_str bytes = ig_buf_view(&slot->in);
     if (kind == IG_REPLICA_ERROR) {
-        ig_replica_error_read(bytes, &attempt->answer);
+        ig_replica_error_read(bytes, &attempt->got.usage, &attempt->answer);
         return IG_OK;
     }
     struct ig_str kept = ig_arena_dup(attempt->arena, bytes);
@@ -547,8 +560,7 @@ static enum ig_code run_led(struct ig_inference_result *out, struct job *job, st
         return IG_OK;
     }
     bool with_others = ig_batch_fail(job->batch) > 0;
-    bool was_late = err->code == IG_DEADLINE || err->code == IG_UNAVAILABLE;
-    if (!with_others || was_late) return err->code;
+    if (!with_others || err->code == IG_DEADLINE) return err->code;
     ig_err_clear(err);
     job->request = own;
     job->batch = NULL;

@@ -362,6 +362,7 @@ static void test_deadline(void **state)
     assert_int_equal(slow.err.code, IG_DEADLINE);
     assert_non_null(strstr(slow.err.message, "its process was ended"));
     assert_predicts(fixture, -0.75);
+    assert_int_equal(stats_of(fixture).crashed, 0); /* it did nothing wrong */
 }
 
 /* ---- how many ---- */
@@ -394,12 +395,13 @@ static void test_quick_calls_need_no_more(void **state)
     assert_int_equal(stats_of(fixture).calls, 200);
 }
 
-/* A tenth of a core: what calls take on average, whatever the machine does besides. */
+/* A tenth of a core: what calls take on average, whatever the machine does besides. Those that wait
+ * for CPU time need no more processes. */
 static void test_cpu_limit(void **state)
 {
     struct fixture *fixture = *state;
     struct slow slow;
-    isolate(fixture, ",\"cpu\":0.1");
+    isolate(fixture, ",\"cpu\":0.1,\"replicas\":{\"min\":1,\"max\":3}");
     uint64_t started_ns = ig_clock_ns(), spent_ns = 0;
     for (int i = 0; i < 4; i++) {
         spent_ns = stats_of(fixture).cpu_ns; /* the last call may overdraw */
@@ -409,6 +411,7 @@ static void test_cpu_limit(void **state)
     }
     uint64_t most_ns = (ig_clock_ns() - started_ns) / 10 + 20 * MS;
     assert_true(spent_ns > 0 && spent_ns <= most_ns);
+    assert_int_equal(stats_of(fixture).started, 1);
 }
 
 /* A prediction on a thread of its own; row i of the stump's two sides in turn. */

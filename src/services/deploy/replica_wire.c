@@ -261,13 +261,27 @@ static void write_choice(struct ig_buf *out, const struct ig_explain_choice *cho
     ig_pack_text(out, ig_str_view(choice->variant));
 }
 
+static void write_usage(struct ig_buf *out, const struct ig_replica_usage *usage)
+{
+    ig_pack_u64(out, usage->cpu_ns);
+    ig_pack_u64(out, usage->memory_bytes);
+    ig_pack_u64(out, usage->full);
+}
+
+static struct ig_replica_usage read_usage(struct ig_unpack *in)
+{
+    struct ig_replica_usage usage = {.cpu_ns = ig_unpack_u64(in)};
+    usage.memory_bytes = ig_unpack_u64(in);
+    usage.full = ig_unpack_u64(in) != 0;
+    return usage;
+}
+
 void ig_replica_result_write(struct ig_buf *out, const struct ig_replica_result *given,
                              const struct ig_model *model)
 {
     const struct ig_inference_result *result = &given->result;
     bool explained = result->explanations.rows_count != 0;
-    ig_pack_u64(out, given->usage.cpu_ns);
-    ig_pack_u64(out, given->usage.memory_bytes);
+    write_usage(out, &given->usage);
     ig_pack_array(out, result->margins, result->rows_count * result->outputs_count, sizeof(double));
     ig_pack_array(out, result->predictions, result->rows_count * result->predictions_count,
                   sizeof(double));
@@ -321,8 +335,7 @@ static void read_explanations(struct ig_inference_result *out, struct ig_unpack 
     if (!rows) in->failed = true;
     for (size_t i = 0; !in->failed && i < out->rows_count; i++) {
         if (!ig_explanations_unpack(&rows[i], ig_unpack_text(in), model, arena) ||
-            rows[i].form != rows[0].form || rows[i].players_count != rows[0].players_count ||
-            rows[i].values_count != rows[0].values_count)
+            !ig_explanations_alike(&rows[i], &rows[0]))
             in->failed = true;
     }
     if (!in->failed &&
@@ -342,8 +355,7 @@ enum ig_code ig_replica_result_read(struct ig_replica_result *out, struct ig_str
         .predictions_count = model->predictions_count,
         .probabilities = ig_model_gives_probabilities(model),
     };
-    struct ig_replica_usage usage = {ig_unpack_u64(&in), 0};
-    usage.memory_bytes = ig_unpack_u64(&in);
+    struct ig_replica_usage usage = read_usage(&in);
     result.margins = ig_unpack_array(&in, rows_count * model->outputs_count, sizeof(double));
     result.predictions =
         ig_unpack_array(&in, rows_count * model->predictions_count, sizeof(double));
@@ -359,15 +371,19 @@ enum ig_code ig_replica_result_read(struct ig_replica_result *out, struct ig_str
 
 /* ---- ERROR ---- */
 
-void ig_replica_error_write(struct ig_buf *out, const struct ig_err *error)
+void ig_replica_error_write(struct ig_buf *out, const struct ig_replica_usage *usage,
+                            const struct ig_err *error)
 {
+    write_usage(out, usage);
     ig_pack_u64(out, (uint64_t)error->code);
     ig_pack_text(out, ig_str_view(error->message));
 }
 
-enum ig_code ig_replica_error_read(struct ig_str bytes, struct ig_err *err)
+enum ig_code ig_replica_error_read(struct ig_str bytes, struct ig_replica_usage *usage,
+                                   struct ig_err *err)
 {
     struct ig_unpack in = unpack_of(bytes);
+    *usage = read_usage(&in);
     uint64_t code = ig_unpack_u64(&in);
     struct ig_str message = ig_unpack_text(&in);
     if (in.failed || code == IG_OK || code >= IG_CODES_COUNT || message.len >= sizeof err->message)

@@ -69,8 +69,9 @@ enum ig_code ig_replica_call_read(struct ig_replica_call *out, struct ig_str byt
 /* ---- RESULT ---- */
 
 struct ig_replica_usage {
-    uint64_t cpu_ns; /* that the call took */
-    uint64_t memory_bytes;
+    uint64_t cpu_ns;       /* that the call took */
+    uint64_t memory_bytes; /* resident */
+    bool full;             /* the process is better replaced before its limit stops it */
 };
 struct ig_replica_result {
     struct ig_inference_result result;
@@ -85,8 +86,10 @@ enum ig_code ig_replica_result_read(struct ig_replica_result *out, struct ig_str
 
 /* ---- ERROR ---- */
 
-void ig_replica_error_write(struct ig_buf *out, const struct ig_err *error);
+void ig_replica_error_write(struct ig_buf *out, const struct ig_replica_usage *usage,
+                            const struct ig_err *error);
 /* Always fails: with the code and the message in the bytes. */
-enum ig_code ig_replica_error_read(struct ig_str bytes, struct ig_err *err);
+enum ig_code ig_replica_error_read(struct ig_str bytes, struct ig_replica_usage *usage,
+                                   struct ig_err *err);
 
 #endif

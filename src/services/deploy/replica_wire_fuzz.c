@@ -47,12 +47,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct ig_arena arena;
     struct ig_err err = IG_ERR_INIT;
+    struct ig_replica_usage usage;
     ig_arena_init(&arena, 1 << 16, 16 << 20);
     struct ig_str bytes = ig_arena_dup(&arena, (struct ig_str){(const char *)data, size});
     if (bytes.ptr) {
         read_result(bytes, &arena);
         read_faces(bytes);
-        IG_ASSERT(ig_replica_error_read(bytes, &err) != IG_OK);
+        IG_ASSERT(ig_replica_error_read(bytes, &usage, &err) != IG_OK);
     }
     ig_arena_deinit(&arena);
     return 0;
