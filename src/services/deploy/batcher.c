@@ -39,6 +39,7 @@ struct ig_batch {
     struct ig_inference_request own; /* the leader's */
     struct member *first, **last;    /* the others, in order */
     size_t rows_count, others_count;
+    bool is_closed;
 };
 
 enum ig_code ig_batcher_new(struct ig_batcher **out, const struct ig_batcher_options *options,
@@ -71,17 +72,29 @@ void ig_batcher_free(struct ig_batcher *batcher)
 static void close_batch(struct ig_batch *batch)
 {
     struct ig_batch **at = &batch->batcher->open;
-    while (*at && *at != batch) at = &(*at)->next;
-    if (*at) *at = batch->next;
+    if (batch->is_closed) return;
+    while (*at != batch) at = &(*at)->next;
+    *at = batch->next;
+    batch->is_closed = true;
+    pthread_cond_broadcast(&batch->batcher->joined);
 }
 
-/* The open batch of the model, when as many rows fit into it. Under lock. */
+/* Whether who waits for the batch is answered before the own deadline, if at all. */
+static bool is_soon_enough(const struct ig_batch *batch, const struct ig_inference_request *request)
+{
+    return !request->deadline_ns ||
+           (batch->own.deadline_ns && batch->own.deadline_ns <= request->deadline_ns);
+}
+
+/* The open batch of the model, when the request fits into it. Under lock. */
 static struct ig_batch *find(struct ig_batcher *batcher, const struct ig_servable *servable,
-                             size_t rows_count)
+                             const struct ig_inference_request *request)
 {
     struct ig_batch *batch = batcher->open;
-    while (batch && batch->servable != servable) batch = batch->next;
-    if (!batch || batch->rows_count + rows_count <= batcher->options.rows_max) return batch;
+    while (batch && (batch->servable != servable || !is_soon_enough(batch, request)))
+        batch = batch->next;
+    if (!batch || batch->rows_count + request->rows_count <= batcher->options.rows_max)
+        return batch;
     close_batch(batch);
     return NULL;
 }
@@ -128,7 +141,7 @@ enum ig_batcher_role ig_batcher_enter(struct ig_batch **out, struct ig_inference
     member.skipped = ig_arena_array(arena, rows, sizeof *member.skipped);
     if (!member.margins || !member.predictions || !member.skipped) return IG_BATCH_ALONE;
     pthread_mutex_lock(&batcher->lock);
-    struct ig_batch *batch = find(batcher, servable, rows);
+    struct ig_batch *batch = find(batcher, servable, request);
     bool leads = !batch && lead(out, batcher, servable, request);
     if (batch) join(batch, &member);
     pthread_mutex_unlock(&batcher->lock);
@@ -151,11 +164,14 @@ enum ig_batcher_role ig_batcher_enter(struct ig_batch **out, struct ig_inference
 static void linger(struct ig_batch *batch)
 {
     struct ig_batcher *batcher = batch->batcher;
-    uint64_t until_ns = ig_clock_ns() + batcher->options.linger_ns;
+    uint64_t now_ns = ig_clock_ns(), until_ns = now_ns + batcher->options.linger_ns;
+    uint64_t deadline_ns = batch->own.deadline_ns; /* half of what is left is for the answer */
+    if (deadline_ns && deadline_ns < until_ns + batcher->options.linger_ns)
+        until_ns = deadline_ns > now_ns ? now_ns + (deadline_ns - now_ns) / 2 : now_ns;
     const struct timespec until = {.tv_sec = (time_t)(until_ns / 1000000000),
                                    .tv_nsec = (long)(until_ns % 1000000000)};
     if (!batcher->options.linger_ns) return;
-    while (batch->rows_count < batcher->options.rows_max &&
+    while (!batch->is_closed && batch->rows_count < batcher->options.rows_max &&
            pthread_cond_timedwait(&batcher->joined, &batcher->lock, &until) == 0)
         ;
 }

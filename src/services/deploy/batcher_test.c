@@ -43,15 +43,33 @@ static void *enter(void *context)
     return NULL;
 }
 
-static void start(struct caller *caller, struct ig_batcher *batcher,
-                  const struct ig_servable *servable, size_t rows, double value)
+static void set_up(struct caller *caller, struct ig_batcher *batcher,
+                   const struct ig_servable *servable, size_t rows, double value)
 {
-    struct ig_err err = IG_ERR_INIT;
     *caller = (struct caller){.batcher = batcher, .servable = servable};
     for (size_t i = 0; i < rows * FEATURES; i++) caller->rows[i] = value + (double)i;
     caller->request = (struct ig_inference_request){.rows = caller->rows, .rows_count = rows};
     ig_arena_init(&caller->arena, 4096, 1 << 20);
+}
+
+static void run(struct caller *caller)
+{
+    struct ig_err err = IG_ERR_INIT;
     assert_int_equal(ig_thread_start(&caller->thread, "caller", enter, caller, &err), IG_OK);
+}
+
+static void start(struct caller *caller, struct ig_batcher *batcher,
+                  const struct ig_servable *servable, size_t rows, double value)
+{
+    set_up(caller, batcher, servable, rows, value);
+    run(caller);
+}
+
+static void start_until(struct caller *caller, struct ig_batcher *batcher, uint64_t deadline_ns)
+{
+    set_up(caller, batcher, &one, 1, 0);
+    caller->request.deadline_ns = deadline_ns;
+    run(caller);
 }
 
 /* True: it has come back; false: it waits in a batch, as far as a while can tell. */
@@ -159,6 +177,29 @@ static void test_each_gets_its_own(void **state)
     ig_batcher_free(batcher);
 }
 
+/* Who has to be answered earlier than the leader does not wait for it. */
+static void test_earlier_deadline_does_not_join(void **state)
+{
+    (void)state;
+    struct ig_batcher *batcher = open_batcher(6, 0);
+    uint64_t now_ns = ig_clock_ns();
+    struct caller first, earlier, later;
+    start_until(&first, batcher, now_ns + 20000000000);
+    assert_true(comes_back(&first));
+    start_until(&earlier, batcher, now_ns + 10000000000);
+    assert_true(comes_back(&earlier));
+    assert_int_equal(earlier.role, IG_BATCH_LEADS);
+    start_until(&later, batcher, now_ns + 30000000000);
+    assert_false(comes_back(&later));
+    ig_batch_fail(first.batch);
+    ig_batch_fail(earlier.batch);
+    ig_thread_join(later.thread);
+    ig_arena_deinit(&later.arena);
+    finish(&first);
+    finish(&earlier);
+    ig_batcher_free(batcher);
+}
+
 static void test_full_ones_go_alone(void **state)
 {
     (void)state;
@@ -193,12 +234,70 @@ static void test_linger(void **state)
     ig_batcher_free(batcher);
 }
 
+static void *close_it(void *context)
+{
+    struct caller *leader = context;
+    struct ig_inference_request all;
+    ig_batch_close(&all, leader->batch, &leader->arena);
+    return NULL;
+}
+
+/* A request that does not fit closes the batch: its leader waits no longer for others. */
+static void test_closed_one_does_not_linger(void **state)
+{
+    (void)state;
+    struct ig_batcher *batcher = open_batcher(3, 20000000000);
+    struct ig_err err = IG_ERR_INIT;
+    struct caller leader, next;
+    uint64_t thread, started_ns = ig_clock_ns();
+    start(&leader, batcher, &one, 2, 1);
+    assert_true(comes_back(&leader));
+    assert_int_equal(ig_thread_start(&thread, "closes", close_it, &leader, &err), IG_OK);
+    usleep(20000);
+    start(&next, batcher, &one, 2, 5);
+    assert_true(comes_back(&next));
+    assert_int_equal(next.role, IG_BATCH_LEADS);
+    ig_thread_join(thread);
+    assert_true(ig_clock_ns() - started_ns < 10000000000);
+    ig_batch_fail(leader.batch);
+    ig_batch_fail(next.batch);
+    finish(&leader);
+    finish(&next);
+    ig_batcher_free(batcher);
+}
+
+static void test_linger_leaves_time_to_answer(void **state)
+{
+    (void)state;
+    struct ig_batcher *batcher = open_batcher(2, 20000000000);
+    const double row[FEATURES] = {1, 2};
+    uint64_t started_ns = ig_clock_ns();
+    const struct ig_inference_request own = {
+        .rows = row, .rows_count = 1, .deadline_ns = started_ns + 1000000000};
+    struct ig_inference_request all;
+    struct ig_inference_result result;
+    struct ig_batch *batch;
+    struct ig_arena arena;
+    ig_arena_init(&arena, 4096, 1 << 20);
+    assert_int_equal(ig_batcher_enter(&batch, &result, batcher, &one, &own, &arena),
+                     IG_BATCH_LEADS);
+    assert_true(ig_batch_close(&all, batch, &arena));
+    uint64_t took_ns = ig_clock_ns() - started_ns;
+    assert_true(took_ns > 200000000 && took_ns < 10000000000);
+    ig_batch_fail(batch);
+    ig_arena_deinit(&arena);
+    ig_batcher_free(batcher);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_each_gets_its_own),
+        cmocka_unit_test(test_earlier_deadline_does_not_join),
         cmocka_unit_test(test_full_ones_go_alone),
         cmocka_unit_test(test_linger),
+        cmocka_unit_test(test_closed_one_does_not_linger),
+        cmocka_unit_test(test_linger_leaves_time_to_answer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
