@@ -113,7 +113,8 @@ static void run_in_pool(void *context, struct ig_exchange *exchange)
 {
     (void)context;
     struct ig_call *call = exchange->user;
-    finish(call, is_late(call) ? call->err.code : call->in_pool(call));
+    enum ig_code code = is_late(call) ? call->err.code : call->in_pool(call);
+    if (!exchange->again) finish(call, code);
 }
 
 static struct ig_http_decision on_request(void *context, struct ig_exchange *exchange)

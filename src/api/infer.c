@@ -18,16 +18,15 @@
 enum { RECORD_MAX = 128 << 20 };
 enum { LOOP_BODY_MAX = 64 << 10 }; /* decoding more is work for the pool */
 
-/* On the loop borrowed, in the pool with a reference that replaces call->held. */
+/* On the loop borrowed, in the pool with a reference. What the loop took one of is the only one. */
 static const struct ig_routing *acquire(struct ig_call *call, struct ig_str name)
 {
     struct ig_infer *infer = call->state;
     struct ig_deploy *deploy = call->app->deploy;
     if (!infer->in_pool)
         return name.len ? ig_deploy_acquire(deploy, name) : ig_deploy_acquire_only(deploy);
-    if (!name.len || ig_str_eq(name, infer->held_name)) return call->held; /* by the loop */
-    ig_routing_unref(call->held);
-    call->held = ig_deploy_get_routing(deploy, name);
+    if (call->held) return !name.len || ig_str_is(name, call->held->name) ? call->held : NULL;
+    if (name.len && !infer->model.len) call->held = ig_deploy_get_routing(deploy, name);
     return call->held;
 }
 
@@ -162,11 +161,18 @@ static enum ig_code run_limited(struct ig_call *call)
     return call->err.code;
 }
 
+static bool has_answers(const struct ig_infer *infer)
+{
+    size_t i = 0;
+    while (i < infer->parts_count && infer->parts[i].answered) i++;
+    return i == infer->parts_count;
+}
+
 static enum ig_code run(struct ig_call *call)
 {
     struct ig_infer *infer = call->state;
     bool limited = infer->routing->spec.resources.cpu_thousandths && !infer->routing->replicas &&
-                   !infer->parts[0].answered;
+                   !has_answers(infer);
     if ((limited ? run_limited : run_parts)(call) != IG_OK ||
         ig_infer_tell_skipped(call, infer) != IG_OK)
         return call->err.code;
@@ -333,11 +339,26 @@ static enum ig_code enter(struct ig_call *call)
                    infer->routing->name, infer->routing->spec.resources.concurrency);
 }
 
+static enum ig_code enter_and_run(struct ig_call *call)
+{
+    if (!call->exchange->pool && call->held->replicas)
+        return ig_fail(&call->err, IG_UNAVAILABLE, "model '%s': too many calls wait for a worker",
+                       call->held->name);
+    return enter(call) == IG_OK ? choose_and_run(call) : call->err.code;
+}
+
+/* A deployment with processes of its own, which only the body named, is to hold no worker of the
+ * others. */
 static enum ig_code decode_and_run(struct ig_call *call)
 {
+    struct ig_exchange *exchange = call->exchange;
     if (decode(call) != IG_OK) return call->err.code;
     if (find_answers(call, call->state)) return run(call);
-    return enter(call) == IG_OK ? choose_and_run(call) : call->err.code;
+    if (!call->held->replicas || exchange->pool) return enter_and_run(call);
+    exchange->pool = ig_replicas_pool(call->held->replicas);
+    exchange->again = true;
+    call->in_pool = enter_and_run;
+    return IG_OK;
 }
 
 /* For the pool: the server's, or that of the deployment's own processes. */
@@ -380,7 +401,6 @@ static enum ig_code decode_in_pool(struct ig_call *call, struct ig_infer *infer)
     struct ig_deploy *deploy = call->app->deploy;
     hold(call, infer->model.len ? ig_deploy_acquire(deploy, infer->model)
                                 : ig_deploy_acquire_only(deploy));
-    infer->held_name = infer->model;
     infer->in_pool = true;
     call->in_pool = decode_and_run;
     return IG_OK;

@@ -43,11 +43,10 @@ struct ig_infer {
     struct ig_str model;              /* of the path, or empty */
     int64_t version;                  /* that the request names; 0: none */
     bool explain;
-    bool recorded;           /* explanations leave records */
-    bool in_stream;          /* behind the reply's headers: one message of several */
-    bool in_pool;            /* decoded there: the routing is call->held */
-    struct ig_str held_name; /* the name that call->held was taken by; empty: as the only one */
-    bool too_long;           /* by `decode`: it is to be asked again in the pool */
+    bool recorded;  /* explanations leave records */
+    bool in_stream; /* behind the reply's headers: one message of several */
+    bool in_pool;   /* decoded there: the routing is call->held */
+    bool too_long;  /* by `decode`: it is to be asked again in the pool */
     /* Fills request.schema and rows, by ig_infer_find; and `explain`. */
     enum ig_code (*decode)(struct ig_call *call, struct ig_infer *infer);
     enum ig_code (*encode)(struct ig_call *call, struct ig_infer *infer);

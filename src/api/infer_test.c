@@ -142,7 +142,7 @@ static void test_long_body(void **state)
     body[length + 9] = 'x'; /* another name */
     assert_int_equal(call(ig_infer_explained, body), IG_OK);
     assert_int_equal(test.call.in_pool(&test.call), IG_NOT_FOUND);
-    assert_null(test.call.held);
+    ig_call_release(&test.call);
     body[length] = ']';
     assert_int_equal(call(ig_infer_explained, body), IG_OK);
     assert_int_equal(test.call.in_pool(&test.call), IG_PARSE);
@@ -290,14 +290,55 @@ static void test_cpu_limit(void **state)
     ig_arena_deinit(&arena);
 }
 
+/* What is kept of a call's first part does not carry the second past the limit. */
+static void test_cpu_limit_of_a_part(void **state)
+{
+    (void)state;
+    struct ig_err err = IG_ERR_INIT;
+    struct ig_routing_spec graph;
+    struct ig_arena arena;
+    const char *body = "{\"instances\":[[1,1,3,4,5,6]]}";
+    struct ig_deployment_spec spec = {.name = IG_STR("d"), .graph = &graph};
+    ig_arena_init(&arena, 4096, 1 << 20);
+    assert_int_equal(
+        ig_routing_spec_read(&graph,
+                             IG_STR("{\"root\":{\"segment\":{\"rules\":[{\"when\":\"f1 > "
+                                    "3\",\"then\":\"a\"}],\"default\":\"b\"}},\"nodes\":{\"a\":{"
+                                    "\"model\":\"m\"},\"b\":{\"model\":\"m\"}},\"resources\":{"
+                                    "\"cpu\":0.01,\"cache\":{\"max_mb\":1}}}"),
+                             &arena, &err),
+        IG_OK);
+    assert_int_equal(ig_deploy_set(test.app.deploy, &IG_PRINCIPAL_LOCAL, &spec, &err), IG_OK);
+    assert_int_equal(call(ig_infer_kserve_predict, body), IG_OK);
+    ig_call_release(&test.call);
+    ig_routing_cpu_spend(ig_deploy_acquire(test.app.deploy, IG_STR("d")), 1000000000);
+    assert_int_equal(call(ig_infer_kserve_predict, body), IG_OK);
+    assert_int_equal(test.call.decisions_count, 1);
+    ig_call_release(&test.call);
+    body = "{\"instances\":[[1,1,3,4,5,6],[1,4,3,4,5,6]]}";
+    assert_int_equal(call(ig_infer_kserve_predict, body), IG_EXHAUSTED);
+    assert_non_null(strstr(test.call.err.message, "used its CPU time"));
+    ig_call_release(&test.call);
+    spec =
+        (struct ig_deployment_spec){.name = IG_STR("d"), .model = IG_STR("m"), .ref = IG_STR("1")};
+    assert_int_equal(ig_deploy_set(test.app.deploy, &IG_PRINCIPAL_LOCAL, &spec, &err), IG_OK);
+    ig_arena_deinit(&arena);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_on_the_loop),   cmocka_unit_test(test_only_deployment),
-        cmocka_unit_test(test_in_the_pool),   cmocka_unit_test(test_long_body),
-        cmocka_unit_test(test_cache),         cmocka_unit_test(test_cpu_limit),
-        cmocka_unit_test(test_concurrency),   cmocka_unit_test(test_kserve),
-        cmocka_unit_test(test_method),        cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_on_the_loop),
+        cmocka_unit_test(test_only_deployment),
+        cmocka_unit_test(test_in_the_pool),
+        cmocka_unit_test(test_long_body),
+        cmocka_unit_test(test_cache),
+        cmocka_unit_test(test_cpu_limit),
+        cmocka_unit_test(test_cpu_limit_of_a_part),
+        cmocka_unit_test(test_concurrency),
+        cmocka_unit_test(test_kserve),
+        cmocka_unit_test(test_method),
+        cmocka_unit_test(test_no_memory),
         cmocka_unit_test(test_kserve_failed),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

@@ -54,6 +54,8 @@ struct ig_exchange {
     void (*work)(void *context, struct ig_exchange *exchange); /* for IG_HTTP_TO_POOL, _STREAM */
     struct ig_pool *pool; /* of IG_HTTP_TO_POOL, instead of the server's; NULL at the start. It
                              lives until on_end */
+    bool again;           /* set by `work` of a buffered call: it is to be called once more, in
+                             `pool`; where that is full, at once, with `pool` NULL */
     void *user;           /* the handler's own; NULL at the start of each exchange */
 };
 

@@ -386,14 +386,24 @@ static void on_wake(struct ig_loop_task *task)
     if (!call->conn->dead) ig_http_conn_run(call->conn);
 }
 
+static void work(struct ig_http_call *call)
+{
+    call->exchange.again = false;
+    call->exchange.work(call->conn->home->server->options.handler.context, &call->exchange);
+}
+
 void ig_http_call_work(void *context)
 {
     struct ig_http_call *call = context;
     struct ig_http_loop *home = call->conn->home;
-    void *handler_context = home->server->options.handler.context;
     call->done.run = call->exchange.request.http2 ? ig_http2_call_on_done : on_done;
     call->wake.run = call->exchange.request.http2 ? ig_http2_call_on_wake : on_wake;
-    call->exchange.work(handler_context, &call->exchange);
+    work(call);
+    if (call->exchange.again) {
+        if (ig_pool_submit(call->exchange.pool, ig_http_call_work, call)) return;
+        call->exchange.pool = NULL;
+        work(call);
+    }
     if (call->stream) ig_http_stream_finish(call);
 
     ig_loop_post(home->loop, &call->done);

@@ -35,7 +35,7 @@ static int setup(void **state)
     live_make(&live);
     live_write_table(&live, "table.csv", 400);
     snprintf(live.headers, sizeof live.headers, "X-Unit-Id: u\r\n"); /* to one arm of a canary */
-    live_start(&live, NULL);
+    live_start(&live, (const char *const[]){"--set", "workers=2", NULL});
     for (int i = 1; i <= 2; i++) {
         snprintf(id, sizeof id, "%s", live_submit(&live, "m", "table.csv", 10 * i));
         if (strcmp(live_wait_job(&live, id), "succeeded") != 0) fail_msg("%s", live_body(&live));
@@ -139,6 +139,8 @@ static void test_killed_and_replaced(void **state)
     assert_non_null(strstr(live_body(&live), "ingot_replicas{deployment=\"apart\"} 1\n"));
 }
 
+static const char *slow_body = SLOW;
+
 static void *call_slow(void *context)
 {
     struct live own = *(const struct live *)context;
@@ -146,16 +148,15 @@ static void *call_slow(void *context)
     own.client = NULL;
     ig_buf_init(&own.reply.body, 1 << 20);
     if (ig_client_new(&own.client, own.url, NULL, &err) != IG_OK) return (void *)"no client";
-    int status = live_try(&own, "POST", PREDICT, SLOW);
+    int status = live_try(&own, "POST", PREDICT, slow_body);
     ig_client_free(own.client);
     ig_buf_deinit(&own.reply.body);
     return status == 200 ? NULL : (void *)"no 200";
 }
 
 /* Both processes are busy for long; the other deployment has the workers to itself. */
-static void test_no_other_deployment_waits(void **state)
+static void assert_none_waits(void)
 {
-    (void)state;
     enum { SLOW_CALLS = 4 };
     pthread_t threads[SLOW_CALLS];
     struct live start = live; /* the calls below write to `live` meanwhile */
@@ -177,6 +178,22 @@ static void test_no_other_deployment_waits(void **state)
         pthread_join(threads[i], &result);
         assert_null(result);
     }
+}
+
+static void test_no_other_deployment_waits(void **state)
+{
+    (void)state;
+    assert_none_waits();
+}
+
+/* Who is asked is only known once a worker has read the body. */
+static void test_nor_behind_long_bodies(void **state)
+{
+    (void)state;
+    static char body[100000];
+    snprintf(body, sizeof body, "%s%90000s", SLOW, "");
+    slow_body = body;
+    assert_none_waits();
 }
 
 static void test_ends_with_the_server_and_comes_back(void **state)
@@ -216,6 +233,7 @@ int main(void)
         cmocka_unit_test(test_same_answers),
         cmocka_unit_test(test_killed_and_replaced),
         cmocka_unit_test(test_no_other_deployment_waits),
+        cmocka_unit_test(test_nor_behind_long_bodies),
         cmocka_unit_test(test_ends_with_the_server_and_comes_back),
         cmocka_unit_test(test_a_shared_revision_follows),
     };
