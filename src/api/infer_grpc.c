@@ -495,6 +495,13 @@ static enum ig_grpc_next on_message(void *context, struct ig_grpc_call *grpc)
     return IG_GRPC_NEXT;
 }
 
+static void on_dropped(void *context, struct ig_grpc_call *grpc)
+{
+    struct session *session = grpc->user;
+    (void)context;
+    ig_call_release(session->call);
+}
+
 static const struct ig_route *find_route(const struct method *method)
 {
     size_t i = 0;
@@ -552,5 +559,6 @@ void ig_grpc_services(struct ig_grpc_service out[IG_GRPC_SERVICES], struct ig_ap
                                           .context = app,
                                           .on_call = on_call,
                                           .on_message = on_message,
+                                          .on_dropped = on_dropped,
                                           .on_end = on_end};
 }

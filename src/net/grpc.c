@@ -216,6 +216,13 @@ static void handled(struct ig_http2_call *call, enum ig_grpc_next next)
     (void)account(call, 0);
 }
 
+static void drop_work(struct ig_grpc_run *run, enum ig_grpc_status status, const char *why)
+{
+    const struct ig_grpc_service *service = run->service;
+    if (service->on_dropped) service->on_dropped(service->context, &run->call);
+    ig_grpc_fail(&run->call, status, "%s", why);
+}
+
 static void run_work(void *context, struct ig_exchange *exchange)
 {
     struct ig_http2_call *call = ig_http2_call_of(ig_http_call_of(exchange));
@@ -224,7 +231,7 @@ static void run_work(void *context, struct ig_exchange *exchange)
     if (run->inflating)
         (void)ig_grpc_inflate(&call->plain, run->packed, run->call.message_max_bytes, &run->err);
     else if (ig_exchange_cancelled(exchange)) /* while it waited for a worker */
-        ig_grpc_fail(&run->call, IG_GRPC_CANCELLED, "the client went away");
+        drop_work(run, IG_GRPC_CANCELLED, "the client went away");
     else
         run->call.work(run->service->context, &run->call);
 }
@@ -232,10 +239,14 @@ static void run_work(void *context, struct ig_exchange *exchange)
 static void to_pool(struct ig_http2_call *call)
 {
     call->base.exchange.work = run_work;
+    static const char BUSY[] = "too many calls wait for a worker";
     if (ig_http2_call_to_pool(call)) return;
+    if (call->run.inflating)
+        ig_grpc_fail(&call->run.call, IG_GRPC_UNAVAILABLE, BUSY);
+    else
+        drop_work(&call->run, IG_GRPC_UNAVAILABLE, BUSY);
     call->run.inflating = false;
     call->run.has_message = false;
-    ig_grpc_fail(&call->run.call, IG_GRPC_UNAVAILABLE, "too many calls wait for a worker");
 }
 
 static void handle(struct ig_http2_call *call)

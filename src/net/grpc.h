@@ -47,7 +47,8 @@ struct ig_grpc_call {
     bool done;  /* ends the call behind this callback; what the client still sends is dropped */
     bool again; /* by work: as if it had returned IG_GRPC_AGAIN */
     void (*work)(void *context, struct ig_grpc_call *call); /* for IG_GRPC_TO_POOL; left out when
-                        the client has gone or the deadline has passed before a worker is free */
+                        the client has gone, the deadline has passed or the queue is full before a
+                        worker is free: on_dropped then */
     void *user; /* the service's own; NULL at the start */
 
     /* In on_end: how it ended. Otherwise see ig_grpc_fail. */
@@ -62,6 +63,8 @@ struct ig_grpc_service {
     void (*on_call)(void *context, struct ig_grpc_call *call); /* may fail the call */
     enum ig_grpc_next (*on_message)(void *context, struct ig_grpc_call *call);
     enum ig_grpc_next (*on_over)(void *context, struct ig_grpc_call *call); /* may be NULL */
+    /* Instead of work that is left out, on the loop or a worker. May be NULL. */
+    void (*on_dropped)(void *context, struct ig_grpc_call *call);
     /* Exactly once for every on_call; exchange->aborted says whether the client was not told. May
      * be NULL. */
     void (*on_end)(void *context, struct ig_grpc_call *call);

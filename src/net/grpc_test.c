@@ -32,7 +32,7 @@
 static struct ig_http_server *server;
 
 static struct {
-    _Atomic int calls, ended, aborted, last_status, worked;
+    _Atomic int calls, ended, aborted, dropped, last_status, worked;
     _Atomic unsigned most_pending; /* of Expand: replies made before the client took any */
 } grpc;
 
@@ -143,6 +143,13 @@ static enum ig_grpc_next on_over(void *context, struct ig_grpc_call *call)
     return IG_GRPC_NEXT;
 }
 
+static void on_dropped(void *context, struct ig_grpc_call *call)
+{
+    (void)context;
+    assert_non_null(call->work);
+    atomic_fetch_add(&grpc.dropped, 1);
+}
+
 static void on_end(void *context, struct ig_grpc_call *call)
 {
     (void)context;
@@ -152,8 +159,8 @@ static void on_end(void *context, struct ig_grpc_call *call)
 }
 
 static const struct ig_grpc_service SERVICES[] = {
-    {"/other.Other/", NULL, on_call, on_message, NULL, NULL},
-    {"/test.Echo/", NULL, on_call, on_message, on_over, on_end},
+    {"/other.Other/", NULL, on_call, on_message, NULL, NULL, NULL},
+    {"/test.Echo/", NULL, on_call, on_message, on_over, on_dropped, on_end},
 };
 
 static struct ig_http_server_options grpc_options(void)
@@ -586,6 +593,7 @@ static void test_full_and_late_workers(void **state)
     struct ask *over = call_unary(h2, "Pool", "c");
     assert_true(h2_finish_one(h2, over));
     assert_grpc(over, 14, "too many calls wait for a worker");
+    assert_int_equal(atomic_load(&grpc.dropped), 1);
     sleep_ms(120);
     atomic_store(&seen.gate, 1);
     assert_true(h2_finish(h2));

@@ -152,7 +152,7 @@ static void grpc_end(void *context, struct ig_grpc_call *call)
 }
 
 static const struct ig_grpc_service SERVICE = {"/g/",        NULL,      grpc_call,
-                                               grpc_message, grpc_over, grpc_end};
+                                               grpc_message, grpc_over, NULL, grpc_end};
 
 static bool submit(struct ig_http_server *server, struct ig_http_call *call, bool stream)
 {
