@@ -344,9 +344,12 @@ static enum ig_code fit_end(struct build *build, uint32_t index, const struct ig
     const struct ig_model *own = place->servable->package->model, *other = face->package->model;
     if (ig_schema_map(&place->map, &place->servable->package->schema, &face->package->schema,
                       &build->counted->arena, build->err) == IG_OK &&
-        own->predictions_count != other->predictions_count)
-        ig_fail(build->err, IG_INVALID, "it gives %u predictions a row, expected %u",
-                own->predictions_count, other->predictions_count);
+        (own->predictions_count != other->predictions_count ||
+         own->outputs_count != other->outputs_count))
+        ig_fail(build->err, IG_INVALID,
+                "it gives %u predictions and %u margins a row, expected %u and %u",
+                own->predictions_count, own->outputs_count, other->predictions_count,
+                other->outputs_count);
     if (build->err->code == IG_OK) return IG_OK;
     ig_err_prefix(build->err, "graph.nodes.%.*s: schema: '%.*s' does not fit '%s'",
                   IG_STR_ARGS(node->name), IG_STR_ARGS(node->model.len ? node->model : node->name),
