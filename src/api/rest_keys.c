@@ -3,6 +3,7 @@
 #include "api/rest.h"
 #include "api/route.h"
 #include "services/audit/audit.h"
+#include "services/deploy/regions.h"
 
 static void write_scopes(struct ig_json_out *out, unsigned scopes)
 {
@@ -91,5 +92,6 @@ enum ig_code ig_rest_key_delete(struct ig_call *call)
     if (ig_audit_record(call->app->db, &call->who, "key.revoke", call->params[0], &call->err) !=
         IG_OK)
         return call->err.code;
+    if (call->app->regions) ig_regions_remove(call->app->regions, call->params[0], IG_STR(""));
     return ig_rest_done(call);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The map is under a lock that is never held over a system call but close(); a copy holds a
- * reference of its region meanwhile. */
+/* The map is under a lock that is never held over a system call; a copy holds a reference of its
+ * region meanwhile, and who gives up the last one closes it without the lock. */
 #include "services/deploy/regions.h"
 
 #include "base/file.h"
@@ -19,6 +19,7 @@
 enum { OWNER_MAX = 64, SHOWN_MAX = 64 };
 
 struct region {
+    struct region *next; /* of those that are being removed */
     unsigned references; /* under the lock */
     int fd;
     uint64_t offset, size_bytes;
@@ -51,9 +52,9 @@ static struct ig_str place_of(struct place *place, struct ig_str owner, struct i
     return (struct ig_str){place->text, (size_t)length};
 }
 
-static void drop(struct region *region)
+/* Without the lock: closing may free a gigabyte of pages. */
+static void close_region(struct region *region)
 {
-    if (--region->references) return;
     ig_file_close(&region->fd);
     ig_free(region);
 }
@@ -147,7 +148,7 @@ enum ig_code ig_regions_add(struct ig_regions *regions, struct ig_str owner,
     snprintf(own->owner, sizeof own->owner, "%.*s", IG_STR_ARGS(owner));
     snprintf(own->name, sizeof own->name, "%.*s", IG_STR_ARGS(region->name));
     snprintf(own->key, sizeof own->key, "%s%.*s", slash ? "" : "/", IG_STR_ARGS(region->key));
-    if (open_object(own, err) != IG_OK || put(regions, own, err) != IG_OK) drop(own);
+    if (open_object(own, err) != IG_OK || put(regions, own, err) != IG_OK) close_region(own);
     return err->code;
 }
 
@@ -171,15 +172,22 @@ void ig_regions_remove(struct ig_regions *regions, struct ig_str owner, struct i
 {
     struct place place;
     if (name.len > IG_REGION_NAME_MAX) return;
-    pthread_mutex_lock(&regions->lock);
+    struct region *last = NULL;
     const struct region *next = NULL;
+    pthread_mutex_lock(&regions->lock);
     do {
         if (!name.len) next = any_of(regions, owner);
         struct ig_str which = next ? ig_str_view(next->name) : name;
         struct region *region = ig_map_remove(&regions->map, place_of(&place, owner, which));
-        if (region) drop(region);
+        if (!region || --region->references) continue;
+        region->next = last;
+        last = region;
     } while (next);
     pthread_mutex_unlock(&regions->lock);
+    for (struct region *region = last; region; region = last) {
+        last = region->next;
+        close_region(region);
+    }
 }
 
 /* ---- telling ---- */
@@ -247,8 +255,9 @@ static struct region *acquire(struct ig_regions *regions, struct ig_str owner,
 static void release(struct ig_regions *regions, struct region *region)
 {
     pthread_mutex_lock(&regions->lock);
-    drop(region);
+    bool is_last = --region->references == 0;
     pthread_mutex_unlock(&regions->lock);
+    if (is_last) close_region(region);
 }
 
 static enum ig_code fail_copy(const struct region *region, const char *what, struct ig_err *err)
@@ -317,7 +326,7 @@ void ig_regions_free(struct ig_regions *regions)
     void *value;
     size_t at = 0;
     if (!regions) return;
-    while (ig_map_each(&regions->map, &at, &key, &value)) drop(value);
+    while (ig_map_each(&regions->map, &at, &key, &value)) close_region(value);
     ig_map_deinit(&regions->map);
     pthread_mutex_destroy(&regions->lock);
     ig_free(regions);

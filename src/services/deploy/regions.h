@@ -43,7 +43,7 @@ void ig_regions_free(struct ig_regions *regions); /* NULL is allowed */
 enum ig_code ig_regions_add(struct ig_regions *regions, struct ig_str owner,
                             const struct ig_region *region, struct ig_err *err);
 /* An empty name removes all of the owner's; one that is not there is no error. Copies that are
- * under way end first. */
+ * under way go on, and let the object go when they end. */
 void ig_regions_remove(struct ig_regions *regions, struct ig_str owner, struct ig_str name);
 /* Of the owner, in no order; NOT_FOUND when a name is given and not there. All in the arena. */
 struct ig_regions_list {
