@@ -151,7 +151,8 @@ int64_t ig_tls_handshake(struct ig_tls_session *session)
     int result = SSL_do_handshake(session->ssl);
     if (result == 1) return 1;
     int64_t got = outcome(session, result);
-    return got ? got : -ECONNRESET;
+    if (!got) got = -(session->failure = ECONNRESET); /* the peer ended it */
+    return got;
 }
 
 int64_t ig_tls_read(struct ig_tls_session *session, void *bytes, size_t size)

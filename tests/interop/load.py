@@ -25,13 +25,6 @@ RUNS = [("http", "none", []), ("http", "system", []), ("grpc", "none", []), ("gr
         ("grpc", "none", ["--trace-level", "TIMESTAMPS", "--trace-rate", "10", "--trace-count", "3"])]
 
 
-def start(data):
-    server = subprocess.Popen([program.INGOT, "server", "--data", data, "--listen", "127.0.0.1:0"],
-                              stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-    found = re.search(r"127\.0\.0\.1:\d+", server.stdout.readline())
-    return server, found.group(0)
-
-
 def analyze(url, protocol, memory, more):
     """What is wrong with one run; "" when nothing is."""
     arguments = [TOOL, "-m", "m", "-u", url, "-i", protocol, "--shared-memory", memory, "-b", "3",
@@ -68,7 +61,8 @@ def main():
         return False
     failed = False
     with tempfile.TemporaryDirectory() as directory:
-        server, url = start(os.path.join(directory, "data"))
+        server, url = program.serve(os.path.join(directory, "data"),
+                                    os.path.join(directory, "log"))
         try:
             os.environ["INGOT_SERVER"] = "http://" + url
             program.run("model", "register", "m", MODEL)
