@@ -7,6 +7,7 @@
 #include "settings.h"
 
 #include "api/front.h"
+#include "api/gather.h"
 #include "api/infer_grpc.h"
 #include "api/metrics.h"
 #include "api/route.h"
@@ -29,7 +30,8 @@ enum {
     LOOPS_MAX = 8,
     KEEP_DAYS_MAX = 1 << 20,
     CALL_BYTES = 512 << 20,
-    TLS_LOOK_S = 5
+    TLS_LOOK_S = 5,
+    GATHER_GAIN_NS = 1000
 };
 
 struct server {
@@ -184,7 +186,9 @@ static enum ig_code open_services(struct server *server, struct ig_err *err)
     app->rows_max = settings->rows_max;
     app->started_ms = ig_clock_unix_ms();
     if (open_regions(server, err) != IG_OK) return err->code;
-    if (ig_metrics_new(&app->metrics, loops_of(server), err) != IG_OK) return err->code;
+    if (ig_metrics_new(&app->metrics, loops_of(server), err) != IG_OK ||
+        ig_gather_new(&app->gather, loops_of(server), GATHER_GAIN_NS, err) != IG_OK)
+        return err->code;
     return ig_router_new(&app->router, err);
 }
 
@@ -288,6 +292,7 @@ static void run(struct server *server, struct ig_err *err)
         serve_until_signal(server);
     ig_router_free(server->services.app.router);
     ig_metrics_free(server->services.app.metrics);
+    ig_gather_free(server->services.app.gather);
     ig_regions_free(server->services.app.regions);
     ig_services_close(&server->services); /* its threads may still wait for quiescence */
     ig_http_server_free(server->http);

@@ -22,6 +22,7 @@
 #include "services/tracking/artifacts.h"
 #include "services/tracking/tracking.h"
 
+struct ig_gather;
 struct ig_http_server;
 struct ig_metrics;
 struct ig_router;
@@ -40,6 +41,7 @@ struct ig_app {
     struct ig_deploy *deploy;
     struct ig_learning *learning;
     struct ig_decision_log *decisions;
+    struct ig_gather *gather;   /* NULL: each call is computed by itself */
     struct ig_mirror *mirror;   /* NULL: shadows do nothing */
     struct ig_regions *regions; /* NULL: shared memory is off */
     struct ig_rollouts *rollouts;

@@ -27,6 +27,11 @@ struct ig_call {
     const char *field; /* what the error is about, "features.age"; or NULL */
     /* An INLINE handler sets it to go on in the worker pool: it then runs there. */
     enum ig_code (*in_pool)(struct ig_call *call);
+    /* It sets this one to go on when the loop has read all of this turn, where it may. */
+    enum ig_code (*at_turn_end)(struct ig_call *call);
+    bool may_wait;                 /* for that */
+    struct ig_call *next;          /* of those that wait for it */
+    bool gathered;                 /* computed together with others of them */
     struct ig_decision *decisions; /* of an answered inference; or NULL */
     size_t decisions_count;
     const struct ig_routing *held;        /* reference taken for the pool */

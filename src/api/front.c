@@ -2,7 +2,8 @@
 /* The way of a call:
  *
  *   on_request: begin -> source (Host, Origin) -> route -> scope -> class
- *     INLINE  body buffered, handler on the loop, which may go on in the pool (call->in_pool)
+ *     INLINE  body buffered, handler on the loop, which may go on in the pool (call->in_pool) or
+ *             behind the others of its loop's turn (call->at_turn_end)
  *     WORK    body buffered, handler in the pool
  *     STREAM  handler on a stream worker
  *   on_end: counters, decision log, references dropped
@@ -11,6 +12,7 @@
 #include "api/front.h"
 
 #include "api/access.h"
+#include "api/gather.h"
 #include "api/metrics.h"
 #include "api/oip_settings.h"
 #include "api/route.h"
@@ -142,13 +144,26 @@ static enum ig_http_next on_body(void *context, struct ig_exchange *exchange)
     (void)context;
     struct ig_call *call = exchange->user;
     if (call->route->class == IG_ROUTE_WORK) return IG_HTTP_TO_POOL;
+    call->may_wait = call->app->gather != NULL;
     enum ig_code code = call->route->handler(call);
+    if (code == IG_OK && call->at_turn_end) return IG_HTTP_AT_TURN_END;
     if (code == IG_OK && call->in_pool) {
         exchange->work = run_in_pool;
         return IG_HTTP_TO_POOL;
     }
     finish(call, code);
     return IG_HTTP_DONE;
+}
+
+static void on_turn_end(void *context, unsigned loop)
+{
+    struct ig_app *app = context;
+    struct ig_call *next;
+    for (struct ig_call *call = ig_gather_take(app->gather, loop); call; call = next) {
+        next = call->next;
+        finish(call, call->at_turn_end(call));
+        ig_exchange_answered(call->exchange);
+    }
 }
 
 static void log_decisions(struct ig_call *call, uint64_t duration_ns)
@@ -186,7 +201,7 @@ static void on_end(void *context, struct ig_exchange *exchange)
     struct ig_call *call = exchange->user;
     if (!call) return;
     uint64_t duration_ns = ig_clock_ns() - exchange->started_ns;
-    ig_metrics_count(app->metrics, call, duration_ns, rows_of(call), call->in_pool != NULL);
+    ig_metrics_count(app->metrics, call, duration_ns, rows_of(call));
     if (app->decisions) log_decisions(call, duration_ns);
     ig_oip_trace_note(call, "HTTP_RECV", "HTTP_SEND");
     ig_front_log_call(exchange, exchange->status, ig_str_view(call->request_id));
@@ -208,5 +223,5 @@ static const char *format_error(void *context, int status, const char *reason, s
 
 struct ig_http_handler ig_front_handler(struct ig_app *app)
 {
-    return (struct ig_http_handler){app, on_request, on_body, on_end, format_error};
+    return (struct ig_http_handler){app, on_request, on_body, on_turn_end, on_end, format_error};
 }

@@ -5,8 +5,8 @@
  * pool takes its reference before the hand-off (call->held); the loop drops it at the end. */
 #include "api/infer.h"
 
+#include "api/gather.h"
 #include "api/infer_record.h"
-
 #include "api/route.h"
 #include "base/clock.h"
 #include "services/deploy/replica_set.h"
@@ -122,14 +122,15 @@ static enum ig_code compute(struct ig_call *call, struct ig_infer_part *part)
 
 static enum ig_code run_part(struct ig_call *call, struct ig_infer_part *part)
 {
-    uint64_t started_ns = ig_clock_ns();
-    part->before_ns = started_ns - call->started_ns;
+    if (!part->gathered) part->started_ns = ig_clock_ns();
+    part->before_ns = part->started_ns - call->started_ns;
+    if (part->gathered) return IG_OK;
     part->inference.deadline_ns = call->exchange->deadline_ns;
     if (!part->answered && compute(call, part) != IG_OK) {
         call->field = field_of(&call->err);
         part->result.rows_count = 0;
     }
-    part->spent_ns = ig_clock_ns() - started_ns;
+    part->spent_ns = ig_clock_ns() - part->started_ns;
     return call->err.code;
 }
 
@@ -418,8 +419,9 @@ enum ig_code ig_infer_start_as(struct ig_call *call, struct ig_infer *infer)
     if (find_answers(call, infer)) return run(call);
     if (!choose(call, false)) return go_on_in_pool(call, choose_and_run);
     if (call->err.code != IG_OK) return call->err.code;
-    if (!draws(infer) && cost_ns(infer) <= call->app->inline_max_ns) return run(call);
-    return go_on_in_pool(call, run);
+    if (draws(infer) || cost_ns(infer) > call->app->inline_max_ns) return go_on_in_pool(call, run);
+    if (call->may_wait && ig_gather_add(call->app->gather, call, infer, run)) return IG_OK;
+    return run(call);
 }
 
 static void fill_explanation(struct ig_infer *infer, const struct ig_infer_part *part, size_t row,

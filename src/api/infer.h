@@ -23,9 +23,11 @@ struct ig_infer_part {
     char record[IG_ID_SIZE];      /* of the explanation, when it leaves one */
     size_t *rows;                 /* places in the request; NULL: all, in order */
     const double *asked_rows;     /* as the deployment reads them */
+    uint64_t started_ns;          /* computing */
     uint64_t spent_ns;            /* computing */
     uint64_t before_ns;           /* from the request's head to that */
     bool answered;                /* the result is there already, from the deployment's cache */
+    bool gathered;                /* or it was computed together with other calls' */
 };
 
 /* Where a row's answer is. */

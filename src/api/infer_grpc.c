@@ -546,7 +546,7 @@ static void on_end(void *context, struct ig_grpc_call *grpc)
     const struct session *session = grpc->user;
     if (!session) return;
     const struct ig_call counted = {.exchange = grpc->exchange, .route = session->route};
-    ig_metrics_count(app->metrics, &counted, ig_clock_ns() - grpc->exchange->started_ns, 0, false);
+    ig_metrics_count(app->metrics, &counted, ig_clock_ns() - grpc->exchange->started_ns, 0);
     ig_front_log_call(grpc->exchange, (int)grpc->status, IG_STR(""));
 }
 

@@ -27,7 +27,7 @@ struct loop_metrics {
     counter latency[ROUTES_MAX][BUCKETS];
     counter latency_ns[ROUTES_MAX];
     counter rows;
-    counter pooled;
+    counter pooled, gathered;
     uint64_t tickets; /* the loop's own */
 };
 
@@ -91,7 +91,7 @@ static size_t bucket_of(uint64_t duration_ns)
 
 /* Unknown routes share the last row. */
 void ig_metrics_count(struct ig_metrics *metrics, const struct ig_call *call, uint64_t duration_ns,
-                      uint64_t rows, bool pooled)
+                      uint64_t rows)
 {
     struct loop_metrics *loop = &metrics->loops[call->exchange->loop % metrics->loops_count];
     size_t route = call->route ? ig_route_index(call->route) : ROUTES_MAX - 1;
@@ -100,7 +100,8 @@ void ig_metrics_count(struct ig_metrics *metrics, const struct ig_call *call, ui
     add(&loop->latency[route][bucket_of(duration_ns)], 1);
     add(&loop->latency_ns[route], duration_ns);
     if (rows) add(&loop->rows, rows);
-    if (pooled) add(&loop->pooled, 1);
+    if (call->in_pool) add(&loop->pooled, 1);
+    if (call->gathered) add(&loop->gathered, 1);
 }
 
 uint64_t ig_metrics_ticket(struct ig_metrics *metrics, unsigned loop)
@@ -282,6 +283,7 @@ void ig_metrics_scrape(struct ig_buf *buf, struct ig_app *app, struct ig_arena *
     write_server(buf, app);
     write_plain(buf, METRIC_ROWS, (double)SUM(app->metrics, rows));
     write_plain(buf, METRIC_POOLED, (double)SUM(app->metrics, pooled));
+    write_plain(buf, METRIC_GATHERED, (double)SUM(app->metrics, gathered));
     write_services(buf, app, arena);
     ig_metrics_models(buf, app);
     write_plain(buf, METRIC_CPU, (double)ig_clock_cpu_ns() * 1e-9);

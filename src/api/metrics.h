@@ -13,7 +13,7 @@ void ig_metrics_free(struct ig_metrics *metrics); /* NULL is allowed */
 
 /* On the loop, at the end of an exchange. `rows`: rows predicted. */
 void ig_metrics_count(struct ig_metrics *metrics, const struct ig_call *call, uint64_t duration_ns,
-                      uint64_t rows, bool pooled);
+                      uint64_t rows);
 /* A number that no other call of this server got. On the loop. */
 uint64_t ig_metrics_ticket(struct ig_metrics *metrics, unsigned loop);
 /* The Prometheus text. Worker threads (it asks the database). `arena` for the while. */

@@ -14,12 +14,19 @@
 
 static struct ig_call_testing test;
 
+static enum ig_code in_pool(struct ig_call *call)
+{
+    return call->err.code;
+}
+
 static void count(unsigned loop, size_t route, int status, uint64_t duration_ns)
 {
     test.exchange.loop = loop;
     test.exchange.status = status;
     test.call.route = route < ig_routes_count() ? &IG_ROUTES[route] : NULL;
-    ig_metrics_count(test.app.metrics, &test.call, duration_ns, 3, loop == 1);
+    test.call.in_pool = loop == 1 ? in_pool : NULL;
+    test.call.gathered = loop == 0;
+    ig_metrics_count(test.app.metrics, &test.call, duration_ns, 3);
 }
 
 static void expect(const struct ig_buf *buf, const char *line)
@@ -53,6 +60,7 @@ static void test_scrape(void **state)
     expect(&buf, "_count{method=\"GET\",route=\"/healthz\"} 3\n");
     expect(&buf, "\ningot_inference_rows_total 12\n");
     expect(&buf, "\ningot_inference_pooled_total 2\n");
+    expect(&buf, "\ningot_inference_gathered_total 2\n");
     expect(&buf, "# TYPE process_resident_memory_bytes gauge\n");
     ig_buf_deinit(&buf);
     ig_metrics_free(test.app.metrics);

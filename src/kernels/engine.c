@@ -147,6 +147,12 @@ uint64_t ig_engine_cost_ns(const struct ig_engine *engine, enum ig_engine_op op,
     return uneven && cost < UNEVEN_NS ? UNEVEN_NS : cost;
 }
 
+uint64_t ig_engine_gain_ns(const struct ig_engine *engine, enum ig_engine_op op)
+{
+    double gain = engine->one_ns[op] - engine->batch_ns[op];
+    return gain > 0 ? (uint64_t)gain : 0;
+}
+
 /* ---- life ---- */
 
 static enum ig_code prepare_trees(struct ig_engine *engine, struct ig_err *err)

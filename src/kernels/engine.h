@@ -83,6 +83,8 @@ enum ig_code ig_engine_explain_reference(const struct ig_engine *engine, const d
 void ig_engine_base_values(const struct ig_engine *engine, double *base);
 /* Estimated time of a call, from a measurement made in `new`. */
 uint64_t ig_engine_cost_ns(const struct ig_engine *engine, enum ig_engine_op op, size_t rows_count);
+/* What a row costs less in a batch than alone. */
+uint64_t ig_engine_gain_ns(const struct ig_engine *engine, enum ig_engine_op op);
 const char *ig_engine_isa(const struct ig_engine *engine); /* "avx512", "avx2", "scalar", or the
                                                               foreign runtime's name */
 size_t ig_engine_memory_bytes(const struct ig_engine *engine);

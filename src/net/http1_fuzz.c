@@ -14,7 +14,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-enum { RING_BYTES = 65536, TEXT_MAX_BYTES = 1 << 24 };
+enum { LATER_MAX = 1, RING_BYTES = 65536, TEXT_MAX_BYTES = 1 << 24 };
 
 /* One connection's other end and what it saw. */
 static struct {
@@ -26,6 +26,8 @@ static struct {
     struct ig_buf output, log;
     unsigned begun, finished;
     struct ig_http_call *stream; /* waits for its worker to run */
+    struct ig_exchange *later[LATER_MAX];
+    size_t later_count;
 } peer;
 
 static size_t next_cut(void)
@@ -96,10 +98,31 @@ static struct ig_http_decision on_request(void *context, struct ig_exchange *exc
     return (struct ig_http_decision){IG_HTTP_STREAM, 5000};
 }
 
+static enum ig_http_next wait_for_turn_end(struct ig_exchange *exchange)
+{
+    peer.later[peer.later_count++] = exchange;
+    return IG_HTTP_AT_TURN_END;
+}
+
+static void on_turn_end(void *context, unsigned loop)
+{
+    struct ig_exchange *later[LATER_MAX];
+    size_t count = peer.later_count;
+    (void)loop;
+    memcpy(later, peer.later, sizeof later);
+    peer.later_count = 0;
+    for (size_t i = 0; i < count; i++) {
+        echo(context, later[i]);
+        ig_exchange_answered(later[i]);
+    }
+}
+
 static enum ig_http_next on_body(void *context, struct ig_exchange *exchange)
 {
     exchange->work = echo;
     if (ig_str_is(exchange->request.path, "/pool")) return IG_HTTP_TO_POOL;
+    if (ig_str_is(exchange->request.path, "/later") && peer.later_count < LATER_MAX)
+        return wait_for_turn_end(exchange);
     echo(context, exchange);
     return IG_HTTP_DONE;
 }
@@ -127,23 +150,25 @@ static struct ig_http_loop *home_new(void)
     static struct ig_http_server server;
     static struct ig_http_loop home;
     struct ig_err err = IG_ERR_INIT;
-    server.options = (struct ig_http_server_options){
-        .head_max_bytes = 1024,
-        .target_max_bytes = 256,
-        .headers_max = 12,
-        .stream_workers = 1,
-        .stream_ring_bytes = RING_BYTES,
-        .reply_max_bytes = 100000,
-        .arena_max_bytes = 100000,
-        .inflight_max_bytes = 1 << 20,
-        .http2_streams_max = 10,
-        .http2_connection_bytes = 1 << 20,
-        .head_timeout_ms = 1000,
-        .idle_timeout_ms = 1000,
-        .body_timeout_ms = 1000,
-        .client_bytes_per_s = 1,
-        .write_timeout_ms = 1000,
-        .handler = {.on_request = on_request, .on_body = on_body, .on_end = on_end}};
+    server.options = (struct ig_http_server_options){.head_max_bytes = 1024,
+                                                     .target_max_bytes = 256,
+                                                     .headers_max = 12,
+                                                     .stream_workers = 1,
+                                                     .stream_ring_bytes = RING_BYTES,
+                                                     .reply_max_bytes = 100000,
+                                                     .arena_max_bytes = 100000,
+                                                     .inflight_max_bytes = 1 << 20,
+                                                     .http2_streams_max = 10,
+                                                     .http2_connection_bytes = 1 << 20,
+                                                     .head_timeout_ms = 1000,
+                                                     .idle_timeout_ms = 1000,
+                                                     .body_timeout_ms = 1000,
+                                                     .client_bytes_per_s = 1,
+                                                     .write_timeout_ms = 1000,
+                                                     .handler = {.on_request = on_request,
+                                                                 .on_body = on_body,
+                                                                 .on_turn_end = on_turn_end,
+                                                                 .on_end = on_end}};
     server.limits = (struct ig_http1_limits){1024, 256, 12};
     server.submit = submit;
     home.server = &server;

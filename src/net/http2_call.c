@@ -347,13 +347,18 @@ static void refuse(struct ig_http2_call *call, int status, const char *reason)
 
 /* Workers. */
 
+static void hold(struct ig_http2_call *call)
+{
+    call->working = true;
+    call->base.conn->http2->working_count++;
+}
+
 static bool to_worker(struct ig_http2_call *call, bool stream)
 {
     struct ig_http_conn *conn = call->base.conn;
     struct ig_http_server *server = conn->home->server;
     IG_ASSERT(call->base.exchange.work);
-    call->working = true;
-    conn->http2->working_count++;
+    hold(call);
     if (server->submit(server, &call->base, stream)) return true;
     call->working = false;
     conn->http2->working_count--;
@@ -522,10 +527,15 @@ static void run_body(struct ig_http2_call *call)
     const struct ig_http_handler *handler = &ig_http2_options(call)->handler;
     exchange->body = call->base.body.len ? ig_buf_view(&call->base.body) : IG_STR("");
     exchange->body_bytes = exchange->body.len;
-    if (handler->on_body(handler->context, exchange) == IG_HTTP_DONE)
+    enum ig_http_next next = handler->on_body(handler->context, exchange);
+    if (next == IG_HTTP_DONE) {
         answer(call);
-    else if (!ig_http2_call_to_pool(call))
+    } else if (next == IG_HTTP_AT_TURN_END) {
+        hold(call);
+        ig_http_call_at_turn_end(&call->base);
+    } else if (!ig_http2_call_to_pool(call)) {
         refuse(call, 503, "too many calls wait for a worker");
+    }
 }
 
 static void start_stream(struct ig_http2_call *call, uint64_t default_deadline_ns)

@@ -124,12 +124,13 @@ static void test_answers_come_in_any_order(void **state)
 
 static void test_many_requests_on_one_connection(void **state)
 {
+    static const char *const PATHS[] = {"/pool", "/echo", "/later"};
     (void)state;
     struct h2 *h2 = h2_open(server);
     for (int i = 0; i < 250; i++) {
         char body[16];
         snprintf(body, sizeof body, "body %d", i);
-        h2_post(h2, i % 3 ? "/echo" : "/pool", NULL, body, strlen(body));
+        h2_post(h2, PATHS[i % 3], NULL, body, strlen(body));
     }
     assert_true(h2_finish(h2));
     for (int i = 0; i < 250; i++) {
@@ -453,6 +454,7 @@ static void test_memory_failures_break_nothing(void **state)
         struct h2 *h2 = h2_open(server);
         h2_get(h2, "/now");
         h2_post(h2, "/pool", NULL, "abc", 3);
+        h2_post(h2, "/later", NULL, "abc", 3);
         h2_get(h2, "/size?40000");
         ig_mem_fail_after(after);
         h2_flush(h2);

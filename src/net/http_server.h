@@ -62,7 +62,7 @@ struct ig_exchange {
 enum { IG_HTTP_PORTS_MAX = 8 };
 
 enum ig_http_mode { IG_HTTP_RESPOND, IG_HTTP_BUFFER, IG_HTTP_STREAM };
-enum ig_http_next { IG_HTTP_DONE, IG_HTTP_TO_POOL };
+enum ig_http_next { IG_HTTP_DONE, IG_HTTP_TO_POOL, IG_HTTP_AT_TURN_END };
 
 struct ig_http_decision {
     enum ig_http_mode mode;
@@ -73,6 +73,9 @@ struct ig_http_handler {
     void *context; /* first argument of each */
     struct ig_http_decision (*on_request)(void *context, struct ig_exchange *exchange);
     enum ig_http_next (*on_body)(void *context, struct ig_exchange *exchange);
+    /* At the end of a loop's turn in which on_body gave AT_TURN_END: those exchanges, of which
+     * there may be many, are to be answered, and each told by ig_exchange_answered. */
+    void (*on_turn_end)(void *context, unsigned loop);
     void (*on_end)(void *context, struct ig_exchange *exchange); /* may be NULL */
     /* Body of a response that the server itself makes (400, 408, 413, 503...): fills `reply` and
      * returns its content type. NULL: plain text. `path` is the request's, empty while its head is
@@ -170,6 +173,8 @@ void ig_exchange_abort(struct ig_exchange *exchange);
 /* Whether the client is gone or the deadline has passed; from any kind of `work`. A client that
  * half-closes counts as gone once its request was read. */
 bool ig_exchange_cancelled(const struct ig_exchange *exchange);
+/* On its loop, of one that on_body gave AT_TURN_END for: the reply is whole. It is gone then. */
+void ig_exchange_answered(struct ig_exchange *exchange);
 
 /* Sums over the loops; each value is read without a lock. */
 struct ig_http_stats {

@@ -386,6 +386,36 @@ static void on_wake(struct ig_loop_task *task)
     if (!call->conn->dead) ig_http_conn_run(call->conn);
 }
 
+static void set_done(struct ig_http_call *call)
+{
+    call->done.run = call->exchange.request.http2 ? ig_http2_call_on_done : on_done;
+}
+
+static void on_turn_end(struct ig_loop_task *task)
+{
+    struct ig_http_loop *home =
+        (struct ig_http_loop *)((char *)task - offsetof(struct ig_http_loop, turn_end));
+    const struct ig_http_handler *handler = &home->server->options.handler;
+    home->turn_end_queued = false;
+    handler->on_turn_end(handler->context, home->index);
+}
+
+void ig_http_call_at_turn_end(struct ig_http_call *call)
+{
+    struct ig_http_loop *home = call->conn->home;
+    set_done(call);
+    if (home->turn_end_queued) return;
+    home->turn_end_queued = true;
+    home->turn_end.run = on_turn_end;
+    ig_loop_defer(home->loop, &home->turn_end);
+}
+
+void ig_exchange_answered(struct ig_exchange *exchange)
+{
+    struct ig_http_call *call = ig_http_call_of(exchange);
+    call->done.run(&call->done);
+}
+
 static void work(struct ig_http_call *call)
 {
     call->exchange.again = false;
@@ -396,7 +426,7 @@ void ig_http_call_work(void *context)
 {
     struct ig_http_call *call = context;
     struct ig_http_loop *home = call->conn->home;
-    call->done.run = call->exchange.request.http2 ? ig_http2_call_on_done : on_done;
+    set_done(call);
     call->wake.run = call->exchange.request.http2 ? ig_http2_call_on_wake : on_wake;
     work(call);
     if (call->exchange.again) {

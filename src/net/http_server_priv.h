@@ -162,7 +162,8 @@ struct ig_http_loop {
     struct ig_loop *loop;
     struct ig_http_listener listeners[IG_HTTP_PORTS_MAX];
     struct ig_loop_timer accept_pause;
-    struct ig_loop_task drain, cut;
+    struct ig_loop_task drain, cut, turn_end;
+    bool turn_end_queued;
     unsigned index;
     uint64_t thread;
     _Atomic bool draining;
@@ -239,6 +240,8 @@ void ig_http_conn_account_output(struct ig_http_conn *conn, int64_t written, boo
 uint64_t ig_http_conn_output_due(const struct ig_http_conn *conn);
 /* Body of every worker: runs the exchange's work, then posts its end to the loop. */
 void ig_http_call_work(void *call);
+/* It is held as by a worker until ig_exchange_answered. */
+void ig_http_call_at_turn_end(struct ig_http_call *call);
 
 /* http_server_state.c */
 enum ig_http_step ig_http_state_advance(struct ig_http_conn *conn); /* with a call */

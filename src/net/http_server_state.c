@@ -2,7 +2,7 @@
 /* The states of a connection: what the bytes at hand mean, and what follows.
  *
  *   AT_HEAD --head--> on_request --BUFFER--> AT_BODY --on_body--> DONE ----------.
- *      ^                 |   |                            '-TO_POOL-> AT_POOL ---+--> queue_reply
+ *      ^                 |   |       '-TO_POOL, AT_TURN_END-> AT_POOL ------------+--> queue_reply
  *      |                 |   '--STREAM--> AT_STREAM --(reply, or begun)----------'       |
  *      |                 '--RESPOND------------------------------------------------------+
  *      |                                                                                 v
@@ -14,9 +14,9 @@
  *    response is queued whole, and not while the socket refuses OUT_HIGH bytes.
  * 2. Whatever refuses a request by its syntax closes the connection behind the answer: where the
  *    next request would begin is not known.
- * 3. While a worker holds the call (`working`), the loop touches of it only the stream, `gone`, the
- *    input buffer behind `keep` and the fields that say where in the body it is.
- * Reads and writes are in http_server_conn.c. Thread rule: the loop's thread. */
+ * 3. While a worker, or what waits for the turn's end, holds the call (`working`), the loop touches
+ * of it only the stream, `gone`, the input buffer behind `keep` and the fields that say where in
+ * the body it is. Reads and writes are in http_server_conn.c. Thread rule: the loop's thread. */
 #include "net/http_server_priv.h"
 
 #include "base/clock.h"
@@ -127,12 +127,16 @@ static enum ig_http_step run_body(struct ig_http_conn *conn)
     struct ig_http_call *call = conn->call;
     const struct ig_http_handler *handler = &options_of(conn)->handler;
     call->exchange.body_bytes = call->exchange.body.len;
-    if (handler->on_body(handler->context, &call->exchange) == IG_HTTP_DONE)
-        return queue_reply(conn);
-    IG_ASSERT(call->exchange.work);
+    enum ig_http_next next = handler->on_body(handler->context, &call->exchange);
+    if (next == IG_HTTP_DONE) return queue_reply(conn);
     atomic_store_explicit(&call->gone, conn->half_closed, memory_order_relaxed);
     conn->state = IG_HTTP_AT_POOL;
     conn->working = true;
+    if (next == IG_HTTP_AT_TURN_END) {
+        ig_http_call_at_turn_end(call);
+        return IG_HTTP_STEP_WAIT;
+    }
+    IG_ASSERT(call->exchange.work);
     if (conn->home->server->submit(conn->home->server, call, false)) return IG_HTTP_STEP_WAIT;
     conn->working = false;
     return unavailable(conn, "too many calls wait for a worker");

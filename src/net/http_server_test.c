@@ -52,8 +52,8 @@ static void test_modes(void **state)
     assert_has(reply, " GMT\r\nX-Content-Type-Options: nosniff\r\n");
     assert_has(reply, "\r\nContent-Type: text/plain\r\nContent-Length: 3\r\n");
     assert_has(reply, "\r\nConnection: close\r\n\r\nnow");
-    static const char *const ECHOES[] = {"/echo", "/pool"};
-    for (size_t i = 0; i < 2; i++) {
+    static const char *const ECHOES[] = {"/echo", "/pool", "/later"};
+    for (size_t i = 0; i < 3; i++) {
         char request[256];
         snprintf(request, sizeof request,
                  "POST %s HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nConnection: close\r\n\r\n"
@@ -169,17 +169,42 @@ static void test_one_byte_at_a_time(void **state)
     assert_true(first && second && third && first < second && second < third);
 }
 
+static void hold_worker(void *context)
+{
+    (void)context;
+    wait_gate();
+}
+
+static void test_work_goes_on_in_another_pool(void **state)
+{
+    (void)state;
+    struct ig_err err = IG_ERR_INIT;
+    assert_int_equal(ig_pool_new(&second_pool, "second", 1, 4, &err), IG_OK);
+    const char *reply = talk(server, GET("/again"));
+    assert_status(reply, 200);
+    assert_has(reply, "\r\n\r\nfirst second");
+    ig_pool_free(second_pool);
+    assert_int_equal(ig_pool_new(&second_pool, "narrow", 1, 1, &err), IG_OK);
+    atomic_store(&seen.waiting, 0);
+    assert_true(ig_pool_submit(second_pool, hold_worker, NULL));
+    assert_true(reaches(&seen.waiting, 1));
+    assert_true(ig_pool_submit(second_pool, hold_worker, NULL)); /* as many as may wait */
+    assert_has(talk(server, GET("/again")), "\r\n\r\nfirst full");
+    atomic_store(&seen.gate, 1);
+    ig_pool_free(second_pool);
+}
+
 static void test_pipelining_keeps_order(void **state)
 {
     (void)state;
     char request[8192] = "", reply[20000], expected[64];
     size_t length = 0;
     for (int i = 0; i < 24; i++) {
-        static const char *const PATHS[] = {"/echo", "/pool", "/stream/echo", "/now"};
+        static const char *const PATHS[] = {"/echo", "/pool", "/stream/echo", "/now", "/later"};
         length += (size_t)snprintf(request + length, sizeof request - length,
                                    "POST %s HTTP/1.1\r\nHost: a\r\n%sContent-Length: 4\r\n\r\n"
                                    "<%02d>",
-                                   PATHS[i % 4], i == 23 ? "Connection: close\r\n" : "", i);
+                                   PATHS[i % 5], i == 23 ? "Connection: close\r\n" : "", i);
     }
     int fd = dial(server, false);
     send_bytes(fd, request, length);
@@ -188,7 +213,7 @@ static void test_pipelining_keeps_order(void **state)
     assert_int_equal(count_of(reply, "HTTP/1.1 200 OK"), 24);
     const char *at = reply;
     for (int i = 0; i < 24; i++) {
-        snprintf(expected, sizeof expected, i % 4 == 3 ? "\r\n\r\nnow" : "<%02d>", i);
+        snprintf(expected, sizeof expected, i % 5 == 3 ? "\r\n\r\nnow" : "<%02d>", i);
         at = strstr(at, expected);
         if (!at) fail_msg("answer %d is missing or out of order: %s", i, reply);
         at++;
@@ -873,6 +898,7 @@ int main(void)
         cmocka_unit_test(test_own_errors_and_peers),
         WITH_SERVER(test_versions_and_bare_replies),
         WITH_SERVER(test_one_byte_at_a_time),
+        WITH_SERVER(test_work_goes_on_in_another_pool),
         WITH_SERVER(test_pipelining_keeps_order),
         WITH_SERVER(test_pipelining_is_bounded),
         WITH_SERVER(test_refusals_close),

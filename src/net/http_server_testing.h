@@ -7,6 +7,8 @@
  *   /now            answered on the head, body not read
  *   /echo           buffered (cap 100,000), the body comes back from the loop
  *   /pool           the same from a worker
+ *   /later          the same at the end of the loop's turn
+ *   /again          from a worker, and then from one of another pool
  *   /peer           who asks
  *   /watch          a worker that waits until its client is gone; /stream/watch the same
  *   /wait           a worker that waits for `gate`, then "waited"
@@ -30,6 +32,7 @@
 #include "net/tls_testing.h"
 
 #include "base/clock.h"
+#include "base/thread.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -222,6 +225,48 @@ static inline struct ig_http_decision begin_stream(struct ig_exchange *exchange)
     return (struct ig_http_decision){IG_HTTP_STREAM, small ? 10 : UINT64_C(2) << 30};
 }
 
+enum { LATER_MAX = 200 };
+
+/* By loop: what waits for its turn's end. */
+static struct {
+    struct ig_exchange *exchanges[LATER_MAX];
+    size_t count;
+} later[2];
+
+static inline enum ig_http_next wait_for_turn_end(struct ig_exchange *exchange)
+{
+    size_t at = later[exchange->loop].count++;
+    assert_true(at < LATER_MAX);
+    later[exchange->loop].exchanges[at] = exchange;
+    return IG_HTTP_AT_TURN_END;
+}
+
+/* Answering one may bring the next request of its connection, for the next turn. */
+static inline void test_on_turn_end(void *context, unsigned loop)
+{
+    struct ig_exchange *waiting[LATER_MAX];
+    size_t count = later[loop].count;
+    assert_true(count > 0);
+    memcpy(waiting, later[loop].exchanges, count * sizeof *waiting);
+    later[loop].count = 0;
+    for (size_t i = 0; i < count; i++) {
+        work_echo(context, waiting[i]);
+        ig_exchange_answered(waiting[i]);
+    }
+}
+
+static struct ig_pool *second_pool;
+
+/* The first time in the server's pool, then in the other. */
+static inline void work_again(void *context, struct ig_exchange *exchange)
+{
+    (void)context;
+    bool first = exchange->reply.len == 0;
+    if (first) exchange->pool = second_pool;
+    exchange->again = first;
+    ig_buf_add_cstr(&exchange->reply, first ? "first " : exchange->pool ? "second" : "full");
+}
+
 static inline struct ig_http_decision test_on_request(void *context, struct ig_exchange *exchange)
 {
     (void)context;
@@ -244,6 +289,8 @@ static inline enum ig_http_next test_on_body(void *context, struct ig_exchange *
     struct ig_err err = IG_ERR_INIT;
     exchange->work = ig_str_is(path, "/wait") ? work_wait : work_echo;
     if (ig_str_is(path, "/watch")) exchange->work = work_watch;
+    if (ig_str_is(path, "/again")) exchange->work = work_again;
+    if (ig_str_is(path, "/later")) return wait_for_turn_end(exchange);
     if (ig_str_is(path, "/pool") || exchange->work != work_echo) return IG_HTTP_TO_POOL;
     if (ig_str_is(path, "/peer"))
         ig_buf_printf(&exchange->reply, "%s %s", exchange->request.peer,
@@ -276,12 +323,15 @@ static inline void test_on_end(void *context, struct ig_exchange *exchange)
 static inline struct ig_http_server_options test_options(void)
 {
     memset(&seen, 0, sizeof seen);
-    return (struct ig_http_server_options){
-        .loops = 2,
-        .stream_workers = 4,
-        .tls = over_tls,
-        .extra_headers = "X-Content-Type-Options: nosniff\r\n",
-        .handler = {.on_request = test_on_request, .on_body = test_on_body, .on_end = test_on_end}};
+    memset(later, 0, sizeof later);
+    return (struct ig_http_server_options){.loops = 2,
+                                           .stream_workers = 4,
+                                           .tls = over_tls,
+                                           .extra_headers = "X-Content-Type-Options: nosniff\r\n",
+                                           .handler = {.on_request = test_on_request,
+                                                       .on_body = test_on_body,
+                                                       .on_turn_end = test_on_turn_end,
+                                                       .on_end = test_on_end}};
 }
 
 static inline struct ig_http_server *test_start(const struct ig_http_server_options *options)
