@@ -33,6 +33,31 @@ static const EVP_MD *sha256(void)
     return sha256_method;
 }
 
+/* Of a thread, kept until its end: making one costs more than a short digest. */
+static _Thread_local EVP_MD_CTX *thread_context;
+static pthread_key_t thread_end;
+static pthread_once_t thread_end_once = PTHREAD_ONCE_INIT;
+
+static void free_context(void *context)
+{
+    EVP_MD_CTX_free(context);
+}
+
+static void make_thread_end(void)
+{
+    IG_ASSERT(pthread_key_create(&thread_end, free_context) == 0);
+}
+
+static EVP_MD_CTX *context_of_thread(void)
+{
+    if (thread_context) return thread_context;
+    pthread_once(&thread_end_once, make_thread_end);
+    thread_context = EVP_MD_CTX_new();
+    IG_ASSERT(thread_context && EVP_DigestInit_ex(thread_context, sha256(), NULL) == 1 &&
+              pthread_setspecific(thread_end, thread_context) == 0);
+    return thread_context;
+}
+
 struct ig_sha256 *ig_sha256_new(void)
 {
     struct ig_sha256 *hash = ig_alloc(sizeof *hash);
@@ -64,7 +89,10 @@ void ig_sha256_free(struct ig_sha256 *hash)
 
 void ig_sha256(const void *bytes, size_t size_bytes, unsigned char digest[IG_SHA256_BYTES])
 {
-    IG_ASSERT(EVP_Digest(bytes, size_bytes, digest, NULL, sha256(), NULL) == 1);
+    EVP_MD_CTX *context = context_of_thread();
+    IG_ASSERT(EVP_DigestInit_ex(context, NULL, NULL) == 1 &&
+              EVP_DigestUpdate(context, bytes, size_bytes) == 1 &&
+              EVP_DigestFinal_ex(context, digest, NULL) == 1);
 }
 
 void ig_hex(char *text, const unsigned char *bytes, size_t size_bytes)

@@ -130,7 +130,9 @@ static bool number_word(struct ig_json *json, const char **end)
 {
     static const struct ig_str words[] = {{"NaN", 3}, {"Infinity", 8}, {"-Infinity", 9}};
     struct ig_str rest = {json->at, (size_t)(json->end - json->at)};
-    if (!json->allow_nan) return false;
+    bool may = json->allow_nan && (rest.ptr[0] == 'N' || rest.ptr[0] == 'I' ||
+                                   (rest.len > 1 && rest.ptr[0] == '-' && rest.ptr[1] == 'I'));
+    if (!may) return false;
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
         if (!ig_str_starts(rest, words[i])) continue;
         *end = json->at + words[i].len;
