@@ -92,23 +92,15 @@ static const struct ig_model *model_of(const struct ig_composite *composite, siz
     return ig_engine_model(composite->members[member].engine);
 }
 
-/* A bound that nobody can keep is none. */
 static enum ig_code check_timeout(const struct ig_composite *composite, size_t index,
                                   struct ig_err *err)
 {
     const struct ig_composite_member *member = &composite->members[index];
-    if (!member->timeout_ms || ig_engine_stops(member->engine)) return IG_OK;
-    if (ig_engine_composite(member->engine))
-        return ig_fail(err, IG_INVALID,
-                       "members[%zu].timeout_ms: %u, but it is an ensemble; its own members may "
-                       "have one each",
-                       index, member->timeout_ms);
-    return ig_fail(
-        err, IG_INVALID,
-        "members[%zu].timeout_ms: %u, but only runs of ONNX Runtime can be stopped; this "
-        "model is computed by Ingot, about %.3g ms a row",
-        index, member->timeout_ms,
-        (double)ig_engine_cost_ns(member->engine, IG_ENGINE_MARGIN, 1) / 1e6);
+    if (!member->timeout_ms || !ig_engine_composite(member->engine)) return IG_OK;
+    return ig_fail(err, IG_INVALID,
+                   "members[%zu].timeout_ms: %u, but it is an ensemble; its own members may have "
+                   "one each",
+                   index, member->timeout_ms);
 }
 
 static enum ig_code check_member(const struct ig_composite *composite, size_t index,
@@ -520,7 +512,8 @@ static void combine(const struct ig_composite *composite, size_t rows, const str
 bool ig_composite_may_fail(const struct ig_composite *composite)
 {
     for (size_t i = 0; i < composite->members_count; i++)
-        if (ig_engine_may_fail(composite->members[i].engine)) return true;
+        if (composite->members[i].timeout_ms || ig_engine_may_fail(composite->members[i].engine))
+            return true;
     return composite->meta && ig_engine_may_fail(composite->meta);
 }
 
@@ -533,7 +526,11 @@ static enum ig_code member_failure(const struct ig_composite *composite, size_t 
                                    struct ig_err *err)
 {
     const struct ig_composite_member *member = &composite->members[index];
-    if (ig_engine_failure(member->engine, err) == IG_OK) return IG_OK;
+    if (member->timeout_ms && !ig_engine_model(member->engine)->foreign)
+        ig_fail(err, IG_DEADLINE, "no answer within its timeout of %u ms", member->timeout_ms);
+    else
+        ig_engine_failure(member->engine, err);
+    if (err->code == IG_OK) return IG_OK;
     if (member->name)
         ig_err_prefix(err, "members[%zu] '%s'", index, member->name);
     else

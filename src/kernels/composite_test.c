@@ -423,6 +423,92 @@ static void test_refusals(void **state)
 }
 
 /* Categories that two models number differently. */
+/* Of rows that are more than their time allows, the first may be answered; none is lost. */
+static void test_timeout(void **state)
+{
+    (void)state;
+    enum { MANY = 200000 };
+    struct world world;
+    struct ig_err err = IG_ERR_INIT;
+    memset(&world, 0, sizeof world);
+    make_members(&world, 1, IG_TRANSFORM_IDENTITY);
+    struct ig_testing_shape large = {.features = FEATURES, .outputs = 1, .trees = 300, .depth = 7};
+    struct ig_model *model = ig_testing_model(&large, 5);
+    struct ig_engine *slow = NULL;
+    assert_int_equal(ig_engine_new(&slow, model, &err), IG_OK);
+    world.members[1].engine = slow;
+    struct ig_composite_spec spec = {.combine = IG_COMBINE_MEAN,
+                                     .members = world.members,
+                                     .members_count = 2,
+                                     .features_count = FEATURES,
+                                     .skips = true};
+    world.members[1].timeout_ms = 1;
+    assert_int_equal(combine(&world, &spec, &err), IG_OK);
+
+    double *rows = ig_zalloc_array((size_t)MANY * FEATURES, sizeof *rows);
+    double *margins = ig_zalloc_array(MANY, sizeof *margins);
+    double *first = ig_zalloc_array(MANY, sizeof *first);
+    uint32_t *skipped = ig_zalloc_array(MANY, sizeof *skipped);
+    void *scratch =
+        ig_alloc_aligned(64, ig_engine_scratch_bytes(world.engine, IG_ENGINE_MARGIN, MANY) + 64);
+    for (size_t i = 0; i < (size_t)MANY * FEATURES; i++)
+        rows[i] = world.rows[i % (ROWS * FEATURES)];
+    ig_engine_predict(world.engine, rows, MANY, (struct ig_engine_scores){margins, NULL, skipped},
+                      scratch);
+    assert_int_equal(ig_engine_check(world.engine, margins, MANY, &err), IG_OK);
+    ig_engine_margin(world.engines[0], rows, MANY, first, scratch);
+    size_t done = 0;
+    while (done < MANY && !skipped[done]) done++;
+    assert_true(done < MANY);
+    for (size_t i = done; i < MANY; i++) {
+        assert_int_equal(skipped[i], 2);
+        assert_true(margins[i] == first[i]);
+    }
+    for (size_t i = 0; i < done; i++) {
+        double second;
+        ig_engine_margin(slow, rows + i * FEATURES, 1, &second, scratch);
+        assert_near(margins[i], (first[i] + 2 * second) / 3, 1e-12);
+    }
+
+    ig_engine_predict(world.engine, rows, MANY, (struct ig_engine_scores){margins, NULL, NULL},
+                      scratch); /* by one that does not skip */
+    assert_int_equal(ig_engine_check(world.engine, margins, MANY, &err), IG_DEADLINE);
+    assert_string_equal(err.message, "members[1]: no answer within its timeout of 1 ms");
+
+    ig_free(rows);
+    ig_free(margins);
+    ig_free(first);
+    ig_free(skipped);
+    ig_free(scratch);
+    world_deinit(&world);
+    ig_engine_free(slow);
+    ig_model_free(model);
+}
+
+/* A time that suffices changes nothing. */
+static void test_timeout_that_suffices(void **state)
+{
+    (void)state;
+    struct world world;
+    struct scores without, with;
+    world_init(&world, IG_COMBINE_MEAN, 2);
+    score(&without, world.engine, world.rows);
+    world_deinit(&world);
+    struct ig_err err = IG_ERR_INIT;
+    memset(&world, 0, sizeof world);
+    make_members(&world, 1, IG_TRANSFORM_SIGMOID);
+    for (int i = 0; i < MEMBERS; i++) world.members[i].timeout_ms = 600000;
+    const struct ig_composite_spec spec = {.combine = IG_COMBINE_MEAN,
+                                           .members = world.members,
+                                           .members_count = MEMBERS,
+                                           .features_count = FEATURES,
+                                           .classes_count = 2};
+    assert_int_equal(combine(&world, &spec, &err), IG_OK);
+    score(&with, world.engine, world.rows);
+    assert_memory_equal(&with, &without, sizeof with);
+    world_deinit(&world);
+}
+
 static void test_feature_map(void **state)
 {
     (void)state;
@@ -460,6 +546,7 @@ int main(void)
         cmocka_unit_test(test_path_dependent), cmocka_unit_test(test_any_model_methods),
         cmocka_unit_test(test_probability),    cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_feature_map),    cmocka_unit_test(test_names),
+        cmocka_unit_test(test_timeout),        cmocka_unit_test(test_timeout_that_suffices),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

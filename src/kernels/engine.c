@@ -26,6 +26,7 @@ enum {
     LONG_NS = 300000,
     UNEVEN_NS = 10000000,   /* the least told of a model whose time may depend on the numbers */
     LONG_ROW_NS = 10000000, /* a batch of such rows is taken to cost their sum */
+    PART_ROWS_MAX = 4096,
     ALIGNMENT = 64,
 };
 
@@ -254,11 +255,6 @@ bool ig_engine_may_fail(const struct ig_engine *engine)
     return engine->model->foreign != NULL;
 }
 
-bool ig_engine_stops(const struct ig_engine *engine)
-{
-    return engine->model->foreign != NULL;
-}
-
 bool ig_engine_skips(const struct ig_engine *engine)
 {
     return engine->composite && ig_composite_skips(engine->composite);
@@ -356,19 +352,56 @@ void ig_engine_predict(const struct ig_engine *engine, const double *rows, size_
     ig_engine_predict_within(engine, rows, rows_count, out, scratch, 0);
 }
 
-void ig_engine_predict_within(const struct ig_engine *engine, const double *rows, size_t rows_count,
-                              struct ig_engine_scores out, void *scratch, uint32_t timeout_ms)
+static void predict(const struct ig_engine *engine, const double *rows, size_t rows_count,
+                    struct ig_engine_scores out, void *scratch, uint32_t timeout_ms)
 {
     const struct ig_model *model = engine->model;
-    IG_ASSERT(!timeout_ms || ig_engine_stops(engine));
-    if (engine->composite) {
-        ig_composite_predict(engine->composite, rows, rows_count, out, scratch);
-        return;
-    }
     run_margin(engine, rows, rows_count, out.margins, scratch, timeout_ms);
     for (size_t i = 0; out.predictions && i < rows_count; i++)
         ig_model_transform(model, out.margins + i * model->outputs_count,
                            out.predictions + i * model->predictions_count);
+}
+
+/* Rows that take about a sixteenth of the time, in whole batches where that is more than one. */
+static size_t rows_of_part(const struct ig_engine *engine, uint64_t time_ns)
+{
+    double rows = (double)time_ns / 16 / (engine->batch_ns[IG_ENGINE_MARGIN] + 1);
+    if (rows >= PART_ROWS_MAX) return PART_ROWS_MAX;
+    if (rows >= BATCH_ROWS) return (size_t)rows / BATCH_ROWS * BATCH_ROWS;
+    return rows >= 1 ? (size_t)rows : 1;
+}
+
+static void predict_by_parts(const struct ig_engine *engine, const double *rows, size_t rows_count,
+                             struct ig_engine_scores out, void *scratch, uint32_t timeout_ms)
+{
+    const struct ig_model *model = engine->model;
+    uint64_t time_ns = timeout_ms * UINT64_C(1000000), end_ns = ig_clock_ns() + time_ns;
+    size_t part = rows_of_part(engine, time_ns), done = 0, outputs = model->outputs_count;
+    for (size_t at = 0; at < rows_count; at += part) {
+        size_t count = rows_count - at < part ? rows_count - at : part;
+        const struct ig_engine_scores own = {
+            out.margins + at * outputs,
+            out.predictions ? out.predictions + at * model->predictions_count : NULL, NULL};
+        predict(engine, rows + at * model->features_count, count, own, scratch, 0);
+        if (ig_clock_ns() > end_ns) break;
+        done = at + count;
+    }
+    ig_foreign_mark(out.margins + done * outputs, (rows_count - done) * outputs);
+    if (out.predictions)
+        ig_foreign_mark(out.predictions + done * model->predictions_count,
+                        (rows_count - done) * model->predictions_count);
+}
+
+void ig_engine_predict_within(const struct ig_engine *engine, const double *rows, size_t rows_count,
+                              struct ig_engine_scores out, void *scratch, uint32_t timeout_ms)
+{
+    IG_ASSERT(!timeout_ms || !engine->composite);
+    if (engine->composite)
+        ig_composite_predict(engine->composite, rows, rows_count, out, scratch);
+    else if (timeout_ms && !engine->model->foreign)
+        predict_by_parts(engine, rows, rows_count, out, scratch, timeout_ms);
+    else
+        predict(engine, rows, rows_count, out, scratch, timeout_ms);
 }
 
 static void explain_linear(const struct ig_model *model, const double *row, const double *margins,

@@ -44,12 +44,11 @@ struct ig_engine_scores {
 };
 void ig_engine_predict(const struct ig_engine *engine, const double *rows, size_t rows_count,
                        struct ig_engine_scores out, void *scratch);
-/* The same with a bound on its time, of an engine that stops; 0: none. Rows that it had no time for
- * have failed (DEADLINE). */
+/* The same with a bound on its time, of any engine but an ensemble's; 0: none. Rows that it had no
+ * time for have failed (DEADLINE). A foreign model is stopped between its operators, any other is
+ * asked for a few rows at a time. */
 void ig_engine_predict_within(const struct ig_engine *engine, const double *rows, size_t rows_count,
                               struct ig_engine_scores out, void *scratch, uint32_t timeout_ms);
-/* Whether a run can be stopped: a foreign model's, between its operators. */
-bool ig_engine_stops(const struct ig_engine *engine);
 /* IG_OK, or why rows failed: `values` are margins, predictions or contributions that this engine
  * gave. Only a foreign model's can be other than IG_OK. */
 enum ig_code ig_engine_check(const struct ig_engine *engine, const double *values, size_t count,

@@ -464,19 +464,6 @@ static void test_times_that_cannot_be_kept(void **state)
     assert_int_equal(ig_composite_new(&composite, &spec, &err), IG_INVALID);
     assert_string_equal(err.message, "members[1].timeout_ms: 30, but it is an ensemble; its own "
                                      "members may have one each");
-    const struct ig_model linear = {.kind = IG_MODEL_LINEAR,
-                                    .features_count = 3,
-                                    .outputs_count = 1,
-                                    .predictions_count = 1,
-                                    .base_margin = (double[]){0},
-                                    .weights = (double[]){1, 2, 3, 0}};
-    struct ig_engine *own = engine_of(&linear);
-    members[1].engine = own;
-    ig_err_clear(&err);
-    assert_int_equal(ig_composite_new(&composite, &spec, &err), IG_INVALID);
-    assert_non_null(strstr(err.message, "members[1].timeout_ms: 30, but only runs of ONNX Runtime "
-                                        "can be stopped; this model is computed by Ingot, about "));
-    ig_engine_free(own);
     ensemble_deinit(&inner);
     ig_engine_free(engine);
     ig_model_free(sound);
