@@ -81,8 +81,10 @@ const struct ig_infer_part *ig_infer_part_of(const struct ig_infer *infer, size_
  */
 void ig_infer_write_route(struct ig_json_out *out, struct ig_call *call,
                           const struct ig_infer_part *part);
-/* The members of ensembles that were left out of an answer, because they failed on a row of it, as
- * the header X-Skipped-Members, of at most about 4 KiB; none when none was, or in a stream. */
+/* The members of ensembles that were left out of an answer, because they failed on a row of it:
+ * "careful/3, other/1", of at most about 4 KiB; empty when none was. Initialises `names`. */
+void ig_infer_list_skipped(struct ig_buf *names, const struct ig_infer *infer);
+/* The same as the header X-Skipped-Members, but in a stream. */
 enum ig_code ig_infer_tell_skipped(struct ig_call *call, const struct ig_infer *infer);
 /* What answered: a model version, or an ensemble with its members; a value. */
 void ig_infer_write_model(struct ig_json_out *out, const struct ig_servable *servable);

@@ -332,12 +332,30 @@ static void add_output(struct ig_buf *out, struct ig_infer *infer, const struct 
     ig_proto_close(out, at);
 }
 
+/* ModelInferResponse.parameters: map of name to InferParameter {3 string_param}. */
+static void add_skipped(struct ig_buf *out, const struct ig_infer *infer)
+{
+    struct ig_buf names;
+    ig_infer_list_skipped(&names, infer);
+    if (names.len) {
+        size_t entry = ig_proto_open(out, 4);
+        ig_proto_add_bytes(out, 1, IG_STR("skipped_members"));
+        size_t value = ig_proto_open(out, 2);
+        ig_proto_add_bytes(out, 3, ig_buf_view(&names));
+        ig_proto_close(out, value);
+        ig_proto_close(out, entry);
+    }
+    out->overflowed = out->overflowed || names.overflowed;
+    ig_buf_deinit(&names);
+}
+
 static void add_answer(struct ig_buf *out, struct ig_infer *infer)
 {
     const struct ig_oip_ask *ask = infer->front;
     ig_proto_add_bytes(out, 1, ig_str_view(infer->routing->name));
     add_version(out, 2, ig_oip_answered(infer));
     if (ask->request.id.ptr) ig_proto_add_bytes(out, 3, ask->request.id);
+    add_skipped(out, infer);
     for (size_t i = 0; i < ask->given_count; i++) add_output(out, infer, &ask->given[i]);
     for (size_t i = 0; i < ask->given_count; i++) {
         const struct ig_oip_given *given = &ask->given[i];

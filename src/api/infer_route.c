@@ -194,12 +194,17 @@ static void add_skipped(struct ig_buf *out, const struct ig_infer_part *part)
     }
 }
 
+void ig_infer_list_skipped(struct ig_buf *names, const struct ig_infer *infer)
+{
+    ig_buf_init(names, SKIPPED_MAX_BYTES + SKIPPED_NAME_MAX_BYTES);
+    for (size_t i = 0; i < infer->parts_count; i++) add_skipped(names, &infer->parts[i]);
+}
+
 enum ig_code ig_infer_tell_skipped(struct ig_call *call, const struct ig_infer *infer)
 {
     struct ig_buf names;
     if (infer->in_stream) return IG_OK;
-    ig_buf_init(&names, SKIPPED_MAX_BYTES + SKIPPED_NAME_MAX_BYTES);
-    for (size_t i = 0; i < infer->parts_count; i++) add_skipped(&names, &infer->parts[i]);
+    ig_infer_list_skipped(&names, infer);
     if (names.overflowed)
         ig_fail(&call->err, IG_NO_MEMORY, "no memory for the call");
     else if (names.len)

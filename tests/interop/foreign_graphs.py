@@ -9,6 +9,7 @@ import glob
 import gzip
 import json
 import os
+import queue
 import re
 import subprocess
 import sys
@@ -343,6 +344,30 @@ def many_callers(base, rows, want):
     check("8 callers at once, %d calls in batches of any size: the same bits" % (8 * 60), not wrong, wrong[:1])
 
 
+def check_skipped(base, triton):
+    """A member that fails on a row is named in every reply, in streams too."""
+    deploy(base, "double", graph([h.make_node("GatherND", ["table", "i"], ["y"])],
+                                 [("i", T.INT64, ["N", 1])], [("y", T.FLOAT, ["N"])],
+                                 {"table": np.arange(200, dtype=np.float32)}))
+    status, reply = call(base, "PUT", "/api/v1/deployments/both", {"graph": {"root": {"ensemble": {
+        "on_failure": "skip", "members": [{"model": "double"}, {"model": "table"}]}}}})
+    check("an ensemble of both", status == 200, reply)
+    tensor = grpc_client.InferInput("input", [2, 1], "FP64")
+    named = []
+    replies = queue.Queue()
+    triton.start_stream(lambda result, error: replies.put((result, error)))
+    for rows in ([[3.0], [4.0]], [[3.0], [99.0]]):
+        tensor.set_data_from_numpy(np.array(rows))
+        triton.async_stream_infer("both", [tensor])
+        result, error = replies.get(timeout=20)
+        single = triton.infer("both", [tensor])
+        for got in (result, single):
+            named.append(dict(got.get_response().parameters)["skipped_members"].string_param
+                         if got and got.get_response().parameters else error)
+    triton.stop_stream()
+    check("who was left out, in single calls and streams", named == [None, None, "table/1", "table/1"], named)
+
+
 def check_server(directory):
     data = os.path.join(directory, "data")
     server = subprocess.Popen([program.INGOT, "server", "--data", data, "--listen", "127.0.0.1:0"],
@@ -364,6 +389,7 @@ def check_server(directory):
         check("an index out of range", status == 500 and "ONNX Runtime" in reply["error"], reply)
         status, reply = call(base, "POST", "/v1/models/table:predict", {"instances": [[3]]})
         check("and the next call", status == 200, reply)
+        check_skipped(base, triton)
     finally:
         server.terminate()
         server.wait(30)
