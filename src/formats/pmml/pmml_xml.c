@@ -74,6 +74,7 @@ static void XMLCALL on_end(void *user, const char *name)
     struct building *b = user;
     struct ig_str text = ig_str_trim(ig_buf_view(&b->text));
     (void)name;
+    if (b->err->code != IG_OK) return; /* an empty element ends even where its start was refused */
     if (!b->open->first && text.len) {
         b->open->text = ig_arena_dup(b->arena, text);
         if (!b->open->text.ptr) stop(b, IG_NO_MEMORY, "the document exceeds its memory");

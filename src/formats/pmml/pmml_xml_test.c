@@ -86,6 +86,15 @@ static void test_caps(void **state)
     assert_int_equal(pmml_xml_parse(&root, IG_STR("<a><b/><b/><b/><b/></a>"), &arena, &err),
                      IG_NO_MEMORY);
     ig_arena_deinit(&arena);
+    /* expat ends an empty element, even one that was refused */
+    char wide[1024] = "<a x='";
+    err = IG_ERR_INIT;
+    memset(wide + 6, 'x', 600);
+    strcpy(wide + 606, "'/>");
+    ig_arena_init(&arena, 256, 256);
+    assert_int_equal(pmml_xml_parse(&root, ig_str_view(wide), &arena, &err), IG_NO_MEMORY);
+    assert_string_equal(err.message, "line 1: the document exceeds its memory");
+    ig_arena_deinit(&arena);
 }
 
 int main(void)
