@@ -226,8 +226,9 @@ static enum pmml_truth of_missing(const struct reading *reading, const struct pm
 static bool settle_categories(struct reading *reading, struct pmml_predicate *out)
 {
     const struct pmml_field *field = &reading->reader->fields[reading->field];
+    uint64_t work = field->values_count * ((uint64_t)reading->count + 2); /* and the sets made */
     uint8_t *truths = members_room(reading, field);
-    if (!truths) return false;
+    if (!truths || !pmml_use_values(reading->reader, reading->element, work)) return false;
     for (uint32_t i = 0; i < field->values_count; i++)
         truths[i] = of_all(reading, &(struct subject){.code = (int32_t)i}) == PMML_TRUE;
     out->truths = truths;
@@ -276,25 +277,41 @@ bool pmml_read_predicate(struct pmml_reader *reader, const struct pmml_element *
                                                      : settle_number(&reading, out);
 }
 
+static bool covers_categories(const struct pmml_field *field,
+                              const struct pmml_predicate *predicates, size_t count)
+{
+    for (uint32_t code = 0; code < field->values_count; code++) {
+        bool covered = false;
+        for (size_t i = 0; i < count; i++) covered = covered || predicates[i].truths[code];
+        if (!covered) return false;
+    }
+    return true;
+}
+
+/* Whether the one that is true up to the greatest threshold meets the one true from the least. */
+static bool covers_numbers(const struct pmml_predicate *predicates, size_t count)
+{
+    const struct pmml_predicate *low = NULL, *high = NULL;
+    for (size_t i = 0; i < count; i++) {
+        const struct pmml_predicate *own = &predicates[i];
+        const struct pmml_predicate **side = own->true_left ? &low : &high;
+        double more = *side ? own->threshold - (*side)->threshold : 0;
+        bool includes = own->true_left == (own->op == IG_NODE_LE); /* the threshold itself */
+        if (!*side || (own->true_left ? more > 0 : more < 0) || (more == 0 && includes))
+            *side = own;
+    }
+    return low && high &&
+           (low->threshold > high->threshold ||
+            (low->threshold == high->threshold &&
+             (low->op == IG_NODE_LE || high->op == IG_NODE_LT)));
+}
+
 bool pmml_exhaustive(const struct pmml_reader *reader, const struct pmml_predicate *predicates,
                      size_t count)
 {
     const struct pmml_field *field = &reader->fields[predicates[0].field];
     for (size_t i = 0; i < count; i++)
         if (predicates[i].constant || predicates[i].field != predicates[0].field) return false;
-    for (uint32_t code = 0; field->categorical && code < field->values_count; code++) {
-        bool covered = false;
-        for (size_t i = 0; i < count; i++) covered = covered || predicates[i].truths[code];
-        if (!covered) return false;
-    }
-    for (size_t i = 0; !field->categorical && i < count; i++) {
-        const struct pmml_predicate *low = &predicates[i];
-        for (size_t k = 0; k < count && low->true_left; k++) {
-            const struct pmml_predicate *high = &predicates[k];
-            bool meets = low->threshold == high->threshold &&
-                         (low->op == IG_NODE_LE || high->op == IG_NODE_LT);
-            if (!high->true_left && (low->threshold > high->threshold || meets)) return true;
-        }
-    }
-    return field->categorical;
+    return field->categorical ? covers_categories(field, predicates, count)
+                              : covers_numbers(predicates, count);
 }

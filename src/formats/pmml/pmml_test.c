@@ -192,7 +192,18 @@ static const struct {
                       "<NumericPredictor name='v' coefficient='1'/></RegressionTable>"
                       "</RegressionModel>")
                         SEGMENT(TABLE("", "<NumericPredictor name='v' coefficient='1'/>")))),
-     "the document is used more often than it is long"},
+     "NumericPredictor: 'v' is an output, but of no earlier model"},
+    /* and one that takes from a later one */
+    {DOCUMENT(NUMBER,
+              CHAIN(SEGMENT("<RegressionModel functionName='regression'>" SCHEMA(
+                  "") "<Output><OutputField name='u'/></Output><RegressionTable>"
+                      "<NumericPredictor name='v' coefficient='1'/></RegressionTable>"
+                      "</RegressionModel>")
+                        SEGMENT("<TreeModel functionName='regression'>" SCHEMA(
+                            "") "<Output><OutputField name='v'/></Output><Node score='4'><True/>"
+                                "</Node></TreeModel>")
+                            SEGMENT(TABLE("", "<NumericPredictor name='u' coefficient='1'/>")))),
+     "NumericPredictor: 'v' is an output, but of no earlier model"},
 };
 
 static void test_refuses(void **state)
@@ -209,6 +220,59 @@ static void test_refuses(void **state)
     }
 }
 
+/* A chain of which each model takes the one before twice, and a big model that is taken by many:
+ * what would take long for its length is refused. */
+static void add_segment(struct ig_buf *buf, const char *content, const char *output,
+                        const char *predictor, int times)
+{
+    ig_buf_add_cstr(buf, "<Segment><True/><RegressionModel functionName='regression'>");
+    if (output) ig_buf_printf(buf, "<Output><OutputField name='%s'/></Output>", output);
+    ig_buf_add_cstr(buf, content);
+    ig_buf_add_cstr(buf, "<RegressionTable intercept='1'>");
+    for (int i = 0; i < times; i++)
+        ig_buf_printf(buf, "<NumericPredictor name='%s' coefficient='1'/>", predictor);
+    ig_buf_add_cstr(buf, "</RegressionTable></RegressionModel></Segment>");
+}
+
+static void expect_overuse(struct ig_buf *buf)
+{
+    struct ig_err err;
+    struct ig_model *model;
+    ig_buf_add_cstr(buf, "</Segmentation></MiningModel></PMML>");
+    if (load(&model, buf->ptr, &err) == IG_OK || !strstr(err.message, "is used over and over"))
+        fail_msg("'%s'", err.message);
+    ig_buf_reset(buf);
+}
+
+static void test_work_is_bounded(void **state)
+{
+    static const char *const begin = "<PMML version='4.4'><DataDictionary>" NUMBER
+                                     "</DataDictionary><MiningModel functionName='regression'>"
+                                     "<MiningSchema><MiningField name='x'/></MiningSchema>"
+                                     "<Segmentation multipleModelMethod='modelChain'>";
+    struct ig_buf buf, extensions;
+    (void)state;
+    ig_buf_init(&buf, 1 << 22);
+    ig_buf_init(&extensions, 1 << 22);
+    ig_buf_add_cstr(&buf, begin);
+    add_segment(&buf, "", "v0", NULL, 0);
+    for (int i = 0; i < 30; i++) {
+        char from[8], to[8];
+        snprintf(from, sizeof from, "v%d", i);
+        snprintf(to, sizeof to, "v%d", i + 1);
+        add_segment(&buf, "", to, from, 2);
+    }
+    add_segment(&buf, "", NULL, "v30", 1);
+    expect_overuse(&buf);
+    for (int i = 0; i < 5000; i++) ig_buf_add_cstr(&extensions, "<Extension/>");
+    ig_buf_add_cstr(&buf, begin);
+    add_segment(&buf, extensions.ptr, "v", NULL, 0);
+    add_segment(&buf, "", NULL, "v", 1000);
+    expect_overuse(&buf);
+    ig_buf_deinit(&extensions);
+    ig_buf_deinit(&buf);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -217,6 +281,7 @@ int main(void)
         cmocka_unit_test(test_classes),
         cmocka_unit_test(test_chain),
         cmocka_unit_test(test_refuses),
+        cmocka_unit_test(test_work_is_bounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -56,6 +56,7 @@ static void XMLCALL on_start(void *user, const char *name, const char **attribut
         return;
     }
     element->line = (uint32_t)XML_GetCurrentLineNumber(b->parser);
+    element->at = (size_t)XML_GetCurrentByteIndex(b->parser);
     element->parent = b->open;
     if (!b->open)
         b->root = element;
@@ -80,6 +81,8 @@ static void XMLCALL on_end(void *user, const char *name)
         if (!b->open->text.ptr) stop(b, IG_NO_MEMORY, "the document exceeds its memory");
     }
     ig_buf_reset(&b->text);
+    b->open->bytes = (size_t)XML_GetCurrentByteIndex(b->parser) +
+                     (size_t)XML_GetCurrentByteCount(b->parser) - b->open->at;
     b->open = b->open->parent;
     b->depth--;
 }

@@ -21,6 +21,7 @@ struct pmml_element {
     const struct pmml_attribute *attributes;
     uint32_t attributes_count;
     uint32_t line;
+    size_t at, bytes; /* in the document, with all that it holds */
     struct pmml_element *parent, *first, *last, *next;
 };
 

@@ -41,6 +41,9 @@ static void test_tree(void **state)
     assert_true(b && pmml_xml_get(b, "z").ptr && pmml_xml_get(b, "z").len == 0);
     assert_null(pmml_xml_next(b));
     assert_null(root->text.ptr);
+    assert_true(b->bytes == strlen("<b z=''/>"));
+    assert_true(root->at == strlen("<?xml version='1.0'?>\n") &&
+                root->bytes == b->at + b->bytes + strlen("</a>") - root->at);
     ig_arena_deinit(&arena);
 }
 
@@ -90,7 +93,7 @@ static void test_caps(void **state)
     char wide[1024] = "<a x='";
     err = IG_ERR_INIT;
     memset(wide + 6, 'x', 600);
-    strcpy(wide + 606, "'/>");
+    memcpy(wide + 606, "'/>", 4);
     ig_arena_init(&arena, 256, 256);
     assert_int_equal(pmml_xml_parse(&root, ig_str_view(wide), &arena, &err), IG_NO_MEMORY);
     assert_string_equal(err.message, "line 1: the document exceeds its memory");
