@@ -133,6 +133,11 @@ static bool add_derived(struct pmml_reader *reader, const struct pmml_element *e
     struct pmml_derived *derived = ig_arena_zalloc(reader->scratch, sizeof *derived);
     if (!name.ptr) return pmml_fail(reader, element, "name is missing");
     if (!derived) return pmml_no_memory(reader);
+    struct pmml_derived *known = ig_map_get(&reader->derived, name);
+    if (known) { /* in another segment, or another model */
+        if (!pmml_xml_equal(known->element, element)) known->other = element;
+        return true;
+    }
     *derived = (struct pmml_derived){.element = element, .expression = expression_of(element)};
     return ig_map_put(&reader->derived, name, derived) || pmml_no_memory(reader);
 }
@@ -306,6 +311,10 @@ static bool walk(struct pmml_reader *reader, const struct pmml_element *at,
             return pmml_fail(reader, at, "'%.*s' is neither an input nor derived from one",
                              IG_STR_ARGS(affine->field));
         const struct pmml_element *element = derived->element;
+        if (derived->other)
+            return pmml_refuse(reader, at,
+                               "'%.*s' is defined differently at lines %u and %u, which",
+                               IG_STR_ARGS(affine->field), element->line, derived->other->line);
         if (!derived->expression) return pmml_fail(reader, element, "has no expression");
         affine->rounds |= ig_str_is(pmml_xml_get(element, "dataType"), "float");
         if (!pmml_use(reader, element, element->bytes) ||

@@ -56,6 +56,7 @@ struct pmml_output {
 
 struct pmml_derived {
     const struct pmml_element *element, *expression; /* NULL: it has none */
+    const struct pmml_element *other; /* another definition of the name, that differs; or NULL */
     bool resolved;
     struct pmml_affine affine; /* when it is */
 };

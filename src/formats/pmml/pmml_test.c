@@ -41,6 +41,16 @@
             "</Segmentation></MiningModel>"
 #define SEGMENT(model) "<Segment><True/>" model "</Segment>"
 
+#define SUM(segments)                                                                              \
+    "<MiningModel functionName='regression'>" SCHEMA(                                              \
+        "") "<Segmentation multipleModelMethod='sum'>" segments "</Segmentation></MiningModel>"
+#define DERIVED_TABLE(factor)                                                                      \
+    "<RegressionModel functionName='regression'>" SCHEMA(                                          \
+        "") "<LocalTransformations><DerivedField name='d' optype='continuous' dataType='double'>"  \
+            "<Apply function='*'><FieldRef field='x'/><Constant>" factor                           \
+            "</Constant></Apply></DerivedField></LocalTransformations><RegressionTable>"           \
+            "<NumericPredictor name='d' coefficient='1'/></RegressionTable></RegressionModel>"
+
 static enum ig_code load(struct ig_model **out, const char *xml, struct ig_err *err)
 {
     *err = IG_ERR_INIT;
@@ -127,6 +137,16 @@ static void test_chain(void **state)
     ig_model_free(model);
 }
 
+/* Segments may each define a field anew, as long as they mean the same. */
+static void test_equal_definitions(void **state)
+{
+    (void)state;
+    struct ig_model *model =
+        must_load(DOCUMENT(NUMBER, SUM(SEGMENT(DERIVED_TABLE("2")) SEGMENT(DERIVED_TABLE("2")))));
+    assert_true(model->kind == IG_MODEL_LINEAR && model->weights[0] == 4);
+    ig_model_free(model);
+}
+
 static const struct {
     const char *xml, *message;
 } refused[] = {
@@ -180,6 +200,9 @@ static const struct {
                       "</DerivedField></TransformationDictionary>" TABLE(
                           "", "<NumericPredictor name='d' coefficient='1'/>")),
      "is derived in more than 256 steps"},
+    /* one name, two meanings in two segments */
+    {DOCUMENT(NUMBER, SUM(SEGMENT(DERIVED_TABLE("2")) SEGMENT(DERIVED_TABLE("3")))),
+     "NumericPredictor: 'd' is defined differently at lines 1 and 1, which is not supported"},
     {DOCUMENT(NUMBER, "<TransformationDictionary><DerivedField name='d'><Apply function='log'>"
                       "<FieldRef field='x'/><Constant>1</Constant></Apply></DerivedField>"
                       "</TransformationDictionary>" TABLE(
@@ -280,6 +303,7 @@ int main(void)
         cmocka_unit_test(test_counts_and_float),
         cmocka_unit_test(test_classes),
         cmocka_unit_test(test_chain),
+        cmocka_unit_test(test_equal_definitions),
         cmocka_unit_test(test_refuses),
         cmocka_unit_test(test_work_is_bounded),
     };

@@ -144,6 +144,37 @@ bool pmml_xml_is(const struct pmml_element *element, const char *name)
     return element && ig_str_is(element->name, name);
 }
 
+static bool says_the_same(const struct pmml_element *a, const struct pmml_element *b)
+{
+    if (!ig_str_eq(a->name, b->name) || !ig_str_eq(a->text, b->text) ||
+        a->attributes_count != b->attributes_count)
+        return false;
+    for (uint32_t i = 0; i < a->attributes_count; i++)
+        if (!ig_str_eq(a->attributes[i].name, b->attributes[i].name) ||
+            !ig_str_eq(a->attributes[i].value, b->attributes[i].value))
+            return false;
+    return true;
+}
+
+/* Both trees are walked in step. */
+bool pmml_xml_equal(const struct pmml_element *a, const struct pmml_element *b)
+{
+    const struct pmml_element *top = a;
+    for (;;) {
+        if (!says_the_same(a, b) || !a->first != !b->first) return false;
+        if (a->first) {
+            a = a->first;
+            b = b->first;
+            continue;
+        }
+        for (; a != top && !a->next && !b->next; b = b->parent) a = a->parent;
+        if (a == top) return true;
+        if (!a->next != !b->next) return false;
+        a = a->next;
+        b = b->next;
+    }
+}
+
 const struct pmml_element *pmml_xml_child(const struct pmml_element *element, const char *name)
 {
     const struct pmml_element *child = element ? element->first : NULL;

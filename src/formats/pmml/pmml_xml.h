@@ -31,6 +31,8 @@ enum ig_code pmml_xml_parse(const struct pmml_element **out, struct ig_str xml,
 /* ptr NULL when the element has no such attribute. */
 struct ig_str pmml_xml_get(const struct pmml_element *element, const char *name);
 bool pmml_xml_is(const struct pmml_element *element, const char *name);
+/* Whether both say the same, with all that they hold; the order of attributes counts. */
+bool pmml_xml_equal(const struct pmml_element *a, const struct pmml_element *b);
 /* The first child of the name, or NULL; also of a NULL element. */
 const struct pmml_element *pmml_xml_child(const struct pmml_element *element, const char *name);
 /* The next one behind `element` of the same name, or NULL. */

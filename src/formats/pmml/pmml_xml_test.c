@@ -47,6 +47,33 @@ static void test_tree(void **state)
     ig_arena_deinit(&arena);
 }
 
+static void test_equality(void **state)
+{
+    static const char *const others[] = {
+        "<a><b x='2'/><c>t<!-- --></c></a>",
+        "<a><b x='1'/><c>u</c></a>",
+        "<a><b x='1'/></a>",
+        "<a><b x='1'/><c>t</c><d/></a>",
+        "<a><b x='1' y=''/><c>t</c></a>",
+        "<a><b x='1'><e/></b><c>t</c></a>",
+        "<a><c>t</c><b x='1'/></a>",
+    };
+    struct ig_arena arena, other_arena;
+    struct ig_err err;
+    (void)state;
+    const struct pmml_element *root =
+        parse("<r><a><b x='1'/><c>t</c></a><a> <b x='1'/> <c> t </c></a><a/></r>", &arena, &err);
+    const struct pmml_element *a = root->first, *same = a->next;
+    assert_true(pmml_xml_equal(a, a) && pmml_xml_equal(a, same) && pmml_xml_equal(same, a));
+    assert_false(pmml_xml_equal(a, same->next) || pmml_xml_equal(same->next, a));
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        const struct pmml_element *other = parse(others[i], &other_arena, &err);
+        if (pmml_xml_equal(a, other) || pmml_xml_equal(other, a)) fail_msg("%s", others[i]);
+        ig_arena_deinit(&other_arena);
+    }
+    ig_arena_deinit(&arena);
+}
+
 static void expect_refusal(const char *xml, const char *message)
 {
     struct ig_arena arena;
@@ -104,6 +131,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_tree),
+        cmocka_unit_test(test_equality),
         cmocka_unit_test(test_refuses),
         cmocka_unit_test(test_caps),
     };
