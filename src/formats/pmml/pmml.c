@@ -141,6 +141,16 @@ static bool read_targets(struct pmml_reader *reader, struct part *part)
     return true;
 }
 
+/* A part of a classification adds probabilities, one of a regression a number. */
+static bool check_function(struct pmml_reader *reader, const struct pmml_element *model)
+{
+    struct ig_str function = pmml_xml_get(model, "functionName");
+    bool classifies = reader->model->transform == IG_TRANSFORM_PROBABILITY;
+    return classifies == ig_str_is(function, "classification") ||
+           pmml_refuse(reader, model, "functionName '%.*s' within a %s", IG_STR_ARGS(function),
+                       classifies ? "classification" : "regression");
+}
+
 /* The factor by which each segment counts is 1, or its weight, over that of all for means. */
 static bool add_segments(struct summing *summing, const struct part *part)
 {
@@ -149,8 +159,10 @@ static bool add_segments(struct summing *summing, const struct part *part)
     const struct pmml_element *segmentation = pmml_xml_child(part->model, "Segmentation");
     const double one = 1;
     double total = 0, weight;
+    if (!check_function(reader, part->model)) return false;
     if (!segmentation) return pmml_fail(reader, part->model, "has no Segmentation");
     struct ig_str method = pmml_xml_get(segmentation, "multipleModelMethod");
+    if (!method.ptr) return pmml_fail(reader, segmentation, "multipleModelMethod is missing");
     if (!pmml_expect(reader, segmentation, "multipleModelMethod", methods)) return false;
     bool weighted = ig_str_starts(method, IG_STR("weighted"));
     bool mean = ig_str_is(method, "average") || ig_str_is(method, "weightedAverage");
@@ -288,7 +300,8 @@ static bool add_regression(struct summing *summing, const struct part *part)
     static const char *const functions[4] = {"regression"}, *const links[4] = {"none"};
     struct pmml_reader *reader = summing->reader;
     const struct pmml_element *table = pmml_xml_child(part->model, "RegressionTable");
-    if (!pmml_expect(reader, part->model, "functionName", functions) ||
+    if (!check_function(reader, part->model) ||
+        !pmml_expect(reader, part->model, "functionName", functions) ||
         !pmml_expect(reader, part->model, "normalizationMethod", links))
         return false;
     if (!table || pmml_xml_next(table))

@@ -44,6 +44,10 @@
 #define SUM(segments)                                                                              \
     "<MiningModel functionName='regression'>" SCHEMA(                                              \
         "") "<Segmentation multipleModelMethod='sum'>" segments "</Segmentation></MiningModel>"
+#define CLASSES_OF(segments)                                                                       \
+    "<MiningModel functionName='classification'>" SCHEMA(                                          \
+        "") "<Segmentation multipleModelMethod='average'>" segments                                \
+            "</Segmentation></MiningModel>"
 #define DERIVED_TABLE(factor)                                                                      \
     "<RegressionModel functionName='regression'>" SCHEMA(                                          \
         "") "<LocalTransformations><DerivedField name='d' optype='continuous' dataType='double'>"  \
@@ -147,6 +151,61 @@ static void test_equal_definitions(void **state)
     ig_model_free(model);
 }
 
+/* A regression before a classification in a chain gives it a number: that is no mixture. */
+static void test_regression_feeds_classification(void **state)
+{
+    (void)state;
+    struct ig_model *model = must_load(DOCUMENT(
+        NUMBER, "<MiningModel functionName='classification'>" SCHEMA(
+                    "") "<Segmentation "
+                        "multipleModelMethod='modelChain'"
+                        ">" SEGMENT("<MiningModel "
+                                    "functionName='regression'"
+                                    ">" SCHEMA("") "<Output><OutputField "
+                                                   "name='v'/></"
+                                                   "Output><Segmentation "
+                                                   "multipleModelMethod='"
+                                                   "sum'>" SEGMENT(TABLE("", "<NumericPredictor"
+                                                                             " name='x' "
+                                                                             "coefficient='3'/"
+                                                                             ">")) "</"
+                                                                                   "Segmentatio"
+                                                                                   "n></"
+                                                                                   "MiningModel"
+                                                                                   ">")
+                            SEGMENT("<RegressionModel "
+                                    "functionName='"
+                                    "classification' "
+                                    "normalizationMethod='"
+                                    "logit'>" SCHEMA("") "<RegressionTa"
+                                                         "ble "
+                                                         "intercept='2'"
+                                                         " targetCatego"
+                                                         "ry='yes'>"
+                                                         "<NumericPredi"
+                                                         "ctor "
+                                                         "name='v' "
+                                                         "coefficient='"
+                                                         "1'/></"
+                                                         "RegressionTab"
+                                                         "le>"
+                                                         "<RegressionTa"
+                                                         "ble "
+                                                         "targetCategor"
+                                                         "y='no'/></"
+                                                         "RegressionMod"
+                                                         "el>") "</"
+                                                                "Segmen"
+                                                                "tation"
+                                                                "></"
+                                                                "Mining"
+                                                                "Model"
+                                                                ">"));
+    assert_int_equal(model->transform, IG_TRANSFORM_SIGMOID);
+    assert_true(model->base_margin[0] == 3 && model->weights[0] == 3);
+    ig_model_free(model);
+}
+
 static const struct {
     const char *xml, *message;
 } refused[] = {
@@ -194,6 +253,19 @@ static const struct {
     {DOCUMENT(NUMBER, "<MiningModel functionName='regression'>" SCHEMA(
                           "") "<Segmentation multipleModelMethod='majorityVote'/></MiningModel>"),
      "multipleModelMethod 'majorityVote' is not supported"},
+    {DOCUMENT(NUMBER, "<MiningModel functionName='regression'>" SCHEMA("") "<Segmentation>" SEGMENT(
+                          TABLE("", "")) "</Segmentation></MiningModel>"),
+     "Segmentation: multipleModelMethod is missing"},
+    /* numbers within a classification */
+    {DOCUMENT(NUMBER,
+              CLASSES_OF(SEGMENT(TABLE("", "<NumericPredictor name='x' coefficient='1'/>")))),
+     "RegressionModel: functionName 'regression' within a classification is not supported"},
+    {DOCUMENT(NUMBER, CLASSES_OF(SEGMENT(SUM(SEGMENT(TREE("", "")))))),
+     "MiningModel: functionName 'regression' within a classification is not supported"},
+    {DOCUMENT(NUMBER, CLASSES_OF(SEGMENT(TREE("", "")))),
+     "a tree whose functionName is not the model's"},
+    {DOCUMENT(NUMBER, SUM(SEGMENT(CLASSES_OF(SEGMENT(TREE("", "")))))),
+     "MiningModel: functionName 'classification' within a regression is not supported"},
     {DOCUMENT(NUMBER, CHAIN("<Segment>" ASKS("lessThan", "3") TABLE("", "") "</Segment>")),
      "Segment: a predicate other than True"},
     {DOCUMENT(NUMBER, "<TransformationDictionary><DerivedField name='d'><FieldRef field='d'/>"
@@ -304,6 +376,7 @@ int main(void)
         cmocka_unit_test(test_classes),
         cmocka_unit_test(test_chain),
         cmocka_unit_test(test_equal_definitions),
+        cmocka_unit_test(test_regression_feeds_classification),
         cmocka_unit_test(test_refuses),
         cmocka_unit_test(test_work_is_bounded),
     };
