@@ -21,7 +21,7 @@ struct atom {
     bool compares;        /* numbers: the four orders */
     uint32_t field;
     enum ig_node_op op;
-    bool true_left;
+    bool true_left, rounds;
     double threshold;
     const uint8_t *members; /* categories: of each code */
 };
@@ -78,7 +78,7 @@ static bool find_field(struct reading *reading, const struct pmml_element *eleme
         return pmml_refuse(reader, element, "'%.*s', which is computed",
                            IG_STR_ARGS(pmml_xml_get(element, "field")));
     atom->field = (uint32_t)field;
-    if (at.rounds) reader->fields[field].is_float = true;
+    atom->rounds = at.rounds || reader->fields[field].is_float;
     if (reading->field != IG_MODEL_NONE && reading->field != atom->field)
         return pmml_refuse(reader, reading->element, "a compound of several fields");
     reading->field = atom->field;
@@ -204,9 +204,16 @@ static enum pmml_truth of_all(const struct reading *reading, const struct subjec
     return reading->connective == AND ? PMML_TRUE : PMML_FALSE;
 }
 
+static double rounded(double x, bool rounds)
+{
+    return rounds ? (double)(float)x : x;
+}
+
 static bool holds(const struct atom *atom, double x)
 {
-    bool left = atom->op == IG_NODE_LE ? x <= atom->threshold : x < atom->threshold;
+    double threshold = rounded(atom->threshold, atom->rounds);
+    x = rounded(x, atom->rounds);
+    bool left = atom->op == IG_NODE_LE ? x <= threshold : x < threshold;
     return left == atom->true_left;
 }
 
@@ -251,6 +258,7 @@ static bool settle_number(struct reading *reading, struct pmml_predicate *out)
     bool no = of_all(reading, &(struct subject){.comparison = false}) == PMML_TRUE;
     out->missing = of_missing(reading, field, order);
     out->true_left = order ? order->true_left : false;
+    out->rounds = order ? order->rounds : field->is_float;
     out->op = order ? order->op : IG_NODE_LT;
     out->threshold = order ? order->threshold : -INFINITY;
     if (yes == no) { /* only whether it is missing matters; no number is below -infinity */
@@ -288,22 +296,32 @@ static bool covers_categories(const struct pmml_field *field,
     return true;
 }
 
-/* Whether the one that is true up to the greatest threshold meets the one true from the least. */
+/* Whether no number is both beyond `low`, which is true up to its threshold, and before `high`,
+ * which is true from its own on. One that rounds and one that does not have to overlap. */
+static bool meets(const struct pmml_predicate *low, const struct pmml_predicate *high)
+{
+    bool either = low->rounds || high->rounds;
+    double end = rounded(low->threshold, either), start = rounded(high->threshold, either);
+    return end > start || (end == start && low->rounds == high->rounds &&
+                           (low->op == IG_NODE_LE || high->op == IG_NODE_LT));
+}
+
+/* By the one that is true up to the greatest threshold and the one from the least, of those that
+ * round and of those that do not. */
 static bool covers_numbers(const struct pmml_predicate *predicates, size_t count)
 {
-    const struct pmml_predicate *low = NULL, *high = NULL;
+    const struct pmml_predicate *lows[2] = {NULL}, *highs[2] = {NULL};
     for (size_t i = 0; i < count; i++) {
         const struct pmml_predicate *own = &predicates[i];
-        const struct pmml_predicate **side = own->true_left ? &low : &high;
+        const struct pmml_predicate **side = &(own->true_left ? lows : highs)[own->rounds];
         double more = *side ? own->threshold - (*side)->threshold : 0;
         bool includes = own->true_left == (own->op == IG_NODE_LE); /* the threshold itself */
         if (!*side || (own->true_left ? more > 0 : more < 0) || (more == 0 && includes))
             *side = own;
     }
-    return low && high &&
-           (low->threshold > high->threshold ||
-            (low->threshold == high->threshold &&
-             (low->op == IG_NODE_LE || high->op == IG_NODE_LT)));
+    for (int i = 0; i < 4; i++)
+        if (lows[i / 2] && highs[i % 2] && meets(lows[i / 2], highs[i % 2])) return true;
+    return false;
 }
 
 bool pmml_exhaustive(const struct pmml_reader *reader, const struct pmml_predicate *predicates,

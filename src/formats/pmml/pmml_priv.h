@@ -40,6 +40,7 @@ struct pmml_predicate {
     bool value;
     uint32_t field;
     bool true_left; /* numbers: true is where the comparison holds, or where not */
+    bool rounds;    /* numbers: to float, and the threshold too, before they are compared */
     enum ig_node_op op;
     double threshold;
     const uint8_t *truths; /* categories: of each code */

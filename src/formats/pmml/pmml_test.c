@@ -110,6 +110,46 @@ static void test_counts_and_float(void **state)
     ig_model_free(model);
 }
 
+#define ROUNDED                                                                                    \
+    "<TransformationDictionary><DerivedField name='f' optype='continuous' dataType='float'>"       \
+    "<FieldRef field='x'/></DerivedField></TransformationDictionary>"
+#define ASKS_ROUNDED(operator, value)                                                              \
+    "<SimplePredicate field='f' operator='" operator"' value='" value "'/>"
+
+/* Only what asks for the field's rounding to float compares so. */
+static void test_rounding_is_the_predicates_own(void **state)
+{
+    (void)state;
+    struct ig_model *model =
+        must_load(DOCUMENT(NUMBER, ROUNDED TREE("noTrueChildStrategy='returnLastPrediction'",
+                                                NODE("1", ASKS_ROUNDED("lessThan", "0.1"))
+                                                    NODE("2", ASKS("lessThan", "0.3")))));
+    const struct ig_node *rounded = &model->nodes[0], *plain = &model->nodes[rounded->right];
+    if (plain->op == IG_NODE_LEAF) plain = &model->nodes[rounded->left];
+    assert_true(rounded->value < (double)0.1F && rounded->value > 0.0999999);
+    assert_true(plain->op == IG_NODE_LT && plain->value == 0.3);
+    ig_model_free(model);
+    /* A missing value's replacement is rounded as well: in floats 0.1 is below what follows. */
+    model = must_load(DOCUMENT(NUMBER, ROUNDED
+                               "<TreeModel functionName='regression' "
+                               "noTrueChildStrategy='returnLastPrediction'>" SCHEMA(
+                                   " missingValueReplacement='0."
+                                   "1'") "<Node "
+                                         "score='9'><True/>" NODE("1", ASKS_ROUNDED("lessOrEqua"
+                                                                                    "l",
+                                                                                    "0."
+                                                                                    "0999999999"
+                                                                                    "9")) "</"
+                                                                                          "Node"
+                                                                                          "></"
+                                                                                          "Tree"
+                                                                                          "Mode"
+                                                                                          "l"
+                                                                                          ">"));
+    assert_true(model->nodes[0].flags & IG_NODE_DEFAULT_LEFT);
+    ig_model_free(model);
+}
+
 static void test_classes(void **state)
 {
     (void)state;
@@ -230,6 +270,10 @@ static const struct {
      "score 'x', expected a number"},
     {NUMBERS(NODE("1", ASKS("lessThan", "3"))), "none of whose children need be true"},
     {NUMBERS(NODE("1", ASKS("lessThan", "3")) NODE("2", ASKS("greaterThan", "3"))),
+     "none of whose children need be true"},
+    /* a double between 0.1 and its float is neither below the one nor from the other on */
+    {DOCUMENT(NUMBER, ROUNDED TREE("", NODE("1", ASKS_ROUNDED("lessThan", "0.1"))
+                                           NODE("2", ASKS("greaterOrEqual", "0.1")))),
      "none of whose children need be true"},
     {NUMBERS("<Node score='1'/>"), "Node: has no predicate"},
     {NUMBERS(NODE("1", "<SimplePredicate field='z' operator='lessThan' value='3'/>")),
@@ -373,6 +417,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_complementary_children),
         cmocka_unit_test(test_counts_and_float),
+        cmocka_unit_test(test_rounding_is_the_predicates_own),
         cmocka_unit_test(test_classes),
         cmocka_unit_test(test_chain),
         cmocka_unit_test(test_equal_definitions),

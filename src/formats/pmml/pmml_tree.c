@@ -155,11 +155,10 @@ static double own_count(struct building *b, const struct pmml_element *node)
 /* ---- splits ---- */
 
 /* A threshold for doubles that asks as the float's comparison does. */
-static void round_threshold(const struct pmml_reader *reader, const struct pmml_field *field,
-                            struct ig_node *node)
+static void round_threshold(const struct pmml_reader *reader, bool rounds, struct ig_node *node)
 {
     bool included;
-    if (isinf(node->value) || (!field->is_float && !reader->f32)) return;
+    if (isinf(node->value) || !rounds) return;
     float threshold = (float)node->value;
     if (reader->f32) {
         node->value = (double)threshold;
@@ -202,7 +201,7 @@ static bool add_split(struct building *b, const struct pmml_predicate *predicate
     if (missing == true_left) node.flags = IG_NODE_DEFAULT_LEFT;
     bool unseen = field->invalid_is_missing ? missing : predicate->unseen;
     if (field->categorical && !make_set(reader, predicate, unseen, &node)) return false;
-    if (!field->categorical) round_threshold(reader, field, &node);
+    if (!field->categorical) round_threshold(reader, predicate->rounds, &node);
     if (!add_node(b, node, link)) return false;
     *on_true = (struct link){link->parent, true_left};
     link->left = !true_left;
