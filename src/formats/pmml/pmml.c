@@ -170,7 +170,7 @@ static bool add_segments(struct summing *summing, const struct part *part)
     for (const struct pmml_element *i = pmml_xml_child(segmentation, "Segment"); i;
          i = pmml_xml_next(i)) {
         const struct pmml_element *model = pmml_model_in(reader, i);
-        if (!model || !pmml_check_segment(reader, i) ||
+        if (!model || !pmml_check_segment(reader, i) || !pmml_check_schema(reader, model) ||
             !pmml_number(reader, i, "weight", &one, &weight))
             return false;
         if (!weighted) weight = 1;

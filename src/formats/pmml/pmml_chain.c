@@ -113,7 +113,7 @@ const struct pmml_element *pmml_follow_chain(struct pmml_reader *reader,
         }
         for (;; segment = pmml_xml_next(segment)) {
             model = pmml_check_segment(reader, segment) ? pmml_model_in(reader, segment) : NULL;
-            if (!model) return NULL;
+            if (!model || !pmml_check_schema(reader, model)) return NULL;
             if (!pmml_xml_next(segment)) break;
             if (!read_outputs(reader, model)) return NULL;
         }

@@ -72,15 +72,19 @@ static bool read_classes(struct pmml_reader *reader, const struct pmml_element *
     return reader->shares || pmml_no_memory(reader);
 }
 
-static bool read_treatment(struct pmml_reader *reader, const struct pmml_element *mining,
-                           const struct pmml_element *data, struct pmml_field *field)
+static bool check_treatment(struct pmml_reader *reader, const struct pmml_element *mining)
 {
     static const char *const invalid[4] = {"returnInvalid", "asIs", "asMissing"};
     static const char *const outliers[4] = {"asIs"};
+    return pmml_expect(reader, mining, "invalidValueTreatment", invalid) &&
+           pmml_expect(reader, mining, "outliers", outliers);
+}
+
+static bool read_treatment(struct pmml_reader *reader, const struct pmml_element *mining,
+                           const struct pmml_element *data, struct pmml_field *field)
+{
     double number;
-    if (!pmml_expect(reader, mining, "invalidValueTreatment", invalid) ||
-        !pmml_expect(reader, mining, "outliers", outliers))
-        return false;
+    if (!check_treatment(reader, mining)) return false;
     field->invalid_is_missing =
         ig_str_is(pmml_xml_get(mining, "invalidValueTreatment"), "asMissing");
     if (field->invalid_is_missing && !field->categorical && pmml_xml_child(data, "Interval"))
@@ -200,6 +204,46 @@ bool pmml_read_fields(struct pmml_reader *reader, const struct pmml_element *roo
     }
     ig_map_deinit(&data);
     return good && read_derived(reader, root);
+}
+
+static bool is_unlike(struct pmml_reader *reader, const struct pmml_element *mining,
+                      const char *what)
+{
+    return pmml_refuse(reader, mining, "%s '%.*s' of '%.*s', unlike the top MiningSchema,", what,
+                       IG_STR_ARGS(pmml_xml_get(mining, what)),
+                       IG_STR_ARGS(pmml_xml_get(mining, "name")));
+}
+
+/* Missing and invalid values are replaced once, as the top schema says: the inner one must not mean
+ * more than that. asIs and returnInvalid do nothing to a value. */
+static bool check_inner(struct pmml_reader *reader, const struct pmml_element *mining)
+{
+    int32_t index = pmml_field_index(reader, pmml_xml_get(mining, "name"));
+    const struct pmml_field *field = index < 0 ? NULL : &reader->fields[index];
+    struct ig_str replacement = pmml_xml_get(mining, "missingValueReplacement");
+    struct ig_str top = field ? field->replacement : (struct ig_str){0};
+    double own, other;
+    if (!check_treatment(reader, mining)) return false;
+    if (ig_str_is(pmml_xml_get(mining, "invalidValueTreatment"), "asMissing") &&
+        !(field && field->invalid_is_missing))
+        return is_unlike(reader, mining, "invalidValueTreatment");
+    if (!replacement.ptr || (top.ptr && ig_str_eq(replacement, top)) ||
+        (field && !field->categorical && pmml_to_number(replacement, &own) &&
+         pmml_to_number(top, &other) && own == other))
+        return true;
+    return is_unlike(reader, mining, "missingValueReplacement");
+}
+
+bool pmml_check_schema(struct pmml_reader *reader, const struct pmml_element *model)
+{
+    const struct pmml_element *mining =
+        pmml_xml_child(pmml_xml_child(model, "MiningSchema"), "MiningField");
+    for (; mining; mining = pmml_xml_next(mining)) {
+        struct ig_str usage = pmml_xml_get(mining, "usageType");
+        bool active = !usage.ptr || ig_str_is(usage, "active");
+        if (active && !check_inner(reader, mining)) return false;
+    }
+    return true;
 }
 
 /* ---- expressions ---- */

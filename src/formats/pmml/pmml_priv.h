@@ -134,6 +134,8 @@ const struct pmml_output *pmml_earlier_output(struct pmml_reader *reader, struct
 /* pmml_fields.c: the inputs, in the order of the top model's MiningSchema, and the target. */
 bool pmml_read_fields(struct pmml_reader *reader, const struct pmml_element *root,
                       const struct pmml_element *model);
+/* That an inner model's MiningSchema asks for nothing that the top one's has not done. */
+bool pmml_check_schema(struct pmml_reader *reader, const struct pmml_element *model);
 int32_t pmml_field_index(const struct pmml_reader *reader, struct ig_str name);  /* -1: none */
 int32_t pmml_class_index(const struct pmml_reader *reader, struct ig_str value); /* -1: none */
 /* -1: not among the field's values. */

@@ -92,6 +92,20 @@ static void test_complementary_children(void **state)
     ig_model_free(model);
 }
 
+/* A category that is none of the field's has no child of its own: it takes the last. */
+static void test_unlisted_category_takes_the_last_child(void **state)
+{
+    (void)state;
+    struct ig_model *model = must_load(DOCUMENT(
+        COLOUR, TREE("", NODE("1", ASKS("equal", "red")) NODE("2", ASKS("equal", "blue")))));
+    const struct ig_node *root = &model->nodes[0];
+    assert_true(model->nodes_count == 3 && root->op == IG_NODE_IN);
+    assert_true(root->flags & IG_NODE_SET_LEFT); /* members, "red" alone, go left */
+    assert_int_equal(model->sets[root->extra].words[0], 1);
+    assert_true(model->nodes[root->right].value == 2);
+    ig_model_free(model);
+}
+
 static void test_counts_and_float(void **state)
 {
     (void)state;
@@ -246,6 +260,39 @@ static void test_regression_feeds_classification(void **state)
     ig_model_free(model);
 }
 
+#define SUM_WITH(top, inner)                                                                       \
+    "<MiningModel functionName='regression'>" SCHEMA(                                              \
+        top) "<Segmentation "                                                                      \
+             "multipleModelMethod='sum'>" SEGMENT(                                                 \
+                 "<TreeModel "                                                                     \
+                 "functionName='regression' "                                                      \
+                 "noTrueChildStrategy='"                                                           \
+                 "returnLastPrediction'>" SCHEMA(inner) "<Node score='9'><True/>" NODE(            \
+                     "1", ASKS("lessThan", "3")) "</Node></"                                       \
+                                                 "TreeModel>") "</"                                \
+                                                               "Segme"                             \
+                                                               "ntati"                             \
+                                                               "on></"                             \
+                                                               "Minin"                             \
+                                                               "gMode"                             \
+                                                               "l>"
+
+/* What the inner schema says anew has to be what the top one has done already. */
+static void test_inner_schemas(void **state)
+{
+    static const char *const same[] = {
+        DOCUMENT(NUMBER, SUM_WITH(" missingValueReplacement='1'", "")),
+        DOCUMENT(NUMBER,
+                 SUM_WITH(" missingValueReplacement='1'", " missingValueReplacement='1.0'")),
+        DOCUMENT(NUMBER, SUM_WITH("", " invalidValueTreatment='asIs' outliers='asIs'")),
+        DOCUMENT(NUMBER, SUM_WITH(" invalidValueTreatment='asMissing'",
+                                  " invalidValueTreatment='asMissing'")),
+        DOCUMENT(NUMBER, SUM_WITH("", " usageType='supplementary' missingValueReplacement='1'")),
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof same / sizeof *same; i++) ig_model_free(must_load(same[i]));
+}
+
 static const struct {
     const char *xml, *message;
 } refused[] = {
@@ -316,6 +363,19 @@ static const struct {
                       "</DerivedField></TransformationDictionary>" TABLE(
                           "", "<NumericPredictor name='d' coefficient='1'/>")),
      "is derived in more than 256 steps"},
+    {DOCUMENT(NUMBER, SUM_WITH("", " missingValueReplacement='1'")),
+     "MiningField: missingValueReplacement '1' of 'x', unlike the top MiningSchema, is not"},
+    {DOCUMENT(NUMBER, SUM_WITH(" missingValueReplacement='1'", " missingValueReplacement='2'")),
+     "MiningField: missingValueReplacement '2' of 'x', unlike the top MiningSchema, is not"},
+    {DOCUMENT(NUMBER, SUM_WITH("", " invalidValueTreatment='asMissing'")),
+     "MiningField: invalidValueTreatment 'asMissing' of 'x', unlike the top MiningSchema, is not"},
+    {DOCUMENT(NUMBER, SUM_WITH("", " outliers='asExtremeValues'")),
+     "MiningField: outliers 'asExtremeValues' is not supported"},
+    {DOCUMENT(NUMBER, CHAIN(SEGMENT("<RegressionModel functionName='regression'><MiningSchema>"
+                                    "<MiningField name='x' missingValueReplacement='5'/>"
+                                    "</MiningSchema><RegressionTable><NumericPredictor name='x' "
+                                    "coefficient='1'/></RegressionTable></RegressionModel>"))),
+     "MiningField: missingValueReplacement '5' of 'x', unlike"},
     /* one name, two meanings in two segments */
     {DOCUMENT(NUMBER, SUM(SEGMENT(DERIVED_TABLE("2")) SEGMENT(DERIVED_TABLE("3")))),
      "NumericPredictor: 'd' is defined differently at lines 1 and 1, which is not supported"},
@@ -416,12 +476,14 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_complementary_children),
+        cmocka_unit_test(test_unlisted_category_takes_the_last_child),
         cmocka_unit_test(test_counts_and_float),
         cmocka_unit_test(test_rounding_is_the_predicates_own),
         cmocka_unit_test(test_classes),
         cmocka_unit_test(test_chain),
         cmocka_unit_test(test_equal_definitions),
         cmocka_unit_test(test_regression_feeds_classification),
+        cmocka_unit_test(test_inner_schemas),
         cmocka_unit_test(test_refuses),
         cmocka_unit_test(test_work_is_bounded),
     };
