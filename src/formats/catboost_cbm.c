@@ -240,7 +240,9 @@ static bool read_leaves(struct reader *reader)
     reader->values = ig_flat_vector(&reader->trees, TREES_LEAF_VALUES, 8);
     reader->weights = ig_flat_vector(&reader->trees, TREES_LEAF_WEIGHTS, 8);
     size_t count = reader->values.count;
-    if (outputs <= 0 || count % (uint32_t)outputs || !count || count > CB_NODES_MAX)
+    if (count > CB_NODES_MAX)
+        return cb_fail(builder, "LeafValues: %zu values, at most %d", count, CB_NODES_MAX);
+    if (outputs <= 0 || count % (uint32_t)outputs || !count)
         return cb_fail(builder, "LeafValues: %zu values, expected rows of ApproxDimension %d",
                        count, outputs);
     builder->model->outputs_count = (uint32_t)outputs;
@@ -251,10 +253,15 @@ static bool read_leaves(struct reader *reader)
     return true;
 }
 
-/* Copies `count` leaves' values behind those of the trees before, as JSON has them. */
+/* Copies `count` leaves' values behind those of the trees before, as JSON has them. Each has its
+ * own: were they shared, a short file could ask for any amount. */
 static bool keep_values(struct reader *reader, size_t first_leaf, size_t count)
 {
     size_t outputs = reader->builder.model->outputs_count;
+    if (count * outputs > reader->values.count - reader->builder.values.count)
+        return cb_fail(&reader->builder,
+                       "the trees have more leaves than LeafValues has rows (%zu)",
+                       reader->values.count / outputs);
     for (size_t i = first_leaf * outputs; i < (first_leaf + count) * outputs; i++)
         if (!IG_VEC_PUSH(&reader->builder.values, ig_flat_item_f64(&reader->values, i),
                          CB_NODES_MAX))

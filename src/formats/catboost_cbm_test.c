@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "base/file.h"
+#include "formats/flat.h"
 #include "formats/format.h"
 
 #include <string.h>
@@ -87,12 +88,49 @@ static void test_refuses_by_name(void **state)
     ig_buf_deinit(&buf);
 }
 
+/* A field's vector of the trees' table, in the file's bytes. */
+static struct ig_flat_vector trees_vector(struct ig_buf *buf, unsigned field, size_t item_bytes)
+{
+    enum { CORE_AT = 8, TREES = 1 };
+    struct ig_flat flat;
+    struct ig_flat_table core =
+        ig_flat_root(&flat, (struct ig_str){buf->ptr + CORE_AT, buf->len - CORE_AT});
+    struct ig_flat_table trees = ig_flat_table(&core, TREES);
+    struct ig_flat_vector vector = ig_flat_vector(&trees, field, item_bytes);
+    assert_true(vector.count > 0);
+    vector.at += CORE_AT;
+    vector.flat = NULL;
+    return vector;
+}
+
+/* One row of values, which every leaf takes: a small file would fill any memory. */
+static void test_leaves_share_values(void **state)
+{
+    enum { OUTPUTS = 3, VALUES = 8, WEIGHTS = 9, LEAF_IDS = 11 };
+    const uint32_t none = 0, row = OUTPUTS;
+    struct ig_buf buf;
+    struct ig_err err;
+    (void)state;
+    read_file(&buf, "tests/corpus/catboost_cbm/depthwise_multiclass.cbm");
+    struct ig_flat_vector ids = trees_vector(&buf, LEAF_IDS, 4);
+    struct ig_flat_vector values = trees_vector(&buf, VALUES, 8);
+    struct ig_flat_vector weights = trees_vector(&buf, WEIGHTS, 8);
+    memset(buf.ptr + ids.at, 0, ids.count * 4);
+    memcpy(buf.ptr + values.at - 4, &row, 4);
+    memcpy(buf.ptr + weights.at - 4, &none, 4);
+    assert_int_equal(load(ig_buf_view(&buf), &err), IG_INVALID);
+    if (!strstr(err.message, "more leaves than LeafValues has rows (1)"))
+        fail_msg("%s", err.message);
+    ig_buf_deinit(&buf);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_cut_off),
         cmocka_unit_test(test_changed_bytes),
         cmocka_unit_test(test_refuses_by_name),
+        cmocka_unit_test(test_leaves_share_values),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

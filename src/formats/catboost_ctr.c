@@ -81,6 +81,12 @@ static bool tie(struct cb_builder *builder)
         struct cb_ctr *ctr = &builder->ctrs[i];
         ctr->table = IG_MODEL_NONE;
         if (ctr->category == IG_MODEL_NONE) continue;
+        if (ctr->category >= builder->categories_count) { /* JSON may name it before them all */
+            good = cb_fail(builder,
+                           "ctrs: cat_feature_index %u is none of the %u categorical features",
+                           ctr->category, builder->categories_count);
+            continue;
+        }
         struct cb_table *table = ig_map_get(&tables, ctr->key);
         if (!table) continue;
         if (table->category != IG_MODEL_NONE && table->category != ctr->category)

@@ -23,8 +23,10 @@
 #define MODEL(trees) "{" FEATURES ",\"oblivious_trees\":[" trees "],\"scale_and_bias\":[2,[0.5]]}"
 
 #define NESTED(trees) "{" FEATURES ",\"trees\":[" trees "]}"
-#define ELEMENT                                                                                    \
-    "\"elements\":[{\"cat_feature_index\":0,\"combination_element\":\"cat_feature_value\""
+#define ELEMENT_OF(feature)                                                                        \
+    "\"elements\":[{\"cat_feature_index\":" feature ",\"combination_element\":\"cat_feature_"      \
+                                                    "value\""
+#define ELEMENT ELEMENT_OF("0")
 #define ASKED "\"borders\":[0.5]"
 /* One categorical feature, whose statistic is asked; the table counts the category "x". */
 #define CATEGORICAL(ctr)                                                                           \
@@ -169,6 +171,10 @@ static void test_refuses(void **state)
         {CATEGORICAL("\"ctr_type\":\"Rank\""), "ctr_type: 'Rank' is not supported"},
         {CATEGORICAL(ELEMENT "},{\"float_feature_index\":0}]," ASKED), "max_ctr_complexity=1"},
         {CATEGORICAL(ELEMENT "}],\"identifier\":\"other\"," ASKED), "ctr_data: no table"},
+        {CATEGORICAL(ELEMENT_OF("1") "}],\"identifier\":\"key\"," ASKED),
+         "ctrs: cat_feature_index 1 is none of the 1 categorical features"},
+        {CATEGORICAL(ELEMENT_OF("100000000") "}],\"identifier\":\"key\"," ASKED),
+         "ctrs: cat_feature_index 100000000 is none of the 1 categorical features"},
         {CATEGORICAL(ELEMENT "}],\"target_border_idx\":1,\"identifier\":\"key\"," ASKED),
          "target_border_idx 1, but the table counts 2 classes"},
         {MODEL(TREE("[{\"float_feature_index\":0}]", "[1,2]")), "border is missing"},

@@ -14,7 +14,10 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { CHAINS_MAX = 16 };
+enum {
+    USES_MAX = 16,     /* of the document, on average */
+    VALUES_A_BYTE = 8, /* of fields or classes, as much work as a byte of the document */
+};
 
 static void fail_at(struct pmml_reader *reader, enum ig_code code, const struct pmml_element *at,
                     const char *what, const char *format, va_list arguments)
@@ -55,12 +58,17 @@ bool pmml_to_number(struct ig_str text, double *out)
     return text.len && ig_str_to_f64(text, out);
 }
 
-bool pmml_use(struct pmml_reader *reader, const struct pmml_element *element)
+bool pmml_use(struct pmml_reader *reader, const struct pmml_element *element, size_t bytes)
 {
-    if (!reader->work_left)
-        return pmml_fail(reader, element, "the document is used more often than it is long");
-    reader->work_left--;
+    if (bytes > reader->work_left)
+        return pmml_fail(reader, element, "the document is used over and over");
+    reader->work_left -= bytes;
     return true;
+}
+
+bool pmml_use_values(struct pmml_reader *reader, const struct pmml_element *element, uint64_t count)
+{
+    return pmml_use(reader, element, count / VALUES_A_BYTE + 1);
 }
 
 bool pmml_number(struct pmml_reader *reader, const struct pmml_element *element, const char *name,
@@ -88,45 +96,6 @@ bool pmml_expect(struct pmml_reader *reader, const struct pmml_element *element,
 }
 
 /* ---- parts of a sum ---- */
-
-static bool is_model(const struct pmml_element *element)
-{
-    return pmml_xml_is(element, "TreeModel") || pmml_xml_is(element, "MiningModel") ||
-           pmml_xml_is(element, "RegressionModel");
-}
-
-/* The model that an element holds, which has no other. */
-static const struct pmml_element *model_in(struct pmml_reader *reader,
-                                           const struct pmml_element *holder)
-{
-    static const char *const others[] = {"AnomalyDetectionModel",
-                                         "AssociationModel",
-                                         "BayesianNetworkModel",
-                                         "BaselineModel",
-                                         "ClusteringModel",
-                                         "GaussianProcessModel",
-                                         "GeneralRegressionModel",
-                                         "NaiveBayesModel",
-                                         "NearestNeighborModel",
-                                         "NeuralNetwork",
-                                         "RuleSetModel",
-                                         "Scorecard",
-                                         "SequenceModel",
-                                         "SupportVectorMachineModel",
-                                         "TextModel",
-                                         "TimeSeriesModel"};
-    const struct pmml_element *child = holder->first;
-    while (child && !is_model(child)) {
-        for (size_t i = 0; i < sizeof others / sizeof *others; i++)
-            if (pmml_xml_is(child, others[i])) {
-                pmml_refuse(reader, child, "this kind of model");
-                return NULL;
-            }
-        child = child->next;
-    }
-    if (!child) pmml_fail(reader, holder, "has no TreeModel, MiningModel or RegressionModel");
-    return child;
-}
 
 /* Work that is left: a model, times a factor, added to an output. */
 struct part {
@@ -172,12 +141,14 @@ static bool read_targets(struct pmml_reader *reader, struct part *part)
     return true;
 }
 
-static bool check_segment(struct pmml_reader *reader, const struct pmml_element *segment)
+/* A part of a classification adds probabilities, one of a regression a number. */
+static bool check_function(struct pmml_reader *reader, const struct pmml_element *model)
 {
-    const struct pmml_element *predicate = segment->first;
-    while (pmml_xml_is(predicate, "Extension")) predicate = predicate->next;
-    return pmml_xml_is(predicate, "True") ||
-           pmml_refuse(reader, segment, "a predicate other than True");
+    struct ig_str function = pmml_xml_get(model, "functionName");
+    bool classifies = reader->model->transform == IG_TRANSFORM_PROBABILITY;
+    return classifies == ig_str_is(function, "classification") ||
+           pmml_refuse(reader, model, "functionName '%.*s' within a %s", IG_STR_ARGS(function),
+                       classifies ? "classification" : "regression");
 }
 
 /* The factor by which each segment counts is 1, or its weight, over that of all for means. */
@@ -188,23 +159,27 @@ static bool add_segments(struct summing *summing, const struct part *part)
     const struct pmml_element *segmentation = pmml_xml_child(part->model, "Segmentation");
     const double one = 1;
     double total = 0, weight;
+    if (!check_function(reader, part->model)) return false;
     if (!segmentation) return pmml_fail(reader, part->model, "has no Segmentation");
     struct ig_str method = pmml_xml_get(segmentation, "multipleModelMethod");
+    if (!method.ptr) return pmml_fail(reader, segmentation, "multipleModelMethod is missing");
     if (!pmml_expect(reader, segmentation, "multipleModelMethod", methods)) return false;
     bool weighted = ig_str_starts(method, IG_STR("weighted"));
     bool mean = ig_str_is(method, "average") || ig_str_is(method, "weightedAverage");
-    size_t first = summing->parts.count;
+    size_t first = summing->parts.count, bytes = part->model->bytes;
     for (const struct pmml_element *i = pmml_xml_child(segmentation, "Segment"); i;
          i = pmml_xml_next(i)) {
-        const struct pmml_element *model = model_in(reader, i);
-        if (!model || !pmml_use(reader, i) || !check_segment(reader, i) ||
+        const struct pmml_element *model = pmml_model_in(reader, i);
+        if (!model || !pmml_check_segment(reader, i) || !pmml_check_schema(reader, model) ||
             !pmml_number(reader, i, "weight", &one, &weight))
             return false;
         if (!weighted) weight = 1;
+        bytes -= model->bytes; /* it counts when its turn comes */
         total += weight;
         if (!push(summing, model, part->output, weight)) return false;
     }
     if (summing->parts.count == first) return pmml_fail(reader, segmentation, "has no Segment");
+    if (!pmml_use(reader, segmentation, bytes)) return false;
     if (mean && !(total > 0)) return pmml_fail(reader, segmentation, "the weights are all 0");
     for (size_t i = first, k = summing->parts.count - 1; i < k; i++, k--) { /* the stack turns */
         struct part swapped = summing->parts.items[i];
@@ -226,8 +201,7 @@ static bool add_numeric(struct summing *summing, const struct pmml_element *pred
     const double one = 1;
     double coefficient = 0, exponent = 1;
     struct pmml_affine at = {0};
-    if (!pmml_use(reader, predictor) ||
-        !pmml_number(reader, predictor, "coefficient", NULL, &coefficient) ||
+    if (!pmml_number(reader, predictor, "coefficient", NULL, &coefficient) ||
         !pmml_number(reader, predictor, "exponent", &one, &exponent) ||
         !pmml_resolve(reader, predictor, pmml_xml_get(predictor, "name"), &at))
         return false;
@@ -236,8 +210,9 @@ static bool add_numeric(struct summing *summing, const struct pmml_element *pred
     coefficient *= factor;
     *base += coefficient * at.constant;
     coefficient *= at.factor;
-    const struct pmml_output *earlier = ig_map_get(&reader->outputs, at.field);
-    if (earlier) {
+    if (pmml_field_index(reader, at.field) < 0) {
+        const struct pmml_output *earlier = pmml_earlier_output(reader, at.field, predictor);
+        if (!earlier) return false;
         *base += coefficient * earlier->constant;
         return push(summing, earlier->model, output, coefficient * earlier->factor);
     }
@@ -277,16 +252,17 @@ static bool add_categorical(struct pmml_reader *reader, const struct pmml_elemen
     const struct pmml_field *field = &reader->fields[index];
     if (field->replacement.ptr)
         return pmml_refuse(reader, i, "a field with missingValueReplacement");
-    uint32_t count = 0,
-             *codes = ig_arena_array(reader->scratch, field->values_count, sizeof *codes);
-    double *values = ig_arena_array(reader->scratch, field->values_count, sizeof *values);
+    uint32_t count = 0, most = 0;
+    for (const struct pmml_element *k = i; follows(k, i); k = k->next) most++;
+    uint32_t *codes = ig_arena_array(reader->scratch, most, sizeof *codes);
+    double *values = ig_arena_array(reader->scratch, most, sizeof *values);
     bool *seen = ig_arena_array(reader->scratch, field->values_count, sizeof *seen);
     if (!codes || !values || !seen) return pmml_no_memory(reader);
+    if (!pmml_use_values(reader, i, field->values_count * ((uint64_t)most + 1))) return false;
     for (; follows(i, *at); i = i->next) {
         double coefficient;
         int32_t code = pmml_field_code(field, pmml_xml_get(i, "value"));
-        if (!pmml_use(reader, i) || !pmml_number(reader, i, "coefficient", NULL, &coefficient))
-            return false;
+        if (!pmml_number(reader, i, "coefficient", NULL, &coefficient)) return false;
         if (code < 0 || seen[code])
             return pmml_fail(reader, i, "a value that is not the field's, or twice");
         seen[code] = true;
@@ -324,7 +300,8 @@ static bool add_regression(struct summing *summing, const struct part *part)
     static const char *const functions[4] = {"regression"}, *const links[4] = {"none"};
     struct pmml_reader *reader = summing->reader;
     const struct pmml_element *table = pmml_xml_child(part->model, "RegressionTable");
-    if (!pmml_expect(reader, part->model, "functionName", functions) ||
+    if (!check_function(reader, part->model) ||
+        !pmml_expect(reader, part->model, "functionName", functions) ||
         !pmml_expect(reader, part->model, "normalizationMethod", links))
         return false;
     if (!table || pmml_xml_next(table))
@@ -336,87 +313,20 @@ static bool add_parts(struct summing *summing)
 {
     while (summing->parts.count > 0) {
         struct part part = summing->parts.items[--summing->parts.count];
-        if (!read_targets(summing->reader, &part)) return false;
+        bool sum = pmml_xml_is(part.model, "MiningModel");
+        if ((!sum && !pmml_use(summing->reader, part.model, part.model->bytes)) ||
+            !read_targets(summing->reader, &part))
+            return false;
         bool good = pmml_xml_is(part.model, "TreeModel")
                         ? pmml_add_tree(summing->reader, part.model, part.output, part.factor)
-                    : pmml_xml_is(part.model, "MiningModel") ? add_segments(summing, &part)
-                                                             : add_regression(summing, &part);
+                    : sum ? add_segments(summing, &part)
+                          : add_regression(summing, &part);
         if (!good) return false;
     }
     return true;
 }
 
-/* ---- chains ---- */
-
-static bool add_output(struct pmml_reader *reader, struct ig_str name, struct pmml_output output)
-{
-    struct pmml_output *kept = ig_arena_zalloc(reader->scratch, sizeof *kept);
-    if (!kept) return pmml_no_memory(reader);
-    *kept = output;
-    return ig_map_put(&reader->outputs, name, kept) || pmml_no_memory(reader);
-}
-
-/* The predicted value, and what is computed from it on a line. Others can be named by nobody. */
-static bool read_outputs(struct pmml_reader *reader, const struct pmml_element *model)
-{
-    const struct pmml_element *field =
-        pmml_xml_child(pmml_xml_child(model, "Output"), "OutputField");
-    for (; field; field = pmml_xml_next(field)) {
-        struct ig_str name = pmml_xml_get(field, "name"), feature = pmml_xml_get(field, "feature");
-        struct pmml_output output = {model, 1, 0};
-        struct pmml_affine at;
-        if (pmml_field_index(reader, name) >= 0)
-            return pmml_fail(reader, field, "'%.*s' is an input", IG_STR_ARGS(name));
-        if (ig_str_is(feature, "transformedValue")) {
-            const struct pmml_element *expression = field->first;
-            while (pmml_xml_is(expression, "Extension")) expression = expression->next;
-            if (!expression || !pmml_expression(reader, expression, &at)) return false;
-            const struct pmml_output *from = ig_map_get(&reader->outputs, at.field);
-            if (!from || from->model != model)
-                return pmml_refuse(reader, field, "a value of another model");
-            output.factor = at.factor * from->factor;
-            output.constant = at.constant + at.factor * from->constant;
-        } else if (feature.ptr && !ig_str_is(feature, "predictedValue")) {
-            continue;
-        }
-        if (!add_output(reader, name, output)) return false;
-    }
-    return true;
-}
-
-/* The last model of the chain; NULL with the error set. */
-static const struct pmml_element *follow_chain(struct pmml_reader *reader,
-                                               const struct pmml_element *model)
-{
-    for (int chains = 0; chains < CHAINS_MAX; chains++) {
-        const struct pmml_element *own = pmml_xml_child(model, "Segmentation");
-        const struct pmml_element *segment = pmml_xml_child(own, "Segment");
-        if (!segment || !ig_str_is(pmml_xml_get(own, "multipleModelMethod"), "modelChain"))
-            return model;
-        if (pmml_xml_child(pmml_xml_child(model, "Targets"), "Target")) {
-            pmml_refuse(reader, model, "a chain with Targets");
-            return NULL;
-        }
-        for (;; segment = pmml_xml_next(segment)) {
-            model = check_segment(reader, segment) ? model_in(reader, segment) : NULL;
-            if (!model) return NULL;
-            if (!pmml_xml_next(segment)) break;
-            if (!read_outputs(reader, model)) return NULL;
-        }
-    }
-    pmml_refuse(reader, model, "a chain within more than 16 chains");
-    return NULL;
-}
-
 /* ---- the top ---- */
-
-static int32_t class_of(const struct pmml_reader *reader, const struct pmml_element *table)
-{
-    struct ig_str target = pmml_xml_get(table, "targetCategory");
-    for (uint32_t i = 0; i < reader->classes_count; i++)
-        if (ig_str_eq(reader->classes[i], target)) return (int32_t)i;
-    return -1;
-}
 
 /* Two classes have one output, of the second class. logit takes the first table for its own class
  * and ignores the other's; softmax's margin is the difference. */
@@ -429,7 +339,7 @@ static bool add_classifier_tables(struct summing *summing, const struct pmml_ele
     bool *seen = ig_arena_array(reader->scratch, reader->classes_count + (size_t)1, sizeof *seen);
     if (!seen) return pmml_no_memory(reader);
     for (; table; table = pmml_xml_next(table), count++) {
-        int32_t class = class_of(reader, table);
+        int32_t class = pmml_class_index(reader, pmml_xml_get(table, "targetCategory"));
         if (class < 0 || seen[class])
             return pmml_fail(reader, table,
                              "targetCategory is none of the target's values, or "
@@ -537,7 +447,7 @@ static bool read_top(struct pmml_reader *reader, const struct pmml_element *top)
 {
     struct summing summing = {.reader = reader};
     struct ig_model *out = reader->model;
-    const struct pmml_element *model = follow_chain(reader, top);
+    const struct pmml_element *model = pmml_follow_chain(reader, top);
     if (!model || !settle_link(reader, model) || !settle_inputs(reader)) return false;
     reader->f32 = ig_str_is(pmml_xml_get(top, "x-mathContext"), "float");
     for (uint32_t i = 0; i < reader->fields_count; i++)
@@ -693,7 +603,7 @@ static bool read_document(struct pmml_reader *reader, struct ig_str bytes)
     if (!ig_str_starts(version, IG_STR("3.")) && !ig_str_starts(version, IG_STR("4.")))
         return pmml_refuse(reader, root, "version '%.*s'", IG_STR_ARGS(version));
     reader->model->source_version = ig_arena_dup(&reader->model->arena, version);
-    const struct pmml_element *model = model_in(reader, root);
+    const struct pmml_element *model = pmml_model_in(reader, root);
     return model && pmml_read_fields(reader, root, model) && read_top(reader, model) &&
            finish(reader);
 }
@@ -705,6 +615,7 @@ static void deinit(struct pmml_reader *reader)
     ig_map_deinit(&reader->field_by_name);
     ig_map_deinit(&reader->derived);
     ig_map_deinit(&reader->outputs);
+    ig_map_deinit(&reader->class_by_name);
     IG_VEC_FREE(&reader->trees);
     IG_VEC_FREE(&reader->nodes);
     IG_VEC_FREE(&reader->values);
@@ -714,13 +625,15 @@ static void deinit(struct pmml_reader *reader)
 enum ig_code ig_pmml_load(struct ig_model **out, struct ig_str bytes, struct ig_err *err)
 {
     struct ig_arena scratch;
-    struct pmml_reader reader = {.err = err, .scratch = &scratch, .work_left = bytes.len};
+    struct pmml_reader reader = {
+        .err = err, .scratch = &scratch, .work_left = ((size_t)1 << 20) + bytes.len * USES_MAX};
     reader.model = ig_model_new(((size_t)1 << 22) + bytes.len * 64);
     if (!reader.model) return ig_fail(err, IG_NO_MEMORY, "out of memory");
     ig_arena_init(&scratch, 64 << 10, ((size_t)1 << 22) + bytes.len * 128);
     ig_map_init(&reader.field_by_name, PMML_FIELDS_MAX);
     ig_map_init(&reader.derived, PMML_FIELDS_MAX);
     ig_map_init(&reader.outputs, PMML_FIELDS_MAX);
+    ig_map_init(&reader.class_by_name, PMML_FIELDS_MAX);
     bool good = read_document(&reader, bytes);
     deinit(&reader);
     ig_arena_deinit(&scratch);

@@ -18,6 +18,11 @@ int32_t pmml_field_code(const struct pmml_field *field, struct ig_str value)
     return (int32_t)(uintptr_t)ig_map_get(&field->code_by_value, value) - 1;
 }
 
+int32_t pmml_class_index(const struct pmml_reader *reader, struct ig_str value)
+{
+    return (int32_t)(uintptr_t)ig_map_get(&reader->class_by_name, value) - 1;
+}
+
 /* The valid values of a DataField. Values that mean "missing" are those that we take so anyway. */
 static bool read_values(struct pmml_reader *reader, const struct pmml_element *data,
                         struct ig_str **values, uint32_t *count)
@@ -55,15 +60,31 @@ static bool index_values(struct pmml_reader *reader, const struct pmml_element *
     return true;
 }
 
-static bool read_treatment(struct pmml_reader *reader, const struct pmml_element *mining,
-                           const struct pmml_element *data, struct pmml_field *field)
+static bool read_classes(struct pmml_reader *reader, const struct pmml_element *data)
+{
+    if (!read_values(reader, data, &reader->classes, &reader->classes_count)) return false;
+    for (uint32_t i = 0; i < reader->classes_count; i++)
+        if (pmml_class_index(reader, reader->classes[i]) < 0 &&
+            !ig_map_put(&reader->class_by_name, reader->classes[i], (void *)(uintptr_t)(i + 1)))
+            return pmml_no_memory(reader);
+    reader->shares =
+        ig_arena_array(reader->scratch, reader->classes_count + (size_t)1, sizeof(double));
+    return reader->shares || pmml_no_memory(reader);
+}
+
+static bool check_treatment(struct pmml_reader *reader, const struct pmml_element *mining)
 {
     static const char *const invalid[4] = {"returnInvalid", "asIs", "asMissing"};
     static const char *const outliers[4] = {"asIs"};
+    return pmml_expect(reader, mining, "invalidValueTreatment", invalid) &&
+           pmml_expect(reader, mining, "outliers", outliers);
+}
+
+static bool read_treatment(struct pmml_reader *reader, const struct pmml_element *mining,
+                           const struct pmml_element *data, struct pmml_field *field)
+{
     double number;
-    if (!pmml_expect(reader, mining, "invalidValueTreatment", invalid) ||
-        !pmml_expect(reader, mining, "outliers", outliers))
-        return false;
+    if (!check_treatment(reader, mining)) return false;
     field->invalid_is_missing =
         ig_str_is(pmml_xml_get(mining, "invalidValueTreatment"), "asMissing");
     if (field->invalid_is_missing && !field->categorical && pmml_xml_child(data, "Interval"))
@@ -103,11 +124,26 @@ static bool read_field(struct pmml_reader *reader, const struct pmml_element *mi
            pmml_no_memory(reader);
 }
 
+static const struct pmml_element *expression_of(const struct pmml_element *holder)
+{
+    const struct pmml_element *child = holder->first;
+    while (pmml_xml_is(child, "Extension") || pmml_xml_is(child, "Value")) child = child->next;
+    return child;
+}
+
 static bool add_derived(struct pmml_reader *reader, const struct pmml_element *element)
 {
     struct ig_str name = pmml_xml_get(element, "name");
+    struct pmml_derived *derived = ig_arena_zalloc(reader->scratch, sizeof *derived);
     if (!name.ptr) return pmml_fail(reader, element, "name is missing");
-    return ig_map_put(&reader->derived, name, (void *)(uintptr_t)element) || pmml_no_memory(reader);
+    if (!derived) return pmml_no_memory(reader);
+    struct pmml_derived *known = ig_map_get(&reader->derived, name);
+    if (known) { /* in another segment, or another model */
+        if (!pmml_xml_equal(known->element, element)) known->other = element;
+        return true;
+    }
+    *derived = (struct pmml_derived){.element = element, .expression = expression_of(element)};
+    return ig_map_put(&reader->derived, name, derived) || pmml_no_memory(reader);
 }
 
 /* All DerivedFields of the document, whichever model they are local to. */
@@ -163,11 +199,51 @@ bool pmml_read_fields(struct pmml_reader *reader, const struct pmml_element *roo
                        : pmml_fail(reader, mining, "'%.*s' stands twice", IG_STR_ARGS(name));
         } else {
             reader->target = name;
-            good = read_values(reader, own, &reader->classes, &reader->classes_count);
+            good = read_classes(reader, own);
         }
     }
     ig_map_deinit(&data);
     return good && read_derived(reader, root);
+}
+
+static bool is_unlike(struct pmml_reader *reader, const struct pmml_element *mining,
+                      const char *what)
+{
+    return pmml_refuse(reader, mining, "%s '%.*s' of '%.*s', unlike the top MiningSchema,", what,
+                       IG_STR_ARGS(pmml_xml_get(mining, what)),
+                       IG_STR_ARGS(pmml_xml_get(mining, "name")));
+}
+
+/* Missing and invalid values are replaced once, as the top schema says: the inner one must not mean
+ * more than that. asIs and returnInvalid do nothing to a value. */
+static bool check_inner(struct pmml_reader *reader, const struct pmml_element *mining)
+{
+    int32_t index = pmml_field_index(reader, pmml_xml_get(mining, "name"));
+    const struct pmml_field *field = index < 0 ? NULL : &reader->fields[index];
+    struct ig_str replacement = pmml_xml_get(mining, "missingValueReplacement");
+    struct ig_str top = field ? field->replacement : (struct ig_str){0};
+    double own, other;
+    if (!check_treatment(reader, mining)) return false;
+    if (ig_str_is(pmml_xml_get(mining, "invalidValueTreatment"), "asMissing") &&
+        !(field && field->invalid_is_missing))
+        return is_unlike(reader, mining, "invalidValueTreatment");
+    if (!replacement.ptr || (top.ptr && ig_str_eq(replacement, top)) ||
+        (field && !field->categorical && pmml_to_number(replacement, &own) &&
+         pmml_to_number(top, &other) && own == other))
+        return true;
+    return is_unlike(reader, mining, "missingValueReplacement");
+}
+
+bool pmml_check_schema(struct pmml_reader *reader, const struct pmml_element *model)
+{
+    const struct pmml_element *mining =
+        pmml_xml_child(pmml_xml_child(model, "MiningSchema"), "MiningField");
+    for (; mining; mining = pmml_xml_next(mining)) {
+        struct ig_str usage = pmml_xml_get(mining, "usageType");
+        bool active = !usage.ptr || ig_str_is(usage, "active");
+        if (active && !check_inner(reader, mining)) return false;
+    }
+    return true;
 }
 
 /* ---- expressions ---- */
@@ -252,13 +328,6 @@ static bool reach_field(struct pmml_reader *reader, const struct pmml_element *e
     return pmml_refuse(reader, expression, "an expression of more than %d steps", STEPS_MAX);
 }
 
-static const struct pmml_element *expression_of(const struct pmml_element *holder)
-{
-    const struct pmml_element *child = holder->first;
-    while (pmml_xml_is(child, "Extension") || pmml_xml_is(child, "Value")) child = child->next;
-    return child;
-}
-
 bool pmml_expression(struct pmml_reader *reader, const struct pmml_element *expression,
                      struct pmml_affine *out)
 {
@@ -266,25 +335,53 @@ bool pmml_expression(struct pmml_reader *reader, const struct pmml_element *expr
     return reach_field(reader, expression, out);
 }
 
+/* Whether a name is what the walk through derived fields ends at. */
+static bool is_source(const struct pmml_reader *reader, struct ig_str name)
+{
+    return pmml_field_index(reader, name) >= 0 || ig_map_get(&reader->outputs, name);
+}
+
+static bool walk(struct pmml_reader *reader, const struct pmml_element *at,
+                 struct pmml_affine *affine)
+{
+    struct ig_str name = affine->field;
+    for (int step = 0; step < STEPS_MAX; step++) {
+        if (is_source(reader, affine->field))
+            return isfinite(affine->factor) && isfinite(affine->constant)
+                       ? true
+                       : pmml_fail(reader, at, "'%.*s' is not finite", IG_STR_ARGS(name));
+        const struct pmml_derived *derived = ig_map_get(&reader->derived, affine->field);
+        if (!derived)
+            return pmml_fail(reader, at, "'%.*s' is neither an input nor derived from one",
+                             IG_STR_ARGS(affine->field));
+        const struct pmml_element *element = derived->element;
+        if (derived->other)
+            return pmml_refuse(reader, at,
+                               "'%.*s' is defined differently at lines %u and %u, which",
+                               IG_STR_ARGS(affine->field), element->line, derived->other->line);
+        if (!derived->expression) return pmml_fail(reader, element, "has no expression");
+        affine->rounds |= ig_str_is(pmml_xml_get(element, "dataType"), "float");
+        if (!pmml_use(reader, element, element->bytes) ||
+            !reach_field(reader, derived->expression, affine))
+            return false;
+    }
+    return pmml_fail(reader, at, "'%.*s' is derived in more than %d steps", IG_STR_ARGS(name),
+                     STEPS_MAX);
+}
+
 bool pmml_resolve(struct pmml_reader *reader, const struct pmml_element *at, struct ig_str name,
                   struct pmml_affine *out)
 {
     *out = (struct pmml_affine){.field = name, .factor = 1};
     if (!name.ptr) return pmml_fail(reader, at, "the name of a field is missing");
-    for (int step = 0; step < STEPS_MAX; step++) {
-        if (pmml_field_index(reader, out->field) >= 0 || ig_map_get(&reader->outputs, out->field))
-            return isfinite(out->factor) && isfinite(out->constant)
-                       ? true
-                       : pmml_fail(reader, at, "'%.*s' is not finite", IG_STR_ARGS(name));
-        const struct pmml_element *derived = ig_map_get(&reader->derived, out->field);
-        if (!derived)
-            return pmml_fail(reader, at, "'%.*s' is neither an input nor derived from one",
-                             IG_STR_ARGS(out->field));
-        const struct pmml_element *expression = expression_of(derived);
-        if (!expression) return pmml_fail(reader, derived, "has no expression");
-        out->rounds |= ig_str_is(pmml_xml_get(derived, "dataType"), "float");
-        if (!reach_field(reader, expression, out)) return false;
+    struct pmml_derived *derived = ig_map_get(&reader->derived, name);
+    if (is_source(reader, name)) return true;
+    if (derived && derived->resolved) {
+        *out = derived->affine;
+        return true;
     }
-    return pmml_fail(reader, at, "'%.*s' is derived in more than %d steps", IG_STR_ARGS(name),
-                     STEPS_MAX);
+    if (!walk(reader, at, out)) return false;
+    derived->resolved = true;
+    derived->affine = *out;
+    return true;
 }

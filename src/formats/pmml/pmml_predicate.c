@@ -21,7 +21,7 @@ struct atom {
     bool compares;        /* numbers: the four orders */
     uint32_t field;
     enum ig_node_op op;
-    bool true_left;
+    bool true_left, rounds;
     double threshold;
     const uint8_t *members; /* categories: of each code */
 };
@@ -78,7 +78,7 @@ static bool find_field(struct reading *reading, const struct pmml_element *eleme
         return pmml_refuse(reader, element, "'%.*s', which is computed",
                            IG_STR_ARGS(pmml_xml_get(element, "field")));
     atom->field = (uint32_t)field;
-    if (at.rounds) reader->fields[field].is_float = true;
+    atom->rounds = at.rounds || reader->fields[field].is_float;
     if (reading->field != IG_MODEL_NONE && reading->field != atom->field)
         return pmml_refuse(reader, reading->element, "a compound of several fields");
     reading->field = atom->field;
@@ -204,9 +204,16 @@ static enum pmml_truth of_all(const struct reading *reading, const struct subjec
     return reading->connective == AND ? PMML_TRUE : PMML_FALSE;
 }
 
+static double rounded(double x, bool rounds)
+{
+    return rounds ? (double)(float)x : x;
+}
+
 static bool holds(const struct atom *atom, double x)
 {
-    bool left = atom->op == IG_NODE_LE ? x <= atom->threshold : x < atom->threshold;
+    double threshold = rounded(atom->threshold, atom->rounds);
+    x = rounded(x, atom->rounds);
+    bool left = atom->op == IG_NODE_LE ? x <= threshold : x < threshold;
     return left == atom->true_left;
 }
 
@@ -226,8 +233,9 @@ static enum pmml_truth of_missing(const struct reading *reading, const struct pm
 static bool settle_categories(struct reading *reading, struct pmml_predicate *out)
 {
     const struct pmml_field *field = &reading->reader->fields[reading->field];
+    uint64_t work = field->values_count * ((uint64_t)reading->count + 2); /* and the sets made */
     uint8_t *truths = members_room(reading, field);
-    if (!truths) return false;
+    if (!truths || !pmml_use_values(reading->reader, reading->element, work)) return false;
     for (uint32_t i = 0; i < field->values_count; i++)
         truths[i] = of_all(reading, &(struct subject){.code = (int32_t)i}) == PMML_TRUE;
     out->truths = truths;
@@ -250,6 +258,7 @@ static bool settle_number(struct reading *reading, struct pmml_predicate *out)
     bool no = of_all(reading, &(struct subject){.comparison = false}) == PMML_TRUE;
     out->missing = of_missing(reading, field, order);
     out->true_left = order ? order->true_left : false;
+    out->rounds = order ? order->rounds : field->is_float;
     out->op = order ? order->op : IG_NODE_LT;
     out->threshold = order ? order->threshold : -INFINITY;
     if (yes == no) { /* only whether it is missing matters; no number is below -infinity */
@@ -276,25 +285,51 @@ bool pmml_read_predicate(struct pmml_reader *reader, const struct pmml_element *
                                                      : settle_number(&reading, out);
 }
 
+static bool covers_categories(const struct pmml_field *field,
+                              const struct pmml_predicate *predicates, size_t count)
+{
+    for (uint32_t code = 0; code < field->values_count; code++) {
+        bool covered = false;
+        for (size_t i = 0; i < count; i++) covered = covered || predicates[i].truths[code];
+        if (!covered) return false;
+    }
+    return true;
+}
+
+/* Whether no number is both beyond `low`, which is true up to its threshold, and before `high`,
+ * which is true from its own on. One that rounds and one that does not have to overlap. */
+static bool meets(const struct pmml_predicate *low, const struct pmml_predicate *high)
+{
+    bool either = low->rounds || high->rounds;
+    double end = rounded(low->threshold, either), start = rounded(high->threshold, either);
+    return end > start || (end == start && low->rounds == high->rounds &&
+                           (low->op == IG_NODE_LE || high->op == IG_NODE_LT));
+}
+
+/* By the one that is true up to the greatest threshold and the one from the least, of those that
+ * round and of those that do not. */
+static bool covers_numbers(const struct pmml_predicate *predicates, size_t count)
+{
+    const struct pmml_predicate *lows[2] = {NULL}, *highs[2] = {NULL};
+    for (size_t i = 0; i < count; i++) {
+        const struct pmml_predicate *own = &predicates[i];
+        const struct pmml_predicate **side = &(own->true_left ? lows : highs)[own->rounds];
+        double more = *side ? own->threshold - (*side)->threshold : 0;
+        bool includes = own->true_left == (own->op == IG_NODE_LE); /* the threshold itself */
+        if (!*side || (own->true_left ? more > 0 : more < 0) || (more == 0 && includes))
+            *side = own;
+    }
+    for (int i = 0; i < 4; i++)
+        if (lows[i / 2] && highs[i % 2] && meets(lows[i / 2], highs[i % 2])) return true;
+    return false;
+}
+
 bool pmml_exhaustive(const struct pmml_reader *reader, const struct pmml_predicate *predicates,
                      size_t count)
 {
     const struct pmml_field *field = &reader->fields[predicates[0].field];
     for (size_t i = 0; i < count; i++)
         if (predicates[i].constant || predicates[i].field != predicates[0].field) return false;
-    for (uint32_t code = 0; field->categorical && code < field->values_count; code++) {
-        bool covered = false;
-        for (size_t i = 0; i < count; i++) covered = covered || predicates[i].truths[code];
-        if (!covered) return false;
-    }
-    for (size_t i = 0; !field->categorical && i < count; i++) {
-        const struct pmml_predicate *low = &predicates[i];
-        for (size_t k = 0; k < count && low->true_left; k++) {
-            const struct pmml_predicate *high = &predicates[k];
-            bool meets = low->threshold == high->threshold &&
-                         (low->op == IG_NODE_LE || high->op == IG_NODE_LT);
-            if (!high->true_left && (low->threshold > high->threshold || meets)) return true;
-        }
-    }
-    return field->categorical;
+    return field->categorical ? covers_categories(field, predicates, count)
+                              : covers_numbers(predicates, count);
 }

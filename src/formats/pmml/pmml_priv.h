@@ -40,6 +40,7 @@ struct pmml_predicate {
     bool value;
     uint32_t field;
     bool true_left; /* numbers: true is where the comparison holds, or where not */
+    bool rounds;    /* numbers: to float, and the threshold too, before they are compared */
     enum ig_node_op op;
     double threshold;
     const uint8_t *truths; /* categories: of each code */
@@ -51,6 +52,14 @@ struct pmml_predicate {
 struct pmml_output {
     const struct pmml_element *model;
     double factor, constant;
+    const struct pmml_output *before; /* of the same name, by a model before; or NULL */
+};
+
+struct pmml_derived {
+    const struct pmml_element *element, *expression; /* NULL: it has none */
+    const struct pmml_element *other; /* another definition of the name, that differs; or NULL */
+    bool resolved;
+    struct pmml_affine affine; /* when it is */
 };
 
 struct pmml_reader {
@@ -60,15 +69,17 @@ struct pmml_reader {
     struct pmml_field *fields;
     uint32_t fields_count;
     struct ig_map field_by_name; /* value: index + 1 as a pointer */
-    struct ig_map derived;       /* name to DerivedField */
+    struct ig_map derived;       /* name to struct pmml_derived */
     struct ig_map outputs;       /* name to struct pmml_output */
     struct ig_str target;
     struct ig_str *classes; /* of the target, in the DataDictionary's order */
     uint32_t classes_count;
-    bool counts_lack; /* some node has no recordCount */
-    bool vectors;     /* leaves hold a value for each output */
-    bool f32;         /* all is float: x-mathContext */
-    size_t work_left; /* parts of the document yet to be used: a chain may use one over and over */
+    struct ig_map class_by_name; /* value: index + 1 as a pointer */
+    double *shares;              /* of each class, in the leaf in hand */
+    bool counts_lack;            /* some node has no recordCount */
+    bool vectors;                /* leaves hold a value for each output */
+    bool f32;                    /* all is float: x-mathContext */
+    size_t work_left; /* bytes of the document yet to be used: a chain may use some over and over */
     struct {
         struct ig_tree *items;
         size_t count, cap;
@@ -95,8 +106,11 @@ bool pmml_fail(struct pmml_reader *reader, const struct pmml_element *at, const 
 bool pmml_refuse(struct pmml_reader *reader, const struct pmml_element *at, const char *format, ...)
     __attribute__((format(printf, 3, 4))); /* UNSUPPORTED */
 bool pmml_no_memory(struct pmml_reader *reader);
-/* Counts the use of an element; false when the document has been used too often. */
-bool pmml_use(struct pmml_reader *reader, const struct pmml_element *element);
+/* Counts the use of bytes of the document; false when it has been used too often. */
+bool pmml_use(struct pmml_reader *reader, const struct pmml_element *element, size_t bytes);
+/* The same for work on each of `count` values. */
+bool pmml_use_values(struct pmml_reader *reader, const struct pmml_element *element,
+                     uint64_t count);
 /* False of absent text too. */
 bool pmml_to_number(struct ig_str text, double *out);
 /* A required or (with `otherwise`) optional number. */
@@ -106,10 +120,24 @@ bool pmml_number(struct pmml_reader *reader, const struct pmml_element *element,
 bool pmml_expect(struct pmml_reader *reader, const struct pmml_element *element, const char *name,
                  const char *const words[4]);
 
+/* pmml_chain.c: the model that an element holds, which has no other. */
+const struct pmml_element *pmml_model_in(struct pmml_reader *reader,
+                                         const struct pmml_element *holder);
+bool pmml_check_segment(struct pmml_reader *reader, const struct pmml_element *segment);
+/* The last model of the chain, with the others' outputs read; NULL with the error set. */
+const struct pmml_element *pmml_follow_chain(struct pmml_reader *reader,
+                                             const struct pmml_element *model);
+/* The output of the name by the last model that ends before `at`; NULL with the error set. */
+const struct pmml_output *pmml_earlier_output(struct pmml_reader *reader, struct ig_str name,
+                                              const struct pmml_element *at);
+
 /* pmml_fields.c: the inputs, in the order of the top model's MiningSchema, and the target. */
 bool pmml_read_fields(struct pmml_reader *reader, const struct pmml_element *root,
                       const struct pmml_element *model);
-int32_t pmml_field_index(const struct pmml_reader *reader, struct ig_str name); /* -1: none */
+/* That an inner model's MiningSchema asks for nothing that the top one's has not done. */
+bool pmml_check_schema(struct pmml_reader *reader, const struct pmml_element *model);
+int32_t pmml_field_index(const struct pmml_reader *reader, struct ig_str name);  /* -1: none */
+int32_t pmml_class_index(const struct pmml_reader *reader, struct ig_str value); /* -1: none */
 /* -1: not among the field's values. */
 int32_t pmml_field_code(const struct pmml_field *field, struct ig_str value);
 /* What a name stands for, through derived fields: a field of the data or an output of a chain. */

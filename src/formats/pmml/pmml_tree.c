@@ -37,6 +37,8 @@ struct building {
     uint32_t output;
     double factor;
     size_t first_node;
+    const struct pmml_element *predicted; /* the node whose own prediction was added last, */
+    uint32_t prediction;                  /* and its place among the values */
     struct {
         struct pending *items;
         size_t count, cap;
@@ -47,7 +49,6 @@ static bool add_node(struct building *b, struct ig_node node, struct link *link)
 {
     struct pmml_reader *reader = b->reader;
     int32_t place = (int32_t)(reader->nodes.count - b->first_node);
-    if (b->tree && !pmml_use(reader, b->tree)) return false;
     node.left = node.right = -1;
     node.source_id = place;
     if (!IG_VEC_PUSH(&reader->nodes, node, PMML_NODES_MAX)) return pmml_no_memory(reader);
@@ -74,9 +75,10 @@ static bool has_score(const struct building *b, const struct pmml_element *node)
 }
 
 /* The share of each class, in the order of the target's values. */
-static bool add_shares(struct building *b, const struct pmml_element *node, double *shares)
+static bool read_shares(struct building *b, const struct pmml_element *node)
 {
     struct pmml_reader *reader = b->reader;
+    double *shares = reader->shares;
     const struct pmml_element *own = pmml_xml_child(node, "ScoreDistribution");
     const char *by = pmml_xml_get(own, "probability").ptr ? "probability" : "recordCount";
     double total = 0;
@@ -84,10 +86,9 @@ static bool add_shares(struct building *b, const struct pmml_element *node, doub
     for (uint32_t i = 0; i < reader->classes_count; i++) shares[i] = 0;
     for (; own; own = pmml_xml_next(own)) {
         struct ig_str value = pmml_xml_get(own, "value");
-        uint32_t at = 0;
+        int32_t at = pmml_class_index(reader, value);
         double share;
-        while (at < reader->classes_count && !ig_str_eq(reader->classes[at], value)) at++;
-        if (at == reader->classes_count)
+        if (at < 0)
             return pmml_fail(reader, own, "'%.*s' is none of the target's values",
                              IG_STR_ARGS(value));
         if (!pmml_number(reader, own, by, NULL, &share)) return false;
@@ -103,32 +104,33 @@ static bool add_shares(struct building *b, const struct pmml_element *node, doub
 static bool add_classes(struct building *b, const struct pmml_element *node)
 {
     struct pmml_reader *reader = b->reader;
-    double *shares =
-        ig_arena_array(reader->scratch, reader->classes_count + (size_t)1, sizeof *shares);
-    if (!shares) return pmml_no_memory(reader);
-    if (!add_shares(b, node, shares)) return false;
+    if (!pmml_use(reader, node, reader->classes_count) || !read_shares(b, node)) return false;
     uint32_t first = reader->vectors ? 0 : 1; /* of two classes, the second one's */
     for (uint32_t i = first; i < reader->classes_count; i++)
-        if (!IG_VEC_PUSH(&reader->values, shares[i] * b->factor, PMML_NODES_MAX))
+        if (!IG_VEC_PUSH(&reader->values, reader->shares[i] * b->factor, PMML_NODES_MAX))
             return pmml_no_memory(reader);
     return true;
+}
+
+/* What the node itself predicts, behind the values; once for all its leaves. */
+static bool add_prediction(struct building *b, const struct pmml_element *node)
+{
+    double score;
+    if (b->predicted == node) return true;
+    b->predicted = node;
+    b->prediction = (uint32_t)b->reader->values.count;
+    if (b->classifies) return add_classes(b, node);
+    return pmml_number(b->reader, node, "score", NULL, &score) &&
+           (IG_VEC_PUSH(&b->reader->values, score * b->factor, PMML_NODES_MAX) ||
+            pmml_no_memory(b->reader));
 }
 
 /* The node's own prediction as a leaf. */
 static bool add_leaf(struct building *b, const struct pmml_element *node, struct link link,
                      double cover)
 {
-    struct pmml_reader *reader = b->reader;
-    struct ig_node leaf = {
-        .op = IG_NODE_LEAF, .extra = (uint32_t)reader->values.count, .cover = cover};
-    double score;
-    if (b->classifies) {
-        if (!add_classes(b, node)) return false;
-    } else {
-        if (!pmml_number(reader, node, "score", NULL, &score)) return false;
-        if (!IG_VEC_PUSH(&reader->values, score * b->factor, PMML_NODES_MAX))
-            return pmml_no_memory(reader);
-    }
+    if (!add_prediction(b, node)) return false;
+    const struct ig_node leaf = {.op = IG_NODE_LEAF, .extra = b->prediction, .cover = cover};
     return add_node(b, leaf, &link);
 }
 
@@ -153,11 +155,10 @@ static double own_count(struct building *b, const struct pmml_element *node)
 /* ---- splits ---- */
 
 /* A threshold for doubles that asks as the float's comparison does. */
-static void round_threshold(const struct pmml_reader *reader, const struct pmml_field *field,
-                            struct ig_node *node)
+static void round_threshold(const struct pmml_reader *reader, bool rounds, struct ig_node *node)
 {
     bool included;
-    if (isinf(node->value) || (!field->is_float && !reader->f32)) return;
+    if (isinf(node->value) || !rounds) return;
     float threshold = (float)node->value;
     if (reader->f32) {
         node->value = (double)threshold;
@@ -200,7 +201,7 @@ static bool add_split(struct building *b, const struct pmml_predicate *predicate
     if (missing == true_left) node.flags = IG_NODE_DEFAULT_LEFT;
     bool unseen = field->invalid_is_missing ? missing : predicate->unseen;
     if (field->categorical && !make_set(reader, predicate, unseen, &node)) return false;
-    if (!field->categorical) round_threshold(reader, field, &node);
+    if (!field->categorical) round_threshold(reader, predicate->rounds, &node);
     if (!add_node(b, node, link)) return false;
     *on_true = (struct link){link->parent, true_left};
     link->left = !true_left;
@@ -234,6 +235,7 @@ struct pmml_children {
     struct pmml_predicate predicates[CHILDREN_MAX];
     size_t count;
     size_t default_child; /* count: none */
+    bool scored;          /* the node has a prediction of its own */
 };
 
 static bool is_predicate(const struct pmml_element *element)
@@ -257,13 +259,13 @@ static bool read_children(struct building *b, struct pmml_children *out)
     const struct pmml_element *child = pmml_xml_child(out->node, "Node");
     for (out->count = 0; child; child = pmml_xml_next(child)) {
         const struct pmml_element *predicate = predicate_of(child);
-        if (!pmml_use(reader, child)) return false;
         if (!predicate) return pmml_fail(reader, child, "has no predicate");
         if (out->count == CHILDREN_MAX)
             return pmml_refuse(reader, out->node, "more than %d children", CHILDREN_MAX);
         out->items[out->count] = child;
         if (!pmml_read_predicate(reader, predicate, &out->predicates[out->count++])) return false;
     }
+    out->scored = has_score(b, out->node);
     out->default_child = 0;
     while (out->default_child < out->count &&
            !(default_child.ptr &&
@@ -297,7 +299,7 @@ static bool route_missing(struct building *b, const struct pmml_children *childr
     if (predicate->missing != PMML_UNKNOWN) return true;
     switch (b->strategy) {
     case LAST_PREDICTION:
-        if (has_score(b, children->node)) return stop_missing(b, children->node, predicate, link);
+        if (children->scored) return stop_missing(b, children->node, predicate, link);
         require(b, predicate);
         return true;
     case NULL_PREDICTION:
@@ -315,7 +317,7 @@ static bool route_missing(struct building *b, const struct pmml_children *childr
 
 static bool add_children(struct building *b, const struct pmml_children *children, struct link link)
 {
-    bool falls_back = b->last_prediction && has_score(b, children->node);
+    bool falls_back = b->last_prediction && children->scored;
     for (size_t i = 0; i < children->count; i++) {
         const struct pmml_predicate *predicate = &children->predicates[i];
         struct link on_true = link;
@@ -411,15 +413,16 @@ bool pmml_add_effects(struct pmml_reader *reader, uint32_t field, const uint32_t
     struct building b = {.reader = reader, .first_node = reader->nodes.count};
     struct link link = {-1, false}, leaf;
     uint32_t values_count = reader->fields[field].values_count;
+    uint8_t *truths = ig_arena_array(reader->scratch, values_count + (size_t)1, 1);
+    if (!truths) return pmml_no_memory(reader);
     for (uint32_t i = 0; i <= count; i++) {
         struct ig_node node = {.op = IG_NODE_LEAF, .cover = 1};
         leaf = link;
         if (i < count) {
-            uint8_t *truths = ig_arena_array(reader->scratch, values_count + (size_t)1, 1);
-            if (!truths) return pmml_no_memory(reader);
             truths[codes[i]] = 1;
             const struct pmml_predicate asks = {.field = field, .truths = truths};
             if (!add_split(&b, &asks, false, &link, &leaf)) return false;
+            truths[codes[i]] = 0;
         }
         node.extra = (uint32_t)reader->values.count;
         if (!IG_VEC_PUSH(&reader->values, i < count ? values[i] : 0, PMML_NODES_MAX))

@@ -56,6 +56,7 @@ static void XMLCALL on_start(void *user, const char *name, const char **attribut
         return;
     }
     element->line = (uint32_t)XML_GetCurrentLineNumber(b->parser);
+    element->at = (size_t)XML_GetCurrentByteIndex(b->parser);
     element->parent = b->open;
     if (!b->open)
         b->root = element;
@@ -74,11 +75,14 @@ static void XMLCALL on_end(void *user, const char *name)
     struct building *b = user;
     struct ig_str text = ig_str_trim(ig_buf_view(&b->text));
     (void)name;
+    if (b->err->code != IG_OK) return; /* an empty element ends even where its start was refused */
     if (!b->open->first && text.len) {
         b->open->text = ig_arena_dup(b->arena, text);
         if (!b->open->text.ptr) stop(b, IG_NO_MEMORY, "the document exceeds its memory");
     }
     ig_buf_reset(&b->text);
+    b->open->bytes = (size_t)XML_GetCurrentByteIndex(b->parser) +
+                     (size_t)XML_GetCurrentByteCount(b->parser) - b->open->at;
     b->open = b->open->parent;
     b->depth--;
 }
@@ -138,6 +142,37 @@ struct ig_str pmml_xml_get(const struct pmml_element *element, const char *name)
 bool pmml_xml_is(const struct pmml_element *element, const char *name)
 {
     return element && ig_str_is(element->name, name);
+}
+
+static bool says_the_same(const struct pmml_element *a, const struct pmml_element *b)
+{
+    if (!ig_str_eq(a->name, b->name) || !ig_str_eq(a->text, b->text) ||
+        a->attributes_count != b->attributes_count)
+        return false;
+    for (uint32_t i = 0; i < a->attributes_count; i++)
+        if (!ig_str_eq(a->attributes[i].name, b->attributes[i].name) ||
+            !ig_str_eq(a->attributes[i].value, b->attributes[i].value))
+            return false;
+    return true;
+}
+
+/* Both trees are walked in step. */
+bool pmml_xml_equal(const struct pmml_element *a, const struct pmml_element *b)
+{
+    const struct pmml_element *top = a;
+    for (;;) {
+        if (!says_the_same(a, b) || !a->first != !b->first) return false;
+        if (a->first) {
+            a = a->first;
+            b = b->first;
+            continue;
+        }
+        for (; a != top && !a->next && !b->next; b = b->parent) a = a->parent;
+        if (a == top) return true;
+        if (!a->next != !b->next) return false;
+        a = a->next;
+        b = b->next;
+    }
 }
 
 const struct pmml_element *pmml_xml_child(const struct pmml_element *element, const char *name)

@@ -21,6 +21,7 @@ struct pmml_element {
     const struct pmml_attribute *attributes;
     uint32_t attributes_count;
     uint32_t line;
+    size_t at, bytes; /* in the document, with all that it holds */
     struct pmml_element *parent, *first, *last, *next;
 };
 
@@ -30,6 +31,8 @@ enum ig_code pmml_xml_parse(const struct pmml_element **out, struct ig_str xml,
 /* ptr NULL when the element has no such attribute. */
 struct ig_str pmml_xml_get(const struct pmml_element *element, const char *name);
 bool pmml_xml_is(const struct pmml_element *element, const char *name);
+/* Whether both say the same, with all that they hold; the order of attributes counts. */
+bool pmml_xml_equal(const struct pmml_element *a, const struct pmml_element *b);
 /* The first child of the name, or NULL; also of a NULL element. */
 const struct pmml_element *pmml_xml_child(const struct pmml_element *element, const char *name);
 /* The next one behind `element` of the same name, or NULL. */

@@ -41,6 +41,36 @@ static void test_tree(void **state)
     assert_true(b && pmml_xml_get(b, "z").ptr && pmml_xml_get(b, "z").len == 0);
     assert_null(pmml_xml_next(b));
     assert_null(root->text.ptr);
+    assert_true(b->bytes == strlen("<b z=''/>"));
+    assert_true(root->at == strlen("<?xml version='1.0'?>\n") &&
+                root->bytes == b->at + b->bytes + strlen("</a>") - root->at);
+    ig_arena_deinit(&arena);
+}
+
+static void test_equality(void **state)
+{
+    static const char *const others[] = {
+        "<a><b x='2'/><c>t<!-- --></c></a>",
+        "<a><b x='1'/><c>u</c></a>",
+        "<a><b x='1'/></a>",
+        "<a><b x='1'/><c>t</c><d/></a>",
+        "<a><b x='1' y=''/><c>t</c></a>",
+        "<a><b x='1'><e/></b><c>t</c></a>",
+        "<a><c>t</c><b x='1'/></a>",
+    };
+    struct ig_arena arena, other_arena;
+    struct ig_err err;
+    (void)state;
+    const struct pmml_element *root =
+        parse("<r><a><b x='1'/><c>t</c></a><a> <b x='1'/> <c> t </c></a><a/></r>", &arena, &err);
+    const struct pmml_element *a = root->first, *same = a->next;
+    assert_true(pmml_xml_equal(a, a) && pmml_xml_equal(a, same) && pmml_xml_equal(same, a));
+    assert_false(pmml_xml_equal(a, same->next) || pmml_xml_equal(same->next, a));
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        const struct pmml_element *other = parse(others[i], &other_arena, &err);
+        if (pmml_xml_equal(a, other) || pmml_xml_equal(other, a)) fail_msg("%s", others[i]);
+        ig_arena_deinit(&other_arena);
+    }
     ig_arena_deinit(&arena);
 }
 
@@ -86,12 +116,22 @@ static void test_caps(void **state)
     assert_int_equal(pmml_xml_parse(&root, IG_STR("<a><b/><b/><b/><b/></a>"), &arena, &err),
                      IG_NO_MEMORY);
     ig_arena_deinit(&arena);
+    /* expat ends an empty element, even one that was refused */
+    char wide[1024] = "<a x='";
+    err = IG_ERR_INIT;
+    memset(wide + 6, 'x', 600);
+    memcpy(wide + 606, "'/>", 4);
+    ig_arena_init(&arena, 256, 256);
+    assert_int_equal(pmml_xml_parse(&root, ig_str_view(wide), &arena, &err), IG_NO_MEMORY);
+    assert_string_equal(err.message, "line 1: the document exceeds its memory");
+    ig_arena_deinit(&arena);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_tree),
+        cmocka_unit_test(test_equality),
         cmocka_unit_test(test_refuses),
         cmocka_unit_test(test_caps),
     };

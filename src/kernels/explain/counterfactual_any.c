@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "kernels/explain/counterfactual_any_priv.h"
+#include "model/foreign.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -229,6 +230,18 @@ static enum ig_code prepare(struct cf_any_search *search)
     return make_axes(search);
 }
 
+/* The row was wanted when it was found. Ingot's own kernels answer a row alike each time; a model
+ * in another library's hands need not, and may fail. */
+static enum ig_code no_longer_wanted(struct cf_any_search *search)
+{
+    if (ig_foreign_marked(search->margins, search->outputs))
+        return ig_fail(search->err, IG_INTERNAL, "the model failed on a counterfactual");
+    return ig_fail(search->err, IG_INTERNAL,
+                   "the model answers the same row differently a second time: output %u, "
+                   "which was as wanted, is now %g",
+                   search->options->output, search->margins[search->options->output]);
+}
+
 static enum ig_code keep_answer(struct ig_counterfactual *out, struct cf_any_search *search,
                                 bool proved)
 {
@@ -238,7 +251,7 @@ static enum ig_code keep_answer(struct ig_counterfactual *out, struct cf_any_sea
     double *margins = ig_arena_array(arena, search->outputs, sizeof *margins);
     if (!changes || !row || !margins) return no_memory(search->err);
     memcpy(row, search->best, search->features * sizeof *row);
-    IG_ASSERT(cf_any_is_wanted(search, row));
+    if (!cf_any_is_wanted(search, row)) return no_longer_wanted(search);
     memcpy(margins, search->margins, search->outputs * sizeof *margins);
     for (uint32_t f = 0; f < search->features; f++) {
         double cost = cf_any_cost(search, f, row[f]);
@@ -304,6 +317,10 @@ enum ig_code ig_counterfactual_any_run(struct ig_counterfactual_result *out,
         search.tries_max = most / count / ROUNDS + CF_BATCH;
         bool proved = solve(&search, out->count);
         if (isinf(search.best_cost)) {
+            if (!out->count && search.failed)
+                return ig_fail(err, IG_INTERNAL,
+                               "no counterfactual is found, and the model failed on rows that "
+                               "were tried");
             out->none = proved;
             break;
         }

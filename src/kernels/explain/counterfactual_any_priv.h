@@ -56,6 +56,7 @@ struct cf_any_search {
     double *point; /* a row in hand */
     double *best;
     double best_cost; /* infinite: none yet */
+    bool failed;      /* the model, on some row that was tried */
     uint64_t evals, evals_max;
     uint64_t tries_max; /* of single changes from a point */
     struct ig_arena *arena;

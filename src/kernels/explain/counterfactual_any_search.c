@@ -3,6 +3,7 @@
  * state is in the search. Invariant: best is wanted by the model and keeps the constraints. */
 #include "base/clock.h"
 #include "kernels/explain/counterfactual_any_priv.h"
+#include "model/foreign.h"
 
 #include <math.h>
 #include <string.h>
@@ -74,6 +75,7 @@ static void ask(struct cf_any_search *search, uint32_t count)
     const struct ig_predictor *predictor = &search->any->predictor;
     predictor->run(predictor, search->batch, count, search->margins, search->scratch);
     search->evals += count;
+    search->failed |= ig_foreign_marked(search->margins, (size_t)count * search->outputs);
     if (search->options->deadline_ns && ig_clock_ns() > search->options->deadline_ns)
         search->evals_max = search->evals;
 }

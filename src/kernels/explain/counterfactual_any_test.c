@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "kernels/explain/counterfactual_any.h"
 #include "kernels/tree/tree_testing.h"
+#include "model/foreign.h"
 
 #include <string.h>
 
@@ -519,6 +520,60 @@ static void test_wide_rows(void **state)
     ig_free(row);
 }
 
+/* A model of another library: from a call on it says 0, or fails. */
+struct fickle {
+    uint32_t calls, from;
+    bool fails;
+};
+
+static void fickle_run(const struct ig_predictor *predictor, const double *rows, size_t count,
+                       double *values, void *scratch)
+{
+    struct fickle *fickle = (struct fickle *)(uintptr_t)predictor->context;
+    bool turns = ++fickle->calls >= fickle->from;
+    (void)scratch;
+    for (size_t i = 0; i < count; i++) values[i] = turns ? 0 : rows[2 * i] + rows[2 * i + 1];
+    if (turns && fickle->fails) ig_foreign_mark(values, count);
+}
+
+static enum ig_code run_fickle(struct fickle *fickle, struct ig_err *err)
+{
+    const struct ig_counterfactual_any_spec spec = {
+        {2, 1, fickle, fickle_run, net_scratch}, NULL, NULL, NULL, NULL};
+    const struct ig_counterfactual_options o = {
+        .want = IG_COUNTERFACTUAL_ABOVE, .low = 2, .seed = 3};
+    struct ig_counterfactual_any *any = NULL;
+    struct ig_counterfactual_result out;
+    struct ig_arena arena;
+    const double row[2] = {0, 0};
+    *err = IG_ERR_INIT;
+    ig_arena_init(&arena, 1 << 16, 1 << 26);
+    assert_int_equal(ig_counterfactual_any_new(&any, &spec, err), IG_OK);
+    enum ig_code code = ig_counterfactual_any_run(&out, any, row, &o, &arena, err);
+    if (code == IG_OK) assert_int_equal(out.count, 1);
+    ig_counterfactual_any_free(any);
+    ig_arena_deinit(&arena);
+    return code;
+}
+
+static void test_the_model_changes_its_mind(void **state)
+{
+    struct ig_err err;
+    struct fickle steady = {.from = UINT32_MAX};
+    (void)state;
+    assert_int_equal(run_fickle(&steady, &err), IG_OK);
+    struct fickle turns = {.from = steady.calls}; /* the last call is about the answer */
+    assert_int_equal(run_fickle(&turns, &err), IG_INTERNAL);
+    assert_non_null(
+        strstr(err.message, "answers the same row differently a second time: output 0"));
+    struct fickle fails = {.from = steady.calls, .fails = true};
+    assert_int_equal(run_fickle(&fails, &err), IG_INTERNAL);
+    assert_string_equal(err.message, "the model failed on a counterfactual");
+    struct fickle broken = {.from = 2, .fails = true};
+    assert_int_equal(run_fickle(&broken, &err), IG_INTERNAL);
+    assert_non_null(strstr(err.message, "the model failed on rows that were tried"));
+}
+
 static void test_every_allocation_may_fail(void **state)
 {
     (void)state;
@@ -548,9 +603,13 @@ static void test_every_allocation_may_fail(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_networks),      cmocka_unit_test(test_alternatives_and_limits),
-        cmocka_unit_test(test_linear_models), cmocka_unit_test(test_trees),
-        cmocka_unit_test(test_wide_rows),     cmocka_unit_test(test_every_allocation_may_fail),
+        cmocka_unit_test(test_networks),
+        cmocka_unit_test(test_alternatives_and_limits),
+        cmocka_unit_test(test_linear_models),
+        cmocka_unit_test(test_trees),
+        cmocka_unit_test(test_wide_rows),
+        cmocka_unit_test(test_the_model_changes_its_mind),
+        cmocka_unit_test(test_every_allocation_may_fail),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
