@@ -9,6 +9,7 @@
 
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
+#include <openssl/hmac.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -110,6 +111,20 @@ void ig_sha256_hex(const void *bytes, size_t size_bytes, char text[IG_SHA256_HEX
     unsigned char digest[IG_SHA256_BYTES];
     ig_sha256(bytes, size_bytes, digest);
     ig_hex(text, digest, sizeof digest);
+}
+
+void ig_hmac_sha256(unsigned char mac[IG_SHA256_BYTES], struct ig_str key, struct ig_str bytes)
+{
+    unsigned int length = 0;
+    IG_ASSERT(key.len <= INT32_MAX &&
+              HMAC(sha256(), key.ptr, (int)key.len, (const unsigned char *)bytes.ptr, bytes.len,
+                   mac, &length) &&
+              length == IG_SHA256_BYTES);
+}
+
+void ig_sha256_base64(char text[IG_SHA256_BASE64], const unsigned char digest[IG_SHA256_BYTES])
+{
+    EVP_EncodeBlock((unsigned char *)text, digest, IG_SHA256_BYTES);
 }
 
 static uint64_t rotate(uint64_t x, int bits)

@@ -19,6 +19,10 @@ void ig_sha256_free(struct ig_sha256 *hash);
 void ig_sha256(const void *bytes, size_t size_bytes, unsigned char digest[IG_SHA256_BYTES]);
 void ig_hex(char *text, const unsigned char *bytes, size_t size_bytes); /* lower case + NUL */
 void ig_sha256_hex(const void *bytes, size_t size_bytes, char text[IG_SHA256_HEX]);
+/* RFC 2104. `mac` may be the key. */
+void ig_hmac_sha256(unsigned char mac[IG_SHA256_BYTES], struct ig_str key, struct ig_str bytes);
+enum { IG_SHA256_BASE64 = 45 };
+void ig_sha256_base64(char text[IG_SHA256_BASE64], const unsigned char digest[IG_SHA256_BYTES]);
 
 uint64_t ig_hash64(const void *bytes, size_t size_bytes); /* stable within the process only */
 uint64_t ig_siphash(const unsigned char key[16], const void *bytes, size_t size_bytes);

@@ -52,10 +52,34 @@ static void test_siphash_vectors(void **state)
     assert_true(ig_hash64("x", 1) != ig_hash64("y", 1));
 }
 
+/* RFC 4231, cases 1, 2 and 6; a key is longer than a block. */
+static void test_hmac_vectors(void **state)
+{
+    unsigned char key[131], mac[IG_SHA256_BYTES];
+    char hex[IG_SHA256_HEX], base64[IG_SHA256_BASE64];
+    (void)state;
+    memset(key, 0x0b, 20);
+    ig_hmac_sha256(mac, (struct ig_str){(char *)key, 20}, IG_STR("Hi There"));
+    ig_hex(hex, mac, sizeof mac);
+    assert_string_equal(hex, "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7");
+    ig_hmac_sha256(mac, IG_STR("Jefe"), IG_STR("what do ya want for nothing?"));
+    ig_hex(hex, mac, sizeof mac);
+    assert_string_equal(hex, "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
+    memset(key, 0xaa, sizeof key);
+    ig_hmac_sha256(mac, (struct ig_str){(char *)key, sizeof key},
+                   IG_STR("Test Using Larger Than Block-Size Key - Hash Key First"));
+    ig_hex(hex, mac, sizeof mac);
+    assert_string_equal(hex, "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54");
+    ig_sha256("abc", 3, mac);
+    ig_sha256_base64(base64, mac);
+    assert_string_equal(base64, "ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0=");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_sha256_vectors),
+        cmocka_unit_test(test_hmac_vectors),
         cmocka_unit_test(test_siphash_vectors),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
