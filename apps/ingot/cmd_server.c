@@ -172,7 +172,9 @@ static enum ig_code open_services(struct server *server, struct ig_err *err)
         .models_bytes = (size_t)settings->models_memory_mb << 20,
         .tables_bytes = (size_t)settings->explanation_tables_mb << 20,
         .jobs_running = (unsigned)settings->jobs_running,
-        .jobs_keep_days = keep_days(settings)};
+        .jobs_keep_days = keep_days(settings),
+        .blobs = settings->blobs,
+        .blobs_cache_bytes = (size_t)settings->blobs_cache_mb << 20};
     struct ig_app *app = &server->services.app;
     if (choose_onnx_engine(settings, err) != IG_OK) return err->code;
     if (ig_services_open(&server->services, &options, err) != IG_OK) return err->code;

@@ -8,7 +8,12 @@
 #include "services/deploy/replica_set.h"
 
 #include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
+
+static const char BLOBS_FILE[] = "blobs.url";
 
 static void wait_quiescent(void *context)
 {
@@ -31,10 +36,59 @@ static enum ig_code open_keys(struct ig_services *services,
     return ig_auth_open(&app->auth, &auth, err);
 }
 
-static enum ig_code open_registry(struct ig_services *services, struct ig_err *err)
+/* A directory whose objects are elsewhere says so itself: verbs that run without the server find
+ * them, and a server that is started without the setting does not miss all of them in silence. */
+static enum ig_code choose_blobs(struct ig_services *services, const char *wanted,
+                                 struct ig_err *err)
+{
+    struct ig_err local = IG_ERR_INIT;
+    struct ig_buf kept;
+    bool server = wanted != NULL;
+    if (!server) wanted = getenv("INGOT_BLOBS");
+    if (!wanted) wanted = "";
+    ig_buf_init(&kept, sizeof services->blobs - 1);
+    if (ig_file_read(&kept, services->dirfd, BLOBS_FILE, &local) != IG_OK &&
+        local.code != IG_NOT_FOUND)
+        ig_fail(err, local.code, "%s", local.message);
+    else if (*wanted)
+        snprintf(services->blobs, sizeof services->blobs, "%s", wanted);
+    else if (!server && kept.len)
+        snprintf(services->blobs, sizeof services->blobs, "%s", kept.ptr);
+    else if (kept.len)
+        ig_fail(err, IG_CONFLICT,
+                "blobs: this directory's objects are in %.300s: set blobs to that, or to files",
+                kept.ptr);
+    if (strlen(wanted) >= sizeof services->blobs)
+        ig_fail(err, IG_INVALID, "blobs: more than %zu characters", sizeof services->blobs - 1);
+    ig_buf_deinit(&kept);
+    return err->code;
+}
+
+static enum ig_code keep_blobs(struct ig_services *services, struct ig_err *err)
+{
+    struct ig_str where = ig_str_view(services->blobs);
+    if (!ig_str_starts(where, IG_STR("s3:")))
+        return ig_file_remove(services->dirfd, BLOBS_FILE, err);
+    return ig_file_replace(services->dirfd, BLOBS_FILE, where, err);
+}
+
+static enum ig_code open_blobs(struct ig_services *services,
+                               const struct ig_services_options *options, struct ig_err *err)
+{
+    struct ig_blob_options blobs = {.where = services->blobs,
+                                    .cache_bytes = options->blobs_cache_bytes};
+    if (choose_blobs(services, options->blobs, err) != IG_OK) return err->code;
+    if (!options->blobs) /* beside no server, but its cache is not this verb's to shrink */
+        return ig_blob_open_reader(&services->app.blobs, &blobs, services->dirfd, err);
+    if (ig_blob_open(&services->app.blobs, &blobs, services->dirfd, err) != IG_OK) return err->code;
+    return keep_blobs(services, err);
+}
+
+static enum ig_code open_registry(struct ig_services *services,
+                                  const struct ig_services_options *options, struct ig_err *err)
 {
     struct ig_app *app = &services->app;
-    if (ig_blob_open(&app->blobs, NULL, services->dirfd, err) != IG_OK) return err->code;
+    if (open_blobs(services, options, err) != IG_OK) return err->code;
     if (ig_registry_open(&app->registry, app->db, app->blobs, err) != IG_OK) return err->code;
     if (ig_tracking_open(&app->tracking, app->db, err) != IG_OK) return err->code;
     if (ig_backgrounds_open(&app->backgrounds, app->db, app->blobs, app->registry, err) != IG_OK)
@@ -49,7 +103,8 @@ static enum ig_code open_all(struct ig_services *services,
                              const struct ig_services_options *options, struct ig_err *err)
 {
     struct ig_app *app = &services->app;
-    const struct ig_replica_host_options host = {.dirfd = services->dirfd};
+    const struct ig_replica_host_options host = {.dirfd = services->dirfd,
+                                                 .blobs = services->blobs};
     if (ig_replica_host_open(&services->replicas, &host, err) != IG_OK) return err->code;
     struct ig_deploy_options deploy = {.models_max_bytes = options->models_bytes,
                                        .dirfd = services->dirfd,
@@ -88,7 +143,7 @@ enum ig_code ig_services_open(struct ig_services *services,
 {
     *services = (struct ig_services){.dirfd = -1};
     if (open_keys(services, options, err) != IG_OK) return err->code;
-    if (options->depth >= IG_SERVICES_REGISTRY && open_registry(services, err) != IG_OK)
+    if (options->depth >= IG_SERVICES_REGISTRY && open_registry(services, options, err) != IG_OK)
         return err->code;
     if (options->depth >= IG_SERVICES_ALL) open_all(services, options, err);
     return err->code;

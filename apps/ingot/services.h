@@ -10,6 +10,7 @@
 struct ig_services {
     struct ig_app app; /* its pointers to stores and services are filled */
     int dirfd;
+    char blobs[1024]; /* where they are */
     struct ig_replica_host *replicas;
 };
 
@@ -29,6 +30,9 @@ struct ig_services_options {
     size_t tables_bytes;   /* of the explainers of one loaded model; 0: 1 GiB */
     unsigned jobs_running; /* at a time */
     unsigned jobs_keep_days;
+    const char
+        *blobs; /* borrowed until the end; NULL: INGOT_BLOBS, or where the server keeps them */
+    size_t blobs_cache_bytes;
 };
 
 /* CONFLICT when another process holds the directory. */

@@ -25,23 +25,34 @@ struct ig_blob_writer {
     bool failed;
 };
 
-static enum ig_code open_store(struct ig_blob_store **out, const char *driver, int dirfd,
-                               bool reads, struct ig_err *err)
+static const struct ig_blob_driver *find_driver(const char *where)
 {
     static const struct ig_blob_driver *const drivers[] = {
 #define IG_STORE_BLOB(id, symbol, doc) &symbol,
 #include "stores/stores.def"
 #undef IG_STORE_BLOB
     };
-    const struct ig_blob_driver *found = NULL;
-    for (size_t i = 0; i < sizeof drivers / sizeof drivers[0] && !found; i++) {
-        if (strcmp(drivers[i]->name, driver ? driver : "files") == 0) found = drivers[i];
-    }
-    if (!found) return ig_fail(err, IG_INVALID, "blob driver '%s' is unknown", driver);
+    struct ig_str name = ig_str_view(where), rest = name;
+    struct ig_str scheme = ig_str_cut(&rest, ':');
+    if (ig_str_starts(rest, IG_STR("//"))) name = scheme;
+    for (size_t i = 0; i < sizeof drivers / sizeof drivers[0]; i++)
+        if (ig_str_is(name, drivers[i]->name)) return drivers[i];
+    return NULL;
+}
+
+static enum ig_code open_store(struct ig_blob_store **out, const struct ig_blob_options *options,
+                               int dirfd, bool reads, struct ig_err *err)
+{
+    struct ig_blob_options chosen = options ? *options : (struct ig_blob_options){0};
+    if (!chosen.where || !*chosen.where) chosen.where = "files";
+    const struct ig_blob_driver *found = find_driver(chosen.where);
+    if (!found)
+        return ig_fail(err, IG_INVALID, "blobs: '%.80s' is neither files nor s3://BUCKET/PREFIX",
+                       chosen.where);
     struct ig_blob_store *store = ig_zalloc(sizeof *store);
     if (!store) return ig_fail(err, IG_NO_MEMORY, "blob store");
     store->driver = found;
-    enum ig_code code = found->open(&store->state, dirfd, reads, err);
+    enum ig_code code = found->open(&store->state, &chosen, dirfd, reads, err);
     if (code != IG_OK) {
         ig_free(store);
         return code;
@@ -50,16 +61,16 @@ static enum ig_code open_store(struct ig_blob_store **out, const char *driver, i
     return IG_OK;
 }
 
-enum ig_code ig_blob_open(struct ig_blob_store **out, const char *driver, int dirfd,
-                          struct ig_err *err)
+enum ig_code ig_blob_open(struct ig_blob_store **out, const struct ig_blob_options *options,
+                          int dirfd, struct ig_err *err)
 {
-    return open_store(out, driver, dirfd, false, err);
+    return open_store(out, options, dirfd, false, err);
 }
 
-enum ig_code ig_blob_open_reader(struct ig_blob_store **out, const char *driver, int dirfd,
-                                 struct ig_err *err)
+enum ig_code ig_blob_open_reader(struct ig_blob_store **out, const struct ig_blob_options *options,
+                                 int dirfd, struct ig_err *err)
 {
-    return open_store(out, driver, dirfd, true, err);
+    return open_store(out, options, dirfd, true, err);
 }
 
 void ig_blob_close(struct ig_blob_store *store)
@@ -189,15 +200,17 @@ enum ig_code ig_blob_check_digest(struct ig_str digest, struct ig_err *err)
                    digest.len > 80 ? 80 : (int)digest.len, digest.ptr);
 }
 
+typedef enum ig_code open_one(int *fd, void *store, const char *digest, struct ig_err *err);
+
 static enum ig_code open_object(int *fd, char name[IG_SHA256_HEX], struct ig_blob_store *store,
-                                struct ig_str digest, struct ig_err *err)
+                                open_one *get, struct ig_str digest, struct ig_err *err)
 {
     struct ig_err local = IG_ERR_INIT;
     enum ig_code code = ig_blob_check_digest(digest, err);
     if (code != IG_OK) return code;
     memcpy(name, digest.ptr, digest.len);
     name[digest.len] = 0;
-    code = store->driver->get(fd, store->state, name, &local);
+    code = get(fd, store->state, name, &local);
     if (code == IG_OK) return IG_OK;
     if (code == IG_NOT_FOUND) return ig_fail(err, IG_NOT_FOUND, "blob %s does not exist", name);
     return ig_fail(err, code, "blob %s: %s", name, local.message);
@@ -208,7 +221,7 @@ enum ig_code ig_blob_get(int *fd, uint64_t *size_bytes, struct ig_blob_store *st
 {
     char name[IG_SHA256_HEX];
     int opened = -1;
-    enum ig_code code = open_object(&opened, name, store, digest, err);
+    enum ig_code code = open_object(&opened, name, store, store->driver->get, digest, err);
     if (code == IG_OK) code = ig_file_size(size_bytes, opened, err);
     if (code != IG_OK)
         ig_file_close(&opened);
@@ -230,7 +243,7 @@ enum ig_code ig_blob_read(struct ig_buf *buf, struct ig_blob_store *store, struc
     uint64_t size = 0;
     int fd = -1;
     ig_buf_reset(buf);
-    enum ig_code code = open_object(&fd, name, store, digest, err);
+    enum ig_code code = open_object(&fd, name, store, store->driver->get, digest, err);
     if (code == IG_OK) code = ig_file_size(&size, fd, err);
     if (code == IG_OK && size > buf->max_bytes)
         code = ig_fail(err, IG_TOO_LARGE, "blob %s has %llu bytes, at most %zu", name,
@@ -256,7 +269,8 @@ enum ig_code ig_blob_verify(struct ig_blob_store *store, struct ig_str digest, s
     char name[IG_SHA256_HEX], actual[IG_SHA256_HEX];
     unsigned char bytes[IG_SHA256_BYTES];
     int fd = -1;
-    enum ig_code code = open_object(&fd, name, store, digest, err);
+    open_one *get = store->driver->get_stored ? store->driver->get_stored : store->driver->get;
+    enum ig_code code = open_object(&fd, name, store, get, digest, err);
     if (code != IG_OK) return code;
     struct ig_sha256 *hash = ig_sha256_new();
     code = hash ? pump(fd, NULL, hash, err) : ig_fail(err, IG_NO_MEMORY, "blob %s", name);

@@ -4,10 +4,11 @@
 
 /* Content-addressed objects: a name is the SHA-256 of the bytes, 64 lower-case hex digits.
  *
- * Put: temporary file on the same file system, stream and hash, fsync, link, fsync the directory;
- * only then the caller writes its database row. The same bytes twice are one object. Leftovers of
- * interrupted puts are removed at open. Thread-safe, a writer object belongs to one thread. Never
- * call from an event loop, but for ig_blob_append when the caller accepts page-cache writes there.
+ * Put: temporary file in the data directory, stream and hash; then fsync, link, fsync the
+ * directory, or send it to S3; only then the caller writes its database row. The same bytes twice
+ * are one object. Leftovers of interrupted puts are removed at open. Thread-safe, a writer object
+ * belongs to one thread. Never call from an event loop, but for ig_blob_append when the caller
+ * accepts page-cache writes there.
  */
 
 #include "base/err.h"
@@ -16,12 +17,19 @@
 struct ig_blob_store;
 struct ig_blob_writer;
 
-/* `driver`: a name of stores.def, NULL: "files". `dirfd`: the data directory, borrowed. */
-enum ig_code ig_blob_open(struct ig_blob_store **out, const char *driver, int dirfd,
-                          struct ig_err *err);
+struct ig_blob_options {
+    /* A name of stores.def, or a URL that begins with one: "s3://bucket/prefix?region=..." (see
+     * s3_config.h). NULL or empty: "files". */
+    const char *where;
+    uint64_t cache_bytes; /* of copies, where the objects are elsewhere */
+};
+
+/* `options`: NULL: all of it as by default. `dirfd`: the data directory, borrowed. */
+enum ig_code ig_blob_open(struct ig_blob_store **out, const struct ig_blob_options *options,
+                          int dirfd, struct ig_err *err);
 /* For a second process: reads alone, beside the one that owns the store. */
-enum ig_code ig_blob_open_reader(struct ig_blob_store **out, const char *driver, int dirfd,
-                                 struct ig_err *err);
+enum ig_code ig_blob_open_reader(struct ig_blob_store **out, const struct ig_blob_options *options,
+                                 int dirfd, struct ig_err *err);
 void ig_blob_close(struct ig_blob_store *store); /* NULL is allowed */
 
 /* Up to max_bytes (0: no cap of its own); append gives TOO_LARGE beyond. */
@@ -48,7 +56,7 @@ enum ig_code ig_blob_get(int *fd, uint64_t *size_bytes, struct ig_blob_store *st
 /* All bytes into buf (reset first), verified: CORRUPT when they do not hash to the name. */
 enum ig_code ig_blob_read(struct ig_buf *buf, struct ig_blob_store *store, struct ig_str digest,
                           struct ig_err *err);
-/* Reads and hashes without keeping. */
+/* Reads and hashes without keeping, past any cache. */
 enum ig_code ig_blob_verify(struct ig_blob_store *store, struct ig_str digest, struct ig_err *err);
 enum ig_code ig_blob_delete(struct ig_blob_store *store, struct ig_str digest,
                             struct ig_err *err); /* absent is no error */

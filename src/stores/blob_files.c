@@ -12,7 +12,7 @@
  * Thread rule: thread-safe; an upload belongs to one thread. */
 #include "base/file.h"
 #include "base/mem.h"
-#include "base/random.h"
+#include "stores/blob_incoming.h"
 #include "stores/blob_priv.h"
 
 #include <dirent.h>
@@ -30,8 +30,7 @@ struct files {
 
 struct upload {
     struct files *files;
-    int fd;
-    char name[IG_ID_SIZE];
+    struct ig_blob_incoming incoming;
 };
 
 enum { OBJECT_NAME_SIZE = 3 + 64 + 1 };
@@ -39,21 +38,6 @@ enum { OBJECT_NAME_SIZE = 3 + 64 + 1 };
 static void object_name(char name[OBJECT_NAME_SIZE], const char *digest)
 {
     snprintf(name, OBJECT_NAME_SIZE, "%.2s/%.64s", digest, digest);
-}
-
-static enum ig_code sweep_incoming(struct files *files, struct ig_err *err)
-{
-    int fd = dup(files->incoming);
-    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-    if (!dir) {
-        if (fd >= 0) close(fd);
-        return ig_fail(err, IG_IO, "blobs/incoming: %s", strerror(errno));
-    }
-    for (struct dirent *entry; (entry = readdir(dir));) {
-        if (entry->d_name[0] != '.') unlinkat(files->incoming, entry->d_name, 0);
-    }
-    closedir(dir);
-    return IG_OK;
 }
 
 static void files_close(void *store)
@@ -64,14 +48,15 @@ static void files_close(void *store)
     ig_free(files);
 }
 
-static enum ig_code files_open(void **out, int dirfd, bool reads, struct ig_err *err)
+static enum ig_code files_open(void **out, const struct ig_blob_options *options, int dirfd,
+                               bool reads, struct ig_err *err)
 {
+    (void)options;
     struct files *files = ig_zalloc(sizeof *files);
     if (!files) return ig_fail(err, IG_NO_MEMORY, "blob store");
     files->root = files->incoming = -1;
     enum ig_code code = ig_dir_make(&files->root, dirfd, "blobs", err);
-    if (code == IG_OK && !reads) code = ig_dir_make(&files->incoming, files->root, "incoming", err);
-    if (code == IG_OK && !reads) code = sweep_incoming(files, err);
+    if (code == IG_OK && !reads) code = ig_blob_incoming_open(&files->incoming, files->root, err);
     if (code != IG_OK) {
         files_close(files);
         return code;
@@ -85,12 +70,9 @@ static enum ig_code files_begin(void **out, void *store, struct ig_err *err)
     struct upload *upload = ig_zalloc(sizeof *upload);
     if (!upload) return ig_fail(err, IG_NO_MEMORY, "blob upload");
     upload->files = store;
-    ig_id_new(upload->name);
-    upload->fd = openat(upload->files->incoming, upload->name,
-                        O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0400);
-    if (upload->fd < 0) {
+    if (ig_blob_incoming_begin(&upload->incoming, upload->files->incoming, err) != IG_OK) {
         ig_free(upload);
-        return ig_fail(err, IG_IO, "blobs/incoming: %s", strerror(errno));
+        return err->code;
     }
     *out = upload;
     return IG_OK;
@@ -99,14 +81,13 @@ static enum ig_code files_begin(void **out, void *store, struct ig_err *err)
 static enum ig_code files_append(void *upload, const void *bytes, size_t size_bytes,
                                  struct ig_err *err)
 {
-    return ig_file_write_all(((struct upload *)upload)->fd, bytes, size_bytes, err);
+    return ig_file_write_all(((struct upload *)upload)->incoming.fd, bytes, size_bytes, err);
 }
 
 static void files_abort(void *context)
 {
     struct upload *upload = context;
-    ig_file_close(&upload->fd);
-    unlinkat(upload->files->incoming, upload->name, 0);
+    ig_blob_incoming_end(&upload->incoming);
     ig_free(upload);
 }
 
@@ -128,8 +109,9 @@ static enum ig_code files_commit(void *context, const char *digest, struct ig_er
     int folder = -1;
     enum ig_code code = open_folder(&folder, upload->files, digest, err);
     if (code != IG_OK) goto out;
-    ig_file_sync(upload->fd);
-    if (linkat(upload->files->incoming, upload->name, folder, digest, 0) != 0 && errno != EEXIST) {
+    ig_file_sync(upload->incoming.fd);
+    if (linkat(upload->incoming.dir, upload->incoming.name, folder, digest, 0) != 0 &&
+        errno != EEXIST) {
         code = ig_fail(err, IG_IO, "blob %s: %s", digest, strerror(errno));
         goto out;
     }
@@ -150,8 +132,11 @@ static enum ig_code files_get(int *fd, void *store, const char *digest, struct i
 static enum ig_code files_remove(void *store, const char *digest, struct ig_err *err)
 {
     char name[OBJECT_NAME_SIZE];
+    struct ig_err local = IG_ERR_INIT;
     object_name(name, digest);
-    return ig_file_remove(((struct files *)store)->root, name, err);
+    enum ig_code code = ig_file_remove(((struct files *)store)->root, name, &local);
+    if (code == IG_OK || code == IG_NOT_FOUND) return IG_OK; /* the folder may be absent, too */
+    return ig_fail(err, code, "%s", local.message);
 }
 
 static bool is_object(const char *name)

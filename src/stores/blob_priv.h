@@ -9,7 +9,8 @@
 struct ig_blob_driver {
     const char *name;
     /* `reads`: nothing is changed, not even what a kill left behind; `begin` is never called. */
-    enum ig_code (*open)(void **out, int dirfd, bool reads, struct ig_err *err);
+    enum ig_code (*open)(void **out, const struct ig_blob_options *options, int dirfd, bool reads,
+                         struct ig_err *err);
     void (*close)(void *store);
     enum ig_code (*begin)(void **upload, void *store, struct ig_err *err);
     enum ig_code (*append)(void *upload, const void *bytes, size_t size_bytes, struct ig_err *err);
@@ -17,6 +18,8 @@ struct ig_blob_driver {
     enum ig_code (*commit)(void *upload, const char *digest, struct ig_err *err);
     void (*abort)(void *upload);
     enum ig_code (*get)(int *fd, void *store, const char *digest, struct ig_err *err);
+    /* The same, of the store itself where `get` may answer from copies; or NULL. */
+    enum ig_code (*get_stored)(int *fd, void *store, const char *digest, struct ig_err *err);
     enum ig_code (*remove)(void *store, const char *digest, struct ig_err *err);
     enum ig_code (*each)(void *store, bool (*each)(void *context, const char *digest),
                          void *context, struct ig_err *err);

@@ -77,8 +77,10 @@ static enum ig_code load(struct child *child, struct ig_err *err)
                                                      (size_t)child->setup.tables_max_bytes};
     const struct ig_routing_source source = {
         .servables = &servables, .open = open_package, .context = child};
+    const struct ig_blob_options blobs = {
+        .where = ig_arena_cstr(&child->setup_arena, child->setup.blobs)};
     if (ig_process_limit_memory(child->setup.memory_bytes, err) != IG_OK ||
-        ig_blob_open_reader(&child->blobs, NULL, IG_REPLICA_DIR_FD, err) != IG_OK ||
+        ig_blob_open_reader(&child->blobs, &blobs, IG_REPLICA_DIR_FD, err) != IG_OK ||
         ig_backgrounds_open(&child->backgrounds, NULL, child->blobs, NULL, err) != IG_OK ||
         ig_routing_spec_read(&child->graph, child->setup.graph, &child->setup_arena, err) != IG_OK)
         return err->code;

@@ -44,6 +44,7 @@ enum { FAILURES_AT_ONCE = 3 }; /* in a row; before that a new process is started
 struct ig_replica_host {
     char program[512];
     int dirfd;
+    const char *blobs;
     pthread_mutex_t lock;
     pthread_cond_t ended;
     unsigned sets;
@@ -594,6 +595,7 @@ static enum ig_code prepare(struct ig_replicas *set, const struct ig_replicas_sp
         .digests_count = spec->digests_count,
         .memory_bytes = (uint64_t)spec->resources->memory_mb << 20,
         .tables_max_bytes = spec->tables_max_bytes,
+        .blobs = ig_str_view(set->host->blobs),
     };
     ig_replica_setup_write(&set->setup, &setup);
     set->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -714,6 +716,7 @@ enum ig_code ig_replica_host_open(struct ig_replica_host **out,
     snprintf(host->program, sizeof host->program, "%s",
              options->program ? options->program : "/proc/self/exe");
     host->dirfd = options->dirfd;
+    host->blobs = options->blobs;
     pthread_mutex_init(&host->lock, NULL);
     pthread_cond_init(&host->ended, NULL);
     *out = host;

@@ -19,6 +19,7 @@ struct ig_replica_host; /* what all sets of a server share */
 struct ig_replica_host_options {
     const char *program; /* is started as `PROGRAM replica PID`; NULL: this program itself */
     int dirfd;           /* the data directory, borrowed */
+    const char *blobs;   /* as `where` of ig_blob_options; borrowed, or NULL */
 };
 enum ig_code ig_replica_host_open(struct ig_replica_host **out,
                                   const struct ig_replica_host_options *options,

@@ -126,6 +126,7 @@ void ig_replica_setup_write(struct ig_buf *out, const struct ig_replica_setup *s
     ig_pack_text(out, setup->graph);
     ig_pack_u64(out, setup->memory_bytes);
     ig_pack_u64(out, setup->tables_max_bytes);
+    ig_pack_text(out, setup->blobs);
     ig_pack_u64(out, setup->digests_count);
     for (size_t i = 0; i < setup->digests_count; i++) ig_pack_text(out, setup->digests[i]);
 }
@@ -138,6 +139,7 @@ enum ig_code ig_replica_setup_read(struct ig_replica_setup *out, struct ig_str b
     out->graph = ig_unpack_text(&in);
     out->memory_bytes = ig_unpack_u64(&in);
     out->tables_max_bytes = ig_unpack_u64(&in);
+    out->blobs = ig_unpack_text(&in);
     out->digests_count = ig_unpack_u64(&in);
     if (out->digests_count > IG_ROUTING_NODES_MAX) in.failed = true;
     struct ig_str *digests = ig_arena_array(arena, IG_ROUTING_NODES_MAX, sizeof *digests);

@@ -38,6 +38,7 @@ struct ig_replica_setup {
     size_t digests_count;
     uint64_t memory_bytes; /* that the process may have; 0: any */
     uint64_t tables_max_bytes;
+    struct ig_str blobs; /* where the packages are; empty: in files of the data directory */
 };
 void ig_replica_setup_write(struct ig_buf *out, const struct ig_replica_setup *setup);
 /* Views of `bytes` and the arena. */

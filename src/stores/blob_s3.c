@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The blob driver on S3:
+ *
+ *   PREFIX/ab/ab12...      objects, in the bucket: the layout of the driver on files
+ *   DATA/blobs/incoming/ID uploads on their way and downloads; what a kill left is removed at open
+ *   DATA/blobs/cache/ab12  copies
+ *
+ * 1. An upload is a local file until its name, the hash, is known; S3 has the whole object, checked
+ *    against its checksum, before the commit returns.
+ * 2. What comes from S3 is hashed before anyone sees it.
+ * 3. Uploads in parts that a kill left are ended a day later: others may be at work on theirs.
+ *
+ * Thread rule: thread-safe; an upload belongs to one thread. */
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "stores/blob_cache.h"
+#include "stores/blob_priv.h"
+#include "stores/s3_client.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { OBJECT_NAME_SIZE = 3 + 64 + 1 };
+static const int64_t STALE_MS = 24 * 3600 * 1000LL;
+
+struct store {
+    int root, incoming;
+    struct ig_blob_cache *cache;
+    struct ig_s3 *s3;
+    bool reads;
+};
+
+struct upload {
+    struct store *store;
+    struct ig_blob_incoming incoming;
+};
+
+static void object_name(char name[OBJECT_NAME_SIZE], const char *digest)
+{
+    snprintf(name, OBJECT_NAME_SIZE, "%.2s/%.64s", digest, digest);
+}
+
+static void s3_close(void *context)
+{
+    struct store *store = context;
+    ig_s3_close(store->s3);
+    ig_blob_cache_close(store->cache);
+    ig_file_close(&store->incoming);
+    ig_file_close(&store->root);
+    ig_free(store);
+}
+
+/* The first words with S3, so keys or a bucket that are wrong end the start. */
+static enum ig_code sweep(struct store *store, struct ig_err *err)
+{
+    struct ig_err local = IG_ERR_INIT;
+    enum ig_code code = ig_s3_sweep(store->s3, ig_clock_unix_ms() - STALE_MS, &local);
+    if (code == IG_UNSUPPORTED || (code == IG_DENIED && strstr(local.message, "AccessDenied"))) {
+        ig_log_err(IG_LOG_WARN, "blobs: unfinished uploads cannot be listed", &local);
+        return IG_OK;
+    }
+    return code == IG_OK ? IG_OK : ig_fail(err, code, "blobs: %s", local.message);
+}
+
+static enum ig_code open_local(struct store *store, uint64_t cache_bytes, int dirfd,
+                               struct ig_err *err)
+{
+    if (ig_dir_make(&store->root, dirfd, "blobs", err) != IG_OK) return err->code;
+    if (!store->reads && ig_blob_incoming_open(&store->incoming, store->root, err) != IG_OK)
+        return err->code;
+    return ig_blob_cache_open(&store->cache, store->root, cache_bytes, store->reads, err);
+}
+
+static enum ig_code s3_open(void **out, const struct ig_blob_options *options, int dirfd,
+                            bool reads, struct ig_err *err)
+{
+    struct ig_s3_place place;
+    if (ig_s3_place_parse(&place, options->where, err) != IG_OK) return err->code;
+    struct store *store = ig_zalloc(sizeof *store);
+    if (!store) return ig_fail(err, IG_NO_MEMORY, "blob store");
+    store->root = store->incoming = -1;
+    store->reads = reads;
+    if (open_local(store, options->cache_bytes, dirfd, err) != IG_OK ||
+        ig_s3_open(&store->s3, &place, err) != IG_OK || (!reads && sweep(store, err) != IG_OK)) {
+        s3_close(store);
+        return err->code;
+    }
+    *out = store;
+    return IG_OK;
+}
+
+/* ---- up ---- */
+
+static enum ig_code s3_begin(void **out, void *context, struct ig_err *err)
+{
+    struct upload *upload = ig_zalloc(sizeof *upload);
+    if (!upload) return ig_fail(err, IG_NO_MEMORY, "blob upload");
+    upload->store = context;
+    if (ig_blob_incoming_begin(&upload->incoming, upload->store->incoming, err) != IG_OK) {
+        ig_free(upload);
+        return err->code;
+    }
+    *out = upload;
+    return IG_OK;
+}
+
+static enum ig_code s3_append(void *upload, const void *bytes, size_t size_bytes,
+                              struct ig_err *err)
+{
+    return ig_file_write_all(((struct upload *)upload)->incoming.fd, bytes, size_bytes, err);
+}
+
+static void s3_abort(void *context)
+{
+    struct upload *upload = context;
+    ig_blob_incoming_end(&upload->incoming);
+    ig_free(upload);
+}
+
+static enum ig_code s3_commit(void *context, const char *digest, struct ig_err *err)
+{
+    struct upload *upload = context;
+    struct store *store = upload->store;
+    struct ig_err local = IG_ERR_INIT;
+    char name[OBJECT_NAME_SIZE];
+    uint64_t there, size_bytes;
+    object_name(name, digest);
+    enum ig_code code = ig_file_size(&size_bytes, upload->incoming.fd, err);
+    if (code == IG_OK) {
+        code = ig_s3_head(&there, store->s3, name, &local);
+        if (code == IG_NOT_FOUND || (code == IG_OK && there != size_bytes)) {
+            ig_err_clear(&local);
+            code = ig_s3_put(store->s3, name, upload->incoming.fd, digest, &local);
+        }
+        if (code != IG_OK) code = ig_fail(err, code, "blob %s: %s", digest, local.message);
+    }
+    if (code != IG_OK) {
+        s3_abort(upload);
+        return code;
+    }
+    ig_blob_cache_take(store->cache, &upload->incoming, digest);
+    ig_free(upload);
+    return IG_OK;
+}
+
+/* ---- down ---- */
+
+/* A descriptor to read of a file that is open for writing. */
+static enum ig_code reopen(int *out, int fd, struct ig_err *err)
+{
+    char path[40];
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    *out = open(path, O_RDONLY | O_CLOEXEC);
+    return *out >= 0 ? IG_OK : ig_fail(err, IG_IO, "blobs: a download cannot be opened");
+}
+
+/* Without a name, so that nothing is left behind. */
+static enum ig_code download(int *out, char digest[IG_SHA256_HEX], struct store *store,
+                             const char *name, struct ig_err *err)
+{
+    int fd = openat(store->root, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0400);
+    if (fd < 0) return ig_fail(err, IG_IO, "blobs: no room for a download");
+    if (ig_s3_get(digest, store->s3, name, fd, err) == IG_OK) reopen(out, fd, err);
+    ig_file_close(&fd);
+    return err->code;
+}
+
+static enum ig_code s3_get_stored(int *fd, void *context, const char *digest, struct ig_err *err)
+{
+    char name[OBJECT_NAME_SIZE], actual[IG_SHA256_HEX];
+    object_name(name, digest);
+    return download(fd, actual, context, name, err);
+}
+
+static enum ig_code s3_get(int *fd, void *context, const char *digest, struct ig_err *err)
+{
+    struct store *store = context;
+    struct ig_blob_incoming incoming;
+    struct ig_err local = IG_ERR_INIT;
+    char name[OBJECT_NAME_SIZE], actual[IG_SHA256_HEX];
+    int opened = -1;
+    if (ig_blob_cache_get(fd, store->cache, digest, &local) == IG_OK) return IG_OK;
+    object_name(name, digest);
+    if (store->reads) {
+        download(&opened, actual, store, name, err);
+    } else {
+        if (ig_blob_incoming_begin(&incoming, store->incoming, err) != IG_OK) return err->code;
+        if (ig_s3_get(actual, store->s3, name, incoming.fd, err) == IG_OK)
+            reopen(&opened, incoming.fd, err);
+        if (err->code == IG_OK && strcmp(actual, digest) == 0)
+            ig_blob_cache_take(store->cache, &incoming, digest);
+        else
+            ig_blob_incoming_end(&incoming);
+    }
+    if (err->code == IG_OK && strcmp(actual, digest) != 0)
+        ig_fail(err, IG_CORRUPT, "its bytes hash to %s", actual);
+    if (err->code != IG_OK)
+        ig_file_close(&opened);
+    else
+        *fd = opened;
+    return err->code;
+}
+
+static enum ig_code s3_remove(void *context, const char *digest, struct ig_err *err)
+{
+    struct store *store = context;
+    char name[OBJECT_NAME_SIZE];
+    object_name(name, digest);
+    if (ig_s3_remove(store->s3, name, err) == IG_OK) ig_blob_cache_remove(store->cache, digest);
+    return err->code;
+}
+
+struct each {
+    bool (*each)(void *context, const char *digest);
+    void *context;
+};
+
+static bool each_name(void *context, struct ig_str name)
+{
+    const struct each *each = context;
+    char digest[IG_SHA256_HEX];
+    if (name.len != OBJECT_NAME_SIZE - 1 || name.ptr[2] != '/' ||
+        memcmp(name.ptr, name.ptr + 3, 2) != 0)
+        return true;
+    memcpy(digest, name.ptr + 3, IG_SHA256_HEX - 1);
+    digest[IG_SHA256_HEX - 1] = 0;
+    if (strspn(digest, "0123456789abcdef") != IG_SHA256_HEX - 1) return true;
+    return each->each(each->context, digest);
+}
+
+static enum ig_code s3_each(void *context, bool (*each)(void *context, const char *digest),
+                            void *each_context, struct ig_err *err)
+{
+    struct each walk = {each, each_context};
+    return ig_s3_each(((struct store *)context)->s3, each_name, &walk, err);
+}
+
+const struct ig_blob_driver ig_blob_s3 = {
+    .name = "s3",
+    .open = s3_open,
+    .close = s3_close,
+    .begin = s3_begin,
+    .append = s3_append,
+    .commit = s3_commit,
+    .abort = s3_abort,
+    .get = s3_get,
+    .get_stored = s3_get_stored,
+    .remove = s3_remove,
+    .each = s3_each,
+};

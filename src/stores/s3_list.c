@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Lists of objects and of uploads in parts, page by page: names of a page are copied before
+ * anything is done with them. Thread rule: pure but for the calls. */
+#include "base/clock.h"
+#include "base/mem.h"
+#include "stores/s3_priv.h"
+#include "stores/s3_xml.h"
+
+#include <string.h>
+
+enum { PAGE_MAX = 8 << 20, TOKEN_MAX = 8 << 10, PAGES_MAX = 1 << 20 };
+
+struct page {
+    struct ig_buf names;  /* each ends with a NUL; of uploads, name and id */
+    struct ig_buf token;  /* of the page after it; of uploads, the name */
+    struct ig_buf token2; /* of uploads, the id */
+    bool more;
+    struct ig_str prefix;
+    char before[IG_CLOCK_ISO_SIZE];              /* uploads that began earlier */
+    char key[1025], upload[1025], initiated[32]; /* of the upload that is read */
+};
+
+static void page_init(struct page *page, struct ig_s3 *s3)
+{
+    *page = (struct page){.prefix = ig_str_view(s3_place(s3)->prefix)};
+    ig_buf_init(&page->names, PAGE_MAX);
+    ig_buf_init(&page->token, TOKEN_MAX);
+    ig_buf_init(&page->token2, TOKEN_MAX);
+}
+
+static void page_deinit(struct page *page)
+{
+    ig_buf_deinit(&page->names);
+    ig_buf_deinit(&page->token);
+    ig_buf_deinit(&page->token2);
+}
+
+static void set_text(struct ig_buf *out, struct ig_str text)
+{
+    ig_buf_reset(out);
+    ig_buf_add_str(out, text);
+}
+
+static enum ig_code get_page(struct page *page, struct ig_s3 *s3, struct s3_call *call,
+                             bool (*each)(void *context, const struct ig_s3_element *element),
+                             struct ig_err *err)
+{
+    ig_buf_reset(&page->names);
+    page->more = false;
+    s3_call_query(call, "prefix", page->prefix);
+    if (s3_call(s3, call, err) == IG_OK)
+        ig_s3_xml_walk(ig_buf_view(&call->exchange.reply), each, page, err);
+    if (page->names.overflowed || page->token.overflowed || page->token2.overflowed)
+        ig_fail(err, IG_NO_MEMORY, "S3: a list");
+    s3_call_deinit(call);
+    return err->code;
+}
+
+/* ---- objects ---- */
+
+static bool take_object(void *context, const struct ig_s3_element *element)
+{
+    struct page *page = context;
+    struct ig_str text = element->text;
+    if (ig_str_is(element->name, "Key") && ig_str_is(element->parent, "Contents") &&
+        ig_str_starts(text, page->prefix)) {
+        ig_buf_add(&page->names, text.ptr + page->prefix.len, text.len - page->prefix.len);
+        ig_buf_add_char(&page->names, 0);
+    }
+    if (ig_str_is(element->name, "IsTruncated")) page->more = ig_str_is(text, "true");
+    if (ig_str_is(element->name, "NextContinuationToken")) set_text(&page->token, text);
+    return true;
+}
+
+enum ig_code ig_s3_each(struct ig_s3 *s3, bool (*each)(void *context, struct ig_str name),
+                        void *context, struct ig_err *err)
+{
+    struct page page;
+    bool wanted = true;
+    page_init(&page, s3);
+    for (unsigned pages = 0; wanted && err->code == IG_OK && pages < PAGES_MAX; pages++) {
+        struct s3_call call;
+        s3_call_init(&call, "GET", NULL);
+        s3_call_query(&call, "list-type", IG_STR("2"));
+        if (pages) s3_call_query(&call, "continuation-token", ig_buf_view(&page.token));
+        if (get_page(&page, s3, &call, take_object, err) != IG_OK) break;
+        for (size_t at = 0; wanted && at < page.names.len;) {
+            struct ig_str name = ig_str_view(page.names.ptr + at);
+            wanted = each(context, name);
+            at += name.len + 1;
+        }
+        if (!page.more || !page.token.len) break;
+    }
+    page_deinit(&page);
+    return err->code;
+}
+
+/* ---- uploads ---- */
+
+static void keep(char *out, size_t size, struct ig_str text)
+{
+    size_t length = text.len < size ? text.len : 0;
+    if (length) memcpy(out, text.ptr, length);
+    out[length] = 0;
+}
+
+static void end_upload(struct page *page)
+{
+    enum { TO_SECONDS = 19 }; /* of two times in ISO 8601, in UTC */
+    struct ig_str key = ig_str_view(page->key);
+    bool old = page->initiated[0] && strncmp(page->initiated, page->before, TO_SECONDS) < 0;
+    if (old && page->upload[0] && ig_str_starts(key, page->prefix)) {
+        ig_buf_add(&page->names, key.ptr + page->prefix.len, key.len - page->prefix.len + 1);
+        ig_buf_add(&page->names, page->upload, strlen(page->upload) + 1);
+    }
+    page->key[0] = page->upload[0] = page->initiated[0] = 0;
+}
+
+static bool take_upload(void *context, const struct ig_s3_element *element)
+{
+    struct page *page = context;
+    struct ig_str text = element->text;
+    if (ig_str_is(element->parent, "Upload")) {
+        if (ig_str_is(element->name, "Key")) keep(page->key, sizeof page->key, text);
+        if (ig_str_is(element->name, "UploadId")) keep(page->upload, sizeof page->upload, text);
+        if (ig_str_is(element->name, "Initiated"))
+            keep(page->initiated, sizeof page->initiated, text);
+    }
+    if (ig_str_is(element->name, "Upload")) end_upload(page);
+    if (ig_str_is(element->name, "IsTruncated")) page->more = ig_str_is(text, "true");
+    if (ig_str_is(element->name, "NextKeyMarker")) set_text(&page->token, text);
+    if (ig_str_is(element->name, "NextUploadIdMarker")) set_text(&page->token2, text);
+    return true;
+}
+
+enum ig_code ig_s3_sweep(struct ig_s3 *s3, int64_t before_unix_ms, struct ig_err *err)
+{
+    struct page page;
+    page_init(&page, s3);
+    ig_clock_iso(page.before, before_unix_ms);
+    for (unsigned pages = 0; err->code == IG_OK && pages < PAGES_MAX; pages++) {
+        struct s3_call call;
+        s3_call_init(&call, "GET", NULL);
+        s3_call_query(&call, "uploads", IG_STR(""));
+        if (pages) s3_call_query(&call, "key-marker", ig_buf_view(&page.token));
+        if (pages) s3_call_query(&call, "upload-id-marker", ig_buf_view(&page.token2));
+        if (get_page(&page, s3, &call, take_upload, err) != IG_OK) break;
+        for (size_t at = 0; err->code == IG_OK && at < page.names.len;) {
+            const char *name = page.names.ptr + at, *upload = name + strlen(name) + 1;
+            s3_abort_parts(s3, name, ig_str_view(upload), err);
+            at += strlen(name) + strlen(upload) + 2;
+        }
+        if (!page.more || !page.token.len) break;
+    }
+    page_deinit(&page);
+    return err->code;
+}
