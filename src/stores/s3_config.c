@@ -38,6 +38,10 @@ static enum ig_code take_bucket(struct ig_s3_place *out, struct ig_str name, str
     for (size_t i = 1; good && i < name.len; i++)
         good = name.ptr[i] != '.' || name.ptr[i - 1] != '.';
     if (good && copy(out->bucket, sizeof out->bucket, name)) return IG_OK;
+    if (name.len && memchr(name.ptr, '@', name.len))
+        return ig_fail(err, IG_INVALID,
+                       "blobs: no keys in the URL: AWS_ACCESS_KEY_ID and "
+                       "AWS_SECRET_ACCESS_KEY, or ~/.aws/credentials hold them");
     return ig_fail(err, IG_INVALID,
                    "blobs: bucket '%.*s': 3 to 63 of a-z, 0-9, '-' and '.' were expected",
                    name.len > 80 ? 80 : (int)name.len, name.ptr);

@@ -307,7 +307,7 @@ static bool put_object(struct connection *c)
     int number = 0;
     if (query(c, "uploadId").len) {
         if (!upload_name(upload, c)) return refuse(c, 404, "NoSuchUpload");
-        number = atoi(query(c, "partNumber").ptr);
+        number = (int)strtol(query(c, "partNumber").ptr, NULL, 10);
         part_name(name, upload, number);
         self.shared->parts++;
     }
@@ -357,7 +357,8 @@ static void add_part(struct completing *all)
 static bool take_part(void *context, const struct ig_s3_element *element)
 {
     struct completing *all = context;
-    if (ig_str_is(element->name, "PartNumber")) all->number = atoi(element->text.ptr);
+    if (ig_str_is(element->name, "PartNumber"))
+        all->number = (int)strtol(element->text.ptr, NULL, 10);
     if (ig_str_is(element->name, "ETag"))
         snprintf(all->etag, sizeof all->etag, "%.*s", IG_STR_ARGS(element->text));
     if (ig_str_is(element->name, "ChecksumSHA256"))
@@ -437,7 +438,7 @@ static bool list_objects(struct connection *c)
     struct ig_buf xml;
     size_t count;
     struct ig_str after = query(c, "continuation-token");
-    size_t from = after.len ? (size_t)atoi(after.ptr) : 0;
+    size_t from = after.len ? (size_t)strtoul(after.ptr, NULL, 10) : 0;
     snprintf(start, sizeof start, "o,%.*s", IG_STR_ARGS(query(c, "prefix")));
     for (char *at = start; *at; at++)
         if (*at == '/') *at = ',';
