@@ -169,6 +169,12 @@ static enum ig_code download(int *out, char digest[IG_SHA256_HEX], struct store 
     return err->code;
 }
 
+static enum ig_code check(const char *actual, const char *digest, struct ig_err *err)
+{
+    if (strcmp(actual, digest) == 0) return IG_OK;
+    return ig_fail(err, IG_CORRUPT, "its bytes hash to %s", actual);
+}
+
 static enum ig_code s3_get_stored(int *fd, void *context, const char *digest, struct ig_err *err)
 {
     char name[OBJECT_NAME_SIZE], actual[IG_SHA256_HEX];
@@ -176,33 +182,44 @@ static enum ig_code s3_get_stored(int *fd, void *context, const char *digest, st
     return download(fd, actual, context, name, err);
 }
 
+/* Into the cache as well. */
+static enum ig_code download_copy(int *out, struct store *store, const char *name,
+                                  const char *digest, struct ig_err *err)
+{
+    struct ig_blob_incoming incoming;
+    char actual[IG_SHA256_HEX];
+    if (ig_blob_incoming_begin(&incoming, store->incoming, err) != IG_OK) return err->code;
+    if (ig_s3_get(actual, store->s3, name, incoming.fd, err) == IG_OK) check(actual, digest, err);
+    if (err->code == IG_OK && reopen(out, incoming.fd, err) == IG_OK)
+        ig_blob_cache_take(store->cache, &incoming, digest);
+    else
+        ig_blob_incoming_end(&incoming);
+    return err->code;
+}
+
+static enum ig_code download_once(int *out, struct store *store, const char *digest,
+                                  struct ig_err *err)
+{
+    char name[OBJECT_NAME_SIZE], actual[IG_SHA256_HEX];
+    int fd = -1;
+    object_name(name, digest);
+    if (!store->reads) return download_copy(out, store, name, digest, err);
+    if (download(&fd, actual, store, name, err) == IG_OK && check(actual, digest, err) != IG_OK)
+        ig_file_close(&fd);
+    if (err->code == IG_OK) *out = fd;
+    return err->code;
+}
+
+/* Bytes that changed on their way, rather than in S3, are as they should be the next time. */
 static enum ig_code s3_get(int *fd, void *context, const char *digest, struct ig_err *err)
 {
     struct store *store = context;
-    struct ig_blob_incoming incoming;
     struct ig_err local = IG_ERR_INIT;
-    char name[OBJECT_NAME_SIZE], actual[IG_SHA256_HEX];
-    int opened = -1;
     if (ig_blob_cache_get(fd, store->cache, digest, &local) == IG_OK) return IG_OK;
-    object_name(name, digest);
-    if (store->reads) {
-        download(&opened, actual, store, name, err);
-    } else {
-        if (ig_blob_incoming_begin(&incoming, store->incoming, err) != IG_OK) return err->code;
-        if (ig_s3_get(actual, store->s3, name, incoming.fd, err) == IG_OK)
-            reopen(&opened, incoming.fd, err);
-        if (err->code == IG_OK && strcmp(actual, digest) == 0)
-            ig_blob_cache_take(store->cache, &incoming, digest);
-        else
-            ig_blob_incoming_end(&incoming);
-    }
-    if (err->code == IG_OK && strcmp(actual, digest) != 0)
-        ig_fail(err, IG_CORRUPT, "its bytes hash to %s", actual);
-    if (err->code != IG_OK)
-        ig_file_close(&opened);
-    else
-        *fd = opened;
-    return err->code;
+    ig_err_clear(&local);
+    if (download_once(fd, store, digest, &local) != IG_CORRUPT)
+        return local.code == IG_OK ? IG_OK : ig_fail(err, local.code, "%s", local.message);
+    return download_once(fd, store, digest, err);
 }
 
 static enum ig_code s3_remove(void *context, const char *digest, struct ig_err *err)

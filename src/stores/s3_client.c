@@ -92,64 +92,80 @@ static void write_time(char out[TIME_SIZE])
              iso + 14, iso + 17);
 }
 
-/* Signs and sends; all texts of the request live here. */
-static enum ig_code try_once(struct ig_s3 *s3, const struct ig_s3_keys *keys, struct s3_call *call,
-                             struct ig_err *err)
-{
-    struct ig_s3_pair headers[S3_CALL_PAIRS_MAX + 4];
+/* The texts of one try. */
+struct
+try {
     char path[NAME_MAX_BYTES + 80], time[TIME_SIZE];
-    size_t starts[S3_CALL_PAIRS_MAX + 5], count = 0;
-    struct ig_buf url, lines;
-    snprintf(path, sizeof path, "/%s%s%s%s", s3->place.path_style ? s3->place.bucket : "",
-             s3->place.path_style && call->name ? "/" : "", call->name ? s3->place.prefix : "",
-             call->name ? call->name : "");
-    write_time(time);
+    struct ig_s3_pair headers[S3_CALL_PAIRS_MAX + 4];
+    size_t headers_count;
+    struct ig_buf url, lines; /* each line ends with a NUL */
+    size_t starts[S3_CALL_PAIRS_MAX + 5];
+};
+
+static void add_header(struct try *try, const char *name, struct ig_str value)
+{
+    try->starts[try->headers_count] = try->lines.len;
+    try->headers[try->headers_count++] = (struct ig_s3_pair){ig_str_view(name), value};
+    ig_buf_printf(&try->lines, "%s: %.*s", name, IG_STR_ARGS(value));
+    ig_buf_add_char(&try->lines, 0);
+}
+
+static void compose(struct try *try, const struct ig_s3_place *place, const struct ig_s3_keys *keys,
+                    const struct s3_call *call)
+{
+    bool bucket = place->path_style;
     const char *hash = call->body_hash ? call->body_hash : EMPTY_HASH;
-    headers[count++] = (struct ig_s3_pair){IG_STR("host"), ig_str_view(s3->place.host)};
-    headers[count++] = (struct ig_s3_pair){IG_STR("x-amz-content-sha256"), ig_str_view(hash)};
-    headers[count++] = (struct ig_s3_pair){IG_STR("x-amz-date"), ig_str_view(time)};
-    if (keys->token[0])
-        headers[count++] =
-            (struct ig_s3_pair){IG_STR("x-amz-security-token"), ig_str_view(keys->token)};
-    for (size_t i = 0; i < call->headers_count; i++) headers[count++] = call->headers[i];
+    snprintf(try->path, sizeof try->path, "/%s%s%s%s", bucket ? place->bucket : "",
+             bucket && call->name ? "/" : "", call->name ? place->prefix : "",
+             call->name ? call->name : "");
+    write_time(try->time);
+    ig_buf_printf(&try->url, "%s%s%s", place->endpoint, try->path, call->query_count ? "?" : "");
+    ig_s3_query(&try->url, call->query, call->query_count);
+    add_header(try, "host", ig_str_view(place->host));
+    add_header(try, "x-amz-content-sha256", ig_str_view(hash));
+    add_header(try, "x-amz-date", ig_str_view(try->time));
+    if (keys->token[0]) add_header(try, "x-amz-security-token", ig_str_view(keys->token));
+    for (size_t i = 0; i < call->headers_count; i++)
+        add_header(try, call->headers[i].name.ptr, call->headers[i].value);
     const struct ig_s3_request request = {.method = ig_str_view(call->method),
-                                          .path = ig_str_view(path),
+                                          .path = ig_str_view(try->path),
                                           .query = call->query,
                                           .query_count = call->query_count,
-                                          .headers = headers,
-                                          .headers_count = count,
+                                          .headers = try->headers,
+                                          .headers_count = try->headers_count,
                                           .payload_hash = ig_str_view(hash)};
     const struct ig_s3_signer signer = {.access_key = ig_str_view(keys->access_key),
                                         .secret_key = ig_str_view(keys->secret_key),
-                                        .region = ig_str_view(s3->place.region),
+                                        .region = ig_str_view(place->region),
                                         .service = IG_STR("s3"),
-                                        .time = ig_str_view(time)};
-    ig_buf_init(&url, TEXT_MAX);
-    ig_buf_init(&lines, TEXT_MAX);
-    ig_buf_printf(&url, "%s%s%s", s3->place.endpoint, path, call->query_count ? "?" : "");
-    ig_s3_query(&url, call->query, call->query_count);
-    for (size_t i = 0; i < count; i++) {
-        starts[i] = lines.len;
-        ig_buf_printf(&lines, "%.*s: %.*s", IG_STR_ARGS(headers[i].name),
-                      IG_STR_ARGS(headers[i].value));
-        ig_buf_add_char(&lines, 0);
-    }
-    starts[count++] = lines.len;
-    ig_buf_add_cstr(&lines, "authorization: ");
-    ig_s3_authorize(&lines, &request, &signer);
-    if (url.overflowed || lines.overflowed) {
+                                        .time = ig_str_view(try->time)};
+    try->starts[try->headers_count] = try->lines.len;
+    ig_buf_add_cstr(&try->lines, "authorization: ");
+    ig_s3_authorize(&try->lines, &request, &signer);
+}
+
+static enum ig_code try_once(struct ig_s3 *s3, const struct ig_s3_keys *keys, struct s3_call *call,
+                             struct ig_err *err)
+{
+    struct ig_s3_exchange *exchange = &call->exchange;
+    struct try try;
+    try.headers_count = 0;
+    ig_buf_init(&try.url, TEXT_MAX);
+    ig_buf_init(&try.lines, TEXT_MAX);
+    compose(&try, &s3->place, keys, call);
+    if (try.url.overflowed || try.lines.overflowed) {
         ig_fail(err, IG_NO_MEMORY, "S3");
     } else {
-        struct ig_s3_exchange *exchange = &call->exchange;
+        size_t count = try.headers_count + 1;
         exchange->method = call->method;
-        exchange->url = url.ptr;
-        for (size_t i = 0; i < count; i++) exchange->headers[i] = lines.ptr + starts[i];
+        exchange->url = try.url.ptr;
+        for (size_t i = 0; i < count; i++) exchange->headers[i] = try.lines.ptr + try.starts[i];
         exchange->headers[count] = "expect:"; /* or curl waits for a word before a body */
         exchange->headers_count = count + 1;
         ig_s3_http_perform(s3->http, exchange, err);
     }
-    ig_buf_deinit(&url);
-    ig_buf_deinit(&lines);
+    ig_buf_deinit(&try.url);
+    ig_buf_deinit(&try.lines);
     return err->code;
 }
 
@@ -306,14 +322,41 @@ enum ig_code s3_call(struct ig_s3 *s3, struct s3_call *call, struct ig_err *err)
 
 /* ---- calls ---- */
 
-enum ig_code ig_s3_head(uint64_t *size_bytes, struct ig_s3 *s3, const char *name,
-                        struct ig_err *err)
+static enum ig_code ask_head(uint64_t *size_bytes, int *status, struct ig_s3 *s3, const char *name,
+                             struct ig_err *err)
 {
     struct s3_call call;
     s3_call_init(&call, "HEAD", name);
     if (s3_call(s3, &call, err) == IG_OK) *size_bytes = call.exchange.length;
+    *status = call.exchange.status;
     s3_call_deinit(&call);
     return err->code;
+}
+
+/* A HEAD is refused without a word; the same as GET says why, and takes new keys when those end. */
+static bool may_be_asked_again(struct ig_s3 *s3, const char *name, struct ig_err *err)
+{
+    struct s3_call call;
+    struct ig_err local = IG_ERR_INIT;
+    s3_call_init(&call, "GET", name);
+    s3_call_header(&call, "range", IG_STR("bytes=0-0"));
+    enum ig_code code = s3_call(s3, &call, &local);
+    bool answered = code == IG_OK || code == IG_NOT_FOUND || call.exchange.status == 416;
+    s3_call_deinit(&call);
+    if (!answered) ig_fail(err, code, "%s", local.message);
+    return answered;
+}
+
+enum ig_code ig_s3_head(uint64_t *size_bytes, struct ig_s3 *s3, const char *name,
+                        struct ig_err *err)
+{
+    struct ig_err local = IG_ERR_INIT;
+    int status = 0;
+    enum ig_code code = ask_head(size_bytes, &status, s3, name, &local);
+    bool silent = code != IG_OK && status != 404 && (status / 100 == 3 || status / 100 == 4);
+    if (silent && may_be_asked_again(s3, name, err))
+        return ask_head(size_bytes, &status, s3, name, err);
+    return code == IG_OK ? IG_OK : ig_fail(err, code, "%s", local.message);
 }
 
 static void digest_base64(char out[IG_SHA256_BASE64], const char *hex)
