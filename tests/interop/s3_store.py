@@ -1,0 +1,236 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Blobs on S3 against moto_server, seen from outside by boto3: signatures as botocore makes them, a
+model registered, deployed and served again with an empty cache, artifacts of 100 MB up and down,
+kill -9 in the middle of an upload, and every object the bytes that its name says."""
+
+import hashlib
+import json
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.error
+import urllib.request
+
+import program
+
+try:
+    import boto3
+    import botocore.config
+    import moto.server  # noqa: F401
+except ImportError as error:
+    print("s3_store: skipped, %s" % error)
+    sys.exit(0)
+
+CASE = os.path.join(program.ROOT, "tests", "golden", "xgboost", "base_score_binary")
+FEATURES = 6
+BUCKET, PREFIX = "ingot-interop", "some/prefix"
+RUN = "0/0123456789abcdef0123456789abcdef/artifacts"
+os.environ.update(AWS_ACCESS_KEY_ID="AKIAIOSFODNN7EXAMPLE", AWS_SECRET_ACCESS_KEY="secret+/key",
+                  AWS_DEFAULT_REGION="us-east-1")
+for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL", "http_proxy", "HTTP_PROXY"):
+    os.environ.pop(name, None)
+failed = 0
+
+
+def check(name, good, detail=""):
+    global failed
+    failed += not good
+    print("%s s3: %s%s" % ("ok" if good else "FAIL", name, "" if good else ": %r" % (detail,)))
+
+
+def start_moto(log):
+    """The process, and its URL."""
+    with open(log, "w", encoding="utf-8") as lines:
+        moto_server = subprocess.Popen([sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", "0"],
+                                       stdout=lines, stderr=lines)
+    for _ in range(300):
+        with open(log, encoding="utf-8") as lines:
+            found = re.search(r"http://127\.0\.0\.1:\d+", lines.read())
+        if found:
+            return moto_server, found.group(0)
+        time.sleep(0.1)
+    moto_server.kill()
+    raise SystemExit("FAIL s3: moto_server does not start")
+
+
+def call(url, method, path, body=None, timeout=180):
+    request = urllib.request.Request(url + path, data=body, method=method)
+    try:
+        with urllib.request.urlopen(request, timeout=timeout) as reply:
+            return reply.status, reply.read()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read()
+
+
+class Ingot:
+    def __init__(self, directory, endpoint):
+        self.data = os.path.join(directory, "data")
+        self.log = os.path.join(directory, "log")
+        self.blobs = "s3://%s/%s?endpoint=%s&path_style=true" % (BUCKET, PREFIX, endpoint)
+        self.start()
+
+    def start(self):
+        self.process, place = program.serve(self.data, self.log, ["--set", "blobs=" + self.blobs])
+        self.url = "http://" + place
+        os.environ["INGOT_SERVER"] = self.url
+
+    def end(self, number):
+        self.process.send_signal(number)
+        self.process.wait(60)
+
+    def drop_cache(self):
+        shutil.rmtree(os.path.join(self.data, "blobs", "cache"))
+
+
+class Bucket:
+    def __init__(self, endpoint):
+        self.client = boto3.client("s3", endpoint_url=endpoint,
+                                   config=botocore.config.Config(s3={"addressing_style": "path"}))
+        self.client.create_bucket(Bucket=BUCKET)
+
+    def keys(self):
+        pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=BUCKET)
+        return [item["Key"] for page in pages for item in page.get("Contents", [])]
+
+    def uploads(self):
+        return self.client.list_multipart_uploads(Bucket=BUCKET).get("Uploads", [])
+
+    def check(self, when):
+        """Every object lies under the name that its bytes have."""
+        wrong = []
+        for key in self.keys():
+            digest = hashlib.sha256(self.client.get_object(Bucket=BUCKET, Key=key)["Body"].read()).hexdigest()
+            if key != "%s/%s/%s" % (PREFIX, digest[:2], digest):
+                wrong.append(key)
+        check("objects hash to their names, %s" % when, not wrong, wrong)
+
+
+def check_model(ingot, bucket):
+    model = os.path.join(CASE, "model.json")
+    program.run("model", "register", "m", model)
+    program.run("deploy", "m", "--model", "models:/m/1")
+    graph = os.path.join(os.path.dirname(ingot.data), "graph.yaml")
+    with open(graph, "w", encoding="utf-8") as file:
+        file.write("root: {model: m}\nresources: {isolation: process, replicas: {min: 1, max: 1}}\n")
+    program.run("deploy", "apart", "--graph", graph)
+    with open(model, "rb") as file:
+        digest = hashlib.sha256(file.read()).hexdigest()
+    check("the model's file is an object", "%s/%s/%s" % (PREFIX, digest[:2], digest) in bucket.keys(), bucket.keys())
+    return predict(ingot)
+
+
+def predict(ingot):
+    answers = []
+    for name in ("m", "apart"):
+        status, body = call(ingot.url, "POST", "/v1/models/%s:predict" % name,
+                            json.dumps({"instances": [[0.5] * FEATURES]}).encode())
+        answers.append((status, body))
+    return answers
+
+
+def check_artifacts(ingot, bucket, megabytes):
+    path = "/api/2.0/mlflow-artifacts/artifacts/%s/" % RUN
+    random.seed(5)
+    for name, size in (("empty", 0), ("small", 1000), ("border", 16 << 20), ("over", (16 << 20) + 1),
+                       ("large", megabytes << 20)):
+        content = random.randbytes(size)
+        begin = time.time()
+        status, body = call(ingot.url, "PUT", path + name, content)
+        up = time.time() - begin
+        check("artifact %s up" % name, status == 200, body[:300])
+        ingot.end(signal.SIGTERM)
+        ingot.drop_cache()
+        ingot.start()
+        begin = time.time()
+        status, body = call(ingot.url, "GET", path + name)
+        down = time.time() - begin
+        check("artifact %s down, past the cache" % name, status == 200 and body == content, (status, len(body)))
+        begin = time.time()
+        status, body = call(ingot.url, "GET", path + name)
+        again = time.time() - begin
+        check("artifact %s down, from the cache" % name, status == 200 and body == content, (status, len(body)))
+        if size > 50 << 20:
+            print("%d MB: up %.2f s, down %.2f s, again %.2f s" % (size >> 20, up, down, again))
+    check("no upload is left unfinished", bucket.uploads() == [], bucket.uploads())
+
+
+def check_kill(ingot, bucket):
+    content = random.randbytes(100 << 20)
+    digest = hashlib.sha256(content).hexdigest()
+    before = len(bucket.keys())
+
+    def send():
+        try:
+            call(ingot.url, "POST", "/api/v1/blobs", content)
+        except OSError:
+            pass
+
+    sender = threading.Thread(target=send)
+    sender.start()
+    while sender.is_alive() and not bucket.uploads():
+        time.sleep(0.01)
+    ingot.end(signal.SIGKILL)
+    sender.join()
+    check("killed in an upload: nothing under its name", len(bucket.keys()) == before, bucket.keys())
+    check("an upload in parts is left", len(bucket.uploads()) == 1, bucket.uploads())
+    ingot.start()
+    incoming = os.listdir(os.path.join(ingot.data, "blobs", "incoming"))
+    check("nothing of it in the data directory", incoming == [], incoming)
+    check("nor in the bucket, for moto says of all uploads that they began in 2010",
+          bucket.uploads() == [], bucket.uploads())
+    status, body = call(ingot.url, "POST", "/api/v1/blobs", content)
+    check("the same again", status == 201 and json.loads(body)["digest"] == digest, body[:300])
+    check("is there", len(bucket.keys()) == before + 1)
+
+
+def check_offline(ingot):
+    ingot.end(signal.SIGTERM)
+    shutil.rmtree(os.path.join(ingot.data, "blobs"))
+    try:
+        program.run("predict", "--model", "models:/m/1", "--data", ingot.data, "--input", os.path.join(CASE, "input.csv"))
+        check("predict without the server", True)
+    except program.Refused as error:
+        check("predict without the server", False, str(error))
+    ingot.start()
+
+
+def main():
+    with tempfile.TemporaryDirectory() as directory:
+        moto_server, endpoint = start_moto(os.path.join(directory, "moto"))
+        ingot = None
+        try:
+            bucket = Bucket(endpoint)
+            ingot = Ingot(directory, endpoint)
+            answers = check_model(ingot, bucket)
+            check("predictions", all(status == 200 for status, _ in answers), answers)
+            ingot.end(signal.SIGTERM)
+            ingot.drop_cache()
+            ingot.start()
+            check("the same predictions with an empty cache", predict(ingot) == answers, predict(ingot))
+            check_artifacts(ingot, bucket, 100)
+            bucket.check("after artifacts")
+            check_kill(ingot, bucket)
+            bucket.check("after the kill")
+            check_offline(ingot)
+            check("the same predictions at the end", predict(ingot) == answers, predict(ingot))
+            with open(ingot.log, encoding="utf-8") as log:
+                check("no secret in the log", "secret+/key" not in log.read())
+        finally:
+            if ingot:
+                ingot.process.kill()
+                ingot.process.wait()
+            moto_server.kill()
+            moto_server.wait()
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
