@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Blobs on S3 against moto_server, seen from outside by boto3: signatures as botocore makes them, a
+"""Blobs on S3 against moto_server, which checks signatures by botocore, seen from outside by boto3: a
 model registered, deployed and served again with an empty cache, artifacts of 100 MB up and down,
 kill -9 in the middle of an upload, and every object the bytes that its name says."""
 
@@ -33,8 +33,8 @@ CASE = os.path.join(program.ROOT, "tests", "golden", "xgboost", "base_score_bina
 FEATURES = 6
 BUCKET, PREFIX = "ingot-interop", "some/prefix"
 RUN = "0/0123456789abcdef0123456789abcdef/artifacts"
-os.environ.update(AWS_ACCESS_KEY_ID="AKIAIOSFODNN7EXAMPLE", AWS_SECRET_ACCESS_KEY="secret+/key",
-                  AWS_DEFAULT_REGION="us-east-1")
+os.environ.update(AWS_ACCESS_KEY_ID="nobody", AWS_SECRET_ACCESS_KEY="nothing", AWS_DEFAULT_REGION="us-east-1")
+UNCHECKED = 3  # requests that moto takes before it checks who asks: those of make_user
 for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL", "http_proxy", "HTTP_PROXY"):
     os.environ.pop(name, None)
 failed = 0
@@ -50,7 +50,8 @@ def start_moto(log):
     """The process, and its URL."""
     with open(log, "w", encoding="utf-8") as lines:
         moto_server = subprocess.Popen([sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", "0"],
-                                       stdout=lines, stderr=lines)
+                                       stdout=lines, stderr=lines,
+                                       env=dict(os.environ, INITIAL_NO_AUTH_ACTION_COUNT=str(UNCHECKED)))
     for _ in range(300):
         with open(log, encoding="utf-8") as lines:
             found = re.search(r"http://127\.0\.0\.1:\d+", lines.read())
@@ -59,6 +60,26 @@ def start_moto(log):
         time.sleep(0.1)
     moto_server.kill()
     raise SystemExit("FAIL s3: moto_server does not start")
+
+
+def make_user(endpoint):
+    """Whose keys the environment then has."""
+    iam = boto3.Session().client("iam", endpoint_url=endpoint)
+    iam.create_user(UserName="ingot")
+    key = iam.create_access_key(UserName="ingot")["AccessKey"]
+    rule = {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}
+    iam.put_user_policy(UserName="ingot", PolicyName="all",
+                        PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [rule]}))
+    os.environ.update(AWS_ACCESS_KEY_ID=key["AccessKeyId"], AWS_SECRET_ACCESS_KEY=key["SecretAccessKey"])
+
+
+def check_wrong_keys(directory, blobs):
+    command = [program.INGOT, "server", "--data", os.path.join(directory, "other"), "--listen", "127.0.0.1:0",
+               "--set", "blobs=" + blobs]
+    for name, word in (("AWS_SECRET_ACCESS_KEY", "SignatureDoesNotMatch"), ("AWS_ACCESS_KEY_ID", "InvalidAccessKeyId")):
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60,
+                              env=dict(os.environ, **{name: "wrong"}))
+        check("another %s is refused" % name, done.returncode != 0 and word in done.stderr, done.stderr)
 
 
 def call(url, method, path, body=None, timeout=180):
@@ -92,7 +113,7 @@ class Ingot:
 
 class Bucket:
     def __init__(self, endpoint):
-        self.client = boto3.client("s3", endpoint_url=endpoint,
+        self.client = boto3.Session().client("s3", endpoint_url=endpoint,
                                    config=botocore.config.Config(s3={"addressing_style": "path"}))
         self.client.create_bucket(Bucket=BUCKET)
 
@@ -207,8 +228,10 @@ def main():
         moto_server, endpoint = start_moto(os.path.join(directory, "moto"))
         ingot = None
         try:
+            make_user(endpoint)
             bucket = Bucket(endpoint)
             ingot = Ingot(directory, endpoint)
+            check_wrong_keys(directory, ingot.blobs)
             answers = check_model(ingot, bucket)
             check("predictions", all(status == 200 for status, _ in answers), answers)
             ingot.end(signal.SIGTERM)
@@ -222,7 +245,7 @@ def main():
             check_offline(ingot)
             check("the same predictions at the end", predict(ingot) == answers, predict(ingot))
             with open(ingot.log, encoding="utf-8") as log:
-                check("no secret in the log", "secret+/key" not in log.read())
+                check("no secret in the log", os.environ["AWS_SECRET_ACCESS_KEY"] not in log.read())
         finally:
             if ingot:
                 ingot.process.kill()
