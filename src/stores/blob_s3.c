@@ -20,6 +20,7 @@
 #include "stores/s3_client.h"
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -30,8 +31,10 @@ static const int64_t STALE_MS = 24 * 3600 * 1000LL;
 struct store {
     int root, incoming;
     struct ig_blob_cache *cache;
-    struct ig_s3 *s3;
     bool reads;
+    struct ig_s3_place place;
+    pthread_mutex_t lock;
+    struct ig_s3 *s3; /* of a reader NULL until the cache has not all it wants; under the lock */
 };
 
 struct upload {
@@ -51,14 +54,28 @@ static void s3_close(void *context)
     ig_blob_cache_close(store->cache);
     ig_file_close(&store->incoming);
     ig_file_close(&store->root);
+    pthread_mutex_destroy(&store->lock);
     ig_free(store);
+}
+
+/* libcurl takes longer to load than a model in the cache: a reader loads it when it must. */
+static enum ig_code get_s3(struct ig_s3 **out, struct store *store, struct ig_err *err)
+{
+    enum ig_code code = IG_OK;
+    pthread_mutex_lock(&store->lock);
+    if (!store->s3) code = ig_s3_open(&store->s3, &store->place, err);
+    *out = store->s3;
+    pthread_mutex_unlock(&store->lock);
+    return code;
 }
 
 /* The first words with S3, so keys or a bucket that are wrong end the start. */
 static enum ig_code sweep(struct store *store, struct ig_err *err)
 {
     struct ig_err local = IG_ERR_INIT;
-    enum ig_code code = ig_s3_sweep(store->s3, ig_clock_unix_ms() - STALE_MS, &local);
+    struct ig_s3 *s3;
+    if (get_s3(&s3, store, err) != IG_OK) return err->code;
+    enum ig_code code = ig_s3_sweep(s3, ig_clock_unix_ms() - STALE_MS, &local);
     if (code == IG_UNSUPPORTED || (code == IG_DENIED && strstr(local.message, "AccessDenied"))) {
         ig_log_err(IG_LOG_WARN, "blobs: unfinished uploads cannot be listed", &local);
         return IG_OK;
@@ -78,14 +95,14 @@ static enum ig_code open_local(struct store *store, uint64_t cache_bytes, int di
 static enum ig_code s3_open(void **out, const struct ig_blob_options *options, int dirfd,
                             bool reads, struct ig_err *err)
 {
-    struct ig_s3_place place;
-    if (ig_s3_place_parse(&place, options->where, err) != IG_OK) return err->code;
     struct store *store = ig_zalloc(sizeof *store);
     if (!store) return ig_fail(err, IG_NO_MEMORY, "blob store");
     store->root = store->incoming = -1;
     store->reads = reads;
-    if (open_local(store, options->cache_bytes, dirfd, err) != IG_OK ||
-        ig_s3_open(&store->s3, &place, err) != IG_OK || (!reads && sweep(store, err) != IG_OK)) {
+    pthread_mutex_init(&store->lock, NULL);
+    if (ig_s3_place_parse(&store->place, options->where, err) != IG_OK ||
+        open_local(store, options->cache_bytes, dirfd, err) != IG_OK ||
+        (!reads && sweep(store, err) != IG_OK)) {
         s3_close(store);
         return err->code;
     }
@@ -162,9 +179,11 @@ static enum ig_code reopen(int *out, int fd, struct ig_err *err)
 static enum ig_code download(int *out, char digest[IG_SHA256_HEX], struct store *store,
                              const char *name, struct ig_err *err)
 {
+    struct ig_s3 *s3;
     int fd = openat(store->root, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0400);
     if (fd < 0) return ig_fail(err, IG_IO, "blobs: no room for a download");
-    if (ig_s3_get(digest, store->s3, name, fd, err) == IG_OK) reopen(out, fd, err);
+    if (get_s3(&s3, store, err) == IG_OK && ig_s3_get(digest, s3, name, fd, err) == IG_OK)
+        reopen(out, fd, err);
     ig_file_close(&fd);
     return err->code;
 }
@@ -253,7 +272,9 @@ static enum ig_code s3_each(void *context, bool (*each)(void *context, const cha
                             void *each_context, struct ig_err *err)
 {
     struct each walk = {each, each_context};
-    return ig_s3_each(((struct store *)context)->s3, each_name, &walk, err);
+    struct ig_s3 *s3;
+    if (get_s3(&s3, context, err) != IG_OK) return err->code;
+    return ig_s3_each(s3, each_name, &walk, err);
 }
 
 const struct ig_blob_driver ig_blob_s3 = {

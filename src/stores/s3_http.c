@@ -11,8 +11,10 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { IDLE_MAX = 16, VERSION_LEAST = 0x075500 }; /* 7.85.0 */
@@ -266,11 +268,29 @@ static enum ig_code take_outcome(struct ig_s3_exchange *exchange, CURLcode resul
     return IG_OK;
 }
 
+/* OpenSSL writes to a connection that ended with write(), which may raise SIGPIPE. */
+static void hold_sigpipe(sigset_t *pipe, sigset_t *before)
+{
+    sigemptyset(pipe);
+    sigaddset(pipe, SIGPIPE);
+    pthread_sigmask(SIG_BLOCK, pipe, before);
+}
+
+static void drop_sigpipe(const sigset_t *pipe, const sigset_t *before)
+{
+    const struct timespec now = {0};
+    if (sigismember(before, SIGPIPE)) return;
+    while (sigtimedwait(pipe, NULL, &now) < 0 && errno == EINTR)
+        ;
+    pthread_sigmask(SIG_SETMASK, before, NULL);
+}
+
 enum ig_code ig_s3_http_perform(struct ig_s3_http *http, struct ig_s3_exchange *exchange,
                                 struct ig_err *err)
 {
     const struct entries *curl = http->curl;
     struct curl_slist *headers = NULL, *longer;
+    sigset_t pipe, before;
     CURL *handle = take_handle(http);
     if (!handle) return ig_fail(err, IG_NO_MEMORY, "S3");
     exchange->http = http;
@@ -287,7 +307,10 @@ enum ig_code ig_s3_http_perform(struct ig_s3_http *http, struct ig_s3_exchange *
     }
     if (err->code == IG_OK) {
         set_all(handle, exchange, headers);
-        take_outcome(exchange, curl->easy_perform(handle), err);
+        hold_sigpipe(&pipe, &before);
+        CURLcode result = curl->easy_perform(handle);
+        drop_sigpipe(&pipe, &before);
+        take_outcome(exchange, result, err);
     }
     curl->slist_free_all(headers);
     give_handle(http, handle);
