@@ -13,7 +13,7 @@
 #include "support/s3_server.h"
 
 #include <dirent.h>
-#include <fcntl.h>
+#include <pthread.h>
 #include <string.h>
 
 enum { MB = 1 << 20, CACHE_BYTES = 1 << 20 };
@@ -430,6 +430,53 @@ static void test_cache(void **state)
     world_close(&world);
 }
 
+struct worker {
+    struct ig_blob_store *store;
+    unsigned seed;
+    struct ig_err err;
+};
+
+static void *work(void *context)
+{
+    struct worker *worker = context;
+    struct ig_buf back;
+    char digest[IG_SHA256_HEX], bytes[2000];
+    ig_buf_init(&back, MB);
+    for (unsigned i = 0; i < 40 && worker->err.code == IG_OK; i++) {
+        memset(bytes, (int)(worker->seed + i) % 50, sizeof bytes); /* others put the same */
+        struct ig_str text = {bytes, 1000 + (worker->seed + i) % 50};
+        if (ig_blob_put(digest, worker->store, text, &worker->err) != IG_OK ||
+            ig_blob_read(&back, worker->store, ig_str_view(digest), &worker->err) != IG_OK)
+            break;
+        if (!ig_str_eq(ig_buf_view(&back), text)) ig_fail(&worker->err, IG_CORRUPT, "differs");
+    }
+    ig_buf_deinit(&back);
+    return NULL;
+}
+
+static void test_threads(void **state)
+{
+    enum { THREADS = 6 };
+    struct world world;
+    struct worker workers[THREADS];
+    pthread_t threads[THREADS];
+    (void)state;
+    world_open(&world);
+    reopen(&world, 8000); /* a few of them */
+    for (unsigned i = 0; i < THREADS; i++) {
+        workers[i] = (struct worker){world.store, i * 7, IG_ERR_INIT};
+        assert_int_equal(pthread_create(&threads[i], NULL, work, &workers[i]), 0);
+    }
+    for (unsigned i = 0; i < THREADS; i++) {
+        pthread_join(threads[i], NULL);
+        if (workers[i].err.code != IG_OK) fail_msg("%s", workers[i].err.message);
+    }
+    assert_int_equal(s3_server_count(&server, world.prefix), 50);
+    assert_int_equal(entries(&world, "incoming"), 0);
+    assert_true(entries(&world, "cache") <= 8);
+    world_close(&world);
+}
+
 static void test_reader(void **state)
 {
     struct world world;
@@ -483,6 +530,7 @@ int main(void)
         cmocka_unit_test(test_unfinished_uploads),
         cmocka_unit_test(test_pages),
         cmocka_unit_test(test_cache),
+        cmocka_unit_test(test_threads),
         cmocka_unit_test(test_reader),
     };
     return cmocka_run_group_tests(tests, start_server, stop_server);
