@@ -58,6 +58,7 @@ static enum ig_code choose_blobs(struct ig_services *services, const char *wante
         ig_fail(err, IG_CONFLICT,
                 "blobs: this directory's objects are in %.300s: set blobs to that, or to files",
                 kept.ptr);
+    services->blobs_known = kept.len && strcmp(kept.ptr, services->blobs) == 0;
     if (strlen(wanted) >= sizeof services->blobs)
         ig_fail(err, IG_INVALID, "blobs: more than %zu characters", sizeof services->blobs - 1);
     ig_buf_deinit(&kept);
@@ -67,6 +68,7 @@ static enum ig_code choose_blobs(struct ig_services *services, const char *wante
 static enum ig_code keep_blobs(struct ig_services *services, struct ig_err *err)
 {
     struct ig_str where = ig_str_view(services->blobs);
+    if (services->blobs_known) return IG_OK;
     if (!ig_str_starts(where, IG_STR("s3:")))
         return ig_file_remove(services->dirfd, BLOBS_FILE, err);
     return ig_file_replace(services->dirfd, BLOBS_FILE, where, err);
@@ -78,6 +80,7 @@ static enum ig_code open_blobs(struct ig_services *services,
     struct ig_blob_options blobs = {.where = services->blobs,
                                     .cache_bytes = options->blobs_cache_bytes};
     if (choose_blobs(services, options->blobs, err) != IG_OK) return err->code;
+    blobs.worked_before = services->blobs_known;
     if (!options->blobs) /* beside no server, but its cache is not this verb's to shrink */
         return ig_blob_open_reader(&services->app.blobs, &blobs, services->dirfd, err);
     if (ig_blob_open(&services->app.blobs, &blobs, services->dirfd, err) != IG_OK) return err->code;

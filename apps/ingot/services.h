@@ -11,6 +11,7 @@ struct ig_services {
     struct ig_app app; /* its pointers to stores and services are filled */
     int dirfd;
     char blobs[1024]; /* where they are */
+    bool blobs_known; /* and were when the server last started */
     struct ig_replica_host *replicas;
 };
 

@@ -22,6 +22,7 @@ struct ig_blob_options {
      * s3_config.h). NULL or empty: "files". */
     const char *where;
     uint64_t cache_bytes; /* of copies, where the objects are elsewhere */
+    bool worked_before;   /* opens also while the place is away */
 };
 
 /* `options`: NULL: all of it as by default. `dirfd`: the data directory, borrowed. */

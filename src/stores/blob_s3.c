@@ -28,13 +28,21 @@
 enum { OBJECT_NAME_SIZE = 3 + 64 + 1 };
 static const int64_t STALE_MS = 24 * 3600 * 1000LL;
 
+/* A download under way; on its thread's stack. */
+struct flight {
+    const char *digest;
+    struct flight *next;
+};
+
 struct store {
     int root, incoming;
     struct ig_blob_cache *cache;
     bool reads;
     struct ig_s3_place place;
-    pthread_mutex_t lock;
-    struct ig_s3 *s3; /* of a reader NULL until the cache has not all it wants; under the lock */
+    pthread_mutex_t lock; /* of all below */
+    struct ig_s3 *s3;     /* of a reader NULL until the cache has not all it wants */
+    struct flight *flights;
+    pthread_cond_t landed;
 };
 
 struct upload {
@@ -54,6 +62,7 @@ static void s3_close(void *context)
     ig_blob_cache_close(store->cache);
     ig_file_close(&store->incoming);
     ig_file_close(&store->root);
+    pthread_cond_destroy(&store->landed);
     pthread_mutex_destroy(&store->lock);
     ig_free(store);
 }
@@ -69,14 +78,16 @@ static enum ig_code get_s3(struct ig_s3 **out, struct store *store, struct ig_er
     return code;
 }
 
-/* The first words with S3, so keys or a bucket that are wrong end the start. */
-static enum ig_code sweep(struct store *store, struct ig_err *err)
+/* The first words with S3, so keys or a bucket that are wrong end the start. S3 that is away does
+ * so the first time alone: later on, what serves may be in the cache. */
+static enum ig_code sweep(struct store *store, bool worked_before, struct ig_err *err)
 {
     struct ig_err local = IG_ERR_INIT;
     struct ig_s3 *s3;
     if (get_s3(&s3, store, err) != IG_OK) return err->code;
     enum ig_code code = ig_s3_sweep(s3, ig_clock_unix_ms() - STALE_MS, &local);
-    if (code == IG_UNSUPPORTED || (code == IG_DENIED && strstr(local.message, "AccessDenied"))) {
+    if (code == IG_UNSUPPORTED || (code == IG_UNAVAILABLE && worked_before) ||
+        (code == IG_DENIED && strstr(local.message, "AccessDenied"))) {
         ig_log_err(IG_LOG_WARN, "blobs: unfinished uploads cannot be listed", &local);
         return IG_OK;
     }
@@ -100,9 +111,10 @@ static enum ig_code s3_open(void **out, const struct ig_blob_options *options, i
     store->root = store->incoming = -1;
     store->reads = reads;
     pthread_mutex_init(&store->lock, NULL);
+    pthread_cond_init(&store->landed, NULL);
     if (ig_s3_place_parse(&store->place, options->where, err) != IG_OK ||
         open_local(store, options->cache_bytes, dirfd, err) != IG_OK ||
-        (!reads && sweep(store, err) != IG_OK)) {
+        (!reads && sweep(store, options->worked_before, err) != IG_OK)) {
         s3_close(store);
         return err->code;
     }
@@ -230,15 +242,62 @@ static enum ig_code download_once(int *out, struct store *store, const char *dig
 }
 
 /* Bytes that changed on their way, rather than in S3, are as they should be the next time. */
-static enum ig_code s3_get(int *fd, void *context, const char *digest, struct ig_err *err)
+static enum ig_code download_twice(int *fd, struct store *store, const char *digest,
+                                   struct ig_err *err)
 {
-    struct store *store = context;
     struct ig_err local = IG_ERR_INIT;
-    if (ig_blob_cache_get(fd, store->cache, digest, &local) == IG_OK) return IG_OK;
-    ig_err_clear(&local);
     if (download_once(fd, store, digest, &local) != IG_CORRUPT)
         return local.code == IG_OK ? IG_OK : ig_fail(err, local.code, "%s", local.message);
     return download_once(fd, store, digest, err);
+}
+
+/* False: another thread fetched it meanwhile, and it may be in the cache now. */
+static bool begin_flight(struct store *store, struct flight *flight)
+{
+    bool first = true;
+    pthread_mutex_lock(&store->lock);
+    for (struct flight *other = store->flights; other;) {
+        if (strcmp(other->digest, flight->digest) != 0) {
+            other = other->next;
+            continue;
+        }
+        first = false;
+        pthread_cond_wait(&store->landed, &store->lock);
+        other = store->flights;
+    }
+    if (first) {
+        flight->next = store->flights;
+        store->flights = flight;
+    }
+    pthread_mutex_unlock(&store->lock);
+    return first;
+}
+
+static void end_flight(struct store *store, struct flight *flight)
+{
+    struct flight **at = &store->flights;
+    pthread_mutex_lock(&store->lock);
+    while (*at != flight) at = &(*at)->next;
+    *at = flight->next;
+    pthread_cond_broadcast(&store->landed);
+    pthread_mutex_unlock(&store->lock);
+}
+
+/* What many ask for at once comes once; what the cache has no room for comes for each. */
+static enum ig_code s3_get(int *fd, void *context, const char *digest, struct ig_err *err)
+{
+    struct store *store = context;
+    struct flight flight = {.digest = digest};
+    struct ig_err local = IG_ERR_INIT;
+    if (ig_blob_cache_get(fd, store->cache, digest, &local) == IG_OK) return IG_OK;
+    if (begin_flight(store, &flight)) {
+        download_twice(fd, store, digest, err);
+        end_flight(store, &flight);
+        return err->code;
+    }
+    ig_err_clear(&local);
+    if (ig_blob_cache_get(fd, store->cache, digest, &local) == IG_OK) return IG_OK;
+    return download_twice(fd, store, digest, err);
 }
 
 static enum ig_code s3_remove(void *context, const char *digest, struct ig_err *err)

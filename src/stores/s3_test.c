@@ -433,6 +433,7 @@ static void test_cache(void **state)
 struct worker {
     struct ig_blob_store *store;
     unsigned seed;
+    const char *digest;
     struct ig_err err;
 };
 
@@ -464,7 +465,7 @@ static void test_threads(void **state)
     world_open(&world);
     reopen(&world, 8000); /* a few of them */
     for (unsigned i = 0; i < THREADS; i++) {
-        workers[i] = (struct worker){world.store, i * 7, IG_ERR_INIT};
+        workers[i] = (struct worker){world.store, i * 7, NULL, IG_ERR_INIT};
         assert_int_equal(pthread_create(&threads[i], NULL, work, &workers[i]), 0);
     }
     for (unsigned i = 0; i < THREADS; i++) {
@@ -474,6 +475,44 @@ static void test_threads(void **state)
     assert_int_equal(s3_server_count(&server, world.prefix), 50);
     assert_int_equal(entries(&world, "incoming"), 0);
     assert_true(entries(&world, "cache") <= 8);
+    world_close(&world);
+}
+
+static void *fetch(void *context)
+{
+    struct worker *worker = context;
+    struct ig_buf back;
+    ig_buf_init(&back, 32 * MB);
+    ig_blob_read(&back, worker->store, ig_str_view(worker->digest), &worker->err);
+    ig_buf_deinit(&back);
+    return NULL;
+}
+
+static void test_many_want_one(void **state)
+{
+    enum { THREADS = 8 };
+    static const uint64_t caches[] = {64 * MB, 1 * MB}; /* it fits; it does not */
+    struct world world;
+    struct worker workers[THREADS];
+    pthread_t threads[THREADS];
+    char digest[IG_SHA256_HEX];
+    (void)state;
+    world_open(&world);
+    WORLD_OK(put(digest, &world, 16 * MB, 1));
+    for (size_t i = 0; i < 2; i++) {
+        reopen(&world, caches[i]);
+        server.shared->requests = 0;
+        for (unsigned k = 0; k < THREADS; k++) {
+            workers[k] = (struct worker){world.store, k, digest, IG_ERR_INIT};
+            assert_int_equal(pthread_create(&threads[k], NULL, fetch, &workers[k]), 0);
+        }
+        for (unsigned k = 0; k < THREADS; k++) {
+            pthread_join(threads[k], NULL);
+            if (workers[k].err.code != IG_OK) fail_msg("%s", workers[k].err.message);
+        }
+        if (i == 0) assert_int_equal(server.shared->requests, 1);
+        if (i == 1) assert_true(server.shared->requests > 1);
+    }
     world_close(&world);
 }
 
@@ -531,6 +570,7 @@ int main(void)
         cmocka_unit_test(test_pages),
         cmocka_unit_test(test_cache),
         cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_many_want_one),
         cmocka_unit_test(test_reader),
     };
     return cmocka_run_group_tests(tests, start_server, stop_server);

@@ -129,6 +129,10 @@ static void test_s3_that_is_away(void **state)
     s3_server_refuse(&server, 1000, 403, "AccessDenied");
     EXPECT(403, "POST", "/api/v1/blobs", "other bytes");
     assert_null(strstr(live_body(&live), S3_SERVER_SECRET_KEY));
+    s3_server_fail(&server, S3_FAULT_CUT, 1000, NULL, NULL);
+    live_stop(&live, SIGTERM);
+    start();
+    assert_answers();
     s3_server_fail(&server, S3_FAULT_CUT, 0, NULL, NULL);
 }
 
