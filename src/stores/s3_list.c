@@ -104,12 +104,20 @@ static void keep(char *out, size_t size, struct ig_str text)
     out[length] = 0;
 }
 
+/* "ba/ba78...": a name of ours, which is a path as it is; what lies there otherwise is not. */
+static bool is_ours(struct ig_str key, struct ig_str prefix)
+{
+    if (!ig_str_starts(key, prefix)) return false;
+    const char *name = key.ptr + prefix.len; /* ends with a NUL */
+    return strlen(name) == 67 && strspn(name, "0123456789abcdef/") == 67;
+}
+
 static void end_upload(struct page *page)
 {
     enum { TO_SECONDS = 19 }; /* of two times in ISO 8601, in UTC */
     struct ig_str key = ig_str_view(page->key);
     bool old = page->initiated[0] && strncmp(page->initiated, page->before, TO_SECONDS) < 0;
-    if (old && page->upload[0] && ig_str_starts(key, page->prefix)) {
+    if (old && page->upload[0] && is_ours(key, page->prefix)) {
         ig_buf_add(&page->names, key.ptr + page->prefix.len, key.len - page->prefix.len + 1);
         ig_buf_add(&page->names, page->upload, strlen(page->upload) + 1);
     }

@@ -316,6 +316,7 @@ static void test_parts(void **state)
 static void test_unfinished_uploads(void **state)
 {
     struct world world;
+    struct ig_err err = IG_ERR_INIT;
     char digest[IG_SHA256_HEX];
     (void)state;
     world_open(&world);
@@ -330,6 +331,17 @@ static void test_unfinished_uploads(void **state)
     reopen(&world, CACHE_BYTES);
     assert_int_equal(s3_server_uploads(&server), 1); /* a day has not passed */
     server.shared->began_ms_ago = 0;
+
+    /* One of somebody else's, whose name would be another request. */
+    char path[100], text[200];
+    snprintf(path, sizeof path, "%s/u,theirs", server.dir);
+    snprintf(text, sizeof text, "o,%s,ba,..?delete#\ntheirs\n2010-11-10T20:48:33.000Z",
+             world.prefix);
+    ASSERT_OK(ig_file_replace(IG_FILE_CWD, path, ig_str_view(text), &err));
+    server.shared->requests = 0;
+    reopen(&world, CACHE_BYTES);
+    assert_int_equal(server.shared->requests, 1);
+    assert_int_equal(unlink(path), 0);
     world_close(&world);
 }
 
