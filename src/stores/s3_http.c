@@ -297,6 +297,7 @@ enum ig_code ig_s3_http_perform(struct ig_s3_http *http, struct ig_s3_exchange *
     exchange->handle = handle;
     exchange->err = err;
     exchange->again = false;
+    exchange->status = 0;
     exchange->sent_bytes = 0;
     exchange->etag[0] = 0;
     ig_buf_reset(&exchange->reply);
