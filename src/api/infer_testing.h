@@ -65,6 +65,21 @@ static inline enum ig_code ig_infer_testing_open(struct ig_infer_testing *testin
     return ig_infer_testing_deploy(app, model_path, err);
 }
 
+/* Deploys "d" anew: a graph as JSON. */
+static inline enum ig_code ig_infer_testing_graph(struct ig_infer_testing *testing,
+                                                  const char *graph)
+{
+    struct ig_err err = IG_ERR_INIT;
+    struct ig_routing_spec read;
+    struct ig_arena arena;
+    const struct ig_deployment_spec spec = {.name = IG_STR("d"), .graph = &read};
+    ig_arena_init(&arena, 4096, 1 << 20);
+    if (ig_routing_spec_read(&read, ig_str_view(graph), &arena, &err) == IG_OK)
+        ig_deploy_set(testing->test.app.deploy, &IG_PRINCIPAL_LOCAL, &spec, &err);
+    ig_arena_deinit(&arena);
+    return err.code;
+}
+
 static inline void ig_infer_testing_close(struct ig_infer_testing *testing)
 {
     struct ig_err err = IG_ERR_INIT;
