@@ -431,6 +431,11 @@ static enum ig_code read_text(const struct ig_tracking_term *term, struct parser
 {
     struct ig_str value = token->text;
     enum ig_tracking_entity entity = term->what.entity;
+    bool pattern = term->op == IG_TRACKING_LIKE || term->op == IG_TRACKING_ILIKE;
+    if (pattern && value.len > IG_TRACKING_PATTERN_BYTES_MAX + 2)
+        return ig_fail_at(parser->err, IG_INVALID, token->at,
+                          "filter: a pattern of %zu bytes, at most %d", value.len - 2,
+                          IG_TRACKING_PATTERN_BYTES_MAX);
     if (token->kind == TEXT || token->kind == NAME) {
         if (strip(&value, '\'') || strip(&value, '"')) return add_value(parser, value);
         return ig_fail_at(parser->err, IG_INVALID, token->at,

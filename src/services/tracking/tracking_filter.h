@@ -14,6 +14,8 @@ enum {
     IG_TRACKING_TERMS_MAX = 64,    /* comparisons of a filter */
     IG_TRACKING_VALUES_MAX = 1000, /* of its lists together */
     IG_TRACKING_ORDERS_MAX = 16,   /* clauses of a search */
+    /* Of LIKE and ILIKE: twice as many, all of them escaped, is what SQLite takes. */
+    IG_TRACKING_PATTERN_BYTES_MAX = 25000,
 };
 
 /* What is searched: each has fields of its own. */

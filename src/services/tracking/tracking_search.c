@@ -330,22 +330,22 @@ static void begin(struct query *query, const char *select)
     add(query, " where 1 = 1");
 }
 
-/* (a > x or (a = x and (b < y or (b = y and ...)))) */
+/* a >= x and case when a <> x then a > x when b <> y then b < y ... else 1 = 0 end: as long as the
+ * keys are many, and no deeper, since parsers bound depth. The first part is for an index. */
 static void add_after(struct query *query)
 {
-    add(query, " and (");
+    const struct key *first = &query->keys[0];
+    ig_buf_printf(&query->sql, " and %s %s ", first->sql, first->descending ? "<=" : ">=");
+    add_value(query, first->last);
+    add(query, " and case");
     for (size_t i = 0; i < query->keys_count; i++) {
         const struct key *key = &query->keys[i];
-        bool last = i + 1 == query->keys_count;
-        ig_buf_printf(&query->sql, "%s %s ", key->sql, key->descending ? "<" : ">");
+        ig_buf_printf(&query->sql, " when %s <> ", key->sql);
         add_value(query, key->last);
-        if (last) break;
-        ig_buf_printf(&query->sql, " or (%s = ", key->sql);
+        ig_buf_printf(&query->sql, " then %s %s ", key->sql, key->descending ? "<" : ">");
         add_value(query, key->last);
-        add(query, " and (");
     }
-    for (size_t i = 0; i + 1 < query->keys_count; i++) add(query, "))");
-    add(query, ")");
+    add(query, " else 1 = 0 end");
 }
 
 static enum ig_code run_query(struct ig_db_rows **rows, struct query *query, struct ig_db_tx *tx,
