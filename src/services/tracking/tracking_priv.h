@@ -15,6 +15,20 @@ struct ig_tracking {
 
 #define IG_TRACKING_RUN_NAME "mlflow.runName"
 
+/* Adds a metric (run, key, step, at_ms, value, kind) unless it is there. Most are the first of
+ * their step and time and need the primary key alone; the others have an index of their own, which
+ * holds nothing else. */
+#define IG_TRACKING_METRIC_INSERT                                                                  \
+    "insert into metrics(run, key, step, at_ms, seq, value, kind)"                                 \
+    " select cast($1 as text), cast($2 as text), cast($3 as bigint), cast($4 as bigint),"          \
+    " (select coalesce(max(seq), -1) + 1 from metrics"                                             \
+    "  where run = $1 and key = $2 and step = $3 and at_ms = $4),"                                 \
+    " cast($5 as double precision), cast($6 as bigint)"                                            \
+    " where not exists (select 1 from metrics where run = $1 and key = $2 and step = $3"           \
+    "  and at_ms = $4 and seq = 0 and kind = $6 and coalesce(value, 0) = coalesce($5, 0))"         \
+    " and not exists (select 1 from metrics where run = $1 and key = $2 and step = $3"             \
+    "  and at_ms = $4 and seq <> 0 and kind = $6 and coalesce(value, 0) = coalesce($5, 0))"
+
 /* A key: 1 to 250 letters, digits, "_-.: /", that as a path names nothing else; `field` is what the
  * message calls it, "params[3].key". */
 enum ig_code ig_tracking_check_key(struct ig_str key, const char *field, struct ig_err *err);

@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "services/tracking/tracking.h"
+#include "services/tracking/tracking_priv.h"
 #include "stores/temp_testing.h"
 
 #include <math.h>
@@ -357,6 +357,54 @@ static void test_inputs(void **state)
                  "'digest' exceeds the maximum length of 36 characters");
 }
 
+static enum ig_code explain_insert(struct ig_db_tx *tx, void *context, struct ig_err *err)
+{
+    struct ig_buf *plan = context;
+    struct ig_db_rows *rows = NULL;
+    const struct ig_db_value value = IG_DB_N();
+    ig_db_query_once(&rows, tx, "explain query plan " IG_TRACKING_METRIC_INSERT,
+                     IG_DB_VALUES(value, value, value, value, value, value), err);
+    while (err->code == IG_OK && ig_db_next(rows, err))
+        ig_buf_printf(plan, "%.*s\n", IG_STR_ARGS(ig_db_text(rows, 3)));
+    ig_db_finish(rows);
+    return err->code;
+}
+
+/* Values of one step and time: each is found by an index, whatever came before it. */
+static void test_repeated_metrics(void **state)
+{
+    enum { BATCH = 1000, COUNT = 3 * BATCH };
+    static struct ig_tracking_metric metrics[BATCH];
+    struct world *world = *state;
+    struct ig_err err = IG_ERR_INIT;
+    struct ig_str run = make_run(world, 0);
+    struct ig_tracking_history page;
+    struct ig_buf plan;
+    const struct ig_tracking_batch batch = {.metrics = {metrics, BATCH}};
+    const struct ig_tracking_history_query query = {
+        .run = run, .key = IG_STR("m"), .token = IG_STR(""), .max = 2 * COUNT};
+    for (int i = 0; i < 2 * COUNT; i++) { /* the second half repeats the first */
+        double value = i % COUNT;
+        metrics[i % BATCH] = (struct ig_tracking_metric){IG_STR("m"),
+                                                         value == 7   ? NAN
+                                                         : value == 8 ? INFINITY
+                                                                      : value,
+                                                         5, 3};
+        if (i % BATCH == BATCH - 1) ASSERT_OK(ig_tracking_log(world->tracking, run, &batch, &err));
+    }
+    ASSERT_OK(ig_tracking_history(&page, world->tracking, &query, &world->arena, &err));
+    assert_int_equal(page.metrics.count, COUNT);
+    assert_true(isnan(page.metrics.items[7].value) && isinf(page.metrics.items[8].value));
+    for (int i = 9; i < COUNT; i++) assert_true(page.metrics.items[i].value == i);
+    ig_buf_init(&plan, 4096);
+    ASSERT_OK(ig_db_read(world->db, explain_insert, &plan, &err));
+    if (!strstr(plan.ptr, "metrics_repeated (run=? AND key=? AND step=? AND at_ms=? AND kind=? AND"
+                          " <expr>=?)") ||
+        !strstr(plan.ptr, "(run=? AND key=? AND step=? AND at_ms=? AND seq=?)"))
+        fail_msg("%s", plan.ptr);
+    ig_buf_deinit(&plan);
+}
+
 static void test_nth_call_fails(void **state)
 {
     struct world *world = *state;
@@ -386,10 +434,10 @@ static void test_nth_call_fails(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CASE(test_experiments),     CASE(test_deleting_hides), CASE(test_runs),
-        CASE(test_params_once),     CASE(test_latest_metric),  CASE(test_keys),
-        CASE(test_batch_is_atomic), CASE(test_history),        CASE(test_inputs),
-        CASE(test_nth_call_fails),
+        CASE(test_experiments),     CASE(test_deleting_hides),   CASE(test_runs),
+        CASE(test_params_once),     CASE(test_latest_metric),    CASE(test_keys),
+        CASE(test_batch_is_atomic), CASE(test_history),          CASE(test_inputs),
+        CASE(test_nth_call_fails),  CASE(test_repeated_metrics),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
