@@ -16,9 +16,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Behind every path: no UTF-8 text sorts above it. */
-#define PATHS_END IG_STR("\xF4\x8F\xBF\xBF")
-
 enum { BOUND_SIZE = IG_ARTIFACT_PATH_MAX + 2 };
 
 /* ---- paths ---- */
@@ -105,9 +102,15 @@ struct bounds {
 static void bounds_of(struct bounds *bounds, struct ig_str directory)
 {
     static const char ends[2] = {'/', '/' + 1};
-    bounds->low = IG_STR("");
-    bounds->high = PATHS_END;
-    if (!directory.len) return;
+    static const char last[4] = {'\xF4', '\x8F', '\xBF', '\xBF'}; /* U+10FFFF */
+    if (!directory.len) { /* more of the last character than a first segment has room for */
+        size_t length = 0;
+        for (; length <= IG_ARTIFACT_NAME_MAX; length += sizeof last)
+            memcpy(bounds->text[1] + length, last, sizeof last);
+        bounds->low = IG_STR("");
+        bounds->high = (struct ig_str){bounds->text[1], length};
+        return;
+    }
     for (int i = 0; i < 2; i++) {
         memcpy(bounds->text[i], directory.ptr, directory.len);
         bounds->text[i][directory.len] = ends[i];
