@@ -272,7 +272,8 @@ enum ig_code ig_artifacts_of_run(struct ig_str *uri, struct ig_str *directory, s
     if (!ig_str_starts(call.uri, scheme))
         return ig_fail(err, IG_INVALID, "run_id: the run's artifacts are at '%.*s', not here",
                        IG_STR_ARGS(call.uri));
-    struct ig_str path = {call.uri.ptr + scheme.len, call.uri.len - scheme.len};
+    struct ig_str rest = {call.uri.ptr + scheme.len, call.uri.len - scheme.len};
+    struct ig_str path = ig_str_cut(&rest, '?');
     if (ig_artifacts_check_path(path, err) != IG_OK) return err->code;
     *uri = call.uri;
     *directory = path;

@@ -8,6 +8,7 @@
 
 #include <stdio.h>
 
+#include <string.h>
 static const char *const STATUSES[] = {"", "RUNNING", "SCHEDULED", "FINISHED", "FAILED", "KILLED"};
 enum { STATUSES_COUNT = sizeof STATUSES / sizeof STATUSES[0] };
 
@@ -81,7 +82,15 @@ enum ig_code ig_tracking_run_tag_put(struct ig_db_tx *tx, struct ig_str id,
     return code == IG_OK ? put_tag(tx, id, tag, err) : code;
 }
 
-/* The experiment's location, then the run's own place in it. */
+/* Without a scheme it is a path, in which '?' is a character like any other. */
+static bool has_scheme(struct ig_str uri)
+{
+    struct ig_str scheme = ig_str_cut(&uri, ':');
+    return uri.ptr && scheme.len && !memchr(scheme.ptr, '/', scheme.len) &&
+           !memchr(scheme.ptr, '?', scheme.len);
+}
+
+/* The experiment's location, then the run's own place in it; a query stays at the end. */
 static enum ig_code artifact_root(struct ig_str *out, struct ig_db_tx *tx, struct run_call *call,
                                   struct ig_err *err)
 {
@@ -89,10 +98,16 @@ static enum ig_code artifact_root(struct ig_str *out, struct ig_db_tx *tx, struc
     enum ig_code code =
         ig_tracking_experiment_read(&experiment, tx, call->spec->experiment, call->arena, err);
     if (code != IG_OK) return code;
-    struct ig_str root = experiment.artifact_root;
+    struct ig_str root = experiment.artifact_root, query = {NULL, 0};
+    if (has_scheme(root)) {
+        query = root;
+        root = ig_str_cut(&query, '?');
+    }
+    bool bare = root.len && root.ptr[root.len - 1] == ':';
     while (root.len && root.ptr[root.len - 1] == '/') root.len--;
-    const char *text = ig_arena_printf(call->arena, "%.*s/%.*s/artifacts", IG_STR_ARGS(root),
-                                       IG_STR_ARGS(call->id));
+    const char *text = ig_arena_printf(call->arena, "%.*s%s%.*s/artifacts%s%.*s", IG_STR_ARGS(root),
+                                       bare ? "" : "/", IG_STR_ARGS(call->id), query.len ? "?" : "",
+                                       IG_STR_ARGS(query));
     if (!text) return ig_fail(err, IG_NO_MEMORY, "no memory for the run");
     *out = ig_str_view(text);
     return IG_OK;

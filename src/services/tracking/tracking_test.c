@@ -405,6 +405,46 @@ static void test_repeated_metrics(void **state)
     ig_buf_deinit(&plan);
 }
 
+static void expect_artifacts(struct world *world, const char *location, const char *wanted)
+{
+    static int number;
+    char name[16], text[256];
+    struct ig_err err = IG_ERR_INIT;
+    int64_t id;
+    snprintf(name, sizeof name, "at%d", number++);
+    const struct ig_tracking_experiment_spec spec = {.name = ig_str_view(name),
+                                                     .artifact_root = ig_str_view(location)};
+    ASSERT_OK(ig_tracking_experiment_create(&id, world->tracking, who, &spec, &err));
+    struct ig_str run = make_run(world, id);
+    snprintf(text, sizeof text, wanted, IG_STR_ARGS(run));
+    struct ig_str root = get_run(world, run).artifact_root;
+    if (!ig_str_is(root, text)) fail_msg("%.*s, not %s", IG_STR_ARGS(root), text);
+}
+
+/* As MLflow's append_to_uri_path has them. */
+static void test_artifact_roots(void **state)
+{
+    struct world *world = *state;
+    struct ig_err err = IG_ERR_INIT;
+    int64_t id;
+    struct ig_tracking_experiment_spec spec = {.name = IG_STR("x")};
+    expect_artifacts(world, "s3://b/p", "s3://b/p/%.*s/artifacts");
+    expect_artifacts(world, "s3://b/p/", "s3://b/p/%.*s/artifacts");
+    expect_artifacts(world, "s3://b", "s3://b/%.*s/artifacts");
+    expect_artifacts(world, "s3://b/p?x=1", "s3://b/p/%.*s/artifacts?x=1");
+    expect_artifacts(world, "s3://b?x=1/2", "s3://b/%.*s/artifacts?x=1/2");
+    expect_artifacts(world, "mlflow-artifacts:/?x", "mlflow-artifacts:/%.*s/artifacts?x");
+    expect_artifacts(world, "mlflow-artifacts:?x", "mlflow-artifacts:%.*s/artifacts?x");
+    expect_artifacts(world, "mlflow-artifacts:/0?", "mlflow-artifacts:/0/%.*s/artifacts");
+    expect_artifacts(world, "/tmp/a?b", "/tmp/a?b/%.*s/artifacts");
+    spec.artifact_root = IG_STR("s3://b/p?x=1#f");
+    ASSERT_FAILS(ig_tracking_experiment_create(&id, world->tracking, who, &spec, &err), IG_INVALID,
+                 "expected a URI without a fragment");
+    spec.artifact_root = IG_STR("s3://b/p?x=%2e%2E/y");
+    ASSERT_FAILS(ig_tracking_experiment_create(&id, world->tracking, who, &spec, &err), IG_INVALID,
+                 "Invalid query string");
+}
+
 static void test_nth_call_fails(void **state)
 {
     struct world *world = *state;
@@ -437,7 +477,7 @@ int main(void)
         CASE(test_experiments),     CASE(test_deleting_hides),   CASE(test_runs),
         CASE(test_params_once),     CASE(test_latest_metric),    CASE(test_keys),
         CASE(test_batch_is_atomic), CASE(test_history),          CASE(test_inputs),
-        CASE(test_nth_call_fails),  CASE(test_repeated_metrics),
+        CASE(test_nth_call_fails),  CASE(test_repeated_metrics), CASE(test_artifact_roots),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
