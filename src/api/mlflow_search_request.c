@@ -6,6 +6,7 @@
 
 #include "base/json.h"
 #include "net/http1.h"
+#include "services/tracking/tracking.h"
 
 #define SEE_DOCS " See the API docs for more information about request parameters."
 enum { SHOWN_MAX = 100 };
@@ -89,10 +90,9 @@ static enum ig_code take_id(struct request *request, struct ig_str value)
     if (search->experiments_count == IG_TRACKING_SEARCHED_MAX)
         return ig_fail(request->err, IG_INVALID, "experiment_ids: more than %d experiments",
                        IG_TRACKING_SEARCHED_MAX);
-    if (!ig_str_to_i64(value, &request->ids[search->experiments_count]))
-        return ig_fail(request->err, IG_INVALID,
-                       "Invalid experiment ID '%.*s'. Experiment ID must be a valid integer.",
-                       value.len > SHOWN_MAX ? SHOWN_MAX : (int)value.len, value.ptr);
+    if (ig_tracking_experiment_id(&request->ids[search->experiments_count], value, request->err) !=
+        IG_OK)
+        return request->err->code;
     search->experiments_count++;
     search->experiments = request->ids;
     return IG_OK;

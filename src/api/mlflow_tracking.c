@@ -3,21 +3,13 @@
 #include "api/mlflow_tracking.h"
 
 #include "api/mlflow_request.h"
+#include "api/rest.h"
 #include "api/route.h"
 
 #include <math.h>
 #include <stdio.h>
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
-
-enum ig_code ig_mlflow_done(struct ig_call *call)
-{
-    struct ig_json_out out;
-    ig_call_json(call, &out);
-    ig_json_out_object(&out);
-    ig_json_out_object_end(&out);
-    return IG_OK;
-}
 
 /* Left out when there are none. */
 static void write_pairs(struct ig_json_out *out, const char *key, struct ig_tracking_pairs pairs)
@@ -227,7 +219,7 @@ enum ig_code ig_mlflow_experiment_update(struct ig_call *call)
     if (ig_tracking_experiment_rename(call->app->tracking, &call->who, id, name, &call->err) !=
         IG_OK)
         return call->err.code;
-    return ig_mlflow_done(call);
+    return ig_rest_done(call);
 }
 
 enum ig_code ig_mlflow_experiment_delete(struct ig_call *call)
@@ -237,7 +229,7 @@ enum ig_code ig_mlflow_experiment_delete(struct ig_call *call)
     if (read_id(&id, call, fields, 1) != IG_OK) return call->err.code;
     if (ig_tracking_experiment_delete(call->app->tracking, &call->who, id, &call->err) != IG_OK)
         return call->err.code;
-    return ig_mlflow_done(call);
+    return ig_rest_done(call);
 }
 
 enum ig_code ig_mlflow_experiment_restore(struct ig_call *call)
@@ -247,7 +239,7 @@ enum ig_code ig_mlflow_experiment_restore(struct ig_call *call)
     if (read_id(&id, call, fields, 1) != IG_OK) return call->err.code;
     if (ig_tracking_experiment_restore(call->app->tracking, &call->who, id, &call->err) != IG_OK)
         return call->err.code;
-    return ig_mlflow_done(call);
+    return ig_rest_done(call);
 }
 
 enum ig_code ig_mlflow_experiment_tag(struct ig_call *call)
@@ -259,7 +251,7 @@ enum ig_code ig_mlflow_experiment_tag(struct ig_call *call)
     if (read_id(&id, call, fields, 3) != IG_OK) return call->err.code;
     if (ig_tracking_experiment_tag(call->app->tracking, id, tag, &call->err) != IG_OK)
         return call->err.code;
-    return ig_mlflow_done(call);
+    return ig_rest_done(call);
 }
 
 enum ig_code ig_mlflow_experiment_untag(struct ig_call *call)
@@ -270,5 +262,5 @@ enum ig_code ig_mlflow_experiment_untag(struct ig_call *call)
     if (read_id(&id, call, fields, 2) != IG_OK) return call->err.code;
     if (ig_tracking_experiment_untag(call->app->tracking, id, key, &call->err) != IG_OK)
         return call->err.code;
-    return ig_mlflow_done(call);
+    return ig_rest_done(call);
 }

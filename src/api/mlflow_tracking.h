@@ -14,7 +14,5 @@ void ig_mlflow_write_run_info(struct ig_json_out *out, const struct ig_tracking_
 /* {"info", "data", "inputs", "outputs"} */
 void ig_mlflow_write_run(struct ig_json_out *out, const struct ig_tracking_run *run);
 void ig_mlflow_write_metric(struct ig_json_out *out, const struct ig_tracking_metric *metric);
-/* {} */
-enum ig_code ig_mlflow_done(struct ig_call *call);
 
 #endif

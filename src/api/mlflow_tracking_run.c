@@ -3,6 +3,7 @@
 #include "api/mlflow_tracking.h"
 
 #include "api/mlflow_request.h"
+#include "api/rest.h"
 #include "api/route.h"
 #include "base/clock.h"
 
@@ -82,7 +83,7 @@ enum ig_code ig_mlflow_run_delete(struct ig_call *call)
     if (ig_mlflow_read(call, fields, COUNT(fields)) != IG_OK) return call->err.code;
     if (ig_tracking_run_delete(call->app->tracking, &call->who, id, &call->err) != IG_OK)
         return call->err.code;
-    return ig_mlflow_done(call);
+    return ig_rest_done(call);
 }
 
 enum ig_code ig_mlflow_run_restore(struct ig_call *call)
@@ -92,7 +93,7 @@ enum ig_code ig_mlflow_run_restore(struct ig_call *call)
     if (ig_mlflow_read(call, fields, COUNT(fields)) != IG_OK) return call->err.code;
     if (ig_tracking_run_restore(call->app->tracking, &call->who, id, &call->err) != IG_OK)
         return call->err.code;
-    return ig_mlflow_done(call);
+    return ig_rest_done(call);
 }
 
 enum ig_code ig_mlflow_run_untag(struct ig_call *call)
@@ -103,14 +104,14 @@ enum ig_code ig_mlflow_run_untag(struct ig_call *call)
     if (ig_mlflow_read(call, fields, COUNT(fields)) != IG_OK) return call->err.code;
     if (ig_tracking_run_untag(call->app->tracking, id, key, &call->err) != IG_OK)
         return call->err.code;
-    return ig_mlflow_done(call);
+    return ig_rest_done(call);
 }
 
 static enum ig_code log_batch(struct ig_call *call, struct ig_str id,
                               const struct ig_tracking_batch *batch)
 {
     if (ig_tracking_log(call->app->tracking, id, batch, &call->err) != IG_OK) return call->err.code;
-    return ig_mlflow_done(call);
+    return ig_rest_done(call);
 }
 
 /* One parameter or tag. */
@@ -182,7 +183,7 @@ enum ig_code ig_mlflow_run_inputs(struct ig_call *call)
                        "models: %zu given, but only datasets are kept as inputs", models);
     if (ig_tracking_inputs_log(call->app->tracking, id, datasets, &call->err) != IG_OK)
         return call->err.code;
-    return ig_mlflow_done(call);
+    return ig_rest_done(call);
 }
 
 /* Without max_results a page of the greatest length: a client that pages goes on from there. */

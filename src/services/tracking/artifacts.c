@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "base/vec.h"
+#include "services/tracking/tracking_priv.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,13 +20,6 @@
 enum { BOUND_SIZE = IG_ARTIFACT_PATH_MAX + 2 };
 
 /* ---- paths ---- */
-
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9') return c - '0';
-    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
 
 static bool is_control(unsigned char byte)
 {
@@ -41,7 +35,7 @@ static bool is_forbidden(char c)
 static bool is_hidden(struct ig_str text)
 {
     if (text.len < 3 || text.ptr[0] != '%') return false;
-    int high = hex_digit(text.ptr[1]), low = hex_digit(text.ptr[2]);
+    int high = ig_hex_digit(text.ptr[1]), low = ig_hex_digit(text.ptr[2]);
     if (high < 0 || low < 0) return false;
     char c = (char)(high * 16 + low);
     return is_forbidden(c) || c == '.' || c == '/' || c == '%';
@@ -257,7 +251,7 @@ static enum ig_code read_run(struct ig_db_tx *tx, void *context, struct ig_err *
         call->uri = ig_db_text_dup(rows, 0, call->arena);
         if (!call->uri.ptr) ig_fail(err, IG_NO_MEMORY, "artifacts of a run");
     } else {
-        ig_fail(err, IG_NOT_FOUND, "Run with id=%.*s not found", IG_STR_ARGS(call->run));
+        ig_tracking_no_run(call->run, err);
     }
     ig_db_finish(rows);
     return err->code;

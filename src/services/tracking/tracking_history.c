@@ -32,9 +32,7 @@ static enum ig_code must_exist(struct ig_db_tx *tx, struct ig_str id, struct ig_
     enum ig_code code =
         ig_db_query(&rows, tx, "select 1 from runs where id = $1", IG_DB_VALUES(IG_DB_T(id)), err);
     if (code != IG_OK) return code;
-    if (!ig_db_next(rows, err) && err->code == IG_OK)
-        ig_fail(err, IG_NOT_FOUND, "Run with id=%.*s not found",
-                IG_STR_ARGS(ig_tracking_cut(id, 64)));
+    if (!ig_db_next(rows, err) && err->code == IG_OK) ig_tracking_no_run(id, err);
     ig_db_finish(rows);
     return err->code;
 }

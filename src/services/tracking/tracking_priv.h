@@ -38,6 +38,8 @@ enum ig_code ig_tracking_check_length(struct ig_str value, size_t characters_max
 struct ig_str ig_tracking_cut(struct ig_str text, size_t characters_max);
 size_t ig_tracking_characters(struct ig_str text);
 
+/* NOT_FOUND, in the words of every call that names a run. */
+enum ig_code ig_tracking_no_run(struct ig_str id, struct ig_err *err);
 /* With its tags; NOT_FOUND. */
 enum ig_code ig_tracking_experiment_read(struct ig_tracking_experiment *out, struct ig_db_tx *tx,
                                          int64_t id, struct ig_arena *arena, struct ig_err *err);

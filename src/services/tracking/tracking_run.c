@@ -4,11 +4,12 @@
 #include "services/tracking/tracking_priv.h"
 
 #include "base/clock.h"
+#include "base/hash.h"
 #include "base/random.h"
 
 #include <stdio.h>
-
 #include <string.h>
+
 static const char *const STATUSES[] = {"", "RUNNING", "SCHEDULED", "FINISHED", "FAILED", "KILLED"};
 enum { STATUSES_COUNT = sizeof STATUSES / sizeof STATUSES[0] };
 
@@ -57,7 +58,7 @@ struct run_call {
     struct ig_tracking_run run;
 };
 
-static enum ig_code no_run(struct ig_str id, struct ig_err *err)
+enum ig_code ig_tracking_no_run(struct ig_str id, struct ig_err *err)
 {
     return ig_fail(err, IG_NOT_FOUND, "Run with id=%.*s not found",
                    IG_STR_ARGS(ig_tracking_cut(id, 64)));
@@ -167,7 +168,7 @@ enum ig_code ig_tracking_run_create(struct ig_tracking_run *out, struct ig_track
     for (size_t i = 0; i < spec->tags.count; i++)
         if (ig_tracking_check_key(spec->tags.items[i].key, "key", err) != IG_OK) return err->code;
     ig_random_bytes(random, sizeof random);
-    for (size_t i = 0; i < sizeof random; i++) snprintf(id + 2 * i, 3, "%02x", random[i]);
+    ig_hex(id, random, sizeof random);
     call.id = ig_str_view(id);
     enum ig_code code = ig_db_write(tracking->db, create_run, &call, err);
     if (code == IG_OK) *out = call.run;
@@ -196,7 +197,7 @@ static enum ig_code read_row(struct ig_tracking_run *out, struct ig_db_tx *tx, s
             .artifact_root = ig_db_text_dup(rows, 8, arena),
         };
     else if (err->code == IG_OK)
-        no_run(id, err);
+        ig_tracking_no_run(id, err);
     ig_db_finish(rows);
     return err->code;
 }
@@ -273,7 +274,7 @@ enum ig_code ig_tracking_run_must_be_active(struct ig_db_tx *tx, struct ig_str i
                                     IG_DB_VALUES(IG_DB_T(id)), err);
     if (code != IG_OK) return code;
     if (!ig_db_next(rows, err)) {
-        if (err->code == IG_OK) no_run(id, err);
+        if (err->code == IG_OK) ig_tracking_no_run(id, err);
     } else if (!ig_str_is(ig_db_text(rows, 0), "active")) {
         ig_fail(err, IG_INVALID,
                 "The run %.*s must be in the 'active' state. Current state is deleted.",
@@ -322,7 +323,7 @@ static enum ig_code move_run(struct ig_db_tx *tx, void *context, struct ig_err *
                                                 IG_DB_T(call->id)),
                                    err);
     if (code != IG_OK) return code;
-    if (ig_db_changes(tx) == 0) return no_run(call->id, err);
+    if (ig_db_changes(tx) == 0) return ig_tracking_no_run(call->id, err);
     return ig_audit_add(tx, call->who, deleted ? "run.delete" : "run.restore", call->id, IG_STR(""),
                         err);
 }
