@@ -2,6 +2,7 @@
 /* MLflow's artifact proxy (mlflow-artifacts:/ URIs), as its HTTP clients use it. Uploads and
  * downloads stream; nothing that was uploaded is ever shown as what it says it is: every answer is
  * application/octet-stream, to be saved, and never sniffed. */
+#include "api/mlflow_request.h"
 #include "api/rest.h"
 #include "api/route.h"
 #include "net/client.h"
@@ -158,7 +159,8 @@ enum ig_code ig_mlflow_logged_model_search(struct ig_call *call)
 {
     struct ig_json json;
     struct ig_json_out out;
-    if (ig_call_json_reader(call, &json) != IG_OK) return call->err.code;
+    if (ig_mlflow_expect_json(call) != IG_OK || ig_call_json_reader(call, &json) != IG_OK)
+        return call->err.code;
     if (!ig_json_skip(&json) || ig_json_next(&json) != IG_JSON_END) return call->err.code;
     ig_call_json(call, &out);
     ig_json_out_object(&out);

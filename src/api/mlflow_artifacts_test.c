@@ -182,11 +182,11 @@ static void test_logged_models(void **state)
 {
     (void)state;
     static const char body[] = "{\"experiment_ids\":[\"0\"],\"filter\":\"name = 'x'\"}";
-    ig_call_testing_again(&test);
-    test.exchange.body = IG_STR("{\"experiment_ids\":");
+    post("application/json", "{\"experiment_ids\":");
     assert_int_equal(ig_mlflow_logged_model_search(&test.call), IG_PARSE);
-    ig_call_testing_again(&test);
-    test.exchange.body = ig_str_view(body);
+    post("text/plain", body);
+    assert_int_equal(ig_mlflow_logged_model_search(&test.call), IG_INVALID);
+    post("application/json", body);
     assert_int_equal(ig_mlflow_logged_model_search(&test.call), IG_OK);
     assert_string_equal(test.exchange.reply.ptr, "{\"models\":[]}");
 }

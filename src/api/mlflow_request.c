@@ -292,24 +292,27 @@ static enum ig_code read_query(struct ig_call *call, const struct ig_mlflow_fiel
     return check_required(fields, count, given, &call->err);
 }
 
-/* A page of another site can send other types without asking first. */
-static enum ig_code expect_json(struct ig_call *call)
+enum ig_code ig_mlflow_expect_json(struct ig_call *call)
 {
     const struct ig_http_request *request = &call->exchange->request;
     struct ig_str type = ig_http_header(request, IG_STR("content-type"));
-    if (ig_str_eq_nocase(ig_str_trim(ig_str_cut(&type, ';')), IG_STR("application/json")))
-        return IG_OK;
-    return ig_fail(&call->err, IG_INVALID,
-                   "Bad Request. Content-Type must be one of ['application/json'].");
+    if (!ig_str_eq_nocase(ig_str_trim(ig_str_cut(&type, ';')), IG_STR("application/json")))
+        return ig_fail(&call->err, IG_INVALID,
+                       "Bad Request. Content-Type must be one of ['application/json'].");
+    return ig_call_expect_json(call);
+}
+
+bool ig_mlflow_asks_by_query(const struct ig_call *call)
+{
+    struct ig_str method = call->exchange->request.method;
+    return ig_str_is(method, "GET") || ig_str_is(method, "HEAD");
 }
 
 enum ig_code ig_mlflow_read(struct ig_call *call, const struct ig_mlflow_field *fields,
                             size_t count)
 {
-    struct ig_str method = call->exchange->request.method;
     IG_ASSERT(count <= IG_MLFLOW_FIELDS_MAX);
-    if (ig_str_is(method, "GET") || ig_str_is(method, "HEAD"))
-        return read_query(call, fields, count);
-    if (expect_json(call) != IG_OK) return call->err.code;
+    if (ig_mlflow_asks_by_query(call)) return read_query(call, fields, count);
+    if (ig_mlflow_expect_json(call) != IG_OK) return call->err.code;
     return ig_mlflow_decode(fields, count, call->exchange->body, call->arena, &call->err);
 }

@@ -27,7 +27,12 @@ struct ig_mlflow_field {
 };
 enum { IG_MLFLOW_FIELDS_MAX = 32 };
 
-/* From the call's query (GET) or body. Texts live as long as the call. */
+/* Whether the arguments stand in the query (GET, HEAD), not in the body. */
+bool ig_mlflow_asks_by_query(const struct ig_call *call);
+/* INVALID unless the body is said to be application/json: a page of another site can send other
+ * types without asking first. MEDIA_TYPE when it is compressed or not UTF-8. */
+enum ig_code ig_mlflow_expect_json(struct ig_call *call);
+/* From the call's query or body. Texts live as long as the call. */
 enum ig_code ig_mlflow_read(struct ig_call *call, const struct ig_mlflow_field *fields,
                             size_t count);
 /* From JSON: an object, or a string that holds one, as old clients send; empty counts as {}. */

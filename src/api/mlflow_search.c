@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* MLflow's search routes: the search gives ids in their order, each is then read and written, so
  * that a page holds one run in memory besides its text. */
+#include "api/mlflow_request.h"
 #include "api/mlflow_search_request.h"
 #include "api/mlflow_tracking.h"
 #include "api/route.h"
@@ -13,10 +14,10 @@ static enum ig_code search(struct ig_tracking_found *out, struct ig_call *call,
     const struct ig_exchange *exchange = call->exchange;
     struct ig_tracking_search search;
     enum ig_code code;
-    if (ig_str_is(exchange->request.method, "GET"))
+    if (ig_mlflow_asks_by_query(call))
         code = ig_mlflow_search_decode_query(&search, kind, exchange->request.query, call->arena,
                                              &call->err);
-    else if (ig_call_expect_json(call) == IG_OK)
+    else if (ig_mlflow_expect_json(call) == IG_OK)
         code = ig_mlflow_search_decode(&search, kind, exchange->body, call->arena, &call->err);
     else
         code = call->err.code;
