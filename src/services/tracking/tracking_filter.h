@@ -19,7 +19,13 @@ enum {
 };
 
 /* What is searched: each has fields of its own. */
-enum ig_tracking_kind { IG_TRACKING_RUNS, IG_TRACKING_EXPERIMENTS };
+enum ig_tracking_kind {
+    IG_TRACKING_RUNS,
+    IG_TRACKING_EXPERIMENTS,
+    IG_TRACKING_MODELS,   /* registered ones */
+    IG_TRACKING_VERSIONS, /* of these */
+    IG_TRACKING_KINDS_COUNT,
+};
 
 enum ig_tracking_entity {
     IG_TRACKING_METRIC,
@@ -43,6 +49,8 @@ enum ig_tracking_field {
     IG_TRACKING_BY_EXPERIMENT_ID,
     IG_TRACKING_BY_CREATION_TIME,
     IG_TRACKING_BY_LAST_UPDATE_TIME,
+    IG_TRACKING_BY_VERSION_NUMBER,
+    IG_TRACKING_BY_SOURCE_PATH,
     IG_TRACKING_BY_DATASET_NAME,
     IG_TRACKING_BY_DATASET_DIGEST,
     IG_TRACKING_BY_DATASET_CONTEXT,
