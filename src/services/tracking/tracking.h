@@ -41,6 +41,10 @@ struct ig_tracking_pairs {
     size_t count;
 };
 
+/* Reads key and value of all rows, in the query's order. */
+enum ig_code ig_tracking_pairs_read(struct ig_tracking_pairs *out, struct ig_db_rows *rows,
+                                    struct ig_arena *arena, struct ig_err *err);
+
 /* Experiments. */
 struct ig_tracking_experiment {
     int64_t id;

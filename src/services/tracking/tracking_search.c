@@ -20,10 +20,12 @@ enum {
     SQL_BYTES_MAX = 1 << 20,
     VALUES_MAX = IG_TRACKING_SEARCHED_MAX + IG_TRACKING_VALUES_MAX + 2 * IG_TRACKING_TERMS_MAX +
                  5 * IG_TRACKING_ORDERS_MAX + 16,
-    KEYS_MAX = 2 * IG_TRACKING_ORDERS_MAX + 2,
+    KEYS_MAX = 2 * IG_TRACKING_ORDERS_MAX + 3,
     KEY_BYTES = 256,
     DIGEST_HEX = IG_TRACKING_DIGEST_HEX, /* of a token, in front of the id */
 };
+
+#define PROMPT_TAG "mlflow.prompt.is_prompt"
 
 /* Metrics as numbers: MLflow keeps infinities as the greatest doubles. NaN is null. */
 #define METRIC(alias)                                                                              \
@@ -65,7 +67,7 @@ static void add_value(struct query *query, struct ig_db_value value)
     ig_buf_printf(&query->sql, "$%zu", query->values_count);
 }
 
-static const char *column(enum ig_tracking_field field)
+static const char *column(enum ig_tracking_kind kind, enum ig_tracking_field field)
 {
     static const char STATUS[] =
         "case r.status when 1 then 'RUNNING' when 2 then 'SCHEDULED' when 3 then 'FINISHED'"
@@ -82,10 +84,14 @@ static const char *column(enum ig_tracking_field field)
         [IG_TRACKING_BY_EXPERIMENT_ID] = "r.id",
         [IG_TRACKING_BY_CREATION_TIME] = "r.created_ms",
         [IG_TRACKING_BY_LAST_UPDATE_TIME] = "r.updated_ms",
+        [IG_TRACKING_BY_VERSION_NUMBER] = "r.version",
+        [IG_TRACKING_BY_SOURCE_PATH] = "r.source",
         [IG_TRACKING_BY_DATASET_NAME] = "t.name",
         [IG_TRACKING_BY_DATASET_DIGEST] = "t.digest",
         [IG_TRACKING_BY_DATASET_CONTEXT] = "t.value",
     };
+    if (kind == IG_TRACKING_VERSIONS && field == IG_TRACKING_BY_NAME) return "m.name";
+    if (kind == IG_TRACKING_VERSIONS && field == IG_TRACKING_BY_RUN_ID) return "r.run";
     IG_ASSERT(columns[field]);
     return columns[field];
 }
@@ -148,8 +154,16 @@ static void add_comparison(struct query *query, const char *sql,
 
 static const char *source(const struct query *query, const struct ig_tracking_identifier *what)
 {
-    if (query->search->kind == IG_TRACKING_EXPERIMENTS)
+    switch (query->search->kind) {
+    case IG_TRACKING_EXPERIMENTS:
         return "select 1 from experiment_tags t where t.experiment = r.id";
+    case IG_TRACKING_MODELS:
+        return "select 1 from registered_tags t where t.model = r.id";
+    case IG_TRACKING_VERSIONS:
+        return "select 1 from model_version_tags t where t.version = r.id";
+    default:
+        break;
+    }
     switch (what->entity) {
     case IG_TRACKING_METRIC:
         return "select 1 from latest_metrics t where t.run = r.id";
@@ -180,18 +194,48 @@ static void add_row_term(struct query *query, const struct ig_tracking_term *ter
         if (term->what.entity == IG_TRACKING_METRIC && term->op == IG_TRACKING_NE)
             add(query, "t.kind = 1 or ");
         add_comparison(query,
-                       term->what.entity == IG_TRACKING_METRIC    ? METRIC("t")
-                       : term->what.entity == IG_TRACKING_DATASET ? column(term->what.field)
-                                                                  : "t.value",
+                       term->what.entity == IG_TRACKING_METRIC ? METRIC("t")
+                       : term->what.entity == IG_TRACKING_DATASET
+                           ? column(IG_TRACKING_RUNS, term->what.field)
+                           : "t.value",
                        term);
         add(query, ")");
     }
     add(query, ")");
 }
 
+static bool is_of_prompts(const struct ig_tracking_term *term)
+{
+    return term->what.entity == IG_TRACKING_TAG && ig_str_is(term->what.key, PROMPT_TAG);
+}
+
+/* Prompts are models with a tag. Searches find none unless they ask for them by that tag, which
+ * models do not have. True: the tag's comparisons are as any other's. */
+static bool add_prompts(struct query *query)
+{
+    const struct ig_tracking_search *search = query->search;
+    if (search->kind != IG_TRACKING_MODELS && search->kind != IG_TRACKING_VERSIONS) return true;
+    for (size_t i = 0; i < query->filter.count; i++) {
+        const struct ig_tracking_term *term = &query->filter.terms[i];
+        if (!is_of_prompts(term)) continue;
+        struct ig_str wanted = term->op == IG_TRACKING_EQ   ? IG_STR("true")
+                               : term->op == IG_TRACKING_NE ? IG_STR("false")
+                                                            : IG_STR("");
+        if (wanted.len && ig_str_eq_nocase(term->values[0], wanted)) return true;
+        break;
+    }
+    add(query, search->kind == IG_TRACKING_MODELS
+                   ? " and not exists (select 1 from registered_tags p where p.model = r.id"
+                   : " and not exists (select 1 from model_versions v join model_version_tags p"
+                     " on p.version = v.id where v.model = r.model");
+    add(query, " and p.key = '" PROMPT_TAG "' and p.value = 'true')");
+    return false;
+}
+
 static void add_filter(struct query *query)
 {
     const struct ig_tracking_search *search = query->search;
+    bool prompts = add_prompts(query);
     if (search->kind == IG_TRACKING_RUNS) {
         add(query, " and r.experiment in (");
         for (size_t i = 0; i < search->experiments_count; i++) {
@@ -204,12 +248,13 @@ static void add_filter(struct query *query)
     if (search->view == IG_TRACKING_DELETED) add(query, " and r.stage = 'deleted'");
     for (size_t i = 0; i < query->filter.count; i++) {
         const struct ig_tracking_term *term = &query->filter.terms[i];
+        if (!prompts && is_of_prompts(term)) continue;
         if (term->what.entity != IG_TRACKING_ATTRIBUTE) {
             add_row_term(query, term);
             continue;
         }
         add(query, " and ");
-        add_comparison(query, column(term->what.field), term);
+        add_comparison(query, column(search->kind, term->what.field), term);
     }
 }
 
@@ -231,12 +276,14 @@ static void add_attribute_keys(struct query *query, const struct ig_tracking_ord
         struct key *rank = add_key(query, false);
         snprintf(rank->sql, KEY_BYTES, "case when r.end_ms is null then 1 else 0 end");
     }
-    words = field == IG_TRACKING_BY_RUN_NAME || field == IG_TRACKING_BY_USER_ID ||
-            field == IG_TRACKING_BY_STATUS || field == IG_TRACKING_BY_ARTIFACT_URI ||
-            field == IG_TRACKING_BY_NAME || field == IG_TRACKING_BY_RUN_ID;
+    words = field == IG_TRACKING_BY_RUN_NAME || field == IG_TRACKING_BY_SOURCE_PATH ||
+            field == IG_TRACKING_BY_USER_ID || field == IG_TRACKING_BY_STATUS ||
+            field == IG_TRACKING_BY_ARTIFACT_URI || field == IG_TRACKING_BY_NAME ||
+            field == IG_TRACKING_BY_RUN_ID;
     struct key *key = add_key(query, order->descending);
     key->type = words ? WORDS : WHOLE;
-    snprintf(key->sql, KEY_BYTES, missing ? "coalesce(%s, 0)" : "%s", column(field));
+    snprintf(key->sql, KEY_BYTES, missing ? "coalesce(%s, 0)" : "%s",
+             column(query->search->kind, field));
 }
 
 static void add_row_keys(struct query *query, size_t i)
@@ -265,11 +312,34 @@ static bool ordered_by(const struct query *query, enum ig_tracking_field field)
     return false;
 }
 
+static void add_key_unless_ordered(struct query *query, enum ig_tracking_field field,
+                                   bool descending)
+{
+    if (ordered_by(query, field)) return;
+    struct key *key = add_key(query, descending);
+    key->type = field == IG_TRACKING_BY_NAME ? WORDS : WHOLE;
+    snprintf(key->sql, KEY_BYTES, "%s", column(query->search->kind, field));
+}
+
+/* Models by name; versions by name, the last of them first. */
+static void add_registry_keys(struct query *query)
+{
+    bool versions = query->search->kind == IG_TRACKING_VERSIONS;
+    if (versions && !query->search->orders_count)
+        add_key_unless_ordered(query, IG_TRACKING_BY_LAST_UPDATE_TIME, true);
+    add_key_unless_ordered(query, IG_TRACKING_BY_NAME, false);
+    if (versions) add_key_unless_ordered(query, IG_TRACKING_BY_VERSION_NUMBER, true);
+}
+
 /* What ends every order, so that no two rows stand alike. */
 static void add_last_keys(struct query *query)
 {
     bool runs = query->search->kind == IG_TRACKING_RUNS;
     bool alone = query->search->orders_count == 0;
+    if (!runs && query->search->kind != IG_TRACKING_EXPERIMENTS) {
+        add_registry_keys(query);
+        return;
+    }
     if (runs ? !ordered_by(query, IG_TRACKING_BY_START_TIME) : alone) {
         struct key *newest = add_key(query, true);
         snprintf(newest->sql, KEY_BYTES, runs ? "r.start_ms" : "r.created_ms");
@@ -310,13 +380,15 @@ static enum ig_code read_orders(struct query *query, struct ig_err *err)
 
 static void begin(struct query *query, const char *select)
 {
-    bool runs = query->search->kind == IG_TRACKING_RUNS;
+    static const char *const tables[IG_TRACKING_KINDS_COUNT] = {
+        "runs r", "experiments r", "registered_models r",
+        "model_versions r join registered_models m on m.id = r.model"};
     ig_buf_reset(&query->sql);
     query->values_count = 0;
     ig_buf_printf(&query->sql, "select %s", select);
     for (size_t i = 0; i < query->keys_count; i++)
         ig_buf_printf(&query->sql, ", %s", query->keys[i].sql);
-    ig_buf_printf(&query->sql, " from %s r", runs ? "runs" : "experiments");
+    ig_buf_printf(&query->sql, " from %s", tables[query->search->kind]);
     for (size_t i = 0; i < query->search->orders_count; i++) {
         enum ig_tracking_entity entity = query->orders[i].what.entity;
         if (entity == IG_TRACKING_ATTRIBUTE) continue;
@@ -472,8 +544,8 @@ static enum ig_code read_token(struct query *query, struct ig_err *err)
         return ig_fail(err, IG_INVALID, "Invalid page token, '%.*s' is of another search",
                        IG_STR_ARGS(token));
     query->after = (struct ig_str){token.ptr + DIGEST_HEX, token.len - DIGEST_HEX};
-    if (query->search->kind == IG_TRACKING_EXPERIMENTS && !ig_str_to_i64(query->after, &number))
-        return ig_fail(err, IG_INVALID, "Invalid page token, '%.*s' is no experiment",
+    if (query->search->kind != IG_TRACKING_RUNS && !ig_str_to_i64(query->after, &number))
+        return ig_fail(err, IG_INVALID, "Invalid page token, '%.*s' is no row",
                        IG_STR_ARGS(query->after));
     return IG_OK;
 }
@@ -482,16 +554,19 @@ static enum ig_code read_token(struct query *query, struct ig_err *err)
 
 static enum ig_code check(const struct ig_tracking_search *search, struct ig_err *err)
 {
+    static const int RESULTS_MAX[IG_TRACKING_KINDS_COUNT] = {
+        IG_TRACKING_RESULTS_MAX, IG_TRACKING_RESULTS_MAX, IG_TRACKING_MODELS_MAX,
+        IG_TRACKING_VERSIONS_MAX};
     if (search->results_max < 1)
         return ig_fail(err, IG_INVALID,
                        "Invalid value %lld for parameter 'max_results' supplied. It must be a "
                        "positive integer",
                        (long long)search->results_max);
-    if (search->results_max > IG_TRACKING_RESULTS_MAX)
+    if (search->results_max > RESULTS_MAX[search->kind])
         return ig_fail(err, IG_INVALID,
                        "Invalid value %lld for parameter 'max_results' supplied. It must be at "
                        "most %d",
-                       (long long)search->results_max, IG_TRACKING_RESULTS_MAX);
+                       (long long)search->results_max, RESULTS_MAX[search->kind]);
     if (search->experiments_count > IG_TRACKING_SEARCHED_MAX)
         return ig_fail(err, IG_INVALID, "experiment_ids: %zu experiments, at most %d",
                        search->experiments_count, IG_TRACKING_SEARCHED_MAX);
@@ -526,7 +601,7 @@ enum ig_code ig_tracking_search(struct ig_tracking_found *out, struct ig_db *db,
             IG_OK ||
         read_orders(query, err) != IG_OK || read_token(query, err) != IG_OK)
         goto out;
-    if (search->kind == IG_TRACKING_EXPERIMENTS || search->experiments_count)
+    if (search->kind != IG_TRACKING_RUNS || search->experiments_count)
         ig_db_read(db, search_work, query, err);
 out:
     ig_buf_deinit(&query->sql);
