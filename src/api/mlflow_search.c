@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* MLflow's search routes: the search gives ids in their order, each is then read and written, so
  * that a page holds one run in memory besides its text. */
+#include "api/mlflow_models.h"
 #include "api/mlflow_request.h"
 #include "api/mlflow_search_request.h"
 #include "api/mlflow_tracking.h"
@@ -42,6 +43,27 @@ static void write_experiment(struct ig_json_out *out, struct ig_call *call, stru
     if (ig_tracking_experiment_get(&experiment, call->app->tracking, number, arena, &call->err) ==
         IG_OK)
         ig_mlflow_write_experiment(out, &experiment);
+}
+
+static void write_model(struct ig_json_out *out, struct ig_call *call, struct ig_str id,
+                        struct ig_arena *arena)
+{
+    struct ig_registered_model model;
+    int64_t number = 0;
+    IG_ASSERT(ig_str_to_i64(id, &number));
+    if (ig_registered_get_by_id(&model, call->app->db, number, arena, &call->err) == IG_OK)
+        ig_mlflow_write_model(out, &model);
+}
+
+static void write_version(struct ig_json_out *out, struct ig_call *call, struct ig_str id,
+                          struct ig_arena *arena)
+{
+    struct ig_registered_version version;
+    int64_t number = 0;
+    IG_ASSERT(ig_str_to_i64(id, &number));
+    if (ig_registered_version_get_by_id(&version, call->app->db, number, arena, &call->err) ==
+        IG_OK)
+        ig_mlflow_write_version(out, &version);
 }
 
 /* Empty lists and tokens are left out, as protobuf's JSON does. A reply that grows near to what the
@@ -87,4 +109,18 @@ enum ig_code ig_mlflow_experiments_search(struct ig_call *call)
     struct ig_tracking_found found;
     if (search(&found, call, IG_TRACKING_EXPERIMENTS) != IG_OK) return call->err.code;
     return reply(call, "experiments", &found, write_experiment);
+}
+
+enum ig_code ig_mlflow_models_search(struct ig_call *call)
+{
+    struct ig_tracking_found found;
+    if (search(&found, call, IG_TRACKING_MODELS) != IG_OK) return call->err.code;
+    return reply(call, "registered_models", &found, write_model);
+}
+
+enum ig_code ig_mlflow_versions_search(struct ig_call *call)
+{
+    struct ig_tracking_found found;
+    if (search(&found, call, IG_TRACKING_VERSIONS) != IG_OK) return call->err.code;
+    return reply(call, "model_versions", &found, write_version);
 }

@@ -11,8 +11,7 @@
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 
-/* Left out when there are none. */
-static void write_pairs(struct ig_json_out *out, const char *key, struct ig_tracking_pairs pairs)
+void ig_mlflow_write_pairs(struct ig_json_out *out, const char *key, struct ig_tracking_pairs pairs)
 {
     if (!pairs.count) return;
     ig_json_out_key(out, ig_str_view(key));
@@ -43,7 +42,7 @@ void ig_mlflow_write_experiment(struct ig_json_out *out,
     ig_json_out_kv_str(out, "lifecycle_stage", experiment->stage);
     ig_json_out_kv_i64(out, "last_update_time", experiment->updated_ms);
     ig_json_out_kv_i64(out, "creation_time", experiment->created_ms);
-    write_pairs(out, "tags", experiment->tags);
+    ig_mlflow_write_pairs(out, "tags", experiment->tags);
     ig_json_out_object_end(out);
 }
 
@@ -90,7 +89,7 @@ static void write_inputs(struct ig_json_out *out, struct ig_tracking_datasets in
     for (size_t i = 0; i < inputs.count; i++) {
         const struct ig_tracking_dataset *dataset = &inputs.items[i];
         ig_json_out_object(out);
-        write_pairs(out, "tags", dataset->tags);
+        ig_mlflow_write_pairs(out, "tags", dataset->tags);
         ig_json_out_key(out, IG_STR("dataset"));
         ig_json_out_object(out);
         ig_json_out_kv_str(out, "name", dataset->name);
@@ -120,8 +119,8 @@ void ig_mlflow_write_run(struct ig_json_out *out, const struct ig_tracking_run *
             ig_mlflow_write_metric(out, &run->metrics.items[i]);
         ig_json_out_array_end(out);
     }
-    write_pairs(out, "params", run->params);
-    write_pairs(out, "tags", run->tags);
+    ig_mlflow_write_pairs(out, "params", run->params);
+    ig_mlflow_write_pairs(out, "tags", run->tags);
     ig_json_out_object_end(out);
     write_inputs(out, run->inputs);
     ig_json_out_key(out, IG_STR("outputs"));

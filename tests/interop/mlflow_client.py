@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """The unmodified MLflow client against a running server: a run that logs files, and what is made of
-them; artifacts up, down, listed, deleted; names that the client and the server refuse."""
+them; artifacts up, down, listed, deleted; names that the client and the server refuse; the model
+registry (mlflow_registry.py)."""
 
 import os
 import sys
@@ -18,6 +19,8 @@ try:
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
     from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+    import mlflow_registry
 except ImportError as error:
     print("mlflow_client: skipped, %s" % error)
     sys.exit(0)
@@ -135,6 +138,7 @@ def main():
             mlflow.set_tracking_uri("http://" + address)
             check_repository(directory)
             check_run("http://" + address, directory)
+            mlflow_registry.run_checks(check, expect_error)
         finally:
             server.terminate()
             server.wait(30)
