@@ -46,7 +46,8 @@ void ig_mlflow_write_experiment(struct ig_json_out *out,
     ig_json_out_object_end(out);
 }
 
-void ig_mlflow_write_metric(struct ig_json_out *out, const struct ig_tracking_metric *metric)
+void ig_mlflow_write_metric(struct ig_json_out *out, const struct ig_tracking_metric *metric,
+                            struct ig_str run)
 {
     ig_json_out_object(out);
     ig_json_out_kv_str(out, "key", metric->key);
@@ -59,6 +60,7 @@ void ig_mlflow_write_metric(struct ig_json_out *out, const struct ig_tracking_me
                                                             : "-Infinity"));
     ig_json_out_kv_i64(out, "timestamp", metric->at_ms);
     ig_json_out_kv_i64(out, "step", metric->step);
+    if (run.len) ig_json_out_kv_str(out, "run_id", run);
     ig_json_out_object_end(out);
 }
 
@@ -116,7 +118,7 @@ void ig_mlflow_write_run(struct ig_json_out *out, const struct ig_tracking_run *
         ig_json_out_key(out, IG_STR("metrics"));
         ig_json_out_array(out);
         for (size_t i = 0; i < run->metrics.count; i++)
-            ig_mlflow_write_metric(out, &run->metrics.items[i]);
+            ig_mlflow_write_metric(out, &run->metrics.items[i], IG_STR(""));
         ig_json_out_array_end(out);
     }
     ig_mlflow_write_pairs(out, "params", run->params);

@@ -16,6 +16,8 @@ void ig_mlflow_write_experiment(struct ig_json_out *out,
 void ig_mlflow_write_run_info(struct ig_json_out *out, const struct ig_tracking_run *run);
 /* {"info", "data", "inputs", "outputs"} */
 void ig_mlflow_write_run(struct ig_json_out *out, const struct ig_tracking_run *run);
-void ig_mlflow_write_metric(struct ig_json_out *out, const struct ig_tracking_metric *metric);
+/* `run` may be empty: it is not said whose the metric is. */
+void ig_mlflow_write_metric(struct ig_json_out *out, const struct ig_tracking_metric *metric,
+                            struct ig_str run);
 
 #endif

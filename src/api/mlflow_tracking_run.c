@@ -185,35 +185,3 @@ enum ig_code ig_mlflow_run_inputs(struct ig_call *call)
         return call->err.code;
     return ig_rest_done(call);
 }
-
-/* Without max_results a page of the greatest length: a client that pages goes on from there. */
-enum ig_code ig_mlflow_metric_history(struct ig_call *call)
-{
-    struct ig_tracking_history_query query = {0};
-    struct ig_tracking_history page;
-    struct ig_json_out out;
-    int64_t most = IG_TRACKING_HISTORY_MAX;
-    const struct ig_mlflow_field fields[] = {{"run_id", IG_MLFLOW_TEXT, &query.run, true},
-                                             {"metric_key", IG_MLFLOW_TEXT, &query.key, true},
-                                             {"page_token", IG_MLFLOW_TEXT, &query.token, false},
-                                             {"max_results", IG_MLFLOW_I64, &most, false}};
-    if (ig_mlflow_read(call, fields, COUNT(fields)) != IG_OK) return call->err.code;
-    if (most <= 0)
-        return ig_fail(&call->err, IG_INVALID,
-                       "Invalid value %lld for parameter 'max_results' supplied. It must be a "
-                       "positive integer.",
-                       (long long)most);
-    query.max = most < IG_TRACKING_HISTORY_MAX ? (size_t)most : IG_TRACKING_HISTORY_MAX;
-    if (ig_tracking_history(&page, call->app->tracking, &query, call->arena, &call->err) != IG_OK)
-        return call->err.code;
-    ig_call_json(call, &out);
-    ig_json_out_object(&out);
-    ig_json_out_key(&out, IG_STR("metrics"));
-    ig_json_out_array(&out);
-    for (size_t i = 0; i < page.metrics.count; i++)
-        ig_mlflow_write_metric(&out, &page.metrics.items[i]);
-    ig_json_out_array_end(&out);
-    if (page.next.len) ig_json_out_kv_str(&out, "next_page_token", page.next);
-    ig_json_out_object_end(&out);
-    return IG_OK;
-}

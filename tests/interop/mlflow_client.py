@@ -4,6 +4,7 @@
 them; artifacts up, down, listed, deleted; names that the client and the server refuse; the model
 registry (mlflow_registry.py)."""
 
+import json
 import os
 import sys
 import tempfile
@@ -131,6 +132,29 @@ def check_run(url, directory):
     check("a file written anew", mlflow.artifacts.load_text("runs:/%s/texts/a b.txt" % name) == "other")
 
 
+def check_histories(url):
+    """Charts of the console: the values of several runs at once, whole and sampled, as the client logged them."""
+    client, runs = MlflowClient(), []
+    for length in (40, 7):
+        with mlflow.start_run() as run:
+            for step in range(length):
+                mlflow.log_metric("curve", step / 2, step=step)
+        runs.append(run.info.run_id)
+
+    def ask(path, **arguments):
+        body, _ = fetch("%s/ajax-api/2.0/mlflow/metrics/%s?%s" %
+                        (url, path, urllib.parse.urlencode(arguments, doseq=True)))
+        return [(metric["run_id"], metric["step"], metric["value"]) for metric in json.loads(body)["metrics"]]
+
+    wanted = [(run, metric.step, metric.value) for run in sorted(runs)
+              for metric in client.get_metric_history(run, "curve")]
+    got = ask("get-history-bulk", run_id=runs, metric_key="curve")
+    check("get-history-bulk", got == wanted and len(got) == 47, got)
+    got = ask("get-history-bulk-interval", run_ids=runs, metric_key="curve", max_results=10)
+    check("get-history-bulk-interval", [step for _, step, _ in got] ==
+          [0, 4, 8, 12, 16, 20, 24, 28, 32, 39] + list(range(7)), got)
+
+
 def main():
     with tempfile.TemporaryDirectory() as directory:
         server, address = program.serve(os.path.join(directory, "data"), os.path.join(directory, "log"))
@@ -138,6 +162,7 @@ def main():
             mlflow.set_tracking_uri("http://" + address)
             check_repository(directory)
             check_run("http://" + address, directory)
+            check_histories("http://" + address)
             mlflow_registry.run_checks(check, expect_error)
         finally:
             server.terminate()

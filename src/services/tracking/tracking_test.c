@@ -405,6 +405,59 @@ static void test_repeated_metrics(void **state)
     ig_buf_deinit(&plan);
 }
 
+/* MLflow's own statement (_sample_rows_with_window_functions), without the last value. */
+static enum ig_code sample_by_sql(struct ig_db_tx *tx, void *context, struct ig_err *err)
+{
+    struct ig_buf *out = context;
+    struct ig_db_rows *rows = NULL;
+    int64_t max = (int64_t)out->len;
+    ig_buf_reset(out);
+    ig_db_query_once(&rows, tx,
+                     "select step, value from (select *, row_number() over (partition by bucket"
+                     " order by step, at_ms, value) as n from (select step, at_ms, value,"
+                     " ntile($1) over (order by step, at_ms, value) as bucket from metrics where"
+                     " key = 's' and step >= 3)) where n = 1 order by step, at_ms, value",
+                     IG_DB_VALUES(IG_DB_I(max)), err);
+    while (err->code == IG_OK && ig_db_next(rows, err))
+        ig_buf_printf(out, "%lld:%g ", (long long)ig_db_i64(rows, 0), ig_db_f64(rows, 1));
+    ig_db_finish(rows);
+    return err->code;
+}
+
+static void test_samples(void **state)
+{
+    enum { COUNT = 97, LAST = 32 };
+    struct world *world = *state;
+    struct ig_err err = IG_ERR_INIT;
+    struct ig_str run = make_run(world, 0);
+    struct ig_buf wanted, got;
+    ig_buf_init(&wanted, 1 << 16);
+    ig_buf_init(&got, 1 << 16);
+    for (int i = 0; i < COUNT; i++) /* three values a step, in no order */
+        ASSERT_OK(log_metric(world, run,
+                             (struct ig_tracking_metric){IG_STR("s"), i, 5, (i * 31 % COUNT) / 3},
+                             &err));
+    for (size_t max = 1; max <= COUNT + 3; max++) {
+        const struct ig_tracking_sample_query query = {
+            .run = run, .key = IG_STR("s"), .start_step = 3, .end_step = LAST, .max = max};
+        struct ig_tracking_metrics sample = {NULL, 0};
+        ASSERT_OK(
+            ig_tracking_history_sample(&sample, world->tracking, &query, &world->arena, &err));
+        assert_int_equal(sample.count, max < COUNT - 9 ? max : COUNT - 9);
+        assert_int_equal(sample.items[sample.count - 1].step, LAST);
+        wanted.len = max; /* tells it how many */
+        ASSERT_OK(ig_db_read(world->db, sample_by_sql, &wanted, &err));
+        ig_buf_reset(&got);
+        for (size_t i = 0; i < sample.count; i++)
+            ig_buf_printf(&got, "%lld:%g ", (long long)sample.items[i].step, sample.items[i].value);
+        struct ig_str rest = ig_buf_view(&wanted), mine = ig_buf_view(&got);
+        for (size_t i = 0; i + 1 < sample.count; i++) /* the last is the last of all */
+            assert_true(ig_str_eq(ig_str_cut(&rest, ' '), ig_str_cut(&mine, ' ')));
+    }
+    ig_buf_deinit(&wanted);
+    ig_buf_deinit(&got);
+}
+
 static void expect_artifacts(struct world *world, const char *location, const char *wanted)
 {
     static int number;
@@ -478,6 +531,7 @@ int main(void)
         CASE(test_params_once),     CASE(test_latest_metric),    CASE(test_keys),
         CASE(test_batch_is_atomic), CASE(test_history),          CASE(test_inputs),
         CASE(test_nth_call_fails),  CASE(test_repeated_metrics), CASE(test_artifact_roots),
+        CASE(test_samples),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
