@@ -45,6 +45,12 @@ static void write_experiment(struct ig_json_out *out, struct ig_call *call, stru
         ig_mlflow_write_experiment(out, &experiment);
 }
 
+/* What was deleted since the search found it is left out. */
+static void pass_over_gone(struct ig_call *call)
+{
+    if (call->err.code == IG_NOT_FOUND) ig_err_clear(&call->err);
+}
+
 static void write_model(struct ig_json_out *out, struct ig_call *call, struct ig_str id,
                         struct ig_arena *arena)
 {
@@ -53,6 +59,8 @@ static void write_model(struct ig_json_out *out, struct ig_call *call, struct ig
     IG_ASSERT(ig_str_to_i64(id, &number));
     if (ig_registered_get_by_id(&model, call->app->db, number, arena, &call->err) == IG_OK)
         ig_mlflow_write_model(out, &model);
+    else
+        pass_over_gone(call);
 }
 
 static void write_version(struct ig_json_out *out, struct ig_call *call, struct ig_str id,
@@ -64,6 +72,8 @@ static void write_version(struct ig_json_out *out, struct ig_call *call, struct 
     if (ig_registered_version_get_by_id(&version, call->app->db, number, arena, &call->err) ==
         IG_OK)
         ig_mlflow_write_version(out, &version);
+    else
+        pass_over_gone(call);
 }
 
 /* Empty lists and tokens are left out, as protobuf's JSON does. A reply that grows near to what the

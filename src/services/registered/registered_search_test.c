@@ -260,6 +260,65 @@ static void test_prompts(void **state)
     ASSERT_OK(ig_registered_delete(&world.by, IG_STR("greet"), &err));
 }
 
+/* Who deletes what a page held goes on with its token all the same. */
+static void test_deleting_by_pages(void **state)
+{
+    (void)state;
+    struct ig_str orders[] = {IG_STR("last_updated_timestamp DESC")};
+    struct ig_tracking_search search = {.kind = IG_TRACKING_VERSIONS,
+                                        .filter = IG_STR("name = 'd \xC3\xBC'"),
+                                        .orders = orders,
+                                        .orders_count = 1,
+                                        .view = IG_TRACKING_ALL,
+                                        .results_max = 3};
+    struct ig_tracking_found page;
+    struct ig_registered_version version;
+    size_t seen = 0;
+    char number[24];
+    ig_registered_testing_model(&world, "d \xC3\xBC", (struct ig_tracking_pairs){NULL, 0});
+    for (int i = 0; i < 8; i++)
+        ig_registered_testing_version(&world, "d \xC3\xBC", "s3://b/m",
+                                      (struct ig_tracking_pairs){NULL, 0});
+    do {
+        ASSERT_OK(ig_tracking_search(&page, world.db, &search, &world.arena, &err));
+        seen += page.count;
+        for (size_t i = 0; i < page.count; i++) {
+            int64_t id;
+            assert_true(ig_str_to_i64(page.ids[i], &id));
+            ASSERT_OK(ig_registered_version_get_by_id(&version, world.db, id, &world.arena, &err));
+            snprintf(number, sizeof number, "%lld", (long long)version.version);
+            ASSERT_OK(
+                ig_registered_version_delete(&world.by, version.name, ig_str_view(number), &err));
+        }
+        search.token = page.token;
+    } while (search.token.len);
+    assert_int_equal(seen, 8);
+    ASSERT_OK(ig_registered_delete(&world.by, IG_STR("d \xC3\xBC"), &err));
+}
+
+static void test_wrong_tokens(void **state)
+{
+    (void)state;
+    static const char *const marks[] = {"", ".", "x.6d.1", "1.6.1", "1.c3.1", "1.6d", "1.6d.1.1"};
+    struct ig_tracking_search search = {.kind = IG_TRACKING_VERSIONS,
+                                        .filter = IG_STR(""),
+                                        .view = IG_TRACKING_ALL,
+                                        .results_max = 3};
+    struct ig_tracking_found page;
+    char token[128];
+    ASSERT_OK(ig_tracking_search(&page, world.db, &search, &world.arena, &err));
+    for (size_t i = 0; i < sizeof marks / sizeof marks[0]; i++) {
+        snprintf(token, sizeof token, "%s%s", page.digest, marks[i]);
+        search.token = ig_str_view(token);
+        ASSERT_FAILS(ig_tracking_search(&page, world.db, &search, &world.arena, &err), IG_INVALID,
+                     "Invalid page token");
+    }
+    snprintf(token, sizeof token, "%s1.6d.1", page.digest);
+    search.token = ig_str_view(token);
+    ASSERT_OK(ig_tracking_search(&page, world.db, &search, &world.arena, &err));
+    assert_int_equal(page.count, 0);
+}
+
 static void refuse(enum ig_tracking_kind kind, int64_t rows, const char *text)
 {
     struct ig_tracking_found page;
@@ -280,10 +339,9 @@ static void test_caps(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_models),
-        cmocka_unit_test(test_versions),
-        cmocka_unit_test(test_prompts),
-        cmocka_unit_test(test_caps),
+        cmocka_unit_test(test_models),       cmocka_unit_test(test_versions),
+        cmocka_unit_test(test_prompts),      cmocka_unit_test(test_deleting_by_pages),
+        cmocka_unit_test(test_wrong_tokens), cmocka_unit_test(test_caps),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -34,7 +34,8 @@ struct ig_tracking_search {
 };
 
 struct ig_tracking_found {
-    const struct ig_str *ids; /* of runs, of the others in decimal; in their order */
+    const struct ig_str *ids;   /* of runs, of the others in decimal; in their order */
+    const struct ig_str *marks; /* what a token says of each */
     size_t count;
     struct ig_str token;                     /* of the next page; empty: this is the last */
     char digest[IG_TRACKING_DIGEST_HEX + 1]; /* of the search, for tokens */
@@ -46,7 +47,8 @@ struct ig_tracking_found {
  * stands behind every number and what has no value behind all, in both directions.
  *
  * A token names the last row of its page and the search that it is of: the next page begins behind
- * where that row stands by then. INVALID when it is of another search or of no row. */
+ * where that row stands by then; of models and versions where it stood, since it may be gone.
+ * INVALID when it is of another search or of no row. */
 enum ig_code ig_tracking_search(struct ig_tracking_found *out, struct ig_db *db,
                                 const struct ig_tracking_search *search, struct ig_arena *arena,
                                 struct ig_err *err);
