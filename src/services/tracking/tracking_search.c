@@ -25,6 +25,7 @@ enum {
 };
 
 #define PROMPT_TAG "mlflow.prompt.is_prompt"
+#define PROMPTS "p.key = '" PROMPT_TAG "' and p.value = 'true'"
 
 /* Metrics as numbers: MLflow keeps infinities as the greatest doubles. NaN is null. */
 #define METRIC(alias)                                                                              \
@@ -203,11 +204,12 @@ static bool add_prompts(struct ig_tracking_query *query)
         if (wanted.len && ig_str_eq_nocase(term->values[0], wanted)) return true;
         break;
     }
-    add(query, search->kind == IG_TRACKING_MODELS
-                   ? " and not exists (select 1 from registered_tags p where p.model = r.id"
-                   : " and not exists (select 1 from model_versions v join model_version_tags p"
-                     " on p.version = v.id where v.model = r.model");
-    add(query, " and p.key = '" PROMPT_TAG "' and p.value = 'true')");
+    add(query,
+        search->kind == IG_TRACKING_MODELS
+            ? " and not exists (select 1 from registered_tags p where p.model = r.id and " PROMPTS
+              ")"
+            : " and r.model not in (select v.model from model_version_tags p join model_versions v"
+              " on v.id = p.version where " PROMPTS ")");
     return false;
 }
 
@@ -446,19 +448,21 @@ static enum ig_code read_page(struct ig_tracking_query *query, struct ig_db_rows
 {
     struct ig_tracking_found *out = query->out;
     size_t max = (size_t)query->search->results_max, count = 0;
-    struct ig_str *ids = ig_arena_array(query->arena, max, sizeof *ids);
+    struct ig_str *ids = NULL, *marks = NULL;
+    size_t ids_cap = 0, marks_cap = 0;
     bool more = false, marked = ig_tracking_are_removed(query->search->kind);
-    struct ig_str *marks = marked ? ig_arena_array(query->arena, max, sizeof *marks) : ids;
-    if (!ids || !marks) return ig_fail(err, IG_NO_MEMORY, "search");
-    while (!more && ig_db_next(rows, err)) {
+    while (ig_db_next(rows, err)) {
         more = count == max;
         if (more) break;
+        ids = ig_arena_grow(query->arena, ids, count, &ids_cap, sizeof *ids);
+        if (marked) marks = ig_arena_grow(query->arena, marks, count, &marks_cap, sizeof *marks);
+        if (!ids || (marked && !marks)) return ig_fail(err, IG_NO_MEMORY, "search");
         if (marked) marks[count] = ig_tracking_token_mark(query, rows);
         ids[count++] = ig_db_text_dup(rows, 0, query->arena);
     }
     if (err->code != IG_OK) return err->code;
     out->ids = ids;
-    out->marks = marks;
+    out->marks = marked ? marks : ids;
     out->count = count;
     if (more) return ig_tracking_found_cut(out, count, query->arena, err);
     return query->arena->overflowed ? ig_fail(err, IG_NO_MEMORY, "search") : IG_OK;
