@@ -58,6 +58,7 @@ static void test_mlflow_forms(void **state)
         {"/ajax-api/2.0/mlflow/x", true},
         {"/ajax-api/3.0/mlflow/x", true},
         {"/get-artifact", true},
+        {"/model-versions/get-artifact", true},
         {"/ajax-api/v1/models", false},
         {"/ajax-api/4.0/mlflow/x", false},
         {"/ajax-api/", false},

@@ -129,6 +129,44 @@ static void test_versions(void **state)
                  "RESOURCE_DOES_NOT_EXIST", "Model Version (name=m, version=3) not found");
 }
 
+/* Files of versions, by the run that their sources lie in. */
+static void test_artifacts(void **state)
+{
+    (void)state;
+    char run[40], path[256], body[512];
+    ok("POST", "registered-models/create", "{\"name\":\"files\"}");
+    ok("POST", "runs/create", "{\"experiment_id\":\"0\",\"start_time\":5}");
+    snprintf(run, sizeof run, "%s", live_text(&live, "run.info.run_id"));
+    snprintf(path, sizeof path, "/api/2.0/mlflow-artifacts/artifacts/0/%s/artifacts/m/a.txt", run);
+    EXPECT(200, "PUT", path, "text");
+    snprintf(body, sizeof body,
+             "{\"name\":\"files\",\"run_id\":\"%s\","
+             "\"source\":\"mlflow-artifacts:/0/%s/artifacts/m/\"}",
+             run, run);
+    ok("POST", "model-versions/create", body);
+    ok("POST", "model-versions/create", "{\"name\":\"files\",\"source\":\"s3://b/m\"}");
+    EXPECT(200, "GET", "/model-versions/get-artifact?name=files&version=1&path=a.txt", NULL);
+    assert_string_equal(live_body(&live), "text");
+    static const struct {
+        const char *query;
+        int status;
+        const char *text;
+    } bad[] = {
+        {"name=files&version=1&path=../a.txt", 400, "the segment '..' is not allowed"},
+        {"name=files&version=1&path=none", 404, "there is no artifact"},
+        {"name=files&version=1", 400, "Missing value for required parameter 'path'."},
+        {"name=files&version=2&path=a", 400, "version: its artifacts are at 's3://b/m', not here"},
+        {"name=files&version=3&path=a", 404, "Model Version (name=files, version=3) not found"},
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        snprintf(path, sizeof path, "/model-versions/get-artifact?%s", bad[i].query);
+        int status = live_call(&live, "GET", path, NULL);
+        expect_error(status, bad[i].status,
+                     status == 404 ? "RESOURCE_DOES_NOT_EXIST" : "INVALID_PARAMETER_VALUE",
+                     bad[i].text);
+    }
+}
+
 static void test_forms(void **state)
 {
     (void)state;
@@ -196,9 +234,9 @@ static void test_scopes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_models), cmocka_unit_test(test_versions),
-        cmocka_unit_test(test_forms),  cmocka_unit_test(test_kill),
-        cmocka_unit_test(test_scopes),
+        cmocka_unit_test(test_models),    cmocka_unit_test(test_versions),
+        cmocka_unit_test(test_artifacts), cmocka_unit_test(test_forms),
+        cmocka_unit_test(test_kill),      cmocka_unit_test(test_scopes),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -9,7 +9,6 @@ import os
 import sys
 import tempfile
 import urllib.parse
-import urllib.request
 
 import program
 
@@ -95,11 +94,6 @@ def check_repository(directory):
     expect_error("what is not there", "404", lambda: repository.download_artifacts("none"))
 
 
-def fetch(url):
-    with urllib.request.urlopen(url, timeout=30) as reply:
-        return reply.read(), reply.headers
-
-
 def check_run(url, directory):
     """What people write: a run, its files by the fluent interface, and all of it read again."""
     note = os.path.join(directory, "note.txt")
@@ -125,7 +119,7 @@ def check_run(url, directory):
     check("load_text", mlflow.artifacts.load_text(run.info.artifact_uri + "/texts/a b.txt") == "hello")
     check("load_dict", mlflow.artifacts.load_dict("runs:/%s/config.json" % name) == {"a": 1})
     ask = urllib.parse.urlencode({"run_uuid": name, "path": "texts/a b.txt"})
-    body, headers = fetch("%s/get-artifact?%s" % (url, ask))
+    body, headers = mlflow_registry.fetch("%s/get-artifact?%s" % (url, ask))
     check("get-artifact", body == b"hello" and headers["X-Content-Type-Options"] == "nosniff" and
           headers["Content-Disposition"] == "attachment; filename*=UTF-8''a%20b.txt", headers.items())
     client.log_text(name, "other", "texts/a b.txt")
@@ -142,7 +136,7 @@ def check_histories(url):
         runs.append(run.info.run_id)
 
     def ask(path, **arguments):
-        body, _ = fetch("%s/ajax-api/2.0/mlflow/metrics/%s?%s" %
+        body, _ = mlflow_registry.fetch("%s/ajax-api/2.0/mlflow/metrics/%s?%s" %
                         (url, path, urllib.parse.urlencode(arguments, doseq=True)))
         return [(metric["run_id"], metric["step"], metric["value"]) for metric in json.loads(body)["metrics"]]
 

@@ -2,6 +2,8 @@
 """The unmodified MLflow client and its model registry against a running server: what people write, by the
 client's own methods, and MLflow's words where it refuses. Used by mlflow_client.py."""
 
+import urllib.request
+
 import mlflow
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
@@ -9,6 +11,11 @@ from mlflow.exceptions import MlflowException
 
 def numbers(found):
     return [(version.name, int(version.version)) for version in found]
+
+
+def fetch(url):
+    with urllib.request.urlopen(url, timeout=30) as reply:
+        return reply.read(), reply.headers
 
 
 def check_models(check, expect_error):
@@ -59,6 +66,8 @@ def check_versions(check, expect_error):
     client.delete_model_version_tag("churn", 2, "other")
     got = client.update_model_version("churn", 2, "two")
     check("update_model_version", got.description == "two" and got.tags == {"note": "good"}, got)
+    body, _ = fetch(mlflow.get_tracking_uri() + "/model-versions/get-artifact?name=churn&version=1&path=MLmodel")
+    check("get-artifact of a version", body == b"a model", body)
     check("download of a version", mlflow.artifacts.load_text("models:/churn/1/MLmodel") == "a model")
     return int(second.version)
 

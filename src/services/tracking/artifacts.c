@@ -257,21 +257,27 @@ static enum ig_code read_run(struct ig_db_tx *tx, void *context, struct ig_err *
     return err->code;
 }
 
+enum ig_code ig_artifacts_directory(struct ig_str *out, struct ig_str uri, const char *field,
+                                    struct ig_err *err)
+{
+    static const struct ig_str scheme = {"mlflow-artifacts:/", 18};
+    if (!ig_str_starts(uri, scheme))
+        return ig_fail(err, IG_INVALID, "%s: its artifacts are at '%.*s', not here", field,
+                       IG_STR_ARGS(uri));
+    struct ig_str rest = {uri.ptr + scheme.len, uri.len - scheme.len};
+    struct ig_str path = ig_str_cut(&rest, '?');
+    while (path.len && path.ptr[path.len - 1] == '/') path.len--;
+    if (ig_artifacts_check_path(path, err) == IG_OK) *out = path;
+    return err->code;
+}
+
 enum ig_code ig_artifacts_of_run(struct ig_str *uri, struct ig_str *directory, struct ig_db *db,
                                  struct ig_str run, struct ig_arena *arena, struct ig_err *err)
 {
-    static const struct ig_str scheme = {"mlflow-artifacts:/", 18};
     struct run_call call = {.run = run, .arena = arena};
     if (ig_db_read(db, read_run, &call, err) != IG_OK) return err->code;
-    if (!ig_str_starts(call.uri, scheme))
-        return ig_fail(err, IG_INVALID, "run_id: the run's artifacts are at '%.*s', not here",
-                       IG_STR_ARGS(call.uri));
-    struct ig_str rest = {call.uri.ptr + scheme.len, call.uri.len - scheme.len};
-    struct ig_str path = ig_str_cut(&rest, '?');
-    if (ig_artifacts_check_path(path, err) != IG_OK) return err->code;
-    *uri = call.uri;
-    *directory = path;
-    return IG_OK;
+    if (ig_artifacts_directory(directory, call.uri, "run_id", err) == IG_OK) *uri = call.uri;
+    return err->code;
 }
 
 struct listing {
