@@ -316,8 +316,8 @@ static enum ig_code delete_model(struct ig_db_tx *tx, void *context, struct ig_e
 {
     static const char *const statements[] = {
         "delete from registered_aliases where model = $1",
-        "delete from model_version_tags where version in"
-        " (select id from model_versions where model = $1)",
+        ("delete from model_version_tags"
+         " where version in (select id from model_versions where model = $1)"),
         "delete from model_versions where model = $1",
         "delete from registered_tags where model = $1",
         "delete from registered_models where id = $1",
