@@ -2,9 +2,11 @@
 /* MLflow's artifact proxy (mlflow-artifacts:/ URIs), as its HTTP clients use it. Uploads and
  * downloads stream; nothing that was uploaded is ever shown as what it says it is: every answer is
  * application/octet-stream, to be saved, and never sniffed. */
+#include "api/mlflow_request.h"
 #include "api/rest.h"
 #include "api/route.h"
 #include "net/client.h"
+#include "services/registered/registered.h"
 
 /* "attachment" with the path's last segment as the name (RFC 6266, RFC 8187). */
 static enum ig_code offer_as_file(struct ig_call *call, struct ig_str path)
@@ -65,6 +67,24 @@ enum ig_code ig_mlflow_run_artifact_get(struct ig_call *call)
     if (!path.len)
         return ig_fail(&call->err, IG_INVALID, "Missing value for required parameter 'path'.");
     if (join(call, &whole, directory, path) != IG_OK) return call->err.code;
+    return send(call, whole);
+}
+
+/* Of the directory where a version of a registered model lies. */
+enum ig_code ig_mlflow_version_artifact_get(struct ig_call *call)
+{
+    struct ig_str name = IG_STR(""), version = IG_STR(""), path = IG_STR("");
+    struct ig_str directory, whole;
+    struct ig_registered_version found;
+    const struct ig_mlflow_field fields[] = {{"name", IG_MLFLOW_TEXT, &name, true},
+                                             {"version", IG_MLFLOW_TEXT, &version, true},
+                                             {"path", IG_MLFLOW_TEXT, &path, true}};
+    if (ig_mlflow_read(call, fields, 3) != IG_OK ||
+        ig_registered_version_get(&found, call->app->db, name, version, call->arena, &call->err) !=
+            IG_OK ||
+        ig_artifacts_directory(&directory, found.location, "version", &call->err) != IG_OK ||
+        join(call, &whole, directory, path) != IG_OK)
+        return call->err.code;
     return send(call, whole);
 }
 
@@ -158,7 +178,8 @@ enum ig_code ig_mlflow_logged_model_search(struct ig_call *call)
 {
     struct ig_json json;
     struct ig_json_out out;
-    if (ig_call_json_reader(call, &json) != IG_OK) return call->err.code;
+    if (ig_mlflow_expect_json(call) != IG_OK || ig_call_json_reader(call, &json) != IG_OK)
+        return call->err.code;
     if (!ig_json_skip(&json) || ig_json_next(&json) != IG_JSON_END) return call->err.code;
     ig_call_json(call, &out);
     ig_json_out_object(&out);

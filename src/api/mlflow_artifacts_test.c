@@ -113,6 +113,15 @@ static enum ig_code add_run(struct ig_db_tx *tx, void *context, struct ig_err *e
                       NULL, 0, err);
 }
 
+static enum ig_code move_run(struct ig_db_tx *tx, void *context, struct ig_err *err)
+{
+    (void)context;
+    return ig_db_exec(tx,
+                      "update runs set artifact_root = 'mlflow-artifacts:/7/r/artifacts?x=1'"
+                      " where id = 'r'",
+                      NULL, 0, err);
+}
+
 static const char *of_run(enum ig_code (*handler)(struct ig_call *), const char *query)
 {
     ig_call_testing_again(&test);
@@ -155,17 +164,29 @@ static void test_of_run(void **state)
     };
     for (size_t i = 0; i < sizeof gets / sizeof gets[0]; i++)
         assert_string_equal(of_run(ig_mlflow_run_artifact_get, gets[i].query), gets[i].text);
+    ASSERT_OK(ig_db_write(test.app.db, move_run, NULL, &err));
+    assert_string_equal(of_run(ig_mlflow_run_artifact_list, "run_id=r"),
+                        "{\"root_uri\":\"mlflow-artifacts:/7/r/artifacts?x=1\",\"files\":"
+                        "[{\"path\":\"model\",\"is_dir\":true}]}");
+}
+
+static void post(const char *type, const char *body)
+{
+    ig_call_testing_again(&test);
+    test.exchange.request.method = IG_STR("POST");
+    ig_call_testing_header(&test, "content-type", type);
+    test.exchange.body = ig_str_view(body);
 }
 
 static void test_logged_models(void **state)
 {
     (void)state;
     static const char body[] = "{\"experiment_ids\":[\"0\"],\"filter\":\"name = 'x'\"}";
-    ig_call_testing_again(&test);
-    test.exchange.body = IG_STR("{\"experiment_ids\":");
+    post("application/json", "{\"experiment_ids\":");
     assert_int_equal(ig_mlflow_logged_model_search(&test.call), IG_PARSE);
-    ig_call_testing_again(&test);
-    test.exchange.body = ig_str_view(body);
+    post("text/plain", body);
+    assert_int_equal(ig_mlflow_logged_model_search(&test.call), IG_INVALID);
+    post("application/json", body);
     assert_int_equal(ig_mlflow_logged_model_search(&test.call), IG_OK);
     assert_string_equal(test.exchange.reply.ptr, "{\"models\":[]}");
 }

@@ -6,6 +6,7 @@
 
 #include "base/json.h"
 #include "net/http1.h"
+#include "services/tracking/tracking.h"
 
 #define SEE_DOCS " See the API docs for more information about request parameters."
 enum { SHOWN_MAX = 100 };
@@ -39,10 +40,12 @@ static enum ig_code wrong(const struct field *field, struct ig_str value, const 
 
 static const struct field *find_field(const struct request *request, struct ig_str name)
 {
-    bool runs = request->search->kind == IG_TRACKING_RUNS;
+    enum ig_tracking_kind kind = request->search->kind;
+    bool runs = kind == IG_TRACKING_RUNS, viewed = runs || kind == IG_TRACKING_EXPERIMENTS;
     for (size_t i = 0; i < sizeof FIELDS / sizeof FIELDS[0]; i++) {
         if (!ig_str_is(name, FIELDS[i].name)) continue;
-        if (FIELDS[i].kind == VIEW && runs != ig_str_is(name, "run_view_type")) return NULL;
+        if (FIELDS[i].kind == VIEW && (!viewed || runs != ig_str_is(name, "run_view_type")))
+            return NULL;
         return FIELDS[i].kind == IDS && !runs ? NULL : &FIELDS[i];
     }
     return NULL;
@@ -89,10 +92,9 @@ static enum ig_code take_id(struct request *request, struct ig_str value)
     if (search->experiments_count == IG_TRACKING_SEARCHED_MAX)
         return ig_fail(request->err, IG_INVALID, "experiment_ids: more than %d experiments",
                        IG_TRACKING_SEARCHED_MAX);
-    if (!ig_str_to_i64(value, &request->ids[search->experiments_count]))
-        return ig_fail(request->err, IG_INVALID,
-                       "Invalid experiment ID '%.*s'. Experiment ID must be a valid integer.",
-                       value.len > SHOWN_MAX ? SHOWN_MAX : (int)value.len, value.ptr);
+    if (ig_tracking_experiment_id(&request->ids[search->experiments_count], value, request->err) !=
+        IG_OK)
+        return request->err->code;
     search->experiments_count++;
     search->experiments = request->ids;
     return IG_OK;
@@ -148,10 +150,15 @@ static enum ig_code read_member(struct request *request, struct ig_json *json)
 static struct request start(struct ig_tracking_search *out, enum ig_tracking_kind kind,
                             struct ig_arena *arena, struct ig_err *err)
 {
+    static const int defaults[IG_TRACKING_KINDS_COUNT] = {
+        IG_TRACKING_RESULTS_DEFAULT, IG_TRACKING_RESULTS_DEFAULT, IG_TRACKING_MODELS_DEFAULT,
+        IG_TRACKING_VERSIONS_DEFAULT};
+    bool viewed = kind == IG_TRACKING_RUNS || kind == IG_TRACKING_EXPERIMENTS;
     *out = (struct ig_tracking_search){.kind = kind,
                                        .filter = IG_STR(""),
                                        .token = IG_STR(""),
-                                       .results_max = IG_TRACKING_RESULTS_DEFAULT};
+                                       .view = viewed ? IG_TRACKING_ACTIVE : IG_TRACKING_ALL,
+                                       .results_max = defaults[kind]};
     return (struct request){.search = out, .arena = arena, .err = err};
 }
 

@@ -3,6 +3,7 @@
 #include "api/mlflow_tracking.h"
 
 #include "api/mlflow_request.h"
+#include "api/rest.h"
 #include "api/route.h"
 
 #include <math.h>
@@ -10,17 +11,7 @@
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 
-enum ig_code ig_mlflow_done(struct ig_call *call)
-{
-    struct ig_json_out out;
-    ig_call_json(call, &out);
-    ig_json_out_object(&out);
-    ig_json_out_object_end(&out);
-    return IG_OK;
-}
-
-/* Left out when there are none. */
-static void write_pairs(struct ig_json_out *out, const char *key, struct ig_tracking_pairs pairs)
+void ig_mlflow_write_pairs(struct ig_json_out *out, const char *key, struct ig_tracking_pairs pairs)
 {
     if (!pairs.count) return;
     ig_json_out_key(out, ig_str_view(key));
@@ -51,11 +42,12 @@ void ig_mlflow_write_experiment(struct ig_json_out *out,
     ig_json_out_kv_str(out, "lifecycle_stage", experiment->stage);
     ig_json_out_kv_i64(out, "last_update_time", experiment->updated_ms);
     ig_json_out_kv_i64(out, "creation_time", experiment->created_ms);
-    write_pairs(out, "tags", experiment->tags);
+    ig_mlflow_write_pairs(out, "tags", experiment->tags);
     ig_json_out_object_end(out);
 }
 
-void ig_mlflow_write_metric(struct ig_json_out *out, const struct ig_tracking_metric *metric)
+void ig_mlflow_write_metric(struct ig_json_out *out, const struct ig_tracking_metric *metric,
+                            struct ig_str run)
 {
     ig_json_out_object(out);
     ig_json_out_kv_str(out, "key", metric->key);
@@ -68,6 +60,7 @@ void ig_mlflow_write_metric(struct ig_json_out *out, const struct ig_tracking_me
                                                             : "-Infinity"));
     ig_json_out_kv_i64(out, "timestamp", metric->at_ms);
     ig_json_out_kv_i64(out, "step", metric->step);
+    if (run.len) ig_json_out_kv_str(out, "run_id", run);
     ig_json_out_object_end(out);
 }
 
@@ -98,7 +91,7 @@ static void write_inputs(struct ig_json_out *out, struct ig_tracking_datasets in
     for (size_t i = 0; i < inputs.count; i++) {
         const struct ig_tracking_dataset *dataset = &inputs.items[i];
         ig_json_out_object(out);
-        write_pairs(out, "tags", dataset->tags);
+        ig_mlflow_write_pairs(out, "tags", dataset->tags);
         ig_json_out_key(out, IG_STR("dataset"));
         ig_json_out_object(out);
         ig_json_out_kv_str(out, "name", dataset->name);
@@ -125,11 +118,11 @@ void ig_mlflow_write_run(struct ig_json_out *out, const struct ig_tracking_run *
         ig_json_out_key(out, IG_STR("metrics"));
         ig_json_out_array(out);
         for (size_t i = 0; i < run->metrics.count; i++)
-            ig_mlflow_write_metric(out, &run->metrics.items[i]);
+            ig_mlflow_write_metric(out, &run->metrics.items[i], IG_STR(""));
         ig_json_out_array_end(out);
     }
-    write_pairs(out, "params", run->params);
-    write_pairs(out, "tags", run->tags);
+    ig_mlflow_write_pairs(out, "params", run->params);
+    ig_mlflow_write_pairs(out, "tags", run->tags);
     ig_json_out_object_end(out);
     write_inputs(out, run->inputs);
     ig_json_out_key(out, IG_STR("outputs"));
@@ -227,7 +220,7 @@ enum ig_code ig_mlflow_experiment_update(struct ig_call *call)
     if (ig_tracking_experiment_rename(call->app->tracking, &call->who, id, name, &call->err) !=
         IG_OK)
         return call->err.code;
-    return ig_mlflow_done(call);
+    return ig_rest_done(call);
 }
 
 enum ig_code ig_mlflow_experiment_delete(struct ig_call *call)
@@ -237,7 +230,7 @@ enum ig_code ig_mlflow_experiment_delete(struct ig_call *call)
     if (read_id(&id, call, fields, 1) != IG_OK) return call->err.code;
     if (ig_tracking_experiment_delete(call->app->tracking, &call->who, id, &call->err) != IG_OK)
         return call->err.code;
-    return ig_mlflow_done(call);
+    return ig_rest_done(call);
 }
 
 enum ig_code ig_mlflow_experiment_restore(struct ig_call *call)
@@ -247,7 +240,7 @@ enum ig_code ig_mlflow_experiment_restore(struct ig_call *call)
     if (read_id(&id, call, fields, 1) != IG_OK) return call->err.code;
     if (ig_tracking_experiment_restore(call->app->tracking, &call->who, id, &call->err) != IG_OK)
         return call->err.code;
-    return ig_mlflow_done(call);
+    return ig_rest_done(call);
 }
 
 enum ig_code ig_mlflow_experiment_tag(struct ig_call *call)
@@ -259,7 +252,7 @@ enum ig_code ig_mlflow_experiment_tag(struct ig_call *call)
     if (read_id(&id, call, fields, 3) != IG_OK) return call->err.code;
     if (ig_tracking_experiment_tag(call->app->tracking, id, tag, &call->err) != IG_OK)
         return call->err.code;
-    return ig_mlflow_done(call);
+    return ig_rest_done(call);
 }
 
 enum ig_code ig_mlflow_experiment_untag(struct ig_call *call)
@@ -270,5 +263,5 @@ enum ig_code ig_mlflow_experiment_untag(struct ig_call *call)
     if (read_id(&id, call, fields, 2) != IG_OK) return call->err.code;
     if (ig_tracking_experiment_untag(call->app->tracking, id, key, &call->err) != IG_OK)
         return call->err.code;
-    return ig_mlflow_done(call);
+    return ig_rest_done(call);
 }

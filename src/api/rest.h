@@ -2,7 +2,7 @@
 #ifndef IG_API_REST_H
 #define IG_API_REST_H
 
-/* Shared by the handlers of /api/v1 (rest_*.c). */
+/* Shared by the handlers of /api/v1 (rest_*.c), some by those of MLflow's paths. */
 
 #include "api/call.h"
 

@@ -52,11 +52,23 @@ static void test_siphash_vectors(void **state)
     assert_true(ig_hash64("x", 1) != ig_hash64("y", 1));
 }
 
+static void test_hex(void **state)
+{
+    (void)state;
+    char text[9];
+    static const char digits[] = "0123456789abcdefABCDEF", others[] = "/:@G`g \xC3";
+    ig_hex(text, (const unsigned char[]){0, 0x1f, 0xa0, 0xff}, 4);
+    assert_string_equal(text, "001fa0ff");
+    for (int i = 0; digits[i]; i++) assert_int_equal(ig_hex_digit(digits[i]), i < 16 ? i : i - 6);
+    for (size_t i = 0; i < sizeof others; i++) assert_int_equal(ig_hex_digit(others[i]), -1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_sha256_vectors),
         cmocka_unit_test(test_siphash_vectors),
+        cmocka_unit_test(test_hex),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

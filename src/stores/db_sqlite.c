@@ -21,7 +21,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { STATEMENTS_MAX = 128, PAGE_BYTES = 4096, BUSY_MS = 10000 };
+enum { STATEMENTS_MAX = 256, PAGE_BYTES = 4096, BUSY_MS = 10000 };
 
 struct statement {
     struct ig_db_rows rows; /* first: a statement is what callers hold */

@@ -224,6 +224,10 @@ static void test_lists(void **state)
     assert_string_equal(list(""), "0/");
     put("\xF4\x8F\xBF\xBE", 9);
     assert_string_equal(list(""), "0/ \xF4\x8F\xBF\xBE=9");
+    put("\xF4\x8F\xBF\xBF", 10);
+    put("\xF4\x8F\xBF\xBF\xF4\x8F\xBF\xBF\xC3\xBC/x", 11); /* behind U+10FFFF alone */
+    assert_string_equal(list(""), "0/ \xF4\x8F\xBF\xBE=9 \xF4\x8F\xBF\xBF=10"
+                                  " \xF4\x8F\xBF\xBF\xF4\x8F\xBF\xBF\xC3\xBC/");
     struct ig_err err = IG_ERR_INIT;
     struct ig_artifact_list found;
     ASSERT_FAILS(ig_artifacts_list(&found, world.db, IG_STR("0/../1"), &world.arena, &err),

@@ -41,6 +41,10 @@ struct ig_tracking_pairs {
     size_t count;
 };
 
+/* Reads key and value of all rows, in the query's order. */
+enum ig_code ig_tracking_pairs_read(struct ig_tracking_pairs *out, struct ig_db_rows *rows,
+                                    struct ig_arena *arena, struct ig_err *err);
+
 /* Experiments. */
 struct ig_tracking_experiment {
     int64_t id;
@@ -172,6 +176,7 @@ struct ig_tracking_history_query {
     struct ig_str run, key;
     struct ig_str token; /* empty: from the start */
     size_t max;          /* values, at least 1 */
+    bool lenient;        /* a run that is not there has no values, else it is NOT_FOUND */
 };
 struct ig_tracking_history {
     struct ig_tracking_metrics metrics;
@@ -180,5 +185,18 @@ struct ig_tracking_history {
 enum ig_code ig_tracking_history(struct ig_tracking_history *out, struct ig_tracking *tracking,
                                  const struct ig_tracking_history_query *query,
                                  struct ig_arena *arena, struct ig_err *err);
+
+/* At most `max` values of the history between two steps, evenly spaced among all of them by step,
+ * then time, then value: the first of as many equal parts (NTILE), and the last value of all. A run
+ * that is not there has none. */
+struct ig_tracking_sample_query {
+    struct ig_str run, key;
+    int64_t start_step, end_step; /* both within */
+    size_t max;                   /* at least 1 */
+};
+enum ig_code ig_tracking_history_sample(struct ig_tracking_metrics *out,
+                                        struct ig_tracking *tracking,
+                                        const struct ig_tracking_sample_query *query,
+                                        struct ig_arena *arena, struct ig_err *err);
 
 #endif

@@ -14,10 +14,18 @@ enum {
     IG_TRACKING_TERMS_MAX = 64,    /* comparisons of a filter */
     IG_TRACKING_VALUES_MAX = 1000, /* of its lists together */
     IG_TRACKING_ORDERS_MAX = 16,   /* clauses of a search */
+    /* Of LIKE and ILIKE: twice as many, all of them escaped, is what SQLite takes. */
+    IG_TRACKING_PATTERN_BYTES_MAX = 25000,
 };
 
 /* What is searched: each has fields of its own. */
-enum ig_tracking_kind { IG_TRACKING_RUNS, IG_TRACKING_EXPERIMENTS };
+enum ig_tracking_kind {
+    IG_TRACKING_RUNS,
+    IG_TRACKING_EXPERIMENTS,
+    IG_TRACKING_MODELS,   /* registered ones */
+    IG_TRACKING_VERSIONS, /* of these */
+    IG_TRACKING_KINDS_COUNT,
+};
 
 enum ig_tracking_entity {
     IG_TRACKING_METRIC,
@@ -41,6 +49,8 @@ enum ig_tracking_field {
     IG_TRACKING_BY_EXPERIMENT_ID,
     IG_TRACKING_BY_CREATION_TIME,
     IG_TRACKING_BY_LAST_UPDATE_TIME,
+    IG_TRACKING_BY_VERSION_NUMBER,
+    IG_TRACKING_BY_SOURCE_PATH,
     IG_TRACKING_BY_DATASET_NAME,
     IG_TRACKING_BY_DATASET_DIGEST,
     IG_TRACKING_BY_DATASET_CONTEXT,

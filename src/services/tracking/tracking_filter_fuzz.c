@@ -31,7 +31,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     const struct ig_str text = {(const char *)data, size};
-    for (int kind = IG_TRACKING_RUNS; kind <= IG_TRACKING_EXPERIMENTS; kind++) {
+    for (int kind = IG_TRACKING_RUNS; kind < IG_TRACKING_KINDS_COUNT; kind++) {
         struct ig_err err = IG_ERR_INIT;
         struct ig_tracking_order order;
         check_filter((enum ig_tracking_kind)kind, text);

@@ -7,9 +7,11 @@
  * 3. Order keys are never null: a rank (0 a value, 1 NaN or nothing, 2 no metric) stands before
  *    each that may be missing. The page after a row is what lies behind it by these keys, which an
  *    index or a sort with a limit finds without passing over the rows of earlier pages.
+ * 4. Runs and experiments are never removed: a token names the last row, and the next page begins
+ *    where that stands by then. Models and versions are: their tokens hold the row's keys.
  *
  * Thread rule: nothing is shared. */
-#include "services/tracking/tracking_search.h"
+#include "services/tracking/tracking_search_priv.h"
 
 #include "base/hash.h"
 
@@ -20,52 +22,31 @@ enum {
     SQL_BYTES_MAX = 1 << 20,
     VALUES_MAX = IG_TRACKING_SEARCHED_MAX + IG_TRACKING_VALUES_MAX + 2 * IG_TRACKING_TERMS_MAX +
                  5 * IG_TRACKING_ORDERS_MAX + 16,
-    KEYS_MAX = 2 * IG_TRACKING_ORDERS_MAX + 2,
-    KEY_BYTES = 256,
-    DIGEST_HEX = IG_TRACKING_DIGEST_HEX, /* of a token, in front of the id */
 };
+
+#define PROMPT_TAG "mlflow.prompt.is_prompt"
+#define PROMPTS "p.key = '" PROMPT_TAG "' and p.value = 'true'"
 
 /* Metrics as numbers: MLflow keeps infinities as the greatest doubles. NaN is null. */
 #define METRIC(alias)                                                                              \
     "case " alias ".kind when 0 then " alias ".value when 2 then 1.7976931348623157e308"           \
     " when 3 then -1.7976931348623157e308 end"
 
-struct key {
-    char sql[KEY_BYTES];
-    enum { WHOLE, REAL, WORDS } type;
-    bool descending;
-    struct ig_db_value last; /* the value of the page's last row before */
-};
-
-struct query {
-    const struct ig_tracking_search *search;
-    struct ig_tracking_filter filter;
-    struct ig_tracking_order orders[IG_TRACKING_ORDERS_MAX];
-    struct key keys[KEYS_MAX];
-    size_t keys_count;
-    struct ig_buf sql;
-    struct ig_db_value *values;
-    size_t values_count;
-    struct ig_str after; /* the id of the token; empty: none */
-    struct ig_tracking_found *out;
-    struct ig_arena *arena;
-};
-
 /* ---- text and values ---- */
 
-static void add(struct query *query, const char *text)
+static void add(struct ig_tracking_query *query, const char *text)
 {
     ig_buf_add_cstr(&query->sql, text);
 }
 
-static void add_value(struct query *query, struct ig_db_value value)
+static void add_value(struct ig_tracking_query *query, struct ig_db_value value)
 {
     IG_ASSERT(query->values_count < VALUES_MAX);
     query->values[query->values_count++] = value;
     ig_buf_printf(&query->sql, "$%zu", query->values_count);
 }
 
-static const char *column(enum ig_tracking_field field)
+static const char *column(enum ig_tracking_kind kind, enum ig_tracking_field field)
 {
     static const char STATUS[] =
         "case r.status when 1 then 'RUNNING' when 2 then 'SCHEDULED' when 3 then 'FINISHED'"
@@ -82,10 +63,14 @@ static const char *column(enum ig_tracking_field field)
         [IG_TRACKING_BY_EXPERIMENT_ID] = "r.id",
         [IG_TRACKING_BY_CREATION_TIME] = "r.created_ms",
         [IG_TRACKING_BY_LAST_UPDATE_TIME] = "r.updated_ms",
+        [IG_TRACKING_BY_VERSION_NUMBER] = "r.version",
+        [IG_TRACKING_BY_SOURCE_PATH] = "r.source",
         [IG_TRACKING_BY_DATASET_NAME] = "t.name",
         [IG_TRACKING_BY_DATASET_DIGEST] = "t.digest",
         [IG_TRACKING_BY_DATASET_CONTEXT] = "t.value",
     };
+    if (kind == IG_TRACKING_VERSIONS && field == IG_TRACKING_BY_NAME) return "m.name";
+    if (kind == IG_TRACKING_VERSIONS && field == IG_TRACKING_BY_RUN_ID) return "r.run";
     IG_ASSERT(columns[field]);
     return columns[field];
 }
@@ -114,7 +99,7 @@ static struct ig_db_value term_value(const struct ig_tracking_term *term, size_t
 }
 
 /* `sql` compared with the term's value. */
-static void add_comparison(struct query *query, const char *sql,
+static void add_comparison(struct ig_tracking_query *query, const char *sql,
                            const struct ig_tracking_term *term)
 {
     static const char *const ops[IG_TRACKING_OPS_COUNT] = {
@@ -146,10 +131,19 @@ static void add_comparison(struct query *query, const char *sql,
     }
 }
 
-static const char *source(const struct query *query, const struct ig_tracking_identifier *what)
+static const char *source(const struct ig_tracking_query *query,
+                          const struct ig_tracking_identifier *what)
 {
-    if (query->search->kind == IG_TRACKING_EXPERIMENTS)
+    switch (query->search->kind) {
+    case IG_TRACKING_EXPERIMENTS:
         return "select 1 from experiment_tags t where t.experiment = r.id";
+    case IG_TRACKING_MODELS:
+        return "select 1 from registered_tags t where t.model = r.id";
+    case IG_TRACKING_VERSIONS:
+        return "select 1 from model_version_tags t where t.version = r.id";
+    default:
+        break;
+    }
     switch (what->entity) {
     case IG_TRACKING_METRIC:
         return "select 1 from latest_metrics t where t.run = r.id";
@@ -166,7 +160,7 @@ static const char *source(const struct query *query, const struct ig_tracking_id
     return "select 1 from run_inputs i join datasets t on t.id = i.dataset where i.run = r.id";
 }
 
-static void add_row_term(struct query *query, const struct ig_tracking_term *term)
+static void add_row_term(struct ig_tracking_query *query, const struct ig_tracking_term *term)
 {
     bool test = term->op == IG_TRACKING_IS_NULL || term->op == IG_TRACKING_IS_NOT_NULL;
     ig_buf_printf(&query->sql, " and %sexists (%s", term->op == IG_TRACKING_IS_NULL ? "not " : "",
@@ -180,18 +174,49 @@ static void add_row_term(struct query *query, const struct ig_tracking_term *ter
         if (term->what.entity == IG_TRACKING_METRIC && term->op == IG_TRACKING_NE)
             add(query, "t.kind = 1 or ");
         add_comparison(query,
-                       term->what.entity == IG_TRACKING_METRIC    ? METRIC("t")
-                       : term->what.entity == IG_TRACKING_DATASET ? column(term->what.field)
-                                                                  : "t.value",
+                       term->what.entity == IG_TRACKING_METRIC ? METRIC("t")
+                       : term->what.entity == IG_TRACKING_DATASET
+                           ? column(IG_TRACKING_RUNS, term->what.field)
+                           : "t.value",
                        term);
         add(query, ")");
     }
     add(query, ")");
 }
 
-static void add_filter(struct query *query)
+static bool is_of_prompts(const struct ig_tracking_term *term)
+{
+    return term->what.entity == IG_TRACKING_TAG && ig_str_is(term->what.key, PROMPT_TAG);
+}
+
+/* Prompts are models with a tag. Searches find none unless they ask for them by that tag, which
+ * models do not have. True: the tag's comparisons are as any other's. */
+static bool add_prompts(struct ig_tracking_query *query)
 {
     const struct ig_tracking_search *search = query->search;
+    if (!ig_tracking_are_removed(search->kind)) return true;
+    for (size_t i = 0; i < query->filter.count; i++) {
+        const struct ig_tracking_term *term = &query->filter.terms[i];
+        if (!is_of_prompts(term)) continue;
+        struct ig_str wanted = term->op == IG_TRACKING_EQ   ? IG_STR("true")
+                               : term->op == IG_TRACKING_NE ? IG_STR("false")
+                                                            : IG_STR("");
+        if (wanted.len && ig_str_eq_nocase(term->values[0], wanted)) return true;
+        break;
+    }
+    add(query,
+        search->kind == IG_TRACKING_MODELS
+            ? " and not exists (select 1 from registered_tags p where p.model = r.id and " PROMPTS
+              ")"
+            : " and r.model not in (select v.model from model_version_tags p join model_versions v"
+              " on v.id = p.version where " PROMPTS ")");
+    return false;
+}
+
+static void add_filter(struct ig_tracking_query *query)
+{
+    const struct ig_tracking_search *search = query->search;
+    bool prompts = add_prompts(query);
     if (search->kind == IG_TRACKING_RUNS) {
         add(query, " and r.experiment in (");
         for (size_t i = 0; i < search->experiments_count; i++) {
@@ -204,82 +229,110 @@ static void add_filter(struct query *query)
     if (search->view == IG_TRACKING_DELETED) add(query, " and r.stage = 'deleted'");
     for (size_t i = 0; i < query->filter.count; i++) {
         const struct ig_tracking_term *term = &query->filter.terms[i];
+        if (!prompts && is_of_prompts(term)) continue;
         if (term->what.entity != IG_TRACKING_ATTRIBUTE) {
             add_row_term(query, term);
             continue;
         }
         add(query, " and ");
-        add_comparison(query, column(term->what.field), term);
+        add_comparison(query, column(search->kind, term->what.field), term);
     }
 }
 
 /* ---- order ---- */
 
-static struct key *add_key(struct query *query, bool descending)
+static struct ig_tracking_key *add_key(struct ig_tracking_query *query, bool descending)
 {
-    IG_ASSERT(query->keys_count < KEYS_MAX);
-    struct key *key = &query->keys[query->keys_count++];
-    *key = (struct key){.type = WHOLE, .descending = descending};
+    IG_ASSERT(query->keys_count < IG_TRACKING_KEYS_MAX);
+    struct ig_tracking_key *key = &query->keys[query->keys_count++];
+    *key = (struct ig_tracking_key){.type = IG_TRACKING_KEY_WHOLE, .descending = descending};
     return key;
 }
 
-static void add_attribute_keys(struct query *query, const struct ig_tracking_order *order)
+static void add_attribute_keys(struct ig_tracking_query *query,
+                               const struct ig_tracking_order *order)
 {
     enum ig_tracking_field field = order->what.field;
     bool missing = field == IG_TRACKING_BY_END_TIME, words = false;
     if (missing) {
-        struct key *rank = add_key(query, false);
-        snprintf(rank->sql, KEY_BYTES, "case when r.end_ms is null then 1 else 0 end");
+        struct ig_tracking_key *rank = add_key(query, false);
+        snprintf(rank->sql, IG_TRACKING_KEY_BYTES, "case when r.end_ms is null then 1 else 0 end");
     }
-    words = field == IG_TRACKING_BY_RUN_NAME || field == IG_TRACKING_BY_USER_ID ||
-            field == IG_TRACKING_BY_STATUS || field == IG_TRACKING_BY_ARTIFACT_URI ||
-            field == IG_TRACKING_BY_NAME || field == IG_TRACKING_BY_RUN_ID;
-    struct key *key = add_key(query, order->descending);
-    key->type = words ? WORDS : WHOLE;
-    snprintf(key->sql, KEY_BYTES, missing ? "coalesce(%s, 0)" : "%s", column(field));
+    words = field == IG_TRACKING_BY_RUN_NAME || field == IG_TRACKING_BY_SOURCE_PATH ||
+            field == IG_TRACKING_BY_USER_ID || field == IG_TRACKING_BY_STATUS ||
+            field == IG_TRACKING_BY_ARTIFACT_URI || field == IG_TRACKING_BY_NAME ||
+            field == IG_TRACKING_BY_RUN_ID;
+    struct ig_tracking_key *key = add_key(query, order->descending);
+    key->type = words ? IG_TRACKING_KEY_WORDS : IG_TRACKING_KEY_WHOLE;
+    snprintf(key->sql, IG_TRACKING_KEY_BYTES, missing ? "coalesce(%s, 0)" : "%s",
+             column(query->search->kind, field));
 }
 
-static void add_row_keys(struct query *query, size_t i)
+static void add_row_keys(struct ig_tracking_query *query, size_t i)
 {
     const struct ig_tracking_order *order = &query->orders[i];
     bool metric = order->what.entity == IG_TRACKING_METRIC;
-    struct key *rank = add_key(query, false), *key = add_key(query, order->descending);
-    key->type = metric ? REAL : WORDS;
+    struct ig_tracking_key *rank = add_key(query, false), *key = add_key(query, order->descending);
+    key->type = metric ? IG_TRACKING_KEY_REAL : IG_TRACKING_KEY_WORDS;
     if (metric) {
-        snprintf(rank->sql, KEY_BYTES,
+        snprintf(rank->sql, IG_TRACKING_KEY_BYTES,
                  "case when o%zu.kind = 1 then 1 when o%zu.run is null then 2 else 0 end", i, i);
-        snprintf(key->sql, KEY_BYTES,
+        snprintf(key->sql, IG_TRACKING_KEY_BYTES,
                  "case o%zu.kind when 0 then o%zu.value when 2 then 1.7976931348623157e308"
                  " when 3 then -1.7976931348623157e308 else 0.0 end",
                  i, i);
     } else {
-        snprintf(rank->sql, KEY_BYTES, "case when o%zu.run is null then 1 else 0 end", i);
-        snprintf(key->sql, KEY_BYTES, "coalesce(o%zu.value, '')", i);
+        snprintf(rank->sql, IG_TRACKING_KEY_BYTES, "case when o%zu.run is null then 1 else 0 end",
+                 i);
+        snprintf(key->sql, IG_TRACKING_KEY_BYTES, "coalesce(o%zu.value, '')", i);
     }
 }
 
-static bool ordered_by(const struct query *query, enum ig_tracking_field field)
+static bool ordered_by(const struct ig_tracking_query *query, enum ig_tracking_field field)
 {
     for (size_t i = 0; i < query->search->orders_count; i++)
         if (query->orders[i].what.field == field) return true;
     return false;
 }
 
+static void add_key_unless_ordered(struct ig_tracking_query *query, enum ig_tracking_field field,
+                                   bool descending)
+{
+    if (ordered_by(query, field)) return;
+    struct ig_tracking_key *key = add_key(query, descending);
+    key->type = field == IG_TRACKING_BY_NAME ? IG_TRACKING_KEY_WORDS : IG_TRACKING_KEY_WHOLE;
+    snprintf(key->sql, IG_TRACKING_KEY_BYTES, "%s", column(query->search->kind, field));
+}
+
+/* Models by name; versions by name, the last of them first. */
+static void add_registry_keys(struct ig_tracking_query *query)
+{
+    bool versions = query->search->kind == IG_TRACKING_VERSIONS;
+    if (versions && !query->search->orders_count)
+        add_key_unless_ordered(query, IG_TRACKING_BY_LAST_UPDATE_TIME, true);
+    add_key_unless_ordered(query, IG_TRACKING_BY_NAME, false);
+    if (versions) add_key_unless_ordered(query, IG_TRACKING_BY_VERSION_NUMBER, true);
+}
+
 /* What ends every order, so that no two rows stand alike. */
-static void add_last_keys(struct query *query)
+static void add_last_keys(struct ig_tracking_query *query)
 {
     bool runs = query->search->kind == IG_TRACKING_RUNS;
     bool alone = query->search->orders_count == 0;
-    if (runs ? !ordered_by(query, IG_TRACKING_BY_START_TIME) : alone) {
-        struct key *newest = add_key(query, true);
-        snprintf(newest->sql, KEY_BYTES, runs ? "r.start_ms" : "r.created_ms");
+    if (!runs && query->search->kind != IG_TRACKING_EXPERIMENTS) {
+        add_registry_keys(query);
+        return;
     }
-    struct key *id = add_key(query, !runs && !alone);
-    id->type = runs ? WORDS : WHOLE;
-    snprintf(id->sql, KEY_BYTES, "r.id");
+    if (runs ? !ordered_by(query, IG_TRACKING_BY_START_TIME) : alone) {
+        struct ig_tracking_key *newest = add_key(query, true);
+        snprintf(newest->sql, IG_TRACKING_KEY_BYTES, runs ? "r.start_ms" : "r.created_ms");
+    }
+    struct ig_tracking_key *id = add_key(query, !runs && !alone);
+    id->type = runs ? IG_TRACKING_KEY_WORDS : IG_TRACKING_KEY_WHOLE;
+    snprintf(id->sql, IG_TRACKING_KEY_BYTES, "r.id");
 }
 
-static enum ig_code read_orders(struct query *query, struct ig_err *err)
+static enum ig_code read_orders(struct ig_tracking_query *query, struct ig_err *err)
 {
     const struct ig_tracking_search *search = query->search;
     if (search->orders_count > IG_TRACKING_ORDERS_MAX)
@@ -308,15 +361,17 @@ static enum ig_code read_orders(struct query *query, struct ig_err *err)
 
 /* ---- the statement ---- */
 
-static void begin(struct query *query, const char *select)
+static void begin(struct ig_tracking_query *query, const char *select)
 {
-    bool runs = query->search->kind == IG_TRACKING_RUNS;
+    static const char *const tables[IG_TRACKING_KINDS_COUNT] = {
+        "runs r", "experiments r", "registered_models r",
+        "model_versions r join registered_models m on m.id = r.model"};
     ig_buf_reset(&query->sql);
     query->values_count = 0;
     ig_buf_printf(&query->sql, "select %s", select);
     for (size_t i = 0; i < query->keys_count; i++)
         ig_buf_printf(&query->sql, ", %s", query->keys[i].sql);
-    ig_buf_printf(&query->sql, " from %s r", runs ? "runs" : "experiments");
+    ig_buf_printf(&query->sql, " from %s", tables[query->search->kind]);
     for (size_t i = 0; i < query->search->orders_count; i++) {
         enum ig_tracking_entity entity = query->orders[i].what.entity;
         if (entity == IG_TRACKING_ATTRIBUTE) continue;
@@ -330,33 +385,33 @@ static void begin(struct query *query, const char *select)
     add(query, " where 1 = 1");
 }
 
-/* (a > x or (a = x and (b < y or (b = y and ...)))) */
-static void add_after(struct query *query)
+/* a >= x and case when a <> x then a > x when b <> y then b < y ... else 1 = 0 end: as long as the
+ * keys are many, and no deeper, since parsers bound depth. The first part is for an index. */
+static void add_after(struct ig_tracking_query *query)
 {
-    add(query, " and (");
+    const struct ig_tracking_key *first = &query->keys[0];
+    ig_buf_printf(&query->sql, " and %s %s ", first->sql, first->descending ? "<=" : ">=");
+    add_value(query, first->last);
+    add(query, " and case");
     for (size_t i = 0; i < query->keys_count; i++) {
-        const struct key *key = &query->keys[i];
-        bool last = i + 1 == query->keys_count;
-        ig_buf_printf(&query->sql, "%s %s ", key->sql, key->descending ? "<" : ">");
+        const struct ig_tracking_key *key = &query->keys[i];
+        ig_buf_printf(&query->sql, " when %s <> ", key->sql);
         add_value(query, key->last);
-        if (last) break;
-        ig_buf_printf(&query->sql, " or (%s = ", key->sql);
+        ig_buf_printf(&query->sql, " then %s %s ", key->sql, key->descending ? "<" : ">");
         add_value(query, key->last);
-        add(query, " and (");
     }
-    for (size_t i = 0; i + 1 < query->keys_count; i++) add(query, "))");
-    add(query, ")");
+    add(query, " else 1 = 0 end");
 }
 
-static enum ig_code run_query(struct ig_db_rows **rows, struct query *query, struct ig_db_tx *tx,
-                              struct ig_err *err)
+static enum ig_code run_query(struct ig_db_rows **rows, struct ig_tracking_query *query,
+                              struct ig_db_tx *tx, struct ig_err *err)
 {
     if (query->sql.overflowed || query->arena->overflowed)
         return ig_fail(err, IG_NO_MEMORY, "search");
     return ig_db_query_once(rows, tx, query->sql.ptr, query->values, query->values_count, err);
 }
 
-static struct ig_db_value id_value(const struct query *query, struct ig_str id)
+static struct ig_db_value id_value(const struct ig_tracking_query *query, struct ig_str id)
 {
     int64_t number = 0;
     if (query->search->kind == IG_TRACKING_RUNS) return IG_DB_T(id);
@@ -365,7 +420,8 @@ static struct ig_db_value id_value(const struct query *query, struct ig_str id)
 }
 
 /* Where the token's row stands now. */
-static enum ig_code read_last(struct query *query, struct ig_db_tx *tx, struct ig_err *err)
+static enum ig_code read_last(struct ig_tracking_query *query, struct ig_db_tx *tx,
+                              struct ig_err *err)
 {
     struct ig_db_rows *rows = NULL;
     begin(query, "1");
@@ -374,11 +430,12 @@ static enum ig_code read_last(struct query *query, struct ig_db_tx *tx, struct i
     if (run_query(&rows, query, tx, err) != IG_OK) return err->code;
     bool found = ig_db_next(rows, err);
     for (size_t i = 0; found && i < query->keys_count; i++) {
-        struct key *key = &query->keys[i];
+        struct ig_tracking_key *key = &query->keys[i];
         int at = (int)i + 1;
-        if (key->type == WHOLE) key->last = IG_DB_I(ig_db_i64(rows, at));
-        if (key->type == REAL) key->last = IG_DB_F(ig_db_f64(rows, at));
-        if (key->type == WORDS) key->last = IG_DB_T(ig_db_text_dup(rows, at, query->arena));
+        if (key->type == IG_TRACKING_KEY_WHOLE) key->last = IG_DB_I(ig_db_i64(rows, at));
+        if (key->type == IG_TRACKING_KEY_REAL) key->last = IG_DB_F(ig_db_f64(rows, at));
+        if (key->type == IG_TRACKING_KEY_WORDS)
+            key->last = IG_DB_T(ig_db_text_dup(rows, at, query->arena));
     }
     ig_db_finish(rows);
     if (err->code != IG_OK || found) return err->code;
@@ -386,21 +443,26 @@ static enum ig_code read_last(struct query *query, struct ig_db_tx *tx, struct i
                    IG_STR_ARGS(query->after));
 }
 
-static enum ig_code read_page(struct query *query, struct ig_db_rows *rows, struct ig_err *err)
+static enum ig_code read_page(struct ig_tracking_query *query, struct ig_db_rows *rows,
+                              struct ig_err *err)
 {
     struct ig_tracking_found *out = query->out;
     size_t max = (size_t)query->search->results_max, count = 0;
-    struct ig_str *ids = ig_arena_array(query->arena, max, sizeof *ids);
-    bool more = false;
-    if (!ids) return ig_fail(err, IG_NO_MEMORY, "search");
-    while (!more && ig_db_next(rows, err)) {
-        if (count == max)
-            more = true;
-        else
-            ids[count++] = ig_db_text_dup(rows, 0, query->arena);
+    struct ig_str *ids = NULL, *marks = NULL;
+    size_t ids_cap = 0, marks_cap = 0;
+    bool more = false, marked = ig_tracking_are_removed(query->search->kind);
+    while (ig_db_next(rows, err)) {
+        more = count == max;
+        if (more) break;
+        ids = ig_arena_grow(query->arena, ids, count, &ids_cap, sizeof *ids);
+        if (marked) marks = ig_arena_grow(query->arena, marks, count, &marks_cap, sizeof *marks);
+        if (!ids || (marked && !marks)) return ig_fail(err, IG_NO_MEMORY, "search");
+        if (marked) marks[count] = ig_tracking_token_mark(query, rows);
+        ids[count++] = ig_db_text_dup(rows, 0, query->arena);
     }
     if (err->code != IG_OK) return err->code;
     out->ids = ids;
+    out->marks = marked ? marks : ids;
     out->count = count;
     if (more) return ig_tracking_found_cut(out, count, query->arena, err);
     return query->arena->overflowed ? ig_fail(err, IG_NO_MEMORY, "search") : IG_OK;
@@ -408,10 +470,12 @@ static enum ig_code read_page(struct query *query, struct ig_db_rows *rows, stru
 
 static enum ig_code search_work(struct ig_db_tx *tx, void *context, struct ig_err *err)
 {
-    struct query *query = context;
+    struct ig_tracking_query *query = context;
     struct ig_db_rows *rows = NULL;
     bool runs = query->search->kind == IG_TRACKING_RUNS;
-    if (query->after.len && read_last(query, tx, err) != IG_OK) return err->code;
+    if (query->after.len && !ig_tracking_are_removed(query->search->kind) &&
+        read_last(query, tx, err) != IG_OK)
+        return err->code;
     begin(query, runs ? "r.id" : "cast(r.id as text)");
     add_filter(query);
     if (query->after.len) add_after(query);
@@ -426,72 +490,23 @@ static enum ig_code search_work(struct ig_db_tx *tx, void *context, struct ig_er
     return err->code;
 }
 
-/* ---- tokens ---- */
-
-static void hash_text(struct ig_sha256 *hash, struct ig_str text)
-{
-    char length[32];
-    ig_sha256_update(hash, length, (size_t)snprintf(length, sizeof length, "%zu:", text.len));
-    if (text.len) ig_sha256_update(hash, text.ptr, text.len);
-}
-
-/* What a token is bound to: all of the search but the size of its pages. */
-static enum ig_code digest(struct query *query, struct ig_err *err)
-{
-    const struct ig_tracking_search *search = query->search;
-    unsigned char bytes[IG_SHA256_BYTES];
-    char head[96], hex[IG_SHA256_HEX];
-    struct ig_sha256 *hash = ig_sha256_new();
-    if (!hash) return ig_fail(err, IG_NO_MEMORY, "search");
-    snprintf(head, sizeof head, "%d %d %zu %zu", (int)search->kind, (int)search->view,
-             search->experiments_count, search->orders_count);
-    hash_text(hash, ig_str_view(head));
-    hash_text(hash, search->filter);
-    for (size_t i = 0; i < search->orders_count; i++) hash_text(hash, search->orders[i]);
-    for (size_t i = 0; i < search->experiments_count; i++) {
-        snprintf(head, sizeof head, "%lld", (long long)search->experiments[i]);
-        hash_text(hash, ig_str_view(head));
-    }
-    ig_sha256_final(hash, bytes);
-    ig_sha256_free(hash);
-    ig_hex(hex, bytes, sizeof bytes);
-    snprintf(query->out->digest, sizeof query->out->digest, "%.*s", DIGEST_HEX, hex);
-    return IG_OK;
-}
-
-static enum ig_code read_token(struct query *query, struct ig_err *err)
-{
-    struct ig_str token = query->search->token;
-    int64_t number;
-    if (digest(query, err) != IG_OK) return err->code;
-    if (!token.len) return IG_OK;
-    if (token.len <= DIGEST_HEX || token.len > 2 * DIGEST_HEX + 32)
-        return ig_fail(err, IG_INVALID, "Invalid page token, '%.*s' is none of this server",
-                       IG_STR_ARGS(token));
-    if (memcmp(token.ptr, query->out->digest, DIGEST_HEX) != 0)
-        return ig_fail(err, IG_INVALID, "Invalid page token, '%.*s' is of another search",
-                       IG_STR_ARGS(token));
-    query->after = (struct ig_str){token.ptr + DIGEST_HEX, token.len - DIGEST_HEX};
-    if (query->search->kind == IG_TRACKING_EXPERIMENTS && !ig_str_to_i64(query->after, &number))
-        return ig_fail(err, IG_INVALID, "Invalid page token, '%.*s' is no experiment",
-                       IG_STR_ARGS(query->after));
-    return IG_OK;
-}
-
 /* ---- public ---- */
 
 static enum ig_code check(const struct ig_tracking_search *search, struct ig_err *err)
 {
+    static const int RESULTS_MAX[IG_TRACKING_KINDS_COUNT] = {
+        IG_TRACKING_RESULTS_MAX, IG_TRACKING_RESULTS_MAX, IG_TRACKING_MODELS_MAX,
+        IG_TRACKING_VERSIONS_MAX};
     if (search->results_max < 1)
         return ig_fail(err, IG_INVALID,
                        "Invalid value %lld for parameter 'max_results' supplied. It must be a "
                        "positive integer",
                        (long long)search->results_max);
-    if (search->results_max > IG_TRACKING_RESULTS_MAX)
+    if (search->results_max > RESULTS_MAX[search->kind])
         return ig_fail(err, IG_INVALID,
                        "Invalid value %lld for parameter 'max_results' supplied. It must be at "
                        "most %d",
-                       (long long)search->results_max, IG_TRACKING_RESULTS_MAX);
+                       (long long)search->results_max, RESULTS_MAX[search->kind]);
     if (search->experiments_count > IG_TRACKING_SEARCHED_MAX)
         return ig_fail(err, IG_INVALID, "experiment_ids: %zu experiments, at most %d",
                        search->experiments_count, IG_TRACKING_SEARCHED_MAX);
@@ -504,7 +519,7 @@ enum ig_code ig_tracking_found_cut(struct ig_tracking_found *found, size_t count
     IG_ASSERT(count > 0 && count <= found->count);
     found->count = count;
     found->token = ig_str_view(
-        ig_arena_printf(arena, "%s%.*s", found->digest, IG_STR_ARGS(found->ids[count - 1])));
+        ig_arena_printf(arena, "%s%.*s", found->digest, IG_STR_ARGS(found->marks[count - 1])));
     return arena->overflowed ? ig_fail(err, IG_NO_MEMORY, "search") : IG_OK;
 }
 
@@ -512,9 +527,9 @@ enum ig_code ig_tracking_search(struct ig_tracking_found *out, struct ig_db *db,
                                 const struct ig_tracking_search *search, struct ig_arena *arena,
                                 struct ig_err *err)
 {
-    struct ig_tracking_found found = {NULL, 0, IG_STR(""), ""};
+    struct ig_tracking_found found = {.token = IG_STR("")};
     if (check(search, err) != IG_OK) return err->code;
-    struct query *query = ig_arena_zalloc(arena, sizeof *query);
+    struct ig_tracking_query *query = ig_arena_zalloc(arena, sizeof *query);
     if (!query) return ig_fail(err, IG_NO_MEMORY, "search");
     query->search = search;
     query->out = &found;
@@ -524,9 +539,9 @@ enum ig_code ig_tracking_search(struct ig_tracking_found *out, struct ig_db *db,
     ig_buf_init(&query->sql, SQL_BYTES_MAX);
     if (ig_tracking_filter_parse(&query->filter, search->kind, search->filter, arena, err) !=
             IG_OK ||
-        read_orders(query, err) != IG_OK || read_token(query, err) != IG_OK)
+        read_orders(query, err) != IG_OK || ig_tracking_token_read(query, err) != IG_OK)
         goto out;
-    if (search->kind == IG_TRACKING_EXPERIMENTS || search->experiments_count)
+    if (search->kind != IG_TRACKING_RUNS || search->experiments_count)
         ig_db_read(db, search_work, query, err);
 out:
     ig_buf_deinit(&query->sql);

@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "services/tracking/tracking.h"
+#include "services/tracking/tracking_priv.h"
 #include "stores/temp_testing.h"
 
 #include <math.h>
@@ -357,6 +357,147 @@ static void test_inputs(void **state)
                  "'digest' exceeds the maximum length of 36 characters");
 }
 
+static enum ig_code explain_insert(struct ig_db_tx *tx, void *context, struct ig_err *err)
+{
+    struct ig_buf *plan = context;
+    struct ig_db_rows *rows = NULL;
+    const struct ig_db_value value = IG_DB_N();
+    ig_db_query_once(&rows, tx, "explain query plan " IG_TRACKING_METRIC_INSERT,
+                     IG_DB_VALUES(value, value, value, value, value, value), err);
+    while (err->code == IG_OK && ig_db_next(rows, err))
+        ig_buf_printf(plan, "%.*s\n", IG_STR_ARGS(ig_db_text(rows, 3)));
+    ig_db_finish(rows);
+    return err->code;
+}
+
+/* Values of one step and time: each is found by an index, whatever came before it. */
+static void test_repeated_metrics(void **state)
+{
+    enum { BATCH = 1000, COUNT = 3 * BATCH };
+    static struct ig_tracking_metric metrics[BATCH];
+    struct world *world = *state;
+    struct ig_err err = IG_ERR_INIT;
+    struct ig_str run = make_run(world, 0);
+    struct ig_tracking_history page;
+    struct ig_buf plan;
+    const struct ig_tracking_batch batch = {.metrics = {metrics, BATCH}};
+    const struct ig_tracking_history_query query = {
+        .run = run, .key = IG_STR("m"), .token = IG_STR(""), .max = 2 * COUNT};
+    for (int i = 0; i < 2 * COUNT; i++) { /* the second half repeats the first */
+        double value = i % COUNT;
+        metrics[i % BATCH] = (struct ig_tracking_metric){IG_STR("m"),
+                                                         value == 7   ? NAN
+                                                         : value == 8 ? INFINITY
+                                                                      : value,
+                                                         5, 3};
+        if (i % BATCH == BATCH - 1) ASSERT_OK(ig_tracking_log(world->tracking, run, &batch, &err));
+    }
+    ASSERT_OK(ig_tracking_history(&page, world->tracking, &query, &world->arena, &err));
+    assert_int_equal(page.metrics.count, COUNT);
+    assert_true(isnan(page.metrics.items[7].value) && isinf(page.metrics.items[8].value));
+    for (int i = 9; i < COUNT; i++) assert_true(page.metrics.items[i].value == i);
+    ig_buf_init(&plan, 4096);
+    ASSERT_OK(ig_db_read(world->db, explain_insert, &plan, &err));
+    if (!strstr(plan.ptr, "metrics_repeated (run=? AND key=? AND step=? AND at_ms=? AND kind=? AND"
+                          " <expr>=?)") ||
+        !strstr(plan.ptr, "(run=? AND key=? AND step=? AND at_ms=? AND seq=?)"))
+        fail_msg("%s", plan.ptr);
+    ig_buf_deinit(&plan);
+}
+
+/* MLflow's own statement (_sample_rows_with_window_functions), without the last value. */
+static enum ig_code sample_by_sql(struct ig_db_tx *tx, void *context, struct ig_err *err)
+{
+    struct ig_buf *out = context;
+    struct ig_db_rows *rows = NULL;
+    int64_t max = (int64_t)out->len;
+    ig_buf_reset(out);
+    ig_db_query_once(&rows, tx,
+                     "select step, value from (select *, row_number() over (partition by bucket"
+                     " order by step, at_ms, value) as n from (select step, at_ms, value,"
+                     " ntile($1) over (order by step, at_ms, value) as bucket from metrics where"
+                     " key = 's' and step >= 3)) where n = 1 order by step, at_ms, value",
+                     IG_DB_VALUES(IG_DB_I(max)), err);
+    while (err->code == IG_OK && ig_db_next(rows, err))
+        ig_buf_printf(out, "%lld:%g ", (long long)ig_db_i64(rows, 0), ig_db_f64(rows, 1));
+    ig_db_finish(rows);
+    return err->code;
+}
+
+static void test_samples(void **state)
+{
+    enum { COUNT = 97, LAST = 32 };
+    struct world *world = *state;
+    struct ig_err err = IG_ERR_INIT;
+    struct ig_str run = make_run(world, 0);
+    struct ig_buf wanted, got;
+    ig_buf_init(&wanted, 1 << 16);
+    ig_buf_init(&got, 1 << 16);
+    for (int i = 0; i < COUNT; i++) /* three values a step, in no order */
+        ASSERT_OK(log_metric(world, run,
+                             (struct ig_tracking_metric){IG_STR("s"), i, 5, (i * 31 % COUNT) / 3},
+                             &err));
+    for (size_t max = 1; max <= COUNT + 3; max++) {
+        const struct ig_tracking_sample_query query = {
+            .run = run, .key = IG_STR("s"), .start_step = 3, .end_step = LAST, .max = max};
+        struct ig_tracking_metrics sample = {NULL, 0};
+        ASSERT_OK(
+            ig_tracking_history_sample(&sample, world->tracking, &query, &world->arena, &err));
+        assert_int_equal(sample.count, max < COUNT - 9 ? max : COUNT - 9);
+        assert_int_equal(sample.items[sample.count - 1].step, LAST);
+        wanted.len = max; /* tells it how many */
+        ASSERT_OK(ig_db_read(world->db, sample_by_sql, &wanted, &err));
+        ig_buf_reset(&got);
+        for (size_t i = 0; i < sample.count; i++)
+            ig_buf_printf(&got, "%lld:%g ", (long long)sample.items[i].step, sample.items[i].value);
+        struct ig_str rest = ig_buf_view(&wanted), mine = ig_buf_view(&got);
+        for (size_t i = 0; i + 1 < sample.count; i++) /* the last is the last of all */
+            assert_true(ig_str_eq(ig_str_cut(&rest, ' '), ig_str_cut(&mine, ' ')));
+    }
+    ig_buf_deinit(&wanted);
+    ig_buf_deinit(&got);
+}
+
+static void expect_artifacts(struct world *world, const char *location, const char *wanted)
+{
+    static int number;
+    char name[16], text[256];
+    struct ig_err err = IG_ERR_INIT;
+    int64_t id;
+    snprintf(name, sizeof name, "at%d", number++);
+    const struct ig_tracking_experiment_spec spec = {.name = ig_str_view(name),
+                                                     .artifact_root = ig_str_view(location)};
+    ASSERT_OK(ig_tracking_experiment_create(&id, world->tracking, who, &spec, &err));
+    struct ig_str run = make_run(world, id);
+    snprintf(text, sizeof text, wanted, IG_STR_ARGS(run));
+    struct ig_str root = get_run(world, run).artifact_root;
+    if (!ig_str_is(root, text)) fail_msg("%.*s, not %s", IG_STR_ARGS(root), text);
+}
+
+/* As MLflow's append_to_uri_path has them. */
+static void test_artifact_roots(void **state)
+{
+    struct world *world = *state;
+    struct ig_err err = IG_ERR_INIT;
+    int64_t id;
+    struct ig_tracking_experiment_spec spec = {.name = IG_STR("x")};
+    expect_artifacts(world, "s3://b/p", "s3://b/p/%.*s/artifacts");
+    expect_artifacts(world, "s3://b/p/", "s3://b/p/%.*s/artifacts");
+    expect_artifacts(world, "s3://b", "s3://b/%.*s/artifacts");
+    expect_artifacts(world, "s3://b/p?x=1", "s3://b/p/%.*s/artifacts?x=1");
+    expect_artifacts(world, "s3://b?x=1/2", "s3://b/%.*s/artifacts?x=1/2");
+    expect_artifacts(world, "mlflow-artifacts:/?x", "mlflow-artifacts:/%.*s/artifacts?x");
+    expect_artifacts(world, "mlflow-artifacts:?x", "mlflow-artifacts:%.*s/artifacts?x");
+    expect_artifacts(world, "mlflow-artifacts:/0?", "mlflow-artifacts:/0/%.*s/artifacts");
+    expect_artifacts(world, "/tmp/a?b", "/tmp/a?b/%.*s/artifacts");
+    spec.artifact_root = IG_STR("s3://b/p?x=1#f");
+    ASSERT_FAILS(ig_tracking_experiment_create(&id, world->tracking, who, &spec, &err), IG_INVALID,
+                 "expected a URI without a fragment");
+    spec.artifact_root = IG_STR("s3://b/p?x=%2e%2E/y");
+    ASSERT_FAILS(ig_tracking_experiment_create(&id, world->tracking, who, &spec, &err), IG_INVALID,
+                 "Invalid query string");
+}
+
 static void test_nth_call_fails(void **state)
 {
     struct world *world = *state;
@@ -386,10 +527,11 @@ static void test_nth_call_fails(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CASE(test_experiments),     CASE(test_deleting_hides), CASE(test_runs),
-        CASE(test_params_once),     CASE(test_latest_metric),  CASE(test_keys),
-        CASE(test_batch_is_atomic), CASE(test_history),        CASE(test_inputs),
-        CASE(test_nth_call_fails),
+        CASE(test_experiments),     CASE(test_deleting_hides),   CASE(test_runs),
+        CASE(test_params_once),     CASE(test_latest_metric),    CASE(test_keys),
+        CASE(test_batch_is_atomic), CASE(test_history),          CASE(test_inputs),
+        CASE(test_nth_call_fails),  CASE(test_repeated_metrics), CASE(test_artifact_roots),
+        CASE(test_samples),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
