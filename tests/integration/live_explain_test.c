@@ -141,6 +141,9 @@ static void test_surrogates(void **state)
             "--background", live_path(&live, "others.csv"), "--method", METHODS[i], "--format",
             "text");
         if (out.code != 0) fail_msg("%s", out.err);
+        assert_non_null(strstr(out.out, "\n  intercept "));
+        assert_non_null(strstr(out.out, "\n  surrogate "));
+        assert_null(strstr(out.out, "\n  margin "));
         assert_non_null(strstr(out.out, "surrogate of "));
         RUN("explain", "--model", "models:/churn/1", "--input", live_path(&live, "one.csv"),
             "--background", live_path(&live, "others.csv"), "--method", METHODS[i]);
