@@ -152,6 +152,14 @@ static bool choose_method(struct ig_explain_choice *out, struct chooser *chooser
     return true;
 }
 
+/* Whether a method was refused for its size; the next may fit. */
+static bool has_no_room(struct ig_err *err)
+{
+    if (err->code != IG_EXHAUSTED && err->code != IG_TOO_LARGE) return false;
+    *err = IG_ERR_INIT;
+    return true;
+}
+
 /* The first by quality whose cost is within the budget. */
 static bool choose_by_budget(struct ig_explain_choice *out, struct chooser *chooser)
 {
@@ -167,6 +175,7 @@ static bool choose_by_budget(struct ig_explain_choice *out, struct chooser *choo
         struct ig_explain_choice choice = {0};
         if (!ig_explain_suits(engine, methods[i], &wish)) continue;
         if (!choose_method(&choice, chooser, methods[i])) return false;
+        if (has_no_room(chooser->err)) continue;
         if (chooser->err->code != IG_OK) return true;
         if (!ig_explain_search_offer(choice.why, &search, choice.method, choice.cost_ns)) continue;
         *out = choice;
