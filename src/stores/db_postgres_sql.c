@@ -16,11 +16,16 @@ static bool word_char(char c)
     return isalnum((unsigned char)c) || c == '_' || c == '$';
 }
 
-/* The end of a text that begins with a quote. */
+/* The end of a text that begins with a quote; two in it stand for one. */
 static const char *skip_quoted(const char *at)
 {
-    const char *end = strchr(at + 1, *at);
-    return end ? end + 1 : at + strlen(at);
+    const char quote = *at;
+    do {
+        const char *end = strchr(at + 1, quote);
+        if (!end) return at + strlen(at);
+        at = end + 1;
+    } while (*at == quote);
+    return at;
 }
 
 static const char *skip_word(const char *at)

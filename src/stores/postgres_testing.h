@@ -6,6 +6,7 @@
  * to run as root, so as root it runs as the user that Debian's package makes. It dies with the
  * thread that started it. */
 
+#include "stores/db_testing.h"
 #include "stores/temp_testing.h"
 
 #include <fcntl.h>
@@ -143,15 +144,9 @@ static inline void ig_postgres_remove(struct ig_postgres *postgres)
 /* The URL of a schema for the directory at `path` alone. Static memory. */
 static inline const char *ig_postgres_url(const struct ig_postgres *postgres, const char *path)
 {
-    static char url[256];
-    char schema[33] = "";
-    size_t length = strlen(path), from = length > 12 ? length - 12 : 0;
-    for (size_t i = from, at = 0; i < length; i++, at += 2) /* capitals are others */
-        snprintf(schema + at, 3, "%02x", (unsigned char)path[i]);
-    snprintf(url, sizeof url,
-             "postgresql:///postgres?host=%s&user=ingot&options=-csearch_path%%3Dt%s",
-             postgres->dir, schema);
-    return url;
+    char database[128];
+    snprintf(database, sizeof database, "postgresql:///postgres?host=%s&user=ingot", postgres->dir);
+    return ig_db_testing_url(database, path);
 }
 
 #endif
