@@ -138,10 +138,11 @@ static enum ig_code prepare(struct ig_db_conn *conn, const char *name, const cha
 {
     struct ig_buf text;
     ig_buf_init(&text, SQL_BYTES_MAX);
-    enum ig_code code = pg_render(&text, sql, false, err);
+    bool plain = pg_is_plain(sql, false);
+    enum ig_code code = plain ? IG_OK : pg_render(&text, sql, false, err);
     if (code == IG_OK) {
-        PGresult *result = conn->api->PQprepare(conn->handle, name, text.ptr, parameters->count,
-                                                parameters->types);
+        PGresult *result = conn->api->PQprepare(conn->handle, name, plain ? sql : text.ptr,
+                                                parameters->count, parameters->types);
         if (conn->api->PQresultStatus(result) != PGRES_COMMAND_OK)
             code = pg_session_fail(conn, result, sql, err);
         conn->api->PQclear(result);
@@ -408,6 +409,8 @@ static enum ig_code postgres_open(struct ig_db_conn **out, const struct ig_db_pl
 static enum ig_code postgres_script(struct ig_db_conn *conn, const char *sql, struct ig_err *err)
 {
     struct ig_buf text;
+    /* Savepoints: they must not fail for lack of memory. */
+    if (pg_is_plain(sql, true)) return pg_session_run(NULL, conn, sql, err);
     ig_buf_init(&text, SQL_BYTES_MAX);
     enum ig_code code = pg_render(&text, sql, true, err);
     if (code == IG_OK) code = pg_session_run(NULL, conn, text.ptr, err);

@@ -33,6 +33,7 @@ enum ig_code pg_library_get(const struct pg_api **out, struct ig_err *err);
 
 /* The text for PostgreSQL of a text in the common dialect; `schema` for migrations, where types
  * stand. NO_MEMORY past the buffer's maximum. */
+bool pg_is_plain(const char *sql, bool schema); /* it stays as it is, if this says so */
 enum ig_code pg_render(struct ig_buf *out, const char *sql, bool schema, struct ig_err *err);
 
 /* ---- a session ---- */

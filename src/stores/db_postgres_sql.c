@@ -3,7 +3,7 @@
  *
  * 1. text compares and sorts by its bytes, as in SQLite: columns are made with the collation "C",
  *    and lower($1) folds by it (so ASCII alone, as SQLite's does).
- * 2. LIKE has no escape character: `a like $1` becomes `a like $1 escape ''`.
+ * 2. LIKE has no escape character unless one is named: `a like $1` becomes `a like $1 escape ''`.
  *
  * Texts in quotes stay as they are. Pure. */
 #include "stores/db_postgres_priv.h"
@@ -64,13 +64,21 @@ struct rendering {
     const char *like_end; /* of the pattern that a LIKE is followed by, until it is passed */
 };
 
+/* The end of the pattern behind LIKE; NULL when its escape character follows. */
+static const char *find_like_end(const char *at)
+{
+    static const char ESCAPE[] = " escape ";
+    const char *end = skip_operand(at);
+    return strncasecmp(end, ESCAPE, strlen(ESCAPE)) == 0 ? NULL : end;
+}
+
 /* Renders the word at `at`; returns what follows. */
 static const char *render_word(struct rendering *rendering, const char *at)
 {
     const char *after = skip_word(at), *from = at;
     struct ig_str word = {at, (size_t)(after - at)};
     bool collate = rendering->schema && is_word(word, "text");
-    if (is_word(word, "like")) rendering->like_end = skip_operand(after);
+    if (is_word(word, "like")) rendering->like_end = find_like_end(after);
     if (is_word(word, "lower") && after[0] == '(' && after[1] == '$') {
         after = skip_word(after + 1);
         collate = true;
@@ -89,6 +97,12 @@ static const char *render_next(struct rendering *rendering, const char *at)
     at = *at == '\'' || *at == '"' ? skip_quoted(at) : at + 1;
     ig_buf_add(rendering->out, from, (size_t)(at - from));
     return at;
+}
+
+bool pg_is_plain(const char *sql, bool schema)
+{
+    return !strcasestr(sql, "like") && !strcasestr(sql, "lower(") &&
+           !(schema && strcasestr(sql, "text"));
 }
 
 enum ig_code pg_render(struct ig_buf *out, const char *sql, bool schema, struct ig_err *err)

@@ -73,6 +73,8 @@ static void test_dialect(void **state)
                     "select 'like $1', like_it from t where a like $12 escape '' and b = $2");
     expect_rendered("(lower(k) like lower($1) or k like ($2))", false,
                     "(lower(k) like lower($1 collate \"C\") escape '' or k like ($2) escape '')");
+    expect_rendered("a like ($1) escape '\\' or b like lower($2)", false,
+                    "a like ($1) escape '\\' or b like lower($2 collate \"C\") escape ''");
     expect_rendered("k like 'it''s (%'", false, "k like 'it''s (%' escape ''");
     expect_rendered("k like upper(trim('(' || $1)) limit 1", false,
                     "k like upper(trim('(' || $1)) escape '' limit 1");
