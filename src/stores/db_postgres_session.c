@@ -59,6 +59,14 @@ bool pg_session_lost(const struct ig_db_conn *conn)
     return !conn->handle || conn->api->PQstatus(conn->handle) != CONNECTION_OK;
 }
 
+/* libpq may hold a connection for good when a write to it has failed; what it says itself has no
+ * state of the server's. */
+static bool is_loss(const struct ig_db_conn *conn, const char *state)
+{
+    return pg_session_lost(conn) || !state || strncmp(state, "57P0", 4) == 0 ||
+           strncmp(state, "08", 2) == 0;
+}
+
 enum ig_code pg_session_fail(struct ig_db_conn *conn, const PGresult *result, const char *sql,
                              struct ig_err *err)
 {
@@ -67,12 +75,14 @@ enum ig_code pg_session_fail(struct ig_db_conn *conn, const PGresult *result, co
     const char *why = result ? api->PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY) : NULL;
     if (!why) why = conn->handle ? api->PQerrorMessage(conn->handle) : "not connected";
     int length = (int)strcspn(why, "\n");
-    if (pg_session_lost(conn))
-        return ig_fail(err, IG_UNAVAILABLE,
-                       "database: the connection was lost, nothing of this call was kept: %.*s",
-                       length > 200 ? 200 : length, why);
-    return ig_fail(err, state ? map_state(conn, state) : IG_INTERNAL,
-                   "database: %.*s (in \"%.60s\")", length > 300 ? 300 : length, why, sql);
+    if (!is_loss(conn, state))
+        return ig_fail(err, map_state(conn, state), "database: %.*s (in \"%.60s\")",
+                       length > 300 ? 300 : length, why, sql);
+    ig_fail(err, IG_UNAVAILABLE,
+            "database: the connection was lost, nothing of this call was kept: %.*s",
+            length > 200 ? 200 : length, why);
+    pg_session_close(conn);
+    return err->code;
 }
 
 enum ig_code pg_session_run(PGresult **result, struct ig_db_conn *conn, const char *sql,

@@ -6,6 +6,7 @@
 
 #include "base/file.h"
 #include "services/audit/audit.h"
+#include "stores/db_testing.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -19,7 +20,6 @@ static const struct row {
 #define IG_ROUTE(method, path, scope, class, cap, handler, request, reply, doc)                    \
     {method, path, IG_SCOPE_##scope},
 #include "api/routes.def"
-#include "stores/db_testing.h"
 #undef IG_ROUTE
 };
 
