@@ -106,15 +106,15 @@ static enum ig_code load_flags(struct ig_settings *settings, const struct ig_cli
 {
     static const char *const direct[] = {"data", "listen"};
     const char *item;
+    char shown[URL_SHOWN];
     for (size_t i = 0; (item = ig_cli_item(cli, "set", i)); i++) {
         struct ig_str value = ig_str_view(item);
         struct ig_str name = ig_str_cut(&value, '=');
         const struct setting *setting = find(name);
+        ig_db_url_redact(shown, sizeof shown, item); /* a mistyped name may stand before an URL */
         if (!setting || !value.ptr)
-            return ig_fail(err, IG_INVALID,
-                           "--set: '%.*s%s' is not NAME=VALUE of a known setting%s",
-                           IG_STR_ARGS(name), value.ptr ? "=..." : "",
-                           setting ? "" : " (`ingot server --settings` lists them)");
+            return ig_fail(err, IG_INVALID, "--set: '%s' is not NAME=VALUE of a known setting%s",
+                           shown, setting ? "" : " (`ingot server --settings` lists them)");
         if (set(settings, setting, value, "--set", err) != IG_OK) return err->code;
     }
     for (size_t i = 0; i < sizeof direct / sizeof direct[0]; i++) {

@@ -29,10 +29,18 @@ const char *live_program(void)
     return path;
 }
 
+/* For the server and the offline verbs. */
+static void choose_database(const struct live *live)
+{
+    const char *database = ig_db_testing_database(live->dir);
+    if (database) setenv("INGOT_DATABASE", database, 1);
+}
+
 void live_make(struct live *live)
 {
     *live = (struct live){.dir = "/tmp/ingot-test-XXXXXX"};
     assert_non_null(mkdtemp(live->dir));
+    choose_database(live);
     ig_buf_init(&live->reply.body, 64 << 20);
 }
 
@@ -74,13 +82,6 @@ static void read_line(int fd, char *line, size_t size)
         length++;
     }
     line[length] = '\0';
-}
-
-/* For the server and the offline verbs. */
-static void choose_database(const struct live *live)
-{
-    const char *database = ig_db_testing_database(live->dir);
-    if (database) setenv("INGOT_DATABASE", database, 1);
 }
 
 uint64_t live_start(struct live *live, const char *const *more)
