@@ -4,8 +4,7 @@
  * 1. Values travel in binary both ways, so that every one comes back bit for bit. A value's kind is
  *    the parameter's type; a statement is prepared once a connection for each text (by address) and
  *    kinds. Those of ig_db_query_once are not kept.
- * 2. An answer is held whole until it is finished: queries may stand within queries.
- * 3. A read that loses its connection before its first query was answered is made again, once, over
+ * 2. A read that loses its connection before its first query was answered is made again, once, over
  *    a new one; its work function does not notice.
  *
  * Thread rule: a connection belongs to one thread at a time. */
@@ -14,31 +13,10 @@
 #include "base/mem.h"
 
 #include <limits.h>
-#include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-/* Types by their numbers in pg_type.dat, which never change. */
-enum {
-    TYPE_ANY = 0,
-    TYPE_BOOL = 16,
-    TYPE_BYTEA = 17,
-    TYPE_INT8 = 20,
-    TYPE_INT4 = 23,
-    TYPE_TEXT = 25,
-    TYPE_FLOAT8 = 701,
-    TYPE_UNKNOWN = 705,
-    TYPE_VARCHAR = 1043
-};
 enum { VALUES_MAX = 65535, KINDS_MAX = 42, SQL_BYTES_MAX = 1 << 20 };
-
-struct rows {
-    struct ig_db_rows rows; /* first: it is what callers hold */
-    struct ig_db_conn *conn;
-    PGresult *result;
-    int row, rows_count;
-};
 
 /* ---- values ---- */
 
@@ -92,11 +70,11 @@ static enum ig_code set_value(struct parameters *parameters, size_t at,
     case IG_DB_NULL:
         return IG_OK; /* of the type that its place has */
     case IG_DB_I64:
-        set_number(parameters, at, (uint64_t)value->integer, TYPE_INT8);
+        set_number(parameters, at, (uint64_t)value->integer, PG_INT8);
         return IG_OK;
     case IG_DB_F64:
         memcpy(&bits, &value->real, sizeof bits);
-        set_number(parameters, at, bits, TYPE_FLOAT8);
+        set_number(parameters, at, bits, PG_FLOAT8);
         return IG_OK;
     case IG_DB_TEXT:
     case IG_DB_BYTES:
@@ -111,7 +89,7 @@ static enum ig_code set_value(struct parameters *parameters, size_t at,
     /* An empty view may have no pointer, which libpq would take for NULL. */
     parameters->values[at] = value->text.ptr ? value->text.ptr : "";
     parameters->lengths[at] = (int)value->text.len;
-    parameters->types[at] = value->kind == IG_DB_TEXT ? TYPE_TEXT : TYPE_BYTEA;
+    parameters->types[at] = value->kind == IG_DB_TEXT ? PG_TEXT : PG_BYTEA;
     return IG_OK;
 }
 
@@ -172,38 +150,6 @@ static enum ig_code find_statement(char name[16], struct ig_db_conn *conn, const
     return IG_OK;
 }
 
-static bool readable(Oid type)
-{
-    switch (type) {
-    case TYPE_BOOL:
-    case TYPE_BYTEA:
-    case TYPE_INT8:
-    case TYPE_INT4:
-    case TYPE_TEXT:
-    case TYPE_FLOAT8:
-    case TYPE_UNKNOWN:
-    case TYPE_VARCHAR:
-        return true;
-    default:
-        return false;
-    }
-}
-
-static enum ig_code check_result(struct ig_db_conn *conn, const PGresult *result, const char *sql,
-                                 struct ig_err *err)
-{
-    const struct pg_api *api = conn->api;
-    ExecStatusType status = api->PQresultStatus(result);
-    if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK)
-        return pg_session_fail(conn, result, sql, err);
-    for (int i = 0; i < api->PQnfields(result); i++)
-        if (!readable(api->PQftype(result, i)))
-            return ig_fail(err, IG_INTERNAL,
-                           "database: column %d is of type %u: cast it (\"%.60s\")", i,
-                           api->PQftype(result, i), sql);
-    return IG_OK;
-}
-
 struct question {
     const char *sql;
     bool once;
@@ -211,56 +157,51 @@ struct question {
     struct parameters parameters;
 };
 
-static enum ig_code ask(PGresult **out, struct ig_db_conn *conn, const struct question *question,
-                        struct ig_err *err)
+static enum ig_code ask(struct pg_rows *rows, const struct question *question, struct ig_err *err)
 {
     const struct parameters *values = &question->parameters;
+    struct ig_db_conn *conn = rows->conn;
     char name[16] = "";
+    pg_rows_absorb(conn);
     enum ig_code code =
         question->once ? prepare(conn, name, question->sql, values, err)
                        : find_statement(name, conn, question->sql, values, question->kinds, err);
     if (code != IG_OK) return code;
-    PGresult *result = conn->api->PQexecPrepared(conn->handle, name, values->count, values->values,
-                                                 values->lengths, values->formats, 1);
-    code = check_result(conn, result, question->sql, err);
-    if (code == IG_OK)
-        *out = result;
-    else
-        conn->api->PQclear(result);
-    return code;
+    if (conn->api->PQsendQueryPrepared(conn->handle, name, values->count, values->values,
+                                       values->lengths, values->formats, 1) != 1)
+        return pg_session_fail(conn, NULL, question->sql, err);
+    return pg_rows_start(rows, question->sql, err);
 }
 
-static enum ig_code ask_again(PGresult **out, struct ig_db_conn *conn,
-                              const struct question *question, struct ig_err *err)
+static enum ig_code ask_again(struct pg_rows *rows, const struct question *question,
+                              struct ig_err *err)
 {
     struct ig_err first = IG_ERR_INIT;
+    struct ig_db_conn *conn = rows->conn;
     bool fresh = conn->unseen && !conn->writer;
     if (pg_session_lost(conn)) return pg_session_fail(conn, NULL, question->sql, err);
-    if (ask(out, conn, question, &first) == IG_OK) return IG_OK;
+    if (ask(rows, question, &first) == IG_OK) return IG_OK;
     if (!fresh || !pg_session_lost(conn)) return ig_fail(err, first.code, "%s", first.message);
     if (pg_session_begin(conn, err) != IG_OK) return err->code;
-    return ask(out, conn, question, err);
+    return ask(rows, question, err);
 }
 
 static enum ig_code run(struct ig_db_rows **out, struct ig_db_conn *conn, struct question *question,
                         const struct ig_db_value *values, size_t values_count, struct ig_err *err)
 {
-    struct rows *rows = ig_zalloc(sizeof *rows);
+    struct pg_rows *rows = ig_zalloc(sizeof *rows);
     if (!rows) return ig_fail(err, IG_NO_MEMORY, "database rows");
-    enum ig_code code = bind(&question->parameters, values, values_count, err);
-    if (code == IG_OK) code = ask_again(&rows->result, conn, question, err);
-    ig_free(question->parameters.memory);
-    if (code != IG_OK) {
-        ig_free(rows);
-        return code;
-    }
-    if (conn->api->PQcmdStatus(rows->result)[0] != 'S') /* a SELECT changes nothing */
-        conn->changes = strtoll(conn->api->PQcmdTuples(rows->result), NULL, 10);
-    conn->unseen = false;
     rows->rows.driver = &ig_db_postgresql;
     rows->conn = conn;
-    rows->row = -1;
-    rows->rows_count = conn->api->PQntuples(rows->result);
+    rows->err = IG_ERR_INIT;
+    enum ig_code code = bind(&question->parameters, values, values_count, err);
+    if (code == IG_OK) code = ask_again(rows, question, err);
+    ig_free(question->parameters.memory);
+    if (code != IG_OK) {
+        pg_rows_finish(&rows->rows);
+        return code;
+    }
+    conn->unseen = false;
     *out = &rows->rows;
     return IG_OK;
 }
@@ -282,105 +223,12 @@ static enum ig_code postgres_query_once(struct ig_db_rows **out, struct ig_db_co
     return run(out, conn, &question, values, values_count, err);
 }
 
-/* ---- rows ---- */
-
-static bool postgres_next(struct ig_db_rows *rows, struct ig_err *err)
-{
-    struct rows *mine = (struct rows *)rows;
-    (void)err;
-    if (mine->row + 1 >= mine->rows_count) return false;
-    mine->row++;
-    return true;
-}
-
-static void postgres_finish(struct ig_db_rows *rows)
-{
-    struct rows *mine = (struct rows *)rows;
-    mine->conn->api->PQclear(mine->result);
-    ig_free(mine);
-}
+/* ---- connections ---- */
 
 static int64_t postgres_changes(struct ig_db_conn *conn)
 {
     return conn->changes;
 }
-
-static bool postgres_is_null(struct ig_db_rows *rows, int column)
-{
-    struct rows *mine = (struct rows *)rows;
-    return mine->conn->api->PQgetisnull(mine->result, mine->row, column) == 1;
-}
-
-static struct ig_str postgres_text(struct ig_db_rows *rows, int column)
-{
-    struct rows *mine = (struct rows *)rows;
-    const struct pg_api *api = mine->conn->api;
-    if (postgres_is_null(rows, column)) return (struct ig_str){"", 0};
-    return (struct ig_str){api->PQgetvalue(mine->result, mine->row, column),
-                           (size_t)api->PQgetlength(mine->result, mine->row, column)};
-}
-
-static uint64_t read_bits(struct ig_str bytes)
-{
-    uint64_t bits = 0;
-    for (size_t i = 0; i < bytes.len && i < sizeof bits; i++)
-        bits = bits << 8 | (unsigned char)bytes.ptr[i];
-    return bits;
-}
-
-static Oid type_of(struct ig_db_rows *rows, int column)
-{
-    struct rows *mine = (struct rows *)rows;
-    return mine->conn->api->PQftype(mine->result, column);
-}
-
-static double real_of(struct ig_str bytes)
-{
-    uint64_t bits = read_bits(bytes);
-    double real;
-    memcpy(&real, &bits, sizeof real);
-    return real;
-}
-
-/* As SQLite reads one kind as another. */
-static int64_t postgres_i64(struct ig_db_rows *rows, int column)
-{
-    struct ig_str bytes = postgres_text(rows, column);
-    if (postgres_is_null(rows, column)) return 0;
-    switch (type_of(rows, column)) {
-    case TYPE_INT8:
-    case TYPE_BOOL:
-        return (int64_t)read_bits(bytes);
-    case TYPE_INT4:
-        return (int32_t)read_bits(bytes);
-    case TYPE_FLOAT8: {
-        double real = real_of(bytes);
-        if (isnan(real)) return 0;
-        if (real >= 9223372036854775807.0) return INT64_MAX;
-        return real <= -9223372036854775808.0 ? INT64_MIN : (int64_t)real;
-    }
-    default:
-        return strtoll(bytes.ptr, NULL, 10); /* libpq ends every value with a NUL */
-    }
-}
-
-static double postgres_f64(struct ig_db_rows *rows, int column)
-{
-    if (postgres_is_null(rows, column)) return 0;
-    struct ig_str bytes = postgres_text(rows, column);
-    switch (type_of(rows, column)) {
-    case TYPE_FLOAT8:
-        return real_of(bytes);
-    case TYPE_INT8:
-    case TYPE_INT4:
-    case TYPE_BOOL:
-        return (double)postgres_i64(rows, column);
-    default:
-        return strtod(bytes.ptr, NULL);
-    }
-}
-
-/* ---- connections ---- */
 
 static void postgres_close(struct ig_db_conn *conn)
 {
@@ -448,13 +296,13 @@ const struct ig_db_driver ig_db_postgresql = {
     .in_transaction = postgres_in_transaction,
     .query = postgres_query,
     .query_once = postgres_query_once,
-    .next = postgres_next,
-    .finish = postgres_finish,
+    .next = pg_rows_next,
+    .finish = pg_rows_finish,
     .changes = postgres_changes,
-    .column_i64 = postgres_i64,
-    .column_f64 = postgres_f64,
-    .column_text = postgres_text,
-    .column_is_null = postgres_is_null,
+    .column_i64 = pg_rows_i64,
+    .column_f64 = pg_rows_f64,
+    .column_text = pg_rows_text,
+    .column_is_null = pg_rows_is_null,
     .log_bytes = postgres_log_bytes,
     .checkpoint = postgres_checkpoint,
 };

@@ -88,6 +88,7 @@ enum ig_code pg_session_fail(struct ig_db_conn *conn, const PGresult *result, co
 enum ig_code pg_session_run(PGresult **result, struct ig_db_conn *conn, const char *sql,
                             struct ig_err *err)
 {
+    pg_rows_absorb(conn);
     PGresult *answer = conn->handle ? conn->api->PQexec(conn->handle, sql) : NULL;
     ExecStatusType status = conn->api->PQresultStatus(answer);
     enum ig_code code = IG_OK;
@@ -294,6 +295,7 @@ void pg_session_close(struct ig_db_conn *conn)
 {
     if (conn->handle) conn->api->PQfinish(conn->handle);
     conn->handle = NULL;
+    conn->streaming = NULL;
 }
 
 static enum ig_code reopen_once(struct ig_db_conn *conn, struct ig_err *err)

@@ -11,9 +11,17 @@
 #include <math.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 static struct ig_postgres postgres;
+
+/* What is freed is not to count in test_long_scans. */
+__attribute__((visibility("default"))) const char *__asan_default_options(void);
+const char *__asan_default_options(void)
+{
+    return "quarantine_size_mb=4";
+}
 
 static struct ig_db_options options_of(const struct ig_temp *temp, const struct ig_temp *schema)
 {
@@ -232,6 +240,69 @@ static void test_values(void **state)
     ig_temp_remove(&temp);
 }
 
+static enum ig_code scan_long(struct ig_db_tx *tx, void *context, struct ig_err *err)
+{
+    struct ig_db_rows *rows = NULL, *inner = NULL, *innermost = NULL;
+    int64_t *sum = context;
+    ig_db_query(&rows, tx, "select n, repeat('x', 1000) from generate_series(1, 300000) n", NULL, 0,
+                err);
+    for (int i = 0; i < 100000 && ig_db_next(rows, err); i++) *sum += ig_db_i64(rows, 0);
+    ig_db_finish(rows); /* leaves most of it */
+    ig_db_query(&rows, tx, "select n from generate_series(1, 1000) n", NULL, 0, err);
+    while (ig_db_next(rows, err)) {
+        if (ig_db_i64(rows, 0) != 500) continue;
+        ig_db_query(&inner, tx, "select n from generate_series(1, 10) n", NULL, 0, err);
+        while (ig_db_next(inner, err)) {
+            ig_db_query(&innermost, tx, "select 7", NULL, 0, err);
+            if (ig_db_next(innermost, err)) *sum += ig_db_i64(innermost, 0);
+            ig_db_finish(innermost);
+        }
+        ig_db_finish(inner);
+    }
+    if (err->code == IG_OK) *sum += ig_db_next(rows, err);
+    ig_db_finish(rows);
+    return err->code;
+}
+
+static long peak_kilobytes(void)
+{
+    struct rusage usage;
+    getrusage(RUSAGE_SELF, &usage);
+    return usage.ru_maxrss;
+}
+
+/* A third of a gigabyte passes through little memory. */
+static void test_long_scans(void **state)
+{
+    struct ig_temp temp = ig_temp_make();
+    struct ig_err err = IG_ERR_INIT;
+    struct ig_db *db = open_db(&temp);
+    int64_t sum = 0;
+    (void)state;
+    long before = peak_kilobytes();
+    ASSERT_OK(ig_db_read(db, scan_long, &sum, &err));
+    assert_true(sum == INT64_C(100000) * 100001 / 2 + 70);
+    assert_true(peak_kilobytes() - before < 64 << 10);
+    ig_db_close(db);
+    ig_temp_remove(&temp);
+}
+
+/* The rows behind the first go on arriving over a connection that is about to end. */
+static enum ig_code scan_and_lose(struct ig_db_tx *tx, void *context, struct ig_err *err)
+{
+    struct ig_db_rows *rows = NULL;
+    (void)context;
+    if (ig_db_query(&rows, tx,
+                    "select case when n = 50000 then pg_terminate_backend(pg_backend_pid())"
+                    " else true end, repeat('x', 100) from generate_series(1, 100000) n",
+                    NULL, 0, err) != IG_OK)
+        return err->code;
+    while (ig_db_next(rows, err))
+        ;
+    ig_db_finish(rows);
+    return err->code;
+}
+
 /* ---- connections that go away ---- */
 
 static enum ig_code end_sessions(struct ig_db_tx *tx, void *context, struct ig_err *err)
@@ -282,6 +353,7 @@ static void test_lost_sessions(void **state)
     ASSERT_OK(ig_db_write(db, add_model, "b", &err));
     ASSERT_FAILS(ig_db_read(db, read_then_lose, &runs, &err), IG_UNAVAILABLE, "lost");
     assert_int_equal(runs, 1);
+    ASSERT_FAILS(ig_db_read(db, scan_and_lose, NULL, &err), IG_UNAVAILABLE, "lost");
     ASSERT_FAILS(ig_db_write(db, write_then_lose, "c", &err), IG_UNAVAILABLE, "nothing");
     assert_int_equal(models(db), 2);
     ASSERT_OK(ig_db_write(db, add_model, "c", &err));
@@ -484,6 +556,7 @@ int main(void)
         WITH_POSTGRES(test_directory_belongs_to_one),
         WITH_POSTGRES(test_second_server_is_refused),
         WITH_POSTGRES(test_values),
+        WITH_POSTGRES(test_long_scans),
         WITH_POSTGRES(test_lost_sessions),
         WITH_POSTGRES(test_taken_over),
         WITH_POSTGRES(test_restarts_under_load),
