@@ -6,7 +6,7 @@
 
 #include "base/clock.h"
 #include "base/thread.h"
-#include "stores/postgres_testing.h"
+#include "stores/postgres_proxy_testing.h"
 
 #include <math.h>
 #include <pthread.h>
@@ -364,6 +364,41 @@ static void test_lost_sessions(void **state)
     ig_temp_remove(&killer);
 }
 
+/* The connection is lost around a commit: what is said afterwards is what is there. */
+static void test_lost_commits(void **state)
+{
+    struct ig_temp temp = ig_temp_make();
+    struct ig_err err = IG_ERR_INIT;
+    struct ig_db_options options = {.dirfd = temp.fd};
+    struct ig_db_stats stats;
+    struct ig_proxy proxy;
+    struct ig_db *db = NULL;
+    char database[160];
+    (void)state;
+    ig_proxy_start(&proxy, &postgres);
+    snprintf(database, sizeof database, "postgresql:///postgres?host=%s&user=ingot", proxy.dir);
+    options.database = ig_db_testing_url(database, temp.path);
+    ASSERT_OK(ig_db_open(&db, &options, &err));
+    for (int i = 0; i < 3; i++) {
+        char kept[16], lost[16];
+        snprintf(kept, sizeof kept, "kept%d", i);
+        snprintf(lost, sizeof lost, "lost%d", i);
+        atomic_store(&proxy.mode, IG_PROXY_LOSE_ANSWER);
+        ASSERT_OK(ig_db_write(db, add_model, kept, &err));
+        assert_int_equal(models(db), 2 * i + 1);
+        atomic_store(&proxy.mode, IG_PROXY_LOSE_COMMIT);
+        ASSERT_FAILS(ig_db_write(db, add_model, lost, &err), IG_UNAVAILABLE, "nothing of this");
+        assert_int_equal(models(db), 2 * i + 1);
+        ASSERT_OK(ig_db_write(db, add_model, lost, &err));
+    }
+    assert_int_equal(models(db), 6);
+    ig_db_stats(db, &stats);
+    assert_int_equal(stats.writes, 6);
+    ig_db_close(db);
+    ig_proxy_stop(&proxy);
+    ig_temp_remove(&temp);
+}
+
 /* A server whose lock went to another ends by itself, idle or not. */
 static void test_taken_over(void **state)
 {
@@ -558,6 +593,7 @@ int main(void)
         WITH_POSTGRES(test_values),
         WITH_POSTGRES(test_long_scans),
         WITH_POSTGRES(test_lost_sessions),
+        WITH_POSTGRES(test_lost_commits),
         WITH_POSTGRES(test_taken_over),
         WITH_POSTGRES(test_restarts_under_load),
     };
