@@ -84,6 +84,33 @@ static int needs_postgres(void **state)
     return 0;
 }
 
+static bool has_loaded(pid_t pid, const char *library)
+{
+    char path[64], line[1024];
+    bool found = false;
+    snprintf(path, sizeof path, "/proc/%d/maps", pid);
+    FILE *file = fopen(path, "r");
+    assert_non_null(file);
+    while (!found && fgets(line, sizeof line, file)) found = strstr(line, library) != NULL;
+    fclose(file);
+    return found;
+}
+
+/* Who stays with SQLite pays nothing. */
+static void test_library_is_loaded_when_needed(void **state)
+{
+    struct live other;
+    (void)state;
+    assert_true(has_loaded(live.pid, "/libpq.so"));
+    unsetenv("INGOT_DATABASE");
+    live_make(&other);
+    live_start(&other, NULL);
+    assert_true(has_loaded(other.pid, "/libsqlite3.so"));
+    assert_false(has_loaded(other.pid, "/libpq.so"));
+    live_remove(&other);
+    setenv("INGOT_DATABASE", url, 1);
+}
+
 static void expect_all(void)
 {
     char path[128];
@@ -206,6 +233,7 @@ static void test_offline_verbs(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        WITH_POSTGRES(test_library_is_loaded_when_needed),
         WITH_POSTGRES(test_all_is_there_again),
         WITH_POSTGRES(test_refusals),
         WITH_POSTGRES(test_database_away),
