@@ -274,7 +274,7 @@ static enum ig_code sign_in(struct ig_db_conn *conn, struct ig_err *err)
 
 static enum ig_code check_owner(struct ig_db_conn *conn, struct ig_err *err)
 {
-    char sql[128], batch[32];
+    char sql[128], batch[32] = "";
     snprintf(sql, sizeof sql, "select batch from ig_writer where owner = '%s'", conn->owner);
     if (ask(batch, sizeof batch, conn, sql, err) != IG_OK) return err->code;
     if (!batch[0]) die("another server took the database over");

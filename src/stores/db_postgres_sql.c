@@ -110,7 +110,7 @@ enum ig_code pg_render(struct ig_buf *out, const char *sql, bool schema, struct 
     struct rendering rendering = {.out = out, .schema = schema};
     while (*sql) {
         sql = render_next(&rendering, sql);
-        if (sql != rendering.like_end) continue;
+        if (!rendering.like_end || sql != rendering.like_end) continue;
         ig_buf_add_cstr(out, " escape ''");
         rendering.like_end = NULL;
     }
