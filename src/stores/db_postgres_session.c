@@ -24,7 +24,7 @@
 #include <unistd.h>
 
 /* LOCK_MS: a server that was killed has its session end a moment later. */
-enum { RETRY_MS = 50, LOCK_MS = 2000, REOPEN_MS = 5000, VERIFY_MS = 30000, VERSION_LEAST = 120000 };
+enum { RETRY_MS = 50, LOCK_MS = 1500, REOPEN_MS = 5000, VERIFY_MS = 30000, VERSION_LEAST = 120000 };
 
 static _Noreturn void die(const char *why)
 {

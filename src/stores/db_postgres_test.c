@@ -519,11 +519,11 @@ static void restart(int round)
 {
     /* By an operator, by a crash of the server, by a crash of one session. */
     static const int signals[] = {SIGINT, SIGQUIT, SIGKILL};
-    usleep(300000);
+    usleep(150000);
     ig_postgres_stop(&postgres, signals[round % 3]);
     usleep(round % 2 ? 400000 : 0);
     ig_postgres_run(&postgres);
-    usleep(300000);
+    usleep(150000);
 }
 
 static void test_restarts_under_load(void **state)
