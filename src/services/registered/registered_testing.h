@@ -5,6 +5,7 @@
 /* For tests: a registry in a directory that goes away. */
 
 #include "services/registered/registered.h"
+#include "stores/db_testing.h"
 #include "stores/temp_testing.h"
 
 #include <string.h>
@@ -22,7 +23,7 @@ static inline int ig_registered_testing_open(struct ig_registered_testing *world
     struct ig_err err = IG_ERR_INIT;
     memset(world, 0, sizeof *world);
     world->temp = ig_temp_make();
-    struct ig_db_options options = {.dirfd = world->temp.fd};
+    struct ig_db_options options = ig_db_testing_options(world->temp.fd);
     ig_arena_init(&world->arena, 64 << 10, 64 << 20);
     ASSERT_OK(ig_db_open(&world->db, &options, &err));
     ASSERT_OK(ig_tracking_open(&world->tracking, world->db, &err));
