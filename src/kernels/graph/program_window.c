@@ -113,29 +113,65 @@ struct pool {
     bool maximum, count_pads;
 };
 
-/* One window's value; `count` of the average is all places within the padded input, or within the
- * input alone. */
+/* Which of a window's places along one side lie within the input: first..end-1; and how many lie
+ * before the end of the padded input. */
+struct places {
+    int64_t start; /* of the window, in the input's coordinates */
+    int64_t first, end, padded;
+};
+
+static struct places places_within(const struct prog_window *window, uint32_t side, int64_t start)
+{
+    int64_t kernel = window->kernel[side], step = window->dilation[side];
+    int64_t room = window->in[side] - start, padded_room = room + window->pad_end[side];
+    if (start >= 0 && (kernel - 1) * step < room) return (struct places){start, 0, kernel, kernel};
+    struct places places = {.start = start,
+                            .first = start < 0 ? (step - 1 - start) / step : 0,
+                            .end = room > 0 ? (room + step - 1) / step : 0,
+                            .padded = padded_room > 0 ? (padded_room + step - 1) / step : 0};
+    if (places.end > kernel) places.end = kernel;
+    if (places.padded > kernel) places.padded = kernel;
+    if (places.first > places.end) places.first = places.end;
+    return places;
+}
+
+/* The greatest value; the last NaN where there is one. */
+static float greatest(const struct prog_window *window, const float *plane, struct places rows,
+                      struct places columns)
+{
+    const int64_t line = window->in[1], down = window->dilation[0], right = window->dilation[1];
+    float best = -INFINITY, last = 0;
+    for (int64_t y = rows.first; y < rows.end; y++)
+        for (int64_t x = columns.first; x < columns.end; x++) {
+            float value = plane[(rows.start + y * down) * line + columns.start + x * right];
+            best = value > best ? value : best;
+            if (__builtin_expect(isnan(value), 0)) last = value;
+        }
+    return isnan(last) ? last : best;
+}
+
+static double sum_of(const struct prog_window *window, const float *plane, struct places rows,
+                     struct places columns)
+{
+    const int64_t line = window->in[1], down = window->dilation[0], right = window->dilation[1];
+    double sum = 0;
+    for (int64_t y = rows.first; y < rows.end; y++)
+        for (int64_t x = columns.first; x < columns.end; x++)
+            sum += (double)plane[(rows.start + y * down) * line + columns.start + x * right];
+    return sum;
+}
+
+/* One window's value; an average is over all places within the padded input, or within the input
+ * alone. */
 static float pool_at(const struct pool *pool, const float *plane, int64_t top, int64_t left)
 {
     const struct prog_window *window = &pool->window;
-    float best = -INFINITY;
-    double sum = 0;
-    int64_t count = 0;
-    for (int64_t y = 0; y < window->kernel[0]; y++) {
-        int64_t row = top + y * window->dilation[0];
-        for (int64_t x = 0; x < window->kernel[1]; x++) {
-            int64_t column = left + x * window->dilation[1];
-            bool inside = row >= 0 && row < window->in[0] && column >= 0 && column < window->in[1];
-            bool padded = row < window->in[0] + window->pad_end[0] &&
-                          column < window->in[1] + window->pad_end[1];
-            if (inside || (pool->count_pads && padded)) count++;
-            if (!inside) continue;
-            float value = plane[row * window->in[1] + column];
-            sum += (double)value;
-            if (value > best || isnan(value)) best = value;
-        }
-    }
-    return pool->maximum ? best : (float)(sum / (double)(count ? count : 1));
+    struct places rows = places_within(window, 0, top);
+    struct places columns = places_within(window, 1, left);
+    if (pool->maximum) return greatest(window, plane, rows, columns);
+    int64_t count = pool->count_pads ? rows.padded * columns.padded
+                                     : (rows.end - rows.first) * (columns.end - columns.first);
+    return (float)(sum_of(window, plane, rows, columns) / (double)(count > 0 ? count : 1));
 }
 
 static void run_pool(const struct prog_step *step, const struct prog_frame *frame)
