@@ -42,9 +42,11 @@ for part in golden adversarial contribs explainers indices sklearn_models foreig
     failed=$((failed + failed_here))
 done
 echo "== bench, smoke size"
-if ! timeout 120 "$python" tests/bench/explain_peers.py build/release/libingot.so --smoke; then
-    echo "FAIL the bench beside shap and lime"
-    failed=$((failed + 1))
-fi
+for peers in explain_peers onnx_peers; do
+    if ! timeout 120 "$python" "tests/bench/$peers.py" build/release/libingot.so --smoke; then
+        echo "FAIL the bench $peers"
+        failed=$((failed + 1))
+    fi
+done
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]
