@@ -35,6 +35,11 @@ static inline const char *ig_db_testing_database(const char *path)
     return database && *database ? ig_db_testing_url(database, path) : NULL;
 }
 
+static inline bool ig_db_testing_is_sqlite(void)
+{
+    return !ig_db_testing_database("");
+}
+
 static inline struct ig_db_options ig_db_testing_options(int dirfd)
 {
     char link[64], path[PATH_MAX];
