@@ -47,10 +47,11 @@ static void expect_error(int status, int wanted, const char *word, const char *t
     if (!strstr(live_text(&live, "message"), text)) fail_msg("%s", live_body(&live));
 }
 
-static void test_logged_models(void **state)
+static char run[64], id[64], path[200], body[512];
+
+static void test_making(void **state)
 {
     (void)state;
-    char run[64], id[64], path[160], body[512];
     expect(call("POST", "runs/create", "{\"experiment_id\":\"0\",\"start_time\":5}"), 200);
     snprintf(run, sizeof run, "%s", live_text(&live, "run.info.run_id"));
     snprintf(body, sizeof body,
@@ -80,7 +81,11 @@ static void test_logged_models(void **state)
     assert_int_equal(live_number(&live, "run.outputs.model_outputs.0.step"), 2);
     assert_string_equal(live_text(&live, "run.inputs.model_inputs.0.model_id"), id);
     assert_string_equal(live_text(&live, "run.data.metrics.0.key"), "auc");
+}
 
+static void test_changing(void **state)
+{
+    (void)state;
     snprintf(path, sizeof path, "logged-models/%s", id);
     snprintf(body, sizeof body, "{\"model_id\":\"%s\",\"status\":\"LOGGED_MODEL_READY\"}", id);
     expect(call("PATCH", path, body), 200);
@@ -101,7 +106,11 @@ static void test_logged_models(void **state)
     expect(call("GET", path, NULL), 200);
     assert_string_equal(live_text(&live, "model.info.tags.0.key"), "a.b");
     assert_string_equal(live_text(&live, "model.data.params.1.value"), "0.1");
+}
 
+static void test_searching_and_deleting(void **state)
+{
+    (void)state;
     expect(call("POST", "logged-models/search",
                 "{\"experiment_ids\":[\"0\"],\"filter\":\"metrics.auc >= 0.5\","
                 "\"datasets\":[{\"dataset_name\":\"d\"}],\"order_by\":[{\"field_name\":"
@@ -114,6 +123,7 @@ static void test_logged_models(void **state)
                       "{\"experiment_ids\":[\"0\"],\"datasets\":[{\"dataset_digest\":\"x\"}]}"),
                  400, "INVALID_PARAMETER_VALUE",
                  "`dataset_name` in the `datasets` clause must be specified.");
+    snprintf(path, sizeof path, "logged-models/%s", id);
     expect(call("DELETE", path, "{}"), 200);
     expect_error(call("GET", path, NULL), 404, "RESOURCE_DOES_NOT_EXIST", "Logged model with ID");
     snprintf(path, sizeof path, "logged-models/%s?allow_deleted=true", id);
@@ -123,7 +133,6 @@ static void test_logged_models(void **state)
 static void test_files(void **state)
 {
     (void)state;
-    char id[64], path[200];
     expect(call("POST", "logged-models", "{\"experiment_id\":\"0\",\"name\":\"m\"}"), 200);
     snprintf(id, sizeof id, "%s", live_text(&live, "model.info.model_id"));
     snprintf(path, sizeof path,
@@ -149,7 +158,6 @@ static void test_files(void **state)
 static void test_older_clients(void **state)
 {
     (void)state;
-    char run[64], body[512];
     expect(call("POST", "runs/create", "{\"experiment_id\":\"0\",\"start_time\":5}"), 200);
     snprintf(run, sizeof run, "%s", live_text(&live, "run.info.run_id"));
     snprintf(body, sizeof body,
@@ -164,8 +172,9 @@ static void test_older_clients(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_logged_models),
-                                       cmocka_unit_test(test_files),
-                                       cmocka_unit_test(test_older_clients)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_making), cmocka_unit_test(test_changing),
+        cmocka_unit_test(test_searching_and_deleting), cmocka_unit_test(test_files),
+        cmocka_unit_test(test_older_clients)};
     return cmocka_run_group_tests(tests, setup, teardown);
 }
