@@ -59,14 +59,12 @@ static enum ig_code audit(struct ig_db_tx *tx, const struct call *call, const ch
 static enum ig_code set_alias(struct ig_db_tx *tx, void *context, struct ig_err *err)
 {
     const struct call *call = context;
-    enum ig_code code = ig_registry_model_must_exist(tx, call->model, err);
-    if (code == IG_OK)
-        code = ig_db_exec(
-            tx,
-            "insert into aliases(model, alias, version) select cast($1 as text), cast($2 as text),"
-            " cast($3 as bigint) where exists (select 1 from versions where model = $1 and"
-            " version = $3) on conflict (model, alias) do update set version = excluded.version",
-            IG_DB_VALUES(IG_DB_T(call->model), IG_DB_T(call->alias), IG_DB_I(call->version)), err);
+    enum ig_code code = ig_db_exec(
+        tx,
+        "insert into aliases(model, alias, version) select cast($1 as text), cast($2 as text),"
+        " cast($3 as bigint) where exists (select 1 from versions where model = $1 and"
+        " version = $3) on conflict (model, alias) do update set version = excluded.version",
+        IG_DB_VALUES(IG_DB_T(call->model), IG_DB_T(call->alias), IG_DB_I(call->version)), err);
     if (code != IG_OK) return code;
     if (ig_db_changes(tx) == 0) return ig_registry_absent(tx, call->model, call->version, err);
     return audit(tx, call, "alias.set", err);
