@@ -119,23 +119,36 @@ static enum ig_code fetch_mlmodel(struct place *place, struct ig_remote *remote,
     return fetch(remote, place, "MLmodel", err);
 }
 
+struct files {
+    struct ig_remote *remote;
+    const struct place *place;
+};
+
+static enum ig_code read_of(struct ig_str *out, void *context, struct ig_str name,
+                            struct ig_err *err)
+{
+    const struct files *files = context;
+    const char *file = ig_arena_cstr(&files->remote->arena, name);
+    if (!file) return no_memory(err);
+    if (fetch(files->remote, files->place, file, err) == IG_OK)
+        *out = ig_remote_body(files->remote);
+    return err->code;
+}
+
 enum ig_code ig_run_source_open(struct ig_package **out, struct ig_remote *remote, const char *uri,
                                 struct ig_err *err)
 {
     struct place place;
     struct ig_mlmodel mlmodel;
     struct ig_buf zip;
+    struct files files = {remote, &place};
+    const struct ig_mlmodel_files source = {read_of, &files};
     ig_buf_init(&zip, FILE_MAX);
     if (cut(&place, remote, uri, err) != IG_OK || fetch_mlmodel(&place, remote, err) != IG_OK ||
         ig_mlmodel_read(&mlmodel, ig_remote_body(remote), &remote->arena, err) != IG_OK)
         goto out;
-    const char *file = ig_arena_cstr(&remote->arena, mlmodel.file);
     remote->reply.body.max_bytes = FILE_MAX;
-    if (!file)
-        no_memory(err);
-    else if (fetch(remote, &place, file, err) == IG_OK &&
-             ig_mlmodel_package(&zip, &mlmodel, ig_remote_body(remote), IG_STR(""), &remote->arena,
-                                err) == IG_OK)
+    if (ig_mlmodel_package(&zip, &mlmodel, &source, IG_STR(""), &remote->arena, err) == IG_OK)
         ig_package_open_bytes(out, ig_buf_view(&zip), NULL, err);
 out:
     ig_buf_deinit(&zip);

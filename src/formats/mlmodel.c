@@ -3,6 +3,7 @@
 #include "formats/mlmodel.h"
 
 #include "base/yaml.h"
+#include "formats/onnx/onnx_inline.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -297,9 +298,9 @@ static struct ig_str origin(const struct ig_mlmodel *mlmodel, struct ig_arena *a
     return copy;
 }
 
-enum ig_code ig_mlmodel_package(struct ig_buf *zip, const struct ig_mlmodel *mlmodel,
-                                struct ig_str bytes, struct ig_str name, struct ig_arena *arena,
-                                struct ig_err *err)
+static enum ig_code write_package(struct ig_buf *zip, const struct ig_mlmodel *mlmodel,
+                                  struct ig_str bytes, struct ig_str name, struct ig_arena *arena,
+                                  struct ig_err *err)
 {
     struct ig_package *file = NULL;
     struct ig_schema schema;
@@ -312,5 +313,49 @@ enum ig_code ig_mlmodel_package(struct ig_buf *zip, const struct ig_mlmodel *mlm
         ig_package_write(zip, &spec, err);
     }
     ig_package_free(file);
+    return err->code;
+}
+
+/* A file that an ONNX model names lies beside it. */
+struct beside {
+    const struct ig_mlmodel_files *files;
+    struct ig_str directory; /* with its slash, or empty */
+    struct ig_arena *arena;
+};
+
+static enum ig_code read_beside(struct ig_str *out, void *context, struct ig_str location,
+                                struct ig_err *err)
+{
+    const struct beside *beside = context;
+    const char *name = ig_arena_printf(beside->arena, "%.*s%.*s", IG_STR_ARGS(beside->directory),
+                                       IG_STR_ARGS(location));
+    if (!name) return ig_fail(err, IG_NO_MEMORY, "path of a file");
+    return beside->files->read(out, beside->files->context, ig_str_view(name), err);
+}
+
+enum ig_code ig_mlmodel_package(struct ig_buf *zip, const struct ig_mlmodel *mlmodel,
+                                const struct ig_mlmodel_files *files, struct ig_str name,
+                                struct ig_arena *arena, struct ig_err *err)
+{
+    struct beside beside = {files, mlmodel->file, arena};
+    struct ig_buf own, whole;
+    struct ig_str bytes;
+    struct ig_str *directory = &beside.directory;
+    while (directory->len && directory->ptr[directory->len - 1] != '/') directory->len--;
+    ig_buf_init(&own, zip->max_bytes);
+    ig_buf_init(&whole, zip->max_bytes);
+    if (files->read(&bytes, files->context, mlmodel->file, err) != IG_OK) goto out;
+    if (ig_str_is(mlmodel->flavor, "onnx")) {
+        ig_buf_add_str(&own, bytes); /* the next file that is read takes its place */
+        if (own.overflowed) ig_fail(err, IG_NO_MEMORY, "model file");
+        bytes = ig_buf_view(&own);
+        if (err->code != IG_OK || ig_onnx_inline(&whole, bytes, read_beside, &beside, err) != IG_OK)
+            goto out;
+        if (whole.len) bytes = ig_buf_view(&whole);
+    }
+    write_package(zip, mlmodel, bytes, name, arena, err);
+out:
+    ig_buf_deinit(&own);
+    ig_buf_deinit(&whole);
     return err->code;
 }

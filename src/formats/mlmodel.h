@@ -45,9 +45,15 @@ enum ig_code ig_mlmodel_schema(struct ig_schema *out, const struct ig_mlmodel *m
                                const struct ig_package *file, struct ig_arena *arena,
                                struct ig_err *err);
 
-/* A package (a zip) of the model file's bytes, with that schema. */
+/* Where the directory's files come from: the bytes stay until the next call. Names are the
+ * MLmodel's and the model file's own words: the reader judges where they lead. */
+struct ig_mlmodel_files {
+    enum ig_code (*read)(struct ig_str *out, void *context, struct ig_str name, struct ig_err *err);
+    void *context;
+};
+/* A package (a zip) of the model file, with that schema. */
 enum ig_code ig_mlmodel_package(struct ig_buf *zip, const struct ig_mlmodel *mlmodel,
-                                struct ig_str bytes, struct ig_str name, struct ig_arena *arena,
-                                struct ig_err *err);
+                                const struct ig_mlmodel_files *files, struct ig_str name,
+                                struct ig_arena *arena, struct ig_err *err);
 
 #endif

@@ -168,7 +168,34 @@ def check_onnx(url, rows, target):
     check("onnx: probabilities within two steps of float of ONNX Runtime's",
           isinstance(got, numpy.ndarray) and numpy.abs(got.ravel() - wanted).max() <= 2.4e-7,
           got if isinstance(got, bytes) else numpy.abs(got.ravel() - wanted).max())
-    return model
+    check_network(url, singles)
+
+
+def check_network(url, rows):
+    """Its weights are over a kilobyte, so MLflow saves them in a file of their own."""
+    import onnxruntime
+    from onnx import TensorProto, helper, numpy_helper
+    rng = numpy.random.default_rng(3)
+    weights = [numpy_helper.from_array(rng.normal(size=shape).astype("float32") / 8, name) for name, shape in
+               (("w1", (3, 256)), ("w2", (256, 1)))]
+    nodes = [helper.make_node("MatMul", ["x", "w1"], ["h"]), helper.make_node("Relu", ["h"], ["r"]),
+             helper.make_node("MatMul", ["r", "w2"], ["y"])]
+    graph = helper.make_graph(nodes, "net", [helper.make_tensor_value_info("x", TensorProto.FLOAT, [None, 3])],
+                              [helper.make_tensor_value_info("y", TensorProto.FLOAT, [None, 1])], weights)
+    network = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    session = onnxruntime.InferenceSession(network.SerializeToString(), providers=["CPUExecutionProvider"])
+    wanted = session.run(None, {"x": rows.to_numpy()})[0].ravel()
+    with mlflow.start_run() as run:
+        info = mlflow.onnx.log_model(network, name="net", signature=infer_signature(rows, wanted),
+                                     registered_model_name="net", pip_requirements=["onnx"])
+    files = [entry.path for entry in MlflowClient().list_logged_model_artifacts(info.model_id)]
+    check("a network's weights lie beside it", len(files) > 5, files)
+    deploy(url, "net", "models:/net/1")
+    got = ask(url, "net", rows)
+    near = isinstance(got, numpy.ndarray) and numpy.abs(got.ravel() - wanted).max() <= 1e-5 * numpy.abs(wanted).max()
+    check("a network with its weights in another file", near, got)
+    code, said = cli(url, "inspect", "runs:/%s/net" % run.info.run_id)
+    check("inspect it by its run", code == 0 and "income band" in said, said[:300])
 
 
 def check_sklearn(url, rows, target):

@@ -61,21 +61,36 @@ static enum ig_code store(struct ig_registered_package *out, const struct ig_reg
     return err->code;
 }
 
+struct directory {
+    const struct ig_registered_by *by;
+    struct ig_str path;
+    struct ig_buf bytes;
+};
+
+static enum ig_code read_of(struct ig_str *out, void *context, struct ig_str name,
+                            struct ig_err *err)
+{
+    struct directory *directory = context;
+    if (read_file(&directory->bytes, directory->by, directory->path, name, err) == IG_OK)
+        *out = ig_buf_view(&directory->bytes);
+    return err->code;
+}
+
 static enum ig_code make(struct ig_registered_package *out, const struct ig_registered_by *by,
                          const struct ig_registered_version_spec *spec, struct ig_str directory,
                          struct ig_str yaml, struct ig_err *err)
 {
     struct ig_mlmodel mlmodel;
-    struct ig_buf bytes, zip;
-    ig_buf_init(&bytes, FILE_MAX_BYTES);
+    struct ig_buf zip;
+    struct directory files = {.by = by, .path = directory};
+    const struct ig_mlmodel_files source = {read_of, &files};
+    ig_buf_init(&files.bytes, FILE_MAX_BYTES);
     ig_buf_init(&zip, FILE_MAX_BYTES + (64 << 20));
     if (ig_name_check(spec->name, "model", err) == IG_OK &&
         ig_mlmodel_read(&mlmodel, yaml, by->arena, err) == IG_OK &&
-        read_file(&bytes, by, directory, mlmodel.file, err) == IG_OK &&
-        ig_mlmodel_package(&zip, &mlmodel, ig_buf_view(&bytes), spec->name, by->arena, err) ==
-            IG_OK)
+        ig_mlmodel_package(&zip, &mlmodel, &source, spec->name, by->arena, err) == IG_OK)
         store(out, by, &zip, err);
-    ig_buf_deinit(&bytes);
+    ig_buf_deinit(&files.bytes);
     ig_buf_deinit(&zip);
     return err->code;
 }
