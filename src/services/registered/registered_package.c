@@ -12,7 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static const size_t FILE_MAX_BYTES = (size_t)1 << 30;
+static const size_t FILE_MAX_BYTES = (size_t)1 << 30, ARENA_MAX_BYTES = (size_t)256 << 20;
 
 struct resolve_call {
     const struct ig_registered_by *by;
@@ -99,19 +99,24 @@ void ig_registered_package_make(struct ig_registered_package *out,
                                 const struct ig_registered_by *by,
                                 const struct ig_registered_version_spec *spec)
 {
-    struct resolve_call call = {.by = by, .spec = spec};
+    struct ig_arena arena; /* what the files ask for is not the caller's */
+    struct ig_registered_by own = *by;
+    struct resolve_call call = {.by = &own, .spec = spec};
     struct ig_err err = IG_ERR_INIT;
     struct ig_str directory;
     struct ig_buf yaml;
     *out = (struct ig_registered_package){.location = IG_STR(""), .why = IG_STR("")};
     if (!by->blobs || ig_registered_is_prompt(spec->tags)) return;
+    ig_arena_init(&arena, 64 << 10, ARENA_MAX_BYTES);
     ig_buf_init(&yaml, IG_MLMODEL_BYTES_MAX);
+    own.arena = &arena;
     if (ig_db_read(by->db, resolve, &call, &err) == IG_OK &&
         ig_artifacts_directory(&directory, call.source.location, "source", &err) == IG_OK &&
-        read_file(&yaml, by, directory, IG_STR("MLmodel"), &err) == IG_OK) {
-        out->location = call.source.location;
-        if (make(out, by, spec, directory, ig_buf_view(&yaml), &err) != IG_OK)
+        read_file(&yaml, &own, directory, IG_STR("MLmodel"), &err) == IG_OK) {
+        out->location = ig_arena_dup(by->arena, call.source.location);
+        if (make(out, &own, spec, directory, ig_buf_view(&yaml), &err) != IG_OK)
             out->why = ig_arena_dup(by->arena, ig_str_view(err.message));
     }
     ig_buf_deinit(&yaml);
+    ig_arena_deinit(&arena);
 }

@@ -203,6 +203,7 @@ static void test_deleting_what_is_served(void **state)
     ASSERT_OK(ig_registered_alias(&by, a, IG_STR("x"), IG_STR("1"), &err));
     ASSERT_OK(ig_registry_model_delete(world.registry, who, a, &err));
     refuse("models:/a", IG_NOT_FOUND, "model 'a' has no version that can be served");
+    refuse("models:/a@x", IG_UNSUPPORTED, "its package was deleted; register 'models:/a/1' again");
     ASSERT_OK(ig_registered_version_find(&version, world.db, a, IG_STR("x"), &world.arena, &err));
     assert_int_equal(version.version, 1);
     add("a", log_model(NATIVE, 1), 2);

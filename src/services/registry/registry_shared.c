@@ -90,6 +90,12 @@ static enum ig_code unservable(struct ig_db_rows *rows, struct ig_str model, int
         return ig_fail(err, IG_UNSUPPORTED, "version %lld of model '%.*s' cannot be served: %.*s",
                        (long long)version, IG_STR_ARGS(model), (int)(why.len - NO.len),
                        why.ptr + NO.len);
+    if (ig_str_is(why, "yes"))
+        return ig_fail(err, IG_UNSUPPORTED,
+                       "version %lld of model '%.*s' cannot be served: its package was deleted; "
+                       "register 'models:/%.*s/%lld' again",
+                       (long long)version, IG_STR_ARGS(model), IG_STR_ARGS(model),
+                       (long long)version);
     if (!ig_str_starts(location, IG_STR("mlflow-artifacts:")))
         return ig_fail(err, IG_UNSUPPORTED,
                        "version %lld of model '%.*s' cannot be served: it lies at '%.*s', not "

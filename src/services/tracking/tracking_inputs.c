@@ -222,25 +222,28 @@ enum ig_code ig_tracking_inputs_read(struct ig_tracking_datasets *out, struct ig
     return err->code;
 }
 
-enum ig_code ig_tracking_models_read(struct ig_tracking_model_uses *out, struct ig_db_tx *tx,
-                                     struct ig_str run, bool outputs, struct ig_arena *arena,
-                                     struct ig_err *err)
+enum ig_code ig_tracking_models_read(struct ig_tracking_model_uses *inputs,
+                                     struct ig_tracking_model_uses *outputs, struct ig_db_tx *tx,
+                                     struct ig_str run, struct ig_arena *arena, struct ig_err *err)
 {
     struct ig_tracking_model_use *items = NULL;
-    size_t count = 0, cap = 0;
+    size_t count = 0, cap = 0, inputs_count = 0;
     struct ig_db_rows *rows = NULL;
     enum ig_code code = ig_db_query(&rows, tx,
-                                    "select model, step from run_models where run = $1"
-                                    " and output = $2 order by model, step",
-                                    IG_DB_VALUES(IG_DB_T(run), IG_DB_I(outputs)), err);
+                                    "select model, step, output from run_models where run = $1"
+                                    " order by output, model, step",
+                                    IG_DB_VALUES(IG_DB_T(run)), err);
     while (code == IG_OK && ig_db_next(rows, err)) {
         items = ig_arena_grow(arena, items, count, &cap, sizeof *items);
         if (!items) break;
         items[count++] =
             (struct ig_tracking_model_use){ig_db_text_dup(rows, 0, arena), ig_db_i64(rows, 1)};
+        inputs_count += ig_db_i64(rows, 2) == 0;
     }
     ig_db_finish(rows);
     if (arena->overflowed) return ig_fail(err, IG_NO_MEMORY, "too many models for one answer");
-    if (err->code == IG_OK) *out = (struct ig_tracking_model_uses){items, count};
-    return err->code;
+    if (err->code != IG_OK || !items) return err->code;
+    *inputs = (struct ig_tracking_model_uses){items, inputs_count};
+    *outputs = (struct ig_tracking_model_uses){items + inputs_count, count - inputs_count};
+    return IG_OK;
 }

@@ -43,9 +43,9 @@ enum ig_code ig_tracking_run_read(struct ig_tracking_run *out, struct ig_db_tx *
                                   struct ig_str id, struct ig_arena *arena, struct ig_err *err);
 enum ig_code ig_tracking_inputs_read(struct ig_tracking_datasets *out, struct ig_db_tx *tx,
                                      struct ig_str run, struct ig_arena *arena, struct ig_err *err);
-enum ig_code ig_tracking_models_read(struct ig_tracking_model_uses *out, struct ig_db_tx *tx,
-                                     struct ig_str run, bool outputs, struct ig_arena *arena,
-                                     struct ig_err *err);
+enum ig_code ig_tracking_models_read(struct ig_tracking_model_uses *inputs,
+                                     struct ig_tracking_model_uses *outputs, struct ig_db_tx *tx,
+                                     struct ig_str run, struct ig_arena *arena, struct ig_err *err);
 /* Where `below` the experiment's own place artifacts lie, as a URI; a query stays at the end. */
 enum ig_code ig_tracking_artifact_root(struct ig_str *out, struct ig_db_tx *tx, int64_t experiment,
                                        struct ig_str below, struct ig_arena *arena,

@@ -247,9 +247,8 @@ enum ig_code ig_tracking_run_read(struct ig_tracking_run *out, struct ig_db_tx *
     ig_db_finish(rows);
     if (code == IG_OK) code = ig_tracking_inputs_read(&run.inputs, tx, run.id, arena, err);
     if (code == IG_OK)
-        code = ig_tracking_models_read(&run.model_inputs, tx, run.id, false, arena, err);
-    if (code == IG_OK)
-        code = ig_tracking_models_read(&run.model_outputs, tx, run.id, true, arena, err);
+        code =
+            ig_tracking_models_read(&run.model_inputs, &run.model_outputs, tx, run.id, arena, err);
     if (code == IG_OK) *out = run;
     return code;
 }
