@@ -103,6 +103,7 @@ static void write_options(struct ig_json_out *out, const struct ig_cli *cli)
         {"unit", "unit", false},
         {"class", "class", false},
         {"wanted-class", "wanted_class", false},
+        {"budget-us", "budget_us", true},
         {"samples", "samples", true},
         {"seed", "seed", true},
         {"target-se", "target_se", true},

@@ -56,7 +56,7 @@ static void write_group(struct ig_json_out *out, const struct ig_fairness_table 
     if (table->has_scores) write_number(out, "mean_score", group->mean_score);
     if (table->has_scores && table->has_labels) {
         write_rate(out, "calibration", group->calibration);
-        write_number(out, "brier_score", group->brier);
+        write_rate(out, "brier_score", group->brier);
         write_number(out, "calibration_error", group->calibration_error);
     }
     ig_json_out_object_end(out);
@@ -88,8 +88,8 @@ static void write_gaps(struct ig_json_out *out, const struct ig_fairness_table *
     if (!table->has_labels) return;
     write_gap(out, "equal_opportunity", column, &report->equal_opportunity);
     write_gap(out, "false_positive_rate", column, &report->false_positives);
-    write_number(out, "equalized_odds_difference", report->equalized_odds_difference);
-    write_number(out, "equalized_odds_ratio", report->equalized_odds_ratio);
+    write_rate(out, "equalized_odds_difference", report->equalized_odds_difference);
+    write_rate(out, "equalized_odds_ratio", report->equalized_odds_ratio);
     write_gap(out, "precision", column, &report->precision);
     write_gap(out, "accuracy", column, &report->accuracy);
 }

@@ -7,6 +7,7 @@
 #include "api/call_testing.h"
 #include "api/infer.h"
 #include "base/file.h"
+#include "stores/db_testing.h"
 
 #include <stdio.h>
 
@@ -46,7 +47,7 @@ static inline enum ig_code ig_infer_testing_open(struct ig_infer_testing *testin
     testing->dirfd = -1;
     if (!mkdtemp(testing->dir)) return ig_fail(err, IG_IO, "no temporary directory");
     if (ig_dir_open(&testing->dirfd, IG_FILE_CWD, testing->dir, err) != IG_OK) return err->code;
-    struct ig_db_options db = {.dirfd = testing->dirfd};
+    struct ig_db_options db = ig_db_testing_options(testing->dirfd);
     if (ig_db_open(&app->db, &db, err) != IG_OK) return err->code;
     if (ig_blob_open(&app->blobs, NULL, testing->dirfd, err) != IG_OK) return err->code;
     if (ig_registry_open(&app->registry, app->db, app->blobs, err) != IG_OK) return err->code;

@@ -67,7 +67,7 @@ enum ig_code ig_mlflow_version_get(struct ig_call *call)
 
 enum ig_code ig_mlflow_version_uri(struct ig_call *call)
 {
-    struct ig_registered_version found;
+    struct ig_registered_version found = {0};
     struct ig_json_out out;
     if (get_version(&found, call) != IG_OK) return call->err.code;
     ig_call_json(call, &out);

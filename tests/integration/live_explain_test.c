@@ -82,6 +82,16 @@ static void test_explanation_methods(void **state)
            "{\"model\":\"churn\",\"features\":{\"x0\":0.9},\"budget_us\":1000000}");
     assert_string_equal(live_text(&live, "explanation.method"), "tree_path_dependent");
     assert_int_equal(strncmp(live_text(&live, "explanation.chosen"), "the best that fits", 18), 0);
+    RUN("explain", "--model", "models:/churn/1", "--input", live_path(&live, "one.csv"),
+        "--budget-us", "1000000", "--background", live_path(&live, "others.csv"), "--format",
+        "json");
+    if (out.code != 0) fail_msg("%s", out.err);
+    assert_non_null(strstr(out.out, "\"method\":\"tree_interventional\""));
+    assert_non_null(strstr(out.out, "\"chosen\":\"the best that fits: about "));
+    RUN("explain", "--model", "models:/churn/1", "--input", live_path(&live, "one.csv"),
+        "--budget-us", "1", "--method", "exact", "--background", live_path(&live, "others.csv"));
+    assert_int_equal(out.code, 1);
+    assert_non_null(strstr(out.err, "budget_us: method exact takes about "));
 }
 
 /* The matrix's rows are the contributions; both fronts give it. */
@@ -131,6 +141,9 @@ static void test_surrogates(void **state)
             "--background", live_path(&live, "others.csv"), "--method", METHODS[i], "--format",
             "text");
         if (out.code != 0) fail_msg("%s", out.err);
+        assert_non_null(strstr(out.out, "\n  intercept "));
+        assert_non_null(strstr(out.out, "\n  surrogate "));
+        assert_null(strstr(out.out, "\n  margin "));
         assert_non_null(strstr(out.out, "surrogate of "));
         RUN("explain", "--model", "models:/churn/1", "--input", live_path(&live, "one.csv"),
             "--background", live_path(&live, "others.csv"), "--method", METHODS[i]);
@@ -430,6 +443,8 @@ static void test_bad_explanations(void **state)
         {"\"groups\":{\"g\":[\"x9\"]}", "groups"},
         {"\"background\":\"some\",\"method\":\"leverage\",\"samples\":-3", "samples"},
         {"\"target_se\":-1", "target_se"},
+        {"\"budget_us\":0", "budget_us"},
+        {"\"budget_us\":1,\"background\":\"some\",\"method\":\"exact\"", "budget_us"},
         {"\"class\":\"maybe\",\"background\":\"some\",\"method\":\"lime\"", "class"},
         {"\"background\":\"some\",\"method\":\"lime\",\"samples\":3", "samples"},
     };

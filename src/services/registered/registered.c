@@ -202,7 +202,7 @@ static enum ig_code put_tag(struct ig_db_tx *tx, int64_t id, struct ig_tracking_
 static enum ig_code name_taken(struct ig_db_tx *tx, const struct model_call *call, int64_t id,
                                struct ig_err *err)
 {
-    struct ig_tracking_pairs tags;
+    struct ig_tracking_pairs tags = {0};
     struct ig_str name = ig_tracking_cut(call->spec->name, 100);
     if (read_tags(&tags, tx, id, call->arena, err) != IG_OK) return err->code;
     bool old = ig_registered_is_prompt(tags), new = ig_registered_is_prompt(call->spec->tags);

@@ -10,6 +10,7 @@
 
 #include "base/mem.h"
 #include "services/tracking/artifacts.h"
+#include "stores/db_testing.h"
 #include "stores/temp_testing.h"
 
 #include <stdio.h>
@@ -27,7 +28,7 @@ static int setup(void **state)
     (void)state;
     struct ig_err err = IG_ERR_INIT;
     world.temp = ig_temp_make();
-    struct ig_db_options options = {.dirfd = world.temp.fd};
+    struct ig_db_options options = ig_db_testing_options(world.temp.fd);
     ig_arena_init(&world.arena, 1 << 16, 64 << 20);
     ASSERT_OK(ig_db_open(&world.db, &options, &err));
     return 0;

@@ -117,7 +117,9 @@ static enum ig_code count_values(struct sample_call *call, struct ig_db_tx *tx, 
 /* Where part `part` begins: the first total % max parts have one value more. */
 static size_t begin_of(const struct sample_call *call, size_t part)
 {
-    size_t max = call->query->max, larger = call->total % max;
+    size_t max = call->query->max;
+    IG_ASSERT(max > 0);
+    size_t larger = call->total % max;
     return part * (call->total / max) + (part < larger ? part : larger);
 }
 

@@ -10,6 +10,7 @@
 
 #include "base/random.h"
 #include "services/tracking/tracking_search.h"
+#include "stores/db_testing.h"
 #include "stores/temp_testing.h"
 
 #include <ctype.h>
@@ -151,7 +152,7 @@ static int setup(void **state)
     struct ig_err err = IG_ERR_INIT;
     (void)state;
     temp = ig_temp_make();
-    struct ig_db_options options = {.dirfd = temp.fd};
+    struct ig_db_options options = ig_db_testing_options(temp.fd);
     ig_arena_init(&arena, 1 << 16, 64 << 20);
     ig_rng_seed(&rng, 7);
     for (unsigned i = 0; i < RUNS; i++) make_run(&runs[i], i);

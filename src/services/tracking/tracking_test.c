@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "services/tracking/tracking_priv.h"
+#include "stores/db_testing.h"
 #include "stores/temp_testing.h"
 
 #include <math.h>
@@ -26,7 +27,7 @@ static int setup(void **state)
     static struct world world;
     struct ig_err err = IG_ERR_INIT;
     world.temp = ig_temp_make();
-    struct ig_db_options db = {.dirfd = world.temp.fd};
+    struct ig_db_options db = ig_db_testing_options(world.temp.fd);
     ASSERT_OK(ig_db_open(&world.db, &db, &err));
     ASSERT_OK(ig_tracking_open(&world.tracking, world.db, &err));
     ig_arena_init(&world.arena, 64 << 10, 64 << 20);
