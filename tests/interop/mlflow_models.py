@@ -110,7 +110,7 @@ def check_xgboost(url, rows, target):
     logged = mlflow.get_logged_model(info.model_id)
     check("logged model", logged.status == "READY" and logged.source_run_id == run.info.run_id and
           logged.metrics[0].key == "auc" and json.loads(logged.tags["mlflow.modelVersions"])[0] ==
-          {"name": "xgb", "version": "1"}, (logged.status, logged.source_run_id, logged.metrics, logged.tags))
+          {"name": "xgb", "version": 1}, (logged.status, logged.source_run_id, logged.metrics, logged.tags))
     found = mlflow.search_logged_models(["0"], filter_string="metrics.auc > 0.5 AND name = 'model'",
                                         order_by=[{"field_name": "metrics.auc", "ascending": False}],
                                         output_format="list")

@@ -190,7 +190,7 @@ static void test_logged_models(void **state)
     ASSERT_OK(ig_logged_get(&model, world.db, model.id, false, &world.arena, &err));
     assert_int_equal(model.tags.count, 1);
     assert_true(ig_str_starts(model.tags.items[0].value,
-                              IG_STR("[{\"name\":\"m\",\"version\":\"1\"}, {\"name\":\"m\",")));
+                              IG_STR("[{\"name\": \"m\", \"version\": 1}, {\"name\": \"m\", ")));
     ASSERT_OK(ig_logged_delete(world.db, &IG_PRINCIPAL_LOCAL, model.id, &err));
     ASSERT_FAILS(create(&found, source, none, model.id.ptr), IG_NOT_FOUND, "not found.");
 }

@@ -421,13 +421,13 @@ enum ig_code ig_logged_metric_put(struct ig_db_tx *tx, struct ig_str run,
                       err);
 }
 
-/* The list of the tag is JSON that anybody may have overwritten: what is none is begun anew. */
+/* Written as Python's json.dumps does, which clients compare. The list of the tag is JSON that
+ * anybody may have overwritten: what is none is begun anew. */
 enum ig_code ig_logged_note_version(struct ig_db_tx *tx, struct ig_str id, struct ig_str name,
                                     int64_t version, struct ig_err *err)
 {
     struct ig_buf text;
     struct ig_json_out out;
-    char number[24];
     struct ig_db_rows *rows = NULL;
     if (ig_db_query(&rows, tx, "select value from logged_model_tags where model = $1 and key = $2",
                     IG_DB_VALUES(IG_DB_T(id), IG_DB_T(IG_STR(VERSIONS_TAG))), err) != IG_OK)
@@ -438,12 +438,10 @@ enum ig_code ig_logged_note_version(struct ig_db_tx *tx, struct ig_str id, struc
     if (list) ig_buf_add_str(&text, (struct ig_str){old.ptr, old.len - 1});
     ig_buf_add_cstr(&text, list ? ", " : "[");
     ig_db_finish(rows);
-    snprintf(number, sizeof number, "%lld", (long long)version);
+    ig_buf_add_cstr(&text, "{\"name\": ");
     ig_json_out_init(&out, &text);
-    ig_json_out_object(&out);
-    ig_json_out_kv_str(&out, "name", name);
-    ig_json_out_kv_str(&out, "version", ig_str_view(number));
-    ig_json_out_object_end(&out);
+    ig_json_out_str(&out, name);
+    ig_buf_printf(&text, ", \"version\": %lld}", (long long)version);
     ig_buf_add_char(&text, ']');
     if (text.overflowed && err->code == IG_OK)
         ig_fail(err, IG_NO_MEMORY, "versions of a logged model");
