@@ -201,7 +201,7 @@ static struct ig_str plain_name(struct ig_str name, struct ig_arena *arena)
 }
 
 /* The input of each feature: by its name, or by its place where the names are made up. */
-static enum ig_code match(const struct ig_mlmodel_input **inputs, const struct ig_mlmodel *mlmodel,
+static enum ig_code match(struct ig_mlmodel_input *inputs, const struct ig_mlmodel *mlmodel,
                           const struct ig_schema *own, struct ig_arena *arena, struct ig_err *err)
 {
     struct ig_map by_name;
@@ -219,15 +219,17 @@ static enum ig_code match(const struct ig_mlmodel_input **inputs, const struct i
     }
     for (uint32_t i = 0; i < own->features_count; i++) {
         made_up = made_up && is_made_up(own->features[i].name, i);
-        inputs[i] = ig_map_get(&by_name, plain_name(own->features[i].name, arena));
-        if (!inputs[i] && missing == UINT32_MAX) missing = i;
+        const struct ig_mlmodel_input *input =
+            ig_map_get(&by_name, plain_name(own->features[i].name, arena));
+        if (input) inputs[i] = *input;
+        if (!input && missing == UINT32_MAX) missing = i;
     }
     if (missing == UINT32_MAX) goto out;
     if (!made_up)
         ig_fail(err, IG_UNSUPPORTED,
                 "the model file's feature '%.*s' is none of the signature's inputs",
                 IG_STR_ARGS(own->features[missing].name));
-    for (uint32_t i = 0; i < own->features_count; i++) inputs[i] = &mlmodel->inputs[i];
+    for (uint32_t i = 0; i < own->features_count; i++) inputs[i] = mlmodel->inputs[i];
 out:
     ig_map_deinit(&by_name);
     return err->code;
@@ -260,7 +262,7 @@ enum ig_code ig_mlmodel_schema(struct ig_schema *out, const struct ig_mlmodel *m
                                .target = own->target,
                                .classes = own->classes,
                                .classes_count = own->classes_count};
-    const struct ig_mlmodel_input **inputs = NULL;
+    struct ig_mlmodel_input *inputs = NULL;
     if (mlmodel->inputs_count && mlmodel->inputs_count != own->features_count)
         return ig_fail(err, IG_UNSUPPORTED,
                        "the signature has %zu inputs, the model file %u features",
@@ -273,7 +275,7 @@ enum ig_code ig_mlmodel_schema(struct ig_schema *out, const struct ig_mlmodel *m
         struct ig_feature *feature = &schema.features[i];
         *feature = own->features[i];
         memset(&feature->code_by_category, 0, sizeof feature->code_by_category);
-        if (mlmodel->inputs_count && fit(feature, inputs[i], err) != IG_OK) return err->code;
+        if (mlmodel->inputs_count && fit(feature, &inputs[i], err) != IG_OK) return err->code;
     }
     *out = schema;
     return IG_OK;
