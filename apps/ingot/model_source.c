@@ -58,7 +58,7 @@ static enum ig_code cut_uri(struct ig_remote *remote, const char *model, const c
 
 static enum ig_code fetch(struct ig_remote *remote, const char *model, struct ig_err *err)
 {
-    const char *name, *ref;
+    const char *name = NULL, *ref = NULL;
     if (cut_uri(remote, model, &name, &ref, err) != IG_OK) return err->code;
     const char *start = ig_remote_path(remote, "/api/v1/models/", name, "/versions/");
     if (!start) return ig_fail(err, IG_NO_MEMORY, "no memory for the request");
