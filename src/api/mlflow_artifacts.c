@@ -7,6 +7,7 @@
 #include "api/route.h"
 #include "net/client.h"
 #include "services/registered/registered.h"
+#include "services/tracking/logged.h"
 
 /* "attachment" with the path's last segment as the name (RFC 6266, RFC 8187). */
 static enum ig_code offer_as_file(struct ig_call *call, struct ig_str path)
@@ -172,20 +173,43 @@ enum ig_code ig_mlflow_run_artifact_list(struct ig_call *call)
     return IG_OK;
 }
 
-/* Clients that list a run's directory ask whether it is a logged model's. There are none here, so
- * what is asked for does not matter, as long as it is JSON. */
-enum ig_code ig_mlflow_logged_model_search(struct ig_call *call)
+/* The artifact URI of a logged model, and its directory. */
+static enum ig_code find_logged(struct ig_call *call, struct ig_str *uri, struct ig_str *directory)
 {
-    struct ig_json json;
-    struct ig_json_out out;
-    if (ig_mlflow_expect_json(call) != IG_OK || ig_call_json_reader(call, &json) != IG_OK)
+    struct ig_logged_model model;
+    if (ig_logged_get(&model, call->app->db, call->params[0], false, call->arena, &call->err) !=
+        IG_OK)
         return call->err.code;
-    if (!ig_json_skip(&json) || ig_json_next(&json) != IG_JSON_END) return call->err.code;
+    *uri = model.artifact_root;
+    return ig_artifacts_directory(directory, model.artifact_root, "model_id", &call->err);
+}
+
+enum ig_code ig_mlflow_logged_artifact_get(struct ig_call *call)
+{
+    struct ig_str uri, directory, whole, path = IG_STR("");
+    const struct ig_mlflow_field fields[] = {{"artifact_file_path", IG_MLFLOW_TEXT, &path, true}};
+    if (ig_mlflow_read(call, fields, 1) != IG_OK || find_logged(call, &uri, &directory) != IG_OK ||
+        join(call, &whole, directory, path) != IG_OK)
+        return call->err.code;
+    return send(call, whole);
+}
+
+/* Paths from the model's directory on. */
+enum ig_code ig_mlflow_logged_artifact_list(struct ig_call *call)
+{
+    struct ig_artifact_list list;
+    struct ig_json_out out;
+    struct ig_str uri, directory, whole, path = IG_STR("");
+    const struct ig_mlflow_field fields[] = {
+        {"artifact_directory_path", IG_MLFLOW_TEXT, &path, false}};
+    if (ig_mlflow_read(call, fields, 1) != IG_OK || find_logged(call, &uri, &directory) != IG_OK ||
+        join(call, &whole, directory, path) != IG_OK ||
+        ig_artifacts_list(&list, call->app->db, whole, call->arena, &call->err) != IG_OK)
+        return call->err.code;
     ig_call_json(call, &out);
     ig_json_out_object(&out);
-    ig_json_out_key(&out, IG_STR("models"));
-    ig_json_out_array(&out);
-    ig_json_out_array_end(&out);
+    ig_json_out_kv_str(&out, "root_uri", uri);
+    write_files(&out, &list, path);
     ig_json_out_object_end(&out);
     return IG_OK;
 }

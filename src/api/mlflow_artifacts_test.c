@@ -170,27 +170,6 @@ static void test_of_run(void **state)
                         "[{\"path\":\"model\",\"is_dir\":true}]}");
 }
 
-static void post(const char *type, const char *body)
-{
-    ig_call_testing_again(&test);
-    test.exchange.request.method = IG_STR("POST");
-    ig_call_testing_header(&test, "content-type", type);
-    test.exchange.body = ig_str_view(body);
-}
-
-static void test_logged_models(void **state)
-{
-    (void)state;
-    static const char body[] = "{\"experiment_ids\":[\"0\"],\"filter\":\"name = 'x'\"}";
-    post("application/json", "{\"experiment_ids\":");
-    assert_int_equal(ig_mlflow_logged_model_search(&test.call), IG_PARSE);
-    post("text/plain", body);
-    assert_int_equal(ig_mlflow_logged_model_search(&test.call), IG_INVALID);
-    post("application/json", body);
-    assert_int_equal(ig_mlflow_logged_model_search(&test.call), IG_OK);
-    assert_string_equal(test.exchange.reply.ptr, "{\"models\":[]}");
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -198,7 +177,6 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_delete, setup, teardown),
         cmocka_unit_test_setup_teardown(test_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(test_of_run, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_logged_models, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -14,7 +14,7 @@
 
 struct ig_registered_by ig_mlflow_by(struct ig_call *call)
 {
-    return (struct ig_registered_by){call->app->db, &call->who, call->arena};
+    return (struct ig_registered_by){call->app->db, &call->who, call->arena, call->app->blobs};
 }
 
 /* ---- JSON ---- */

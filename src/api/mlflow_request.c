@@ -6,7 +6,7 @@
 #include <stdio.h>
 
 #define SEE_DOCS " See the API docs for more information about request parameters."
-enum { PATH_SIZE = 64, SHOWN_MAX = 100, ITEM_FIELDS_MAX = 6 };
+enum { PATH_SIZE = 64, SHOWN_MAX = 100, ITEM_FIELDS_MAX = 8 };
 
 static enum ig_code missing(const char *path, struct ig_err *err)
 {
@@ -82,7 +82,7 @@ static enum ig_code read_scalar(struct ig_json *json, const struct ig_mlflow_fie
     if (event != IG_JSON_STRING && (text || event != IG_JSON_NUMBER))
         return mismatch(json, event, path);
     if (!convert(field, json->text)) return mismatch(json, event, path);
-    *given = !text || json->text.len > 0;
+    *given = json->text.len > 0;
     return IG_OK;
 }
 
@@ -125,11 +125,15 @@ static enum ig_code read_metric(void *item, struct ig_json *json, const char *pa
 {
     struct ig_tracking_metric *out = item;
     *out = (struct ig_tracking_metric){.key = IG_STR("")};
-    const struct ig_mlflow_field fields[] = {{"key", IG_MLFLOW_TEXT, &out->key, true},
-                                             {"value", IG_MLFLOW_F64, &out->value, true},
-                                             {"timestamp", IG_MLFLOW_I64, &out->at_ms, true},
-                                             {"step", IG_MLFLOW_I64, &out->step, false}};
-    return read_item(json, fields, 4, path);
+    const struct ig_mlflow_field fields[] = {
+        {"key", IG_MLFLOW_TEXT, &out->key, true},
+        {"value", IG_MLFLOW_F64, &out->value, true},
+        {"timestamp", IG_MLFLOW_I64, &out->at_ms, true},
+        {"step", IG_MLFLOW_I64, &out->step, false},
+        {"model_id", IG_MLFLOW_TEXT, &out->model_id, false},
+        {"dataset_name", IG_MLFLOW_TEXT, &out->dataset_name, false},
+        {"dataset_digest", IG_MLFLOW_TEXT, &out->dataset_digest, false}};
+    return read_item(json, fields, 7, path);
 }
 
 /* The elements of an array, each read by `read`; in the arena, *count of them. */
@@ -207,10 +211,19 @@ static enum ig_code read_datasets(struct ig_tracking_datasets *out, struct ig_js
     return json->err->code;
 }
 
-static enum ig_code count_items(size_t *out, struct ig_json *json)
+static enum ig_code read_model_use(void *item, struct ig_json *json, const char *path)
 {
-    for (*out = 0; ig_json_element(json); ++*out)
-        if (!ig_json_skip(json)) break;
+    struct ig_tracking_model_use *out = item;
+    *out = (struct ig_tracking_model_use){.model_id = IG_STR("")};
+    const struct ig_mlflow_field fields[] = {{"model_id", IG_MLFLOW_TEXT, &out->model_id, true},
+                                             {"step", IG_MLFLOW_I64, &out->step, false}};
+    return read_item(json, fields, 2, path);
+}
+
+static enum ig_code read_model_uses(struct ig_tracking_model_uses *out, struct ig_json *json,
+                                    const char *name)
+{
+    out->items = read_list(json, name, sizeof *out->items, read_model_use, &out->count);
     return json->err->code;
 }
 
@@ -247,7 +260,7 @@ static enum ig_code read_value(struct ig_json *json, const struct ig_mlflow_fiel
     if (field->kind == IG_MLFLOW_TEXTS) return read_texts(field->out, json, field->name);
     if (field->kind == IG_MLFLOW_METRICS) return read_metrics(field->out, json, field->name);
     if (field->kind == IG_MLFLOW_DATASETS) return read_datasets(field->out, json, field->name);
-    if (field->kind == IG_MLFLOW_COUNT) return count_items(field->out, json);
+    if (field->kind == IG_MLFLOW_MODELS) return read_model_uses(field->out, json, field->name);
     return read_pairs(field->out, json, field->name);
 }
 

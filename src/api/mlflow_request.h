@@ -18,17 +18,18 @@ struct ig_mlflow_field {
     const char *name; /* "run_id" is also taken as "run_uuid" */
     enum {
         IG_MLFLOW_TEXT,
+        IG_MLFLOW_WORD, /* an enumeration's name or number, as a text */
         IG_MLFLOW_I64,
         IG_MLFLOW_F64,
         IG_MLFLOW_BOOL,
         IG_MLFLOW_TEXTS,    /* ["text"]; in a query the name given again */
         IG_MLFLOW_PAIRS,    /* [{"key", "value"}] */
         IG_MLFLOW_DATASETS, /* [{"dataset": {"name", "digest", ...}, "tags"}] */
-        IG_MLFLOW_COUNT,    /* how many items a list has, of whatever kind */
+        IG_MLFLOW_MODELS,   /* [{"model_id", "step"}] */
         IG_MLFLOW_METRICS,  /* [{"key", "value", "timestamp", "step"}] */
     } kind;
-    /* struct ig_str *, int64_t *, double *, bool *, struct ig_mlflow_texts *; to pairs, datasets or
-     * metrics of services/tracking; size_t *. Stays as it is when absent. */
+    /* struct ig_str *, int64_t *, double *, bool *, struct ig_mlflow_texts *; to pairs, datasets,
+     * metrics or uses of models of services/tracking. Stays as it is when absent. */
     void *out;
     bool required; /* an empty text is missing as well */
 };

@@ -12,7 +12,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     double value = 0;
     struct ig_tracking_batch batch = {0};
     struct ig_tracking_datasets datasets = {0};
-    size_t models = 0;
+    struct ig_tracking_model_uses models = {0};
     bool archive = false;
     struct ig_mlflow_texts stages = {0};
     const struct ig_mlflow_field fields[] = {{"run_id", IG_MLFLOW_TEXT, &id, true},
@@ -21,7 +21,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                                              {"metrics", IG_MLFLOW_METRICS, &batch.metrics, false},
                                              {"params", IG_MLFLOW_PAIRS, &batch.params, false},
                                              {"tags", IG_MLFLOW_PAIRS, &batch.tags, false},
-                                             {"models", IG_MLFLOW_COUNT, &models, false},
+                                             {"models", IG_MLFLOW_MODELS, &models, false},
                                              {"archive", IG_MLFLOW_BOOL, &archive, false},
                                              {"stages", IG_MLFLOW_TEXTS, &stages, false},
                                              {"datasets", IG_MLFLOW_DATASETS, &datasets, false}};

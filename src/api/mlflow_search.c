@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* MLflow's search routes: the search gives ids in their order, each is then read and written, so
  * that a page holds one run in memory besides its text. */
+#include "api/mlflow_logged.h"
 #include "api/mlflow_models.h"
 #include "api/mlflow_request.h"
 #include "api/mlflow_search_request.h"
@@ -23,6 +24,9 @@ static enum ig_code search(struct ig_tracking_found *out, struct ig_call *call,
     else
         code = call->err.code;
     if (code != IG_OK) return code;
+    if (kind == IG_TRACKING_LOGGED && !search.experiments_count)
+        return ig_fail(&call->err, IG_INVALID,
+                       "Missing value for required parameter 'experiment_ids'.");
     return ig_tracking_search(out, call->app->db, &search, call->arena, &call->err);
 }
 
@@ -72,6 +76,16 @@ static void write_version(struct ig_json_out *out, struct ig_call *call, struct 
     if (ig_registered_version_get_by_id(&version, call->app->db, number, arena, &call->err) ==
         IG_OK)
         ig_mlflow_write_version(out, &version);
+    else
+        pass_over_gone(call);
+}
+
+static void write_logged(struct ig_json_out *out, struct ig_call *call, struct ig_str id,
+                         struct ig_arena *arena)
+{
+    struct ig_logged_model model;
+    if (ig_logged_get(&model, call->app->db, id, false, arena, &call->err) == IG_OK)
+        ig_mlflow_write_logged(out, &model);
     else
         pass_over_gone(call);
 }
@@ -133,4 +147,11 @@ enum ig_code ig_mlflow_versions_search(struct ig_call *call)
     struct ig_tracking_found found;
     if (search(&found, call, IG_TRACKING_VERSIONS) != IG_OK) return call->err.code;
     return reply(call, "model_versions", &found, write_version);
+}
+
+enum ig_code ig_mlflow_logged_search(struct ig_call *call)
+{
+    struct ig_tracking_found found;
+    if (search(&found, call, IG_TRACKING_LOGGED) != IG_OK) return call->err.code;
+    return reply(call, "models", &found, write_logged);
 }

@@ -60,6 +60,10 @@ void ig_mlflow_write_metric(struct ig_json_out *out, const struct ig_tracking_me
                                                             : "-Infinity"));
     ig_json_out_kv_i64(out, "timestamp", metric->at_ms);
     ig_json_out_kv_i64(out, "step", metric->step);
+    if (metric->dataset_name.len) ig_json_out_kv_str(out, "dataset_name", metric->dataset_name);
+    if (metric->dataset_digest.len)
+        ig_json_out_kv_str(out, "dataset_digest", metric->dataset_digest);
+    if (metric->model_id.len) ig_json_out_kv_str(out, "model_id", metric->model_id);
     if (run.len) ig_json_out_kv_str(out, "run_id", run);
     ig_json_out_object_end(out);
 }
@@ -80,8 +84,24 @@ void ig_mlflow_write_run_info(struct ig_json_out *out, const struct ig_tracking_
     ig_json_out_object_end(out);
 }
 
-static void write_inputs(struct ig_json_out *out, struct ig_tracking_datasets inputs)
+static void write_model_uses(struct ig_json_out *out, const char *key,
+                             struct ig_tracking_model_uses uses, bool steps)
 {
+    if (!uses.count) return;
+    ig_json_out_key(out, ig_str_view(key));
+    ig_json_out_array(out);
+    for (size_t i = 0; i < uses.count; i++) {
+        ig_json_out_object(out);
+        ig_json_out_kv_str(out, "model_id", uses.items[i].model_id);
+        if (steps) ig_json_out_kv_i64(out, "step", uses.items[i].step);
+        ig_json_out_object_end(out);
+    }
+    ig_json_out_array_end(out);
+}
+
+static void write_inputs(struct ig_json_out *out, const struct ig_tracking_run *run)
+{
+    const struct ig_tracking_datasets inputs = run->inputs;
     ig_json_out_key(out, IG_STR("inputs"));
     ig_json_out_object(out);
     if (inputs.count) {
@@ -104,6 +124,7 @@ static void write_inputs(struct ig_json_out *out, struct ig_tracking_datasets in
         ig_json_out_object_end(out);
     }
     if (inputs.count) ig_json_out_array_end(out);
+    write_model_uses(out, "model_inputs", run->model_inputs, false);
     ig_json_out_object_end(out);
 }
 
@@ -124,9 +145,10 @@ void ig_mlflow_write_run(struct ig_json_out *out, const struct ig_tracking_run *
     ig_mlflow_write_pairs(out, "params", run->params);
     ig_mlflow_write_pairs(out, "tags", run->tags);
     ig_json_out_object_end(out);
-    write_inputs(out, run->inputs);
+    write_inputs(out, run);
     ig_json_out_key(out, IG_STR("outputs"));
     ig_json_out_object(out);
+    write_model_uses(out, "model_outputs", run->model_outputs, true);
     ig_json_out_object_end(out);
     ig_json_out_object_end(out);
 }

@@ -148,11 +148,15 @@ enum ig_code ig_mlflow_run_metric(struct ig_call *call)
     struct ig_str id = IG_STR("");
     struct ig_tracking_metric metric = {.key = IG_STR("")};
     const struct ig_tracking_batch batch = {.metrics = {&metric, 1}, .single = true};
-    const struct ig_mlflow_field fields[] = {{"run_id", IG_MLFLOW_TEXT, &id, true},
-                                             {"key", IG_MLFLOW_TEXT, &metric.key, true},
-                                             {"value", IG_MLFLOW_F64, &metric.value, true},
-                                             {"timestamp", IG_MLFLOW_I64, &metric.at_ms, true},
-                                             {"step", IG_MLFLOW_I64, &metric.step, false}};
+    const struct ig_mlflow_field fields[] = {
+        {"run_id", IG_MLFLOW_TEXT, &id, true},
+        {"key", IG_MLFLOW_TEXT, &metric.key, true},
+        {"value", IG_MLFLOW_F64, &metric.value, true},
+        {"timestamp", IG_MLFLOW_I64, &metric.at_ms, true},
+        {"step", IG_MLFLOW_I64, &metric.step, false},
+        {"model_id", IG_MLFLOW_TEXT, &metric.model_id, false},
+        {"dataset_name", IG_MLFLOW_TEXT, &metric.dataset_name, false},
+        {"dataset_digest", IG_MLFLOW_TEXT, &metric.dataset_digest, false}};
     if (ig_mlflow_read(call, fields, COUNT(fields)) != IG_OK) return call->err.code;
     return log_batch(call, id, &batch);
 }
@@ -173,15 +177,35 @@ enum ig_code ig_mlflow_run_inputs(struct ig_call *call)
 {
     struct ig_str id = IG_STR("");
     struct ig_tracking_datasets datasets = {0};
-    size_t models = 0;
+    struct ig_tracking_model_uses models = {0};
     const struct ig_mlflow_field fields[] = {{"run_id", IG_MLFLOW_TEXT, &id, true},
                                              {"datasets", IG_MLFLOW_DATASETS, &datasets, false},
-                                             {"models", IG_MLFLOW_COUNT, &models, false}};
+                                             {"models", IG_MLFLOW_MODELS, &models, false}};
     if (ig_mlflow_read(call, fields, COUNT(fields)) != IG_OK) return call->err.code;
-    if (models)
-        return ig_fail(&call->err, IG_INVALID,
-                       "models: %zu given, but only datasets are kept as inputs", models);
-    if (ig_tracking_inputs_log(call->app->tracking, id, datasets, &call->err) != IG_OK)
+    if (ig_tracking_inputs_log(call->app->tracking, id, datasets, models, &call->err) != IG_OK)
+        return call->err.code;
+    return ig_rest_done(call);
+}
+
+enum ig_code ig_mlflow_run_outputs(struct ig_call *call)
+{
+    struct ig_str id = IG_STR("");
+    struct ig_tracking_model_uses models = {0};
+    const struct ig_mlflow_field fields[] = {{"run_id", IG_MLFLOW_TEXT, &id, true},
+                                             {"models", IG_MLFLOW_MODELS, &models, false}};
+    if (ig_mlflow_read(call, fields, COUNT(fields)) != IG_OK) return call->err.code;
+    if (ig_tracking_outputs_log(call->app->tracking, id, models, &call->err) != IG_OK)
+        return call->err.code;
+    return ig_rest_done(call);
+}
+
+enum ig_code ig_mlflow_run_model(struct ig_call *call)
+{
+    struct ig_str id = IG_STR(""), model = IG_STR("");
+    const struct ig_mlflow_field fields[] = {{"run_id", IG_MLFLOW_TEXT, &id, true},
+                                             {"model_json", IG_MLFLOW_TEXT, &model, true}};
+    if (ig_mlflow_read(call, fields, COUNT(fields)) != IG_OK) return call->err.code;
+    if (ig_tracking_model_note(call->app->tracking, id, model, &call->err) != IG_OK)
         return call->err.code;
     return ig_rest_done(call);
 }

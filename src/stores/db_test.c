@@ -134,7 +134,7 @@ static void test_writes_survive_reopening(void **state)
     assert_int_equal(models(db), 2);
     ig_db_stats(db, &stats);
     assert_int_equal(stats.writes, 2);
-    assert_int_equal(stats.schema_version, 11);
+    assert_int_equal(stats.schema_version, 13);
     ig_db_close(db);
     db = open_db(&temp);
     assert_int_equal(models(db), 2);
@@ -157,11 +157,11 @@ static void test_failed_work_leaves_nothing(void **state)
     ig_temp_remove(&temp);
 }
 
-static enum ig_code add_alias(struct ig_db_tx *tx, void *context, struct ig_err *err)
+static enum ig_code add_reasons(struct ig_db_tx *tx, void *context, struct ig_err *err)
 {
     (void)context;
-    return ig_db_exec(tx, "insert into aliases(model, alias, version) values('m', 'x', 1)", NULL, 0,
-                      err);
+    return ig_db_exec(tx, "insert into reasons(model, spec, updated_ms) values('m', 'x', 1)", NULL,
+                      0, err);
 }
 
 static void test_foreign_keys_conflict(void **state)
@@ -170,7 +170,7 @@ static void test_foreign_keys_conflict(void **state)
     struct ig_err err = IG_ERR_INIT;
     (void)state;
     struct ig_db *db = open_db(&temp);
-    ASSERT_FAILS(ig_db_write(db, add_alias, NULL, &err), IG_CONFLICT, "constraint");
+    ASSERT_FAILS(ig_db_write(db, add_reasons, NULL, &err), IG_CONFLICT, "constraint");
     ig_db_close(db);
     ig_temp_remove(&temp);
 }

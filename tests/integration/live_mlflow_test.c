@@ -119,7 +119,8 @@ static void test_run(void **state)
              id);
     expect(post("runs/log-inputs", body), 200);
     snprintf(body, sizeof body, "{\"run_id\":\"%s\",\"models\":[{}]}", id);
-    expect_error(post("runs/log-inputs", body), 400, "INVALID_PARAMETER_VALUE", "models: 1 given");
+    expect_error(post("runs/log-inputs", body), 400, "INVALID_PARAMETER_VALUE",
+                 "models[0].model_id");
     snprintf(body, sizeof body, "{\"run_id\":\"%s\",\"status\":\"FINISHED\",\"end_time\":9}", id);
     expect(post("runs/update", body), 200);
     assert_string_equal(live_text(&live, "run_info.status"), "FINISHED");

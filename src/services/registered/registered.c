@@ -119,8 +119,8 @@ static enum ig_code read_model(struct ig_registered_model *out, struct ig_db_tx 
     if (code == IG_OK) code = read_tags(&model.tags, tx, id, arena, err);
     if (code == IG_OK)
         code = read_pairs(&model.aliases, tx,
-                          "select alias, cast(version as text) from registered_aliases"
-                          " where model = $1 order by alias",
+                          "select alias, cast(version as text) from aliases where model ="
+                          " (select name from registered_models where id = $1) order by alias",
                           id, arena, err);
     if (code == IG_OK) code = ig_registered_latest_read(&model.latest, tx, id, arena, err);
     if (code == IG_OK && arena->overflowed) code = ig_fail(err, IG_NO_MEMORY, "registered model");
@@ -260,7 +260,10 @@ static enum ig_code rename_model(struct ig_db_tx *tx, void *context, struct ig_e
     struct model_call *call = context;
     const struct ig_db_value now = IG_DB_I(ig_clock_unix_ms());
     struct ig_err local = IG_ERR_INIT;
-    if (ig_registered_model_id(&call->id, tx, call->name, err) != IG_OK) return err->code;
+    if (ig_registered_model_id(&call->id, tx, call->name, err) != IG_OK ||
+        (!ig_str_eq(call->name, call->new_name) &&
+         ig_registry_model_rename(tx, call->name, call->new_name, err) != IG_OK))
+        return err->code;
     enum ig_code code =
         ig_db_exec(tx, "update registered_models set name = $1, updated_ms = $2 where id = $3",
                    IG_DB_VALUES(IG_DB_T(call->new_name), now, IG_DB_I(call->id)), &local);
@@ -312,10 +315,37 @@ enum ig_code ig_registered_describe(struct ig_registered_model *out,
     return err->code;
 }
 
+/* What is served of the model goes with it, and the name when nothing else has it. */
+static enum ig_code drop_served(struct ig_db_tx *tx, const struct model_call *call,
+                                struct ig_err *err)
+{
+    int64_t version = 0;
+    struct ig_db_rows *rows = NULL;
+    for (bool more = true, served = false; more && err->code == IG_OK;) {
+        char digest[IG_SHA256_HEX] = "";
+        if (ig_db_query(&rows, tx,
+                        "select version, package from model_versions where model = $1"
+                        " and version > $2 and package <> '' order by version limit 1",
+                        IG_DB_VALUES(IG_DB_I(call->id), IG_DB_I(version)), err) != IG_OK)
+            break;
+        more = ig_db_next(rows, err);
+        if (more) {
+            version = ig_db_i64(rows, 0);
+            snprintf(digest, sizeof digest, "%.*s", IG_STR_ARGS(ig_db_text(rows, 1)));
+        }
+        ig_db_finish(rows);
+        served = served || more;
+        if (more) ig_registry_version_drop(tx, call->name, version, ig_str_view(digest), err);
+        if (!more && served && err->code == IG_OK) ig_registry_model_drop(tx, call->name, err);
+    }
+    return err->code;
+}
+
 static enum ig_code delete_model(struct ig_db_tx *tx, void *context, struct ig_err *err)
 {
     static const char *const statements[] = {
-        "delete from registered_aliases where model = $1",
+        ("delete from aliases where model = (select name from registered_models where id = $1)"
+         " and version in (select version from model_versions where model = $1)"),
         ("delete from model_version_tags"
          " where version in (select id from model_versions where model = $1)"),
         "delete from model_versions where model = $1",
@@ -323,7 +353,9 @@ static enum ig_code delete_model(struct ig_db_tx *tx, void *context, struct ig_e
         "delete from registered_models where id = $1",
     };
     struct model_call *call = context;
-    if (ig_registered_model_id(&call->id, tx, call->name, err) != IG_OK) return err->code;
+    if (ig_registered_model_id(&call->id, tx, call->name, err) != IG_OK ||
+        drop_served(tx, call, err) != IG_OK)
+        return err->code;
     for (size_t i = 0; i < sizeof statements / sizeof statements[0]; i++)
         if (ig_db_exec(tx, statements[i], IG_DB_VALUES(IG_DB_I(call->id)), err) != IG_OK)
             return err->code;
@@ -387,9 +419,9 @@ static enum ig_code set_alias(struct ig_db_tx *tx, void *context, struct ig_err 
     if (ig_registered_version_id(&version_row, tx, call->name, call->version, err) != IG_OK ||
         ig_registered_model_id(&call->id, tx, call->name, err) != IG_OK ||
         ig_db_exec(tx,
-                   "insert into registered_aliases(model, alias, version) values($1, $2, $3)"
+                   "insert into aliases(model, alias, version) values($1, $2, $3)"
                    " on conflict (model, alias) do update set version = excluded.version",
-                   IG_DB_VALUES(IG_DB_I(call->id), IG_DB_T(call->alias), IG_DB_I(call->version)),
+                   IG_DB_VALUES(IG_DB_T(call->name), IG_DB_T(call->alias), IG_DB_I(call->version)),
                    err) != IG_OK)
         return err->code;
     return ig_registered_audit(tx, call->by->who, "registered_model.alias", call->name,
@@ -411,8 +443,8 @@ static enum ig_code delete_alias(struct ig_db_tx *tx, void *context, struct ig_e
 {
     struct model_call *call = context;
     if (ig_registered_model_id(&call->id, tx, call->name, err) != IG_OK ||
-        ig_db_exec(tx, "delete from registered_aliases where model = $1 and alias = $2",
-                   IG_DB_VALUES(IG_DB_I(call->id), IG_DB_T(call->alias)), err) != IG_OK)
+        ig_db_exec(tx, "delete from aliases where model = $1 and alias = $2",
+                   IG_DB_VALUES(IG_DB_T(call->name), IG_DB_T(call->alias)), err) != IG_OK)
         return err->code;
     return audit_removal(tx, call, "registered_model.unalias", err);
 }

@@ -3,13 +3,17 @@
 #define IG_SERVICES_REGISTERED_REGISTERED_H
 
 /* MLflow's model registry: names with numbered versions that say where a model's files lie, stages,
- * aliases and tags, with MLflow's rules, limits and words. Nothing here is served: what the server
- * itself loads stands in services/registry.
+ * aliases and tags, with MLflow's rules, limits and words.
+ *
+ * What the server itself loads stands in services/registry. A new version whose files lie among the
+ * server's artifacts, with an MLmodel that names a native model file, becomes a version there too,
+ * of the same name and number; the tag ingot.servable says "yes", or "no: " and why. See there.
  *
  * A version's number is never another's. Every change is audited. Versions are named by texts, as
  * clients send them: INVALID unless a whole number. Thread-safe; worker threads only. What is read
  * lives in the caller's arena. */
 
+#include "services/registry/registry.h"
 #include "services/tracking/tracking.h"
 
 enum {
@@ -38,7 +42,10 @@ struct ig_registered_version {
     int64_t id; /* of its row, for searches */
     int64_t version, created_ms, updated_ms;
     struct ig_str description, stage, source, run, run_link;
-    struct ig_str location; /* where its files lie: the source, or that of the version it names */
+    struct ig_str location; /* where its files lie: the source, or that of the version or logged
+                               model that it names */
+    struct ig_str model_id; /* of the logged model, or empty */
+    struct ig_str package;  /* digest of what is served; empty: it cannot be */
     struct ig_tracking_pairs tags;
     const struct ig_str *aliases; /* by name */
     size_t aliases_count;
@@ -55,11 +62,12 @@ struct ig_registered_model {
     struct ig_registered_versions latest; /* of each stage, by stage */
 };
 
-/* Who changes what; `db` is the store. */
+/* Who changes what. */
 struct ig_registered_by {
     struct ig_db *db;
     const struct ig_principal *who;
     struct ig_arena *arena;
+    struct ig_blob_store *blobs; /* of artifacts; NULL: nothing that is registered is served */
 };
 
 /* Models. */

@@ -7,6 +7,7 @@
 #include "services/registered/registered.h"
 #include "services/tracking/tracking_check.h"
 
+#define IG_REGISTERED_SERVABLE_TAG "ingot.servable"
 #define IG_REGISTERED_PROMPT_TAG "mlflow.prompt.is_prompt"
 
 /* What MLflow allows. */
@@ -47,12 +48,24 @@ enum ig_code ig_registered_alias_read(int64_t *id, struct ig_db_tx *tx, struct i
 
 /* Where a new version's files lie. */
 struct ig_registered_source {
-    struct ig_str source, run, location;
+    struct ig_str source, run, location, model_id;
 };
 /* INVALID when the source is not where the run, or the version that it names, lies. */
 enum ig_code ig_registered_source_resolve(struct ig_registered_source *out, struct ig_db_tx *tx,
                                           const struct ig_registered_version_spec *spec,
                                           struct ig_arena *arena, struct ig_err *err);
+/* What can be served of a new version's files. */
+struct ig_registered_package {
+    struct ig_str location;     /* of the files that were looked at; empty: none */
+    char digest[IG_SHA256_HEX]; /* of a package in the blob store; empty: none could be made */
+    struct ig_version_facts facts;
+    struct ig_str why; /* it could not, when an MLmodel is there; else empty */
+};
+/* Looks at the files and makes the package; whatever fails is `why`. Not within a transaction. */
+void ig_registered_package_make(struct ig_registered_package *out,
+                                const struct ig_registered_by *by,
+                                const struct ig_registered_version_spec *spec);
+
 /* Of the texts alone: whether a URI's path is absolute and without "." and "..", however often it
  * is decoded; whether it is of the artifact proxy, by its own scheme or as a URL; whether it lies
  * within `root`, of the same scheme and authority. */

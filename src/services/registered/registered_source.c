@@ -8,6 +8,7 @@
 #include "services/registered/registered_priv.h"
 
 #include "base/hash.h"
+#include "services/tracking/logged.h"
 
 #include <string.h>
 
@@ -176,17 +177,34 @@ static bool lies_in_run(const struct resolving *call)
     return within;
 }
 
+/* The source lies where the logged model, which is told, or else the run keeps its artifacts; false
+ * also with an error. */
+static bool lies_in_owner(const struct resolving *call)
+{
+    struct ig_logged_place place;
+    if (call->spec->model_id.len) {
+        struct ig_err local = IG_ERR_INIT;
+        enum ig_code code =
+            ig_logged_place(&place, call->tx, call->spec->model_id, call->arena, &local);
+        if (code != IG_OK && code != IG_NOT_FOUND) ig_fail(call->err, code, "%s", local.message);
+        return code == IG_OK &&
+               ig_registered_source_within(call->spec->source, place.artifact_root, call->arena);
+    }
+    return lies_in_run(call);
+}
+
 static enum ig_code check_source(const struct resolving *call)
 {
     struct uri uri = cut_uri(call->spec->source);
     struct ig_str rest = uri.path, run = IG_STR("");
+    const char *owner = call->spec->model_id.len ? "model_id" : "run_id";
     if (!ig_registered_source_leads_down(call->spec->source, call->arena))
         return invalid(call, "If supplying a source as an http, https, local file path, ftp, "
                              "objectstore, or mlflow-artifacts uri, an absolute path must be "
                              "provided without relative path references present. Please provide "
                              "an absolute path.");
     if (is_local(&uri)) {
-        if (lies_in_run(call) || call->err->code != IG_OK) return call->err->code;
+        if (lies_in_owner(call) || call->err->code != IG_OK) return call->err->code;
         return invalid(call, "To use a local path as a model version source, the run_id request "
                              "parameter has to be specified and the local path has to be contained "
                              "within the artifact directory of the run specified by the run_id.");
@@ -194,11 +212,11 @@ static enum ig_code check_source(const struct resolving *call)
     if (ig_str_eq_nocase(uri.scheme, IG_STR("runs"))) {
         next_segment(&run, &rest);
         bool same = !uri.authority.len && run.len && ig_str_eq(run, call->spec->run);
-        return same ? IG_OK : not_of(call, "run_id");
+        return same && !call->spec->model_id.len ? IG_OK : not_of(call, owner);
     }
-    if (!ig_registered_source_is_proxied(call->spec->source, call->arena) || lies_in_run(call))
+    if (!ig_registered_source_is_proxied(call->spec->source, call->arena) || lies_in_owner(call))
         return call->err->code;
-    return call->err->code == IG_OK ? not_of(call, "run_id") : call->err->code;
+    return call->err->code == IG_OK ? not_of(call, owner) : call->err->code;
 }
 
 /* ---- versions as sources ---- */
@@ -260,14 +278,61 @@ static enum ig_code resolve_version(struct ig_registered_source *out, const stru
                           IG_DB_VALUES(IG_DB_I(id)), call->err))
         return invalid(call, "Prompt versions cannot be used as model version sources.");
     if (call->err->code != IG_OK) return call->err->code;
-    if ((spec->run.ptr && !ig_str_eq(spec->run, found.run)) || spec->model_id.len)
+    if ((spec->run.ptr && !ig_str_eq(spec->run, found.run)) ||
+        (spec->model_id.ptr && !ig_str_eq(spec->model_id, found.model_id)))
         return invalid(call, "The run_id and model_id request parameters must match the "
                              "referenced model version.");
     const char *source = ig_arena_printf(call->arena, "models:/%.*s/%lld", IG_STR_ARGS(found.name),
                                          (long long)found.version);
     if (!source) return ig_fail(call->err, IG_NO_MEMORY, "source of a model version");
-    *out = (struct ig_registered_source){ig_str_view(source), found.run, found.location};
+    *out = (struct ig_registered_source){ig_str_view(source), found.run, found.location,
+                                         found.model_id};
     return IG_OK;
+}
+
+/* "/m-0123...": no version has such a source, since it names no version. */
+static bool is_model_id(struct ig_str path)
+{
+    return ig_str_starts(path, IG_STR("/m-")) && !memchr(path.ptr + 1, '/', path.len - 1) &&
+           !memchr(path.ptr, '@', path.len);
+}
+
+/* The source is the logged model that the request tells. */
+static enum ig_code resolve_logged(struct ig_registered_source *out, const struct resolving *call,
+                                   struct ig_str path)
+{
+    struct ig_logged_place place;
+    struct ig_str id = {path.ptr + 1, path.len - 1};
+    if (!ig_str_eq(id, call->spec->model_id)) return not_of(call, "model_id");
+    if (ig_logged_place(&place, call->tx, id, call->arena, call->err) != IG_OK)
+        return call->err->code;
+    out->location = place.artifact_root;
+    out->model_id = id;
+    if (!call->spec->run.ptr) out->run = place.source_run;
+    return IG_OK;
+}
+
+/* "/RUN/model" of runs:/RUN/model lies where the run keeps its artifacts, if that is told at all:
+ * the run need not be there. */
+static enum ig_code locate_in_run(struct ig_registered_source *out, const struct resolving *call,
+                                  struct ig_str path)
+{
+    struct ig_str run, rest = path;
+    struct ig_db_rows *rows = NULL;
+    next_segment(&run, &rest);
+    if (!rest.ptr || ig_db_query(&rows, call->tx, "select artifact_root from runs where id = $1",
+                                 IG_DB_VALUES(IG_DB_T(run)), call->err) != IG_OK)
+        return call->err->code;
+    if (ig_db_next(rows, call->err)) {
+        struct ig_str root = ig_db_text(rows, 0), query = root;
+        root = ig_str_cut(&query, '?');
+        const char *text =
+            ig_arena_printf(call->arena, "%.*s/%.*s", IG_STR_ARGS(root), IG_STR_ARGS(rest));
+        if (text) out->location = ig_str_view(text);
+        if (!text) ig_fail(call->err, IG_NO_MEMORY, "source of a model version");
+    }
+    ig_db_finish(rows);
+    return call->err->code;
 }
 
 enum ig_code ig_registered_source_resolve(struct ig_registered_source *out, struct ig_db_tx *tx,
@@ -277,7 +342,8 @@ enum ig_code ig_registered_source_resolve(struct ig_registered_source *out, stru
     const struct resolving call = {tx, spec, arena, err};
     struct uri uri = cut_uri(spec->source);
     struct ig_str run = spec->run.ptr ? spec->run : IG_STR("");
-    *out = (struct ig_registered_source){spec->source, run, spec->source};
+    struct ig_str model_id = spec->model_id.ptr ? spec->model_id : IG_STR("");
+    *out = (struct ig_registered_source){spec->source, run, spec->source, model_id};
     if (ig_registered_is_prompt(spec->tags)) {
         if (ig_str_is(spec->source, "dummy-source") || ig_str_is(spec->source, "prompt-template"))
             return IG_OK;
@@ -289,8 +355,13 @@ enum ig_code ig_registered_source_resolve(struct ig_registered_source *out, stru
     if (ig_str_eq_nocase(uri.scheme, IG_STR("models"))) {
         if (uri.authority.len)
             return invalid(&call, "Registered model sources must use the active model registry.");
+        if (is_model_id(uri.path)) return resolve_logged(out, &call, uri.path);
         return resolve_version(out, &call, uri.path);
     }
-    if (spec->model_id.len) return not_of(&call, "model_id"); /* none are kept */
-    return check_source(&call);
+    struct ig_logged_place place;
+    if (check_source(&call) != IG_OK ||
+        (model_id.len && ig_logged_place(&place, tx, model_id, arena, err) != IG_OK))
+        return err->code;
+    return ig_str_eq_nocase(uri.scheme, IG_STR("runs")) ? locate_in_run(out, &call, uri.path)
+                                                        : IG_OK;
 }

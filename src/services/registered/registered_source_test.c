@@ -12,6 +12,7 @@
 #include "base/json.h"
 #include "services/registered/registered_priv.h"
 #include "services/registered/registered_testing.h"
+#include "services/tracking/logged.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -152,8 +153,46 @@ static void test_runs(void **state)
     ASSERT_FAILS(create(&found, "model/path", disk, NULL), IG_INVALID, "provide an absolute path");
     ASSERT_FAILS(create(&found, "/srv/runs/%s/artifacts/../../x", disk, NULL), IG_INVALID,
                  "provide an absolute path");
-    ASSERT_FAILS(create(&found, "s3://bucket/m", none, "m-1"), IG_INVALID,
+    ASSERT_FAILS(create(&found, "s3://bucket/m", none, "m-1"), IG_NOT_FOUND,
+                 "Logged model with ID 'm-1' not found.");
+}
+
+static void test_logged_models(void **state)
+{
+    (void)state;
+    struct ig_registered_version found;
+    struct ig_logged_model model;
+    const struct ig_str none = {NULL, 0};
+    const struct ig_logged_spec spec = {
+        .name = IG_STR("l"), .model_type = IG_STR(""), .source_run = IG_STR("r")};
+    char source[128];
+    ig_registered_testing_model(&world, "m", (struct ig_tracking_pairs){NULL, 0});
+    ASSERT_OK(ig_logged_create(&model, world.db, &spec, &world.arena, &err));
+    snprintf(source, sizeof source, "models:/%s", model.id.ptr);
+    ASSERT_OK(create(&found, source, none, model.id.ptr));
+    assert_true(ig_str_eq(found.location, model.artifact_root));
+    assert_true(ig_str_eq(found.model_id, model.id));
+    assert_true(ig_str_is(found.run, "r") && ig_str_is(found.source, source));
+    ASSERT_OK(create(&found, "models:/m/1", none, NULL));
+    assert_true(ig_str_eq(found.model_id, model.id));
+    ASSERT_OK(create(&found, "models:/m/1", none, model.id.ptr));
+    ASSERT_FAILS(create(&found, "models:/m/1", none, "m-1"), IG_INVALID, "must match");
+    ASSERT_OK(create(&found, "s3://bucket/m", none, model.id.ptr));
+    snprintf(source, sizeof source, "%s/data", model.artifact_root.ptr);
+    ASSERT_OK(create(&found, source, none, model.id.ptr));
+    ASSERT_FAILS(create(&found, source, none, NULL), IG_INVALID, "The run_id request parameter");
+    snprintf(source, sizeof source, "models:/%s", model.id.ptr);
+    ASSERT_FAILS(create(&found, source, none, "m-1"), IG_INVALID, "The model_id request parameter");
+    ASSERT_FAILS(create(&found, "runs:/r/m", IG_STR("r"), model.id.ptr), IG_INVALID,
                  "The model_id request parameter");
+    ASSERT_FAILS(create(&found, "models:/m-0", none, "m-0"), IG_NOT_FOUND,
+                 "Logged model with ID 'm-0' not found.");
+    ASSERT_OK(ig_logged_get(&model, world.db, model.id, false, &world.arena, &err));
+    assert_int_equal(model.tags.count, 1);
+    assert_true(ig_str_starts(model.tags.items[0].value,
+                              IG_STR("[{\"name\": \"m\", \"version\": 1}, {\"name\": \"m\", ")));
+    ASSERT_OK(ig_logged_delete(world.db, &IG_PRINCIPAL_LOCAL, model.id, &err));
+    ASSERT_FAILS(create(&found, source, none, model.id.ptr), IG_NOT_FOUND, "not found.");
 }
 
 static void test_versions(void **state)
@@ -222,7 +261,7 @@ static void test_prompts(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {CASE(test_golden), CASE(test_runs), CASE(test_versions),
-                                       CASE(test_prompts)};
+    const struct CMUnitTest tests[] = {CASE(test_golden), CASE(test_runs), CASE(test_logged_models),
+                                       CASE(test_versions), CASE(test_prompts)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -5,10 +5,12 @@
 #include "services/registered/registered_priv.h"
 
 #include "base/clock.h"
+#include "services/tracking/logged.h"
 
 struct version_call {
     const struct ig_registered_by *by;
     const struct ig_registered_version_spec *spec;
+    const struct ig_registered_package *package;
     struct ig_str name, alias, description;
     struct ig_tracking_pair tag;
     int64_t id, version, stage;
@@ -39,12 +41,12 @@ static enum ig_code read_aliases(struct ig_registered_version *version, struct i
     struct ig_str *items = NULL;
     size_t count = 0, cap = 0;
     struct ig_db_rows *rows = NULL;
-    enum ig_code code =
-        ig_db_query(&rows, tx,
-                    "select a.alias from registered_aliases a join model_versions v"
-                    " on v.model = a.model and v.version = a.version where v.id = $1"
-                    " order by a.alias",
-                    IG_DB_VALUES(IG_DB_I(version->id)), err);
+    enum ig_code code = ig_db_query(
+        &rows, tx,
+        "select a.alias from model_versions v join registered_models m on m.id = v.model"
+        " join aliases a on a.model = m.name and a.version = v.version"
+        " where v.id = $1 order by a.alias",
+        IG_DB_VALUES(IG_DB_I(version->id)), err);
     if (code != IG_OK) return code;
     while (ig_db_next(rows, err)) {
         items = ig_arena_grow(arena, items, count, &cap, sizeof *items);
@@ -64,7 +66,8 @@ static enum ig_code read_row(struct ig_registered_version *out, struct ig_db_tx 
     enum ig_code code =
         ig_db_query(&rows, tx,
                     "select m.name, v.version, v.created_ms, v.updated_ms, v.description, v.stage,"
-                    " v.source, v.run, v.run_link, v.location from model_versions v"
+                    " v.source, v.run, v.run_link, v.location, v.model_id, v.package"
+                    " from model_versions v"
                     " join registered_models m on m.id = v.model where v.id = $1",
                     IG_DB_VALUES(IG_DB_I(id)), err);
     if (code != IG_OK) return code;
@@ -81,6 +84,8 @@ static enum ig_code read_row(struct ig_registered_version *out, struct ig_db_tx 
             .run = ig_db_text_dup(rows, 7, arena),
             .run_link = ig_db_text_dup(rows, 8, arena),
             .location = ig_db_text_dup(rows, 9, arena),
+            .model_id = ig_db_text_dup(rows, 10, arena),
+            .package = ig_db_text_dup(rows, 11, arena),
         };
     else if (err->code == IG_OK)
         ig_fail(err, IG_NOT_FOUND, "Model Version with id=%lld not found", (long long)id);
@@ -171,9 +176,9 @@ enum ig_code ig_registered_alias_read(int64_t *id, struct ig_db_tx *tx, struct i
                                    " order by version desc limit 1",
                                    IG_DB_VALUES(IG_DB_I(model)), err)
                : ig_registered_ask(id, tx,
-                                   "select v.id from registered_aliases a join model_versions v"
-                                   " on v.model = a.model and v.version = a.version"
-                                   " where a.model = $1 and a.alias = $2",
+                                   "select v.id from registered_models m join aliases a"
+                                   " on a.model = m.name join model_versions v on v.model = m.id"
+                                   " and v.version = a.version where m.id = $1 and a.alias = $2",
                                    IG_DB_VALUES(IG_DB_I(model), IG_DB_T(alias)), err);
     if (found || err->code != IG_OK) return err->code;
     if (latest)
@@ -219,8 +224,11 @@ static enum ig_code insert_version(struct ig_db_tx *tx, struct version_call *cal
     const struct ig_registered_version_spec *spec = call->spec;
     const struct ig_db_value now = IG_DB_I(ig_clock_unix_ms());
     if (ig_db_exec(tx,
-                   "update registered_models set last_version = last_version + 1, updated_ms = $1"
-                   " where id = $2",
+                   "update registered_models set updated_ms = $1, last_version = 1 + case when"
+                   " coalesce((select m.last_version from models m"
+                   " where m.name = registered_models.name), 0) > last_version"
+                   " then (select m.last_version from models m"
+                   " where m.name = registered_models.name) else last_version end where id = $2",
                    IG_DB_VALUES(now, IG_DB_I(model)), err) != IG_OK)
         return err->code;
     ig_registered_ask(&call->version, tx,
@@ -233,11 +241,38 @@ static enum ig_code insert_version(struct ig_db_tx *tx, struct version_call *cal
     return ig_db_exec(
         tx,
         "insert into model_versions(id, model, version, description, stage, source, location, run,"
-        " run_link, created_ms, updated_ms) values($1, $2, $3, $4, 0, $5, $6, $7, $8, $9, $9)",
+        " run_link, created_ms, updated_ms, model_id)"
+        " values($1, $2, $3, $4, 0, $5, $6, $7, $8, $9, $9, $10)",
         IG_DB_VALUES(IG_DB_I(call->id), IG_DB_I(model), IG_DB_I(call->version),
                      IG_DB_T(spec->description), IG_DB_T(source->source), IG_DB_T(source->location),
-                     IG_DB_T(source->run), IG_DB_T(spec->run_link), now),
+                     IG_DB_T(source->run), IG_DB_T(spec->run_link), now, IG_DB_T(source->model_id)),
         err);
+}
+
+/* Makes what can be served a version of that registry too, and says so, or why not. */
+static enum ig_code serve(struct ig_db_tx *tx, const struct version_call *call,
+                          const struct ig_registered_source *source, struct ig_err *err)
+{
+    const struct ig_registered_package *package = call->package;
+    struct ig_tracking_pair tag = {IG_STR(IG_REGISTERED_SERVABLE_TAG), IG_STR("yes")};
+    int64_t number = 0;
+    if (!package->location.len || (!package->digest[0] && !package->why.len)) return IG_OK;
+    const struct ig_version_spec spec = {.model = call->name,
+                                         .number = call->version,
+                                         .digest = ig_str_view(package->digest),
+                                         .job_id = IG_STR("")};
+    struct ig_str why = package->why;
+    if (!ig_str_eq(package->location, source->location))
+        why = IG_STR("its source changed while it was read; register it again");
+    if (why.len) {
+        tag.value = ig_str_view(ig_arena_printf(call->arena, "no: %.*s", IG_STR_ARGS(why)));
+        return put_tag(tx, call->id, tag, err);
+    }
+    if (ig_registry_version_add(&number, tx, call->by->who, &spec, &package->facts, err) != IG_OK ||
+        ig_db_exec(tx, "update model_versions set package = $1 where id = $2",
+                   IG_DB_VALUES(IG_DB_C(package->digest), IG_DB_I(call->id)), err) != IG_OK)
+        return err->code;
+    return put_tag(tx, call->id, tag, err);
 }
 
 static enum ig_code create_version(struct ig_db_tx *tx, void *context, struct ig_err *err)
@@ -251,6 +286,9 @@ static enum ig_code create_version(struct ig_db_tx *tx, void *context, struct ig
         return err->code;
     for (size_t i = 0; err->code == IG_OK && i < call->spec->tags.count; i++)
         put_tag(tx, call->id, call->spec->tags.items[i], err);
+    if (err->code == IG_OK) serve(tx, call, &source, err);
+    if (err->code == IG_OK && source.model_id.len)
+        ig_logged_note_version(tx, source.model_id, call->name, call->version, err);
     if (err->code == IG_OK)
         ig_registered_audit(tx, call->by->who, "model_version.create", call->name, call->version,
                             err);
@@ -263,7 +301,9 @@ enum ig_code ig_registered_version_create(struct ig_registered_version *out,
                                           const struct ig_registered_version_spec *spec,
                                           struct ig_err *err)
 {
-    struct version_call call = {.by = by, .spec = spec, .name = spec->name, .arena = by->arena};
+    struct ig_registered_package package;
+    struct version_call call = {
+        .by = by, .spec = spec, .name = spec->name, .package = &package, .arena = by->arena};
     if (ig_registered_check_name(spec->name, "name", err) != IG_OK ||
         ig_tracking_check_length(spec->source, IG_REGISTERED_SOURCE_MAX, "source", err) != IG_OK ||
         ig_tracking_check_length(spec->run_link, IG_REGISTERED_SOURCE_MAX, "run_link", err) !=
@@ -271,6 +311,7 @@ enum ig_code ig_registered_version_create(struct ig_registered_version *out,
         ig_registered_check_description(spec->description, err) != IG_OK ||
         ig_registered_check_tags(spec->tags, err) != IG_OK)
         return err->code;
+    ig_registered_package_make(&package, by, spec);
     if (ig_db_write(by->db, create_version, &call, err) == IG_OK) *out = call.found;
     return err->code;
 }
@@ -359,11 +400,14 @@ enum ig_code ig_registered_version_move(struct ig_registered_version *out,
 static enum ig_code delete_version(struct ig_db_tx *tx, void *context, struct ig_err *err)
 {
     struct version_call *call = context;
+    struct ig_registered_version version;
     int64_t model;
     if (find_row(tx, call, err) != IG_OK ||
         ig_registered_model_id(&model, tx, call->name, err) != IG_OK ||
-        ig_db_exec(tx, "delete from registered_aliases where model = $1 and version = $2",
-                   IG_DB_VALUES(IG_DB_I(model), IG_DB_I(call->version)), err) != IG_OK ||
+        read_row(&version, tx, call->id, call->arena, err) != IG_OK ||
+        ig_registry_version_drop(tx, call->name, call->version, version.package, err) != IG_OK ||
+        ig_db_exec(tx, "delete from aliases where model = $1 and version = $2",
+                   IG_DB_VALUES(IG_DB_T(call->name), IG_DB_I(call->version)), err) != IG_OK ||
         ig_db_exec(tx, "delete from model_version_tags where version = $1",
                    IG_DB_VALUES(IG_DB_I(call->id)), err) != IG_OK ||
         ig_db_exec(tx, "delete from model_versions where id = $1", IG_DB_VALUES(IG_DB_I(call->id)),
@@ -376,7 +420,7 @@ static enum ig_code delete_version(struct ig_db_tx *tx, void *context, struct ig
 enum ig_code ig_registered_version_delete(const struct ig_registered_by *by, struct ig_str name,
                                           struct ig_str version, struct ig_err *err)
 {
-    struct version_call call = {.by = by, .name = name};
+    struct version_call call = {.by = by, .name = name, .arena = by->arena};
     if (ig_registered_version_number(&call.version, version, err) != IG_OK) return err->code;
     return ig_db_write(by->db, delete_version, &call, err);
 }

@@ -22,7 +22,7 @@ enum {
     IG_TRACKING_PARAMS_MAX = 100,
     IG_TRACKING_TAGS_MAX = 100,
     IG_TRACKING_ENTITIES_MAX = 1000, /* of all three together */
-    IG_TRACKING_DATASETS_MAX = 1000, /* of one call */
+    IG_TRACKING_DATASETS_MAX = 1000, /* of one call; logged models too */
     IG_TRACKING_HISTORY_MAX = 25000, /* values of one page */
     IG_TRACKING_RUN_ID = 32,         /* hex digits */
 };
@@ -101,6 +101,9 @@ struct ig_tracking_metric {
     struct ig_str key;
     double value; /* NaN and infinities too */
     int64_t at_ms, step;
+    /* Of the logged model that it is of, empty: of the run alone; then perhaps of a dataset. */
+    struct ig_str model_id, dataset_name, dataset_digest;
+    struct ig_str run; /* of a logged model's that was read */
 };
 struct ig_tracking_metrics {
     const struct ig_tracking_metric *items;
@@ -116,6 +119,14 @@ struct ig_tracking_datasets {
     const struct ig_tracking_dataset *items; /* in the order in which they were first logged */
     size_t count;
 };
+struct ig_tracking_model_use { /* of a logged model by a run */
+    struct ig_str model_id;
+    int64_t step; /* of an output */
+};
+struct ig_tracking_model_uses {
+    const struct ig_tracking_model_use *items; /* by model and step */
+    size_t count;
+};
 struct ig_tracking_run {
     struct ig_str id;
     int64_t experiment;
@@ -128,6 +139,7 @@ struct ig_tracking_run {
         metrics; /* the latest of each key: greatest step, then time, value */
     struct ig_tracking_pairs params, tags;
     struct ig_tracking_datasets inputs;
+    struct ig_tracking_model_uses model_inputs, model_outputs;
 };
 struct ig_tracking_run_spec {
     int64_t experiment;
@@ -169,7 +181,15 @@ enum ig_code ig_tracking_log(struct ig_tracking *tracking, struct ig_str id,
 
 /* What a run reads, all or nothing. Named again, a dataset and its tags stay as they are. */
 enum ig_code ig_tracking_inputs_log(struct ig_tracking *tracking, struct ig_str run,
-                                    struct ig_tracking_datasets datasets, struct ig_err *err);
+                                    struct ig_tracking_datasets datasets,
+                                    struct ig_tracking_model_uses models, struct ig_err *err);
+/* The logged models that it made. */
+enum ig_code ig_tracking_outputs_log(struct ig_tracking *tracking, struct ig_str run,
+                                     struct ig_tracking_model_uses models, struct ig_err *err);
+/* Adds what was told of a model (JSON, as clients of 2.x send it) to the run's tag
+ * mlflow.log-model.history. */
+enum ig_code ig_tracking_model_note(struct ig_tracking *tracking, struct ig_str run,
+                                    struct ig_str model_json, struct ig_err *err);
 
 /* The history of one metric, by time, then step. */
 struct ig_tracking_history_query {

@@ -212,14 +212,15 @@ static bool is_of_registry(const struct parser *parser)
 
 static bool takes_list(const struct parser *parser, const struct ig_tracking_identifier *what)
 {
-    return what->entity == IG_TRACKING_DATASET || what->field == IG_TRACKING_BY_RUN_ID ||
-           what->field == IG_TRACKING_BY_EXPERIMENT_ID ||
+    return parser->kind == IG_TRACKING_LOGGED || what->entity == IG_TRACKING_DATASET ||
+           what->field == IG_TRACKING_BY_RUN_ID || what->field == IG_TRACKING_BY_EXPERIMENT_ID ||
            (what->field == IG_TRACKING_BY_NAME && is_of_registry(parser));
 }
 
 static const char *allowed_ops(const struct parser *parser, const struct ig_tracking_term *term)
 {
     if (term->numeric) return "=, !=, >, >=, <, <=";
+    if (parser->kind == IG_TRACKING_LOGGED) return "=, !=, LIKE, ILIKE, IN, NOT IN";
     if (is_of_registry(parser))
         return takes_list(parser, &term->what) ? "=, !=, LIKE, ILIKE, IN, NOT IN"
                                                : "=, !=, LIKE, ILIKE";
@@ -241,6 +242,11 @@ static enum ig_code check_op(const struct parser *parser, const struct ig_tracki
     struct ig_str rest = ig_str_view(allowed);
     while (rest.ptr)
         if (ig_str_is(ig_str_trim(ig_str_cut(&rest, ',')), OPS[term->op])) return IG_OK;
+    if (parser->kind == IG_TRACKING_LOGGED)
+        return ig_fail(parser->err, IG_INVALID,
+                       "Invalid comparison operator for %ss.%.*s: '%s'. Expected one of (%s).",
+                       ig_tracking_entity_name(term->what.entity), IG_STR_ARGS(term->what.key),
+                       OPS[term->op], allowed);
     if (is_of_registry(parser))
         return ig_fail(parser->err, IG_INVALID, "Invalid comparator for %s%s%.*s: %s",
                        ig_tracking_entity_name(term->what.entity), term->numeric ? " " : "",
@@ -329,7 +335,7 @@ static enum ig_code read_text(const struct ig_tracking_term *term, struct parser
                               const struct token *token)
 {
     static const char *const LISTED[IG_TRACKING_KINDS_COUNT] = {"run_id", "experiment_id", "name",
-                                                                "name', 'run_id"};
+                                                                "name', 'run_id", ""};
     struct ig_str value = token->text;
     enum ig_tracking_entity entity = term->what.entity;
     bool pattern = term->op == IG_TRACKING_LIKE || term->op == IG_TRACKING_ILIKE;
@@ -337,6 +343,8 @@ static enum ig_code read_text(const struct ig_tracking_term *term, struct parser
         return ig_fail_at(parser->err, IG_INVALID, token->at,
                           "filter: a pattern of %zu bytes, at most %d", value.len - 2,
                           IG_TRACKING_PATTERN_BYTES_MAX);
+    if (token->kind == NUMBER && parser->kind == IG_TRACKING_LOGGED)
+        return add_value(parser, value);
     if (token->kind == TEXT || token->kind == NAME) {
         if (ig_tracking_unquote(&value, '\'') || ig_tracking_unquote(&value, '"'))
             return add_value(parser, value);
@@ -369,7 +377,7 @@ static enum ig_code read_text(const struct ig_tracking_term *term, struct parser
 static enum ig_code read_null_test(const struct ig_tracking_term *term, const struct parser *parser)
 {
     enum ig_tracking_entity entity = term->what.entity;
-    if (is_of_registry(parser))
+    if (is_of_registry(parser) || parser->kind == IG_TRACKING_LOGGED)
         return ig_fail_at(parser->err, IG_INVALID, parser->left.at,
                           "Invalid clause(s) in filter string: '%.*s %s'",
                           IG_STR_ARGS(parser->left.text), OPS[term->op]);
@@ -488,6 +496,25 @@ enum ig_code ig_tracking_order_parse(struct ig_tracking_order *out, enum ig_trac
     if (kind != IG_TRACKING_RUNS && order.what.entity != IG_TRACKING_ATTRIBUTE)
         return ig_fail(err, IG_INVALID, "Invalid order_by entity: %s",
                        ig_tracking_entity_name(order.what.entity));
+    *out = order;
+    return IG_OK;
+}
+
+enum ig_code ig_tracking_order_read(struct ig_tracking_order *out, struct ig_str field,
+                                    bool descending, struct ig_err *err)
+{
+    struct ig_tracking_order order = {.descending = descending};
+    bool numeric;
+    if (field.len > IG_TRACKING_ORDER_BYTES_MAX)
+        return ig_fail(err, IG_TOO_LARGE, "order_by: a field of %zu bytes, at most %d", field.len,
+                       IG_TRACKING_ORDER_BYTES_MAX);
+    if (ig_tracking_identifier_read(&order.what, &numeric, IG_TRACKING_LOGGED, field, true, err) !=
+        IG_OK)
+        return err->code;
+    if (order.what.entity == IG_TRACKING_PARAM || order.what.entity == IG_TRACKING_TAG)
+        return ig_fail(err, IG_INVALID,
+                       "Invalid order by field name: %.*s. Only metrics are supported.",
+                       IG_STR_ARGS(field));
     *out = order;
     return IG_OK;
 }

@@ -24,6 +24,7 @@ enum ig_tracking_kind {
     IG_TRACKING_EXPERIMENTS,
     IG_TRACKING_MODELS,   /* registered ones */
     IG_TRACKING_VERSIONS, /* of these */
+    IG_TRACKING_LOGGED,   /* logged models */
     IG_TRACKING_KINDS_COUNT,
 };
 
@@ -51,6 +52,10 @@ enum ig_tracking_field {
     IG_TRACKING_BY_LAST_UPDATE_TIME,
     IG_TRACKING_BY_VERSION_NUMBER,
     IG_TRACKING_BY_SOURCE_PATH,
+    IG_TRACKING_BY_MODEL_ID,
+    IG_TRACKING_BY_MODEL_TYPE,
+    IG_TRACKING_BY_SOURCE_RUN,
+    IG_TRACKING_BY_STAGE,
     IG_TRACKING_BY_DATASET_NAME,
     IG_TRACKING_BY_DATASET_DIGEST,
     IG_TRACKING_BY_DATASET_CONTEXT,
@@ -104,6 +109,10 @@ enum ig_code ig_tracking_filter_parse(struct ig_tracking_filter *out, enum ig_tr
                                       struct ig_err *err);
 enum ig_code ig_tracking_order_parse(struct ig_tracking_order *out, enum ig_tracking_kind kind,
                                      struct ig_str text, struct ig_err *err);
+
+/* Of logged models, whose orders are a field's name and a flag. */
+enum ig_code ig_tracking_order_read(struct ig_tracking_order *out, struct ig_str field,
+                                    bool descending, struct ig_err *err);
 
 const char *ig_tracking_entity_name(enum ig_tracking_entity entity); /* "parameter" */
 const char *ig_tracking_op_name(enum ig_tracking_op op);             /* "NOT IN" */

@@ -51,6 +51,21 @@ static const struct field VERSION_FIELDS[] = {
     {"last_updated_timestamp", IG_TRACKING_BY_LAST_UPDATE_TIME, true, true, true},
     {NULL, IG_TRACKING_NO_FIELD, false, false, false},
 };
+static const struct field LOGGED_FIELDS[] = {
+    {"name", IG_TRACKING_BY_NAME, false, true, false},
+    {"model_id", IG_TRACKING_BY_MODEL_ID, false, true, false},
+    {"model_type", IG_TRACKING_BY_MODEL_TYPE, false, true, false},
+    {"status", IG_TRACKING_BY_STATUS, false, true, false},
+    {"source_run_id", IG_TRACKING_BY_SOURCE_RUN, false, true, false},
+    {"artifact_location", IG_TRACKING_BY_ARTIFACT_URI, false, true, false},
+    {"lifecycle_stage", IG_TRACKING_BY_STAGE, false, true, false},
+    {"creation_time", IG_TRACKING_BY_CREATION_TIME, true, true, false},
+    {"creation_timestamp", IG_TRACKING_BY_CREATION_TIME, true, true, false},
+    {"creation_timestamp_ms", IG_TRACKING_BY_CREATION_TIME, true, true, false},
+    {"last_updated_timestamp", IG_TRACKING_BY_LAST_UPDATE_TIME, true, true, false},
+    {"last_updated_timestamp_ms", IG_TRACKING_BY_LAST_UPDATE_TIME, true, true, false},
+    {NULL, IG_TRACKING_NO_FIELD, false, false, false},
+};
 static const struct field DATASET_FIELDS[] = {
     {"name", IG_TRACKING_BY_DATASET_NAME, false, false, false},
     {"digest", IG_TRACKING_BY_DATASET_DIGEST, false, false, false},
@@ -86,10 +101,32 @@ bool ig_tracking_unquote(struct ig_str *text, char quote)
     return true;
 }
 
+static enum ig_code find_logged_entity(struct ig_tracking_identifier *out, struct ig_str word,
+                                       struct ig_err *err)
+{
+    static const struct {
+        const char *name;
+        enum ig_tracking_entity entity;
+    } entities[] = {{"attributes", IG_TRACKING_ATTRIBUTE},
+                    {"metrics", IG_TRACKING_METRIC},
+                    {"params", IG_TRACKING_PARAM},
+                    {"tags", IG_TRACKING_TAG}};
+    for (size_t i = 0; i < sizeof entities / sizeof entities[0]; i++) {
+        if (!ig_str_is(word, entities[i].name)) continue;
+        out->entity = entities[i].entity;
+        return IG_OK;
+    }
+    return ig_fail(err, IG_INVALID,
+                   "Invalid entity type: '%.*s'. Expected one of ['attributes', 'metrics', "
+                   "'params', 'tags'].",
+                   IG_STR_ARGS(word));
+}
+
 static enum ig_code find_entity(struct ig_tracking_identifier *out, enum ig_tracking_kind kind,
                                 struct ig_str word, struct ig_err *err)
 {
     bool runs = kind == IG_TRACKING_RUNS;
+    if (kind == IG_TRACKING_LOGGED) return find_logged_entity(out, word, err);
     if (runs) ig_tracking_unquote(&word, '`');
     for (size_t i = 0; i < sizeof ENTITIES / sizeof ENTITIES[0]; i++) {
         if (!ig_str_is(word, ENTITIES[i].name) || !(runs || ENTITIES[i].of_all)) continue;
@@ -117,7 +154,10 @@ static enum ig_code bad_field(const struct field *fields, enum ig_tracking_kind 
                               struct ig_err *err)
 {
     bool models = kind == IG_TRACKING_MODELS && ordering;
-    char names[256] = "";
+    char names[320] = "";
+    if (kind == IG_TRACKING_LOGGED && ordering)
+        return ig_fail(err, IG_INVALID, "Invalid order by field name: %.*s",
+                       IG_STR_ARGS(what->key));
     for (size_t used = 0; fields->name; fields++) {
         size_t length = strlen(fields->name);
         if (!allowed(fields, ordering) || used + length + 4 >= sizeof names) continue;
@@ -139,6 +179,8 @@ static const struct field *fields_of(enum ig_tracking_kind kind)
         return EXPERIMENT_FIELDS;
     case IG_TRACKING_MODELS:
         return MODEL_FIELDS;
+    case IG_TRACKING_LOGGED:
+        return LOGGED_FIELDS;
     default:
         return VERSION_FIELDS;
     }

@@ -53,6 +53,8 @@ static enum ig_code put_metric(struct ig_db_tx *tx, struct ig_str id,
 {
     int64_t kind;
     const struct ig_db_value value = ig_tracking_metric_stored(metric->value, &kind);
+    if (metric->model_id.len && ig_logged_metric_put(tx, id, metric, err) != IG_OK)
+        return err->code;
     enum ig_code code =
         ig_db_exec(tx, IG_TRACKING_METRIC_INSERT,
                    IG_DB_VALUES(IG_DB_T(id), IG_DB_T(metric->key), IG_DB_I(metric->step),

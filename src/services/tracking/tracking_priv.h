@@ -43,6 +43,18 @@ enum ig_code ig_tracking_run_read(struct ig_tracking_run *out, struct ig_db_tx *
                                   struct ig_str id, struct ig_arena *arena, struct ig_err *err);
 enum ig_code ig_tracking_inputs_read(struct ig_tracking_datasets *out, struct ig_db_tx *tx,
                                      struct ig_str run, struct ig_arena *arena, struct ig_err *err);
+enum ig_code ig_tracking_models_read(struct ig_tracking_model_uses *inputs,
+                                     struct ig_tracking_model_uses *outputs, struct ig_db_tx *tx,
+                                     struct ig_str run, struct ig_arena *arena, struct ig_err *err);
+/* Where `below` the experiment's own place artifacts lie, as a URI; a query stays at the end. */
+enum ig_code ig_tracking_artifact_root(struct ig_str *out, struct ig_db_tx *tx, int64_t experiment,
+                                       struct ig_str below, struct ig_arena *arena,
+                                       struct ig_err *err);
+/* "calm-heron-417": for people to tell things apart, never a key. */
+void ig_tracking_invent_name(char name[64]);
+/* Adds a metric to the logged model that it names; NOT_FOUND. One that is there stays. */
+enum ig_code ig_logged_metric_put(struct ig_db_tx *tx, struct ig_str run,
+                                  const struct ig_tracking_metric *metric, struct ig_err *err);
 /* NOT_FOUND, or INVALID when it is deleted. */
 enum ig_code ig_tracking_run_must_be_active(struct ig_db_tx *tx, struct ig_str id,
                                             struct ig_err *err);

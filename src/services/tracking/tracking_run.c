@@ -31,8 +31,7 @@ bool ig_tracking_status_parse(int64_t *out, struct ig_str name)
     return true;
 }
 
-/* "calm-heron-417": for people to tell runs apart, never a key. */
-static void invent_name(char name[64])
+void ig_tracking_invent_name(char name[64])
 {
     static const char *const first[] = {"able",  "amber",  "brave", "bright", "calm",   "clear",
                                         "eager", "early",  "fair",  "fleet",  "gentle", "glad",
@@ -91,25 +90,24 @@ static bool has_scheme(struct ig_str uri)
            !memchr(scheme.ptr, '?', scheme.len);
 }
 
-/* The experiment's location, then the run's own place in it; a query stays at the end. */
-static enum ig_code artifact_root(struct ig_str *out, struct ig_db_tx *tx, struct run_call *call,
-                                  struct ig_err *err)
+enum ig_code ig_tracking_artifact_root(struct ig_str *out, struct ig_db_tx *tx, int64_t experiment,
+                                       struct ig_str below, struct ig_arena *arena,
+                                       struct ig_err *err)
 {
-    struct ig_tracking_experiment experiment;
-    enum ig_code code =
-        ig_tracking_experiment_read(&experiment, tx, call->spec->experiment, call->arena, err);
+    struct ig_tracking_experiment found;
+    enum ig_code code = ig_tracking_experiment_read(&found, tx, experiment, arena, err);
     if (code != IG_OK) return code;
-    struct ig_str root = experiment.artifact_root, query = {NULL, 0};
+    struct ig_str root = found.artifact_root, query = {NULL, 0};
     if (has_scheme(root)) {
         query = root;
         root = ig_str_cut(&query, '?');
     }
     bool bare = root.len && root.ptr[root.len - 1] == ':';
     while (root.len && root.ptr[root.len - 1] == '/') root.len--;
-    const char *text = ig_arena_printf(call->arena, "%.*s%s%.*s/artifacts%s%.*s", IG_STR_ARGS(root),
-                                       bare ? "" : "/", IG_STR_ARGS(call->id), query.len ? "?" : "",
-                                       IG_STR_ARGS(query));
-    if (!text) return ig_fail(err, IG_NO_MEMORY, "no memory for the run");
+    const char *text =
+        ig_arena_printf(arena, "%.*s%s%.*s/artifacts%s%.*s", IG_STR_ARGS(root), bare ? "" : "/",
+                        IG_STR_ARGS(below), query.len ? "?" : "", IG_STR_ARGS(query));
+    if (!text) return ig_fail(err, IG_NO_MEMORY, "no memory for a location of artifacts");
     *out = ig_str_view(text);
     return IG_OK;
 }
@@ -120,7 +118,8 @@ static enum ig_code create_run(struct ig_db_tx *tx, void *context, struct ig_err
     const struct ig_tracking_run_spec *spec = call->spec;
     struct ig_str root;
     enum ig_code code = ig_tracking_experiment_must_be_active(tx, spec->experiment, err);
-    if (code == IG_OK) code = artifact_root(&root, tx, call, err);
+    if (code == IG_OK)
+        code = ig_tracking_artifact_root(&root, tx, spec->experiment, call->id, call->arena, err);
     if (code == IG_OK)
         code = ig_db_exec(tx,
                           "insert into runs(id, experiment, name, user_id, status, stage, start_ms,"
@@ -152,7 +151,7 @@ static enum ig_code choose_name(struct ig_str *out, const struct ig_tracking_run
                        IG_STR_ARGS(ig_tracking_cut(tagged, 60)));
     *out = spec->name.len ? spec->name : tagged;
     if (out->len) return IG_OK;
-    invent_name(invented);
+    ig_tracking_invent_name(invented);
     *out = ig_str_view(invented);
     return IG_OK;
 }
@@ -247,6 +246,9 @@ enum ig_code ig_tracking_run_read(struct ig_tracking_run *out, struct ig_db_tx *
     code = ig_tracking_pairs_read(&run.tags, rows, arena, err);
     ig_db_finish(rows);
     if (code == IG_OK) code = ig_tracking_inputs_read(&run.inputs, tx, run.id, arena, err);
+    if (code == IG_OK)
+        code =
+            ig_tracking_models_read(&run.model_inputs, &run.model_outputs, tx, run.id, arena, err);
     if (code == IG_OK) *out = run;
     return code;
 }

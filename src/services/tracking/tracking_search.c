@@ -21,7 +21,8 @@
 enum {
     SQL_BYTES_MAX = 1 << 20,
     VALUES_MAX = IG_TRACKING_SEARCHED_MAX + IG_TRACKING_VALUES_MAX + 2 * IG_TRACKING_TERMS_MAX +
-                 5 * IG_TRACKING_ORDERS_MAX + 16,
+                 7 * IG_TRACKING_ORDERS_MAX + 16 +
+                 2 * IG_TRACKING_LOGGED_SETS_MAX * (IG_TRACKING_TERMS_MAX + 1),
 };
 
 #define PROMPT_TAG "mlflow.prompt.is_prompt"
@@ -65,10 +66,16 @@ static const char *column(enum ig_tracking_kind kind, enum ig_tracking_field fie
         [IG_TRACKING_BY_LAST_UPDATE_TIME] = "r.updated_ms",
         [IG_TRACKING_BY_VERSION_NUMBER] = "r.version",
         [IG_TRACKING_BY_SOURCE_PATH] = "r.source",
+        [IG_TRACKING_BY_MODEL_ID] = "r.id",
+        [IG_TRACKING_BY_MODEL_TYPE] = "r.model_type",
+        [IG_TRACKING_BY_SOURCE_RUN] = "r.source_run",
+        [IG_TRACKING_BY_STAGE] = "r.stage",
         [IG_TRACKING_BY_DATASET_NAME] = "t.name",
         [IG_TRACKING_BY_DATASET_DIGEST] = "t.digest",
         [IG_TRACKING_BY_DATASET_CONTEXT] = "t.value",
     };
+    if (kind == IG_TRACKING_LOGGED && field == IG_TRACKING_BY_STATUS)
+        return "case r.status when 1 then 'PENDING' when 2 then 'READY' else 'FAILED' end";
     if (kind == IG_TRACKING_VERSIONS && field == IG_TRACKING_BY_NAME) return "m.name";
     if (kind == IG_TRACKING_VERSIONS && field == IG_TRACKING_BY_RUN_ID) return "r.run";
     IG_ASSERT(columns[field]);
@@ -141,6 +148,12 @@ static const char *source(const struct ig_tracking_query *query,
         return "select 1 from registered_tags t where t.model = r.id";
     case IG_TRACKING_VERSIONS:
         return "select 1 from model_version_tags t where t.version = r.id";
+    case IG_TRACKING_LOGGED:
+        return what->entity == IG_TRACKING_METRIC
+                   ? "select 1 from logged_model_metrics t where t.model = r.id"
+               : what->entity == IG_TRACKING_PARAM
+                   ? "select 1 from logged_model_params t where t.model = r.id"
+                   : "select 1 from logged_model_tags t where t.model = r.id";
     default:
         break;
     }
@@ -160,6 +173,24 @@ static const char *source(const struct ig_tracking_query *query,
     return "select 1 from run_inputs i join datasets t on t.id = i.dataset where i.run = r.id";
 }
 
+/* Of logged models: metrics count when they are of one of these datasets. */
+static void add_datasets(struct ig_tracking_query *query)
+{
+    const struct ig_tracking_search *search = query->search;
+    if (!search->datasets_count) return;
+    add(query, " and (");
+    for (size_t i = 0; i < search->datasets_count; i++) {
+        add(query, i ? " or (t.dataset_name = " : "(t.dataset_name = ");
+        add_value(query, IG_DB_T(search->datasets[i].name));
+        if (search->datasets[i].digest.len) {
+            add(query, " and t.dataset_digest = ");
+            add_value(query, IG_DB_T(search->datasets[i].digest));
+        }
+        add(query, ")");
+    }
+    add(query, ")");
+}
+
 static void add_row_term(struct ig_tracking_query *query, const struct ig_tracking_term *term)
 {
     bool test = term->op == IG_TRACKING_IS_NULL || term->op == IG_TRACKING_IS_NOT_NULL;
@@ -169,6 +200,8 @@ static void add_row_term(struct ig_tracking_query *query, const struct ig_tracki
         add(query, " and t.key = ");
         add_value(query, IG_DB_T(term->what.key));
     }
+    if (query->search->kind == IG_TRACKING_LOGGED && term->what.entity == IG_TRACKING_METRIC)
+        add_datasets(query);
     if (!test) {
         add(query, " and (");
         if (term->what.entity == IG_TRACKING_METRIC && term->op == IG_TRACKING_NE)
@@ -213,11 +246,17 @@ static bool add_prompts(struct ig_tracking_query *query)
     return false;
 }
 
+/* Whether such rows are of experiments, and named by texts. */
+static bool is_of_experiments(enum ig_tracking_kind kind)
+{
+    return kind == IG_TRACKING_RUNS || kind == IG_TRACKING_LOGGED;
+}
+
 static void add_filter(struct ig_tracking_query *query)
 {
     const struct ig_tracking_search *search = query->search;
-    bool prompts = add_prompts(query);
-    if (search->kind == IG_TRACKING_RUNS) {
+    bool prompts = add_prompts(query), measured = false;
+    if (is_of_experiments(search->kind)) {
         add(query, " and r.experiment in (");
         for (size_t i = 0; i < search->experiments_count; i++) {
             if (i) add(query, ", ");
@@ -230,6 +269,7 @@ static void add_filter(struct ig_tracking_query *query)
     for (size_t i = 0; i < query->filter.count; i++) {
         const struct ig_tracking_term *term = &query->filter.terms[i];
         if (!prompts && is_of_prompts(term)) continue;
+        measured = measured || term->what.entity == IG_TRACKING_METRIC;
         if (term->what.entity != IG_TRACKING_ATTRIBUTE) {
             add_row_term(query, term);
             continue;
@@ -237,6 +277,10 @@ static void add_filter(struct ig_tracking_query *query)
         add(query, " and ");
         add_comparison(query, column(search->kind, term->what.field), term);
     }
+    if (!search->datasets_count || measured) return;
+    add(query, " and exists (select 1 from logged_model_metrics t where t.model = r.id");
+    add_datasets(query);
+    add(query, ")");
 }
 
 /* ---- order ---- */
@@ -261,7 +305,9 @@ static void add_attribute_keys(struct ig_tracking_query *query,
     words = field == IG_TRACKING_BY_RUN_NAME || field == IG_TRACKING_BY_SOURCE_PATH ||
             field == IG_TRACKING_BY_USER_ID || field == IG_TRACKING_BY_STATUS ||
             field == IG_TRACKING_BY_ARTIFACT_URI || field == IG_TRACKING_BY_NAME ||
-            field == IG_TRACKING_BY_RUN_ID;
+            field == IG_TRACKING_BY_RUN_ID || field == IG_TRACKING_BY_MODEL_ID ||
+            field == IG_TRACKING_BY_MODEL_TYPE || field == IG_TRACKING_BY_SOURCE_RUN ||
+            field == IG_TRACKING_BY_STAGE;
     struct ig_tracking_key *key = add_key(query, order->descending);
     key->type = words ? IG_TRACKING_KEY_WORDS : IG_TRACKING_KEY_WHOLE;
     snprintf(key->sql, IG_TRACKING_KEY_BYTES, missing ? "coalesce(%s, 0)" : "%s",
@@ -317,19 +363,32 @@ static void add_registry_keys(struct ig_tracking_query *query)
 /* What ends every order, so that no two rows stand alike. */
 static void add_last_keys(struct ig_tracking_query *query)
 {
-    bool runs = query->search->kind == IG_TRACKING_RUNS;
+    enum ig_tracking_kind kind = query->search->kind;
+    bool runs = kind == IG_TRACKING_RUNS, words = is_of_experiments(kind);
     bool alone = query->search->orders_count == 0;
-    if (!runs && query->search->kind != IG_TRACKING_EXPERIMENTS) {
+    if (!words && kind != IG_TRACKING_EXPERIMENTS) {
         add_registry_keys(query);
         return;
     }
-    if (runs ? !ordered_by(query, IG_TRACKING_BY_START_TIME) : alone) {
+    if (kind == IG_TRACKING_EXPERIMENTS
+            ? alone
+            : !ordered_by(query, runs ? IG_TRACKING_BY_START_TIME : IG_TRACKING_BY_CREATION_TIME)) {
         struct ig_tracking_key *newest = add_key(query, true);
         snprintf(newest->sql, IG_TRACKING_KEY_BYTES, runs ? "r.start_ms" : "r.created_ms");
     }
-    struct ig_tracking_key *id = add_key(query, !runs && !alone);
-    id->type = runs ? IG_TRACKING_KEY_WORDS : IG_TRACKING_KEY_WHOLE;
+    struct ig_tracking_key *id = add_key(query, !words && !alone);
+    id->type = words ? IG_TRACKING_KEY_WORDS : IG_TRACKING_KEY_WHOLE;
     snprintf(id->sql, IG_TRACKING_KEY_BYTES, "r.id");
+}
+
+static enum ig_code read_order(struct ig_tracking_order *out,
+                               const struct ig_tracking_search *search, size_t i,
+                               struct ig_err *err)
+{
+    if (search->kind != IG_TRACKING_LOGGED)
+        return ig_tracking_order_parse(out, search->kind, search->orders[i], err);
+    const struct ig_tracking_logged_order *order = &search->logged_orders[i];
+    return ig_tracking_order_read(out, order->field, order->descending, err);
 }
 
 static enum ig_code read_orders(struct ig_tracking_query *query, struct ig_err *err)
@@ -340,9 +399,8 @@ static enum ig_code read_orders(struct ig_tracking_query *query, struct ig_err *
                        IG_TRACKING_ORDERS_MAX);
     for (size_t i = 0; i < search->orders_count; i++) {
         struct ig_tracking_order *order = &query->orders[i];
-        if (ig_tracking_order_parse(order, search->kind, search->orders[i], err) != IG_OK)
-            return err->code;
-        for (size_t j = 0; j < i; j++) {
+        if (read_order(order, search, i, err) != IG_OK) return err->code;
+        for (size_t j = 0; search->kind != IG_TRACKING_LOGGED && j < i; j++) {
             const struct ig_tracking_identifier *other = &query->orders[j].what;
             if (other->entity != order->what.entity || other->field != order->what.field ||
                 (!other->field && !ig_str_eq(other->key, order->what.key)))
@@ -361,11 +419,30 @@ static enum ig_code read_orders(struct ig_tracking_query *query, struct ig_err *
 
 /* ---- the statement ---- */
 
+/* A logged model's latest value by time, then step. */
+static void join_logged_metric(struct ig_tracking_query *query, size_t i)
+{
+    const struct ig_tracking_of_dataset *of = &query->search->logged_orders[i].dataset;
+    add(query, " left join (select model as run, kind, value, row_number() over (partition by model"
+               " order by at_ms desc, step desc, run) as place from logged_model_metrics"
+               " where key = ");
+    add_value(query, IG_DB_T(query->orders[i].what.key));
+    if (of->name.len) {
+        add(query, " and dataset_name = ");
+        add_value(query, IG_DB_T(of->name));
+    }
+    if (of->digest.len) {
+        add(query, " and dataset_digest = ");
+        add_value(query, IG_DB_T(of->digest));
+    }
+    ig_buf_printf(&query->sql, ") o%zu on o%zu.run = r.id and o%zu.place = 1", i, i, i);
+}
+
 static void begin(struct ig_tracking_query *query, const char *select)
 {
     static const char *const tables[IG_TRACKING_KINDS_COUNT] = {
         "runs r", "experiments r", "registered_models r",
-        "model_versions r join registered_models m on m.id = r.model"};
+        "model_versions r join registered_models m on m.id = r.model", "logged_models r"};
     ig_buf_reset(&query->sql);
     query->values_count = 0;
     ig_buf_printf(&query->sql, "select %s", select);
@@ -375,6 +452,10 @@ static void begin(struct ig_tracking_query *query, const char *select)
     for (size_t i = 0; i < query->search->orders_count; i++) {
         enum ig_tracking_entity entity = query->orders[i].what.entity;
         if (entity == IG_TRACKING_ATTRIBUTE) continue;
+        if (query->search->kind == IG_TRACKING_LOGGED) {
+            join_logged_metric(query, i);
+            continue;
+        }
         ig_buf_printf(&query->sql, " left join %s o%zu on o%zu.run = r.id and o%zu.key = ",
                       entity == IG_TRACKING_METRIC  ? "latest_metrics"
                       : entity == IG_TRACKING_PARAM ? "params"
@@ -414,7 +495,7 @@ static enum ig_code run_query(struct ig_db_rows **rows, struct ig_tracking_query
 static struct ig_db_value id_value(const struct ig_tracking_query *query, struct ig_str id)
 {
     int64_t number = 0;
-    if (query->search->kind == IG_TRACKING_RUNS) return IG_DB_T(id);
+    if (is_of_experiments(query->search->kind)) return IG_DB_T(id);
     ig_str_to_i64(id, &number); /* checked with the token */
     return IG_DB_I(number);
 }
@@ -472,11 +553,11 @@ static enum ig_code search_work(struct ig_db_tx *tx, void *context, struct ig_er
 {
     struct ig_tracking_query *query = context;
     struct ig_db_rows *rows = NULL;
-    bool runs = query->search->kind == IG_TRACKING_RUNS;
+    bool words = is_of_experiments(query->search->kind);
     if (query->after.len && !ig_tracking_are_removed(query->search->kind) &&
         read_last(query, tx, err) != IG_OK)
         return err->code;
-    begin(query, runs ? "r.id" : "cast(r.id as text)");
+    begin(query, words ? "r.id" : "cast(r.id as text)");
     add_filter(query);
     if (query->after.len) add_after(query);
     for (size_t i = 0; i < query->keys_count; i++)
@@ -496,7 +577,7 @@ static enum ig_code check(const struct ig_tracking_search *search, struct ig_err
 {
     static const int RESULTS_MAX[IG_TRACKING_KINDS_COUNT] = {
         IG_TRACKING_RESULTS_MAX, IG_TRACKING_RESULTS_MAX, IG_TRACKING_MODELS_MAX,
-        IG_TRACKING_VERSIONS_MAX};
+        IG_TRACKING_VERSIONS_MAX, IG_TRACKING_LOGGED_MAX};
     if (search->results_max < 1)
         return ig_fail(err, IG_INVALID,
                        "Invalid value %lld for parameter 'max_results' supplied. It must be a "
@@ -510,6 +591,9 @@ static enum ig_code check(const struct ig_tracking_search *search, struct ig_err
     if (search->experiments_count > IG_TRACKING_SEARCHED_MAX)
         return ig_fail(err, IG_INVALID, "experiment_ids: %zu experiments, at most %d",
                        search->experiments_count, IG_TRACKING_SEARCHED_MAX);
+    if (search->datasets_count > IG_TRACKING_LOGGED_SETS_MAX)
+        return ig_fail(err, IG_INVALID, "datasets: %zu given, expected at most %d",
+                       search->datasets_count, IG_TRACKING_LOGGED_SETS_MAX);
     return IG_OK;
 }
 
@@ -541,7 +625,7 @@ enum ig_code ig_tracking_search(struct ig_tracking_found *out, struct ig_db *db,
             IG_OK ||
         read_orders(query, err) != IG_OK || ig_tracking_token_read(query, err) != IG_OK)
         goto out;
-    if (search->kind != IG_TRACKING_RUNS || search->experiments_count)
+    if (!is_of_experiments(search->kind) || search->experiments_count)
         ig_db_read(db, search_work, query, err);
 out:
     ig_buf_deinit(&query->sql);

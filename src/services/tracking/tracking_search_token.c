@@ -75,6 +75,21 @@ static void hash_text(struct ig_sha256 *hash, struct ig_str text)
     if (text.len) ig_sha256_update(hash, text.ptr, text.len);
 }
 
+static void hash_logged(struct ig_sha256 *hash, const struct ig_tracking_search *search)
+{
+    for (size_t i = 0; search->logged_orders && i < search->orders_count; i++) {
+        const struct ig_tracking_logged_order *order = &search->logged_orders[i];
+        hash_text(hash, order->field);
+        hash_text(hash, order->descending ? IG_STR("desc") : IG_STR("asc"));
+        hash_text(hash, order->dataset.name);
+        hash_text(hash, order->dataset.digest);
+    }
+    for (size_t i = 0; i < search->datasets_count; i++) {
+        hash_text(hash, search->datasets[i].name);
+        hash_text(hash, search->datasets[i].digest);
+    }
+}
+
 /* What a token is bound to: all of the search but the size of its pages. */
 static enum ig_code digest(struct ig_tracking_query *query, struct ig_err *err)
 {
@@ -87,7 +102,9 @@ static enum ig_code digest(struct ig_tracking_query *query, struct ig_err *err)
              search->experiments_count, search->orders_count);
     hash_text(hash, ig_str_view(head));
     hash_text(hash, search->filter);
-    for (size_t i = 0; i < search->orders_count; i++) hash_text(hash, search->orders[i]);
+    for (size_t i = 0; search->orders && i < search->orders_count; i++)
+        hash_text(hash, search->orders[i]);
+    hash_logged(hash, search);
     for (size_t i = 0; i < search->experiments_count; i++) {
         snprintf(head, sizeof head, "%lld", (long long)search->experiments[i]);
         hash_text(hash, ig_str_view(head));

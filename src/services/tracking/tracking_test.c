@@ -13,6 +13,7 @@
 #include <math.h>
 
 static const struct ig_principal *const who = &IG_PRINCIPAL_LOCAL;
+static const struct ig_tracking_model_uses NO_MODELS;
 
 struct world {
     struct ig_temp temp;
@@ -68,6 +69,13 @@ static struct ig_tracking_run get_run(struct world *world, struct ig_str id)
     struct ig_tracking_run run = {0};
     ASSERT_OK(ig_tracking_run_get(&run, world->tracking, id, &world->arena, &err));
     return run;
+}
+
+static struct ig_tracking_metric measured(const char *key, double value, int64_t at_ms,
+                                          int64_t step)
+{
+    return (struct ig_tracking_metric){
+        .key = ig_str_view(key), .value = value, .at_ms = at_ms, .step = step};
 }
 
 static enum ig_code log_metric(struct world *world, struct ig_str run,
@@ -202,11 +210,9 @@ static void test_params_once(void **state)
 
 static void test_latest_metric(void **state)
 {
-    static const struct ig_tracking_metric logged[] = {{{"m", 1}, 1, 10, 5},
-                                                       {{"m", 1}, 2, 9, 5},
-                                                       {{"m", 1}, 3, 99, 4},
-                                                       {{"m", 1}, 4, 10, 5},
-                                                       {{"m", 1}, -1, 10, 5}};
+    const struct ig_tracking_metric logged[] = {measured("m", 1, 10, 5), measured("m", 2, 9, 5),
+                                                measured("m", 3, 99, 4), measured("m", 4, 10, 5),
+                                                measured("m", -1, 10, 5)};
     struct world *world = *state;
     struct ig_err err = IG_ERR_INIT;
     struct ig_str run = make_run(world, 0);
@@ -215,15 +221,15 @@ static void test_latest_metric(void **state)
     struct ig_tracking_run got = get_run(world, run);
     assert_int_equal(got.metrics.count, 1);
     assert_true(got.metrics.items[0].value == 4);
-    ASSERT_OK(log_metric(world, run, (struct ig_tracking_metric){{"m", 1}, NAN, 10, 6}, &err));
-    ASSERT_OK(log_metric(world, run, (struct ig_tracking_metric){{"n", 1}, INFINITY, 1, 1}, &err));
-    ASSERT_OK(log_metric(world, run, (struct ig_tracking_metric){{"n", 1}, -INFINITY, 1, 1}, &err));
+    ASSERT_OK(log_metric(world, run, measured("m", NAN, 10, 6), &err));
+    ASSERT_OK(log_metric(world, run, measured("n", INFINITY, 1, 1), &err));
+    ASSERT_OK(log_metric(world, run, measured("n", -INFINITY, 1, 1), &err));
     got = get_run(world, run);
     assert_int_equal(got.metrics.count, 2);
     assert_true(isnan(got.metrics.items[0].value));
     assert_true(got.metrics.items[1].value == (double)INFINITY);
-    ASSERT_FAILS(log_metric(world, run, (struct ig_tracking_metric){{"m", 1}, 1, -1, 0}, &err),
-                 IG_INVALID, "Invalid value -1 for parameter 'timestamp'");
+    ASSERT_FAILS(log_metric(world, run, measured("m", 1, -1, 0), &err), IG_INVALID,
+                 "Invalid value -1 for parameter 'timestamp'");
 }
 
 static void test_keys(void **state)
@@ -266,7 +272,7 @@ static void test_batch_is_atomic(void **state)
     struct ig_tracking_pair params[2] = {{IG_STR("p"), IG_STR("1")}, {IG_STR("q"), IG_STR("1")}};
     const struct ig_tracking_pair tag = {IG_STR("mlflow.runName"), IG_STR("renamed")};
     for (size_t i = 0; i <= IG_TRACKING_METRICS_MAX; i++)
-        metrics[i] = (struct ig_tracking_metric){IG_STR("m"), (double)i, 1, (int64_t)i};
+        metrics[i] = measured("m", (double)i, 1, (int64_t)i);
     ASSERT_OK(log_param(world, run, "q", "0", &err));
     struct ig_tracking_batch batch = {.metrics = {metrics, 3}, .params = {params, 2}};
     ASSERT_FAILS(ig_tracking_log(world->tracking, run, &batch, &err), IG_INVALID,
@@ -299,12 +305,12 @@ static void test_history(void **state)
     int64_t last = -1;
     size_t seen = 0;
     for (int64_t i = 0; i < 10; i++) {
-        struct ig_tracking_metric metric = {query.key, (double)i, i / 3, 9 - i};
+        struct ig_tracking_metric metric = measured(query.key.ptr, (double)i, i / 3, 9 - i);
         ASSERT_OK(log_metric(world, run, metric, &err));
         ASSERT_OK(log_metric(world, run, metric, &err)); /* dropped */
     }
-    ASSERT_OK(log_metric(world, run, (struct ig_tracking_metric){query.key, NAN, 3, 0}, &err));
-    ASSERT_OK(log_metric(world, run, (struct ig_tracking_metric){query.key, NAN, 3, 0}, &err));
+    ASSERT_OK(log_metric(world, run, measured(query.key.ptr, NAN, 3, 0), &err));
+    ASSERT_OK(log_metric(world, run, measured(query.key.ptr, NAN, 3, 0), &err));
     do {
         ASSERT_OK(ig_tracking_history(&page, world->tracking, &query, &world->arena, &err));
         assert_true(page.metrics.count > 0 && page.metrics.count <= 4);
@@ -339,11 +345,11 @@ static void test_inputs(void **state)
                                           .profile = IG_STR("p"),
                                           .tags = {&tag, 1}};
     const struct ig_tracking_datasets datasets = {&dataset, 1};
-    ASSERT_OK(ig_tracking_inputs_log(world->tracking, first, datasets, &err));
+    ASSERT_OK(ig_tracking_inputs_log(world->tracking, first, datasets, NO_MODELS, &err));
     dataset.tags.count = 0;
     dataset.source = IG_STR("other");
-    ASSERT_OK(ig_tracking_inputs_log(world->tracking, first, datasets, &err));
-    ASSERT_OK(ig_tracking_inputs_log(world->tracking, second, datasets, &err));
+    ASSERT_OK(ig_tracking_inputs_log(world->tracking, first, datasets, NO_MODELS, &err));
+    ASSERT_OK(ig_tracking_inputs_log(world->tracking, second, datasets, NO_MODELS, &err));
     struct ig_tracking_run run = get_run(world, first);
     assert_int_equal(run.inputs.count, 1);
     assert_true(ig_str_is(run.inputs.items[0].source, "{}"));
@@ -354,8 +360,8 @@ static void test_inputs(void **state)
     assert_int_equal(run.inputs.count, 1);
     assert_int_equal(run.inputs.items[0].tags.count, 0);
     dataset.digest = IG_STR("0123456789012345678901234567890123456");
-    ASSERT_FAILS(ig_tracking_inputs_log(world->tracking, first, datasets, &err), IG_INVALID,
-                 "'digest' exceeds the maximum length of 36 characters");
+    ASSERT_FAILS(ig_tracking_inputs_log(world->tracking, first, datasets, NO_MODELS, &err),
+                 IG_INVALID, "'digest' exceeds the maximum length of 36 characters");
 }
 
 static enum ig_code explain_insert(struct ig_db_tx *tx, void *context, struct ig_err *err)
@@ -386,11 +392,7 @@ static void test_repeated_metrics(void **state)
         .run = run, .key = IG_STR("m"), .token = IG_STR(""), .max = 2 * COUNT};
     for (int i = 0; i < 2 * COUNT; i++) { /* the second half repeats the first */
         double value = i % COUNT;
-        metrics[i % BATCH] = (struct ig_tracking_metric){IG_STR("m"),
-                                                         value == 7   ? NAN
-                                                         : value == 8 ? INFINITY
-                                                                      : value,
-                                                         5, 3};
+        metrics[i % BATCH] = measured("m", value == 7 ? NAN : value == 8 ? INFINITY : value, 5, 3);
         if (i % BATCH == BATCH - 1) ASSERT_OK(ig_tracking_log(world->tracking, run, &batch, &err));
     }
     ASSERT_OK(ig_tracking_history(&page, world->tracking, &query, &world->arena, &err));
@@ -438,9 +440,7 @@ static void test_samples(void **state)
     ig_buf_init(&wanted, 1 << 16);
     ig_buf_init(&got, 1 << 16);
     for (int i = 0; i < COUNT; i++) /* three values a step, in no order */
-        ASSERT_OK(log_metric(world, run,
-                             (struct ig_tracking_metric){IG_STR("s"), i, 5, (i * 31 % COUNT) / 3},
-                             &err));
+        ASSERT_OK(log_metric(world, run, measured("s", i, 5, (i * 31 % COUNT) / 3), &err));
     for (size_t max = 1; max <= COUNT + 3; max++) {
         const struct ig_tracking_sample_query query = {
             .run = run, .key = IG_STR("s"), .start_step = 3, .end_step = LAST, .max = max};
@@ -513,7 +513,7 @@ static void test_nth_call_fails(void **state)
         assert_true(n < 100);
         snprintf(key, sizeof key, "p%d", (int)n);
         const struct ig_tracking_pair param = {ig_str_view(key), IG_STR("v")};
-        const struct ig_tracking_metric metric = {ig_str_view(key), 1, 1, 1};
+        const struct ig_tracking_metric metric = measured(key, 1, 1, 1);
         const struct ig_tracking_batch batch = {.metrics = {&metric, 1}, .params = {&param, 1}};
         ig_err_clear(&err);
         ig_db_fail_after(n);
