@@ -10,6 +10,7 @@
 #include <stdio.h>
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
+enum { DATASET_EXPERIMENTS_MAX = 20, DATASET_USES_MAX = 1000 };
 
 void ig_mlflow_write_pairs(struct ig_json_out *out, const char *key, struct ig_tracking_pairs pairs)
 {
@@ -286,4 +287,51 @@ enum ig_code ig_mlflow_experiment_untag(struct ig_call *call)
     if (ig_tracking_experiment_untag(call->app->tracking, id, key, &call->err) != IG_OK)
         return call->err.code;
     return ig_rest_done(call);
+}
+
+static enum ig_code write_uses(struct ig_json_out *out, struct ig_call *call, struct ig_str text,
+                               size_t *room)
+{
+    struct ig_tracking_dataset_uses uses;
+    int64_t id;
+    if (ig_tracking_experiment_id(&id, text, &call->err) != IG_OK ||
+        ig_tracking_datasets_of(&uses, call->app->tracking, id, *room, call->arena, &call->err) !=
+            IG_OK)
+        return call->err.code;
+    for (size_t i = 0; i < uses.count; i++) {
+        ig_json_out_object(out);
+        write_experiment_id(out, id);
+        ig_json_out_kv_str(out, "name", uses.items[i].name);
+        ig_json_out_kv_str(out, "digest", uses.items[i].digest);
+        if (uses.items[i].context.ptr) ig_json_out_kv_str(out, "context", uses.items[i].context);
+        ig_json_out_object_end(out);
+    }
+    *room -= uses.count;
+    return IG_OK;
+}
+
+enum ig_code ig_mlflow_datasets_search(struct ig_call *call)
+{
+    struct ig_mlflow_texts ids = {0};
+    struct ig_json_out out;
+    size_t room = DATASET_USES_MAX;
+    const struct ig_mlflow_field fields[] = {{"experiment_ids", IG_MLFLOW_TEXTS, &ids, false}};
+    if (ig_mlflow_read(call, fields, COUNT(fields)) != IG_OK) return call->err.code;
+    if (!ids.count)
+        return ig_fail(&call->err, IG_INVALID,
+                       "SearchDatasets request must specify at least one experiment_id.");
+    if (ids.count > DATASET_EXPERIMENTS_MAX)
+        return ig_fail(&call->err, IG_INVALID,
+                       "SearchDatasets request cannot specify more than %d experiment_ids. "
+                       "Received %zu experiment_ids.",
+                       DATASET_EXPERIMENTS_MAX, ids.count);
+    ig_call_json(call, &out);
+    ig_json_out_object(&out);
+    ig_json_out_key(&out, IG_STR("dataset_summaries"));
+    ig_json_out_array(&out);
+    for (size_t i = 0; call->err.code == IG_OK && i < ids.count; i++)
+        write_uses(&out, call, ids.items[i], &room);
+    ig_json_out_array_end(&out);
+    ig_json_out_object_end(&out);
+    return call->err.code;
 }

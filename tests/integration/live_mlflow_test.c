@@ -233,10 +233,44 @@ static void test_bulk_refusals(void **state)
                  "cannot specify more than 100 run_ids. Received 101 run_ids.");
 }
 
+static void test_datasets(void **state)
+{
+    (void)state;
+    char body[512], id[32];
+    expect(post("experiments/create", "{\"name\":\"datasets\"}"), 200);
+    snprintf(id, sizeof id, "%s", live_text(&live, "experiment_id"));
+    snprintf(body, sizeof body, "{\"experiment_id\":\"%s\"}", id);
+    for (int i = 0; i < 2; i++) {
+        expect(post("runs/create", body), 200);
+        snprintf(body, sizeof body,
+                 "{\"run_id\":\"%s\",\"datasets\":[{\"dataset\":{\"name\":\"n\",\"digest\":"
+                 "\"d\",\"source_type\":\"t\",\"source\":\"s\"},\"tags\":[{\"key\":"
+                 "\"mlflow.data.context\",\"value\":\"training\"}]},{\"dataset\":{\"name\":"
+                 "\"n\",\"digest\":\"%d\",\"source_type\":\"t\",\"source\":\"s\"}}]}",
+                 live_text(&live, "run.info.run_id"), i);
+        expect(post("runs/log-inputs", body), 200);
+        snprintf(body, sizeof body, "{\"experiment_id\":\"%s\"}", id);
+    }
+    snprintf(body, sizeof body, "{\"experiment_ids\":[\"%s\"]}", id);
+    expect(post("experiments/search-datasets", body), 200);
+    snprintf(body, sizeof body,
+             "{\"dataset_summaries\":[{\"experiment_id\":\"%s\",\"name\":\"n\",\"digest\":\"0\"},"
+             "{\"experiment_id\":\"%s\",\"name\":\"n\",\"digest\":\"1\"},{\"experiment_id\":\"%s\","
+             "\"name\":\"n\",\"digest\":\"d\",\"context\":\"training\"}]}",
+             id, id, id);
+    assert_string_equal(live_body(&live), body);
+    expect_error(post("experiments/search-datasets", "{}"), 400, "INVALID_PARAMETER_VALUE",
+                 "SearchDatasets request must specify at least one experiment_id.");
+    expect_error(post("experiments/search-datasets",
+                      "{\"experiment_ids\":[\"1\",\"1\",\"1\",\"1\",\"1\",\"1\",\"1\",\"1\",\"1\","
+                      "\"1\",\"1\",\"1\",\"1\",\"1\",\"1\",\"1\",\"1\",\"1\",\"1\",\"1\",\"1\"]}"),
+                 400, "INVALID_PARAMETER_VALUE", "cannot specify more than 20 experiment_ids");
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_experiments),
-                                       cmocka_unit_test(test_run), cmocka_unit_test(test_bulk),
-                                       cmocka_unit_test(test_bulk_refusals)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_experiments), cmocka_unit_test(test_run), cmocka_unit_test(test_bulk),
+        cmocka_unit_test(test_bulk_refusals), cmocka_unit_test(test_datasets)};
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -186,6 +186,19 @@ enum ig_code ig_tracking_inputs_log(struct ig_tracking *tracking, struct ig_str 
 /* The logged models that it made. */
 enum ig_code ig_tracking_outputs_log(struct ig_tracking *tracking, struct ig_str run,
                                      struct ig_tracking_model_uses models, struct ig_err *err);
+/* The datasets that the runs of an experiment read, each once with each context (the input's tag
+ * mlflow.data.context), by name, digest and context: at most `max`. */
+struct ig_tracking_dataset_use {
+    struct ig_str name, digest;
+    struct ig_str context; /* ptr NULL: not told */
+};
+struct ig_tracking_dataset_uses {
+    const struct ig_tracking_dataset_use *items;
+    size_t count;
+};
+enum ig_code ig_tracking_datasets_of(struct ig_tracking_dataset_uses *out,
+                                     struct ig_tracking *tracking, int64_t experiment, size_t max,
+                                     struct ig_arena *arena, struct ig_err *err);
 /* Adds what was told of a model (JSON, as clients of 2.x send it) to the run's tag
  * mlflow.log-model.history. */
 enum ig_code ig_tracking_model_note(struct ig_tracking *tracking, struct ig_str run,

@@ -247,3 +247,47 @@ enum ig_code ig_tracking_models_read(struct ig_tracking_model_uses *inputs,
     *outputs = (struct ig_tracking_model_uses){items + inputs_count, count - inputs_count};
     return IG_OK;
 }
+
+/* ---- datasets of an experiment ---- */
+
+struct uses_call {
+    int64_t experiment;
+    size_t max;
+    struct ig_arena *arena;
+    struct ig_tracking_dataset_use *items;
+    size_t count, cap;
+};
+
+static enum ig_code read_uses(struct ig_db_tx *tx, void *context, struct ig_err *err)
+{
+    struct uses_call *call = context;
+    struct ig_db_rows *rows = NULL;
+    ig_db_query(&rows, tx,
+                "select distinct d.name, d.digest, t.value from datasets d"
+                " join run_inputs i on i.dataset = d.id left join run_input_tags t on t.run = i.run"
+                " and t.dataset = i.dataset and t.key = 'mlflow.data.context'"
+                " where d.experiment = $1 order by d.name, d.digest, t.value limit $2",
+                IG_DB_VALUES(IG_DB_I(call->experiment), IG_DB_I((int64_t)call->max)), err);
+    while (err->code == IG_OK && ig_db_next(rows, err)) {
+        call->items =
+            ig_arena_grow(call->arena, call->items, call->count, &call->cap, sizeof *call->items);
+        if (!call->items) break;
+        call->items[call->count++] =
+            (struct ig_tracking_dataset_use){.name = ig_db_text_dup(rows, 0, call->arena),
+                                             .digest = ig_db_text_dup(rows, 1, call->arena),
+                                             .context = optional_text(rows, 2, call->arena)};
+    }
+    ig_db_finish(rows);
+    if (call->arena->overflowed) ig_fail(err, IG_NO_MEMORY, "datasets of an experiment");
+    return err->code;
+}
+
+enum ig_code ig_tracking_datasets_of(struct ig_tracking_dataset_uses *out,
+                                     struct ig_tracking *tracking, int64_t experiment, size_t max,
+                                     struct ig_arena *arena, struct ig_err *err)
+{
+    struct uses_call call = {.experiment = experiment, .max = max, .arena = arena};
+    if (ig_db_read(tracking->db, read_uses, &call, err) == IG_OK)
+        *out = (struct ig_tracking_dataset_uses){call.items, call.count};
+    return err->code;
+}
