@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* MLflow's artifact proxy (mlflow-artifacts:/ URIs), as its HTTP clients use it. Uploads and
- * downloads stream; nothing that was uploaded is ever shown as what it says it is: every answer is
- * application/octet-stream, to be saved, and never sniffed. */
+ * downloads stream; nothing that was uploaded is ever run as what it says it is: every answer is to
+ * be saved, is of a type that no browser executes, and never sniffed. */
 #include "api/mlflow_request.h"
 #include "api/rest.h"
 #include "api/route.h"
@@ -9,16 +9,74 @@
 #include "services/registered/registered.h"
 #include "services/tracking/logged.h"
 
-/* "attachment" with the path's last segment as the name (RFC 6266, RFC 8187). */
-static enum ig_code offer_as_file(struct ig_call *call, struct ig_str path)
+#include <stdio.h>
+#include <string.h>
+
+static struct ig_str last_segment(struct ig_str path)
 {
-    struct ig_str name, rest = path;
+    struct ig_str name;
+    do name = ig_str_cut(&path, '/');
+    while (path.ptr);
+    return name;
+}
+
+/* By the name alone, as MLflow's server does, but of its types only those that no browser runs;
+ * SVG and HTML are none of them. What is read as text is plain text, whatever its kind. */
+static const char *type_of(struct ig_str name)
+{
+    static const struct {
+        const char *names, *type;
+    } TYPES[] = {
+        {" txt log err cfg conf cnf cf ini properties prop hocon toml yaml yml xml json js py py3 "
+         "csv"
+         " tsv md rst ipynb MLmodel MLproject mlproject ",
+         "text/plain"},
+        {" png ", "image/png"},
+        {" jpg jpeg ", "image/jpeg"},
+        {" gif ", "image/gif"},
+        {" webp ", "image/webp"},
+        {" bmp ", "image/bmp"},
+        {" pdf ", "application/pdf"},
+        {" zip ", "application/zip"},
+    };
+    char word[16];
+    struct ig_str ending = name;
+    for (size_t at = name.len; at-- > 1;)
+        if (name.ptr[at] == '.') {
+            ending = (struct ig_str){name.ptr + at + 1, name.len - at - 1};
+            break;
+        }
+    if (!ending.len || ending.len > sizeof word - 3 || memchr(ending.ptr, ' ', ending.len))
+        return "application/octet-stream";
+    snprintf(word, sizeof word, " %.*s ", IG_STR_ARGS(ending));
+    for (size_t i = 0; i < sizeof TYPES / sizeof *TYPES; i++)
+        if (strstr(TYPES[i].names, word)) return TYPES[i].type;
+    return "application/octet-stream";
+}
+
+/* A name that stands in a header as it is, without quotes (RFC 9110's token). */
+static bool is_token(struct ig_str name)
+{
+    for (size_t i = 0; i < name.len; i++) {
+        char c = name.ptr[i], letter = (char)(c | 0x20);
+        bool plain = (letter >= 'a' && letter <= 'z') || (c >= '0' && c <= '9');
+        if (!plain && (!c || !strchr("!#$&+-.^_`|~", c))) return false;
+    }
+    return name.len > 0;
+}
+
+/* "attachment" with the path's last segment as the name (RFC 6266, RFC 8187). */
+static enum ig_code offer_as_file(struct ig_call *call, struct ig_str name)
+{
     struct ig_buf value;
-    do name = ig_str_cut(&rest, '/');
-    while (rest.ptr);
     ig_buf_init(&value, 64 + 3 * IG_ARTIFACT_NAME_MAX);
-    ig_buf_add_cstr(&value, "attachment; filename*=UTF-8''");
-    ig_client_escape(&value, name);
+    if (is_token(name)) {
+        ig_buf_add_cstr(&value, "attachment; filename=");
+        ig_buf_add_str(&value, name);
+    } else {
+        ig_buf_add_cstr(&value, "attachment; filename*=UTF-8''");
+        ig_client_escape(&value, name);
+    }
     ig_exchange_header(call->exchange, "Content-Disposition", ig_buf_view(&value), &call->err);
     ig_buf_deinit(&value);
     return call->err.code;
@@ -29,8 +87,8 @@ static enum ig_code send(struct ig_call *call, struct ig_str path)
     struct ig_artifact artifact = {0};
     if (ig_artifacts_get(&artifact, call->app->db, path, &call->err) != IG_OK)
         return call->err.code;
-    if (offer_as_file(call, path) != IG_OK) return call->err.code;
-    return ig_rest_blob_send(call, ig_str_view(artifact.digest));
+    if (offer_as_file(call, last_segment(path)) != IG_OK) return call->err.code;
+    return ig_rest_blob_send(call, ig_str_view(artifact.digest), type_of(last_segment(path)));
 }
 
 /* The query's run, as `run_id` or, of older clients, `run_uuid`, and its `path`, which is empty
@@ -47,13 +105,23 @@ static enum ig_code find_run(struct ig_call *call, struct ig_str *uri, struct ig
     return ig_artifacts_of_run(uri, directory, call->app->db, run, call->arena, &call->err);
 }
 
+/* Clients know paths that lead out of a directory by MLflow's two words. */
+static enum ig_code check_path(struct ig_call *call, struct ig_str path)
+{
+    struct ig_str rest = path;
+    bool leads_out = path.len && path.ptr[0] == '/';
+    while (rest.ptr && !leads_out) leads_out = ig_str_is(ig_str_cut(&rest, '/'), "..");
+    if (leads_out) return ig_fail(&call->err, IG_INVALID, "Invalid path");
+    return ig_artifacts_check_path(path, &call->err);
+}
+
 /* A path below the run's directory; checked alone first, so that it never leads out of it. */
 static enum ig_code join(struct ig_call *call, struct ig_str *out, struct ig_str directory,
                          struct ig_str path)
 {
     *out = directory;
     if (!path.len) return IG_OK;
-    if (ig_artifacts_check_path(path, &call->err) != IG_OK) return call->err.code;
+    if (check_path(call, path) != IG_OK) return call->err.code;
     const char *text =
         ig_arena_printf(call->arena, "%.*s/%.*s", IG_STR_ARGS(directory), IG_STR_ARGS(path));
     if (!text) return ig_fail(&call->err, IG_NO_MEMORY, "path of an artifact");
@@ -80,7 +148,7 @@ enum ig_code ig_mlflow_version_artifact_get(struct ig_call *call)
     const struct ig_mlflow_field fields[] = {{"name", IG_MLFLOW_TEXT, &name, true},
                                              {"version", IG_MLFLOW_TEXT, &version, true},
                                              {"path", IG_MLFLOW_TEXT, &path, true}};
-    if (ig_mlflow_read(call, fields, 3) != IG_OK ||
+    if (ig_mlflow_read(call, fields, 3) != IG_OK || check_path(call, path) != IG_OK ||
         ig_registered_version_get(&found, call->app->db, name, version, call->arena, &call->err) !=
             IG_OK ||
         ig_artifacts_directory(&directory, found.location, "version", &call->err) != IG_OK ||
@@ -95,17 +163,40 @@ enum ig_code ig_mlflow_artifact_get(struct ig_call *call)
 }
 
 /* The path is checked before the body is read, the row written behind the object. */
-enum ig_code ig_mlflow_artifact_put(struct ig_call *call)
+static enum ig_code store(struct ig_call *call, struct ig_str path, bool empty_allowed)
 {
     struct ig_artifact artifact;
     uint64_t size = 0;
-    if (ig_artifacts_check_path(call->params[0], &call->err) != IG_OK) return call->err.code;
+    if (ig_artifacts_check_path(path, &call->err) != IG_OK) return call->err.code;
     if (ig_rest_blob_store(artifact.digest, &size, call) != IG_OK) return call->err.code;
+    if (!size && !empty_allowed)
+        return ig_fail(&call->err, IG_INVALID, "Request must specify data.");
     artifact.size_bytes = (int64_t)size;
-    if (ig_artifacts_put(call->app->db, &call->who, call->params[0], &artifact, &call->err) !=
-        IG_OK)
+    if (ig_artifacts_put(call->app->db, &call->who, path, &artifact, &call->err) != IG_OK)
         return call->err.code;
     return ig_rest_done(call);
+}
+
+enum ig_code ig_mlflow_artifact_put(struct ig_call *call)
+{
+    return store(call, call->params[0], true);
+}
+
+/* Of MLflow's console. */
+enum ig_code ig_mlflow_run_artifact_put(struct ig_call *call)
+{
+    struct ig_str run = IG_STR(""), path = IG_STR(""), uri, directory, whole;
+    if (ig_call_query_str(&run, call, "run_uuid") != IG_OK ||
+        ig_call_query_str(&path, call, "path") != IG_OK)
+        return call->err.code;
+    if (!run.len) return ig_fail(&call->err, IG_INVALID, "Request must specify run_uuid.");
+    if (!path.len) return ig_fail(&call->err, IG_INVALID, "Request must specify path.");
+    if (check_path(call, path) != IG_OK ||
+        ig_artifacts_of_run(&uri, &directory, call->app->db, run, call->arena, &call->err) !=
+            IG_OK ||
+        join(call, &whole, directory, path) != IG_OK)
+        return call->err.code;
+    return store(call, whole, false);
 }
 
 enum ig_code ig_mlflow_artifact_delete(struct ig_call *call)

@@ -148,8 +148,8 @@ static void test_of_run(void **state)
          "[{\"path\":\"model/MLmodel\",\"is_dir\":false,\"file_size\":7}]}"},
         {"run_id=none", "Run with id=none not found"},
         {"path=model", "Missing value for required parameter 'run_id'."},
-        {"run_id=r&path=..%2F..", "path: the segment '..' is not allowed"},
-        {"run_id=r&path=/7", "path: '/7' is absolute, expected a relative one"},
+        {"run_id=r&path=..%2F..", "Invalid path"},
+        {"run_id=r&path=/7", "Invalid path"},
     };
     for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++)
         assert_string_equal(of_run(ig_mlflow_run_artifact_list, lists[i].query), lists[i].text);
@@ -158,8 +158,8 @@ static void test_of_run(void **state)
     } gets[] = {
         {"run_uuid=r", "Missing value for required parameter 'path'."},
         {"run_uuid=r&path=model", "there is no artifact '7/r/artifacts/model'"},
-        {"run_uuid=r&path=../../secret", "path: the segment '..' is not allowed"},
-        {"run_uuid=r&path=%2e%2e/%2e%2e/secret", "path: the segment '..' is not allowed"},
+        {"run_uuid=r&path=../../secret", "Invalid path"},
+        {"run_uuid=r&path=%2e%2e/%2e%2e/secret", "Invalid path"},
         {"run_uuid=r&path=C:/secret", "path: 'C:/secret' is absolute, expected a relative one"},
     };
     for (size_t i = 0; i < sizeof gets / sizeof gets[0]; i++)

@@ -41,7 +41,7 @@ enum ig_code ig_rest_done(struct ig_call *call);
 
 /* Of STREAM handlers: the body into the blob store, up to the setting's cap, durable when OK. */
 enum ig_code ig_rest_blob_store(char digest[IG_SHA256_HEX], uint64_t *size, struct ig_call *call);
-/* An object as the answer, application/octet-stream. */
-enum ig_code ig_rest_blob_send(struct ig_call *call, struct ig_str digest);
+/* An object as the answer, of this media type. */
+enum ig_code ig_rest_blob_send(struct ig_call *call, struct ig_str digest, const char *type);
 
 #endif
