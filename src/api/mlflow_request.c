@@ -4,6 +4,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 #define SEE_DOCS " See the API docs for more information about request parameters."
 enum { PATH_SIZE = 64, SHOWN_MAX = 100, ITEM_FIELDS_MAX = 8 };
@@ -17,10 +18,11 @@ static enum ig_code wrong_type(struct ig_str value, const char *type, const char
                                struct ig_err *err)
 {
     int shown = value.len > SHOWN_MAX ? SHOWN_MAX : (int)value.len;
+    const char *quote = strcmp(type, "str") == 0 ? "\"" : "";
     return ig_fail(err, IG_INVALID,
-                   "Invalid value %.*s for parameter '%s' supplied:  Hint: Value was of type "
+                   "Invalid value %s%.*s%s for parameter '%s' supplied:  Hint: Value was of type "
                    "'%s'." SEE_DOCS,
-                   shown, value.ptr ? value.ptr : "", path, type);
+                   quote, shown, value.ptr ? value.ptr : "", quote, path, type);
 }
 
 /* The value that was just read is of another type than its field. */

@@ -129,7 +129,7 @@ static void test_query_and_media_type(void **state)
     ig_call_testing_again(&test);
     test.exchange.request.query = IG_STR("run_id=r&max_results=many");
     assert_int_equal(ig_mlflow_read(&test.call, fields, 2), IG_INVALID);
-    assert_non_null(strstr(test.call.err.message, "Invalid value many for parameter"));
+    assert_non_null(strstr(test.call.err.message, "Invalid value \"many\" for parameter"));
     ig_call_testing_again(&test);
     test.exchange.request.method = IG_STR("POST");
     test.exchange.body = IG_STR("{\"run_id\":\"r\"}");
