@@ -8,6 +8,7 @@
 #include "net/client.h"
 #include "services/registered/registered.h"
 #include "services/tracking/logged.h"
+#include "services/tracking/tracking_traces.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -136,6 +137,19 @@ enum ig_code ig_mlflow_run_artifact_get(struct ig_call *call)
     if (!path.len)
         return ig_fail(&call->err, IG_INVALID, "Missing value for required parameter 'path'.");
     if (join(call, &whole, directory, path) != IG_OK) return call->err.code;
+    return send(call, whole);
+}
+
+/* The spans of a trace, for MLflow's console. */
+enum ig_code ig_mlflow_trace_artifact_get(struct ig_call *call)
+{
+    struct ig_str id = IG_STR(""), uri, directory, whole;
+    const struct ig_mlflow_field fields[] = {{"request_id", IG_MLFLOW_TEXT, &id, true}};
+    if (ig_mlflow_read(call, fields, 1) != IG_OK ||
+        ig_tracking_trace_place(&uri, call->app->db, id, call->arena, &call->err) != IG_OK ||
+        ig_artifacts_directory(&directory, uri, "request_id", &call->err) != IG_OK ||
+        join(call, &whole, directory, IG_STR("traces.json")) != IG_OK)
+        return call->err.code;
     return send(call, whole);
 }
 

@@ -5,6 +5,7 @@
 #include "api/mlflow_models.h"
 #include "api/mlflow_request.h"
 #include "api/mlflow_search_request.h"
+#include "api/mlflow_traces.h"
 #include "api/mlflow_tracking.h"
 #include "api/route.h"
 
@@ -27,6 +28,8 @@ static enum ig_code search(struct ig_tracking_found *out, struct ig_call *call,
     if (kind == IG_TRACKING_LOGGED && !search.experiments_count)
         return ig_fail(&call->err, IG_INVALID,
                        "Missing value for required parameter 'experiment_ids'.");
+    if (kind == IG_TRACKING_TRACES && !search.experiments_count)
+        return ig_fail(&call->err, IG_INVALID, "Missing value for required parameter 'locations'.");
     return ig_tracking_search(out, call->app->db, &search, call->arena, &call->err);
 }
 
@@ -86,6 +89,26 @@ static void write_logged(struct ig_json_out *out, struct ig_call *call, struct i
     struct ig_logged_model model;
     if (ig_logged_get(&model, call->app->db, id, false, arena, &call->err) == IG_OK)
         ig_mlflow_write_logged(out, &model);
+    else
+        pass_over_gone(call);
+}
+
+static void write_trace(struct ig_json_out *out, struct ig_call *call, struct ig_str id,
+                        struct ig_arena *arena)
+{
+    struct ig_tracking_trace trace;
+    if (ig_tracking_trace_get(&trace, call->app->db, id, arena, &call->err) == IG_OK)
+        ig_mlflow_write_trace(out, &trace);
+    else
+        pass_over_gone(call);
+}
+
+static void write_trace_v2(struct ig_json_out *out, struct ig_call *call, struct ig_str id,
+                           struct ig_arena *arena)
+{
+    struct ig_tracking_trace trace;
+    if (ig_tracking_trace_get(&trace, call->app->db, id, arena, &call->err) == IG_OK)
+        ig_mlflow_write_trace_v2(out, &trace);
     else
         pass_over_gone(call);
 }
@@ -154,4 +177,18 @@ enum ig_code ig_mlflow_logged_search(struct ig_call *call)
     struct ig_tracking_found found;
     if (search(&found, call, IG_TRACKING_LOGGED) != IG_OK) return call->err.code;
     return reply(call, "models", &found, write_logged);
+}
+
+enum ig_code ig_mlflow_traces_search(struct ig_call *call)
+{
+    struct ig_tracking_found found;
+    if (search(&found, call, IG_TRACKING_TRACES) != IG_OK) return call->err.code;
+    return reply(call, "traces", &found, write_trace);
+}
+
+enum ig_code ig_mlflow_traces_search_v2(struct ig_call *call)
+{
+    struct ig_tracking_found found;
+    if (search(&found, call, IG_TRACKING_TRACES) != IG_OK) return call->err.code;
+    return reply(call, "traces", &found, write_trace_v2);
 }

@@ -11,14 +11,15 @@
 #define SEE_DOCS " See the API docs for more information about request parameters."
 enum { SHOWN_MAX = 100 };
 
-enum field_kind { TEXT, NUMBER, VIEW, ORDERS, IDS, DATASETS };
+enum field_kind { TEXT, NUMBER, VIEW, ORDERS, IDS, DATASETS, LOCATIONS };
 
 static const struct field {
     const char *name;
     enum field_kind kind;
 } FIELDS[] = {
-    {"filter", TEXT},    {"page_token", TEXT}, {"max_results", NUMBER}, {"run_view_type", VIEW},
-    {"view_type", VIEW}, {"order_by", ORDERS}, {"experiment_ids", IDS}, {"datasets", DATASETS},
+    {"filter", TEXT},        {"page_token", TEXT},   {"max_results", NUMBER},
+    {"run_view_type", VIEW}, {"view_type", VIEW},    {"order_by", ORDERS},
+    {"experiment_ids", IDS}, {"datasets", DATASETS}, {"locations", LOCATIONS},
 };
 
 struct request {
@@ -44,13 +45,14 @@ static const struct field *find_field(const struct request *request, struct ig_s
 {
     enum ig_tracking_kind kind = request->search->kind;
     bool runs = kind == IG_TRACKING_RUNS, viewed = runs || kind == IG_TRACKING_EXPERIMENTS;
-    bool logged = kind == IG_TRACKING_LOGGED;
+    bool logged = kind == IG_TRACKING_LOGGED, traces = kind == IG_TRACKING_TRACES;
     for (size_t i = 0; i < sizeof FIELDS / sizeof FIELDS[0]; i++) {
         if (!ig_str_is(name, FIELDS[i].name)) continue;
         if (FIELDS[i].kind == VIEW && (!viewed || runs != ig_str_is(name, "run_view_type")))
             return NULL;
         if (FIELDS[i].kind == DATASETS && !logged) return NULL;
-        return FIELDS[i].kind == IDS && !runs && !logged ? NULL : &FIELDS[i];
+        if (FIELDS[i].kind == LOCATIONS && !traces) return NULL;
+        return FIELDS[i].kind == IDS && !runs && !logged && !traces ? NULL : &FIELDS[i];
     }
     return NULL;
 }
@@ -120,6 +122,7 @@ static enum ig_code take(struct request *request, const struct field *field, str
         return take_order(request, value);
     case IDS:
     case DATASETS:
+    case LOCATIONS:
         break;
     }
     return take_id(request, value);
@@ -216,6 +219,36 @@ static enum ig_code read_items(struct request *request, const struct field *fiel
     return request->err->code;
 }
 
+/* Of traces: {"type", "mlflow_experiment": {"experiment_id"}}; no trace is in another place. */
+static enum ig_code read_location(struct request *request, struct ig_json *json)
+{
+    if (!ig_json_expect(json, IG_JSON_OBJECT, "locations")) return json->err->code;
+    while (ig_json_member(json)) {
+        if (!ig_str_is(json->text, "mlflow_experiment")) {
+            ig_json_skip(json);
+            continue;
+        }
+        if (!ig_json_expect(json, IG_JSON_OBJECT, "locations.mlflow_experiment")) break;
+        while (ig_json_member(json)) {
+            struct ig_str id;
+            if (!ig_str_is(json->text, "experiment_id"))
+                ig_json_skip(json);
+            else if (ig_json_string(json, &id, "experiment_id"))
+                take_id(request, id);
+            if (json->err->code != IG_OK) return json->err->code;
+        }
+    }
+    return json->err->code;
+}
+
+static enum ig_code read_locations(struct request *request, struct ig_json *json)
+{
+    if (!ig_json_expect(json, IG_JSON_ARRAY, "locations")) return json->err->code;
+    while (ig_json_element(json))
+        if (read_location(request, json) != IG_OK) break;
+    return json->err->code;
+}
+
 static enum ig_code read_member(struct request *request, struct ig_json *json)
 {
     const struct field *field = find_field(request, json->text);
@@ -224,6 +257,7 @@ static enum ig_code read_member(struct request *request, struct ig_json *json)
         ig_json_skip(json);
         return json->err->code;
     }
+    if (field->kind == LOCATIONS) return read_locations(request, json);
     if (field->kind == DATASETS ||
         (field->kind == ORDERS && request->search->kind == IG_TRACKING_LOGGED))
         return read_items(request, field, json);
@@ -238,8 +272,8 @@ static struct request start(struct ig_tracking_search *out, enum ig_tracking_kin
                             struct ig_arena *arena, struct ig_err *err)
 {
     static const int defaults[IG_TRACKING_KINDS_COUNT] = {
-        IG_TRACKING_RESULTS_DEFAULT, IG_TRACKING_RESULTS_DEFAULT, IG_TRACKING_MODELS_DEFAULT,
-        IG_TRACKING_VERSIONS_DEFAULT, IG_TRACKING_LOGGED_DEFAULT};
+        IG_TRACKING_RESULTS_DEFAULT,  IG_TRACKING_RESULTS_DEFAULT, IG_TRACKING_MODELS_DEFAULT,
+        IG_TRACKING_VERSIONS_DEFAULT, IG_TRACKING_LOGGED_DEFAULT,  IG_TRACKING_TRACES_DEFAULT};
     bool viewed = kind == IG_TRACKING_RUNS || kind == IG_TRACKING_EXPERIMENTS;
     *out = (struct ig_tracking_search){
         .kind = kind,
@@ -275,6 +309,7 @@ enum ig_code ig_mlflow_search_decode_query(struct ig_tracking_search *out,
             ig_http_percent_decode(&value, arena, value, true, err) != IG_OK)
             return err->code;
         const struct field *field = find_field(&request, name);
+        if (field && field->kind == LOCATIONS) continue;
         if (field && kind == IG_TRACKING_LOGGED &&
             (field->kind == ORDERS || field->kind == DATASETS))
             continue; /* objects have no form in a query */

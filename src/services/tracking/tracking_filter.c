@@ -212,8 +212,9 @@ static bool is_of_registry(const struct parser *parser)
 
 static bool takes_list(const struct parser *parser, const struct ig_tracking_identifier *what)
 {
-    return parser->kind == IG_TRACKING_LOGGED || what->entity == IG_TRACKING_DATASET ||
-           what->field == IG_TRACKING_BY_RUN_ID || what->field == IG_TRACKING_BY_EXPERIMENT_ID ||
+    return parser->kind == IG_TRACKING_LOGGED || parser->kind == IG_TRACKING_TRACES ||
+           what->entity == IG_TRACKING_DATASET || what->field == IG_TRACKING_BY_RUN_ID ||
+           what->field == IG_TRACKING_BY_EXPERIMENT_ID ||
            (what->field == IG_TRACKING_BY_NAME && is_of_registry(parser));
 }
 
@@ -224,6 +225,8 @@ static const char *allowed_ops(const struct parser *parser, const struct ig_trac
     if (is_of_registry(parser))
         return takes_list(parser, &term->what) ? "=, !=, LIKE, ILIKE, IN, NOT IN"
                                                : "=, !=, LIKE, ILIKE";
+    if (parser->kind == IG_TRACKING_TRACES)
+        return "=, !=, LIKE, ILIKE, IN, NOT IN, IS NULL, IS NOT NULL";
     switch (term->what.entity) {
     case IG_TRACKING_PARAM:
     case IG_TRACKING_TAG:
@@ -334,8 +337,8 @@ static enum ig_code read_number(struct ig_tracking_term *term, struct parser *pa
 static enum ig_code read_text(const struct ig_tracking_term *term, struct parser *parser,
                               const struct token *token)
 {
-    static const char *const LISTED[IG_TRACKING_KINDS_COUNT] = {"run_id", "experiment_id", "name",
-                                                                "name', 'run_id", ""};
+    static const char *const LISTED[IG_TRACKING_KINDS_COUNT] = {
+        "run_id", "experiment_id", "name", "name', 'run_id", "", ""};
     struct ig_str value = token->text;
     enum ig_tracking_entity entity = term->what.entity;
     bool pattern = term->op == IG_TRACKING_LIKE || term->op == IG_TRACKING_ILIKE;
@@ -493,7 +496,8 @@ enum ig_code ig_tracking_order_parse(struct ig_tracking_order *out, enum ig_trac
         return err->code;
     if (order.what.entity == IG_TRACKING_DATASET)
         return ig_fail(err, IG_INVALID, "Invalid identifier type 'dataset'");
-    if (kind != IG_TRACKING_RUNS && order.what.entity != IG_TRACKING_ATTRIBUTE)
+    if (kind != IG_TRACKING_RUNS && kind != IG_TRACKING_TRACES &&
+        order.what.entity != IG_TRACKING_ATTRIBUTE)
         return ig_fail(err, IG_INVALID, "Invalid order_by entity: %s",
                        ig_tracking_entity_name(order.what.entity));
     *out = order;

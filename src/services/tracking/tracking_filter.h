@@ -25,6 +25,7 @@ enum ig_tracking_kind {
     IG_TRACKING_MODELS,   /* registered ones */
     IG_TRACKING_VERSIONS, /* of these */
     IG_TRACKING_LOGGED,   /* logged models */
+    IG_TRACKING_TRACES,   /* their metadata are PARAMs */
     IG_TRACKING_KINDS_COUNT,
 };
 
@@ -56,6 +57,9 @@ enum ig_tracking_field {
     IG_TRACKING_BY_MODEL_TYPE,
     IG_TRACKING_BY_SOURCE_RUN,
     IG_TRACKING_BY_STAGE,
+    IG_TRACKING_BY_TRACE_ID,
+    IG_TRACKING_BY_CLIENT_ID,
+    IG_TRACKING_BY_DURATION,
     IG_TRACKING_BY_DATASET_NAME,
     IG_TRACKING_BY_DATASET_DIGEST,
     IG_TRACKING_BY_DATASET_CONTEXT,

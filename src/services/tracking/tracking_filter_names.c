@@ -4,6 +4,8 @@
  * Thread rule: pure. */
 #include "services/tracking/tracking_filter_priv.h"
 
+#include "services/tracking/tracking_traces.h"
+
 #include <string.h>
 
 struct field {
@@ -66,6 +68,22 @@ static const struct field LOGGED_FIELDS[] = {
     {"last_updated_timestamp_ms", IG_TRACKING_BY_LAST_UPDATE_TIME, true, true, false},
     {NULL, IG_TRACKING_NO_FIELD, false, false, false},
 };
+/* Those without a field are a tag or metadata by another name. */
+static const struct field TRACE_FIELDS[] = {
+    {"request_id", IG_TRACKING_BY_TRACE_ID, false, true, false},
+    {"timestamp", IG_TRACKING_BY_START_TIME, true, true, false},
+    {"timestamp_ms", IG_TRACKING_BY_START_TIME, true, true, false},
+    {"execution_time", IG_TRACKING_BY_DURATION, true, true, false},
+    {"execution_time_ms", IG_TRACKING_BY_DURATION, true, true, false},
+    {"end_time", IG_TRACKING_BY_END_TIME, true, true, false},
+    {"end_time_ms", IG_TRACKING_BY_END_TIME, true, true, false},
+    {"status", IG_TRACKING_BY_STATUS, false, true, false},
+    {"client_request_id", IG_TRACKING_BY_CLIENT_ID, false, false, false},
+    {"experiment_id", IG_TRACKING_BY_EXPERIMENT_ID, false, true, true},
+    {"name", IG_TRACKING_NO_FIELD, false, true, false},
+    {"run_id", IG_TRACKING_NO_FIELD, false, true, false},
+    {NULL, IG_TRACKING_NO_FIELD, false, false, false},
+};
 static const struct field DATASET_FIELDS[] = {
     {"name", IG_TRACKING_BY_DATASET_NAME, false, false, false},
     {"digest", IG_TRACKING_BY_DATASET_DIGEST, false, false, false},
@@ -122,11 +140,36 @@ static enum ig_code find_logged_entity(struct ig_tracking_identifier *out, struc
                    IG_STR_ARGS(word));
 }
 
+static enum ig_code find_trace_entity(struct ig_tracking_identifier *out, struct ig_str word,
+                                      struct ig_err *err)
+{
+    static const struct {
+        const char *name;
+        enum ig_tracking_entity entity;
+    } entities[] = {{"attribute", IG_TRACKING_ATTRIBUTE},
+                    {"attributes", IG_TRACKING_ATTRIBUTE},
+                    {"trace", IG_TRACKING_ATTRIBUTE},
+                    {"tag", IG_TRACKING_TAG},
+                    {"tags", IG_TRACKING_TAG},
+                    {"metadata", IG_TRACKING_PARAM},
+                    {"request_metadata", IG_TRACKING_PARAM}};
+    for (size_t i = 0; i < sizeof entities / sizeof entities[0]; i++) {
+        if (!ig_str_is(word, entities[i].name)) continue;
+        out->entity = entities[i].entity;
+        return IG_OK;
+    }
+    return ig_fail(err, IG_INVALID,
+                   "Invalid entity type '%.*s'. Valid entity types are ('attribute', 'attributes', "
+                   "'metadata', 'request_metadata', 'tag', 'tags', 'trace')",
+                   IG_STR_ARGS(word));
+}
+
 static enum ig_code find_entity(struct ig_tracking_identifier *out, enum ig_tracking_kind kind,
                                 struct ig_str word, struct ig_err *err)
 {
     bool runs = kind == IG_TRACKING_RUNS;
     if (kind == IG_TRACKING_LOGGED) return find_logged_entity(out, word, err);
+    if (kind == IG_TRACKING_TRACES) return find_trace_entity(out, word, err);
     if (runs) ig_tracking_unquote(&word, '`');
     for (size_t i = 0; i < sizeof ENTITIES / sizeof ENTITIES[0]; i++) {
         if (!ig_str_is(word, ENTITIES[i].name) || !(runs || ENTITIES[i].of_all)) continue;
@@ -181,9 +224,18 @@ static const struct field *fields_of(enum ig_tracking_kind kind)
         return MODEL_FIELDS;
     case IG_TRACKING_LOGGED:
         return LOGGED_FIELDS;
+    case IG_TRACKING_TRACES:
+        return TRACE_FIELDS;
     default:
         return VERSION_FIELDS;
     }
+}
+
+static void rename_trace_key(struct ig_tracking_identifier *what)
+{
+    bool name = ig_str_is(what->key, "name");
+    what->entity = name ? IG_TRACKING_TAG : IG_TRACKING_PARAM;
+    what->key = name ? IG_STR(IG_TRACKING_TRACE_NAME) : IG_STR(IG_TRACKING_TRACE_SOURCE_RUN);
 }
 
 /* "metrics.`a b`": what it is of, by the first point, and the key without its quotes. */
@@ -208,6 +260,7 @@ enum ig_code ig_tracking_identifier_read(struct ig_tracking_identifier *out, boo
         if (!ig_str_is(out->key, field->name) || !allowed(field, ordering)) continue;
         out->field = field->field;
         *numeric = field->numeric;
+        if (kind == IG_TRACKING_TRACES && !field->field) rename_trace_key(out);
         return IG_OK;
     }
     return bad_field(fields, kind, out, ordering, err);

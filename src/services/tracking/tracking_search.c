@@ -14,6 +14,7 @@
 #include "services/tracking/tracking_search_priv.h"
 
 #include "base/hash.h"
+#include "services/tracking/tracking_traces.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -70,10 +71,19 @@ static const char *column(enum ig_tracking_kind kind, enum ig_tracking_field fie
         [IG_TRACKING_BY_MODEL_TYPE] = "r.model_type",
         [IG_TRACKING_BY_SOURCE_RUN] = "r.source_run",
         [IG_TRACKING_BY_STAGE] = "r.stage",
+        [IG_TRACKING_BY_TRACE_ID] = "r.id",
+        [IG_TRACKING_BY_CLIENT_ID] = "r.client_id",
+        [IG_TRACKING_BY_DURATION] = "r.duration_ms",
         [IG_TRACKING_BY_DATASET_NAME] = "t.name",
         [IG_TRACKING_BY_DATASET_DIGEST] = "t.digest",
         [IG_TRACKING_BY_DATASET_CONTEXT] = "t.value",
     };
+    if (kind == IG_TRACKING_TRACES && field == IG_TRACKING_BY_STATUS)
+        return "case r.status when 1 then 'OK' when 2 then 'ERROR' when 3 then 'IN_PROGRESS'"
+               " else 'TRACE_STATUS_UNSPECIFIED' end";
+    if (kind == IG_TRACKING_TRACES && field == IG_TRACKING_BY_EXPERIMENT_ID) return "r.experiment";
+    if (kind == IG_TRACKING_TRACES && field == IG_TRACKING_BY_END_TIME)
+        return "(r.start_ms + r.duration_ms)";
     if (kind == IG_TRACKING_LOGGED && field == IG_TRACKING_BY_STATUS)
         return "case r.status when 1 then 'PENDING' when 2 then 'READY' else 'FAILED' end";
     if (kind == IG_TRACKING_VERSIONS && field == IG_TRACKING_BY_NAME) return "m.name";
@@ -148,6 +158,15 @@ static const char *source(const struct ig_tracking_query *query,
         return "select 1 from registered_tags t where t.model = r.id";
     case IG_TRACKING_VERSIONS:
         return "select 1 from model_version_tags t where t.version = r.id";
+    case IG_TRACKING_TRACES: /* of the runs that made them and of those linked */
+        if (what->entity == IG_TRACKING_PARAM && ig_str_is(what->key, IG_TRACKING_TRACE_SOURCE_RUN))
+            return "select 1 from (select trace, key, value from trace_metadata union all select"
+                   " trace, '" IG_TRACKING_TRACE_SOURCE_RUN
+                   "' as key, run as value from trace_runs)"
+                   " t where t.trace = r.id";
+        return what->entity == IG_TRACKING_PARAM
+                   ? "select 1 from trace_metadata t where t.trace = r.id"
+                   : "select 1 from trace_tags t where t.trace = r.id";
     case IG_TRACKING_LOGGED:
         return what->entity == IG_TRACKING_METRIC
                    ? "select 1 from logged_model_metrics t where t.model = r.id"
@@ -227,7 +246,7 @@ static bool is_of_prompts(const struct ig_tracking_term *term)
 static bool add_prompts(struct ig_tracking_query *query)
 {
     const struct ig_tracking_search *search = query->search;
-    if (!ig_tracking_are_removed(search->kind)) return true;
+    if (search->kind != IG_TRACKING_MODELS && search->kind != IG_TRACKING_VERSIONS) return true;
     for (size_t i = 0; i < query->filter.count; i++) {
         const struct ig_tracking_term *term = &query->filter.terms[i];
         if (!is_of_prompts(term)) continue;
@@ -249,7 +268,7 @@ static bool add_prompts(struct ig_tracking_query *query)
 /* Whether such rows are of experiments, and named by texts. */
 static bool is_of_experiments(enum ig_tracking_kind kind)
 {
-    return kind == IG_TRACKING_RUNS || kind == IG_TRACKING_LOGGED;
+    return kind == IG_TRACKING_RUNS || kind == IG_TRACKING_LOGGED || kind == IG_TRACKING_TRACES;
 }
 
 static void add_filter(struct ig_tracking_query *query)
@@ -297,17 +316,19 @@ static void add_attribute_keys(struct ig_tracking_query *query,
                                const struct ig_tracking_order *order)
 {
     enum ig_tracking_field field = order->what.field;
-    bool missing = field == IG_TRACKING_BY_END_TIME, words = false;
+    bool missing = field == IG_TRACKING_BY_END_TIME || field == IG_TRACKING_BY_DURATION;
+    bool words = false;
     if (missing) {
         struct ig_tracking_key *rank = add_key(query, false);
-        snprintf(rank->sql, IG_TRACKING_KEY_BYTES, "case when r.end_ms is null then 1 else 0 end");
+        snprintf(rank->sql, IG_TRACKING_KEY_BYTES, "case when %s is null then 1 else 0 end",
+                 column(query->search->kind, field));
     }
     words = field == IG_TRACKING_BY_RUN_NAME || field == IG_TRACKING_BY_SOURCE_PATH ||
             field == IG_TRACKING_BY_USER_ID || field == IG_TRACKING_BY_STATUS ||
             field == IG_TRACKING_BY_ARTIFACT_URI || field == IG_TRACKING_BY_NAME ||
             field == IG_TRACKING_BY_RUN_ID || field == IG_TRACKING_BY_MODEL_ID ||
             field == IG_TRACKING_BY_MODEL_TYPE || field == IG_TRACKING_BY_SOURCE_RUN ||
-            field == IG_TRACKING_BY_STAGE;
+            field == IG_TRACKING_BY_STAGE || field == IG_TRACKING_BY_TRACE_ID;
     struct ig_tracking_key *key = add_key(query, order->descending);
     key->type = words ? IG_TRACKING_KEY_WORDS : IG_TRACKING_KEY_WHOLE;
     snprintf(key->sql, IG_TRACKING_KEY_BYTES, missing ? "coalesce(%s, 0)" : "%s",
@@ -364,7 +385,8 @@ static void add_registry_keys(struct ig_tracking_query *query)
 static void add_last_keys(struct ig_tracking_query *query)
 {
     enum ig_tracking_kind kind = query->search->kind;
-    bool runs = kind == IG_TRACKING_RUNS, words = is_of_experiments(kind);
+    bool runs = kind == IG_TRACKING_RUNS || kind == IG_TRACKING_TRACES;
+    bool words = is_of_experiments(kind);
     bool alone = query->search->orders_count == 0;
     if (!words && kind != IG_TRACKING_EXPERIMENTS) {
         add_registry_keys(query);
@@ -441,8 +463,12 @@ static void join_logged_metric(struct ig_tracking_query *query, size_t i)
 static void begin(struct ig_tracking_query *query, const char *select)
 {
     static const char *const tables[IG_TRACKING_KINDS_COUNT] = {
-        "runs r", "experiments r", "registered_models r",
-        "model_versions r join registered_models m on m.id = r.model", "logged_models r"};
+        "runs r",
+        "experiments r",
+        "registered_models r",
+        "model_versions r join registered_models m on m.id = r.model",
+        "logged_models r",
+        "traces r"};
     ig_buf_reset(&query->sql);
     query->values_count = 0;
     ig_buf_printf(&query->sql, "select %s", select);
@@ -456,10 +482,14 @@ static void begin(struct ig_tracking_query *query, const char *select)
             join_logged_metric(query, i);
             continue;
         }
+        bool traces = query->search->kind == IG_TRACKING_TRACES;
         ig_buf_printf(&query->sql, " left join %s o%zu on o%zu.run = r.id and o%zu.key = ",
-                      entity == IG_TRACKING_METRIC  ? "latest_metrics"
-                      : entity == IG_TRACKING_PARAM ? "params"
-                                                    : "run_tags",
+                      traces && entity == IG_TRACKING_PARAM
+                          ? "(select trace as run, key, value from trace_metadata)"
+                      : traces ? "(select trace as run, key, value from trace_tags)"
+                      : entity == IG_TRACKING_METRIC ? "latest_metrics"
+                      : entity == IG_TRACKING_PARAM  ? "params"
+                                                     : "run_tags",
                       i, i, i);
         add_value(query, IG_DB_T(query->orders[i].what.key));
     }
@@ -576,8 +606,8 @@ static enum ig_code search_work(struct ig_db_tx *tx, void *context, struct ig_er
 static enum ig_code check(const struct ig_tracking_search *search, struct ig_err *err)
 {
     static const int RESULTS_MAX[IG_TRACKING_KINDS_COUNT] = {
-        IG_TRACKING_RESULTS_MAX, IG_TRACKING_RESULTS_MAX, IG_TRACKING_MODELS_MAX,
-        IG_TRACKING_VERSIONS_MAX, IG_TRACKING_LOGGED_MAX};
+        IG_TRACKING_RESULTS_MAX,  IG_TRACKING_RESULTS_MAX, IG_TRACKING_MODELS_MAX,
+        IG_TRACKING_VERSIONS_MAX, IG_TRACKING_LOGGED_MAX,  IG_TRACKING_TRACES_MAX};
     if (search->results_max < 1)
         return ig_fail(err, IG_INVALID,
                        "Invalid value %lld for parameter 'max_results' supplied. It must be a "
