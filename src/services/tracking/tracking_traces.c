@@ -357,7 +357,7 @@ static enum ig_code link_traces(struct ig_db_tx *tx, void *context, struct ig_er
     const struct link_call *call = context;
     if (ig_tracking_run_must_be_active(tx, call->run, err) != IG_OK) return err->code;
     for (size_t i = 0; err->code == IG_OK && i < call->count; i++)
-        if (must_be_there(tx, call->ids[i], err) == IG_OK)
+        if (check_id(call->ids[i], err) == IG_OK)
             ig_db_exec(tx,
                        "insert into trace_runs(trace, run) values($1, $2)"
                        " on conflict (trace, run) do nothing",

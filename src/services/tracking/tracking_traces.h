@@ -52,7 +52,8 @@ enum ig_code ig_tracking_trace_tag(struct ig_db *db, struct ig_str id, struct ig
 enum ig_code ig_tracking_trace_untag(struct ig_db *db, struct ig_str id, struct ig_str key,
                                      struct ig_err *err);
 
-/* Says that traces belong to a run that did not make them. */
+/* Says that traces belong to a run that did not make them; they may be there later only, since
+ * clients send traces behind their program's back. */
 enum ig_code ig_tracking_traces_link(struct ig_db *db, const struct ig_str *ids, size_t count,
                                      struct ig_str run, struct ig_err *err);
 /* Where its files lie, as a URI. NOT_FOUND. */

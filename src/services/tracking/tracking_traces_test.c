@@ -171,12 +171,12 @@ static void test_search(void **state)
     struct ig_tracking_run run;
     const struct ig_tracking_run_spec spec = {.start_ms = 5};
     const struct ig_str linked = IG_STR("a");
-    put("a", "first", 1, 1000, 30);
     put("b", "second", 2, 2000, 10);
     put("c", "third", 3, 3000, -1);
     ASSERT_OK(ig_tracking_run_create(&run, tracking, &spec, &arena, &err));
     ASSERT_OK(ig_tracking_traces_link(db, &linked, 1, run.id, &err));
     ASSERT_OK(ig_tracking_traces_link(db, &linked, 1, run.id, &err));
+    put("a", "first", 1, 1000, 30); /* after it was linked */
     static const struct {
         const char *filter, *order, *ids;
     } cases[] = {
