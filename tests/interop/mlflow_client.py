@@ -149,6 +149,34 @@ def check_histories(url):
           [0, 4, 8, 12, 16, 20, 24, 28, 32, 39] + list(range(7)), got)
 
 
+def check_traces():
+    """What a traced function leaves: its trace with its spans, found, tagged, deleted."""
+    experiment = mlflow.set_experiment("traced").experiment_id
+    flush = getattr(mlflow, "flush_trace_async_logging", None)
+
+    @mlflow.trace(name="double")
+    def double(number):
+        return 2 * number
+
+    check("a traced function", [double(1), double(2)] == [2, 4])
+    if flush:
+        flush()
+    client = MlflowClient()
+    found = client.search_traces([experiment], filter_string="name = 'double' AND status = 'OK'")
+    check("search_traces", len(found) == 2 and found[0].info.timestamp_ms >= found[1].info.timestamp_ms, found)
+    trace = client.get_trace(found[0].info.request_id)
+    check("the spans of a trace", [span.name for span in trace.data.spans] == ["double"] and
+          trace.data.spans[0].outputs == 4, trace)
+    client.set_trace_tag(trace.info.request_id, "note", "good")
+    found = client.search_traces([experiment], filter_string="tags.note = 'good'")
+    check("a tag of a trace", [one.info.request_id for one in found] == [trace.info.request_id], found)
+    client.delete_trace_tag(trace.info.request_id, "note")
+    check("a tag that is gone", client.search_traces([experiment], filter_string="tags.note = 'good'") == [])
+    count = client.delete_traces(experiment, trace_ids=[trace.info.request_id]) if hasattr(trace.info, "trace_id") \
+        else client.delete_traces(experiment, request_ids=[trace.info.request_id])
+    check("delete_traces", count == 1 and len(client.search_traces([experiment])) == 1, count)
+
+
 def main():
     with tempfile.TemporaryDirectory() as directory:
         server, address = program.serve(os.path.join(directory, "data"), os.path.join(directory, "log"))
@@ -157,6 +185,7 @@ def main():
             check_repository(directory)
             check_run("http://" + address, directory)
             check_histories("http://" + address)
+            check_traces()
             mlflow_registry.run_checks(check, expect_error)
         finally:
             server.terminate()
