@@ -10,6 +10,7 @@
 #include "services/tracking/artifacts.h"
 #include "services/tracking/tracking_search.h"
 #include "services/tracking/tracking_traces.h"
+#include "stores/db_testing.h"
 #include "stores/temp_testing.h"
 
 #include <string.h>
@@ -23,10 +24,9 @@ static struct ig_err err;
 static int setup(void **state)
 {
     (void)state;
-    struct ig_db_options options;
     err = IG_ERR_INIT;
     temp = ig_temp_make();
-    options = (struct ig_db_options){.dirfd = temp.fd};
+    const struct ig_db_options options = ig_db_testing_options(temp.fd);
     ASSERT_OK(ig_db_open(&db, &options, &err));
     ASSERT_OK(ig_tracking_open(&tracking, db, &err));
     ig_arena_init(&arena, 64 << 10, 64 << 20);
