@@ -98,6 +98,7 @@ static void test_same_answers(void **state)
         ",\"method\":\"lime\",\"background\":\"b\",\"samples\":200",
         ",\"method\":\"counterfactual\"",
         ",\"method\":\"tree_interactions\"",
+        ",\"method\":\"tree_interactions\",\"interactions\":\"whole\"",
         ",\"method\":\"tree_path_dependent\",\"groups\":{\"x\":[\"x0\",\"x1\"]}"};
     char body[512];
     for (int unit = 0; unit < 4; unit++) /* to either arm of the canary */
