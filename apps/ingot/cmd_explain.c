@@ -260,6 +260,11 @@ static enum ig_code prepare_explainer(struct explain *explain, struct ig_err *er
     if (spec.background && !ig_explainer_takes(spec.method, IG_EXPLAINER_BACKGROUND))
         return ig_fail(err, IG_INVALID, "--background: method %s takes none",
                        ig_explainer_name(spec.method));
+    if (ig_cli_given(cli, "interactions") &&
+        ig_explainer_form(spec.method) != IG_EXPLAIN_INTERACTIONS)
+        return ig_fail(err, IG_INVALID, "--interactions: method %s gives none",
+                       ig_explainer_name(spec.method));
+    explain->answer.whole_interactions = strcmp(ig_cli_text(cli, "interactions"), "whole") == 0;
     if (explain->budget.row_ns)
         return ig_explain_new_within(&explain->explainer, engine, &spec, &explain->budget, err);
     return ig_explain_new(&explain->explainer, engine, &spec, err);

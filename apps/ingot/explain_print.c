@@ -80,7 +80,8 @@ static void print_matrix_csv(struct ig_explain_print *print)
     size_t stride = answer->players_count + (size_t)1;
     size_t count = answer->values_count * stride * stride;
     for (size_t i = 0; i < count; i++)
-        fprintf(print->out, "%.17g%c", answer->interactions[i], i + 1 < count ? ',' : '\n');
+        fprintf(print->out, "%.17g%c", ig_answer_interaction(answer, i),
+                i + 1 < count ? ',' : '\n');
 }
 
 /* The surrogate's coefficients in their columns, its intercept as the bias. */

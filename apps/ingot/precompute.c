@@ -101,6 +101,7 @@ static void write_options(struct ig_json_out *out, const struct ig_cli *cli)
         {"method", "method", false},
         {"background", "background", false},
         {"unit", "unit", false},
+        {"interactions", "interactions", false},
         {"class", "class", false},
         {"wanted-class", "wanted_class", false},
         {"budget-us", "budget_us", true},

@@ -121,6 +121,11 @@ INGOT_API enum ingot_code ingot_explain(const struct ingot_model *model,
 INGOT_API enum ingot_code ingot_importance(const struct ingot_model *model, const char *kind,
                                            double *importances, struct ingot_error *error);
 
+enum ingot_interactions {
+    INGOT_HALVED = 0, /* half of it, so that rows add up to contributions */
+    INGOT_WHOLE = 1,  /* all of it */
+};
+
 /* Any explanation method, prepared once for a model, a background and groups of features; immutable
  * and shared by threads, it borrows the model. docs/explanations.md tells the methods. */
 struct ingot_explainer;
@@ -137,6 +142,10 @@ struct ingot_explainer_options {
     /* Time of one row; 0: none. Without a method the best that fits is taken; a method that samples
      * stops then. */
     uint64_t budget_us;
+    /* Of interactions, what each cell beside the diagonal tells of its pair's effect. INVALID with
+     * INGOT_WHOLE: a method that gives none. */
+    uint32_t interactions; /* enum ingot_interactions */
+    uint32_t reserved;     /* 0 */
 };
 
 /* INVALID: an unknown method, one that does not go with the background, groups or unit, a budget

@@ -111,11 +111,26 @@ static void write_attributions(struct ig_json_out *out, const struct ig_fairness
     ig_json_out_array_end(out);
 }
 
+static void write_answered(struct ig_json_out *out, const struct ig_fairness_table *table)
+{
+    ig_json_out_key(out, IG_STR("answered"));
+    ig_json_out_array(out);
+    for (size_t i = 0; i < table->answered_count; i++) {
+        if (!table->answered[i].rows) continue;
+        ig_json_out_object(out);
+        ig_json_out_kv_str(out, "node", table->answered[i].name);
+        ig_json_out_kv_i64(out, "rows", (int64_t)table->answered[i].rows);
+        ig_json_out_object_end(out);
+    }
+    ig_json_out_array_end(out);
+}
+
 void ig_fairness_write(struct ig_json_out *out, const struct ig_fairness_table *table, size_t top)
 {
     ig_json_out_object(out);
     ig_json_out_kv_i64(out, "rows", (int64_t)table->rows_count);
     ig_json_out_kv_str(out, "positive", table->positive);
+    if (table->answered) write_answered(out, table);
     ig_json_out_key(out, IG_STR("protected"));
     ig_json_out_array(out);
     for (size_t c = 0; c < table->columns_count; c++) {

@@ -394,6 +394,7 @@ static const struct {
     MEMBER("method", TEXT, method),
     MEMBER("background", TEXT, background),
     MEMBER("unit", TEXT, unit),
+    MEMBER("interactions", TEXT, interactions),
     MEMBER("class", TEXT, class_name),
     MEMBER("surrogate_features", COUNT, surrogate_features),
     MEMBER("top", COUNT, top),

@@ -15,6 +15,7 @@ struct ingot_explainer {
     struct ig_explain *explain;
     const struct ig_package *package;
     struct ig_explain_budget budget; /* row_ns 0: none */
+    bool whole_interactions;
 };
 
 static const size_t ARENA_MAX = (size_t)16 << 30;
@@ -49,6 +50,13 @@ static enum ig_code read_spec(struct ig_explain_spec *spec, const struct ingot_m
     if (options->background && options->method &&
         !ig_explainer_takes(spec->method, IG_EXPLAINER_BACKGROUND))
         return ig_fail(err, IG_INVALID, "background: method %s takes none", options->method);
+    if (options->interactions > INGOT_WHOLE)
+        return ig_fail(err, IG_INVALID, "interactions: %u is neither %d (halved) nor %d (whole)",
+                       options->interactions, INGOT_HALVED, INGOT_WHOLE);
+    if (options->interactions == INGOT_WHOLE &&
+        ig_explainer_form(spec->method) != IG_EXPLAIN_INTERACTIONS)
+        return ig_fail(err, IG_INVALID, "interactions: method %s gives none",
+                       ig_explainer_name(spec->method));
     if (options->background &&
         (options->background_rows == 0 || options->background_rows > SIZE_MAX / sizeof(double)))
         return ig_fail(err, IG_INVALID, "background: %llu rows",
@@ -80,6 +88,7 @@ static enum ig_code prepare(struct ingot_explainer *explainer, const struct ingo
     if (options->background) spec.background = &background;
     if (options->group_of_feature) spec.players = &players;
     explainer->package = model->package;
+    explainer->whole_interactions = options->interactions == INGOT_WHOLE;
     if (explainer->budget.row_ns)
         return ig_explain_new_within(&explainer->explain, engine, &spec, &explainer->budget, err);
     return ig_explain_new(&explainer->explain, engine, &spec, err);
@@ -203,6 +212,13 @@ static void copy_counterfactuals(const struct ingot_explanation *out,
         for (size_t f = 0; f < features; f++) values[f] = from->count ? from->items->row[f] : NAN;
         if (out->distances) out->distances[row] = from->count ? from->items->distance : INFINITY;
     }
+}
+
+/* Twice what lies beside the diagonals. */
+static void make_whole(double *values, size_t count, size_t stride)
+{
+    for (size_t i = 0; i < count; i++)
+        if (i % stride != i / stride % stride) values[i] *= 2;
 }
 
 static void copy_out(const struct ingot_explanation *out, const struct ig_explanations *found,
@@ -336,6 +352,9 @@ static enum ig_code run_rows(const struct ingot_explainer *explainer, struct ask
     for (size_t i = 0; i < parts && err->code == IG_OK; i++) {
         const struct ingot_explanation part = part_of(out, i * step, row_size);
         copy_out(&part, &found[i], row_size);
+        if (explainer->whole_interactions)
+            make_whole(part.values, found[i].rows_count * row_size,
+                       found[i].players_count + (size_t)1);
     }
     ig_arena_deinit(&arena);
     return err->code;

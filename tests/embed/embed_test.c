@@ -133,6 +133,30 @@ static void test_budgets(const struct ingot_model *model, struct ingot_explainer
     options->budget_us = 0;
 }
 
+/* Whole interactions: `halved` with twice as much beside the diagonal. */
+static void test_whole(const struct ingot_model *model, struct ingot_explainer_options *options,
+                       const double *rows, const double *halved, size_t columns)
+{
+    static double values[(FEATURES_MAX + 1) * (FEATURES_MAX + 1)];
+    struct ingot_error error = {0};
+    struct ingot_explainer *explainer = NULL;
+    struct ingot_explanation out = {.size = sizeof out, .values = values};
+    size_t stride = columns + 1;
+    options->interactions = INGOT_WHOLE;
+    EXPECT(ingot_explainer_new(&explainer, model, options, &error) == INGOT_OK);
+    EXPECT(ingot_explainer_run(explainer, rows, 1, NULL, &out, &error) == INGOT_OK);
+    for (size_t i = 0; i < stride * stride; i++)
+        EXPECT(values[i] == halved[i] * (i % stride == i / stride ? 1 : 2));
+    ingot_explainer_free(explainer);
+    options->method = "lime";
+    EXPECT(ingot_explainer_new(&explainer, model, options, &error) == INGOT_INVALID);
+    EXPECT(strstr(error.message, "interactions: method lime gives none") != NULL);
+    options->interactions = 2;
+    EXPECT(ingot_explainer_new(&explainer, model, options, &error) == INGOT_INVALID);
+    EXPECT(strstr(error.message, "interactions: 2 is neither 0 (halved) nor 1 (whole)") != NULL);
+    options->interactions = INGOT_HALVED;
+}
+
 /* Interactions add up to contributions; a surrogate says how it fits. */
 static void test_other_forms(const struct ingot_model *model,
                              struct ingot_explainer_options *options, const double *rows,
@@ -155,6 +179,7 @@ static void test_other_forms(const struct ingot_model *model,
     for (size_t i = 0; i < (columns + 1) * (columns + 1); i++) sum += values[i];
     EXPECT(fabs(sum - margin) < 1e-5);
     ingot_explainer_free(explainer);
+    test_whole(model, options, rows, values, columns);
     options->method = "lime";
     EXPECT(ingot_explainer_new(&explainer, model, options, &error) == INGOT_OK);
     EXPECT(ingot_explainer_form(explainer) == INGOT_SURROGATE);
