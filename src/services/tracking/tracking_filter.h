@@ -85,7 +85,7 @@ enum ig_tracking_op {
 struct ig_tracking_identifier {
     enum ig_tracking_entity entity;
     enum ig_tracking_field field;
-    struct ig_str key; /* unquoted; a view of the text */
+    struct ig_str key; /* unquoted; a view of the text, or constant */
 };
 
 struct ig_tracking_term {
