@@ -143,7 +143,7 @@ enum ig_code ig_mlflow_run_artifact_get(struct ig_call *call)
 /* The spans of a trace, for MLflow's console. */
 enum ig_code ig_mlflow_trace_artifact_get(struct ig_call *call)
 {
-    struct ig_str id = IG_STR(""), uri, directory, whole;
+    struct ig_str id = IG_STR(""), uri = {0}, directory = {0}, whole = {0};
     const struct ig_mlflow_field fields[] = {{"request_id", IG_MLFLOW_TEXT, &id, true}};
     if (ig_mlflow_read(call, fields, 1) != IG_OK ||
         ig_tracking_trace_place(&uri, call->app->db, id, call->arena, &call->err) != IG_OK ||
@@ -199,7 +199,7 @@ enum ig_code ig_mlflow_artifact_put(struct ig_call *call)
 /* Of MLflow's console. */
 enum ig_code ig_mlflow_run_artifact_put(struct ig_call *call)
 {
-    struct ig_str run = IG_STR(""), path = IG_STR(""), uri, directory, whole;
+    struct ig_str run = IG_STR(""), path = IG_STR(""), uri = {0}, directory = {0}, whole = {0};
     if (ig_call_query_str(&run, call, "run_uuid") != IG_OK ||
         ig_call_query_str(&path, call, "path") != IG_OK)
         return call->err.code;
@@ -291,7 +291,7 @@ static enum ig_code find_logged(struct ig_call *call, struct ig_str *uri, struct
 
 enum ig_code ig_mlflow_logged_artifact_get(struct ig_call *call)
 {
-    struct ig_str uri, directory, whole, path = IG_STR("");
+    struct ig_str uri = {0}, directory = {0}, whole = {0}, path = IG_STR("");
     const struct ig_mlflow_field fields[] = {{"artifact_file_path", IG_MLFLOW_TEXT, &path, true}};
     if (ig_mlflow_read(call, fields, 1) != IG_OK || find_logged(call, &uri, &directory) != IG_OK ||
         join(call, &whole, directory, path) != IG_OK)
@@ -304,7 +304,7 @@ enum ig_code ig_mlflow_logged_artifact_list(struct ig_call *call)
 {
     struct ig_artifact_list list;
     struct ig_json_out out;
-    struct ig_str uri, directory, whole, path = IG_STR("");
+    struct ig_str uri = {0}, directory = {0}, whole = {0}, path = IG_STR("");
     const struct ig_mlflow_field fields[] = {
         {"artifact_directory_path", IG_MLFLOW_TEXT, &path, false}};
     if (ig_mlflow_read(call, fields, 1) != IG_OK || find_logged(call, &uri, &directory) != IG_OK ||

@@ -15,7 +15,7 @@ static enum ig_code search(struct ig_tracking_found *out, struct ig_call *call,
                            enum ig_tracking_kind kind)
 {
     const struct ig_exchange *exchange = call->exchange;
-    struct ig_tracking_search search;
+    struct ig_tracking_search search = {0};
     enum ig_code code;
     if (ig_mlflow_asks_by_query(call))
         code = ig_mlflow_search_decode_query(&search, kind, exchange->request.query, call->arena,

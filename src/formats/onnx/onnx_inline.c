@@ -102,7 +102,7 @@ static enum ig_code add_tensor(struct inlining *call, struct ig_str tensor,
 {
     struct ig_proto proto;
     struct ig_proto_field field;
-    struct ig_str data;
+    struct ig_str data = IG_STR("");
     if (fetch(&data, call, external) != IG_OK) return call->err->code;
     size_t at = ig_proto_open(call->out, GRAPH_INITIALIZER);
     ig_proto_init(&proto, tensor);

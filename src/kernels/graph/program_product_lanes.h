@@ -20,7 +20,7 @@ static inline __attribute__((always_inline)) void sum_tile(const struct prog_pro
     }
 #pragma GCC unroll 8
     for (size_t i = 0; i < rows * vectors; i++) sums[i] = lanes_zero();
-    for (size_t k = 0; k < product->depth; k++, left += rows, right += product->right_row)
+    for (size_t k = 0; k < product->depth; k++, left += rows, right += product->right_row) {
 #pragma GCC unroll 8
         for (size_t v = 0; v < vectors; v++) {
             lanes x = full ? lanes_load(right + v * LANES)
@@ -29,6 +29,7 @@ static inline __attribute__((always_inline)) void sum_tile(const struct prog_pro
             for (size_t i = 0; i < rows; i++)
                 sums[i * vectors + v] = lanes_add_product(sums[i * vectors + v], left + i, x);
         }
+    }
 #pragma GCC unroll 8
     for (size_t i = 0; i < rows * vectors; i++) lanes_store(tile->sums + i * LANES, sums[i]);
 }
