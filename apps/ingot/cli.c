@@ -20,7 +20,7 @@
     IG_CLIENT_OPTIONS
 #define IG_ROW_OPTIONS_OF(need)                                                                    \
     IG_OPTION("model", need, "FILE|models:/NAME/ALIAS", NULL,                                      \
-              "model file, package, or a registered version by alias or number")                   \
+              "model file, package, a registered version by alias or number, or runs:/RUN/PATH")   \
     IG_OPTION("input", need, "CSV", NULL, "rows; - reads standard input")                          \
     IG_OPTION("output", TEXT, "FILE", NULL, "where to write (default: standard output)")           \
     IG_OPTION("no-header", FLAG, "", NULL,                                                         \

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* `ingot deploy NAME`. */
 #include "remote.h"
+#include "run_source.h"
 
 #include "base/file.h"
 #include "base/yaml.h"
@@ -35,6 +36,19 @@ static void write_text(struct ig_json_out *out, const struct ig_cli *cli, const 
 {
     if (ig_cli_given(cli, option))
         ig_json_out_kv_str(out, member, ig_str_view(ig_cli_text(cli, option)));
+}
+
+static enum ig_code write_model(struct ig_json_out *out, const struct ig_cli *cli,
+                                struct ig_remote *remote, struct ig_err *err)
+{
+    const char *model = ig_cli_text(cli, "model");
+    if (!ig_cli_given(cli, "model")) return IG_OK;
+    if (ig_run_source_is(model) && ig_run_source_version(&model, remote, model, err) != IG_OK) {
+        ig_err_prefix(err, "--model");
+        return err->code;
+    }
+    ig_json_out_kv_str(out, "model", ig_str_view(model));
+    return IG_OK;
 }
 
 /* "all", "latest=2" or "1,3" as the API has it; the server judges it. */
@@ -72,7 +86,7 @@ static enum ig_code write_body(struct ig_buf *body, const struct ig_cli *cli,
     double percent;
     ig_json_out_init(&out, body);
     ig_json_out_object(&out);
-    write_text(&out, cli, "model", "model");
+    if (write_model(&out, cli, remote, err) != IG_OK) return err->code;
     if (ig_cli_given(cli, "canary")) {
         if (!ig_str_to_f64(ig_str_view(ig_cli_text(cli, "canary")), &percent))
             return ig_fail(err, IG_INVALID, "--canary: '%s' is no percentage",

@@ -8,10 +8,12 @@
 #include "replay.h"
 
 #include "api/picture.h"
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "formats/background.h"
 #include "formats/constraints.h"
+#include "kernels/explain/explain_budget.h"
 
 #include <math.h>
 #include <string.h>
@@ -25,6 +27,7 @@ struct explain {
     struct ig_answer_details details;
     struct ig_explain *explainer;
     struct ig_explain_options options;
+    struct ig_explain_budget budget; /* row_ns 0: none */
     struct ig_counterfactual_ask counterfactual;
     struct ig_background_table *background;
     char background_digest[IG_SHA256_HEX];
@@ -68,20 +71,25 @@ static void print_picture(struct explain *explain, struct ig_err *err)
         fwrite(explain->print.buf.ptr, 1, explain->print.buf.len, explain->block.out);
 }
 
-static enum ig_code explain_block(struct explain *explain, struct ig_err *err)
+/* The block's rows from `first` on: one after the other where each has a time of its own. */
+static enum ig_code explain_rows(struct explain *explain, size_t first, size_t count,
+                                 struct ig_err *err)
 {
     struct ig_block *block = &explain->block;
     const struct ig_model *model = block->package->model;
     struct ig_explanations found;
     size_t stride = explain->answer.players_count + (size_t)1;
     size_t each = explain->answer.values_count * stride;
+    const double *values = block->values + first * model->features_count;
     ig_arena_reset(&explain->arena);
-    const struct ig_explain_rows rows = {block->values, block->rows_count};
+    const struct ig_explain_rows rows = {values, count};
+    if (explain->budget.row_ns)
+        explain->options.deadline_ns = ig_clock_ns() + explain->budget.row_ns;
     if (ig_explain_run(&found, explain->explainer, &rows, &explain->options, &explain->arena,
                        err) != IG_OK)
         return err->code;
-    for (size_t i = 0; i < block->rows_count; i++) {
-        explain->answer.row = block->values + i * model->features_count;
+    for (size_t i = 0; i < count; i++) {
+        explain->answer.row = values + i * model->features_count;
         explain->answer.margins = found.margins + i * model->outputs_count;
         if (found.interactions)
             explain->answer.interactions = found.interactions + i * each * stride;
@@ -103,6 +111,15 @@ static enum ig_code explain_block(struct explain *explain, struct ig_err *err)
         if (err->code != IG_OK) return err->code;
         block->rows_done++;
     }
+    return IG_OK;
+}
+
+static enum ig_code explain_block(struct explain *explain, struct ig_err *err)
+{
+    struct ig_block *block = &explain->block;
+    size_t step = explain->budget.row_ns ? 1 : block->rows_count;
+    for (size_t i = 0; i < block->rows_count; i += step)
+        if (explain_rows(explain, i, step, err) != IG_OK) return err->code;
     block->rows_count = 0;
     return IG_OK;
 }
@@ -184,6 +201,20 @@ static enum ig_code read_counterfactual(struct explain *explain, struct ig_err *
     return read_number(&ask->price, &priced, cli, "change-price", err);
 }
 
+/* --budget-us */
+static enum ig_code read_budget(struct explain *explain, struct ig_err *err)
+{
+    const struct ig_cli *cli = explain->cli;
+    uint64_t us = ig_cli_count(cli, "budget-us");
+    if (!ig_cli_given(cli, "budget-us")) return IG_OK;
+    if (us == 0 || us > UINT64_MAX / 1000)
+        return ig_fail(err, IG_INVALID, "--budget-us: %llu is no time, expected 1 to %llu",
+                       (unsigned long long)us, UINT64_MAX / 1000ULL);
+    explain->budget = (struct ig_explain_budget){
+        .row_ns = us * 1000, .named = ig_cli_given(cli, "method"), .options = &explain->options};
+    return IG_OK;
+}
+
 static enum ig_code read_options(struct explain *explain, struct ig_err *err)
 {
     const struct ig_cli *cli = explain->cli;
@@ -194,7 +225,7 @@ static enum ig_code read_options(struct explain *explain, struct ig_err *err)
     if (ig_cli_given(cli, "seed")) explain->options.seed = ig_cli_count(cli, "seed");
     if (ig_cli_given(cli, "surrogate-features"))
         explain->options.features = (uint32_t)ig_cli_count(cli, "surrogate-features");
-    if (!target) return IG_OK;
+    if (read_budget(explain, err) != IG_OK || !target) return err->code;
     if (ig_str_to_f64(ig_str_view(target), &explain->options.target_se) &&
         explain->options.target_se >= 0)
         return IG_OK;
@@ -222,19 +253,29 @@ static enum ig_code prepare_explainer(struct explain *explain, struct ig_err *er
         read_options(explain, err) != IG_OK)
         return err->code;
     if (explain->background) spec.background = &explain->background->background;
-    spec.method = ig_explain_default(explain->block.package->engine, explain->background != NULL);
+    const struct ig_engine *engine = explain->block.package->engine;
+    spec.method = ig_explain_default(engine, explain->background != NULL);
     if (ig_cli_given(cli, "method"))
         ig_explainer_parse(ig_str_view(ig_cli_text(cli, "method")), &spec.method);
     if (spec.background && !ig_explainer_takes(spec.method, IG_EXPLAINER_BACKGROUND))
         return ig_fail(err, IG_INVALID, "--background: method %s takes none",
                        ig_explainer_name(spec.method));
-    return ig_explain_new(&explain->explainer, explain->block.package->engine, &spec, err);
+    if (ig_cli_given(cli, "interactions") &&
+        ig_explainer_form(spec.method) != IG_EXPLAIN_INTERACTIONS)
+        return ig_fail(err, IG_INVALID, "--interactions: method %s gives none",
+                       ig_explainer_name(spec.method));
+    explain->answer.whole_interactions = strcmp(ig_cli_text(cli, "interactions"), "whole") == 0;
+    if (explain->budget.row_ns)
+        return ig_explain_new_within(&explain->explainer, engine, &spec, &explain->budget, err);
+    return ig_explain_new(&explain->explainer, engine, &spec, err);
 }
 
 static void describe(struct explain *explain)
 {
     struct ig_answer *answer = &explain->answer;
-    const char *background = ig_cli_text(explain->cli, "background");
+    bool compares =
+        ig_explainer_takes(ig_explain_method(explain->explainer), IG_EXPLAINER_BACKGROUND);
+    const char *background = compares ? ig_cli_text(explain->cli, "background") : NULL;
     enum ig_explainer method = ig_explain_method(explain->explainer);
     enum ig_explain_form form = ig_explainer_form(method);
     bool lone = form == IG_EXPLAIN_SURROGATE || form == IG_EXPLAIN_COUNTERFACTUAL;
@@ -248,6 +289,7 @@ static void describe(struct explain *explain)
         .variant = ig_explain_variant(explain->explainer),
         .background = ig_str_view(background),
         .background_digest = ig_str_view(explain->background_digest),
+        .why = explain->budget.why,
     };
     answer->details = &explain->details;
 }

@@ -86,8 +86,11 @@ static void print_column(FILE *out, const struct ig_fairness_table *table,
     if (table->has_labels) {
         print_gap(out, "equal opportunity difference", column, &report->equal_opportunity);
         print_gap(out, "false positive rate difference", column, &report->false_positives);
-        fprintf(out, "  %-32s  %.3f   ratio  %.3f\n", "equalised odds difference",
-                report->equalized_odds_difference, report->equalized_odds_ratio);
+        fprintf(out, "  %-32s", "equalised odds difference");
+        print_rate(out, report->equalized_odds_difference);
+        fprintf(out, "   ratio");
+        print_rate(out, report->equalized_odds_ratio);
+        fputc('\n', out);
         print_gap(out, "precision difference", column, &report->precision);
         print_gap(out, "accuracy difference", column, &report->accuracy);
     }

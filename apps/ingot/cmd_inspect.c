@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* `ingot inspect FILE`: what a model file or package holds. A package that fails its golden rows is
- * opened a second time without that check, described, and reported. */
-#include "cli.h"
+/* `ingot inspect FILE`: what a model file or package, or a model of a server, holds. A package that
+ * fails its golden rows is opened a second time without that check, described, and reported. */
+#include "model_source.h"
 
 #include "base/file.h"
 #include "base/json.h"
-#include "formats/package.h"
 #include "kernels/explain/explain.h"
 #include "kernels/tree/tree_interventional.h"
 
@@ -221,8 +220,9 @@ int ig_cmd_inspect(const struct ig_cli *cli)
     struct ig_err err = IG_ERR_INIT, ignored = IG_ERR_INIT;
     struct ig_package *package = NULL;
     struct ig_package_limits limits = {.skip_golden = true};
-    if (ig_package_open(&package, IG_FILE_CWD, cli->operands[0], NULL, &err) != IG_OK &&
-        ig_package_open(&package, IG_FILE_CWD, cli->operands[0], &limits, &ignored) != IG_OK)
+    if (ig_model_source_open_uri(&package, cli, cli->operands[0], &err) != IG_OK &&
+        (ig_model_source_is_uri(cli->operands[0]) ||
+         ig_package_open(&package, IG_FILE_CWD, cli->operands[0], &limits, &ignored) != IG_OK))
         return ig_cli_fail(cli, &err, NULL);
     if (strcmp(ig_cli_text(cli, "format"), "json") == 0)
         print_json(package);

@@ -166,6 +166,8 @@ static enum ig_code open_services(struct server *server, struct ig_err *err)
     const struct ig_settings *settings = &server->settings;
     struct ig_services_options options = {
         .dir = settings->data,
+        .database = settings->database,
+        .password_file = settings->database_password_file,
         .depth = IG_SERVICES_ALL,
         .loops = loops_of(server),
         .cache_bytes = (size_t)settings->explanation_cache_mb << 20,
@@ -309,6 +311,7 @@ int ig_cmd_server(const struct ig_cli *cli)
     server->cli = cli;
     server->services.dirfd = -1;
     if (ig_settings_load(&server->settings, cli, &err) == IG_OK) {
+        unsetenv("INGOT_DATABASE"); /* children need no password */
         if (ig_cli_flag(cli, "settings"))
             ig_settings_print(&server->settings);
         else

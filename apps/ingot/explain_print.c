@@ -80,7 +80,8 @@ static void print_matrix_csv(struct ig_explain_print *print)
     size_t stride = answer->players_count + (size_t)1;
     size_t count = answer->values_count * stride * stride;
     for (size_t i = 0; i < count; i++)
-        fprintf(print->out, "%.17g%c", answer->interactions[i], i + 1 < count ? ',' : '\n');
+        fprintf(print->out, "%.17g%c", ig_answer_interaction(answer, i),
+                i + 1 < count ? ',' : '\n');
 }
 
 /* The surrogate's coefficients in their columns, its intercept as the bias. */
@@ -199,7 +200,9 @@ static void print_surrogate_text(struct ig_explain_print *print)
     struct ig_waterfall waterfall = {.bars = print->bars,
                                      .bars_count = surrogate->count,
                                      .base_value = surrogate->intercept,
-                                     .margin = surrogate->local_prediction};
+                                     .margin = surrogate->local_prediction,
+                                     .from = "intercept",
+                                     .to = "surrogate"};
     for (uint32_t i = 0; i < surrogate->count; i++)
         print->bars[i] =
             (struct ig_waterfall_bar){ig_answer_player(answer, surrogate->features[i]),
@@ -222,6 +225,8 @@ static void print_changes_text(struct ig_explain_print *print)
     print_title(print, 0);
     if (result->is_there_already) fputs("  is what is wanted already\n", out);
     if (result->none) fputs("  no allowed change leads there (proved)\n", out);
+    if (!result->count && !result->none && !result->is_there_already)
+        fputs("  no change was found that leads there\n", out);
     for (uint32_t i = 0; i < result->count; i++) {
         const struct ig_counterfactual *item = &result->items[i];
         fprintf(out, "  %u. distance %.4g%s\n", i + 1, item->distance,
@@ -266,7 +271,10 @@ static void print_text(struct ig_explain_print *print)
     double shown = 0, sum = 0;
     for (uint32_t i = 0; i < features; i++) sum += values[i];
     waterfall.margin = values[features] + sum;
-    if (strcmp(answer->details->unit, "margin") == 0) waterfall.margin = answer->margins[output];
+    if (strcmp(answer->details->unit, "margin") == 0)
+        waterfall.margin = answer->margins[output];
+    else
+        waterfall.to = "probability";
     for (size_t r = 0; r < waterfall.bars_count; r++) {
         uint32_t i = answer->order[r];
         shown += values[i];

@@ -7,7 +7,14 @@
 
 static bool enter(struct ig_json *json, struct ig_str name)
 {
-    if (ig_json_next(json) != IG_JSON_OBJECT) return false;
+    enum ig_json_event event = ig_json_next(json);
+    int64_t left = 0;
+    if (event == IG_JSON_ARRAY && ig_str_to_i64(name, &left)) {
+        for (; ig_json_element(json) && left >= 0; left--)
+            if (left == 0 || !ig_json_skip(json)) return left == 0;
+        return false;
+    }
+    if (event != IG_JSON_OBJECT) return false;
     while (ig_json_member(json)) {
         if (ig_str_eq(json->text, name)) return true;
         if (!ig_json_skip(json)) return false;

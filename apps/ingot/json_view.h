@@ -8,7 +8,9 @@
 
 #include <stdio.h>
 
-/* Puts `json` before the value at "explanation.margin"; false when there is none. */
+/* Puts `json` before the value at "explanation.margin" or "rows.0.margin"; false when there is
+ * none.
+ */
 bool ig_json_view_at(struct ig_json *json, struct ig_str text, const char *path,
                      struct ig_arena *arena, struct ig_err *err);
 /* The value there as text: a string's own, a number as written; empty when absent or another. */

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Opens a model by file name, or by models:/NAME/REF: with --data from the data directory (while no
- * server holds it), else through the server, which sends the package. */
+ * server holds it), else through the server, which sends the package. What MLflow's clients logged
+ * comes through the server alone. */
 #include "model_source.h"
 
 #include "remote.h"
+#include "run_source.h"
 #include "services.h"
 
 #include "base/file.h"
@@ -56,7 +58,7 @@ static enum ig_code cut_uri(struct ig_remote *remote, const char *model, const c
 
 static enum ig_code fetch(struct ig_remote *remote, const char *model, struct ig_err *err)
 {
-    const char *name, *ref;
+    const char *name = NULL, *ref = NULL;
     if (cut_uri(remote, model, &name, &ref, err) != IG_OK) return err->code;
     const char *start = ig_remote_path(remote, "/api/v1/models/", name, "/versions/");
     if (!start) return ig_fail(err, IG_NO_MEMORY, "no memory for the request");
@@ -73,22 +75,35 @@ static enum ig_code open_remote(struct ig_package **out, const struct ig_cli *cl
                                 const char *model, struct ig_err *err)
 {
     struct ig_remote remote;
-    if (ig_remote_open(&remote, cli, err) == IG_OK && fetch(&remote, model, err) == IG_OK)
-        ig_package_open_bytes(out, ig_remote_body(&remote), NULL, err);
+    if (ig_remote_open(&remote, cli, err) == IG_OK) {
+        if (ig_run_source_is(model))
+            ig_run_source_open(out, &remote, model, err);
+        else if (fetch(&remote, model, err) == IG_OK)
+            ig_package_open_bytes(out, ig_remote_body(&remote), NULL, err);
+    }
     ig_remote_close(&remote);
     return err->code;
+}
+
+bool ig_model_source_is_uri(const char *model)
+{
+    return strncmp(model, "models:/", 8) == 0 || ig_run_source_is(model);
+}
+
+enum ig_code ig_model_source_open_uri(struct ig_package **out, const struct ig_cli *cli,
+                                      const char *model, struct ig_err *err)
+{
+    bool logged = ig_run_source_is(model);
+    if (!ig_model_source_is_uri(model)) return ig_package_open(out, IG_FILE_CWD, model, NULL, err);
+    if (!ig_cli_text(cli, "data")) return open_remote(out, cli, model, err);
+    if (!logged) return open_offline(out, cli, model, err);
+    return ig_fail(err, IG_INVALID, "'%s' comes from a running server: leave --data out", model);
 }
 
 enum ig_code ig_model_source_open(struct ig_package **out, const struct ig_cli *cli,
                                   struct ig_err *err)
 {
-    const char *model = ig_cli_text(cli, "model");
-    if (strncmp(model, "models:/", 8) != 0)
-        ig_package_open(out, IG_FILE_CWD, model, NULL, err);
-    else if (ig_cli_text(cli, "data"))
-        open_offline(out, cli, model, err);
-    else
-        open_remote(out, cli, model, err);
+    ig_model_source_open_uri(out, cli, ig_cli_text(cli, "model"), err);
     if (err->code != IG_OK) ig_err_prefix(err, "--model");
     return err->code;
 }

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+enum { PASSWORD_MAX = 4096 };
 static const char BLOBS_FILE[] = "blobs.url";
 
 static void wait_quiescent(void *context)
@@ -20,6 +21,39 @@ static void wait_quiescent(void *context)
     struct ig_app *app = context;
     struct ig_http_server *server = atomic_load(&app->server);
     if (server) ig_http_server_wait_quiescent(server);
+}
+
+/* The first line. */
+static enum ig_code read_password(struct ig_buf *out, const char *path, struct ig_err *err)
+{
+    if (ig_file_read(out, IG_FILE_CWD, path, err) != IG_OK) {
+        ig_err_prefix(err, "database_password_file");
+        return err->code;
+    }
+    if (!out->len || strlen(out->ptr) != out->len)
+        return ig_fail(err, IG_INVALID, "database_password_file: '%s' %s", path,
+                       out->len ? "has a NUL byte" : "is empty");
+    out->ptr[strcspn(out->ptr, "\r\n")] = '\0';
+    return IG_OK;
+}
+
+static enum ig_code open_database(struct ig_services *services,
+                                  const struct ig_services_options *options, struct ig_err *err)
+{
+    struct ig_db_options db = {.dirfd = services->dirfd, .database = options->database};
+    const char *password_file = options->password_file;
+    struct ig_buf password;
+    if (!db.database) {
+        db.database = getenv("INGOT_DATABASE");
+        password_file = getenv("INGOT_DATABASE_PASSWORD_FILE");
+    }
+    ig_buf_init(&password, PASSWORD_MAX);
+    if (password_file && *password_file && read_password(&password, password_file, err) == IG_OK)
+        db.password = password.ptr;
+    if (err->code == IG_OK) ig_db_open(&services->app.db, &db, err);
+    if (password.ptr) explicit_bzero(password.ptr, password.len);
+    ig_buf_deinit(&password);
+    return err->code;
 }
 
 static enum ig_code open_keys(struct ig_services *services,
@@ -30,8 +64,7 @@ static enum ig_code open_keys(struct ig_services *services,
     if (options->must_exist && stat(options->dir, &info) != 0)
         return ig_fail(err, IG_NOT_FOUND, "--data: there is no directory '%s'", options->dir);
     if (ig_dir_make(&services->dirfd, IG_FILE_CWD, options->dir, err) != IG_OK) return err->code;
-    struct ig_db_options db = {.dirfd = services->dirfd};
-    if (ig_db_open(&app->db, &db, err) != IG_OK) return err->code;
+    if (open_database(services, options, err) != IG_OK) return err->code;
     struct ig_auth_options auth = {.db = app->db, .wait_quiescent = wait_quiescent, .context = app};
     return ig_auth_open(&app->auth, &auth, err);
 }

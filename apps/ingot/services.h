@@ -23,6 +23,8 @@ enum ig_services_depth {
 
 struct ig_services_options {
     const char *dir;
+    const char *database;      /* ig_db_options; NULL: INGOT_DATABASE, and no setting else */
+    const char *password_file; /* NULL with `database` NULL: INGOT_DATABASE_PASSWORD_FILE */
     enum ig_services_depth depth;
     bool must_exist;       /* NOT_FOUND rather than a new directory */
     unsigned loops;        /* rings of the decision log */

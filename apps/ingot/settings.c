@@ -4,13 +4,15 @@
 
 #include "base/file.h"
 #include "base/yaml.h"
+#include "stores/db.h"
 
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum type { TEXT, COUNT, FLAG };
+enum type { TEXT, URL, COUNT, FLAG };
+enum { URL_SHOWN = 1024 };
 
 static const struct setting {
     const char *name;
@@ -39,7 +41,7 @@ static enum ig_code set(struct ig_settings *settings, const struct setting *sett
                         struct ig_str value, const char *source, struct ig_err *err)
 {
     void *out = (char *)settings + setting->offset;
-    if (setting->type == TEXT) {
+    if (setting->type == TEXT || setting->type == URL) {
         char *copy = ig_arena_cstr(&settings->arena, value);
         if (!copy) return ig_fail(err, IG_NO_MEMORY, "no memory for the settings");
         *(const char **)out = copy;
@@ -104,13 +106,15 @@ static enum ig_code load_flags(struct ig_settings *settings, const struct ig_cli
 {
     static const char *const direct[] = {"data", "listen"};
     const char *item;
+    char shown[URL_SHOWN];
     for (size_t i = 0; (item = ig_cli_item(cli, "set", i)); i++) {
         struct ig_str value = ig_str_view(item);
         struct ig_str name = ig_str_cut(&value, '=');
         const struct setting *setting = find(name);
+        ig_db_url_redact(shown, sizeof shown, item); /* a mistyped name may stand before an URL */
         if (!setting || !value.ptr)
             return ig_fail(err, IG_INVALID, "--set: '%s' is not NAME=VALUE of a known setting%s",
-                           item, setting ? "" : " (`ingot server --settings` lists them)");
+                           shown, setting ? "" : " (`ingot server --settings` lists them)");
         if (set(settings, setting, value, "--set", err) != IG_OK) return err->code;
     }
     for (size_t i = 0; i < sizeof direct / sizeof direct[0]; i++) {
@@ -141,6 +145,13 @@ void ig_settings_deinit(struct ig_settings *settings)
     ig_arena_deinit(&settings->arena);
 }
 
+static void print_url(const char *url)
+{
+    char shown[URL_SHOWN];
+    ig_db_url_redact(shown, sizeof shown, url);
+    printf("\"%s\"", shown);
+}
+
 void ig_settings_print(const struct ig_settings *settings)
 {
     for (size_t i = 0; i < SETTINGS; i++) {
@@ -148,6 +159,8 @@ void ig_settings_print(const struct ig_settings *settings)
         printf("%s: ", table[i].name);
         if (table[i].type == TEXT)
             printf("\"%s\"", *(const char *const *)value);
+        else if (table[i].type == URL)
+            print_url(*(const char *const *)value);
         else if (table[i].type == COUNT)
             printf("%llu", (unsigned long long)*(const uint64_t *)value);
         else

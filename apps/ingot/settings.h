@@ -10,6 +10,7 @@
 #include "base/arena.h"
 
 #define IG_SETTING_C_TEXT const char *
+#define IG_SETTING_C_URL const char *
 #define IG_SETTING_C_COUNT uint64_t
 #define IG_SETTING_C_FLAG bool
 

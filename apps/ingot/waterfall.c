@@ -143,7 +143,7 @@ void ig_waterfall_print(FILE *out, const struct ig_waterfall *waterfall)
                             .colour = terminal && !getenv("NO_COLOR")};
     find_scale(&canvas, waterfall);
     double total = waterfall->base_value;
-    put_total(&canvas, "base value", total);
+    put_total(&canvas, waterfall->from ? waterfall->from : "base value", total);
     for (size_t i = 0; i < waterfall->bars_count; i++) {
         const struct ig_waterfall_bar *bar = &waterfall->bars[i];
         put_label(out, bar->feature, bar->value);
@@ -156,5 +156,5 @@ void ig_waterfall_print(FILE *out, const struct ig_waterfall *waterfall)
         put_label(out, ig_str_view(label), IG_STR(""));
         put_step(&canvas, &total, waterfall->others);
     }
-    put_total(&canvas, "margin", waterfall->margin);
+    put_total(&canvas, waterfall->to ? waterfall->to : "margin", waterfall->margin);
 }

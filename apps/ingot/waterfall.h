@@ -23,6 +23,7 @@ struct ig_waterfall {
     double others;
     double base_value;
     double margin;
+    const char *from, *to; /* what these two are called; NULL: "base value", "margin" */
 };
 
 void ig_waterfall_print(FILE *out, const struct ig_waterfall *waterfall);

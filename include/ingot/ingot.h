@@ -121,6 +121,11 @@ INGOT_API enum ingot_code ingot_explain(const struct ingot_model *model,
 INGOT_API enum ingot_code ingot_importance(const struct ingot_model *model, const char *kind,
                                            double *importances, struct ingot_error *error);
 
+enum ingot_interactions {
+    INGOT_HALVED = 0, /* half of it, so that rows add up to contributions */
+    INGOT_WHOLE = 1,  /* all of it */
+};
+
 /* Any explanation method, prepared once for a model, a background and groups of features; immutable
  * and shared by threads, it borrows the model. docs/explanations.md tells the methods. */
 struct ingot_explainer;
@@ -134,9 +139,17 @@ struct ingot_explainer_options {
     const uint32_t *group_of_feature; /* features_count numbers < groups_count; NULL: none */
     uint64_t groups_count;
     uint64_t memory_max_bytes; /* of tables; 0: 512 MiB */
+    /* Time of one row; 0: none. Without a method the best that fits is taken; a method that samples
+     * stops then. */
+    uint64_t budget_us;
+    /* Of interactions, what each cell beside the diagonal tells of its pair's effect. INVALID with
+     * INGOT_WHOLE: a method that gives none. */
+    uint32_t interactions; /* enum ingot_interactions */
+    uint32_t reserved;     /* 0 */
 };
 
-/* INVALID: an unknown method, one that does not go with the background, groups or unit.
+/* INVALID: an unknown method, one that does not go with the background, groups or unit, a budget
+ * that is too small for it (without a method: for every one).
  * UNSUPPORTED: the model has no such explanation. `error` may be NULL. */
 INGOT_API enum ingot_code ingot_explainer_new(struct ingot_explainer **out,
                                               const struct ingot_model *model,
@@ -144,6 +157,8 @@ INGOT_API enum ingot_code ingot_explainer_new(struct ingot_explainer **out,
                                               struct ingot_error *error);
 INGOT_API void ingot_explainer_free(struct ingot_explainer *explainer); /* NULL is allowed */
 INGOT_API const char *ingot_explainer_method(const struct ingot_explainer *explainer);
+/* With a budget: why this method; else "". */
+INGOT_API const char *ingot_explainer_chosen(const struct ingot_explainer *explainer);
 INGOT_API uint32_t ingot_explainer_players_count(const struct ingot_explainer *explainer);
 /* Values explained a row: the model's outputs, its predictions, or (surrogates) one. */
 INGOT_API uint32_t ingot_explainer_values_count(const struct ingot_explainer *explainer);
@@ -159,12 +174,30 @@ INGOT_API enum ingot_form ingot_explainer_form(const struct ingot_explainer *exp
 /* Numbers a row of explanation.values has. */
 INGOT_API size_t ingot_explainer_row_size(const struct ingot_explainer *explainer);
 
+/* Which counterfactuals: what answer is wanted, what may change. Zeros: another answer, any change.
+ */
+struct ingot_wish {
+    uint32_t size;              /* sizeof(struct ingot_wish) */
+    uint32_t wanted_class;      /* 1 + its number; 0: another than the predicted one */
+    uint32_t has_low, has_high; /* bounds of the prediction wanted, inclusive */
+    double low, high;
+    /* features_count texts (NULL: none) as the command line's --constraint takes them behind the
+     * `=`: "immutable", "up,0..200,step:5"; or NULL */
+    const char *const *constraints;
+    double change_price;  /* distance that each change adds */
+    uint32_t changes_max; /* 0: any number */
+    uint32_t reserved;    /* 0 */
+};
+
 struct ingot_sampling {
-    uint32_t size;     /* sizeof(struct ingot_sampling) */
-    uint32_t reserved; /* 0 */
-    uint64_t seed;     /* 0: from each row and the method */
-    uint64_t samples;  /* coalitions or samples to ask for; 0: the method's default */
-    double target_se;  /* stop when every standard error is at most this; 0: never */
+    uint32_t size;                 /* sizeof(struct ingot_sampling) */
+    uint32_t surrogate_features;   /* of LIME's model; 0: 10 */
+    uint64_t seed;                 /* 0: from each row and the method */
+    uint64_t samples;              /* coalitions or samples to ask for; 0: the method's default */
+    double target_se;              /* stop when every standard error is at most this; 0: never */
+    uint32_t output;               /* surrogates: 1 + the output explained; 0: the predicted one */
+    uint32_t reserved;             /* 0 */
+    const struct ingot_wish *wish; /* counterfactuals; or NULL */
 };
 
 /* Where a run writes: the caller's arrays. */
@@ -188,7 +221,8 @@ struct ingot_fit {
     uint32_t reserved;
 };
 
-/* `sampling` may be NULL. Allocates for the call. */
+/* `sampling` may be NULL. Allocates for the call. INVALID: an option out of range, a constraint
+ * that is none. */
 INGOT_API enum ingot_code ingot_explainer_run(const struct ingot_explainer *explainer,
                                               const double *rows, size_t rows_count,
                                               const struct ingot_sampling *sampling,

@@ -295,15 +295,31 @@ static void write_pairs(struct ig_json_out *out, const struct ig_answer *answer,
     ig_json_out_array_end(out);
 }
 
+double ig_answer_interaction(const struct ig_answer *answer, size_t place)
+{
+    size_t stride = answer->players_count + (size_t)1;
+    bool beside = place % stride != place / stride % stride;
+    return answer->interactions[place] * (answer->whole_interactions && beside ? 2 : 1);
+}
+
+const char *ig_answer_interactions_name(const struct ig_answer *answer)
+{
+    return answer->whole_interactions ? "whole" : "halved";
+}
+
 /* {player: {player: number}} */
 static void write_matrix(struct ig_json_out *out, const struct ig_answer *answer, uint32_t output)
 {
     size_t stride = answer->players_count + (size_t)1;
-    const double *matrix = answer->interactions + output * stride * stride;
     ig_json_out_object(out);
-    for (uint32_t p = 0; p < answer->players_count; p++) {
-        ig_json_out_key(out, ig_answer_player(answer, p));
-        write_players(out, answer, matrix + p * stride);
+    for (uint32_t a = 0; a < answer->players_count; a++) {
+        ig_json_out_key(out, ig_answer_player(answer, a));
+        ig_json_out_object(out);
+        for (uint32_t b = 0; b < answer->players_count; b++) {
+            ig_json_out_key(out, ig_answer_player(answer, b));
+            ig_json_out_f64(out, ig_answer_interaction(answer, (output * stride + a) * stride + b));
+        }
+        ig_json_out_object_end(out);
     }
     ig_json_out_object_end(out);
 }
@@ -314,6 +330,8 @@ static void write_interactions(struct ig_json_out *out, const struct ig_answer *
     char text[16];
     ig_json_out_key(out, IG_STR("top_interactions"));
     write_pairs(out, answer, ig_answer_output(answer));
+    ig_json_out_kv_str(out, "interactions_convention",
+                       ig_str_view(ig_answer_interactions_name(answer)));
     ig_json_out_key(out, IG_STR("interactions"));
     if (answer->values_count == 1) {
         write_matrix(out, answer, 0);

@@ -29,6 +29,7 @@ struct ig_answer {
     const struct ig_lime_result *surrogate;                /* instead of contributions; or NULL */
     const struct ig_counterfactual_result *counterfactual; /* likewise */
     const double *interactions; /* likewise: values_count x (players_count + 1)^2; or NULL */
+    bool whole_interactions;    /* cells beside the diagonal are told twice as large */
     double additivity_error;
     const char *method;
     const struct ig_answer_details *details; /* NULL: of the default method, which has none */
@@ -70,6 +71,11 @@ struct ig_answer_pair {
 /* The `top` largest pairs of `output`, by falling size; at most `most`. Returns how many. */
 size_t ig_answer_pairs(const struct ig_answer *answer, uint32_t output, struct ig_answer_pair *out,
                        size_t most);
+
+/* A number of `interactions` by its place there, as the answer is to tell it. */
+double ig_answer_interaction(const struct ig_answer *answer, size_t place);
+/* "whole", "halved". */
+const char *ig_answer_interactions_name(const struct ig_answer *answer);
 
 /* One value: a row's cell as JSON (null, number, or category text). */
 void ig_answer_value(struct ig_json_out *out, const struct ig_feature *feature, double value);

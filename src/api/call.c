@@ -67,15 +67,16 @@ static void write_scoring_error(struct ig_buf *buf, const struct ig_err *err)
     ig_json_out_object_end(&out);
 }
 
-/* MLflow's tracking and registry: the same form; what exists already is 400 to its clients. */
-static bool is_mlflow(struct ig_str path)
+bool ig_call_is_mlflow(struct ig_str path)
 {
-    struct ig_str ajax = IG_STR("/ajax-api/");
-    if (ig_str_starts(path, ajax)) return true;
-    return ig_str_starts(path, IG_STR("/api/2.0/mlflow")) ||
-           ig_str_starts(path, IG_STR("/api/3.0/mlflow")) || ig_str_is(path, "/get-artifact");
+    static const char *const roots[] = {"/api/2.0/", "/api/3.0/", "/ajax-api/2.0/",
+                                        "/ajax-api/3.0/"};
+    for (size_t i = 0; i < sizeof roots / sizeof roots[0]; i++)
+        if (ig_str_starts(path, ig_str_view(roots[i]))) return true;
+    return ig_str_is(path, "/get-artifact") || ig_str_is(path, "/model-versions/get-artifact");
 }
 
+/* MLflow's tracking and registry: the same form; what exists already is 400 to its clients. */
 static void write_mlflow_error(struct ig_exchange *exchange, const struct ig_err *err)
 {
     struct ig_json_out out;
@@ -112,7 +113,7 @@ void ig_call_reply_error(struct ig_call *call)
         ig_call_write_kserve_error(&exchange->reply, &call->err);
     else if (is_scoring(exchange->request.path))
         write_scoring_error(&exchange->reply, &call->err);
-    else if (is_mlflow(exchange->request.path))
+    else if (ig_call_is_mlflow(exchange->request.path))
         write_mlflow_error(exchange, &call->err);
     else
         ig_call_write_error(&exchange->reply, &call->err, call->field,

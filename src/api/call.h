@@ -51,7 +51,7 @@ const char *ig_call_field(const struct ig_err *err, const char *const *names);
 void ig_call_json(struct ig_call *call, struct ig_json_out *out);
 /* Gives back the place and the reference. */
 void ig_call_release(struct ig_call *call);
-/* Turns call->err into the reply: Ingot's form, or KServe's on /v1 and /v2 paths. */
+/* Turns call->err into the reply: Ingot's form, or that of the protocol that the path is of. */
 void ig_call_reply_error(struct ig_call *call);
 /* The body of an error in Ingot's form; `request_id` may be empty. */
 void ig_call_write_error(struct ig_buf *buf, const struct ig_err *err, const char *field,
@@ -59,6 +59,9 @@ void ig_call_write_error(struct ig_buf *buf, const struct ig_err *err, const cha
 /* Whether errors of this path have KServe's form: {"error": "text"}. */
 bool ig_call_is_kserve(struct ig_str path);
 void ig_call_write_kserve_error(struct ig_buf *buf, const struct ig_err *err);
+/* Whether a path is one of MLflow's tracking and registry: of its API 2.0 or 3.0, for clients
+ * ("/api/") or for its console ("/ajax-api/"). */
+bool ig_call_is_mlflow(struct ig_str path);
 /* The code whose HTTP status this is; INTERNAL when none has it. */
 enum ig_code ig_call_code_of_status(int status);
 

@@ -45,6 +45,38 @@ static void test_error_forms(void **state)
     assert_string_equal(test.exchange.reply.ptr, "{\"error\":\"features.age: bad\"}");
 }
 
+/* MLflow's form on the paths of its two API versions, below both prefixes, and nowhere else. */
+static void test_mlflow_forms(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *path;
+        bool mlflow;
+    } cases[] = {
+        {"/api/2.0/mlflow/runs/get", true},
+        {"/api/3.0/nothing", true},
+        {"/ajax-api/2.0/mlflow/x", true},
+        {"/ajax-api/3.0/mlflow/x", true},
+        {"/get-artifact", true},
+        {"/model-versions/get-artifact", true},
+        {"/ajax-api/v1/models", false},
+        {"/ajax-api/4.0/mlflow/x", false},
+        {"/ajax-api/", false},
+        {"/api/2.0", false},
+        {"/get-artifacts", false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        ig_call_testing_again(&test);
+        test.exchange.request.path = ig_str_view(cases[i].path);
+        ig_fail(&test.call.err, IG_NOT_FOUND, "no");
+        ig_call_reply_error(&test.call);
+        assert_int_equal(test.exchange.status, 404);
+        bool mlflow = !strcmp(test.exchange.reply.ptr,
+                              "{\"error_code\":\"RESOURCE_DOES_NOT_EXIST\",\"message\":\"no\"}");
+        if (mlflow != cases[i].mlflow) fail_msg("%s: %s", cases[i].path, test.exchange.reply.ptr);
+    }
+}
+
 static void test_codes_of_statuses(void **state)
 {
     (void)state;
@@ -95,6 +127,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_error_forms),
+        cmocka_unit_test(test_mlflow_forms),
         cmocka_unit_test(test_codes_of_statuses),
         cmocka_unit_test(test_media_types),
         cmocka_unit_test(test_query),

@@ -55,6 +55,22 @@ static enum ig_code find_unit(struct reading *reading)
                    shown(unit), unit.ptr);
 }
 
+static enum ig_code find_interactions(struct reading *reading)
+{
+    struct ig_str asked = reading->request->interactions;
+    enum ig_explainer method = reading->out->ask.method;
+    bool whole = asked.ptr && ig_str_is(asked, "whole");
+    bool known = !asked.ptr || whole || ig_str_is(asked, "halved");
+    reading->out->whole_interactions = whole;
+    if (known && (!asked.ptr || ig_explainer_form(method) == IG_EXPLAIN_INTERACTIONS)) return IG_OK;
+    *reading->field = "interactions";
+    if (known)
+        return ig_fail(reading->err, IG_INVALID, "interactions: method %s gives none",
+                       ig_explainer_name(method));
+    return ig_fail(reading->err, IG_INVALID, "interactions: '%.*s' is neither halved nor whole",
+                   shown(asked), asked.ptr);
+}
+
 /* "class": by name, else by number; of methods that explain one output. */
 static enum ig_code find_class(struct reading *reading)
 {
@@ -131,7 +147,7 @@ enum ig_code ig_explain_ask_read(struct ig_explain_asked *out,
         return ig_fail(err, IG_INVALID, "target_se: expected a number of at least 0");
     }
     if (find_method(&reading) != IG_OK || read_counterfactual(&reading) != IG_OK ||
-        find_unit(&reading) != IG_OK)
+        find_unit(&reading) != IG_OK || find_interactions(&reading) != IG_OK)
         return err->code;
     return find_class(&reading);
 }

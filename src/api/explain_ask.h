@@ -12,6 +12,7 @@
 struct ig_explain_asked {
     struct ig_explain_ask ask; /* its options point to `counterfactual`: not to be copied */
     struct ig_counterfactual_ask counterfactual;
+    bool whole_interactions; /* each cell beside the diagonal tells its pair's whole effect */
 };
 
 /* `request` outlives the result; no deadline is set. INVALID: an unknown method, unit or class, a

@@ -59,6 +59,28 @@ static void test_names(void **state)
     assert_null(asked.ask.options.counterfactual);
 }
 
+static void test_interactions(void **state)
+{
+    struct ig_explain_request request = plain();
+    (void)state;
+    request.method = IG_STR("tree_interactions");
+    assert_int_equal(ask(&request), IG_OK);
+    assert_false(asked.whole_interactions);
+    request.interactions = IG_STR("halved");
+    assert_int_equal(ask(&request), IG_OK);
+    assert_false(asked.whole_interactions);
+    request.interactions = IG_STR("whole");
+    assert_int_equal(ask(&request), IG_OK);
+    assert_true(asked.whole_interactions);
+    request.method = IG_STR("exact");
+    assert_int_equal(ask(&request), IG_INVALID);
+    assert_string_equal(err.message, "interactions: method exact gives none");
+    assert_string_equal(field, "interactions");
+    request.interactions = IG_STR("half");
+    assert_int_equal(ask(&request), IG_INVALID);
+    assert_string_equal(err.message, "interactions: 'half' is neither halved nor whole");
+}
+
 static void test_counterfactual(void **state)
 {
     struct ig_explain_request request = plain();
@@ -100,6 +122,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_names),
+        cmocka_unit_test(test_interactions),
         cmocka_unit_test(test_counterfactual),
         cmocka_unit_test(test_refusals),
     };

@@ -56,7 +56,7 @@ static void write_group(struct ig_json_out *out, const struct ig_fairness_table 
     if (table->has_scores) write_number(out, "mean_score", group->mean_score);
     if (table->has_scores && table->has_labels) {
         write_rate(out, "calibration", group->calibration);
-        write_number(out, "brier_score", group->brier);
+        write_rate(out, "brier_score", group->brier);
         write_number(out, "calibration_error", group->calibration_error);
     }
     ig_json_out_object_end(out);
@@ -88,8 +88,8 @@ static void write_gaps(struct ig_json_out *out, const struct ig_fairness_table *
     if (!table->has_labels) return;
     write_gap(out, "equal_opportunity", column, &report->equal_opportunity);
     write_gap(out, "false_positive_rate", column, &report->false_positives);
-    write_number(out, "equalized_odds_difference", report->equalized_odds_difference);
-    write_number(out, "equalized_odds_ratio", report->equalized_odds_ratio);
+    write_rate(out, "equalized_odds_difference", report->equalized_odds_difference);
+    write_rate(out, "equalized_odds_ratio", report->equalized_odds_ratio);
     write_gap(out, "precision", column, &report->precision);
     write_gap(out, "accuracy", column, &report->accuracy);
 }
@@ -111,11 +111,26 @@ static void write_attributions(struct ig_json_out *out, const struct ig_fairness
     ig_json_out_array_end(out);
 }
 
+static void write_answered(struct ig_json_out *out, const struct ig_fairness_table *table)
+{
+    ig_json_out_key(out, IG_STR("answered"));
+    ig_json_out_array(out);
+    for (size_t i = 0; i < table->answered_count; i++) {
+        if (!table->answered[i].rows) continue;
+        ig_json_out_object(out);
+        ig_json_out_kv_str(out, "node", table->answered[i].name);
+        ig_json_out_kv_i64(out, "rows", (int64_t)table->answered[i].rows);
+        ig_json_out_object_end(out);
+    }
+    ig_json_out_array_end(out);
+}
+
 void ig_fairness_write(struct ig_json_out *out, const struct ig_fairness_table *table, size_t top)
 {
     ig_json_out_object(out);
     ig_json_out_kv_i64(out, "rows", (int64_t)table->rows_count);
     ig_json_out_kv_str(out, "positive", table->positive);
+    if (table->answered) write_answered(out, table);
     ig_json_out_key(out, IG_STR("protected"));
     ig_json_out_array(out);
     for (size_t c = 0; c < table->columns_count; c++) {

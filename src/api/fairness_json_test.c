@@ -52,6 +52,7 @@ static void test_json(void **state)
     assert_non_null(strstr(buf.ptr, "\"labelled\":1,\"base_rate\":{\"value\":1,"));
     assert_non_null(strstr(buf.ptr, "\"false_positive_rate\":null")); /* F has no negative */
     assert_non_null(strstr(buf.ptr, "\"equal_opportunity\":{\"difference\":{\"value\":0,"));
+    assert_non_null(strstr(buf.ptr, "\"equalized_odds_difference\":{\"value\":0,\"low\":"));
     assert_null(strstr(buf.ptr, "mean_score"));
     ig_buf_deinit(&buf);
 }

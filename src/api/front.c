@@ -50,6 +50,13 @@ static void name_request(struct ig_call *call)
     ig_hex(call->request_id, (const unsigned char *)words, 12);
 }
 
+/* Who joins an address that ends in a slash with a path asks for "//path". */
+static void drop_slashes(struct ig_str *path)
+{
+    while (path->len > 1 && path->ptr[0] == '/' && path->ptr[1] == '/')
+        *path = (struct ig_str){path->ptr + 1, path->len - 1};
+}
+
 struct ig_call *ig_front_begin(struct ig_app *app, struct ig_exchange *exchange,
                                struct ig_arena *arena)
 {
@@ -60,6 +67,7 @@ struct ig_call *ig_front_begin(struct ig_app *app, struct ig_exchange *exchange,
     call->app = app;
     call->err.at_byte = -1;
     call->started_ns = exchange->started_ns;
+    drop_slashes(&exchange->request.path);
     name_request(call);
     return call;
 }

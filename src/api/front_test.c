@@ -14,6 +14,7 @@
 #include "api/metrics.h"
 #include "api/route.h"
 #include "base/file.h"
+#include "stores/db_testing.h"
 
 #include <stdio.h>
 
@@ -28,7 +29,7 @@ static int setup(void **state)
     struct ig_err err = IG_ERR_INIT;
     ig_call_testing_init(&test);
     if (!mkdtemp(dir) || ig_dir_open(&dirfd, IG_FILE_CWD, dir, &err) != IG_OK) return -1;
-    struct ig_db_options db = {.dirfd = dirfd};
+    struct ig_db_options db = ig_db_testing_options(dirfd);
     if (ig_db_open(&test.app.db, &db, &err) != IG_OK) return -1;
     struct ig_auth_options auth = {.db = test.app.db};
     if (ig_auth_open(&test.app.auth, &auth, &err) != IG_OK) return -1;

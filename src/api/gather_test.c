@@ -23,15 +23,7 @@ static size_t calls_count;
 
 static void redeploy(const char *graph)
 {
-    struct ig_err err = IG_ERR_INIT;
-    struct ig_routing_spec read;
-    struct ig_arena arena;
-    struct ig_deployment_spec spec = {.name = IG_STR("d"), .graph = &read};
-    ig_arena_init(&arena, 4096, 1 << 20);
-    assert_int_equal(ig_routing_spec_read(&read, ig_str_view(graph), &arena, &err), IG_OK);
-    assert_int_equal(ig_deploy_set(testing.test.app.deploy, &IG_PRINCIPAL_LOCAL, &spec, &err),
-                     IG_OK);
-    ig_arena_deinit(&arena);
+    assert_int_equal(ig_infer_testing_graph(&testing, graph), IG_OK);
 }
 
 static int setup(void **state)

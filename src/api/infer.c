@@ -444,6 +444,7 @@ static void fill_explanation(struct ig_infer *infer, const struct ig_infer_part 
     answer->players_count = explanations->players_count;
     answer->player_of_feature = groups->players.of_feature;
     answer->player_names = groups->names;
+    answer->whole_interactions = part->asked.whole_interactions;
     answer->additivity_error = explanations->notes[row].additivity;
     answer->method = ig_explainer_name(choice ? choice->method : IG_EXPLAINER_TREE_PATH_DEPENDENT);
     if (!choice) return;

@@ -36,6 +36,11 @@ static int teardown(void **state)
     return 0;
 }
 
+static void redeploy(const char *graph)
+{
+    assert_int_equal(ig_infer_testing_graph(&testing, graph), IG_OK);
+}
+
 static enum ig_code call(enum ig_code (*handler)(struct ig_call *), const char *body)
 {
     ig_call_testing_again(&test);
@@ -93,19 +98,9 @@ static void test_in_the_pool(void **state)
 static void test_concurrency(void **state)
 {
     (void)state;
-    struct ig_err err = IG_ERR_INIT;
-    struct ig_routing_spec graph;
-    struct ig_arena arena;
     const char *body = "{\"instances\":[[1,2,3,4,5,6]]}";
-    struct ig_deployment_spec spec = {.name = IG_STR("d"), .graph = &graph};
     struct ig_call first;
-    ig_arena_init(&arena, 4096, 1 << 20);
-    assert_int_equal(ig_routing_spec_read(
-                         &graph,
-                         IG_STR("{\"root\":{\"model\":\"m\"},\"resources\":{\"concurrency\":1}}"),
-                         &arena, &err),
-                     IG_OK);
-    assert_int_equal(ig_deploy_set(test.app.deploy, &IG_PRINCIPAL_LOCAL, &spec, &err), IG_OK);
+    redeploy("{\"root\":{\"model\":\"m\"},\"resources\":{\"concurrency\":1}}");
     assert_int_equal(call(ig_infer_kserve_predict, body),
                      IG_OK); /* on the loop it takes no place */
     test.app.inline_max_ns = 0;
@@ -121,10 +116,7 @@ static void test_concurrency(void **state)
     assert_non_null(test.call.in_pool);
     ig_call_release(&test.call);
     test.app.inline_max_ns = UINT64_MAX;
-    spec =
-        (struct ig_deployment_spec){.name = IG_STR("d"), .model = IG_STR("m"), .ref = IG_STR("1")};
-    assert_int_equal(ig_deploy_set(test.app.deploy, &IG_PRINCIPAL_LOCAL, &spec, &err), IG_OK);
-    ig_arena_deinit(&arena);
+    redeploy("{\"root\":{\"model\":\"m\",\"version\":1}}");
 }
 
 /* A long body is not even decoded on the loop. */
@@ -224,20 +216,10 @@ static void test_no_memory(void **state)
 static void test_cache(void **state)
 {
     (void)state;
-    struct ig_err err = IG_ERR_INIT;
-    struct ig_routing_spec graph;
-    struct ig_arena arena;
     struct ig_lru_stats stats;
     char first[256];
     const char *body = "{\"instances\":[[1,2,3,4,5,6],[6,5,4,3,2,1]]}";
-    struct ig_deployment_spec spec = {.name = IG_STR("d"), .graph = &graph};
-    ig_arena_init(&arena, 4096, 1 << 20);
-    assert_int_equal(
-        ig_routing_spec_read(
-            &graph, IG_STR("{\"root\":{\"model\":\"m\"},\"resources\":{\"cache\":{\"max_mb\":1}}}"),
-            &arena, &err),
-        IG_OK);
-    assert_int_equal(ig_deploy_set(test.app.deploy, &IG_PRINCIPAL_LOCAL, &spec, &err), IG_OK);
+    redeploy("{\"root\":{\"model\":\"m\"},\"resources\":{\"cache\":{\"max_mb\":1}}}");
     test.app.inline_max_ns = 0;
     assert_int_equal(call(ig_infer_kserve_predict, body), IG_OK);
     assert_non_null(test.call.in_pool);
@@ -255,28 +237,15 @@ static void test_cache(void **state)
     assert_int_equal(stats.hits, 2);
     assert_int_equal(stats.entries, 2);
     test.app.inline_max_ns = UINT64_MAX;
-    spec =
-        (struct ig_deployment_spec){.name = IG_STR("d"), .model = IG_STR("m"), .ref = IG_STR("1")};
-    assert_int_equal(ig_deploy_set(test.app.deploy, &IG_PRINCIPAL_LOCAL, &spec, &err), IG_OK);
-    ig_arena_deinit(&arena);
+    redeploy("{\"root\":{\"model\":\"m\",\"version\":1}}");
 }
 
 /* A hundredth of a core: the first calls overdraw it, the next one is told how long. */
 static void test_cpu_limit(void **state)
 {
     (void)state;
-    struct ig_err err = IG_ERR_INIT;
-    struct ig_routing_spec graph;
-    struct ig_arena arena;
     const char *body = "{\"instances\":[[1,2,3,4,5,6]]}";
-    struct ig_deployment_spec spec = {.name = IG_STR("d"), .graph = &graph};
-    ig_arena_init(&arena, 4096, 1 << 20);
-    assert_int_equal(
-        ig_routing_spec_read(&graph,
-                             IG_STR("{\"root\":{\"model\":\"m\"},\"resources\":{\"cpu\":0.01}}"),
-                             &arena, &err),
-        IG_OK);
-    assert_int_equal(ig_deploy_set(test.app.deploy, &IG_PRINCIPAL_LOCAL, &spec, &err), IG_OK);
+    redeploy("{\"root\":{\"model\":\"m\"},\"resources\":{\"cpu\":0.01}}");
     enum ig_code code = IG_OK;
     for (int i = 0; i < 100000 && code == IG_OK; i++) {
         code = call(ig_infer_kserve_predict, body);
@@ -284,31 +253,18 @@ static void test_cpu_limit(void **state)
     }
     assert_int_equal(code, IG_EXHAUSTED);
     assert_non_null(strstr(test.call.err.message, "used its CPU time, 0.01 cores on average"));
-    spec =
-        (struct ig_deployment_spec){.name = IG_STR("d"), .model = IG_STR("m"), .ref = IG_STR("1")};
-    assert_int_equal(ig_deploy_set(test.app.deploy, &IG_PRINCIPAL_LOCAL, &spec, &err), IG_OK);
-    ig_arena_deinit(&arena);
+    redeploy("{\"root\":{\"model\":\"m\",\"version\":1}}");
 }
 
 /* What is kept of a call's first part does not carry the second past the limit. */
 static void test_cpu_limit_of_a_part(void **state)
 {
     (void)state;
-    struct ig_err err = IG_ERR_INIT;
-    struct ig_routing_spec graph;
-    struct ig_arena arena;
     const char *body = "{\"instances\":[[1,1,3,4,5,6]]}";
-    struct ig_deployment_spec spec = {.name = IG_STR("d"), .graph = &graph};
-    ig_arena_init(&arena, 4096, 1 << 20);
-    assert_int_equal(
-        ig_routing_spec_read(&graph,
-                             IG_STR("{\"root\":{\"segment\":{\"rules\":[{\"when\":\"f1 > "
-                                    "3\",\"then\":\"a\"}],\"default\":\"b\"}},\"nodes\":{\"a\":{"
-                                    "\"model\":\"m\"},\"b\":{\"model\":\"m\"}},\"resources\":{"
-                                    "\"cpu\":0.01,\"cache\":{\"max_mb\":1}}}"),
-                             &arena, &err),
-        IG_OK);
-    assert_int_equal(ig_deploy_set(test.app.deploy, &IG_PRINCIPAL_LOCAL, &spec, &err), IG_OK);
+    redeploy("{\"root\":{\"segment\":{\"rules\":[{\"when\":\"f1 > "
+             "3\",\"then\":\"a\"}],\"default\":\"b\"}},\"nodes\":{\"a\":{"
+             "\"model\":\"m\"},\"b\":{\"model\":\"m\"}},\"resources\":{"
+             "\"cpu\":0.01,\"cache\":{\"max_mb\":1}}}");
     assert_int_equal(call(ig_infer_kserve_predict, body), IG_OK);
     ig_call_release(&test.call);
     ig_routing_cpu_spend(ig_deploy_acquire(test.app.deploy, IG_STR("d")), 1000000000);
@@ -319,10 +275,7 @@ static void test_cpu_limit_of_a_part(void **state)
     assert_int_equal(call(ig_infer_kserve_predict, body), IG_EXHAUSTED);
     assert_non_null(strstr(test.call.err.message, "used its CPU time"));
     ig_call_release(&test.call);
-    spec =
-        (struct ig_deployment_spec){.name = IG_STR("d"), .model = IG_STR("m"), .ref = IG_STR("1")};
-    assert_int_equal(ig_deploy_set(test.app.deploy, &IG_PRINCIPAL_LOCAL, &spec, &err), IG_OK);
-    ig_arena_deinit(&arena);
+    redeploy("{\"root\":{\"model\":\"m\",\"version\":1}}");
 }
 
 int main(void)

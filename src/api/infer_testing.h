@@ -7,6 +7,7 @@
 #include "api/call_testing.h"
 #include "api/infer.h"
 #include "base/file.h"
+#include "stores/db_testing.h"
 
 #include <stdio.h>
 
@@ -46,7 +47,7 @@ static inline enum ig_code ig_infer_testing_open(struct ig_infer_testing *testin
     testing->dirfd = -1;
     if (!mkdtemp(testing->dir)) return ig_fail(err, IG_IO, "no temporary directory");
     if (ig_dir_open(&testing->dirfd, IG_FILE_CWD, testing->dir, err) != IG_OK) return err->code;
-    struct ig_db_options db = {.dirfd = testing->dirfd};
+    struct ig_db_options db = ig_db_testing_options(testing->dirfd);
     if (ig_db_open(&app->db, &db, err) != IG_OK) return err->code;
     if (ig_blob_open(&app->blobs, NULL, testing->dirfd, err) != IG_OK) return err->code;
     if (ig_registry_open(&app->registry, app->db, app->blobs, err) != IG_OK) return err->code;
@@ -63,6 +64,21 @@ static inline enum ig_code ig_infer_testing_open(struct ig_infer_testing *testin
     app->rows_max = 100;
     app->inline_max_ns = UINT64_MAX;
     return ig_infer_testing_deploy(app, model_path, err);
+}
+
+/* Deploys "d" anew: a graph as JSON. */
+static inline enum ig_code ig_infer_testing_graph(struct ig_infer_testing *testing,
+                                                  const char *graph)
+{
+    struct ig_err err = IG_ERR_INIT;
+    struct ig_routing_spec read;
+    struct ig_arena arena;
+    const struct ig_deployment_spec spec = {.name = IG_STR("d"), .graph = &read};
+    ig_arena_init(&arena, 4096, 1 << 20);
+    if (ig_routing_spec_read(&read, ig_str_view(graph), &arena, &err) == IG_OK)
+        ig_deploy_set(testing->test.app.deploy, &IG_PRINCIPAL_LOCAL, &spec, &err);
+    ig_arena_deinit(&arena);
+    return err.code;
 }
 
 static inline void ig_infer_testing_close(struct ig_infer_testing *testing)

@@ -1,21 +1,83 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* MLflow's artifact proxy (mlflow-artifacts:/ URIs), as its HTTP clients use it. Uploads and
- * downloads stream; nothing that was uploaded is ever shown as what it says it is: every answer is
- * application/octet-stream, to be saved, and never sniffed. */
+ * downloads stream; nothing that was uploaded is ever run as what it says it is: every answer is to
+ * be saved, is of a type that no browser executes, and never sniffed. */
+#include "api/mlflow_request.h"
 #include "api/rest.h"
 #include "api/route.h"
 #include "net/client.h"
+#include "services/registered/registered.h"
+#include "services/tracking/logged.h"
+#include "services/tracking/tracking_traces.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static struct ig_str last_segment(struct ig_str path)
+{
+    struct ig_str name;
+    do name = ig_str_cut(&path, '/');
+    while (path.ptr);
+    return name;
+}
+
+/* By the name alone, as MLflow's server does, but of its types only those that no browser runs;
+ * SVG and HTML are none of them. What is read as text is plain text, whatever its kind. */
+static const char *type_of(struct ig_str name)
+{
+    static const struct {
+        const char *names, *type;
+    } TYPES[] = {
+        {" txt log err cfg conf cnf cf ini properties prop hocon toml yaml yml xml json js py py3 "
+         "csv"
+         " tsv md rst ipynb MLmodel MLproject mlproject ",
+         "text/plain"},
+        {" png ", "image/png"},
+        {" jpg jpeg ", "image/jpeg"},
+        {" gif ", "image/gif"},
+        {" webp ", "image/webp"},
+        {" bmp ", "image/bmp"},
+        {" pdf ", "application/pdf"},
+        {" zip ", "application/zip"},
+    };
+    char word[16];
+    struct ig_str ending = name;
+    for (size_t at = name.len; at-- > 1;)
+        if (name.ptr[at] == '.') {
+            ending = (struct ig_str){name.ptr + at + 1, name.len - at - 1};
+            break;
+        }
+    if (!ending.len || ending.len > sizeof word - 3 || memchr(ending.ptr, ' ', ending.len))
+        return "application/octet-stream";
+    snprintf(word, sizeof word, " %.*s ", IG_STR_ARGS(ending));
+    for (size_t i = 0; i < sizeof TYPES / sizeof *TYPES; i++)
+        if (strstr(TYPES[i].names, word)) return TYPES[i].type;
+    return "application/octet-stream";
+}
+
+/* A name that stands in a header as it is, without quotes (RFC 9110's token). */
+static bool is_token(struct ig_str name)
+{
+    for (size_t i = 0; i < name.len; i++) {
+        char c = name.ptr[i], letter = (char)(c | 0x20);
+        bool plain = (letter >= 'a' && letter <= 'z') || (c >= '0' && c <= '9');
+        if (!plain && (!c || !strchr("!#$&+-.^_`|~", c))) return false;
+    }
+    return name.len > 0;
+}
 
 /* "attachment" with the path's last segment as the name (RFC 6266, RFC 8187). */
-static enum ig_code offer_as_file(struct ig_call *call, struct ig_str path)
+static enum ig_code offer_as_file(struct ig_call *call, struct ig_str name)
 {
-    struct ig_str name, rest = path;
     struct ig_buf value;
-    do name = ig_str_cut(&rest, '/');
-    while (rest.ptr);
     ig_buf_init(&value, 64 + 3 * IG_ARTIFACT_NAME_MAX);
-    ig_buf_add_cstr(&value, "attachment; filename*=UTF-8''");
-    ig_client_escape(&value, name);
+    if (is_token(name)) {
+        ig_buf_add_cstr(&value, "attachment; filename=");
+        ig_buf_add_str(&value, name);
+    } else {
+        ig_buf_add_cstr(&value, "attachment; filename*=UTF-8''");
+        ig_client_escape(&value, name);
+    }
     ig_exchange_header(call->exchange, "Content-Disposition", ig_buf_view(&value), &call->err);
     ig_buf_deinit(&value);
     return call->err.code;
@@ -26,8 +88,8 @@ static enum ig_code send(struct ig_call *call, struct ig_str path)
     struct ig_artifact artifact = {0};
     if (ig_artifacts_get(&artifact, call->app->db, path, &call->err) != IG_OK)
         return call->err.code;
-    if (offer_as_file(call, path) != IG_OK) return call->err.code;
-    return ig_rest_blob_send(call, ig_str_view(artifact.digest));
+    if (offer_as_file(call, last_segment(path)) != IG_OK) return call->err.code;
+    return ig_rest_blob_send(call, ig_str_view(artifact.digest), type_of(last_segment(path)));
 }
 
 /* The query's run, as `run_id` or, of older clients, `run_uuid`, and its `path`, which is empty
@@ -44,13 +106,23 @@ static enum ig_code find_run(struct ig_call *call, struct ig_str *uri, struct ig
     return ig_artifacts_of_run(uri, directory, call->app->db, run, call->arena, &call->err);
 }
 
+/* Clients know paths that lead out of a directory by MLflow's two words. */
+static enum ig_code check_path(struct ig_call *call, struct ig_str path)
+{
+    struct ig_str rest = path;
+    bool leads_out = path.len && path.ptr[0] == '/';
+    while (rest.ptr && !leads_out) leads_out = ig_str_is(ig_str_cut(&rest, '/'), "..");
+    if (leads_out) return ig_fail(&call->err, IG_INVALID, "Invalid path");
+    return ig_artifacts_check_path(path, &call->err);
+}
+
 /* A path below the run's directory; checked alone first, so that it never leads out of it. */
 static enum ig_code join(struct ig_call *call, struct ig_str *out, struct ig_str directory,
                          struct ig_str path)
 {
     *out = directory;
     if (!path.len) return IG_OK;
-    if (ig_artifacts_check_path(path, &call->err) != IG_OK) return call->err.code;
+    if (check_path(call, path) != IG_OK) return call->err.code;
     const char *text =
         ig_arena_printf(call->arena, "%.*s/%.*s", IG_STR_ARGS(directory), IG_STR_ARGS(path));
     if (!text) return ig_fail(&call->err, IG_NO_MEMORY, "path of an artifact");
@@ -68,23 +140,77 @@ enum ig_code ig_mlflow_run_artifact_get(struct ig_call *call)
     return send(call, whole);
 }
 
+/* The spans of a trace, for MLflow's console. */
+enum ig_code ig_mlflow_trace_artifact_get(struct ig_call *call)
+{
+    struct ig_str id = IG_STR(""), uri = {0}, directory = {0}, whole = {0};
+    const struct ig_mlflow_field fields[] = {{"request_id", IG_MLFLOW_TEXT, &id, true}};
+    if (ig_mlflow_read(call, fields, 1) != IG_OK ||
+        ig_tracking_trace_place(&uri, call->app->db, id, call->arena, &call->err) != IG_OK ||
+        ig_artifacts_directory(&directory, uri, "request_id", &call->err) != IG_OK ||
+        join(call, &whole, directory, IG_STR("traces.json")) != IG_OK)
+        return call->err.code;
+    return send(call, whole);
+}
+
+/* Of the directory where a version of a registered model lies. */
+enum ig_code ig_mlflow_version_artifact_get(struct ig_call *call)
+{
+    struct ig_str name = IG_STR(""), version = IG_STR(""), path = IG_STR("");
+    struct ig_str directory, whole;
+    struct ig_registered_version found;
+    const struct ig_mlflow_field fields[] = {{"name", IG_MLFLOW_TEXT, &name, true},
+                                             {"version", IG_MLFLOW_TEXT, &version, true},
+                                             {"path", IG_MLFLOW_TEXT, &path, true}};
+    if (ig_mlflow_read(call, fields, 3) != IG_OK || check_path(call, path) != IG_OK ||
+        ig_registered_version_get(&found, call->app->db, name, version, call->arena, &call->err) !=
+            IG_OK ||
+        ig_artifacts_directory(&directory, found.location, "version", &call->err) != IG_OK ||
+        join(call, &whole, directory, path) != IG_OK)
+        return call->err.code;
+    return send(call, whole);
+}
+
 enum ig_code ig_mlflow_artifact_get(struct ig_call *call)
 {
     return send(call, call->params[0]);
 }
 
 /* The path is checked before the body is read, the row written behind the object. */
-enum ig_code ig_mlflow_artifact_put(struct ig_call *call)
+static enum ig_code store(struct ig_call *call, struct ig_str path, bool empty_allowed)
 {
     struct ig_artifact artifact;
     uint64_t size = 0;
-    if (ig_artifacts_check_path(call->params[0], &call->err) != IG_OK) return call->err.code;
+    if (ig_artifacts_check_path(path, &call->err) != IG_OK) return call->err.code;
     if (ig_rest_blob_store(artifact.digest, &size, call) != IG_OK) return call->err.code;
+    if (!size && !empty_allowed)
+        return ig_fail(&call->err, IG_INVALID, "Request must specify data.");
     artifact.size_bytes = (int64_t)size;
-    if (ig_artifacts_put(call->app->db, &call->who, call->params[0], &artifact, &call->err) !=
-        IG_OK)
+    if (ig_artifacts_put(call->app->db, &call->who, path, &artifact, &call->err) != IG_OK)
         return call->err.code;
     return ig_rest_done(call);
+}
+
+enum ig_code ig_mlflow_artifact_put(struct ig_call *call)
+{
+    return store(call, call->params[0], true);
+}
+
+/* Of MLflow's console. */
+enum ig_code ig_mlflow_run_artifact_put(struct ig_call *call)
+{
+    struct ig_str run = IG_STR(""), path = IG_STR(""), uri = {0}, directory = {0}, whole = {0};
+    if (ig_call_query_str(&run, call, "run_uuid") != IG_OK ||
+        ig_call_query_str(&path, call, "path") != IG_OK)
+        return call->err.code;
+    if (!run.len) return ig_fail(&call->err, IG_INVALID, "Request must specify run_uuid.");
+    if (!path.len) return ig_fail(&call->err, IG_INVALID, "Request must specify path.");
+    if (check_path(call, path) != IG_OK ||
+        ig_artifacts_of_run(&uri, &directory, call->app->db, run, call->arena, &call->err) !=
+            IG_OK ||
+        join(call, &whole, directory, path) != IG_OK)
+        return call->err.code;
+    return store(call, whole, false);
 }
 
 enum ig_code ig_mlflow_artifact_delete(struct ig_call *call)
@@ -152,19 +278,43 @@ enum ig_code ig_mlflow_run_artifact_list(struct ig_call *call)
     return IG_OK;
 }
 
-/* Clients that list a run's directory ask whether it is a logged model's. There are none here, so
- * what is asked for does not matter, as long as it is JSON. */
-enum ig_code ig_mlflow_logged_model_search(struct ig_call *call)
+/* The artifact URI of a logged model, and its directory. */
+static enum ig_code find_logged(struct ig_call *call, struct ig_str *uri, struct ig_str *directory)
 {
-    struct ig_json json;
+    struct ig_logged_model model;
+    if (ig_logged_get(&model, call->app->db, call->params[0], false, call->arena, &call->err) !=
+        IG_OK)
+        return call->err.code;
+    *uri = model.artifact_root;
+    return ig_artifacts_directory(directory, model.artifact_root, "model_id", &call->err);
+}
+
+enum ig_code ig_mlflow_logged_artifact_get(struct ig_call *call)
+{
+    struct ig_str uri = {0}, directory = {0}, whole = {0}, path = IG_STR("");
+    const struct ig_mlflow_field fields[] = {{"artifact_file_path", IG_MLFLOW_TEXT, &path, true}};
+    if (ig_mlflow_read(call, fields, 1) != IG_OK || find_logged(call, &uri, &directory) != IG_OK ||
+        join(call, &whole, directory, path) != IG_OK)
+        return call->err.code;
+    return send(call, whole);
+}
+
+/* Paths from the model's directory on. */
+enum ig_code ig_mlflow_logged_artifact_list(struct ig_call *call)
+{
+    struct ig_artifact_list list;
     struct ig_json_out out;
-    if (ig_call_json_reader(call, &json) != IG_OK) return call->err.code;
-    if (!ig_json_skip(&json) || ig_json_next(&json) != IG_JSON_END) return call->err.code;
+    struct ig_str uri = {0}, directory = {0}, whole = {0}, path = IG_STR("");
+    const struct ig_mlflow_field fields[] = {
+        {"artifact_directory_path", IG_MLFLOW_TEXT, &path, false}};
+    if (ig_mlflow_read(call, fields, 1) != IG_OK || find_logged(call, &uri, &directory) != IG_OK ||
+        join(call, &whole, directory, path) != IG_OK ||
+        ig_artifacts_list(&list, call->app->db, whole, call->arena, &call->err) != IG_OK)
+        return call->err.code;
     ig_call_json(call, &out);
     ig_json_out_object(&out);
-    ig_json_out_key(&out, IG_STR("models"));
-    ig_json_out_array(&out);
-    ig_json_out_array_end(&out);
+    ig_json_out_kv_str(&out, "root_uri", uri);
+    write_files(&out, &list, path);
     ig_json_out_object_end(&out);
     return IG_OK;
 }

@@ -4,9 +4,10 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 #define SEE_DOCS " See the API docs for more information about request parameters."
-enum { PATH_SIZE = 64, SHOWN_MAX = 100, ITEM_FIELDS_MAX = 6 };
+enum { PATH_SIZE = 64, SHOWN_MAX = 100, ITEM_FIELDS_MAX = 8 };
 
 static enum ig_code missing(const char *path, struct ig_err *err)
 {
@@ -17,10 +18,11 @@ static enum ig_code wrong_type(struct ig_str value, const char *type, const char
                                struct ig_err *err)
 {
     int shown = value.len > SHOWN_MAX ? SHOWN_MAX : (int)value.len;
+    const char *quote = strcmp(type, "str") == 0 ? "\"" : "";
     return ig_fail(err, IG_INVALID,
-                   "Invalid value %.*s for parameter '%s' supplied:  Hint: Value was of type "
+                   "Invalid value %s%.*s%s for parameter '%s' supplied:  Hint: Value was of type "
                    "'%s'." SEE_DOCS,
-                   shown, value.ptr ? value.ptr : "", path, type);
+                   quote, shown, value.ptr ? value.ptr : "", quote, path, type);
 }
 
 /* The value that was just read is of another type than its field. */
@@ -58,6 +60,10 @@ static bool convert(const struct ig_mlflow_field *field, struct ig_str text)
 {
     if (field->kind == IG_MLFLOW_I64) return to_i64(text, field->out);
     if (field->kind == IG_MLFLOW_F64) return ig_str_to_f64(text, field->out);
+    if (field->kind == IG_MLFLOW_BOOL) {
+        *(bool *)field->out = ig_str_eq_nocase(text, IG_STR("true"));
+        return *(bool *)field->out || ig_str_eq_nocase(text, IG_STR("false"));
+    }
     *(struct ig_str *)field->out = text;
     return true;
 }
@@ -69,10 +75,16 @@ static enum ig_code read_scalar(struct ig_json *json, const struct ig_mlflow_fie
     enum ig_json_event event = ig_json_next(json);
     bool text = field->kind == IG_MLFLOW_TEXT;
     if (event == IG_JSON_NULL) return IG_OK;
+    if (field->kind == IG_MLFLOW_BOOL) {
+        if (event != IG_JSON_BOOL) return mismatch(json, event, path);
+        *(bool *)field->out = json->boolean;
+        *given = true;
+        return IG_OK;
+    }
     if (event != IG_JSON_STRING && (text || event != IG_JSON_NUMBER))
         return mismatch(json, event, path);
     if (!convert(field, json->text)) return mismatch(json, event, path);
-    *given = !text || json->text.len > 0;
+    *given = json->text.len > 0;
     return IG_OK;
 }
 
@@ -115,11 +127,15 @@ static enum ig_code read_metric(void *item, struct ig_json *json, const char *pa
 {
     struct ig_tracking_metric *out = item;
     *out = (struct ig_tracking_metric){.key = IG_STR("")};
-    const struct ig_mlflow_field fields[] = {{"key", IG_MLFLOW_TEXT, &out->key, true},
-                                             {"value", IG_MLFLOW_F64, &out->value, true},
-                                             {"timestamp", IG_MLFLOW_I64, &out->at_ms, true},
-                                             {"step", IG_MLFLOW_I64, &out->step, false}};
-    return read_item(json, fields, 4, path);
+    const struct ig_mlflow_field fields[] = {
+        {"key", IG_MLFLOW_TEXT, &out->key, true},
+        {"value", IG_MLFLOW_F64, &out->value, true},
+        {"timestamp", IG_MLFLOW_I64, &out->at_ms, true},
+        {"step", IG_MLFLOW_I64, &out->step, false},
+        {"model_id", IG_MLFLOW_TEXT, &out->model_id, false},
+        {"dataset_name", IG_MLFLOW_TEXT, &out->dataset_name, false},
+        {"dataset_digest", IG_MLFLOW_TEXT, &out->dataset_digest, false}};
+    return read_item(json, fields, 7, path);
 }
 
 /* The elements of an array, each read by `read`; in the arena, *count of them. */
@@ -197,24 +213,56 @@ static enum ig_code read_datasets(struct ig_tracking_datasets *out, struct ig_js
     return json->err->code;
 }
 
-static enum ig_code count_items(size_t *out, struct ig_json *json)
+static enum ig_code read_model_use(void *item, struct ig_json *json, const char *path)
 {
-    for (*out = 0; ig_json_element(json); ++*out)
-        if (!ig_json_skip(json)) break;
+    struct ig_tracking_model_use *out = item;
+    *out = (struct ig_tracking_model_use){.model_id = IG_STR("")};
+    const struct ig_mlflow_field fields[] = {{"model_id", IG_MLFLOW_TEXT, &out->model_id, true},
+                                             {"step", IG_MLFLOW_I64, &out->step, false}};
+    return read_item(json, fields, 2, path);
+}
+
+static enum ig_code read_model_uses(struct ig_tracking_model_uses *out, struct ig_json *json,
+                                    const char *name)
+{
+    out->items = read_list(json, name, sizeof *out->items, read_model_use, &out->count);
+    return json->err->code;
+}
+
+static enum ig_code add_text(struct ig_mlflow_texts *out, struct ig_str text, const char *name,
+                             struct ig_arena *arena, struct ig_err *err)
+{
+    out->items = ig_arena_grow(arena, out->items, out->count, &out->cap, sizeof *out->items);
+    if (!out->items) return ig_fail(err, IG_NO_MEMORY, "%s: too many", name);
+    out->items[out->count++] = text;
+    return IG_OK;
+}
+
+static enum ig_code read_texts(struct ig_mlflow_texts *out, struct ig_json *json, const char *name)
+{
+    *out = (struct ig_mlflow_texts){NULL, 0, 0};
+    while (ig_json_element(json)) {
+        char path[PATH_SIZE];
+        enum ig_json_event event = ig_json_next(json);
+        snprintf(path, sizeof path, "%s[%zu]", name, out->count);
+        if (event != IG_JSON_STRING) return mismatch(json, event, path);
+        if (add_text(out, json->text, name, json->arena, json->err) != IG_OK) break;
+    }
     return json->err->code;
 }
 
 static enum ig_code read_value(struct ig_json *json, const struct ig_mlflow_field *field,
                                bool *given)
 {
-    if (field->kind < IG_MLFLOW_PAIRS) return read_scalar(json, field, field->name, given);
+    if (field->kind < IG_MLFLOW_TEXTS) return read_scalar(json, field, field->name, given);
     enum ig_json_event event = ig_json_next(json);
     if (event == IG_JSON_NULL) return IG_OK;
     if (event != IG_JSON_ARRAY) return mismatch(json, event, field->name);
     *given = true;
+    if (field->kind == IG_MLFLOW_TEXTS) return read_texts(field->out, json, field->name);
     if (field->kind == IG_MLFLOW_METRICS) return read_metrics(field->out, json, field->name);
     if (field->kind == IG_MLFLOW_DATASETS) return read_datasets(field->out, json, field->name);
-    if (field->kind == IG_MLFLOW_COUNT) return count_items(field->out, json);
+    if (field->kind == IG_MLFLOW_MODELS) return read_model_uses(field->out, json, field->name);
     return read_pairs(field->out, json, field->name);
 }
 
@@ -274,7 +322,7 @@ enum ig_code ig_mlflow_decode(const struct ig_mlflow_field *fields, size_t count
     return check_required(fields, count, given, err);
 }
 
-/* Lists have no form in a query that these requests use. */
+/* Of lists those of texts alone have a form in a query. */
 static enum ig_code read_query(struct ig_call *call, const struct ig_mlflow_field *fields,
                                size_t count)
 {
@@ -285,6 +333,12 @@ static enum ig_code read_query(struct ig_call *call, const struct ig_mlflow_fiel
         if (i == count || fields[i].kind >= IG_MLFLOW_PAIRS) continue;
         if (ig_http_percent_decode(&value, call->arena, value, true, &call->err) != IG_OK)
             return call->err.code;
+        if (fields[i].kind == IG_MLFLOW_TEXTS) {
+            if (add_text(fields[i].out, value, fields[i].name, call->arena, &call->err) != IG_OK)
+                return call->err.code;
+            given[i] = true;
+            continue;
+        }
         if (!convert(&fields[i], value))
             return wrong_type(value, "str", fields[i].name, &call->err);
         given[i] = value.len > 0;
@@ -292,24 +346,27 @@ static enum ig_code read_query(struct ig_call *call, const struct ig_mlflow_fiel
     return check_required(fields, count, given, &call->err);
 }
 
-/* A page of another site can send other types without asking first. */
-static enum ig_code expect_json(struct ig_call *call)
+enum ig_code ig_mlflow_expect_json(struct ig_call *call)
 {
     const struct ig_http_request *request = &call->exchange->request;
     struct ig_str type = ig_http_header(request, IG_STR("content-type"));
-    if (ig_str_eq_nocase(ig_str_trim(ig_str_cut(&type, ';')), IG_STR("application/json")))
-        return IG_OK;
-    return ig_fail(&call->err, IG_INVALID,
-                   "Bad Request. Content-Type must be one of ['application/json'].");
+    if (!ig_str_eq_nocase(ig_str_trim(ig_str_cut(&type, ';')), IG_STR("application/json")))
+        return ig_fail(&call->err, IG_INVALID,
+                       "Bad Request. Content-Type must be one of ['application/json'].");
+    return ig_call_expect_json(call);
+}
+
+bool ig_mlflow_asks_by_query(const struct ig_call *call)
+{
+    struct ig_str method = call->exchange->request.method;
+    return ig_str_is(method, "GET") || ig_str_is(method, "HEAD");
 }
 
 enum ig_code ig_mlflow_read(struct ig_call *call, const struct ig_mlflow_field *fields,
                             size_t count)
 {
-    struct ig_str method = call->exchange->request.method;
     IG_ASSERT(count <= IG_MLFLOW_FIELDS_MAX);
-    if (ig_str_is(method, "GET") || ig_str_is(method, "HEAD"))
-        return read_query(call, fields, count);
-    if (expect_json(call) != IG_OK) return call->err.code;
+    if (ig_mlflow_asks_by_query(call)) return read_query(call, fields, count);
+    if (ig_mlflow_expect_json(call) != IG_OK) return call->err.code;
     return ig_mlflow_decode(fields, count, call->exchange->body, call->arena, &call->err);
 }

@@ -9,25 +9,38 @@
 #include "api/call.h"
 #include "services/tracking/tracking.h"
 
+struct ig_mlflow_texts {
+    struct ig_str *items;
+    size_t count, cap;
+};
+
 struct ig_mlflow_field {
     const char *name; /* "run_id" is also taken as "run_uuid" */
     enum {
         IG_MLFLOW_TEXT,
+        IG_MLFLOW_WORD, /* an enumeration's name or number, as a text */
         IG_MLFLOW_I64,
         IG_MLFLOW_F64,
+        IG_MLFLOW_BOOL,
+        IG_MLFLOW_TEXTS,    /* ["text"]; in a query the name given again */
         IG_MLFLOW_PAIRS,    /* [{"key", "value"}] */
         IG_MLFLOW_DATASETS, /* [{"dataset": {"name", "digest", ...}, "tags"}] */
-        IG_MLFLOW_COUNT,    /* how many items a list has, of whatever kind */
+        IG_MLFLOW_MODELS,   /* [{"model_id", "step"}] */
         IG_MLFLOW_METRICS,  /* [{"key", "value", "timestamp", "step"}] */
     } kind;
-    /* struct ig_str *, int64_t *, double *; to pairs, datasets or metrics of services/tracking;
-     * size_t *. Stays as it is when absent. */
+    /* struct ig_str *, int64_t *, double *, bool *, struct ig_mlflow_texts *; to pairs, datasets,
+     * metrics or uses of models of services/tracking. Stays as it is when absent. */
     void *out;
     bool required; /* an empty text is missing as well */
 };
 enum { IG_MLFLOW_FIELDS_MAX = 32 };
 
-/* From the call's query (GET) or body. Texts live as long as the call. */
+/* Whether the arguments stand in the query (GET, HEAD), not in the body. */
+bool ig_mlflow_asks_by_query(const struct ig_call *call);
+/* INVALID unless the body is said to be application/json: a page of another site can send other
+ * types without asking first. MEDIA_TYPE when it is compressed or not UTF-8. */
+enum ig_code ig_mlflow_expect_json(struct ig_call *call);
+/* From the call's query or body. Texts live as long as the call. */
 enum ig_code ig_mlflow_read(struct ig_call *call, const struct ig_mlflow_field *fields,
                             size_t count);
 /* From JSON: an object, or a string that holds one, as old clients send; empty counts as {}. */

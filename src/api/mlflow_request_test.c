@@ -20,6 +20,8 @@ struct request {
     struct ig_tracking_pairs tags;
     struct ig_tracking_metrics metrics;
     struct ig_tracking_datasets datasets;
+    struct ig_mlflow_texts stages;
+    bool archive;
 };
 
 static enum ig_code decode(struct request *request, struct ig_call_testing *test, const char *body)
@@ -30,10 +32,12 @@ static enum ig_code decode(struct request *request, struct ig_call_testing *test
         {"value", IG_MLFLOW_F64, &request->value, false},
         {"tags", IG_MLFLOW_PAIRS, &request->tags, false},
         {"metrics", IG_MLFLOW_METRICS, &request->metrics, false},
-        {"datasets", IG_MLFLOW_DATASETS, &request->datasets, false}};
+        {"datasets", IG_MLFLOW_DATASETS, &request->datasets, false},
+        {"stages", IG_MLFLOW_TEXTS, &request->stages, false},
+        {"archive", IG_MLFLOW_BOOL, &request->archive, false}};
     *request = (struct request){.step = -7};
     ig_call_testing_again(test);
-    return ig_mlflow_decode(fields, 6, ig_str_view(body), test->call.arena, &test->call.err);
+    return ig_mlflow_decode(fields, 8, ig_str_view(body), test->call.arena, &test->call.err);
 }
 
 static void test_taken(void **state)
@@ -61,6 +65,12 @@ static void test_taken(void **state)
                      IG_OK);
     assert_int_equal(got.tags.count, 1);
     assert_int_equal(got.metrics.items[0].at_ms, 5);
+    assert_int_equal(
+        decode(&got, &test, "{\"run_id\":\"r\",\"stages\":[\"a\",\"b\"],\"archive\":true}"), IG_OK);
+    assert_true(got.archive && got.stages.count == 2 && ig_str_is(got.stages.items[1], "b"));
+    assert_int_equal(decode(&got, &test, "{\"run_id\":\"r\",\"stages\":[],\"archive\":null}"),
+                     IG_OK);
+    assert_true(!got.archive && got.stages.count == 0);
     ig_call_testing_deinit(&test);
 }
 
@@ -76,6 +86,9 @@ static void test_refused(void **state)
         {"{\"run_id\":\"r\",\"step\":1e300}", "Invalid value 1e300 for parameter 'step'"},
         {"{\"run_id\":\"r\",\"value\":true}", "Value was of type 'bool'"},
         {"{\"run_id\":\"r\",\"tags\":{}}", "parameter 'tags' supplied"},
+        {"{\"run_id\":\"r\",\"stages\":\"x\"}", "parameter 'stages' supplied"},
+        {"{\"run_id\":\"r\",\"stages\":[\"x\",null]}", "parameter 'stages[1]' supplied"},
+        {"{\"run_id\":\"r\",\"archive\":1}", "parameter 'archive' supplied"},
         {"{\"run_id\":\"r\",\"tags\":[{}]}", "required parameter 'tags[0].key'"},
         {"{\"run_id\":\"r\",\"metrics\":[{\"key\":\"m\",\"value\":1}]}",
          "required parameter 'metrics[0].timestamp'"},
@@ -116,7 +129,7 @@ static void test_query_and_media_type(void **state)
     ig_call_testing_again(&test);
     test.exchange.request.query = IG_STR("run_id=r&max_results=many");
     assert_int_equal(ig_mlflow_read(&test.call, fields, 2), IG_INVALID);
-    assert_non_null(strstr(test.call.err.message, "Invalid value many for parameter"));
+    assert_non_null(strstr(test.call.err.message, "Invalid value \"many\" for parameter"));
     ig_call_testing_again(&test);
     test.exchange.request.method = IG_STR("POST");
     test.exchange.body = IG_STR("{\"run_id\":\"r\"}");

@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* MLflow's search routes: the search gives ids in their order, each is then read and written, so
  * that a page holds one run in memory besides its text. */
+#include "api/mlflow_logged.h"
+#include "api/mlflow_models.h"
+#include "api/mlflow_request.h"
 #include "api/mlflow_search_request.h"
+#include "api/mlflow_traces.h"
 #include "api/mlflow_tracking.h"
 #include "api/route.h"
 
@@ -11,16 +15,21 @@ static enum ig_code search(struct ig_tracking_found *out, struct ig_call *call,
                            enum ig_tracking_kind kind)
 {
     const struct ig_exchange *exchange = call->exchange;
-    struct ig_tracking_search search;
+    struct ig_tracking_search search = {0};
     enum ig_code code;
-    if (ig_str_is(exchange->request.method, "GET"))
+    if (ig_mlflow_asks_by_query(call))
         code = ig_mlflow_search_decode_query(&search, kind, exchange->request.query, call->arena,
                                              &call->err);
-    else if (ig_call_expect_json(call) == IG_OK)
+    else if (ig_mlflow_expect_json(call) == IG_OK)
         code = ig_mlflow_search_decode(&search, kind, exchange->body, call->arena, &call->err);
     else
         code = call->err.code;
     if (code != IG_OK) return code;
+    if (kind == IG_TRACKING_LOGGED && !search.experiments_count)
+        return ig_fail(&call->err, IG_INVALID,
+                       "Missing value for required parameter 'experiment_ids'.");
+    if (kind == IG_TRACKING_TRACES && !search.experiments_count)
+        return ig_fail(&call->err, IG_INVALID, "Missing value for required parameter 'locations'.");
     return ig_tracking_search(out, call->app->db, &search, call->arena, &call->err);
 }
 
@@ -41,6 +50,67 @@ static void write_experiment(struct ig_json_out *out, struct ig_call *call, stru
     if (ig_tracking_experiment_get(&experiment, call->app->tracking, number, arena, &call->err) ==
         IG_OK)
         ig_mlflow_write_experiment(out, &experiment);
+}
+
+/* What was deleted since the search found it is left out. */
+static void pass_over_gone(struct ig_call *call)
+{
+    if (call->err.code == IG_NOT_FOUND) ig_err_clear(&call->err);
+}
+
+static void write_model(struct ig_json_out *out, struct ig_call *call, struct ig_str id,
+                        struct ig_arena *arena)
+{
+    struct ig_registered_model model;
+    int64_t number = 0;
+    IG_ASSERT(ig_str_to_i64(id, &number));
+    if (ig_registered_get_by_id(&model, call->app->db, number, arena, &call->err) == IG_OK)
+        ig_mlflow_write_model(out, &model);
+    else
+        pass_over_gone(call);
+}
+
+static void write_version(struct ig_json_out *out, struct ig_call *call, struct ig_str id,
+                          struct ig_arena *arena)
+{
+    struct ig_registered_version version;
+    int64_t number = 0;
+    IG_ASSERT(ig_str_to_i64(id, &number));
+    if (ig_registered_version_get_by_id(&version, call->app->db, number, arena, &call->err) ==
+        IG_OK)
+        ig_mlflow_write_version(out, &version);
+    else
+        pass_over_gone(call);
+}
+
+static void write_logged(struct ig_json_out *out, struct ig_call *call, struct ig_str id,
+                         struct ig_arena *arena)
+{
+    struct ig_logged_model model;
+    if (ig_logged_get(&model, call->app->db, id, false, arena, &call->err) == IG_OK)
+        ig_mlflow_write_logged(out, &model);
+    else
+        pass_over_gone(call);
+}
+
+static void write_trace(struct ig_json_out *out, struct ig_call *call, struct ig_str id,
+                        struct ig_arena *arena)
+{
+    struct ig_tracking_trace trace;
+    if (ig_tracking_trace_get(&trace, call->app->db, id, arena, &call->err) == IG_OK)
+        ig_mlflow_write_trace(out, &trace);
+    else
+        pass_over_gone(call);
+}
+
+static void write_trace_v2(struct ig_json_out *out, struct ig_call *call, struct ig_str id,
+                           struct ig_arena *arena)
+{
+    struct ig_tracking_trace trace;
+    if (ig_tracking_trace_get(&trace, call->app->db, id, arena, &call->err) == IG_OK)
+        ig_mlflow_write_trace_v2(out, &trace);
+    else
+        pass_over_gone(call);
 }
 
 /* Empty lists and tokens are left out, as protobuf's JSON does. A reply that grows near to what the
@@ -86,4 +156,39 @@ enum ig_code ig_mlflow_experiments_search(struct ig_call *call)
     struct ig_tracking_found found;
     if (search(&found, call, IG_TRACKING_EXPERIMENTS) != IG_OK) return call->err.code;
     return reply(call, "experiments", &found, write_experiment);
+}
+
+enum ig_code ig_mlflow_models_search(struct ig_call *call)
+{
+    struct ig_tracking_found found;
+    if (search(&found, call, IG_TRACKING_MODELS) != IG_OK) return call->err.code;
+    return reply(call, "registered_models", &found, write_model);
+}
+
+enum ig_code ig_mlflow_versions_search(struct ig_call *call)
+{
+    struct ig_tracking_found found;
+    if (search(&found, call, IG_TRACKING_VERSIONS) != IG_OK) return call->err.code;
+    return reply(call, "model_versions", &found, write_version);
+}
+
+enum ig_code ig_mlflow_logged_search(struct ig_call *call)
+{
+    struct ig_tracking_found found;
+    if (search(&found, call, IG_TRACKING_LOGGED) != IG_OK) return call->err.code;
+    return reply(call, "models", &found, write_logged);
+}
+
+enum ig_code ig_mlflow_traces_search(struct ig_call *call)
+{
+    struct ig_tracking_found found;
+    if (search(&found, call, IG_TRACKING_TRACES) != IG_OK) return call->err.code;
+    return reply(call, "traces", &found, write_trace);
+}
+
+enum ig_code ig_mlflow_traces_search_v2(struct ig_call *call)
+{
+    struct ig_tracking_found found;
+    if (search(&found, call, IG_TRACKING_TRACES) != IG_OK) return call->err.code;
+    return reply(call, "traces", &found, write_trace_v2);
 }

@@ -2,8 +2,9 @@
 #ifndef IG_API_MLFLOW_SEARCH_REQUEST_H
 #define IG_API_MLFLOW_SEARCH_REQUEST_H
 
-/* MLflow's SearchRuns and SearchExperiments, in JSON or in a query: whole numbers and view types as
- * numbers or texts, null as absent, unknown members passed over. */
+/* MLflow's SearchRuns, SearchExperiments, SearchRegisteredModels and SearchModelVersions, in JSON
+ * or in a query: whole numbers and view types as numbers or texts, null as absent, unknown members
+ * passed over. */
 
 #include "services/tracking/tracking_search.h"
 

@@ -17,7 +17,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const struct ig_str text = {(const char *)data, size};
     struct ig_arena arena;
     ig_arena_init(&arena, 4096, 1 << 20);
-    for (int kind = IG_TRACKING_RUNS; kind <= IG_TRACKING_EXPERIMENTS; kind++) {
+    for (int kind = IG_TRACKING_RUNS; kind < IG_TRACKING_KINDS_COUNT; kind++) {
         struct ig_err err = IG_ERR_INIT, again = IG_ERR_INIT;
         struct ig_tracking_search search;
         enum ig_tracking_kind of = (enum ig_tracking_kind)kind;

@@ -3,24 +3,16 @@
 #include "api/mlflow_tracking.h"
 
 #include "api/mlflow_request.h"
+#include "api/rest.h"
 #include "api/route.h"
 
 #include <math.h>
 #include <stdio.h>
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
+enum { DATASET_EXPERIMENTS_MAX = 20, DATASET_USES_MAX = 1000 };
 
-enum ig_code ig_mlflow_done(struct ig_call *call)
-{
-    struct ig_json_out out;
-    ig_call_json(call, &out);
-    ig_json_out_object(&out);
-    ig_json_out_object_end(&out);
-    return IG_OK;
-}
-
-/* Left out when there are none. */
-static void write_pairs(struct ig_json_out *out, const char *key, struct ig_tracking_pairs pairs)
+void ig_mlflow_write_pairs(struct ig_json_out *out, const char *key, struct ig_tracking_pairs pairs)
 {
     if (!pairs.count) return;
     ig_json_out_key(out, ig_str_view(key));
@@ -51,11 +43,12 @@ void ig_mlflow_write_experiment(struct ig_json_out *out,
     ig_json_out_kv_str(out, "lifecycle_stage", experiment->stage);
     ig_json_out_kv_i64(out, "last_update_time", experiment->updated_ms);
     ig_json_out_kv_i64(out, "creation_time", experiment->created_ms);
-    write_pairs(out, "tags", experiment->tags);
+    ig_mlflow_write_pairs(out, "tags", experiment->tags);
     ig_json_out_object_end(out);
 }
 
-void ig_mlflow_write_metric(struct ig_json_out *out, const struct ig_tracking_metric *metric)
+void ig_mlflow_write_metric(struct ig_json_out *out, const struct ig_tracking_metric *metric,
+                            struct ig_str run)
 {
     ig_json_out_object(out);
     ig_json_out_kv_str(out, "key", metric->key);
@@ -68,6 +61,11 @@ void ig_mlflow_write_metric(struct ig_json_out *out, const struct ig_tracking_me
                                                             : "-Infinity"));
     ig_json_out_kv_i64(out, "timestamp", metric->at_ms);
     ig_json_out_kv_i64(out, "step", metric->step);
+    if (metric->dataset_name.len) ig_json_out_kv_str(out, "dataset_name", metric->dataset_name);
+    if (metric->dataset_digest.len)
+        ig_json_out_kv_str(out, "dataset_digest", metric->dataset_digest);
+    if (metric->model_id.len) ig_json_out_kv_str(out, "model_id", metric->model_id);
+    if (run.len) ig_json_out_kv_str(out, "run_id", run);
     ig_json_out_object_end(out);
 }
 
@@ -87,8 +85,24 @@ void ig_mlflow_write_run_info(struct ig_json_out *out, const struct ig_tracking_
     ig_json_out_object_end(out);
 }
 
-static void write_inputs(struct ig_json_out *out, struct ig_tracking_datasets inputs)
+static void write_model_uses(struct ig_json_out *out, const char *key,
+                             struct ig_tracking_model_uses uses, bool steps)
 {
+    if (!uses.count) return;
+    ig_json_out_key(out, ig_str_view(key));
+    ig_json_out_array(out);
+    for (size_t i = 0; i < uses.count; i++) {
+        ig_json_out_object(out);
+        ig_json_out_kv_str(out, "model_id", uses.items[i].model_id);
+        if (steps) ig_json_out_kv_i64(out, "step", uses.items[i].step);
+        ig_json_out_object_end(out);
+    }
+    ig_json_out_array_end(out);
+}
+
+static void write_inputs(struct ig_json_out *out, const struct ig_tracking_run *run)
+{
+    const struct ig_tracking_datasets inputs = run->inputs;
     ig_json_out_key(out, IG_STR("inputs"));
     ig_json_out_object(out);
     if (inputs.count) {
@@ -98,7 +112,7 @@ static void write_inputs(struct ig_json_out *out, struct ig_tracking_datasets in
     for (size_t i = 0; i < inputs.count; i++) {
         const struct ig_tracking_dataset *dataset = &inputs.items[i];
         ig_json_out_object(out);
-        write_pairs(out, "tags", dataset->tags);
+        ig_mlflow_write_pairs(out, "tags", dataset->tags);
         ig_json_out_key(out, IG_STR("dataset"));
         ig_json_out_object(out);
         ig_json_out_kv_str(out, "name", dataset->name);
@@ -111,6 +125,7 @@ static void write_inputs(struct ig_json_out *out, struct ig_tracking_datasets in
         ig_json_out_object_end(out);
     }
     if (inputs.count) ig_json_out_array_end(out);
+    write_model_uses(out, "model_inputs", run->model_inputs, false);
     ig_json_out_object_end(out);
 }
 
@@ -125,15 +140,16 @@ void ig_mlflow_write_run(struct ig_json_out *out, const struct ig_tracking_run *
         ig_json_out_key(out, IG_STR("metrics"));
         ig_json_out_array(out);
         for (size_t i = 0; i < run->metrics.count; i++)
-            ig_mlflow_write_metric(out, &run->metrics.items[i]);
+            ig_mlflow_write_metric(out, &run->metrics.items[i], IG_STR(""));
         ig_json_out_array_end(out);
     }
-    write_pairs(out, "params", run->params);
-    write_pairs(out, "tags", run->tags);
+    ig_mlflow_write_pairs(out, "params", run->params);
+    ig_mlflow_write_pairs(out, "tags", run->tags);
     ig_json_out_object_end(out);
-    write_inputs(out, run->inputs);
+    write_inputs(out, run);
     ig_json_out_key(out, IG_STR("outputs"));
     ig_json_out_object(out);
+    write_model_uses(out, "model_outputs", run->model_outputs, true);
     ig_json_out_object_end(out);
     ig_json_out_object_end(out);
 }
@@ -227,7 +243,7 @@ enum ig_code ig_mlflow_experiment_update(struct ig_call *call)
     if (ig_tracking_experiment_rename(call->app->tracking, &call->who, id, name, &call->err) !=
         IG_OK)
         return call->err.code;
-    return ig_mlflow_done(call);
+    return ig_rest_done(call);
 }
 
 enum ig_code ig_mlflow_experiment_delete(struct ig_call *call)
@@ -237,7 +253,7 @@ enum ig_code ig_mlflow_experiment_delete(struct ig_call *call)
     if (read_id(&id, call, fields, 1) != IG_OK) return call->err.code;
     if (ig_tracking_experiment_delete(call->app->tracking, &call->who, id, &call->err) != IG_OK)
         return call->err.code;
-    return ig_mlflow_done(call);
+    return ig_rest_done(call);
 }
 
 enum ig_code ig_mlflow_experiment_restore(struct ig_call *call)
@@ -247,7 +263,7 @@ enum ig_code ig_mlflow_experiment_restore(struct ig_call *call)
     if (read_id(&id, call, fields, 1) != IG_OK) return call->err.code;
     if (ig_tracking_experiment_restore(call->app->tracking, &call->who, id, &call->err) != IG_OK)
         return call->err.code;
-    return ig_mlflow_done(call);
+    return ig_rest_done(call);
 }
 
 enum ig_code ig_mlflow_experiment_tag(struct ig_call *call)
@@ -259,7 +275,7 @@ enum ig_code ig_mlflow_experiment_tag(struct ig_call *call)
     if (read_id(&id, call, fields, 3) != IG_OK) return call->err.code;
     if (ig_tracking_experiment_tag(call->app->tracking, id, tag, &call->err) != IG_OK)
         return call->err.code;
-    return ig_mlflow_done(call);
+    return ig_rest_done(call);
 }
 
 enum ig_code ig_mlflow_experiment_untag(struct ig_call *call)
@@ -270,5 +286,52 @@ enum ig_code ig_mlflow_experiment_untag(struct ig_call *call)
     if (read_id(&id, call, fields, 2) != IG_OK) return call->err.code;
     if (ig_tracking_experiment_untag(call->app->tracking, id, key, &call->err) != IG_OK)
         return call->err.code;
-    return ig_mlflow_done(call);
+    return ig_rest_done(call);
+}
+
+static enum ig_code write_uses(struct ig_json_out *out, struct ig_call *call, struct ig_str text,
+                               size_t *room)
+{
+    struct ig_tracking_dataset_uses uses;
+    int64_t id;
+    if (ig_tracking_experiment_id(&id, text, &call->err) != IG_OK ||
+        ig_tracking_datasets_of(&uses, call->app->tracking, id, *room, call->arena, &call->err) !=
+            IG_OK)
+        return call->err.code;
+    for (size_t i = 0; i < uses.count; i++) {
+        ig_json_out_object(out);
+        write_experiment_id(out, id);
+        ig_json_out_kv_str(out, "name", uses.items[i].name);
+        ig_json_out_kv_str(out, "digest", uses.items[i].digest);
+        if (uses.items[i].context.ptr) ig_json_out_kv_str(out, "context", uses.items[i].context);
+        ig_json_out_object_end(out);
+    }
+    *room -= uses.count;
+    return IG_OK;
+}
+
+enum ig_code ig_mlflow_datasets_search(struct ig_call *call)
+{
+    struct ig_mlflow_texts ids = {0};
+    struct ig_json_out out;
+    size_t room = DATASET_USES_MAX;
+    const struct ig_mlflow_field fields[] = {{"experiment_ids", IG_MLFLOW_TEXTS, &ids, false}};
+    if (ig_mlflow_read(call, fields, COUNT(fields)) != IG_OK) return call->err.code;
+    if (!ids.count)
+        return ig_fail(&call->err, IG_INVALID,
+                       "SearchDatasets request must specify at least one experiment_id.");
+    if (ids.count > DATASET_EXPERIMENTS_MAX)
+        return ig_fail(&call->err, IG_INVALID,
+                       "SearchDatasets request cannot specify more than %d experiment_ids. "
+                       "Received %zu experiment_ids.",
+                       DATASET_EXPERIMENTS_MAX, ids.count);
+    ig_call_json(call, &out);
+    ig_json_out_object(&out);
+    ig_json_out_key(&out, IG_STR("dataset_summaries"));
+    ig_json_out_array(&out);
+    for (size_t i = 0; call->err.code == IG_OK && i < ids.count; i++)
+        write_uses(&out, call, ids.items[i], &room);
+    ig_json_out_array_end(&out);
+    ig_json_out_object_end(&out);
+    return call->err.code;
 }

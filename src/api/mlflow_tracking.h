@@ -8,13 +8,16 @@
 #include "api/call.h"
 #include "services/tracking/tracking.h"
 
+/* [{"key", "value"}] as this member; left out when there are none. */
+void ig_mlflow_write_pairs(struct ig_json_out *out, const char *key,
+                           struct ig_tracking_pairs pairs);
 void ig_mlflow_write_experiment(struct ig_json_out *out,
                                 const struct ig_tracking_experiment *experiment);
 void ig_mlflow_write_run_info(struct ig_json_out *out, const struct ig_tracking_run *run);
 /* {"info", "data", "inputs", "outputs"} */
 void ig_mlflow_write_run(struct ig_json_out *out, const struct ig_tracking_run *run);
-void ig_mlflow_write_metric(struct ig_json_out *out, const struct ig_tracking_metric *metric);
-/* {} */
-enum ig_code ig_mlflow_done(struct ig_call *call);
+/* `run` may be empty: it is not said whose the metric is. */
+void ig_mlflow_write_metric(struct ig_json_out *out, const struct ig_tracking_metric *metric,
+                            struct ig_str run);
 
 #endif

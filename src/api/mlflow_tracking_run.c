@@ -3,6 +3,7 @@
 #include "api/mlflow_tracking.h"
 
 #include "api/mlflow_request.h"
+#include "api/rest.h"
 #include "api/route.h"
 #include "base/clock.h"
 
@@ -82,7 +83,7 @@ enum ig_code ig_mlflow_run_delete(struct ig_call *call)
     if (ig_mlflow_read(call, fields, COUNT(fields)) != IG_OK) return call->err.code;
     if (ig_tracking_run_delete(call->app->tracking, &call->who, id, &call->err) != IG_OK)
         return call->err.code;
-    return ig_mlflow_done(call);
+    return ig_rest_done(call);
 }
 
 enum ig_code ig_mlflow_run_restore(struct ig_call *call)
@@ -92,7 +93,7 @@ enum ig_code ig_mlflow_run_restore(struct ig_call *call)
     if (ig_mlflow_read(call, fields, COUNT(fields)) != IG_OK) return call->err.code;
     if (ig_tracking_run_restore(call->app->tracking, &call->who, id, &call->err) != IG_OK)
         return call->err.code;
-    return ig_mlflow_done(call);
+    return ig_rest_done(call);
 }
 
 enum ig_code ig_mlflow_run_untag(struct ig_call *call)
@@ -103,14 +104,14 @@ enum ig_code ig_mlflow_run_untag(struct ig_call *call)
     if (ig_mlflow_read(call, fields, COUNT(fields)) != IG_OK) return call->err.code;
     if (ig_tracking_run_untag(call->app->tracking, id, key, &call->err) != IG_OK)
         return call->err.code;
-    return ig_mlflow_done(call);
+    return ig_rest_done(call);
 }
 
 static enum ig_code log_batch(struct ig_call *call, struct ig_str id,
                               const struct ig_tracking_batch *batch)
 {
     if (ig_tracking_log(call->app->tracking, id, batch, &call->err) != IG_OK) return call->err.code;
-    return ig_mlflow_done(call);
+    return ig_rest_done(call);
 }
 
 /* One parameter or tag. */
@@ -147,11 +148,15 @@ enum ig_code ig_mlflow_run_metric(struct ig_call *call)
     struct ig_str id = IG_STR("");
     struct ig_tracking_metric metric = {.key = IG_STR("")};
     const struct ig_tracking_batch batch = {.metrics = {&metric, 1}, .single = true};
-    const struct ig_mlflow_field fields[] = {{"run_id", IG_MLFLOW_TEXT, &id, true},
-                                             {"key", IG_MLFLOW_TEXT, &metric.key, true},
-                                             {"value", IG_MLFLOW_F64, &metric.value, true},
-                                             {"timestamp", IG_MLFLOW_I64, &metric.at_ms, true},
-                                             {"step", IG_MLFLOW_I64, &metric.step, false}};
+    const struct ig_mlflow_field fields[] = {
+        {"run_id", IG_MLFLOW_TEXT, &id, true},
+        {"key", IG_MLFLOW_TEXT, &metric.key, true},
+        {"value", IG_MLFLOW_F64, &metric.value, true},
+        {"timestamp", IG_MLFLOW_I64, &metric.at_ms, true},
+        {"step", IG_MLFLOW_I64, &metric.step, false},
+        {"model_id", IG_MLFLOW_TEXT, &metric.model_id, false},
+        {"dataset_name", IG_MLFLOW_TEXT, &metric.dataset_name, false},
+        {"dataset_digest", IG_MLFLOW_TEXT, &metric.dataset_digest, false}};
     if (ig_mlflow_read(call, fields, COUNT(fields)) != IG_OK) return call->err.code;
     return log_batch(call, id, &batch);
 }
@@ -172,47 +177,35 @@ enum ig_code ig_mlflow_run_inputs(struct ig_call *call)
 {
     struct ig_str id = IG_STR("");
     struct ig_tracking_datasets datasets = {0};
-    size_t models = 0;
+    struct ig_tracking_model_uses models = {0};
     const struct ig_mlflow_field fields[] = {{"run_id", IG_MLFLOW_TEXT, &id, true},
                                              {"datasets", IG_MLFLOW_DATASETS, &datasets, false},
-                                             {"models", IG_MLFLOW_COUNT, &models, false}};
+                                             {"models", IG_MLFLOW_MODELS, &models, false}};
     if (ig_mlflow_read(call, fields, COUNT(fields)) != IG_OK) return call->err.code;
-    if (models)
-        return ig_fail(&call->err, IG_INVALID,
-                       "models: %zu given, but only datasets are kept as inputs", models);
-    if (ig_tracking_inputs_log(call->app->tracking, id, datasets, &call->err) != IG_OK)
+    if (ig_tracking_inputs_log(call->app->tracking, id, datasets, models, &call->err) != IG_OK)
         return call->err.code;
-    return ig_mlflow_done(call);
+    return ig_rest_done(call);
 }
 
-/* Without max_results a page of the greatest length: a client that pages goes on from there. */
-enum ig_code ig_mlflow_metric_history(struct ig_call *call)
+enum ig_code ig_mlflow_run_outputs(struct ig_call *call)
 {
-    struct ig_tracking_history_query query = {0};
-    struct ig_tracking_history page;
-    struct ig_json_out out;
-    int64_t most = IG_TRACKING_HISTORY_MAX;
-    const struct ig_mlflow_field fields[] = {{"run_id", IG_MLFLOW_TEXT, &query.run, true},
-                                             {"metric_key", IG_MLFLOW_TEXT, &query.key, true},
-                                             {"page_token", IG_MLFLOW_TEXT, &query.token, false},
-                                             {"max_results", IG_MLFLOW_I64, &most, false}};
+    struct ig_str id = IG_STR("");
+    struct ig_tracking_model_uses models = {0};
+    const struct ig_mlflow_field fields[] = {{"run_id", IG_MLFLOW_TEXT, &id, true},
+                                             {"models", IG_MLFLOW_MODELS, &models, false}};
     if (ig_mlflow_read(call, fields, COUNT(fields)) != IG_OK) return call->err.code;
-    if (most <= 0)
-        return ig_fail(&call->err, IG_INVALID,
-                       "Invalid value %lld for parameter 'max_results' supplied. It must be a "
-                       "positive integer.",
-                       (long long)most);
-    query.max = most < IG_TRACKING_HISTORY_MAX ? (size_t)most : IG_TRACKING_HISTORY_MAX;
-    if (ig_tracking_history(&page, call->app->tracking, &query, call->arena, &call->err) != IG_OK)
+    if (ig_tracking_outputs_log(call->app->tracking, id, models, &call->err) != IG_OK)
         return call->err.code;
-    ig_call_json(call, &out);
-    ig_json_out_object(&out);
-    ig_json_out_key(&out, IG_STR("metrics"));
-    ig_json_out_array(&out);
-    for (size_t i = 0; i < page.metrics.count; i++)
-        ig_mlflow_write_metric(&out, &page.metrics.items[i]);
-    ig_json_out_array_end(&out);
-    if (page.next.len) ig_json_out_kv_str(&out, "next_page_token", page.next);
-    ig_json_out_object_end(&out);
-    return IG_OK;
+    return ig_rest_done(call);
+}
+
+enum ig_code ig_mlflow_run_model(struct ig_call *call)
+{
+    struct ig_str id = IG_STR(""), model = IG_STR("");
+    const struct ig_mlflow_field fields[] = {{"run_id", IG_MLFLOW_TEXT, &id, true},
+                                             {"model_json", IG_MLFLOW_TEXT, &model, true}};
+    if (ig_mlflow_read(call, fields, COUNT(fields)) != IG_OK) return call->err.code;
+    if (ig_tracking_model_note(call->app->tracking, id, model, &call->err) != IG_OK)
+        return call->err.code;
+    return ig_rest_done(call);
 }

@@ -41,7 +41,9 @@ static void test_run(void **state)
     struct ig_buf buf;
     struct ig_json_out out;
     const struct ig_tracking_metric metrics[] = {
-        {IG_STR("a"), 0.5, 7, -1}, {IG_STR("b"), -INFINITY, 7, 0}, {IG_STR("c"), NAN, 7, 0}};
+        {.key = IG_STR("a"), .value = 0.5, .at_ms = 7, .step = -1},
+        {.key = IG_STR("b"), .value = -INFINITY, .at_ms = 7, .step = 0},
+        {.key = IG_STR("c"), .value = NAN, .at_ms = 7, .step = 0}};
     struct ig_tracking_run run = {.id = IG_STR("r"),
                                   .name = IG_STR("n"),
                                   .user_id = IG_STR("u"),

@@ -380,7 +380,7 @@ static enum ig_code named_member(struct decoder *decoder, enum by_schema which, 
     return schema_member(decoder, which);
 }
 
-enum kind { TEXT, COUNT, NUMBER, FLAG };
+enum kind { TEXT, COUNT, TIME, NUMBER, FLAG }; /* TIME: a count of at least 1 */
 
 #define MEMBER(name, kind, member)                                                                 \
     {                                                                                              \
@@ -394,12 +394,13 @@ static const struct {
     MEMBER("method", TEXT, method),
     MEMBER("background", TEXT, background),
     MEMBER("unit", TEXT, unit),
+    MEMBER("interactions", TEXT, interactions),
     MEMBER("class", TEXT, class_name),
     MEMBER("surrogate_features", COUNT, surrogate_features),
     MEMBER("top", COUNT, top),
     MEMBER("reasons", COUNT, reasons),
     MEMBER("precompute", FLAG, precompute),
-    MEMBER("budget_us", COUNT, budget_us),
+    MEMBER("budget_us", TIME, budget_us),
     MEMBER("seed", COUNT, seed),
     MEMBER("samples", COUNT, samples),
     MEMBER("target_se", NUMBER, target_se),
@@ -427,7 +428,10 @@ static bool plain_member(struct decoder *decoder, struct ig_str name)
         if (!ig_str_is(name, MEMBERS[i].name)) continue;
         *decoder->field = MEMBERS[i].name;
         if (MEMBERS[i].kind == TEXT) ig_json_string(decoder->json, out, MEMBERS[i].name);
-        if (MEMBERS[i].kind == COUNT) ig_json_u64(decoder->json, out, MEMBERS[i].name);
+        if (MEMBERS[i].kind == COUNT || MEMBERS[i].kind == TIME)
+            ig_json_u64(decoder->json, out, MEMBERS[i].name);
+        if (MEMBERS[i].kind == TIME && errors(decoder)->code == IG_OK && *(uint64_t *)out == 0)
+            FAIL(decoder, IG_INVALID, "%s: 0 is no time, expected at least 1", MEMBERS[i].name);
         if (MEMBERS[i].kind == NUMBER) ig_json_f64(decoder->json, out, MEMBERS[i].name);
         if (MEMBERS[i].kind == FLAG) ig_json_bool(decoder->json, out, MEMBERS[i].name);
         return true;

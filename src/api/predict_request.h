@@ -29,6 +29,7 @@ struct ig_explain_request {
     struct ig_str method;              /* ptr NULL when not given, as the other texts */
     struct ig_str background;          /* name of a background of the model */
     struct ig_str unit;                /* "margin", "probability" */
+    struct ig_str interactions;        /* "halved", "whole": cells beside the diagonal */
     struct ig_str class_name;          /* "class": of methods that explain one output */
     uint64_t surrogate_features;       /* of LIME's model; 0: its default */
     uint64_t top;                      /* default 5 */

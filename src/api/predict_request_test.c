@@ -196,6 +196,7 @@ static const struct bad bad[] = {
     {"{\"features\":{},\"groups\":{\"g\":\"age\"}}", IG_INVALID, "groups", "groups"},
     {"{\"features\":{},\"groups\":{},\"groups\":{}}", IG_INVALID, "groups", "groups: given twice"},
     {"{\"features\":{},\"samples\":-1}", IG_INVALID, "samples", "samples"},
+    {"{\"features\":{},\"budget_us\":0}", IG_INVALID, "budget_us", "budget_us: 0 is no time"},
     {"{\"model\":\"m\"}", IG_INVALID, NULL, "features: missing"},
     {"{\"features\":{\"age\":1}", IG_PARSE, NULL, ""},
     {"{\"features\":{\"age\":1}} x", IG_PARSE, NULL, ""},

@@ -149,15 +149,23 @@ static const struct ig_servable *hold(const struct ig_servable *single, struct i
     return single->residency ? ig_residency_get(single, true, err) : ig_servable_ref(single);
 }
 
-const struct ig_servable *ig_rest_single_servable(struct ig_call *call, struct ig_str name)
+const struct ig_routing *ig_rest_routing(struct ig_call *call, struct ig_str name)
 {
     const struct ig_routing *routing = ig_deploy_get_routing(call->app->deploy, name);
-    const struct ig_servable *servable = NULL;
+    if (routing) return routing;
     call->field = "deployment";
-    if (!routing) {
-        ig_fail(&call->err, IG_NOT_FOUND, "deployment '%.*s' does not exist",
-                (int)(name.len > 128 ? 128 : name.len), name.ptr);
-    } else if (!routing->single) {
+    ig_fail(&call->err, IG_NOT_FOUND, "deployment '%.*s' does not exist",
+            (int)(name.len > 128 ? 128 : name.len), name.ptr);
+    return NULL;
+}
+
+const struct ig_servable *ig_rest_single_servable(struct ig_call *call, struct ig_str name)
+{
+    const struct ig_routing *routing = ig_rest_routing(call, name);
+    const struct ig_servable *servable = NULL;
+    if (!routing) return NULL;
+    call->field = "deployment";
+    if (!routing->single) {
         ig_fail(&call->err, IG_INVALID,
                 "deployment: '%s' routes its requests to several models; deploy the one that is "
                 "meant under a name of its own",

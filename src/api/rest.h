@@ -2,7 +2,7 @@
 #ifndef IG_API_REST_H
 #define IG_API_REST_H
 
-/* Shared by the handlers of /api/v1 (rest_*.c). */
+/* Shared by the handlers of /api/v1 (rest_*.c), some by those of MLflow's paths. */
 
 #include "api/call.h"
 
@@ -33,6 +33,8 @@ enum ig_code ig_rest_version_number(int64_t *out, struct ig_call *call, struct i
 void ig_rest_kv_time(struct ig_json_out *out, const char *key, int64_t unix_ms);
 /* A member that is JSON already; empty writes {}. */
 void ig_rest_kv_raw(struct ig_json_out *out, const char *key, struct ig_str json);
+/* A deployment's graph; the caller unrefs. NULL with call->err: there is none. */
+const struct ig_routing *ig_rest_routing(struct ig_call *call, struct ig_str name);
 /* The one model or ensemble where all requests of a deployment end; the caller unrefs. NULL with
  * call->err: there is none, it routes, or another process has the model. */
 const struct ig_servable *ig_rest_single_servable(struct ig_call *call, struct ig_str name);
@@ -41,7 +43,7 @@ enum ig_code ig_rest_done(struct ig_call *call);
 
 /* Of STREAM handlers: the body into the blob store, up to the setting's cap, durable when OK. */
 enum ig_code ig_rest_blob_store(char digest[IG_SHA256_HEX], uint64_t *size, struct ig_call *call);
-/* An object as the answer, application/octet-stream. */
-enum ig_code ig_rest_blob_send(struct ig_call *call, struct ig_str digest);
+/* An object as the answer, of this media type. */
+enum ig_code ig_rest_blob_send(struct ig_call *call, struct ig_str digest, const char *type);
 
 #endif

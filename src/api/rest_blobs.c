@@ -80,13 +80,13 @@ static void send_file(struct ig_call *call, int fd, uint64_t size)
     if (size) ig_exchange_abort(call->exchange);
 }
 
-enum ig_code ig_rest_blob_send(struct ig_call *call, struct ig_str digest)
+enum ig_code ig_rest_blob_send(struct ig_call *call, struct ig_str digest, const char *type)
 {
     int fd = -1;
     uint64_t size = 0;
     if (ig_blob_get(&fd, &size, call->app->blobs, digest, &call->err) != IG_OK)
         return call->err.code;
-    call->exchange->content_type = "application/octet-stream";
+    call->exchange->content_type = type;
     if (ig_exchange_begin(call->exchange, (int64_t)size, &call->err) == IG_OK) {
         if (!ig_str_is(call->exchange->request.method, "HEAD")) send_file(call, fd, size);
         ig_err_clear(&call->err);
@@ -99,5 +99,5 @@ enum ig_code ig_rest_blob_get(struct ig_call *call)
 {
     call->field = "digest";
     if (ig_blob_check_digest(call->params[0], &call->err) != IG_OK) return call->err.code;
-    return ig_rest_blob_send(call, call->params[0]);
+    return ig_rest_blob_send(call, call->params[0], "application/octet-stream");
 }

@@ -3,6 +3,7 @@
 #include "api/fairness_json.h"
 #include "api/rest.h"
 #include "api/route.h"
+#include "services/deploy/routing_fairness.h"
 
 enum { TOP_DEFAULT = 10 };
 
@@ -63,11 +64,20 @@ static enum ig_code read_request(struct request *request, struct ig_call *call)
     return ig_blob_check_digest(request->data_digest, &call->err);
 }
 
-static enum ig_code report(struct ig_call *call, const struct request *request,
-                           const struct ig_servable *servable)
+/* The field that a message begins with: one of the request, or an attribute of the context. */
+static const char *field_of(struct ig_call *call)
 {
     static const char *const FIELDS[] = {"protected", "label",     "positive",     "decision",
                                          "score",     "threshold", "attributions", NULL};
+    struct ig_str rest = ig_str_view(call->err.message), first = ig_str_cut(&rest, ':');
+    if (ig_str_starts(first, IG_STR("context."))) return ig_arena_cstr(call->arena, first);
+    return ig_call_field(&call->err, FIELDS);
+}
+
+static enum ig_code report(struct ig_call *call, const struct request *request,
+                           const struct ig_routing *routing)
+{
+    const struct ig_fairness_spec *spec = &request->spec;
     struct ig_fairness_table table;
     struct ig_json_out out;
     struct ig_arena arena;
@@ -75,12 +85,13 @@ static enum ig_code report(struct ig_call *call, const struct request *request,
     ig_arena_init(&arena, 1 << 20, REPORT_MAX_BYTES);
     ig_buf_init(&csv, TABLE_MAX_BYTES);
     if (ig_blob_read(&csv, call->app->blobs, request->data_digest, &call->err) == IG_OK &&
-        ig_fairness_table_run(&table, ig_buf_view(&csv), &request->spec,
-                              servable ? servable->package : NULL, &arena, &call->err) == IG_OK) {
+        (routing ? ig_routing_fairness(&table, ig_buf_view(&csv), spec, routing, &arena, &call->err)
+                 : ig_fairness_table_run(&table, ig_buf_view(&csv), spec, NULL, &arena,
+                                         &call->err)) == IG_OK) {
         ig_call_json(call, &out);
         ig_fairness_write(&out, &table, (size_t)request->top);
     }
-    if (call->err.code != IG_OK) call->field = ig_call_field(&call->err, FIELDS);
+    if (call->err.code != IG_OK) call->field = field_of(call);
     ig_buf_deinit(&csv);
     ig_arena_deinit(&arena);
     return call->err.code;
@@ -89,13 +100,13 @@ static enum ig_code report(struct ig_call *call, const struct request *request,
 enum ig_code ig_rest_fairness_post(struct ig_call *call)
 {
     struct request request;
-    const struct ig_servable *servable = NULL;
+    const struct ig_routing *routing = NULL;
     if (read_request(&request, call) != IG_OK) return call->err.code;
     if (request.deployment.len) {
-        servable = ig_rest_single_servable(call, request.deployment);
-        if (!servable) return call->err.code;
+        routing = ig_rest_routing(call, request.deployment);
+        if (!routing) return call->err.code;
     }
-    report(call, &request, servable);
-    ig_servable_unref(servable);
+    report(call, &request, routing);
+    ig_routing_unref(routing);
     return call->err.code;
 }

@@ -190,7 +190,7 @@ static struct ig_str path_of(const struct ig_call *call)
 {
     static const struct ig_str AJAX = {"/ajax-api/", 10};
     struct ig_str path = call->exchange->request.path;
-    if (!ig_str_starts(path, AJAX)) return path;
+    if (!ig_str_starts(path, AJAX) || !ig_call_is_mlflow(path)) return path;
     const char *plain =
         ig_arena_printf(call->arena, "/api/%.*s", (int)(path.len - AJAX.len), path.ptr + AJAX.len);
     return plain ? ig_str_view(plain) : path;

@@ -45,8 +45,14 @@ static const struct ig_route *match(const char *method, const char *path)
 static void test_console_prefix(void **state)
 {
     (void)state;
-    assert_ptr_equal(match("GET", "/ajax-api/v1/models"), match("GET", "/api/v1/models"));
-    assert_ptr_equal(match("GET", "/ajax-api/v1/models/m"), match("GET", "/api/v1/models/m"));
+    const struct ig_route *search = match("POST", "/api/2.0/mlflow/runs/search");
+    const struct ig_route *info = match("GET", "/api/3.0/mlflow/server-info");
+    assert_non_null(search);
+    assert_non_null(info);
+    assert_ptr_equal(match("POST", "/ajax-api/2.0/mlflow/runs/search"), search);
+    assert_ptr_equal(match("GET", "/ajax-api/3.0/mlflow/server-info"), info);
+    assert_null(match("GET", "/ajax-api/v1/models"));
+    assert_null(match("GET", "/ajax-api/v1/models/m"));
     assert_null(match("GET", "/ajax-api"));
     assert_null(match("GET", "/ajax-api/"));
 }
@@ -95,6 +101,10 @@ static void test_refusals(void **state)
                                           "/api/v1/models/a%2fb",
                                           "/v1/models/:predict",
                                           "/a/b/c/d/e/f/g/h/i/j",
+                                          "/ajax-api/v1/models",
+                                          "/ajax-api/",
+                                          "/ajax-api/4.0/mlflow/server-info",
+                                          "/ajax-api//api/v1/models",
                                           "*"};
     for (size_t i = 0; i < sizeof nowhere / sizeof nowhere[0]; i++) {
         if (match("POST", nowhere[i])) fail_msg("%s", nowhere[i]);

@@ -106,6 +106,13 @@ void ig_hex(char *text, const unsigned char *bytes, size_t size_bytes)
     text[2 * size_bytes] = '\0';
 }
 
+int ig_hex_digit(char digit)
+{
+    if (digit >= '0' && digit <= '9') return digit - '0';
+    if (digit >= 'a' && digit <= 'f') return digit - 'a' + 10;
+    return digit >= 'A' && digit <= 'F' ? digit - 'A' + 10 : -1;
+}
+
 void ig_sha256_hex(const void *bytes, size_t size_bytes, char text[IG_SHA256_HEX])
 {
     unsigned char digest[IG_SHA256_BYTES];

@@ -18,6 +18,7 @@ void ig_sha256_final(struct ig_sha256 *hash,
 void ig_sha256_free(struct ig_sha256 *hash);
 void ig_sha256(const void *bytes, size_t size_bytes, unsigned char digest[IG_SHA256_BYTES]);
 void ig_hex(char *text, const unsigned char *bytes, size_t size_bytes); /* lower case + NUL */
+int ig_hex_digit(char digit); /* its value, in either case; -1: none */
 void ig_sha256_hex(const void *bytes, size_t size_bytes, char text[IG_SHA256_HEX]);
 /* RFC 2104. `mac` may be the key. */
 void ig_hmac_sha256(unsigned char mac[IG_SHA256_BYTES], struct ig_str key, struct ig_str bytes);

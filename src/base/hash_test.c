@@ -75,12 +75,24 @@ static void test_hmac_vectors(void **state)
     assert_string_equal(base64, "ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0=");
 }
 
+static void test_hex(void **state)
+{
+    (void)state;
+    char text[9];
+    static const char digits[] = "0123456789abcdefABCDEF", others[] = "/:@G`g \xC3";
+    ig_hex(text, (const unsigned char[]){0, 0x1f, 0xa0, 0xff}, 4);
+    assert_string_equal(text, "001fa0ff");
+    for (int i = 0; digits[i]; i++) assert_int_equal(ig_hex_digit(digits[i]), i < 16 ? i : i - 6);
+    for (size_t i = 0; i < sizeof others; i++) assert_int_equal(ig_hex_digit(others[i]), -1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_sha256_vectors),
         cmocka_unit_test(test_hmac_vectors),
         cmocka_unit_test(test_siphash_vectors),
+        cmocka_unit_test(test_hex),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

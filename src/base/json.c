@@ -6,6 +6,7 @@
  * allows next. */
 #include "base/json.h"
 
+#include "base/hash.h"
 #include "base/json_priv.h"
 #include "base/num.h"
 
@@ -145,11 +146,7 @@ static int hex4(const char *p)
 {
     int value = 0;
     for (int i = 0; i < 4; i++) {
-        char c = p[i];
-        int nibble = c >= '0' && c <= '9'   ? c - '0'
-                     : c >= 'a' && c <= 'f' ? c - 'a' + 10
-                     : c >= 'A' && c <= 'F' ? c - 'A' + 10
-                                            : -1;
+        int nibble = ig_hex_digit(p[i]);
         if (nibble < 0) return -1;
         value = value * 16 + nibble;
     }

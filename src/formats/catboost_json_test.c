@@ -25,7 +25,7 @@
 #define NESTED(trees) "{" FEATURES ",\"trees\":[" trees "]}"
 #define ELEMENT_OF(feature)                                                                        \
     "\"elements\":[{\"cat_feature_index\":" feature ",\"combination_element\":\"cat_feature_"      \
-                                                    "value\""
+    "value\""
 #define ELEMENT ELEMENT_OF("0")
 #define ASKED "\"borders\":[0.5]"
 /* One categorical feature, whose statistic is asked; the table counts the category "x". */

@@ -10,17 +10,21 @@
 #include <math.h>
 #include <string.h>
 
-enum { BLOCK_ROWS = 256, ROWS_MIN = 30, ALIGNMENT = 64 };
+enum { BLOCK_ROWS = 256, ROWS_MIN = 30 };
+
+static const size_t ANSWERS_MAX_BYTES = (size_t)1 << 32;
 
 struct run {
     const struct ig_fairness_spec *spec;
-    const struct ig_package *package;
+    const struct ig_fairness_models *models; /* or NULL */
     struct ig_table *table;
     struct ig_fairness_groups *groups; /* columns_count */
     size_t columns_count, rows_count;
     uint8_t *decisions;
-    double *labels, *scores;             /* or NULL */
-    struct ig_fairness_moments *moments; /* columns_count; or NULL */
+    double *labels, *scores;               /* or NULL */
+    struct ig_fairness_moments *moments;   /* columns_count; or NULL */
+    struct ig_fairness_answered *answered; /* by model; or NULL */
+    bool unscored; /* a model that answered gives no probabilities: there are no scores */
     struct ig_str positive;
     int32_t class; /* of a model's classes: the positive one; -1: a regression, cut at threshold */
     struct ig_arena *arena;
@@ -46,7 +50,7 @@ static const struct ig_column *find_column(const struct run *run, const char *wh
 
 static enum ig_code choose_positive(struct run *run)
 {
-    const struct ig_schema *schema = run->package ? &run->package->schema : NULL;
+    const struct ig_schema *schema = run->models ? run->models->schema : NULL;
     run->positive = run->spec->positive;
     run->class = -1;
     if (!schema || schema->task == IG_TASK_REGRESSION || schema->task == IG_TASK_RANKING) {
@@ -70,7 +74,7 @@ static enum ig_code choose_positive(struct run *run)
 /* Whether a regression's values are cut at the threshold. */
 static bool is_cut(const struct run *run)
 {
-    return run->package && run->class < 0;
+    return run->models && run->class < 0;
 }
 
 /* 1, 0, NaN for missing. */
@@ -141,43 +145,42 @@ static enum ig_code read_scores(struct run *run)
 /* Whether decisions are the model's. */
 static bool decides(const struct run *run)
 {
-    return run->package && !run->spec->decision.len && !run->spec->score.len;
+    return run->models && !run->spec->decision.len && !run->spec->score.len;
 }
 
+/* Rows of the table, and those among them that one model answers. */
 struct block {
-    double *rows, *margins, *contributions, *additivity, *predictions;
-    void *scratch;
+    size_t first, count;
+    double *rows, *own, *mapped, *contributions;
+    uint32_t *model_of;
+    size_t *places; /* in the block, of the model's own rows */
+    struct ig_arena answers;
 };
 
 static bool block_init(struct block *block, const struct run *run)
 {
-    const struct ig_package *package = run->package;
-    const struct ig_model *model = package->model;
-    bool explains = run->moments != NULL;
-    size_t bytes = ig_engine_scratch_bytes(
-        package->engine, explains ? IG_ENGINE_CONTRIBUTIONS : IG_ENGINE_MARGIN, BLOCK_ROWS);
-    size_t each = (size_t)model->outputs_count * (model->features_count + 1);
+    size_t width = run->models->schema->features_count, bytes = width * sizeof(double) + 1;
     struct ig_arena *arena = run->arena;
-    block->rows = ig_arena_array(arena, BLOCK_ROWS, model->features_count * sizeof(double) + 1);
-    block->margins = ig_arena_array(arena, BLOCK_ROWS, model->outputs_count * sizeof(double));
-    block->contributions = ig_arena_array(arena, explains ? BLOCK_ROWS : 1, each * sizeof(double));
-    block->additivity = ig_arena_array(arena, BLOCK_ROWS, sizeof(double));
-    block->predictions =
-        ig_arena_array(arena, BLOCK_ROWS, model->predictions_count * sizeof(double));
-    block->scratch = ig_arena_alloc_aligned(arena, bytes ? bytes : ALIGNMENT, ALIGNMENT);
+    *block = (struct block){.rows = ig_arena_array(arena, BLOCK_ROWS, bytes),
+                            .own = ig_arena_array(arena, BLOCK_ROWS, bytes),
+                            .mapped = ig_arena_array(arena, BLOCK_ROWS, bytes),
+                            .contributions = ig_arena_array(arena, width + 1, sizeof(double)),
+                            .model_of = ig_arena_array(arena, BLOCK_ROWS, sizeof(uint32_t)),
+                            .places = ig_arena_array(arena, BLOCK_ROWS, sizeof(size_t))};
+    ig_arena_init(&block->answers, 1 << 20, ANSWERS_MAX_BYTES);
     return !arena->overflowed;
 }
 
 /* The output that a positive decision belongs to. */
-static uint32_t output_of(const struct run *run)
+static uint32_t output_of(const struct run *run, const struct ig_model *model)
 {
-    bool lone = run->package->model->outputs_count == 1 || run->class < 0;
+    bool lone = model->outputs_count == 1 || run->class < 0;
     return lone ? 0 : (uint32_t)run->class;
 }
 
-static void decide(struct run *run, size_t row, const double *predictions)
+static void decide(struct run *run, size_t row, const struct ig_model *model,
+                   const double *predictions)
 {
-    const struct ig_model *model = run->package->model;
     uint32_t count = model->predictions_count, class = (uint32_t)run->class;
     double threshold = run->spec->threshold;
     if (run->class < 0) {
@@ -187,8 +190,8 @@ static void decide(struct run *run, size_t row, const double *predictions)
         for (uint32_t i = 1; i < count; i++)
             if (predictions[i] > predictions[best]) best = i;
         run->decisions[row] = best == class;
-        if (run->scores) run->scores[row] = class < count ? predictions[class] : 0;
-    } else if (run->scores) {
+        run->scores[row] = class < count ? predictions[class] : 0;
+    } else if (ig_model_gives_probabilities(model)) {
         run->scores[row] = class == 0 ? 1 - predictions[0] : predictions[0];
         run->decisions[row] = run->scores[row] >= threshold;
     } else if (model->transform == IG_TRANSFORM_ARGMAX) {
@@ -198,31 +201,96 @@ static void decide(struct run *run, size_t row, const double *predictions)
     }
 }
 
-static enum ig_code take_block(struct run *run, const struct block *block, size_t first,
-                               size_t count)
+/* A row's contributions in the order of the table's schema. */
+static const double *in_order(const struct block *block, const struct ig_feature_map *map,
+                              const double *own)
 {
-    const struct ig_package *package = run->package;
-    const struct ig_model *model = package->model;
+    if (!map || !map->source_of) return own;
+    for (uint32_t f = 0; f < map->features_count; f++)
+        block->contributions[map->source_of[f]] = own[f];
+    return block->contributions;
+}
+
+static void take_answers(struct run *run, const struct block *block, uint32_t index, size_t count,
+                         const struct ig_fairness_answers *answers)
+{
+    const struct ig_fairness_model *asked = &run->models->models[index];
+    const struct ig_model *model = asked->model;
     size_t stride = model->features_count + (size_t)1, each = model->outputs_count * stride;
-    if (run->moments)
-        ig_engine_explain(package->engine,
-                          &(struct ig_engine_io){block->rows, count, block->contributions,
-                                                 block->additivity, block->margins},
-                          block->scratch);
-    if (decides(run) || !run->moments)
-        ig_engine_predict(package->engine, block->rows, count,
-                          (struct ig_engine_scores){block->margins, block->predictions, NULL},
-                          block->scratch);
-    if (ig_engine_check(package->engine, block->margins, count * model->outputs_count, run->err) !=
+    for (size_t i = 0; i < count; i++) {
+        size_t row = block->first + block->places[i];
+        if (decides(run))
+            decide(run, row, model, answers->predictions + i * model->predictions_count);
+        if (!run->moments) continue;
+        const double *own = in_order(
+            block, asked->map, answers->contributions + i * each + output_of(run, model) * stride);
+        for (size_t c = 0; c < run->columns_count; c++)
+            ig_fairness_moments_add(&run->moments[c], run->groups[c].of_row[row], own);
+    }
+    if (!ig_model_gives_probabilities(model)) run->unscored = true;
+    if (run->answered) run->answered[index].rows += count;
+}
+
+/* The rows of the block that are this model's. */
+static enum ig_code ask_model(struct run *run, struct block *block, uint32_t index)
+{
+    const struct ig_feature_map *map = run->models->models[index].map;
+    uint32_t width = run->models->schema->features_count;
+    struct ig_fairness_answers answers;
+    size_t count = 0;
+    for (size_t i = 0; i < block->count; i++) {
+        if (block->model_of[i] != index) continue;
+        memcpy(block->own + count * width, block->rows + i * width, width * sizeof *block->own);
+        block->places[count++] = i;
+    }
+    if (count == 0) return IG_OK;
+    struct ig_fairness_ask ask = {index, block->own, count, run->moments != NULL};
+    if (map && !ig_feature_map_is_identity(map)) {
+        ig_feature_map_rows(map, block->own, count, width, block->mapped);
+        ask.rows = block->mapped;
+    }
+    ig_arena_reset(&block->answers);
+    if (run->models->answer(run->models->context, &answers, &ask, &block->answers, run->err) !=
         IG_OK)
         return run->err->code;
-    for (size_t i = 0; i < count; i++) {
-        if (decides(run)) decide(run, first + i, block->predictions + i * model->predictions_count);
-        const double *own = block->contributions + i * each + output_of(run) * stride;
-        for (size_t c = 0; run->moments && c < run->columns_count; c++)
-            ig_fairness_moments_add(&run->moments[c], run->groups[c].of_row[first + i], own);
-    }
+    take_answers(run, block, index, count, &answers);
     return IG_OK;
+}
+
+static enum ig_code take_block(struct run *run, struct block *block)
+{
+    const struct ig_fairness_models *models = run->models;
+    const struct ig_fairness_rows rows = {run->table, block->first, block->count, block->rows};
+    if (models->route)
+        models->route(models->context, block->model_of, &rows, run->err);
+    else
+        memset(block->model_of, 0, block->count * sizeof *block->model_of);
+    for (uint32_t i = 0; i < models->models_count && run->err->code == IG_OK; i++)
+        ask_model(run, block, i);
+    return run->err->code;
+}
+
+static enum ig_code start_answered(struct run *run)
+{
+    const struct ig_fairness_models *models = run->models;
+    if (!models->route) return IG_OK;
+    run->answered = ig_arena_array(run->arena, models->models_count, sizeof *run->answered);
+    if (!run->answered) return no_memory(run);
+    for (uint32_t i = 0; i < models->models_count; i++)
+        run->answered[i] =
+            (struct ig_fairness_answered){.name = ig_arena_dup(run->arena, models->models[i].name)};
+    return IG_OK;
+}
+
+static enum ig_code read_blocks(struct run *run, struct block *block, struct ig_rows *rows)
+{
+    for (block->first = 0; block->first < run->rows_count; block->first += block->count) {
+        size_t left = run->rows_count - block->first, room = left < BLOCK_ROWS ? left : BLOCK_ROWS;
+        if (ig_rows_next(rows, block->rows, room, &block->count, run->err) != IG_OK ||
+            block->count == 0 || take_block(run, block) != IG_OK)
+            break;
+    }
+    return run->err->code;
 }
 
 static enum ig_code score_rows(struct run *run, struct ig_str csv)
@@ -230,21 +298,18 @@ static enum ig_code score_rows(struct run *run, struct ig_str csv)
     struct ig_rows_options options = {.ignore_others = true};
     struct ig_rows *rows = NULL;
     struct block block;
-    size_t done = 0, count = 1;
-    if (!block_init(&block, run)) return no_memory(run);
-    if (decides(run) && ig_model_gives_probabilities(run->package->model) && run->class >= 0) {
+    if (start_answered(run) != IG_OK) return run->err->code;
+    if (decides(run) && run->class >= 0) {
         run->scores = ig_arena_array(run->arena, run->rows_count, sizeof *run->scores);
         if (!run->scores) return no_memory(run);
     }
-    if (ig_rows_open_bytes(&rows, csv, &run->package->schema, &options, run->err) == IG_OK) {
-        while (count > 0 && done < run->rows_count) {
-            size_t room = run->rows_count - done < BLOCK_ROWS ? run->rows_count - done : BLOCK_ROWS;
-            if (ig_rows_next(rows, block.rows, room, &count, run->err) != IG_OK) break;
-            if (take_block(run, &block, done, count) != IG_OK) break;
-            done += count;
-        }
-    }
+    if (!block_init(&block, run))
+        no_memory(run);
+    else if (ig_rows_open_bytes(&rows, csv, run->models->schema, &options, run->err) == IG_OK)
+        read_blocks(run, &block, rows);
     ig_rows_close(rows);
+    ig_arena_deinit(&block.answers);
+    if (decides(run) && run->unscored) run->scores = NULL;
     return run->err->code;
 }
 
@@ -252,15 +317,12 @@ static enum ig_code score_rows(struct run *run, struct ig_str csv)
 
 static enum ig_code start_moments(struct run *run)
 {
-    if (!run->package || !run->spec->attributions) return IG_OK;
-    if (!ig_engine_explains(run->package->engine))
-        return ig_fail(run->err, IG_UNSUPPORTED,
-                       "attributions: this model has no exact tree explanation");
+    if (!run->models || !run->spec->attributions) return IG_OK;
     run->moments = ig_arena_array(run->arena, run->columns_count, sizeof *run->moments);
     if (!run->moments) return no_memory(run);
     for (size_t c = 0; c < run->columns_count; c++)
         if (!ig_fairness_moments_init(&run->moments[c], run->groups[c].count,
-                                      run->package->model->features_count, run->arena))
+                                      run->models->schema->features_count, run->arena))
             return no_memory(run);
     return IG_OK;
 }
@@ -298,10 +360,10 @@ static enum ig_code read_rows(struct run *run, struct ig_str csv)
         read_decisions(run);
     else if (run->spec->score.len)
         read_scores(run);
-    else if (!run->package)
+    else if (!run->models)
         ig_fail(run->err, IG_INVALID,
                 "decision: without a model a column of decisions or scores is needed");
-    if (run->err->code == IG_OK && run->package && (decides(run) || run->moments))
+    if (run->err->code == IG_OK && run->models && (decides(run) || run->moments))
         score_rows(run, csv);
     return run->err->code;
 }
@@ -323,11 +385,11 @@ static enum ig_code report_column(struct run *run, size_t c, struct ig_fairness_
     if (ig_fairness_run(&out->report, &input, run->arena, run->err) != IG_OK || !run->moments)
         return run->err->code;
     struct ig_fairness_attribution *gaps =
-        ig_arena_array(run->arena, run->package->model->features_count, sizeof *gaps);
+        ig_arena_array(run->arena, run->models->schema->features_count, sizeof *gaps);
     if (!gaps) return no_memory(run);
     out->attributions = gaps;
     out->attributions_count =
-        ig_fairness_moments_gaps(&run->moments[c], out->report.groups, &run->package->schema, gaps);
+        ig_fairness_moments_gaps(&run->moments[c], out->report.groups, run->models->schema, gaps);
     return IG_OK;
 }
 
@@ -357,6 +419,8 @@ static enum ig_code run_table(struct run *run, struct ig_str csv, struct ig_fair
         .has_scores = run->scores != NULL,
         .columns = ig_arena_array(run->arena, run->columns_count, sizeof *out->columns),
         .columns_count = run->columns_count,
+        .answered = run->answered,
+        .answered_count = run->answered ? run->models->models_count : 0,
     };
     if (run->arena->overflowed) return no_memory(run);
     for (size_t c = 0; c < run->columns_count; c++)
@@ -364,12 +428,12 @@ static enum ig_code run_table(struct run *run, struct ig_str csv, struct ig_fair
     return IG_OK;
 }
 
-enum ig_code ig_fairness_table_run(struct ig_fairness_table *out, struct ig_str csv,
-                                   const struct ig_fairness_spec *spec,
-                                   const struct ig_package *package, struct ig_arena *arena,
-                                   struct ig_err *err)
+enum ig_code ig_fairness_models_run(struct ig_fairness_table *out, struct ig_str csv,
+                                    const struct ig_fairness_spec *spec,
+                                    const struct ig_fairness_models *models, struct ig_arena *arena,
+                                    struct ig_err *err)
 {
-    struct run run = {.spec = spec, .package = package, .arena = arena, .err = err};
+    struct run run = {.spec = spec, .models = models, .arena = arena, .err = err};
     struct ig_csv *reader = NULL;
     if (check_spec(spec, err) != IG_OK) return err->code;
     if (ig_csv_open_bytes(&reader, csv, NULL, err) == IG_OK &&

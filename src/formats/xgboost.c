@@ -16,7 +16,10 @@
 #include <math.h>
 #include <string.h>
 
-enum { SCRATCH_CHUNK_BYTES = 16 * 1024 };
+enum {
+    SCRATCH_CHUNK_BYTES = 16 * 1024,
+    UNNAMED_MAX = 131072 /* features that a small file may have without naming them */
+};
 
 struct strings {
     struct ig_str *items;
@@ -355,7 +358,7 @@ static bool settle_sizes(struct reader *reader)
 {
     struct ig_model *model = reader->model;
     size_t bytes = reader->source->bytes.len;
-    size_t features_max = bytes / 8 > 65536 ? bytes / 8 : 65536;
+    size_t features_max = bytes / 8 > UNNAMED_MAX ? bytes / 8 : UNNAMED_MAX;
     int64_t outputs = reader->classes_count;
     if (reader->targets_count > outputs) outputs = reader->targets_count;
     if (outputs < 1) outputs = 1;
@@ -366,7 +369,8 @@ static bool settle_sizes(struct reader *reader)
         ig_fail(reader->err, IG_INVALID, "num_feature: expected at least 1");
     else if ((uint64_t)reader->features_count > features_max)
         ig_fail(reader->err, IG_TOO_LARGE,
-                "num_feature %lld: a file of %zu bytes may name at most %zu",
+                "num_feature %lld: a file of %zu bytes may have at most %zu; more have to be named "
+                "in it",
                 (long long)reader->features_count, bytes, features_max);
     else if ((uint64_t)outputs > bytes / 8)
         ig_fail(reader->err, IG_TOO_LARGE,

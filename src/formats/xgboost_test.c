@@ -338,6 +338,9 @@ static void test_claims_without_substance(void **state)
     (void)state;
     REFUSE(IG_TOO_LARGE, "num_class or num_target 2000000000",
            {"\"num_class\":\"0\"", "\"num_class\":\"2000000000\""});
+    struct ig_model *wide = LOAD({"\"num_feature\":\"2\"", "\"num_feature\":\"90000\""});
+    assert_int_equal(wide->features_count, 90000); /* of sparse tables, few of which split */
+    ig_model_free(wide);
     REFUSE(IG_TOO_LARGE, "num_feature 2000000000",
            {"\"num_feature\":\"2\"", "\"num_feature\":\"2000000000\""});
     REFUSE(IG_INVALID, "num_feature: expected at least 1",

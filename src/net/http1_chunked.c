@@ -10,6 +10,8 @@
  * of data. Thread rule: pure functions on the caller's state. */
 #include "net/http1.h"
 
+#include "base/hash.h"
+
 enum { OVERHEAD_MAX = 8192, DIGITS_MAX = 15 };
 
 enum state {
@@ -28,14 +30,6 @@ enum state {
     BAD
 };
 
-static int hex_value(unsigned char c)
-{
-    if (c >= '0' && c <= '9') return c - '0';
-    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-    return -1;
-}
-
 static bool is_text(unsigned char c)
 {
     return c == '\t' || (c >= 0x20 && c != 0x7f);
@@ -43,7 +37,7 @@ static bool is_text(unsigned char c)
 
 static enum state step_size(struct ig_http1_chunked *chunked, unsigned char c)
 {
-    int value = hex_value(c);
+    int value = ig_hex_digit((char)c);
     if (value >= 0) {
         chunked->left = chunked->left << 4 | (uint64_t)value;
         return ++chunked->digits <= DIGITS_MAX ? SIZE : BAD;

@@ -5,15 +5,9 @@
  * arena. */
 #include "net/http1.h"
 
-#include <string.h>
+#include "base/hash.h"
 
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9') return c - '0';
-    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-    return -1;
-}
+#include <string.h>
 
 /* Decodes into `bytes`, which has room; returns the length, or -1 with *at of the bad escape. */
 static int64_t decode(char *bytes, struct ig_str text, bool plus, size_t *at)
@@ -25,7 +19,7 @@ static int64_t decode(char *bytes, struct ig_str text, bool plus, size_t *at)
         if (c == '%') {
             *at = i;
             if (text.len - i < 3) return -1;
-            int high = hex_value(text.ptr[i + 1]), low = hex_value(text.ptr[i + 2]);
+            int high = ig_hex_digit(text.ptr[i + 1]), low = ig_hex_digit(text.ptr[i + 2]);
             if (high < 0 || low < 0 || (high == 0 && low == 0)) return -1;
             c = (char)(high << 4 | low);
             i += 2;

@@ -29,7 +29,7 @@
 #include <sys/file.h>
 #include <unistd.h>
 
-enum { BATCH_MAX = 256, READERS_MAX = 64 };
+enum { BATCH_MAX = 256, READERS_MAX = 64, IDLE_S = 2 };
 
 struct ig_db_tx {
     struct ig_db *db;
@@ -47,6 +47,7 @@ struct request {
 
 struct ig_db {
     const struct ig_db_driver *driver;
+    struct ig_db_place place;
     int lock_fd;
     struct ig_db_conn *writer;
     uint64_t writer_thread;
@@ -178,17 +179,17 @@ static void run_request(struct ig_db *db, struct request *request)
     request->code = request->work(&tx, request->context, request->err);
     if (request->code != IG_OK && request->err->code == IG_OK)
         ig_fail(request->err, request->code, "database work failed");
-    if (!db->driver->in_transaction(db->writer)) return; /* SQLite gave the whole of it up */
-    if (request->code != IG_OK) db->driver->script(db->writer, "rollback to one", &ignored);
-    db->driver->script(db->writer, "release one", &ignored);
-    if (ignored.code != IG_OK && request->code == IG_OK)
-        request->code = ig_fail(request->err, ignored.code, "%s", ignored.message);
+    if (!db->driver->in_transaction(db->writer)) return; /* the database gave the whole of it up */
+    if (request->code == IG_OK)
+        request->code = db->driver->script(db->writer, "release one", request->err);
+    if (request->code != IG_OK)
+        db->driver->script(db->writer, "rollback to one; release one", &ignored);
 }
 
 static enum ig_code commit(struct ig_db *db, struct ig_err *err)
 {
     enum ig_code code = injected(err);
-    if (code == IG_OK) code = db->driver->script(db->writer, "commit", err);
+    if (code == IG_OK) code = db->driver->commit(db->writer, err);
     if (code == IG_OK) atomic_fetch_add(&db->commits, 1);
     return code;
 }
@@ -197,12 +198,13 @@ static void run_batch(struct ig_db *db, struct request *batch)
 {
     struct ig_err err = IG_ERR_INIT, ignored = IG_ERR_INIT;
     unsigned good = 0;
-    enum ig_code code = db->driver->script(db->writer, "begin immediate", &err);
+    enum ig_code code = db->driver->begin(db->writer, &err);
     for (struct request *at = batch; at && code == IG_OK; at = at->next) {
         run_request(db, at);
         good += at->code == IG_OK;
         if (!db->driver->in_transaction(db->writer))
-            code = ig_fail(&err, IG_IO, "database: a write of the same batch ended them all");
+            code = ig_fail(&err, at->code == IG_UNAVAILABLE ? IG_UNAVAILABLE : IG_IO,
+                           "database: a write of the same batch ended them all");
     }
     if (code == IG_OK && good > 0) code = commit(db, &err);
     if (db->driver->in_transaction(db->writer))
@@ -236,12 +238,31 @@ static struct request *take_batch(struct ig_db *db)
     return batch;
 }
 
+/* Until there is a request or the end; the lock is held, but not while the driver has its turn. */
+static void wait_for_work(struct ig_db *db)
+{
+    while (!db->first && !db->stopping) {
+        struct timespec until;
+        if (!db->driver->idle) {
+            pthread_cond_wait(&db->queue_filled, &db->queue_lock);
+            continue;
+        }
+        clock_gettime(CLOCK_REALTIME, &until);
+        until.tv_sec += IDLE_S;
+        if (pthread_cond_timedwait(&db->queue_filled, &db->queue_lock, &until) != ETIMEDOUT)
+            continue;
+        pthread_mutex_unlock(&db->queue_lock);
+        db->driver->idle(db->writer);
+        pthread_mutex_lock(&db->queue_lock);
+    }
+}
+
 static void *writer_main(void *context)
 {
     struct ig_db *db = context;
     pthread_mutex_lock(&db->queue_lock);
     for (;;) {
-        while (!db->first && !db->stopping) pthread_cond_wait(&db->queue_filled, &db->queue_lock);
+        wait_for_work(db);
         if (!db->first) break;
         struct request *batch = take_batch(db);
         pthread_mutex_unlock(&db->queue_lock);
@@ -290,7 +311,7 @@ enum ig_code ig_db_read(struct ig_db *db, ig_db_work *work, void *context, struc
     struct ig_db_tx tx = {db, db->readers[--db->readers_idle]};
     pthread_mutex_unlock(&db->readers_lock);
 
-    enum ig_code code = db->driver->script(tx.conn, "begin", err);
+    enum ig_code code = db->driver->begin(tx.conn, err);
     if (code == IG_OK) code = work(&tx, context, err);
     if (code != IG_OK && err->code == IG_OK) ig_fail(err, code, "database work failed");
     if (db->driver->in_transaction(tx.conn)) db->driver->script(tx.conn, "rollback", &ignored);
@@ -323,30 +344,12 @@ static enum ig_code lock_directory(int *out, int dirfd, struct ig_err *err)
     return IG_OK;
 }
 
-static enum ig_code find_driver(const struct ig_db_driver **out, const char *name,
-                                struct ig_err *err)
+static enum ig_code open_connections(struct ig_db *db, unsigned readers, struct ig_err *err)
 {
-    static const struct ig_db_driver *const drivers[] = {
-#define IG_STORE_DB(id, symbol, doc) &symbol,
-#include "stores/stores.def"
-#undef IG_STORE_DB
-    };
-    if (!name) name = "sqlite";
-    for (size_t i = 0; i < sizeof drivers / sizeof drivers[0]; i++) {
-        if (strcmp(drivers[i]->name, name) != 0) continue;
-        *out = drivers[i];
-        return IG_OK;
-    }
-    return ig_fail(err, IG_INVALID, "database driver '%s' is unknown", name);
-}
-
-static enum ig_code open_connections(struct ig_db *db, int dirfd, unsigned readers,
-                                     struct ig_err *err)
-{
-    enum ig_code code = db->driver->open(&db->writer, dirfd, true, err);
+    enum ig_code code = db->driver->open(&db->writer, &db->place, true, err);
     if (code == IG_OK) code = ig_db_migrate(&db->schema_version, db->driver, db->writer, err);
     while (code == IG_OK && db->readers_count < readers) {
-        code = db->driver->open(&db->readers[db->readers_count], dirfd, false, err);
+        code = db->driver->open(&db->readers[db->readers_count], &db->place, false, err);
         if (code == IG_OK) db->readers_idle = ++db->readers_count;
     }
     return code;
@@ -366,11 +369,13 @@ enum ig_code ig_db_open(struct ig_db **out, const struct ig_db_options *options,
     pthread_mutex_init(&db->readers_lock, NULL);
     pthread_cond_init(&db->reader_free, NULL);
 
-    enum ig_code code = find_driver(&db->driver, options->driver, err);
-    if (code == IG_OK && readers > READERS_MAX)
+    enum ig_code code = IG_OK;
+    if (readers > READERS_MAX)
         code = ig_fail(err, IG_INVALID, "database readers: %u, at most %d", readers, READERS_MAX);
     if (code == IG_OK) code = lock_directory(&db->lock_fd, options->dirfd, err);
-    if (code == IG_OK) code = open_connections(db, options->dirfd, readers, err);
+    if (code == IG_OK) code = ig_db_place_init(&db->place, &db->driver, options, err);
+    if (code == IG_OK) code = open_connections(db, readers, err);
+    if (code == IG_OK) code = ig_db_place_note(&db->place, db->driver, err);
     if (code == IG_OK)
         code = ig_thread_start(&db->writer_thread, "db-writer", writer_main, db, err);
     if (code != IG_OK) {
@@ -400,6 +405,7 @@ void ig_db_close(struct ig_db *db)
         db->driver->close(db->writer);
     }
     if (db->lock_fd >= 0) close(db->lock_fd);
+    ig_db_place_deinit(&db->place);
     pthread_cond_destroy(&db->reader_free);
     pthread_mutex_destroy(&db->readers_lock);
     pthread_cond_destroy(&db->batch_done);

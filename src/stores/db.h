@@ -8,13 +8,18 @@
  * hand it a function; those that wait together share one transaction and one fsync (group commit,
  * full durability), each inside its own savepoint, so one failing changes nothing of the others.
  * ig_db_write returns OK only after the commit is on disk. Readers have their own read-only
- * connections, see a snapshot, and wait for no writer. The data directory is locked with flock: a
- * second process gets CONFLICT. A failed fsync ends the process.
+ * connections, see a snapshot, and wait for no writer. The data directory is locked with flock, and
+ * a database elsewhere by its own means: a second process gets CONFLICT. A failed fsync ends the
+ * process, and so does another server that took the database over.
  *
- * SQL: the dialect that SQLite and PostgreSQL share; parameters are $1, $2, ...
+ * SQL: the dialect that SQLite and PostgreSQL share; parameters are $1, $2, ... After a statement
+ * failed, the work function has to fail: PostgreSQL runs nothing more of it.
  *
  * Errors: a unique or primary key taken = EXISTS, a foreign key in the way = CONFLICT, a full disk
- * = EXHAUSTED, damage = CORRUPT, else INTERNAL or IO. Thread-safe; never call from an event loop.
+ * = EXHAUSTED, damage = CORRUPT, a text with a NUL (PostgreSQL) = INVALID, a database that is away
+ * = UNAVAILABLE, else INTERNAL or IO. A write that fails has kept nothing; only when PostgreSQL
+ * stays away after it was lost in the middle of a commit the message says that this is not known.
+ * Thread-safe; never call from an event loop.
  */
 
 #include "base/arena.h"
@@ -25,12 +30,18 @@ struct ig_db_tx;   /* a running transaction, valid inside its work function only
 struct ig_db_rows; /* a running query */
 
 struct ig_db_options {
-    const char *driver;     /* a name of stores.def; NULL: "sqlite" */
+    /* NULL, "" or "sqlite": ingot.db in the directory. postgresql://USER:PASSWORD@HOST/DATABASE?...
+     * as libpq takes it; a schema that it names (options=-csearch_path%3DNAME) is made. */
+    const char *database;
+    const char *password;   /* goes over that of `database`; or NULL */
     int dirfd;              /* the data directory; borrowed until ig_db_close */
     unsigned readers;       /* read-only connections; 0: 4 */
     unsigned queue_max;     /* writes that may wait; 0: 4096; more give EXHAUSTED */
     uint64_t wal_max_bytes; /* checkpoint when the log grew past this; 0: 4 MiB */
 };
+
+/* `database` for people: without passwords; cut at `size`. */
+void ig_db_url_redact(char *out, size_t size, const char *database);
 
 /* Locks the directory, opens (or makes) the database and brings it to the newest migration. A
  * database from a newer program is refused (UNSUPPORTED). */

@@ -3,7 +3,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/thread.h"
-#include "stores/db.h"
+#include "stores/db_testing.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -71,7 +71,7 @@ int main(int argc, char **argv)
     int fd = -1;
     IG_ASSERT(mkdtemp(path) != NULL);
     IG_ASSERT(ig_dir_open(&fd, IG_FILE_CWD, path, &err) == IG_OK);
-    struct ig_db_options options = {.dirfd = fd};
+    struct ig_db_options options = ig_db_testing_options(fd);
     IG_ASSERT(ig_db_open(&db, &options, &err) == IG_OK);
     for (unsigned writers = 1; writers <= WRITERS_MAX; writers *= 4)
         measure(db, writers, 0, smoke ? 20000000 : 2000000000);

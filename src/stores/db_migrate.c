@@ -35,7 +35,7 @@ static enum ig_code apply(const struct migration *migration, const struct ig_db_
 {
     struct ig_err ignored = IG_ERR_INIT;
     struct ig_db_rows *rows = NULL;
-    enum ig_code code = driver->script(conn, "begin", err);
+    enum ig_code code = driver->begin(conn, err);
     if (code == IG_OK) code = driver->script(conn, migration->sql, err);
     if (code == IG_OK)
         code = driver->query(&rows, conn,
@@ -48,7 +48,7 @@ static enum ig_code apply(const struct migration *migration, const struct ig_db_
         code = err->code;
     }
     if (rows) driver->finish(rows);
-    if (code == IG_OK) code = driver->script(conn, "commit", err);
+    if (code == IG_OK) code = driver->commit(conn, err);
     if (code != IG_OK) {
         if (driver->in_transaction(conn)) driver->script(conn, "rollback", &ignored);
         ig_err_prefix(err, "migration %d (%s)", (int)migration->number, migration->name);

@@ -9,13 +9,27 @@
 
 struct ig_db_conn;
 
+/* Where the database is. */
+struct ig_db_place {
+    int dirfd;
+    char *url;      /* what the option said; "" for the default */
+    char *password; /* or NULL */
+};
+
 struct ig_db_driver {
     const char *name;
     /* The writer is opened first and makes the database when absent; readers are read-only. */
-    enum ig_code (*open)(struct ig_db_conn **out, int dirfd, bool writer, struct ig_err *err);
+    enum ig_code (*open)(struct ig_db_conn **out, const struct ig_db_place *place, bool writer,
+                         struct ig_err *err); /* the place outlives the connection */
     void (*close)(struct ig_db_conn *conn);
-    /* Statements without parameters, outside the cache: begin, commit, migrations. */
+    /* Statements without parameters, outside the cache: savepoints, migrations. */
     enum ig_code (*script)(struct ig_db_conn *conn, const char *sql, struct ig_err *err);
+    /* A reader's transaction sees a snapshot; a writer's may write from the start. A commit that
+     * fails has kept nothing, unless its message says that this is not known. */
+    enum ig_code (*begin)(struct ig_db_conn *conn, struct ig_err *err);
+    enum ig_code (*commit)(struct ig_db_conn *conn, struct ig_err *err);
+    /* Called now and then on a writer between transactions; NULL where there is nothing to do. */
+    void (*idle)(struct ig_db_conn *conn);
     bool (*in_transaction)(struct ig_db_conn *conn);
     enum ig_code (*query)(struct ig_db_rows **out, struct ig_db_conn *conn, const char *sql,
                           const struct ig_db_value *values, size_t values_count,
@@ -43,6 +57,15 @@ struct ig_db_rows {
 #define IG_STORE_DB(name, symbol, doc) extern const struct ig_db_driver symbol;
 #include "stores/stores.def"
 #undef IG_STORE_DB
+
+/* Chooses the driver by the options, copies what it needs, and sees that the directory belongs to
+ * the same database as before. Deinit also after a failure. */
+enum ig_code ig_db_place_init(struct ig_db_place *place, const struct ig_db_driver **driver,
+                              const struct ig_db_options *options, struct ig_err *err);
+void ig_db_place_deinit(struct ig_db_place *place);
+/* For a database elsewhere, once it is open: notes it in the directory. */
+enum ig_code ig_db_place_note(const struct ig_db_place *place, const struct ig_db_driver *driver,
+                              struct ig_err *err);
 
 /* Brings the database behind `conn` to the newest migration; *version is then its number. */
 enum ig_code ig_db_migrate(int64_t *version, const struct ig_db_driver *driver,

@@ -21,7 +21,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { STATEMENTS_MAX = 128, PAGE_BYTES = 4096, BUSY_MS = 10000 };
+enum { STATEMENTS_MAX = 256, PAGE_BYTES = 4096, BUSY_MS = 10000 };
 
 struct statement {
     struct ig_db_rows rows; /* first: a statement is what callers hold */
@@ -111,7 +111,8 @@ static void sqlite_close(struct ig_db_conn *conn)
 }
 
 /* The directory is reached through its descriptor, so the path given at start may move. */
-static enum ig_code sqlite_open(struct ig_db_conn **out, int dirfd, bool writer, struct ig_err *err)
+static enum ig_code sqlite_open(struct ig_db_conn **out, const struct ig_db_place *place,
+                                bool writer, struct ig_err *err)
 {
     static const char *const settings[] = {"pragma foreign_keys=on", "pragma trusted_schema=off",
                                            "pragma temp_store=memory",
@@ -121,7 +122,7 @@ static enum ig_code sqlite_open(struct ig_db_conn **out, int dirfd, bool writer,
     struct ig_db_conn *conn = ig_zalloc(sizeof *conn);
     if (!conn) return ig_fail(err, IG_NO_MEMORY, "database connection");
     conn->writer = writer;
-    snprintf(path, sizeof path, "/proc/self/fd/%d/ingot.db", dirfd);
+    snprintf(path, sizeof path, "/proc/self/fd/%d/ingot.db", place->dirfd);
     int result = sqlite3_open_v2(path, &conn->handle, flags | SQLITE_OPEN_NOMUTEX, NULL);
     enum ig_code code = IG_OK;
     if (!conn->handle) {
@@ -147,6 +148,16 @@ static enum ig_code sqlite_open(struct ig_db_conn **out, int dirfd, bool writer,
     }
     *out = conn;
     return IG_OK;
+}
+
+static enum ig_code sqlite_begin(struct ig_db_conn *conn, struct ig_err *err)
+{
+    return sqlite_script(conn, conn->writer ? "begin immediate" : "begin", err);
+}
+
+static enum ig_code sqlite_commit(struct ig_db_conn *conn, struct ig_err *err)
+{
+    return sqlite_script(conn, "commit", err);
 }
 
 static bool sqlite_in_transaction(struct ig_db_conn *conn)
@@ -319,6 +330,8 @@ const struct ig_db_driver ig_db_sqlite = {
     .open = sqlite_open,
     .close = sqlite_close,
     .script = sqlite_script,
+    .begin = sqlite_begin,
+    .commit = sqlite_commit,
     .in_transaction = sqlite_in_transaction,
     .query = sqlite_query,
     .query_once = sqlite_query_once,

@@ -362,12 +362,8 @@ enum ig_code ig_s3_head(uint64_t *size_bytes, struct ig_s3 *s3, const char *name
 static void digest_base64(char out[IG_SHA256_BASE64], const char *hex)
 {
     unsigned char bytes[IG_SHA256_BYTES];
-    for (size_t i = 0; i < sizeof bytes; i++) {
-        unsigned high = (unsigned)hex[2 * i], low = (unsigned)hex[2 * i + 1];
-        high = high >= 'a' ? high - 'a' + 10 : high - '0';
-        low = low >= 'a' ? low - 'a' + 10 : low - '0';
-        bytes[i] = (unsigned char)(high << 4 | low);
-    }
+    for (size_t i = 0; i < sizeof bytes; i++)
+        bytes[i] = (unsigned char)(ig_hex_digit(hex[2 * i]) << 4 | ig_hex_digit(hex[2 * i + 1]));
     ig_sha256_base64(out, bytes);
 }
 

@@ -25,7 +25,9 @@ class Options(ctypes.Structure):
     _fields_ = [("size", ctypes.c_uint32), ("probability", ctypes.c_uint32),
                 ("method", ctypes.c_char_p), ("background", ctypes.c_void_p),
                 ("background_rows", ctypes.c_uint64), ("group_of_feature", ctypes.c_void_p),
-                ("groups_count", ctypes.c_uint64), ("memory_max_bytes", ctypes.c_uint64)]
+                ("groups_count", ctypes.c_uint64), ("memory_max_bytes", ctypes.c_uint64),
+                ("budget_us", ctypes.c_uint64), ("interactions", ctypes.c_uint32),
+                ("reserved", ctypes.c_uint32)]
 
 
 class Explanation(ctypes.Structure):

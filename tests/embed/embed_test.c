@@ -70,6 +70,93 @@ static void test_golden(const struct ingot_model *model)
     EXPECT(ingot_workspace_new(model, 0) == NULL);
 }
 
+/* What may change, what is wanted; `before` is the nearest row without a wish. */
+static void test_wishes(const struct ingot_explainer *explainer, const double *row,
+                        const double *before, size_t columns)
+{
+    static double values[FEATURES_MAX];
+    const char *constraints[FEATURES_MAX] = {NULL};
+    struct ingot_wish wish = {.size = sizeof wish, .constraints = constraints};
+    struct ingot_sampling sampling = {.size = sizeof sampling, .wish = &wish};
+    struct ingot_explanation out = {.size = sizeof out, .values = values};
+    struct ingot_error error = {0};
+    size_t moved = columns;
+    for (size_t i = 0; i < columns; i++)
+        if (memcmp(&before[i], &row[i], sizeof *row)) moved = i;
+    EXPECT(moved < columns);
+    constraints[moved] = "immutable";
+    EXPECT(ingot_explainer_run(explainer, row, 1, &sampling, &out, &error) == INGOT_OK);
+    EXPECT(isnan(values[0]) || !memcmp(&values[moved], &row[moved], sizeof *row));
+    constraints[moved] = "sideways";
+    EXPECT(ingot_explainer_run(explainer, row, 1, &sampling, &out, &error) == INGOT_INVALID);
+    EXPECT(strstr(error.message, "constraints: 'sideways'") != NULL);
+    constraints[moved] = NULL;
+    wish.wanted_class = 3;
+    EXPECT(ingot_explainer_run(explainer, row, 1, &sampling, &out, &error) == INGOT_INVALID);
+    EXPECT(strstr(error.message, "wanted_class: 3, the model has 2") != NULL);
+    wish.wanted_class = 0;
+    wish.size = 4;
+    EXPECT(ingot_explainer_run(explainer, row, 1, &sampling, &out, &error) == INGOT_INVALID);
+    EXPECT(strstr(error.message, "wish: size 4") != NULL);
+}
+
+/* The best method that fits, and one that is asked for. */
+static void test_budgets(const struct ingot_model *model, struct ingot_explainer_options *options,
+                         const double *rows)
+{
+    static double values[2 * (FEATURES_MAX + 1)];
+    struct ingot_explanation out = {.size = sizeof out, .values = values};
+    struct ingot_explainer *explainer = NULL;
+    struct ingot_error error = {0};
+    struct ingot_sampling sampling = {.size = 8};
+    options->method = NULL;
+    options->budget_us = 100000000;
+    EXPECT(ingot_explainer_new(&explainer, model, options, &error) == INGOT_OK);
+    EXPECT(strcmp(ingot_explainer_method(explainer), "tree_interventional") == 0);
+    EXPECT(strncmp(ingot_explainer_chosen(explainer), "the best that fits: about", 25) == 0);
+    EXPECT(ingot_explainer_run(explainer, rows, 2, NULL, &out, &error) == INGOT_OK);
+    EXPECT(ingot_explainer_run(explainer, rows, 2, &sampling, &out, &error) == INGOT_INVALID);
+    EXPECT(strstr(error.message, "sampling: size 8, expected ") != NULL);
+    ingot_explainer_free(explainer);
+    options->method = "leverage";
+    options->budget_us = 1;
+    EXPECT(ingot_explainer_new(&explainer, model, options, &error) == INGOT_OK);
+    EXPECT(strstr(ingot_explainer_chosen(explainer), "it samples until 1 us") != NULL);
+    EXPECT(ingot_explainer_run(explainer, rows, 2, NULL, &out, &error) == INGOT_OK);
+    ingot_explainer_free(explainer);
+    options->method = "exact";
+    EXPECT(ingot_explainer_new(&explainer, model, options, &error) == INGOT_INVALID);
+    EXPECT(strstr(error.message, "budget_us: method exact takes about ") != NULL);
+    options->method = "saabas";
+    EXPECT(ingot_explainer_new(&explainer, model, options, &error) == INGOT_INVALID);
+    EXPECT(strstr(error.message, "background: method saabas takes none") != NULL);
+    options->budget_us = 0;
+}
+
+/* Whole interactions: `halved` with twice as much beside the diagonal. */
+static void test_whole(const struct ingot_model *model, struct ingot_explainer_options *options,
+                       const double *rows, const double *halved, size_t columns)
+{
+    static double values[(FEATURES_MAX + 1) * (FEATURES_MAX + 1)];
+    struct ingot_error error = {0};
+    struct ingot_explainer *explainer = NULL;
+    struct ingot_explanation out = {.size = sizeof out, .values = values};
+    size_t stride = columns + 1;
+    options->interactions = INGOT_WHOLE;
+    EXPECT(ingot_explainer_new(&explainer, model, options, &error) == INGOT_OK);
+    EXPECT(ingot_explainer_run(explainer, rows, 1, NULL, &out, &error) == INGOT_OK);
+    for (size_t i = 0; i < stride * stride; i++)
+        EXPECT(values[i] == halved[i] * (i % stride == i / stride ? 1 : 2));
+    ingot_explainer_free(explainer);
+    options->method = "lime";
+    EXPECT(ingot_explainer_new(&explainer, model, options, &error) == INGOT_INVALID);
+    EXPECT(strstr(error.message, "interactions: method lime gives none") != NULL);
+    options->interactions = 2;
+    EXPECT(ingot_explainer_new(&explainer, model, options, &error) == INGOT_INVALID);
+    EXPECT(strstr(error.message, "interactions: 2 is neither 0 (halved) nor 1 (whole)") != NULL);
+    options->interactions = INGOT_HALVED;
+}
+
 /* Interactions add up to contributions; a surrogate says how it fits. */
 static void test_other_forms(const struct ingot_model *model,
                              struct ingot_explainer_options *options, const double *rows,
@@ -92,6 +179,7 @@ static void test_other_forms(const struct ingot_model *model,
     for (size_t i = 0; i < (columns + 1) * (columns + 1); i++) sum += values[i];
     EXPECT(fabs(sum - margin) < 1e-5);
     ingot_explainer_free(explainer);
+    test_whole(model, options, rows, values, columns);
     options->method = "lime";
     EXPECT(ingot_explainer_new(&explainer, model, options, &error) == INGOT_OK);
     EXPECT(ingot_explainer_form(explainer) == INGOT_SURROGATE);
@@ -106,6 +194,14 @@ static void test_other_forms(const struct ingot_model *model,
         EXPECT((errors[i] > 0) == (i < columns && values[i] != 0));
     }
     EXPECT(fabs(sum - fit.local) < 1e-9);
+    struct ingot_sampling sampling = {.size = sizeof sampling, .surrogate_features = 2};
+    EXPECT(ingot_explainer_run(explainer, rows, 1, &sampling, &out, &error) == INGOT_OK);
+    size_t chosen = 0;
+    for (size_t i = 0; i < columns; i++) chosen += values[i] != 0;
+    EXPECT(chosen == 2);
+    sampling.output = 2;
+    EXPECT(ingot_explainer_run(explainer, rows, 1, &sampling, &out, &error) == INGOT_INVALID);
+    EXPECT(strstr(error.message, "output: 2, the model has 1") != NULL);
     ingot_explainer_free(explainer);
     options->method = "counterfactual";
     options->group_of_feature = NULL;
@@ -119,6 +215,7 @@ static void test_other_forms(const struct ingot_model *model,
     EXPECT(ingot_margin(model, work, values, 1, &moved) == INGOT_OK);
     ingot_workspace_free(work);
     EXPECT(distance > 0 && (moved > 0) != (margin > 0));
+    test_wishes(explainer, rows, values, columns);
     ingot_explainer_free(explainer);
 }
 
@@ -161,6 +258,7 @@ static void test_explainers(const struct ingot_model *model)
     EXPECT(ingot_explainer_run(explainer, rows, 1, &sampling, &out, &error) == INGOT_INVALID);
     EXPECT(strstr(error.message, "samples: 1 are too few") != NULL);
     ingot_explainer_free(explainer);
+    test_budgets(model, &options, rows);
     test_other_forms(model, &options, rows, columns);
     double splits[FEATURES_MAX];
     EXPECT(ingot_importance(model, "split", splits, &error) == INGOT_OK && splits[0] > 0);

@@ -11,7 +11,9 @@ import os
 
 import sqlparse
 import mlflow
-from mlflow.utils.search_utils import SearchExperimentsUtils, SearchUtils
+from mlflow.exceptions import MlflowException
+from mlflow.utils.search_utils import (SearchExperimentsUtils, SearchModelUtils, SearchModelVersionUtils,
+                                       SearchUtils)
 
 assert (mlflow.__version__, sqlparse.__version__) == ("3.17.2", "0.6.1")
 OUT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "mlflow_search", "cases.json")
@@ -129,6 +131,59 @@ name > 'a'
 tags.k > 'v'
 """
 
+MODELS = """
+name = 'x'
+name != "x"
+name LIKE 'x%'
+attribute.name ILIKE '%X'
+name IN ('a', 'b')
+name NOT IN ('a')
+tags.k = 'v'
+tag.`a b` != 'v'
+tags."a b" LIKE 'v%'
+tags.`mlflow.prompt.is_prompt` != 'true'
+name = 'x' AND tags.k ILIKE 'v'
+
+name = 3
+name > 'a'
+tags.k > 'v'
+tags.k IN ('a', 'b')
+tags.k = 3
+version_number = 3
+run_id = 'x'
+attributes.name = 'x'
+metrics.a = 1
+params.a = 'x'
+name = 'x' OR name = 'y'
+name
+"""
+
+VERSIONS = """
+name = 'x'
+name IN ('a', 'b')
+run_id = 'abc'
+run_id IN ('a', 'b')
+run_id NOT IN ("a")
+source_path LIKE 's3://%'
+version_number = 3
+version_number >= 10
+version_number < '5'
+attribute.version_number != 2
+tags.k ILIKE 'v'
+name = 'x' and version_number > 1
+
+source_path IN ('a', 'b')
+version_number = 1.5
+version_number = 'x'
+version_number LIKE '1%'
+source_path = 3
+run_id > 'a'
+tags.k < 'x'
+creation_timestamp > 5
+last_updated_timestamp = 5
+metrics.a = 1
+"""
+
 RUN_ORDERS = """
 metrics.a
 metrics.a DESC
@@ -164,6 +219,30 @@ name foo
 """
 
 
+MODEL_ORDERS = """
+name
+name DESC
+timestamp asc
+last_updated_timestamp DESC
+
+nope
+version_number
+name foo
+"""
+
+VERSION_ORDERS = """
+name
+name DESC
+version_number asc
+creation_timestamp DESC
+attribute.last_updated_timestamp ASC
+
+nope
+run_id
+name foo
+"""
+
+
 def cut(error):
     text = "error " + str(getattr(error, "message", error))
     for mark in ("{", "filter string: ", "Got value (", "different type in list"):
@@ -184,7 +263,28 @@ def show(term):
     return "%s %s %s %s" % (term["type"], term["key"], op, value)
 
 
+def check_registry(utils, term):
+    """As the store's _get_search_registered_model_filter_query and _get_search_model_versions_filter_clauses."""
+    op, kind, key, value = term["comparator"].upper(), term["type"], term["key"], term["value"]
+    if kind == "tag":
+        if op not in ("=", "!=", "LIKE", "ILIKE"):
+            raise MlflowException("Invalid comparator for tag: " + op)
+    elif key == "version_number":
+        if op not in utils.VALID_NUMERIC_ATTRIBUTE_COMPARATORS:
+            raise MlflowException("Invalid comparator for attribute %s: %s" % (key, op))
+        try:
+            assert not isinstance(value, float)
+            term["value"] = int(value)
+        except (AssertionError, TypeError, ValueError):
+            raise MlflowException("Invalid value for numeric attribute '%s': %r" % (key, value)) from None
+    elif (op not in ("=", "!=", "LIKE", "ILIKE", "IN", "NOT IN")
+          or (op in ("IN", "NOT IN") and key not in ("run_id", "name"))):
+        raise MlflowException("Invalid comparator for attribute: " + op)
+
+
 def check(utils, term):
+    if utils in (SearchModelUtils, SearchModelVersionUtils):
+        return check_registry(utils, term)
     op, kind, key = term["comparator"].upper(), term["type"], term["key"]
     known = utils.is_tag(kind, op)
     if utils is SearchUtils:
@@ -217,6 +317,12 @@ cases = []
 for name, block, judge in (
         ("runs", RUNS, lambda text: of_filter(SearchUtils, text)),
         ("experiments", EXPERIMENTS, lambda text: of_filter(SearchExperimentsUtils, text)),
+        ("models", MODELS, lambda text: of_filter(SearchModelUtils, text)),
+        ("versions", VERSIONS, lambda text: of_filter(SearchModelVersionUtils, text)),
+        ("order_models", MODEL_ORDERS, lambda text: of_order(
+            lambda order: ("attribute", *SearchUtils.parse_order_by_for_search_registered_models(order)), text)),
+        ("order_versions", VERSION_ORDERS,
+         lambda text: of_order(SearchModelVersionUtils.parse_order_by_for_search_model_versions, text)),
         ("order_runs", RUN_ORDERS, lambda text: of_order(SearchUtils.parse_order_by_for_search_runs, text)),
         ("order_experiments", EXPERIMENT_ORDERS,
          lambda text: of_order(SearchExperimentsUtils.parse_order_by_for_search_experiments, text))):

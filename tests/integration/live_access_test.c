@@ -6,6 +6,7 @@
 
 #include "base/file.h"
 #include "services/audit/audit.h"
+#include "stores/db_testing.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -229,7 +230,7 @@ static void test_audit(void **state)
 
     ig_arena_init(&arena, 4096, 1 << 20);
     assert_int_equal(ig_dir_open(&dirfd, IG_FILE_CWD, live_path(&live, "data"), &err), IG_OK);
-    struct ig_db_options options = {.dirfd = dirfd};
+    struct ig_db_options options = ig_db_testing_options(dirfd);
     assert_int_equal(ig_db_open(&db, &options, &err), IG_OK);
     assert_int_equal(ig_audit_verify(db, &err), IG_OK);
     assert_int_equal(ig_audit_list(&list, db, &arena, 0, 100, &err), IG_OK);

@@ -48,7 +48,7 @@ static void test_round_trip(void **state)
     EXPECT(200, "PUT", ARTIFACTS "/" RUN "/empty", "");
     EXPECT(200, "GET", ARTIFACTS "/" RUN "/note.txt", NULL);
     assert_string_equal(live_body(&live), "hello");
-    assert_string_equal(live.reply.content_type, "application/octet-stream");
+    assert_string_equal(live.reply.content_type, "text/plain");
     EXPECT(200, "PUT", ARTIFACTS "/" RUN "/note.txt", "other");
     EXPECT(200, "GET", "/ajax-api/2.0/mlflow-artifacts/artifacts/" RUN "/note.txt", NULL);
     assert_string_equal(live_body(&live), "other");
@@ -140,31 +140,83 @@ static int send_raw(const char *text, size_t length)
     return fd;
 }
 
-/* No browser shows an upload as a page. */
-static void test_headers(void **state)
+/* The file's name in a target's form, the headers of its answer. */
+static void expect_headers(const char *name, const char *type, const char *disposition)
 {
-    (void)state;
-    char answer[4096];
+    char answer[4096], text[256];
     size_t length = 0;
     ssize_t part;
-    EXPECT(200, "PUT", ARTIFACTS "/" RUN "/%22x%3B%C3%BC.html", "<script>alert(1)</script>");
-    static const char request[] = "GET " ARTIFACTS "/" RUN "/%22x%3B%C3%BC.html HTTP/1.1\r\n"
-                                  "Host: 127.0.0.1\r\nConnection: close\r\n\r\n";
-    int fd = send_raw(request, sizeof request - 1);
+    snprintf(text, sizeof text, ARTIFACTS "/" RUN "/%s", name);
+    EXPECT(200, "PUT", text, "<script>alert(1)</script>");
+    int used = snprintf(text, sizeof text,
+                        "GET " ARTIFACTS "/" RUN "/%s HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+                        "Connection: close\r\n\r\n",
+                        name);
+    int fd = send_raw(text, (size_t)used);
     while ((part = read(fd, answer + length, sizeof answer - 1 - length)) > 0)
         length += (size_t)part;
     close(fd);
     answer[length] = '\0';
-    static const char *const wanted[] = {
+    char said[2][128];
+    snprintf(said[0], sizeof said[0], "Content-Type: %s\r\n", type);
+    snprintf(said[1], sizeof said[1], "Content-Disposition: attachment; %s\r\n", disposition);
+    const char *const wanted[] = {
         "HTTP/1.1 200 ",
-        "Content-Type: application/octet-stream\r\n",
+        said[0],
+        said[1],
         "X-Content-Type-Options: nosniff\r\n",
-        "Content-Disposition: attachment; filename*=UTF-8''%22x%3B%C3%BC.html\r\n",
         "Content-Security-Policy: default-src 'none'\r\n",
         "\r\n\r\n<script>alert(1)</script>",
     };
     for (size_t i = 0; i < sizeof wanted / sizeof wanted[0]; i++)
         if (!strstr(answer, wanted[i])) fail_msg("no '%s' in: %s", wanted[i], answer);
+}
+
+/* No browser shows an upload as a page. */
+static void test_headers(void **state)
+{
+    (void)state;
+    static const char binary[] = "application/octet-stream";
+    expect_headers("%22x%3B%C3%BC.html", binary, "filename*=UTF-8''%22x%3B%C3%BC.html");
+    expect_headers("x.svg", binary, "filename=x.svg");
+    expect_headers("x.htm", binary, "filename=x.htm");
+    expect_headers("b.pkl", binary, "filename=b.pkl");
+    expect_headers("none", binary, "filename=none");
+    expect_headers("dot.", binary, "filename=dot.");
+    expect_headers("a.%20txt", binary, "filename*=UTF-8''a.%20txt");
+    expect_headers("page.xml", "text/plain", "filename=page.xml");
+    expect_headers(".json", binary, "filename=.json");
+    expect_headers("MLmodel", "text/plain", "filename=MLmodel");
+    expect_headers("dog+1.png", "image/png", "filename=dog+1.png");
+    expect_headers("a.b.pdf", "application/pdf", "filename=a.b.pdf");
+}
+
+/* As MLflow's console uploads. */
+static void test_upload_by_run(void **state)
+{
+    (void)state;
+    static const char upload[] = "/ajax-api/2.0/mlflow/upload-artifact";
+    char path[256], get[256], run[64];
+    EXPECT(200, "POST", "/api/2.0/mlflow/runs/create", "{\"experiment_id\":\"0\"}");
+    snprintf(run, sizeof run, "%s", live_text(&live, "run.info.run_id"));
+    EXPECT(400, "POST", upload, "x");
+    assert_string_equal(live_text(&live, "message"), "Request must specify run_uuid.");
+    snprintf(path, sizeof path, "%s?run_uuid=%s", upload, run);
+    EXPECT(400, "POST", path, "x");
+    assert_string_equal(live_text(&live, "message"), "Request must specify path.");
+    snprintf(path, sizeof path, "%s?run_uuid=%s&path=../x", upload, run);
+    EXPECT(400, "POST", path, "x");
+    assert_string_equal(live_text(&live, "message"), "Invalid path");
+    snprintf(path, sizeof path, "%s?run_uuid=%s&path=d/x.txt", upload, run);
+    EXPECT(400, "POST", path, "");
+    assert_string_equal(live_text(&live, "message"), "Request must specify data.");
+    EXPECT(200, "POST", path, "hello");
+    snprintf(get, sizeof get, "//get-artifact?run_uuid=%s&path=d/x.txt", run);
+    EXPECT(200, "GET", get, NULL);
+    assert_string_equal(live_body(&live), "hello");
+    snprintf(get, sizeof get, "//get-artifact?run_uuid=%s&path=/etc/passwd", run);
+    EXPECT(400, "GET", get, NULL);
+    assert_string_equal(live_text(&live, "message"), "Invalid path");
 }
 
 static uint64_t word_at(uint64_t index)
@@ -286,8 +338,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_round_trip), cmocka_unit_test(test_attacks),
-        cmocka_unit_test(test_headers),    cmocka_unit_test(test_large),
-        cmocka_unit_test(test_kill),       cmocka_unit_test(test_cap),
+        cmocka_unit_test(test_headers),    cmocka_unit_test(test_upload_by_run),
+        cmocka_unit_test(test_large),      cmocka_unit_test(test_kill),
+        cmocka_unit_test(test_cap),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

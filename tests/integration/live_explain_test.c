@@ -82,6 +82,16 @@ static void test_explanation_methods(void **state)
            "{\"model\":\"churn\",\"features\":{\"x0\":0.9},\"budget_us\":1000000}");
     assert_string_equal(live_text(&live, "explanation.method"), "tree_path_dependent");
     assert_int_equal(strncmp(live_text(&live, "explanation.chosen"), "the best that fits", 18), 0);
+    RUN("explain", "--model", "models:/churn/1", "--input", live_path(&live, "one.csv"),
+        "--budget-us", "1000000", "--background", live_path(&live, "others.csv"), "--format",
+        "json");
+    if (out.code != 0) fail_msg("%s", out.err);
+    assert_non_null(strstr(out.out, "\"method\":\"tree_interventional\""));
+    assert_non_null(strstr(out.out, "\"chosen\":\"the best that fits: about "));
+    RUN("explain", "--model", "models:/churn/1", "--input", live_path(&live, "one.csv"),
+        "--budget-us", "1", "--method", "exact", "--background", live_path(&live, "others.csv"));
+    assert_int_equal(out.code, 1);
+    assert_non_null(strstr(out.err, "budget_us: method exact takes about "));
 }
 
 /* The matrix's rows are the contributions; both fronts give it. */
@@ -99,6 +109,32 @@ static void test_interactions(void **state)
                  live_number(&live, "explanation.interactions.x0.colour");
     assert_true(fabs(sum - x0) < 1e-5);
     assert_non_null(strstr(live_body(&live), "\"top_interactions\":[{\"features\":[\""));
+    assert_string_equal(live_text(&live, "explanation.interactions_convention"), "halved");
+    double own = live_number(&live, "explanation.interactions.x0.x0");
+    double half = live_number(&live, "explanation.interactions.x0.x1");
+    double top = live_number(&live, "explanation.top_interactions.0.interaction");
+    assert_true(half != 0);
+    EXPECT(
+        200, "POST", "/predict-with-explanation",
+        "{\"model\":\"churn\",\"method\":\"tree_interactions\",\"top\":1,\"features\":{\"x0\":0.9,"
+        "\"x1\":0.1,\"colour\":\"green\"},\"interactions\":\"whole\"}");
+    assert_string_equal(live_text(&live, "explanation.interactions_convention"), "whole");
+    assert_true(live_number(&live, "explanation.interactions.x0.x0") == own);
+    assert_true(live_number(&live, "explanation.interactions.x0.x1") == 2 * half);
+    assert_true(live_number(&live, "explanation.interactions.x1.x0") == 2 * half);
+    assert_true(live_number(&live, "explanation.top_interactions.0.interaction") == top);
+    double cells[2];
+    for (int whole = 0; whole < 2; whole++) {
+        RUN("explain", "--model", "models:/churn/1", "--input", live_path(&live, "one.csv"),
+            "--method", "tree_interactions", "--interactions", whole ? "whole" : "halved");
+        if (out.code != 0) fail_msg("%s", out.err);
+        if (sscanf(strchr(out.out, '\n'), "%*f,%lf", &cells[whole]) != 1) fail_msg("%s", out.out);
+    }
+    assert_true(cells[0] == half && cells[1] == 2 * half);
+    RUN("explain", "--model", "models:/churn/1", "--input", live_path(&live, "one.csv"),
+        "--interactions", "whole");
+    assert_int_equal(out.code, 1);
+    assert_non_null(strstr(out.err, "--interactions: method tree_path_dependent gives none"));
     RUN("explain", "--model", "models:/churn/1", "--input", live_path(&live, "one.csv"), "--method",
         "tree_interactions");
     if (out.code != 0) fail_msg("%s", out.err);
@@ -131,6 +167,9 @@ static void test_surrogates(void **state)
             "--background", live_path(&live, "others.csv"), "--method", METHODS[i], "--format",
             "text");
         if (out.code != 0) fail_msg("%s", out.err);
+        assert_non_null(strstr(out.out, "\n  intercept "));
+        assert_non_null(strstr(out.out, "\n  surrogate "));
+        assert_null(strstr(out.out, "\n  margin "));
         assert_non_null(strstr(out.out, "surrogate of "));
         RUN("explain", "--model", "models:/churn/1", "--input", live_path(&live, "one.csv"),
             "--background", live_path(&live, "others.csv"), "--method", METHODS[i]);
@@ -278,7 +317,7 @@ static void test_records(void **state)
         ",\"method\":\"leverage\",\"background\":\"some\",\"budget_us\":5000",
         ",\"method\":\"lime\",\"background\":\"some\",\"seed\":4",
         ",\"method\":\"counterfactual\",\"constraints\":{\"x1\":\"up\"}",
-        ",\"method\":\"tree_interactions\"",
+        ",\"method\":\"tree_interactions\",\"interactions\":\"whole\"",
         ",\"groups\":{\"xs\":[\"x0\",\"x1\"]},\"background\":\"some\",\"unit\":\"probability\""};
     char body[512], id[64];
     (void)state;
@@ -426,10 +465,14 @@ static void test_bad_explanations(void **state)
         {"\"plot\":\"dependence\",\"plot_feature\":\"x9\"", "plot_feature"},
         {"\"plot\":\"bar\",\"method\":\"tree_interactions\"", "plot"},
         {"\"unit\":\"percent\"", "unit"},
+        {"\"method\":\"tree_interactions\",\"interactions\":\"both\"", "interactions"},
+        {"\"interactions\":\"whole\"", "interactions"},
         {"\"unit\":\"probability\"", "unit"},
         {"\"groups\":{\"g\":[\"x9\"]}", "groups"},
         {"\"background\":\"some\",\"method\":\"leverage\",\"samples\":-3", "samples"},
         {"\"target_se\":-1", "target_se"},
+        {"\"budget_us\":0", "budget_us"},
+        {"\"budget_us\":1,\"background\":\"some\",\"method\":\"exact\"", "budget_us"},
         {"\"class\":\"maybe\",\"background\":\"some\",\"method\":\"lime\"", "class"},
         {"\"background\":\"some\",\"method\":\"lime\",\"samples\":3", "samples"},
     };

@@ -98,6 +98,7 @@ static void test_same_answers(void **state)
         ",\"method\":\"lime\",\"background\":\"b\",\"samples\":200",
         ",\"method\":\"counterfactual\"",
         ",\"method\":\"tree_interactions\"",
+        ",\"method\":\"tree_interactions\",\"interactions\":\"whole\"",
         ",\"method\":\"tree_path_dependent\",\"groups\":{\"x\":[\"x0\",\"x1\"]}"};
     char body[512];
     for (int unit = 0; unit < 4; unit++) /* to either arm of the canary */
@@ -121,6 +122,31 @@ static void test_same_answers(void **state)
            "\"replicas\":{\"min\":0,\"max\":1}}}}");
     EXPECT(501, "POST", "/api/v1/importance", "{\"deployment\":\"alone\"}");
     EXPECT(200, "DELETE", "/api/v1/deployments/alone", NULL);
+}
+
+/* Both arms of the canary: the processes' answers make the same report. */
+static void test_fairness(void **state)
+{
+    (void)state;
+    static char reports[2][1 << 14];
+    static const char *const NAMES[] = {"apart", "here"};
+    char table[4096] = "x0,x1,colour,team\n", digest[80], request[512];
+    for (int i = 0; i < 60; i++)
+        snprintf(table + strlen(table), sizeof table - strlen(table), "%.2f,%.2f,%s,%s\n",
+                 i % 10 / 10.0, i % 7 / 7.0, i % 3 ? "red" : "green", i % 2 ? "a" : "b");
+    EXPECT(201, "POST", "/api/v1/blobs", table);
+    snprintf(digest, sizeof digest, "%s", live_text(&live, "digest"));
+    for (int i = 0; i < 2; i++) {
+        snprintf(request, sizeof request,
+                 "{\"data_digest\":\"%s\",\"protected\":[\"team\"],\"deployment\":\"%s\","
+                 "\"attributions\":true}",
+                 digest, NAMES[i]);
+        EXPECT(200, "POST", "/api/v1/fairness", request);
+        assert_true(live_number(&live, "answered.0.rows") > 0);
+        assert_true(live_number(&live, "answered.1.rows") > 0);
+        snprintf(reports[i], sizeof reports[i], "%s", live_body(&live));
+    }
+    assert_string_equal(reports[0], reports[1]);
 }
 
 static void test_killed_and_replaced(void **state)
@@ -231,6 +257,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_same_answers),
+        cmocka_unit_test(test_fairness),
         cmocka_unit_test(test_killed_and_replaced),
         cmocka_unit_test(test_no_other_deployment_waits),
         cmocka_unit_test(test_nor_behind_long_bodies),

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "stores/db.h"
+#include "stores/db_testing.h"
 
 #include <arpa/inet.h>
 #include <signal.h>
@@ -228,7 +229,7 @@ static void test_old_logs(void **state)
     wait_for_state(path, "succeeded");
     live_stop(&live, SIGTERM);
     assert_int_equal(ig_dir_open(&dirfd, IG_FILE_CWD, live_path(&live, "data"), &err), IG_OK);
-    struct ig_db_options options = {.dirfd = dirfd};
+    struct ig_db_options options = ig_db_testing_options(dirfd);
     assert_int_equal(ig_db_open(&db, &options, &err), IG_OK);
     assert_int_equal(ig_db_write(db, age_jobs, NULL, &err), IG_OK);
     ig_db_close(db);

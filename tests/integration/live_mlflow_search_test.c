@@ -127,6 +127,31 @@ static void test_refusals(void **state)
     refuse(API "/runs/search", "{\"order_by\":[\"nope\"]}", "Invalid attribute key 'nope'");
 }
 
+/* A body of another type is refused by every path that takes one; HEAD asks as GET does. */
+static void test_forms(void **state)
+{
+    static const char *const paths[] = {API "/runs/search", API "/experiments/search",
+                                        API "/runs/update", API "/logged-models/search"};
+    static const char *const types[] = {"text/plain", "application/x-www-form-urlencoded", NULL};
+    (void)state;
+    for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++) {
+        for (size_t type = 0; type < sizeof types / sizeof types[0]; type++) {
+            const struct ig_client_call call = {.method = "POST",
+                                                .path = paths[i],
+                                                .content_type = types[type],
+                                                .body = IG_STR("{}")};
+            if (live_send(&live, &call) != 400) fail_msg("%s: %s", paths[i], live_body(&live));
+            assert_string_equal(live_text(&live, "error_code"), "INVALID_PARAMETER_VALUE");
+            assert_string_equal(live_text(&live, "message"), "Bad Request. Content-Type must be one"
+                                                             " of ['application/json'].");
+        }
+    }
+    EXPECT(200, "HEAD", API "/experiments/search?max_results=1", NULL);
+    EXPECT(400, "HEAD", API "/experiments/search?max_results=0", NULL);
+    EXPECT(200, "HEAD", API "/experiments/get?experiment_id=0", NULL);
+    EXPECT(404, "GET", "/ajax-api/v1/models", NULL);
+}
+
 static void test_experiments(void **state)
 {
     (void)state;
@@ -148,7 +173,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_filters),     cmocka_unit_test(test_orders),
         cmocka_unit_test(test_pages),       cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_experiments),
+        cmocka_unit_test(test_experiments), cmocka_unit_test(test_forms),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

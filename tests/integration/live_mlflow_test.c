@@ -119,7 +119,8 @@ static void test_run(void **state)
              id);
     expect(post("runs/log-inputs", body), 200);
     snprintf(body, sizeof body, "{\"run_id\":\"%s\",\"models\":[{}]}", id);
-    expect_error(post("runs/log-inputs", body), 400, "INVALID_PARAMETER_VALUE", "models: 1 given");
+    expect_error(post("runs/log-inputs", body), 400, "INVALID_PARAMETER_VALUE",
+                 "models[0].model_id");
     snprintf(body, sizeof body, "{\"run_id\":\"%s\",\"status\":\"FINISHED\",\"end_time\":9}", id);
     expect(post("runs/update", body), 200);
     assert_string_equal(live_text(&live, "run_info.status"), "FINISHED");
@@ -149,9 +150,127 @@ static void test_run(void **state)
                  "RESOURCE_DOES_NOT_EXIST", "Run with id=x not found");
 }
 
+/* Two runs with 5 and 3 values of "b", a third without. */
+static void test_bulk(void **state)
+{
+    (void)state;
+    char ids[3][40], body[256], path[512];
+    for (int run = 0; run < 3; run++) {
+        expect(post("runs/create", "{\"experiment_id\":\"0\",\"start_time\":5}"), 200);
+        snprintf(ids[run], sizeof ids[run], "%s", live_text(&live, "run.info.run_id"));
+        for (int i = 0; run < 2 && i < 5 - 2 * run; i++) {
+            snprintf(body, sizeof body,
+                     "{\"run_id\":\"%s\",\"key\":\"b\",\"value\":%s,\"timestamp\":%d,"
+                     "\"step\":%d}",
+                     ids[run], i == 1 ? "\"NaN\"" : "0.5", 10 + i, i);
+            expect(post("runs/log-metric", body), 200);
+        }
+    }
+    bool swapped = strcmp(ids[0], ids[1]) > 0;
+    snprintf(path, sizeof path,
+             "/ajax-api/2.0/mlflow/metrics/get-history-bulk?run_id=%s&run_id=%s&run_id=%s&run_id=%s"
+             "&run_id=none&metric_key=b",
+             ids[0], ids[1], ids[2], ids[0]);
+    expect(live_call(&live, "GET", path, NULL), 200);
+    assert_string_equal(live_text(&live, "metrics.0.run_id"), ids[swapped]);
+    assert_string_equal(live_text(&live, "metrics.1.value"), "NaN");
+    assert_string_equal(live_text(&live, "metrics.7.run_id"), ids[!swapped]);
+    assert_string_equal(live_text(&live, "metrics.8.run_id"), "");
+    snprintf(path, sizeof path,
+             API "metrics/get-history-bulk?run_id=%s&run_id=%s&metric_key=b&max_results=6", ids[0],
+             ids[1]);
+    expect(live_call(&live, "GET", path, NULL), 200);
+    assert_string_equal(live_text(&live, "metrics.5.run_id"), ids[!swapped]);
+    assert_string_equal(live_text(&live, "metrics.6.run_id"), "");
+    snprintf(path, sizeof path,
+             "/ajax-api/2.0/mlflow/metrics/get-history-bulk-interval?run_ids=%s&run_ids=%s"
+             "&metric_key=b&max_results=2",
+             ids[1], ids[0]);
+    expect(live_call(&live, "GET", path, NULL), 200);
+    assert_string_equal(live_text(&live, "metrics.0.run_id"), ids[1]);
+    assert_true(live_number(&live, "metrics.1.step") == 2);
+    assert_string_equal(live_text(&live, "metrics.2.run_id"), ids[0]);
+    assert_true(live_number(&live, "metrics.3.step") == 4);
+    snprintf(path, sizeof path,
+             API "metrics/get-history-bulk-interval?run_ids=%s&metric_key=b&start_step=1"
+                 "&end_step=2",
+             ids[0]);
+    expect(live_call(&live, "GET", path, NULL), 200);
+    assert_true(live_number(&live, "metrics.0.step") == 1);
+    assert_true(live_number(&live, "metrics.1.step") == 2);
+    assert_string_equal(live_text(&live, "metrics.2.run_id"), "");
+}
+
+static void test_bulk_refusals(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *query, *text;
+    } bad[] = {
+        {"bulk?metric_key=b", "GetMetricHistoryBulk request must specify at least one run_id."},
+        {"bulk?run_id=r", "GetMetricHistoryBulk request must specify a metric_key."},
+        {"bulk?run_id=r&metric_key=b&max_results=0", "It must be a positive integer."},
+        {"bulk-interval?metric_key=b", "Missing value for required parameter 'run_ids'."},
+        {"bulk-interval?run_ids=r", "Missing value for required parameter 'metric_key'."},
+        {"bulk-interval?run_ids=r&metric_key=b&max_results=2501",
+         "max_results must be between 1 and 2500."},
+        {"bulk-interval?run_ids=r&metric_key=b&start_step=1",
+         "If either start step or end step are specified, both must be specified."},
+        {"bulk-interval?run_ids=r&metric_key=b&start_step=2&end_step=1",
+         "end_step must be greater than start_step. Found start_step=2 and end_step=1."},
+        {"bulk-interval?run_ids=r&metric_key=b&start_step=x&end_step=1", "parameter 'start_step'"},
+    };
+    char path[2048];
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        snprintf(path, sizeof path, API "metrics/get-history-%s", bad[i].query);
+        expect_error(live_call(&live, "GET", path, NULL), 400, "INVALID_PARAMETER_VALUE",
+                     bad[i].text);
+    }
+    size_t used = (size_t)snprintf(path, sizeof path, API "metrics/get-history-bulk?metric_key=b");
+    for (int i = 0; i < 101; i++)
+        used += (size_t)snprintf(path + used, sizeof path - used, "&run_id=%d", i);
+    expect_error(live_call(&live, "GET", path, NULL), 400, "INVALID_PARAMETER_VALUE",
+                 "cannot specify more than 100 run_ids. Received 101 run_ids.");
+}
+
+static void test_datasets(void **state)
+{
+    (void)state;
+    char body[512], id[32];
+    expect(post("experiments/create", "{\"name\":\"datasets\"}"), 200);
+    snprintf(id, sizeof id, "%s", live_text(&live, "experiment_id"));
+    snprintf(body, sizeof body, "{\"experiment_id\":\"%s\"}", id);
+    for (int i = 0; i < 2; i++) {
+        expect(post("runs/create", body), 200);
+        snprintf(body, sizeof body,
+                 "{\"run_id\":\"%s\",\"datasets\":[{\"dataset\":{\"name\":\"n\",\"digest\":"
+                 "\"d\",\"source_type\":\"t\",\"source\":\"s\"},\"tags\":[{\"key\":"
+                 "\"mlflow.data.context\",\"value\":\"training\"}]},{\"dataset\":{\"name\":"
+                 "\"n\",\"digest\":\"%d\",\"source_type\":\"t\",\"source\":\"s\"}}]}",
+                 live_text(&live, "run.info.run_id"), i);
+        expect(post("runs/log-inputs", body), 200);
+        snprintf(body, sizeof body, "{\"experiment_id\":\"%s\"}", id);
+    }
+    snprintf(body, sizeof body, "{\"experiment_ids\":[\"%s\"]}", id);
+    expect(post("experiments/search-datasets", body), 200);
+    snprintf(body, sizeof body,
+             "{\"dataset_summaries\":[{\"experiment_id\":\"%s\",\"name\":\"n\",\"digest\":\"0\"},"
+             "{\"experiment_id\":\"%s\",\"name\":\"n\",\"digest\":\"1\"},{\"experiment_id\":\"%s\","
+             "\"name\":\"n\",\"digest\":\"d\",\"context\":\"training\"}]}",
+             id, id, id);
+    assert_string_equal(live_body(&live), body);
+    expect_error(post("experiments/search-datasets", "{}"), 400, "INVALID_PARAMETER_VALUE",
+                 "SearchDatasets request must specify at least one experiment_id.");
+    expect_error(post("experiments/search-datasets",
+                      "{\"experiment_ids\":[\"1\",\"1\",\"1\",\"1\",\"1\",\"1\",\"1\",\"1\",\"1\","
+                      "\"1\",\"1\",\"1\",\"1\",\"1\",\"1\",\"1\",\"1\",\"1\",\"1\",\"1\",\"1\"]}"),
+                 400, "INVALID_PARAMETER_VALUE", "cannot specify more than 20 experiment_ids");
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_experiments),
-                                       cmocka_unit_test(test_run)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_experiments), cmocka_unit_test(test_run), cmocka_unit_test(test_bulk),
+        cmocka_unit_test(test_bulk_refusals), cmocka_unit_test(test_datasets)};
     return cmocka_run_group_tests(tests, setup, teardown);
 }

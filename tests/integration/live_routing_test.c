@@ -204,7 +204,88 @@ static void test_canary_and_restart(void **state)
     EXPECT(200, "POST", PREDICT, "{\"model\":\"e\",\"unit_id\":7,\"features\":{" FEATURES "}}");
     EXPECT(200, "POST", PREDICT, "{\"model\":\"d\",\"features\":{" FEATURES "}}");
     EXPECT(400, "POST", "/api/v1/importance", "{\"deployment\":\"e\"}");
+    assert_string_equal(live_text(&live, "error.field"), "deployment");
     assert_non_null(strstr(live_body(&live), "routes its requests to several models"));
+}
+
+enum { PEOPLE = 60 };
+
+/* A table of people, each of a segment and a unit of its own, as a blob. */
+static void store_people(char *digest, size_t size, const char *segment)
+{
+    char table[8192];
+    int length = snprintf(table, sizeof table, "x0,x1,colour,team,%s,unit_id\n", segment);
+    for (int i = 0; i < PEOPLE; i++)
+        length += snprintf(table + length, sizeof table - (size_t)length,
+                           "%.2f,%.2f,%s,%s,%s,u%d\n", i % 10 / 10.0, i % 7 / 7.0,
+                           i % 3 ? "red" : "green", i % 2 ? "a" : "b", i % 4 ? "" : "premium", i);
+    EXPECT(201, "POST", "/api/v1/blobs", table);
+    snprintf(digest, size, "%s", live_text(&live, "digest"));
+}
+
+static void ask_person(int i, double *score, double *x0)
+{
+    char body[512];
+    snprintf(body, sizeof body,
+             "{\"model\":\"d\",\"unit_id\":\"u%d\",\"features\":{\"x0\":%.2f,\"x1\":%.2f,"
+             "\"colour\":\"%s\"%s}}",
+             i, i % 10 / 10.0, i % 7 / 7.0, i % 3 ? "red" : "green",
+             i % 4 ? "" : ",\"user_segment\":\"premium\"");
+    EXPECT(200, "POST", PREDICT, body);
+    *score = number("probability");
+    *x0 = number("explanation.shap_values.x0");
+}
+
+/* A report on the deployment is that of what it answers to each row. */
+static void test_fairness(void **state)
+{
+    (void)state;
+    double scores[2] = {0}, means[2] = {0}, score, x0;
+    char digest[80], request[512], path[64];
+    for (int i = 0; i < PEOPLE; i++) {
+        ask_person(i, &score, &x0);
+        scores[i % 2] += score / (PEOPLE / 2);
+        means[i % 2] += x0 / (PEOPLE / 2);
+    }
+    store_people(digest, sizeof digest, "user_segment");
+    snprintf(request, sizeof request,
+             "{\"data_digest\":\"%s\",\"protected\":[\"team\"],\"deployment\":\"d\","
+             "\"attributions\":true}",
+             digest);
+    EXPECT(200, "POST", "/api/v1/fairness", request);
+    for (int team = 0; team < 2; team++) { /* "a" has the odd rows */
+        snprintf(path, sizeof path, "protected.0.groups.%d.mean_score", team);
+        assert_true(fabs(number(path) - scores[!team]) < 1e-9);
+    }
+    assert_string_equal(live_text(&live, "answered.0.node"), "trio");
+    assert_true(number("answered.0.rows") == PEOPLE / 4.0);
+    assert_string_equal(live_text(&live, "answered.1.node"), "b");
+    assert_string_equal(live_text(&live, "answered.2.node"), "a");
+    assert_true(number("answered.1.rows") + number("answered.2.rows") == PEOPLE * 3 / 4.0);
+    for (int gap = 0; gap < 3; gap++) {
+        snprintf(path, sizeof path, "protected.0.attribution_gaps.%d.feature", gap);
+        if (strcmp(live_text(&live, path), "x0") != 0) continue;
+        snprintf(path, sizeof path, "protected.0.attribution_gaps.%d.difference.value", gap);
+        assert_true(fabs(number(path) - fabs(means[0] - means[1])) < 1e-9);
+        means[0] = NAN;
+    }
+    assert_true(isnan(means[0]));
+    /* Without the column no one is premium. */
+    store_people(digest, sizeof digest, "other");
+    snprintf(request, sizeof request,
+             "{\"data_digest\":\"%s\",\"protected\":[\"team\"],\"deployment\":\"d\"}", digest);
+    EXPECT(200, "POST", "/api/v1/fairness", request);
+    assert_null(strstr(live_body(&live), "\"trio\""));
+    EXPECT(200, "PUT", "/api/v1/deployments/old",
+           "{\"graph\":{\"root\":{\"segment\":{\"rules\":[{\"when\":\"age > 60\",\"then\":"
+           "{\"model\":\"churn\"}}],\"default\":{\"model\":\"churn\",\"version\":1}}},"
+           "\"context\":{\"age\":\"number\"}}}");
+    store_people(digest, sizeof digest, "age");
+    snprintf(request, sizeof request,
+             "{\"data_digest\":\"%s\",\"protected\":[\"team\"],\"deployment\":\"old\"}", digest);
+    EXPECT(400, "POST", "/api/v1/fairness", request);
+    assert_string_equal(live_text(&live, "error.field"), "context.age");
+    EXPECT(200, "DELETE", "/api/v1/deployments/old", NULL);
 }
 
 /* Answers, rewards and mirrors are told apart by arm, and again after kill -9. */
@@ -328,6 +409,7 @@ int main(void)
         cmocka_unit_test(test_ways),
         cmocka_unit_test(test_ensemble_is_explained_exactly),
         cmocka_unit_test(test_rows_part_and_meet),
+        cmocka_unit_test(test_fairness),
         cmocka_unit_test(test_records_are_replayed),
         cmocka_unit_test(test_changes),
         cmocka_unit_test(test_canary_and_restart),

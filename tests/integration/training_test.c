@@ -10,6 +10,7 @@
 #include "base/random.h"
 #include "services/deploy/inference.h"
 #include "services/job/job.h"
+#include "stores/db_testing.h"
 #include "stores/temp_testing.h"
 
 #include <dirent.h>
@@ -34,7 +35,7 @@ static void open_world(struct world *world)
 {
     static char program[512];
     struct ig_err err = IG_ERR_INIT;
-    struct ig_db_options db = {.dirfd = world->temp.fd};
+    struct ig_db_options db = ig_db_testing_options(world->temp.fd);
     const char *build = getenv("INGOT_BUILD_DIR");
     if (!build) skip();
     snprintf(program, sizeof program, "%s/ingot", build);

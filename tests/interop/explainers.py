@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Explanations against a background next to shap's: trees (interventional), linear models, and any
 model by enumeration, in margins and in probabilities; sampled methods within their errors; LIME
-next to the package lime.
+next to the package lime; interactions and Saabas' values next to XGBoost's.
 
 Usage: explainers.py [ROWS a model, by default 40]."""
 
@@ -103,6 +103,14 @@ def interactions(model, x, others, files):
     return compare("interactions", got, want, 3e-5)
 
 
+def approximate(model, x, others, files):
+    """XGBoost's changes of the mean along a row's paths."""
+    want = model.booster.predict(model.matrix(model.lent(x[:3]), model.names), pred_contribs=True,
+                                 approx_contribs=True).reshape(3, -1).astype(float)
+    got = program.explain(model.file, files[2], "--method", "saabas")
+    return compare("saabas", got, want, 3e-5)
+
+
 def linear(model, x, others, files):
     weights = json.loads(model.booster.save_raw("json"))["learner"]["gradient_booster"]["model"]
     weights = np.array(weights["weights"], float)[:-1]
@@ -170,13 +178,14 @@ def plan():
             plain = np.nan_to_num(table[0])
             yield name, kind, params, (plain, table[1], table[2], set()), rounds, (trees, sampled)
             if name == "xgb_homes":
-                yield "xgb_pairs", kind, params, (plain, *table[1:3], set()), 40, (interactions,)
+                yield "xgb_pairs", kind, params, (plain, *table[1:3], set()), 40, (interactions, approximate)
         if name == "xgb_linear":
             yield name, kind, params, (np.nan_to_num(table[0]), *table[1:]), rounds, (linear,)
         if name == "xgb_dart_higgs":
             few = few_features(table, 8)
             params = {"objective": "binary:logistic", "tree_method": "hist", "max_depth": 5}
-            yield "xgb_gaps", kind, params, few, 30, (trees, probability, interactions)
+            yield "xgb_gaps", kind, params, few, 30, (trees, probability, interactions,
+                                                         approximate)
             few = (np.nan_to_num(few[0]), *few[1:])  # the package lime takes no missing values
             yield "xgb_few", kind, params, few, 30, (trees, probability, surrogates, interactions)
 

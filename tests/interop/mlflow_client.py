@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """The unmodified MLflow client against a running server: a run that logs files, and what is made of
-them; artifacts up, down, listed, deleted; names that the client and the server refuse."""
+them; artifacts up, down, listed, deleted; names that the client and the server refuse; the model
+registry (mlflow_registry.py)."""
 
+import json
 import os
 import sys
 import tempfile
 import urllib.parse
-import urllib.request
 
 import program
 
@@ -18,6 +19,8 @@ try:
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
     from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+    import mlflow_registry
 except ImportError as error:
     print("mlflow_client: skipped, %s" % error)
     sys.exit(0)
@@ -91,11 +94,6 @@ def check_repository(directory):
     expect_error("what is not there", "404", lambda: repository.download_artifacts("none"))
 
 
-def fetch(url):
-    with urllib.request.urlopen(url, timeout=30) as reply:
-        return reply.read(), reply.headers
-
-
 def check_run(url, directory):
     """What people write: a run, its files by the fluent interface, and all of it read again."""
     note = os.path.join(directory, "note.txt")
@@ -121,11 +119,62 @@ def check_run(url, directory):
     check("load_text", mlflow.artifacts.load_text(run.info.artifact_uri + "/texts/a b.txt") == "hello")
     check("load_dict", mlflow.artifacts.load_dict("runs:/%s/config.json" % name) == {"a": 1})
     ask = urllib.parse.urlencode({"run_uuid": name, "path": "texts/a b.txt"})
-    body, headers = fetch("%s/get-artifact?%s" % (url, ask))
+    body, headers = mlflow_registry.fetch("%s/get-artifact?%s" % (url, ask))
     check("get-artifact", body == b"hello" and headers["X-Content-Type-Options"] == "nosniff" and
           headers["Content-Disposition"] == "attachment; filename*=UTF-8''a%20b.txt", headers.items())
     client.log_text(name, "other", "texts/a b.txt")
     check("a file written anew", mlflow.artifacts.load_text("runs:/%s/texts/a b.txt" % name) == "other")
+
+
+def check_histories(url):
+    """Charts of the console: the values of several runs at once, whole and sampled, as the client logged them."""
+    client, runs = MlflowClient(), []
+    for length in (40, 7):
+        with mlflow.start_run() as run:
+            for step in range(length):
+                mlflow.log_metric("curve", step / 2, step=step)
+        runs.append(run.info.run_id)
+
+    def ask(path, **arguments):
+        body, _ = mlflow_registry.fetch("%s/ajax-api/2.0/mlflow/metrics/%s?%s" %
+                        (url, path, urllib.parse.urlencode(arguments, doseq=True)))
+        return [(metric["run_id"], metric["step"], metric["value"]) for metric in json.loads(body)["metrics"]]
+
+    wanted = [(run, metric.step, metric.value) for run in sorted(runs)
+              for metric in client.get_metric_history(run, "curve")]
+    got = ask("get-history-bulk", run_id=runs, metric_key="curve")
+    check("get-history-bulk", got == wanted and len(got) == 47, got)
+    got = ask("get-history-bulk-interval", run_ids=runs, metric_key="curve", max_results=10)
+    check("get-history-bulk-interval", [step for _, step, _ in got] ==
+          [0, 4, 8, 12, 16, 20, 24, 28, 32, 39] + list(range(7)), got)
+
+
+def check_traces():
+    """What a traced function leaves: its trace with its spans, found, tagged, deleted."""
+    experiment = mlflow.set_experiment("traced").experiment_id
+    flush = getattr(mlflow, "flush_trace_async_logging", None)
+
+    @mlflow.trace(name="double")
+    def double(number):
+        return 2 * number
+
+    check("a traced function", [double(1), double(2)] == [2, 4])
+    if flush:
+        flush()
+    client = MlflowClient()
+    found = client.search_traces([experiment], filter_string="name = 'double' AND status = 'OK'")
+    check("search_traces", len(found) == 2 and found[0].info.timestamp_ms >= found[1].info.timestamp_ms, found)
+    trace = client.get_trace(found[0].info.request_id)
+    check("the spans of a trace", [span.name for span in trace.data.spans] == ["double"] and
+          trace.data.spans[0].outputs == 4, trace)
+    client.set_trace_tag(trace.info.request_id, "note", "good")
+    found = client.search_traces([experiment], filter_string="tags.note = 'good'")
+    check("a tag of a trace", [one.info.request_id for one in found] == [trace.info.request_id], found)
+    client.delete_trace_tag(trace.info.request_id, "note")
+    check("a tag that is gone", client.search_traces([experiment], filter_string="tags.note = 'good'") == [])
+    count = client.delete_traces(experiment, trace_ids=[trace.info.request_id]) if hasattr(trace.info, "trace_id") \
+        else client.delete_traces(experiment, request_ids=[trace.info.request_id])
+    check("delete_traces", count == 1 and len(client.search_traces([experiment])) == 1, count)
 
 
 def main():
@@ -135,6 +184,9 @@ def main():
             mlflow.set_tracking_uri("http://" + address)
             check_repository(directory)
             check_run("http://" + address, directory)
+            check_histories("http://" + address)
+            check_traces()
+            mlflow_registry.run_checks(check, expect_error)
         finally:
             server.terminate()
             server.wait(30)

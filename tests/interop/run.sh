@@ -26,7 +26,7 @@ timeout 120 sh tests/interop/setup_load.sh || echo "interop: perf_analyzer could
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 failed=0
-for part in golden adversarial contribs explainers indices sklearn_models foreign_graphs fairness triton load grpc_client mlflow_client s3_store; do
+for part in golden adversarial contribs explainers indices sklearn_models foreign_graphs fairness triton load grpc_client mlflow_client mlflow_models s3_store; do
     echo "== $part"
     rc=0
     timeout 200 "$python" "tests/interop/$part.py" > "$log" 2>&1 || rc=$?
@@ -42,9 +42,11 @@ for part in golden adversarial contribs explainers indices sklearn_models foreig
     failed=$((failed + failed_here))
 done
 echo "== bench, smoke size"
-if ! timeout 120 "$python" tests/bench/explain_peers.py build/release/libingot.so --smoke; then
-    echo "FAIL the bench beside shap and lime"
-    failed=$((failed + 1))
-fi
+for peers in explain_peers onnx_peers; do
+    if ! timeout 120 "$python" "tests/bench/$peers.py" build/release/libingot.so --smoke; then
+        echo "FAIL the bench $peers"
+        failed=$((failed + 1))
+    fi
+done
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]

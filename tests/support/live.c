@@ -5,6 +5,7 @@
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/json.h"
+#include "stores/db_testing.h"
 
 #include <fcntl.h>
 #include <math.h>
@@ -28,10 +29,18 @@ const char *live_program(void)
     return path;
 }
 
+/* For the server and the offline verbs. */
+static void choose_database(const struct live *live)
+{
+    const char *database = ig_db_testing_database(live->dir);
+    if (database) setenv("INGOT_DATABASE", database, 1);
+}
+
 void live_make(struct live *live)
 {
     *live = (struct live){.dir = "/tmp/ingot-test-XXXXXX"};
     assert_non_null(mkdtemp(live->dir));
+    choose_database(live);
     ig_buf_init(&live->reply.body, 64 << 20);
 }
 
@@ -79,6 +88,7 @@ uint64_t live_start(struct live *live, const char *const *more)
 {
     int out[2];
     char data[128], line[256] = "";
+    choose_database(live);
     snprintf(data, sizeof data, "%s/data", live->dir);
     const char *arguments[ARGUMENTS_MAX] = {live_program(), "server",   "--data",
                                             data,           "--listen", "127.0.0.1:0"};

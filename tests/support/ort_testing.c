@@ -137,7 +137,7 @@ static struct ort_status *fake_CreateSessionFromArray(const struct ort_env *env,
                                                       struct ort_handle **out)
 {
     if (env != &environment || options->intra != 1 || options->inter != 1 || !options->no_arena ||
-        options->entries != 3)
+        options->entries != 4)
         return failed("a session that would not keep to one thread");
     if (has(bytes, size, "broken")) return failed("this model is broken");
     struct ort_handle *handle = make(sizeof *handle);

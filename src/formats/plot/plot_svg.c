@@ -1,43 +1,39 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* SVG elements and the style sheet. Colours are custom properties with a plain colour before them,
- * for renderers that know no properties. Sign: orange above zero, blue below, told apart by people
- * who do not see red or green, with a contrast of 4.5 to 1 against the background; values: a ramp
- * whose lightness rises from end to end, at least 3 to 1. Owns nothing; stateless. */
+/* SVG elements and the style sheet. Colours are plain: renderers that know no custom properties (or
+ * no media queries) show the theme that was asked for (or the light one). Sign: orange above zero,
+ * blue below, told apart by people who do not see red or green, with a contrast of 4.5 to 1 against
+ * the background; values: a ramp whose lightness rises from end to end, at least 3 to 1. Owns
+ * nothing; stateless. */
 #include "formats/plot/plot_svg.h"
 
 #include "formats/plot/plot_text.h"
 
 #include <math.h>
 
-static const char LIGHT[] =
-    "--b:#fff;--f:#1d2430;--s:#5b6470;--g:#e3e6ea;--a:#9aa1ab;--up:#c2410c;--dn:#1d5fa8;"
-    "--n:#59636f;--o:#fff;--v0:#174a9c;--v1:#434e9d;--v2:#61509d;--v3:#7d509e;--v4:#974f9e;"
-    "--v5:#aa5b89;--v6:#be6471;--v7:#d36b53;--v8:#e8701a;--vn:#7d8590;--c0:#1d5fa8;--c1:#c2410c;"
-    "--c2:#00795c;--c3:#8a3d8f;--c4:#7a6000;--c5:#5f6670";
-static const char DARK[] =
-    "--b:#15181d;--f:#e8eaed;--s:#a3abb6;--g:#2d333b;--a:#6b7480;--up:#ff8f4d;--dn:#62a8f5;"
-    "--n:#b5bac2;--o:#15181d;--v0:#4a8ae6;--v1:#708ce2;--v2:#8f8cde;--v3:#aa8cda;--v4:#c48bd6;"
-    "--v5:#d298be;--v6:#e0a3a4;--v7:#efad85;--v8:#ffb65c;--vn:#8b939e;--c0:#62a8f5;--c1:#ff8f4d;"
-    "--c2:#35c79a;--c3:#d48bdb;--c4:#d8b73f;--c5:#b5bac2";
-
 /* No coordinate lies farther; what is no number is none. */
 static const double FARTHEST = 1e7;
 
-/* Class, how it paints, custom property, plain colour. */
+/* What is painted and how, in light and in dark. */
 static const struct paint {
-    const char *class;
+    const char *selector;
     char how; /* f: fill, s: stroke, c: both, by the element's own colour */
-    const char *property, *plain;
+    const char *light, *dark;
 } PAINTS[] = {
-    {"b", 'f', "b", "#fff"},      {"s", 'f', "s", "#5b6470"},   {"t", 'f', "s", "#5b6470"},
-    {"g", 's', "g", "#e3e6ea"},   {"a", 's', "a", "#9aa1ab"},   {"d", 's', "s", "#5b6470"},
-    {"up", 'c', "up", "#c2410c"}, {"dn", 'c', "dn", "#1d5fa8"}, {"n", 'c', "n", "#59636f"},
-    {"o", 'f', "o", "#fff"},      {"v0", 'c', "v0", "#174a9c"}, {"v1", 'c', "v1", "#434e9d"},
-    {"v2", 'c', "v2", "#61509d"}, {"v3", 'c', "v3", "#7d509e"}, {"v4", 'c', "v4", "#974f9e"},
-    {"v5", 'c', "v5", "#aa5b89"}, {"v6", 'c', "v6", "#be6471"}, {"v7", 'c', "v7", "#d36b53"},
-    {"v8", 'c', "v8", "#e8701a"}, {"vn", 'c', "vn", "#7d8590"}, {"c0", 'c', "c0", "#1d5fa8"},
-    {"c1", 'c', "c1", "#c2410c"}, {"c2", 'c', "c2", "#00795c"}, {"c3", 'c', "c3", "#8a3d8f"},
-    {"c4", 'c', "c4", "#7a6000"}, {"c5", 'c', "c5", "#5f6670"},
+    {"text", 'f', "#1d2430", "#e8eaed"}, {".b", 'f', "#fff", "#15181d"},
+    {".s", 'f', "#5b6470", "#a3abb6"},   {".t", 'f', "#5b6470", "#a3abb6"},
+    {".g", 's', "#e3e6ea", "#2d333b"},   {".a", 's', "#9aa1ab", "#6b7480"},
+    {".d", 's', "#5b6470", "#a3abb6"},   {".up", 'c', "#c2410c", "#ff8f4d"},
+    {".dn", 'c', "#1d5fa8", "#62a8f5"},  {".n", 'c', "#59636f", "#b5bac2"},
+    {".o", 'f', "#fff", "#15181d"},      {".v0", 'c', "#174a9c", "#4a8ae6"},
+    {".v1", 'c', "#434e9d", "#708ce2"},  {".v2", 'c', "#61509d", "#8f8cde"},
+    {".v3", 'c', "#7d509e", "#aa8cda"},  {".v4", 'c', "#974f9e", "#c48bd6"},
+    {".v5", 'c', "#aa5b89", "#d298be"},  {".v6", 'c', "#be6471", "#e0a3a4"},
+    {".v7", 'c', "#d36b53", "#efad85"},  {".v8", 'c', "#e8701a", "#ffb65c"},
+    {".vn", 'c', "#7d8590", "#8b939e"},  {".c0", 'c', "#1d5fa8", "#62a8f5"},
+    {".c1", 'c', "#c2410c", "#ff8f4d"},  {".c2", 'c', "#00795c", "#35c79a"},
+    {".c3", 'c', "#8a3d8f", "#d48bdb"},  {".c4", 'c', "#7a6000", "#d8b73f"},
+    {".c5", 'c', "#5f6670", "#b5bac2"},  {".z path", 's', "#fff", "#15181d"},
+    {".i", 's', "#fff", "#15181d"},
 };
 
 /* Shapes: lines do not fill, what has no border has none. After the paints. */
@@ -51,18 +47,20 @@ static const char SHAPES[] =
     ".ig-plot .p path.x{stroke-width:1.4;stroke-linecap:butt;stroke-opacity:1;fill:none}"
     ".ig-plot .l path{fill:none;stroke-width:1.3;stroke-opacity:.55;stroke-linejoin:round}"
     ".ig-plot .k path{fill:none;stroke-width:2.8;stroke-opacity:1;stroke-linejoin:round}"
-    ".ig-plot .z path{fill:none;stroke:#fff;stroke:var(--b);stroke-width:6.5}.ig-plot "
-    ".r{stroke:none}.ig-plot .i{stroke:#fff;stroke:var(--b);stroke-width:.8}";
+    ".ig-plot .z path{fill:none;stroke-width:6.5}.ig-plot "
+    ".r{stroke:none}.ig-plot .i{stroke-width:.8}";
 
-static void add_paint(struct ig_buf *svg, const struct paint *paint)
+static void add_paints(struct ig_buf *svg, bool dark)
 {
-    ig_buf_printf(svg, ".ig-plot .%s{", paint->class);
-    if (paint->how != 's')
-        ig_buf_printf(svg, "fill:%s;fill:var(--%s)", paint->plain, paint->property);
-    if (paint->how == 'c') ig_buf_add_char(svg, ';');
-    if (paint->how != 'f')
-        ig_buf_printf(svg, "stroke:%s;stroke:var(--%s)", paint->plain, paint->property);
-    ig_buf_add_char(svg, '}');
+    for (size_t i = 0; i < sizeof PAINTS / sizeof *PAINTS; i++) {
+        const struct paint *paint = &PAINTS[i];
+        const char *colour = dark ? paint->dark : paint->light;
+        ig_buf_printf(svg, ".ig-plot %s{", paint->selector);
+        if (paint->how != 's') ig_buf_printf(svg, "fill:%s", colour);
+        if (paint->how == 'c') ig_buf_add_char(svg, ';');
+        if (paint->how != 'f') ig_buf_printf(svg, "stroke:%s", colour);
+        ig_buf_add_char(svg, '}');
+    }
 }
 
 void ig_plot_svg_begin(struct ig_buf *svg, double width, double height)
@@ -85,17 +83,15 @@ void ig_plot_svg_desc(struct ig_buf *svg)
 
 void ig_plot_svg_style(struct ig_buf *svg, enum ig_plot_theme theme, double width, double height)
 {
-    ig_buf_add_cstr(svg, "</desc>\n<style>.ig-plot{max-width:100%;height:auto;");
-    ig_buf_add_cstr(svg, theme == IG_PLOT_THEME_DARK ? DARK : LIGHT);
-    ig_buf_add_char(svg, '}');
+    ig_buf_add_cstr(svg, "</desc>\n<style>.ig-plot{max-width:100%;height:auto}"
+                         ".ig-plot text{font:12px \"Helvetica Neue\",Arial,\"Liberation Sans\","
+                         "sans-serif}");
+    add_paints(svg, theme == IG_PLOT_THEME_DARK);
     if (theme == IG_PLOT_THEME_AUTO) {
-        ig_buf_add_cstr(svg, "@media(prefers-color-scheme:dark){.ig-plot{");
-        ig_buf_add_cstr(svg, DARK);
-        ig_buf_add_cstr(svg, "}}");
+        ig_buf_add_cstr(svg, "@media(prefers-color-scheme:dark){");
+        add_paints(svg, true);
+        ig_buf_add_char(svg, '}');
     }
-    ig_buf_add_cstr(svg, ".ig-plot text{font:12px \"Helvetica Neue\",Arial,\"Liberation Sans\","
-                         "sans-serif;fill:#1d2430;fill:var(--f)}");
-    for (size_t i = 0; i < sizeof PAINTS / sizeof *PAINTS; i++) add_paint(svg, &PAINTS[i]);
     ig_buf_add_cstr(svg, SHAPES);
     ig_buf_add_cstr(svg, "</style>\n");
     ig_plot_svg_rect(svg, "b", (struct ig_plot_box){0, 0, width, height});

@@ -720,7 +720,7 @@ static void test_options(void **state)
     assert_non_null(strstr(svg.ptr, "<title>A title &amp; more</title>"));
     the.options.theme = IG_PLOT_THEME_DARK;
     draw_all();
-    assert_non_null(strstr(svg.ptr, "--b:#15181d"));
+    assert_non_null(strstr(svg.ptr, ".b{fill:#15181d}"));
     the.options.theme = IG_PLOT_THEME_AUTO;
     the.options.row = 7;
     draw(IG_PLOT_WATERFALL);

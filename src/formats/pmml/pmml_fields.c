@@ -381,6 +381,7 @@ bool pmml_resolve(struct pmml_reader *reader, const struct pmml_element *at, str
         return true;
     }
     if (!walk(reader, at, out)) return false;
+    IG_ASSERT(derived);
     derived->resolved = true;
     derived->affine = *out;
     return true;

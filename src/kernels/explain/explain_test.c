@@ -7,10 +7,12 @@
 
 #include <cmocka.h>
 
+#include "base/thread.h"
 #include "kernels/explain/explain_rows.h"
 #include "kernels/tree/tree_testing.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { FEATURES = 6, ROWS = 5, BACKGROUND = 20 };
@@ -303,6 +305,69 @@ static void test_every_method(void **state)
     }
 }
 
+struct reader {
+    struct world world; /* an arena of its own */
+    const struct ig_explain *explain;
+    unsigned char digests[ROWS][IG_SHA256_BYTES];
+};
+
+static void *read_rows(void *context)
+{
+    struct reader *reader = context;
+    struct ig_explanations out = run(&reader->world, reader->explain, 0, ROWS);
+    for (size_t i = 0; i < ROWS; i++)
+        IG_ASSERT(ig_explanations_digest(reader->digests[i], &out, i, reader->world.model));
+    return NULL;
+}
+
+/* Four threads at one explainer: what each of them got. */
+static void read_at_once(struct reader *readers, struct world *world, int method)
+{
+    struct ig_explain *explain;
+    struct ig_err err = IG_ERR_INIT;
+    uint64_t threads[4];
+    const struct ig_explain_spec spec = spec_of(world, method, false);
+    if (ig_explain_new(&explain, world->engine, &spec, &err) != IG_OK)
+        fail_msg("%s: %s", ig_explainer_name(spec.method), err.message);
+    for (int i = 0; i < 4; i++) {
+        readers[i].world = *world;
+        readers[i].explain = explain;
+        ig_arena_init(&readers[i].world.arena, 1 << 16, 1 << 28);
+        assert_int_equal(ig_thread_start(&threads[i], "reader", read_rows, &readers[i], &err),
+                         IG_OK);
+    }
+    for (int i = 0; i < 4; i++) {
+        ig_thread_join(threads[i]);
+        ig_arena_deinit(&readers[i].world.arena);
+    }
+    ig_explain_free(explain);
+}
+
+/* The same bits on every instruction set that this machine has, and by threads at once. */
+static void test_same_bits(void **state)
+{
+    static const char *const SETS[] = {"avx512", "avx2", "scalar"};
+    static struct reader readers[4];
+    unsigned char wanted[ROWS][IG_SHA256_BYTES];
+    (void)state;
+    for (int kind = 0; kind < 3; kind++)
+        for (int method = 0; method < IG_EXPLAINERS_COUNT; method++)
+            for (int set = 0; set < 3; set++) {
+                struct world world;
+                setenv("INGOT_ISA", SETS[set], 1);
+                world_init(&world, kind);
+                bool admits = ig_explain_admits(world.engine, (enum ig_explainer)method);
+                if (admits) read_at_once(readers, &world, method);
+                if (admits && set == 0) memcpy(wanted, readers[0].digests, sizeof wanted);
+                for (int i = 0; i < 4 && admits; i++)
+                    if (memcmp(readers[i].digests, wanted, sizeof wanted))
+                        fail_msg("%s, model %d, %s, thread %d: other bits",
+                                 ig_explainer_name((enum ig_explainer)method), kind, SETS[set], i);
+                world_deinit(&world);
+            }
+    unsetenv("INGOT_ISA");
+}
+
 /* Methods that play the same game agree: six players are few enough for each to be exact. */
 static void test_methods_agree(void **state)
 {
@@ -407,6 +472,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_method),
+        cmocka_unit_test(test_same_bits),
         cmocka_unit_test(test_methods_agree),
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_every_allocation_may_fail),

@@ -8,54 +8,64 @@
 
 #include <string.h>
 
-void prog_conv_lanes(const struct prog_window *window, const float *line, int64_t first,
-                     double *lanes)
-{
-    int64_t stride = window->stride[1];
-    if (stride == 1 && first >= 0 && first + PROG_CONV_LANES <= window->in[1]) {
-        for (size_t i = 0; i < PROG_CONV_LANES; i++) lanes[i] = (double)line[first + (int64_t)i];
-        return;
-    }
-    for (size_t i = 0; i < PROG_CONV_LANES; i++) {
-        int64_t column = first + (int64_t)i * stride;
-        lanes[i] = column >= 0 && column < window->in[1] ? (double)line[column] : 0;
-    }
-}
-
-static void add_tap(struct prog_conv_tile *tile, const float *tap, const double *lanes)
-{
-    for (size_t k = 0; k < tile->channels; k++) {
-        double weight = (double)tap[k * tile->taps];
-        for (size_t i = 0; i < PROG_CONV_LANES; i++) tile->sums[k][i] += weight * lanes[i];
-    }
-}
-
 /* Taps in order of the kernel: channel, row, column. */
 void prog_conv_sum_scalar(const struct prog_conv *conv, struct prog_conv_tile *tile)
 {
     const struct prog_window *window = &conv->window;
-    size_t plane = (size_t)(window->in[0] * window->in[1]);
-    const float *tap = tile->kernel;
-    double lanes[PROG_CONV_LANES];
+    const double *tap = tile->kernel;
     memset(tile->sums, 0, sizeof tile->sums);
     for (size_t c = 0; c < conv->in_channels; c++)
         for (int64_t y = 0; y < window->kernel[0]; y++) {
             int64_t row = tile->row + y * window->dilation[0];
-            if (row < 0 || row >= window->in[0]) {
-                tap += window->kernel[1];
-                continue;
-            }
-            const float *line = tile->image + c * plane + (size_t)(row * window->in[1]);
-            for (int64_t x = 0; x < window->kernel[1]; x++, tap++) {
-                prog_conv_lanes(window, line, tile->column + x * window->dilation[1], lanes);
-                add_tap(tile, tap, lanes);
-            }
+            bool inside = row >= 0 && row < window->in[0];
+            const float *line = tile->lines + c * (size_t)window->in[0] * conv->line;
+            for (int64_t i = 0; i < window->kernel[1]; i++, tap += PROG_CONV_BLOCK)
+                for (size_t k = 0; inside && k < tile->channels; k++)
+                    for (size_t lane = 0; lane < PROG_CONV_LANES; lane++)
+                        tile->sums[k][lane] +=
+                            tap[k] * (double)line[(size_t)row * conv->line + conv->views[i] + lane];
         }
 }
 
+/* The weights of a block of output channels, tap by tap. */
+static void lay_kernel(const struct prog_conv *conv, const float *weights, size_t channels,
+                       double *to)
+{
+    for (size_t tap = 0; tap < conv->taps; tap++)
+        for (size_t k = 0; k < PROG_CONV_BLOCK; k++)
+            *to++ = k < channels ? (double)weights[k * conv->taps + tap] : 0;
+}
+
+static void lay_line(const struct prog_conv *conv, const float *from, float *to)
+{
+    size_t pad = (size_t)conv->window.pad[1], columns = (size_t)conv->window.in[1];
+    size_t stride = (size_t)conv->window.stride[1];
+    memset(to, 0, conv->line * sizeof *to);
+    if (stride == 1) {
+        size_t room = conv->part > pad ? conv->part - pad : 0;
+        if (room) memcpy(to + pad, from, (columns < room ? columns : room) * sizeof *to);
+        return;
+    }
+    size_t part = pad % stride, at = pad / stride, parts = conv->line / conv->part;
+    for (size_t i = 0; i < columns && at < conv->part; i++) {
+        if (part < parts) to[part * conv->part + at] = from[i];
+        if (++part < stride) continue;
+        part = 0;
+        at++;
+    }
+}
+
+static void put(float *out, const double *sums, double bias, size_t count)
+{
+    if (count == PROG_CONV_LANES)
+        for (size_t i = 0; i < PROG_CONV_LANES; i++) out[i] = (float)(sums[i] + bias);
+    else
+        for (size_t i = 0; i < count; i++) out[i] = (float)(sums[i] + bias);
+}
+
 /* A block of output channels: `out` is the first one's plane. */
-static void conv_block(const struct prog_conv *conv, struct prog_conv_tile *tile, const float *bias,
-                       float *out)
+static void conv_block(const struct prog_conv *conv, struct prog_conv_tile *tile,
+                       const float *lines, const float *bias, float *out)
 {
     const struct prog_window *window = &conv->window;
     size_t plane = (size_t)(window->out[0] * window->out[1]);
@@ -64,15 +74,15 @@ static void conv_block(const struct prog_conv *conv, struct prog_conv_tile *tile
             size_t lanes = window->out[1] - x < PROG_CONV_LANES ? (size_t)(window->out[1] - x)
                                                                 : PROG_CONV_LANES;
             tile->row = y * window->stride[0] - window->pad[0];
-            tile->column = x * window->stride[1] - window->pad[1];
+            tile->lines = lines + x;
             conv->sum(conv, tile);
-            for (size_t k = 0; k < tile->channels; k++)
-                for (size_t i = 0; i < lanes; i++)
-                    out[k * plane + (size_t)(y * window->out[1] + x) + i] =
-                        (float)(tile->sums[k][i] + (bias ? (double)bias[k] : 0));
+            float *to = out + y * window->out[1] + x;
+            for (size_t k = 0; k < tile->channels; k++, to += plane)
+                put(to, tile->sums[k], bias ? (double)bias[k] : 0, lanes);
         }
 }
 
+/* Scratch: a block's kernel, then a group's lines of one image. */
 static void run_conv(const struct prog_step *step, const struct prog_frame *frame)
 {
     const struct prog_conv *conv = step->state;
@@ -81,21 +91,22 @@ static void run_conv(const struct prog_step *step, const struct prog_frame *fram
     const float *kernels = prog_data(frame, step->in[1]);
     const float *bias = prog_optional(frame, step->in, step->in_count, 2);
     float *out = prog_data(frame, step->out[0]);
-    size_t taps = conv->in_channels * (size_t)(window->kernel[0] * window->kernel[1]);
-    size_t in_plane = (size_t)(window->in[0] * window->in[1]);
-    size_t out_plane = (size_t)(window->out[0] * window->out[1]);
+    double *kernel = frame->scratch;
+    float *lines = (float *)(kernel + conv->taps * PROG_CONV_BLOCK);
+    size_t lines_count = conv->in_channels * (size_t)window->in[0];
+    struct prog_conv_tile tile = {.kernel = kernel};
     for (size_t n = 0; n < conv->images; n++)
         for (size_t g = 0; g < conv->groups; g++) {
-            struct prog_conv_tile tile = {.image = image, .taps = taps};
+            for (size_t i = 0; i < lines_count; i++, image += window->in[1])
+                lay_line(conv, image, lines + i * conv->line);
             for (size_t c = 0; c < conv->out_channels; c += PROG_CONV_BLOCK) {
                 size_t channel = g * conv->out_channels + c;
                 size_t left = conv->out_channels - c;
-                tile.kernel = kernels + channel * taps;
                 tile.channels = left < PROG_CONV_BLOCK ? left : PROG_CONV_BLOCK;
-                conv_block(conv, &tile, bias ? bias + channel : NULL, out);
-                out += tile.channels * out_plane;
+                lay_kernel(conv, kernels + channel * conv->taps, tile.channels, kernel);
+                conv_block(conv, &tile, lines, bias ? bias + channel : NULL, out);
+                out += tile.channels * (size_t)(window->out[0] * window->out[1]);
             }
-            image += conv->in_channels * in_plane;
         }
 }
 
@@ -109,6 +120,32 @@ static void join_rows(struct prog_window *window)
     window->in[1] *= window->in[0];
     window->out[1] *= window->out[0];
     window->in[0] = window->out[0] = 1;
+}
+
+/* The layout of a line; a tile may reach beyond the last column by less than a tile. */
+static bool plan_lines(struct prog_plan *plan, struct prog_conv *conv)
+{
+    const struct prog_window *window = &conv->window;
+    size_t stride = (size_t)window->stride[1], kernel = (size_t)window->kernel[1];
+    size_t reach = (kernel - 1) * (size_t)window->dilation[1];
+    size_t lines, floats, kernel_bytes;
+    size_t *views = ig_arena_array(plan->arena, kernel, sizeof *views);
+    if (!views) return prog_no_memory(plan);
+    conv->part = (size_t)window->out[1] + PROG_CONV_LANES - 1 + reach / stride;
+    for (size_t i = 0; i < kernel; i++) {
+        size_t column = i * (size_t)window->dilation[1];
+        views[i] = column % stride * conv->part + column / stride;
+    }
+    conv->views = views;
+    /* No kernel sees more remainders than it has columns, nor than lie in its reach. */
+    size_t parts = reach + 1 < stride ? reach + 1 : stride;
+    if (!ig_mul(&conv->line, parts, conv->part) ||
+        !ig_mul(&lines, conv->in_channels, (size_t)window->in[0]) ||
+        !ig_mul(&floats, lines, conv->line) || !ig_mul(&floats, floats, sizeof(float)) ||
+        !ig_mul(&kernel_bytes, conv->taps, PROG_CONV_BLOCK * sizeof(double)) ||
+        !ig_add(&plan->step->scratch_bytes, kernel_bytes, floats))
+        return prog_no_memory(plan);
+    return true;
 }
 
 bool prog_plan_conv(struct prog_plan *plan)
@@ -134,8 +171,12 @@ bool prog_plan_conv(struct prog_plan *plan)
     conv->in_channels = (size_t)w->dims[1];
     conv->out_channels = (size_t)(w->dims[0] / groups);
     plan->step->run = run_conv;
-    conv->sum = ig_cpu_isa() >= IG_ISA_AVX2 ? prog_conv_sum_avx2 : prog_conv_sum_scalar;
     if (!prog_window_shape(plan, &conv->window, x, w->dims[0])) return false;
     join_rows(&conv->window);
-    return true;
+    conv->taps = conv->in_channels * (size_t)(conv->window.kernel[0] * conv->window.kernel[1]);
+    enum ig_isa isa = ig_cpu_isa();
+    conv->sum = isa >= IG_ISA_AVX512 ? prog_conv_sum_avx512
+                : isa >= IG_ISA_AVX2 ? prog_conv_sum_avx2
+                                     : prog_conv_sum_scalar;
+    return plan_lines(plan, conv);
 }

@@ -313,14 +313,15 @@ struct unary {
         const type *in = prog_data(frame, step->in[0]);                                            \
         type *out = prog_data(frame, step->out[0]);                                                \
         (void)state;                                                                               \
-        for (size_t i = 0; i < step->out[0]->count; i++) {                                         \
+        const size_t count = step->out[0]->count;                                                  \
+        for (size_t i = 0; i < count; i++) {                                                       \
             type x = in[i];                                                                        \
             out[i] = (type)(expression);                                                           \
         }                                                                                          \
     }
 
 #define UNARIES(suffix, type, f)                                                                   \
-    UNARY(relu_##suffix, type, isnan(x) || x > 0 ? x : 0)                                          \
+    UNARY(relu_##suffix, type, x <= 0 ? 0 : x)                                                     \
     UNARY(sigmoid_##suffix, type, x < 0 ? 1 - 1 / (1 + exp##f(x)) : 1 / (1 + exp##f(-x)))          \
     UNARY(tanh_##suffix, type, tanh##f(x))                                                         \
     UNARY(leaky_##suffix, type, x < 0 ? (type)state->alpha * x : x)                                \

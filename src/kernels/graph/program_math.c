@@ -1,102 +1,60 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Gemm and MatMul on float32. Every output is a sum in double over the shared index in
- * ascending order, rounded once: the same on any instruction set and at any batch. Source: ONNX
- * operators. */
-#include "kernels/graph/program_priv.h"
+/* Gemm and MatMul on float32: shapes and strides of the products that program_product.h makes.
+ * Source: ONNX operators. */
+#include "kernels/graph/program_product.h"
 
 #include <string.h>
 
-enum { TILE = 16 };
-
-/* out[columns] = sum over k of left[k * left_stride] * right[k][columns], in tiles of columns. */
-struct product {
-    const float *left;
-    size_t left_stride;
-    const float *right;
-    size_t right_stride, right_step; /* between rows (k) and between columns */
-    size_t depth, columns;
-};
-
-static void multiply_tile(const struct product *product, size_t first, size_t count, double *sums)
-{
-    for (size_t j = 0; j < TILE; j++) sums[j] = 0;
-    for (size_t k = 0; count == TILE && product->right_step == 1 && k < product->depth; k++) {
-        double left = (double)product->left[k * product->left_stride];
-        const float *right = product->right + k * product->right_stride + first;
-        for (size_t j = 0; j < TILE; j++) sums[j] += left * (double)right[j];
-    }
-    if (count == TILE && product->right_step == 1) return;
-    for (size_t k = 0; k < product->depth; k++) {
-        double left = (double)product->left[k * product->left_stride];
-        const float *right = product->right + k * product->right_stride;
-        for (size_t j = 0; j < count; j++)
-            sums[j] += left * (double)right[(first + j) * product->right_step];
-    }
-}
-
 struct gemm {
-    const float *right; /* B as [depth, columns] where it is constant and given the other way */
-    size_t rows, columns, depth;
-    bool left_transposed, right_transposed;
-    float alpha, beta;
-    size_t bias_row_stride, bias_column_stride;
+    struct prog_product product; /* less the data */
+    const float *right; /* B as [depth, columns] where it is constant and given otherwise */
 };
 
 static void run_gemm(const struct prog_step *step, const struct prog_frame *frame)
 {
     const struct gemm *gemm = step->state;
-    const float *left = prog_data(frame, step->in[0]);
-    const float *right = gemm->right ? gemm->right : prog_data(frame, step->in[1]);
-    const float *bias = prog_optional(frame, step->in, step->in_count, 2);
-    float *out = prog_data(frame, step->out[0]);
-    struct product product = {.left_stride = gemm->left_transposed ? gemm->rows : 1,
-                              .right = right,
-                              .right_stride = gemm->right_transposed ? 1 : gemm->columns,
-                              .right_step = gemm->right_transposed ? gemm->depth : 1,
-                              .depth = gemm->depth,
-                              .columns = gemm->columns};
-    double sums[TILE];
-    for (size_t i = 0; i < gemm->rows; i++) {
-        product.left = left + (gemm->left_transposed ? i : i * gemm->depth);
-        for (size_t first = 0; first < gemm->columns; first += TILE) {
-            size_t count = gemm->columns - first < TILE ? gemm->columns - first : TILE;
-            multiply_tile(&product, first, count, sums);
-            for (size_t j = 0; j < count; j++) {
-                double sum = sums[j] * (double)gemm->alpha;
-                if (bias)
-                    sum +=
-                        (double)gemm->beta * (double)bias[i * gemm->bias_row_stride +
-                                                          (first + j) * gemm->bias_column_stride];
-                out[i * gemm->columns + first + j] = (float)sum;
-            }
-        }
-    }
+    struct prog_product product = gemm->product;
+    product.left = prog_data(frame, step->in[0]);
+    product.right = gemm->right ? gemm->right : prog_data(frame, step->in[1]);
+    product.bias = prog_optional(frame, step->in, step->in_count, 2);
+    product.out = prog_data(frame, step->out[0]);
+    prog_product_run(&product, frame->scratch);
 }
 
-static bool gemm_bias(struct prog_plan *plan, struct gemm *gemm)
+static bool gemm_bias(struct prog_plan *plan, struct prog_product *product)
 {
     const struct prog_tensor *bias = prog_in(plan, 2);
     if (!bias) return true;
     if (!prog_need(plan, 2, IG_TENSOR_F32)) return false;
     int64_t rows = bias->rank == 2 ? bias->dims[0] : 1;
     int64_t columns = bias->rank > 0 ? bias->dims[bias->rank - 1] : 1;
-    if (bias->rank > 2 || (rows != 1 && (size_t)rows != gemm->rows) ||
-        (columns != 1 && (size_t)columns != gemm->columns))
+    if (bias->rank > 2 || (rows != 1 && (size_t)rows != product->rows) ||
+        (columns != 1 && (size_t)columns != product->columns))
         return prog_refuse(plan, "input C does not fit the product");
-    gemm->bias_column_stride = columns == 1 ? 0 : 1;
-    gemm->bias_row_stride = rows == 1 ? 0 : (size_t)columns;
+    product->bias_column = columns == 1 ? 0 : 1;
+    product->bias_row = rows == 1 ? 0 : (size_t)columns;
     return true;
 }
 
 static bool turn_right(struct prog_plan *plan, struct gemm *gemm, const float *from)
 {
-    float *to = ig_arena_array(plan->arena, gemm->depth * gemm->columns + 1, sizeof *to);
+    size_t depth = gemm->product.depth, columns = gemm->product.columns;
+    float *to = ig_arena_array(plan->arena, depth * columns + 1, sizeof *to);
     if (!to) return prog_no_memory(plan);
-    for (size_t j = 0; j < gemm->columns; j++)
-        for (size_t k = 0; k < gemm->depth; k++)
-            to[k * gemm->columns + j] = from[j * gemm->depth + k];
+    for (size_t j = 0; j < columns; j++)
+        for (size_t k = 0; k < depth; k++) to[k * columns + j] = from[j * depth + k];
     gemm->right = to;
-    gemm->right_transposed = false;
+    gemm->product.right_row = columns;
+    gemm->product.right_column = 1;
+    return true;
+}
+
+/* The step's scratch and form of sums. */
+static bool plan_product(struct prog_plan *plan, struct prog_product *product)
+{
+    prog_product_choose(product);
+    plan->step->scratch_bytes = prog_product_scratch_bytes(product->depth);
+    if (plan->step->scratch_bytes == 0 && product->depth > 0) return prog_no_memory(plan);
     return true;
 }
 
@@ -108,50 +66,35 @@ bool prog_plan_gemm(struct prog_plan *plan)
     if (!gemm) return false;
     const struct ig_graph_node *node = plan->step->node;
     if (a->rank != 2 || b->rank != 2) return prog_refuse(plan, "A and B must be matrices");
-    *gemm = (struct gemm){.left_transposed = ig_graph_i64(node, "transA", 0) != 0,
-                          .right_transposed = ig_graph_i64(node, "transB", 0) != 0,
-                          .alpha = ig_graph_f32(node, "alpha", 1),
-                          .beta = ig_graph_f32(node, "beta", 1)};
-    int64_t rows = a->dims[gemm->left_transposed ? 1 : 0];
-    int64_t depth = a->dims[gemm->left_transposed ? 0 : 1];
-    int64_t columns = b->dims[gemm->right_transposed ? 0 : 1];
-    if (depth != b->dims[gemm->right_transposed ? 1 : 0])
+    bool left_turned = ig_graph_i64(node, "transA", 0) != 0;
+    bool right_turned = ig_graph_i64(node, "transB", 0) != 0;
+    int64_t rows = a->dims[left_turned ? 1 : 0];
+    int64_t depth = a->dims[left_turned ? 0 : 1];
+    int64_t columns = b->dims[right_turned ? 0 : 1];
+    if (depth != b->dims[right_turned ? 1 : 0])
         return prog_refuse(plan, "A has %lld columns, B another number of rows", (long long)depth);
-    gemm->rows = (size_t)rows;
-    gemm->depth = (size_t)depth;
-    gemm->columns = (size_t)columns;
+    gemm->product = (struct prog_product){.rows = (size_t)rows,
+                                          .depth = (size_t)depth,
+                                          .columns = (size_t)columns,
+                                          .left_row = left_turned ? 1 : (size_t)depth,
+                                          .left_column = left_turned ? (size_t)rows : 1,
+                                          .right_row = right_turned ? 1 : (size_t)columns,
+                                          .right_column = right_turned ? (size_t)depth : 1,
+                                          .alpha = (double)ig_graph_f32(node, "alpha", 1),
+                                          .beta = (double)ig_graph_f32(node, "beta", 1)};
     plan->step->run = run_gemm;
-    if (gemm->right_transposed && b->constant && !turn_right(plan, gemm, b->constant)) return false;
-    return gemm_bias(plan, gemm) &&
+    if (right_turned && b->constant && !turn_right(plan, gemm, b->constant)) return false;
+    return plan_product(plan, &gemm->product) && gemm_bias(plan, &gemm->product) &&
            prog_shape(plan, prog_out(plan, 0), IG_TENSOR_F32, (int64_t[]){rows, columns}, 2);
 }
 
 struct matmul {
-    size_t rows, columns, depth, batches;
+    struct prog_product product; /* less the data */
+    size_t batches;
     uint32_t rank; /* of the batch dimensions */
     int64_t dims[IG_GRAPH_RANK_MAX];
     size_t strides[2][IG_GRAPH_RANK_MAX];
 };
-
-static void multiply(const struct matmul *matmul, const float *left, const float *right, float *out)
-{
-    struct product product = {.left_stride = 1,
-                              .right = right,
-                              .right_stride = matmul->columns,
-                              .right_step = 1,
-                              .depth = matmul->depth,
-                              .columns = matmul->columns};
-    double sums[TILE];
-    for (size_t i = 0; i < matmul->rows; i++) {
-        product.left = left + i * matmul->depth;
-        for (size_t first = 0; first < matmul->columns; first += TILE) {
-            size_t count = matmul->columns - first < TILE ? matmul->columns - first : TILE;
-            multiply_tile(&product, first, count, sums);
-            for (size_t j = 0; j < count; j++)
-                out[i * matmul->columns + first + j] = (float)sums[j];
-        }
-    }
-}
 
 static void run_matmul(const struct prog_step *step, const struct prog_frame *frame)
 {
@@ -159,6 +102,7 @@ static void run_matmul(const struct prog_step *step, const struct prog_frame *fr
     const float *left = prog_data(frame, step->in[0]);
     const float *right = prog_data(frame, step->in[1]);
     float *out = prog_data(frame, step->out[0]);
+    struct prog_product product = matmul->product;
     for (size_t batch = 0; batch < matmul->batches; batch++) {
         size_t rest = batch;
         size_t offsets[2] = {0, 0};
@@ -168,8 +112,10 @@ static void run_matmul(const struct prog_step *step, const struct prog_frame *fr
             offsets[0] += at * matmul->strides[0][i];
             offsets[1] += at * matmul->strides[1][i];
         }
-        multiply(matmul, left + offsets[0], right + offsets[1],
-                 out + batch * matmul->rows * matmul->columns);
+        product.left = left + offsets[0];
+        product.right = right + offsets[1];
+        product.out = out + batch * product.rows * product.columns;
+        prog_product_run(&product, frame->scratch);
     }
 }
 
@@ -198,8 +144,9 @@ static bool matmul_batches(struct prog_plan *plan, struct matmul *matmul,
             return prog_refuse(plan, "its inputs' leading dimensions do not fit");
         matmul->dims[i] = left == 1 ? right : left;
     }
-    batch_strides(matmul, matmul->strides[0], a->dims, a_rank, matmul->rows * matmul->depth);
-    batch_strides(matmul, matmul->strides[1], b->dims, b_rank, matmul->depth * matmul->columns);
+    const struct prog_product *product = &matmul->product;
+    batch_strides(matmul, matmul->strides[0], a->dims, a_rank, product->rows * product->depth);
+    batch_strides(matmul, matmul->strides[1], b->dims, b_rank, product->depth * product->columns);
     return ig_tensor_size(&matmul->batches, matmul->dims, matmul->rank) ||
            prog_refuse(plan, "its output is too large");
 }
@@ -216,8 +163,15 @@ bool prog_plan_matmul(struct prog_plan *plan)
     int64_t columns = b->rank > 1 ? b->dims[b->rank - 1] : 1;
     if (depth != b->dims[b->rank > 1 ? b->rank - 2 : 0])
         return prog_refuse(plan, "A has %lld columns, B another number of rows", (long long)depth);
-    *matmul =
-        (struct matmul){.rows = (size_t)rows, .depth = (size_t)depth, .columns = (size_t)columns};
+    matmul->product = (struct prog_product){.rows = (size_t)rows,
+                                            .depth = (size_t)depth,
+                                            .columns = (size_t)columns,
+                                            .left_row = (size_t)depth,
+                                            .left_column = 1,
+                                            .right_row = (size_t)columns,
+                                            .right_column = 1,
+                                            .alpha = 1};
+    if (!plan_product(plan, &matmul->product)) return false;
     if (!matmul_batches(plan, matmul, a, b)) return false;
     int64_t dims[IG_GRAPH_RANK_MAX];
     uint32_t rank = matmul->rank;

@@ -113,29 +113,99 @@ struct pool {
     bool maximum, count_pads;
 };
 
-/* One window's value; `count` of the average is all places within the padded input, or within the
- * input alone. */
-static float pool_at(const struct pool *pool, const float *plane, int64_t top, int64_t left)
+/* Which of a window's places along one side lie within the input: first..end-1; and how many lie
+ * before the end of the padded input. */
+struct places {
+    int64_t start; /* of the window, in the input's coordinates */
+    int64_t first, end, padded;
+};
+
+static struct places places_within(const struct prog_window *window, uint32_t side, int64_t start)
 {
-    const struct prog_window *window = &pool->window;
-    float best = -INFINITY;
-    double sum = 0;
-    int64_t count = 0;
-    for (int64_t y = 0; y < window->kernel[0]; y++) {
-        int64_t row = top + y * window->dilation[0];
-        for (int64_t x = 0; x < window->kernel[1]; x++) {
-            int64_t column = left + x * window->dilation[1];
-            bool inside = row >= 0 && row < window->in[0] && column >= 0 && column < window->in[1];
-            bool padded = row < window->in[0] + window->pad_end[0] &&
-                          column < window->in[1] + window->pad_end[1];
-            if (inside || (pool->count_pads && padded)) count++;
-            if (!inside) continue;
-            float value = plane[row * window->in[1] + column];
-            sum += (double)value;
-            if (value > best || isnan(value)) best = value;
+    int64_t kernel = window->kernel[side], step = window->dilation[side];
+    int64_t room = window->in[side] - start, padded_room = room + window->pad_end[side];
+    if (start >= 0 && (kernel - 1) * step < room) return (struct places){start, 0, kernel, kernel};
+    struct places places = {.start = start,
+                            .first = start < 0 ? (step - 1 - start) / step : 0,
+                            .end = room > 0 ? (room + step - 1) / step : 0,
+                            .padded = padded_room > 0 ? (padded_room + step - 1) / step : 0};
+    if (places.end > kernel) places.end = kernel;
+    if (places.padded > kernel) places.padded = kernel;
+    if (places.first > places.end) places.first = places.end;
+    return places;
+}
+
+static bool has_nan(const float *values, int64_t count)
+{
+    int found = 0;
+    for (int64_t i = 0; i < count; i++) found |= isnan(values[i]) ? 1 : 0;
+    return found != 0;
+}
+
+/* One place of the kernel, to a line of outputs that see it: the greater value, the last NaN where
+ * there is one. */
+static void raise_line(const struct prog_window *window, const float *line, int64_t place, bool nan,
+                       float *out)
+{
+    const int64_t stride = window->stride[1];
+    int64_t ahead = window->pad[1] - place * window->dilation[1]; /* column = x stride - ahead */
+    int64_t first = ahead > 0 ? (ahead + stride - 1) / stride : 0;
+    int64_t room = window->in[1] + ahead;
+    int64_t end = room > 0 ? (room + stride - 1) / stride : 0;
+    if (end > window->out[1]) end = window->out[1];
+    for (int64_t x = first; !nan && x < end; x++) {
+        float value = line[x * stride - ahead], best = out[x];
+        out[x] = value > best ? value : best;
+    }
+    for (int64_t x = first; nan && x < end; x++) {
+        float value = line[x * stride - ahead];
+        if (value > out[x] || isnan(value)) out[x] = value;
+    }
+}
+
+static void greatest(const struct prog_window *window, const float *plane, float *out)
+{
+    bool nan = has_nan(plane, window->in[0] * window->in[1]);
+    for (int64_t y = 0; y < window->out[0]; y++, out += window->out[1]) {
+        struct places rows = places_within(window, 0, y * window->stride[0] - window->pad[0]);
+        for (int64_t x = 0; x < window->out[1]; x++) out[x] = -INFINITY;
+        for (int64_t i = rows.first; i < rows.end; i++) {
+            int64_t row = rows.start + i * window->dilation[0];
+            for (int64_t place = 0; place < window->kernel[1]; place++)
+                raise_line(window, plane + row * window->in[1], place, nan, out);
         }
     }
-    return pool->maximum ? best : (float)(sum / (double)(count ? count : 1));
+}
+
+static double sum_of(const struct prog_window *window, const float *plane, struct places rows,
+                     struct places columns)
+{
+    const int64_t line = window->in[1], down = window->dilation[0], right = window->dilation[1];
+    double sum = 0;
+    for (int64_t y = rows.first; y < rows.end; y++)
+        for (int64_t x = columns.first; x < columns.end; x++)
+            sum += (double)plane[(rows.start + y * down) * line + columns.start + x * right];
+    return sum;
+}
+
+/* One window's average: over all places within the padded input, or within the input alone. */
+static float average_at(const struct pool *pool, const float *plane, int64_t top, int64_t left)
+{
+    const struct prog_window *window = &pool->window;
+    struct places rows = places_within(window, 0, top);
+    struct places columns = places_within(window, 1, left);
+    int64_t count = pool->count_pads ? rows.padded * columns.padded
+                                     : (rows.end - rows.first) * (columns.end - columns.first);
+    return (float)(sum_of(window, plane, rows, columns) / (double)(count > 0 ? count : 1));
+}
+
+static void averages(const struct pool *pool, const float *plane, float *out)
+{
+    const struct prog_window *window = &pool->window;
+    for (int64_t y = 0; y < window->out[0]; y++)
+        for (int64_t x = 0; x < window->out[1]; x++)
+            *out++ = average_at(pool, plane, y * window->stride[0] - window->pad[0],
+                                x * window->stride[1] - window->pad[1]);
 }
 
 static void run_pool(const struct prog_step *step, const struct prog_frame *frame)
@@ -144,11 +214,14 @@ static void run_pool(const struct prog_step *step, const struct prog_frame *fram
     const struct prog_window *window = &pool->window;
     const float *plane = prog_data(frame, step->in[0]);
     float *out = prog_data(frame, step->out[0]);
-    for (size_t p = 0; p < pool->planes; p++, plane += window->in[0] * window->in[1])
-        for (int64_t y = 0; y < window->out[0]; y++)
-            for (int64_t x = 0; x < window->out[1]; x++)
-                *out++ = pool_at(pool, plane, y * window->stride[0] - window->pad[0],
-                                 x * window->stride[1] - window->pad[1]);
+    for (size_t p = 0; p < pool->planes; p++) {
+        if (pool->maximum)
+            greatest(window, plane, out);
+        else
+            averages(pool, plane, out);
+        plane += window->in[0] * window->in[1];
+        out += window->out[0] * window->out[1];
+    }
 }
 
 bool prog_plan_pool(struct prog_plan *plan)

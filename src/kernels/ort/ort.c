@@ -32,6 +32,7 @@ static bool set_options(const struct ort_library *library, struct ort_options *o
         {"session.intra_op.allow_spinning", "0"},
         {"session.inter_op.allow_spinning", "0"},
         {"session.load_model_format", "ONNX"},
+        {"session.x64quantprecision", "1"}, /* int8 products do not saturate without VNNI */
     };
     const struct ort_api *api = &library->api;
     bool good = ort_good(library, api->SetSessionExecutionMode(options, 0), "mode", err) &&

@@ -13,6 +13,7 @@ static const double Z = 1.959963984540054; /* 97.5% of a standard normal */
 struct bins {
     double scores[BINS], labels[BINS];
     size_t counts[BINS];
+    double squares, fourths; /* of score - label */
 };
 
 /* A rate's counts in one group. */
@@ -66,10 +67,19 @@ static void count_row(const struct ig_fairness_input *input, size_t row,
     if (!input->scores) return;
     double score = input->scores[row], apart = score - (positive ? 1 : 0);
     size_t bin = score >= 1 ? BINS - 1 : score > 0 ? (size_t)(score * BINS) : 0;
-    group->brier += apart * apart;
+    bins->squares += apart * apart;
+    bins->fourths += apart * apart * apart * apart;
     bins->counts[bin]++;
     bins->scores[bin] += score;
     bins->labels[bin] += positive;
+}
+
+/* A mean with its normal interval. */
+static struct ig_fairness_rate mean_of(double sum, double squares, double count)
+{
+    double mean = sum / count;
+    double half = Z * sqrt(fmax(0, squares / count - mean * mean) / (count - 1));
+    return (struct ig_fairness_rate){mean, mean - half, mean + half};
 }
 
 static void find_rates(const struct ig_fairness_input *input, struct ig_fairness_group *group,
@@ -89,16 +99,15 @@ static void find_rates(const struct ig_fairness_input *input, struct ig_fairness
     group->mean_score =
         input->scores && group->rows ? group->mean_score / (double)group->rows : NAN;
     bool scored = input->scores && group->labelled;
-    group->brier = scored ? group->brier / labelled : NAN;
     group->calibration_error = scored ? 0 : NAN;
     double apart = 0;
     for (size_t b = 0; scored && b < BINS; b++) {
         group->calibration_error += fabs(bins->scores[b] - bins->labels[b]) / labelled;
         apart += bins->labels[b] - bins->scores[b];
     }
-    apart = scored ? apart / labelled : NAN;
-    double half = Z * sqrt(fmax(0, group->brier - apart * apart) / (labelled - 1));
-    group->calibration = (struct ig_fairness_rate){apart, apart - half, apart + half};
+    group->calibration = mean_of(scored ? apart : NAN, bins->squares, labelled);
+    group->brier = mean_of(scored ? bins->squares : NAN, bins->fourths, labelled);
+    group->brier.low = fmax(0, group->brier.low);
 }
 
 /* ---- disparities ---- */
@@ -156,6 +165,19 @@ static struct ig_fairness_gap find_gap(const struct ig_fairness_report *report, 
     return gap;
 }
 
+/* Whatever is undefined does not count. */
+static struct ig_fairness_rate greater(struct ig_fairness_rate a, struct ig_fairness_rate b)
+{
+    return (struct ig_fairness_rate){fmax(a.value, b.value), fmax(a.low, b.low),
+                                     fmax(a.high, b.high)};
+}
+
+static struct ig_fairness_rate lesser(struct ig_fairness_rate a, struct ig_fairness_rate b)
+{
+    return (struct ig_fairness_rate){fmin(a.value, b.value), fmin(a.low, b.low),
+                                     fmin(a.high, b.high)};
+}
+
 static void compare(struct ig_fairness_report *report, uint32_t count)
 {
     report->demographic_parity = find_gap(report, count, selection);
@@ -164,9 +186,9 @@ static void compare(struct ig_fairness_report *report, uint32_t count)
     report->precision = find_gap(report, count, precision);
     report->accuracy = find_gap(report, count, accuracy);
     report->equalized_odds_difference =
-        fmax(report->equal_opportunity.difference.value, report->false_positives.difference.value);
+        greater(report->equal_opportunity.difference, report->false_positives.difference);
     report->equalized_odds_ratio =
-        fmin(report->equal_opportunity.ratio.value, report->false_positives.ratio.value);
+        lesser(report->equal_opportunity.ratio, report->false_positives.ratio);
     const struct ig_fairness_rate *ratio = &report->demographic_parity.ratio;
     if (isnan(ratio->value))
         report->four_fifths = IG_FAIRNESS_UNKNOWN;

@@ -34,7 +34,8 @@ struct ig_fairness_group {
     struct ig_fairness_rate base_rate; /* of the label; these and below of labelled rows */
     struct ig_fairness_rate true_positive_rate, false_positive_rate, precision, accuracy;
     struct ig_fairness_rate calibration; /* mean of label - score, labelled rows; normal interval */
-    double mean_score, brier, calibration_error; /* expected, over ten equal bins of the score */
+    struct ig_fairness_rate brier;       /* mean of (label - score)^2; normal interval */
+    double mean_score, calibration_error; /* expected, over ten equal bins of the score */
 };
 
 /* Between the groups of the greatest and the least rate. */
@@ -55,8 +56,9 @@ struct ig_fairness_report {
     struct ig_fairness_gap demographic_parity; /* selection rates */
     struct ig_fairness_gap equal_opportunity;  /* true positive rates */
     struct ig_fairness_gap false_positives, precision, accuracy;
-    double equalized_odds_difference; /* the worse of true and false positive rates */
-    double equalized_odds_ratio;
+    /* The worse of true and false positive rates, in value and in both ends: of two gaps alike the
+     * greater is found above their common value, so its own interval would be too high. */
+    struct ig_fairness_rate equalized_odds_difference, equalized_odds_ratio;
     enum ig_fairness_verdict four_fifths; /* of the selection rates' ratio: PASS when its interval
                                              lies above 0.8, FAIL when below, else OPEN */
 };

@@ -99,8 +99,8 @@ static void test_fairlearn(void **state)
     }
     assert_near(report.demographic_parity.difference.value, 0.2534349506225848, 1e-12);
     assert_near(report.demographic_parity.ratio.value, 0.524375503626108, 1e-12);
-    assert_near(report.equalized_odds_difference, 0.16626230911945195, 1e-12);
-    assert_near(report.equalized_odds_ratio, 0.2618690654672664, 1e-12);
+    assert_near(report.equalized_odds_difference.value, 0.16626230911945195, 1e-12);
+    assert_near(report.equalized_odds_ratio.value, 0.2618690654672664, 1e-12);
     assert_near(report.equal_opportunity.difference.value, 0.16626230911945195, 1e-12);
     assert_near(report.equal_opportunity.ratio.value, 0.806703169072507, 1e-12);
     assert_int_equal(report.demographic_parity.most, 0);
@@ -135,7 +135,7 @@ static void test_intervals(void **state)
     assert_near(report.demographic_parity.ratio.value, 0.75, 1e-12);
     assert_int_equal(report.four_fifths, IG_FAIRNESS_OPEN);
     assert_true(isnan(report.equal_opportunity.difference.value)); /* no labels */
-    assert_true(isnan(report.groups[0].brier));
+    assert_true(isnan(report.groups[0].brier.value));
     ig_arena_deinit(&arena);
 }
 
@@ -171,6 +171,56 @@ static void test_coverage(void **state)
     ig_arena_deinit(&arena);
 }
 
+/* Equalised odds, the worse of two gaps, of gaps that are alike and of ones that are not; and the
+ * mean square of what scores are off. */
+static void test_worse_gap(void **state)
+{
+    enum { TRIALS = 2000, EACH = 400 };
+    static const double RATES[2][2][2] = {{{0.8, 0.6}, {0.4, 0.2}}, {{0.8, 0.75}, {0.6, 0.2}}};
+    static const double WANTED[2][2] = {{0.2, 0.5}, {0.4, 1.0 / 3}}; /* difference, ratio */
+    static uint32_t groups[2 * EACH];
+    static uint8_t decisions[2 * EACH];
+    static double labels[2 * EACH], scores[2 * EACH];
+    struct ig_rng rng;
+    struct ig_arena arena;
+    (void)state;
+    ig_rng_seed(&rng, 10);
+    ig_arena_init(&arena, 1 << 12, 1 << 16);
+    for (int kind = 0; kind < 2; kind++) {
+        int differences = 0, ratios = 0, briers = 0;
+        for (int t = 0; t < TRIALS; t++) {
+            struct ig_fairness_report report;
+            struct ig_err err = IG_ERR_INIT;
+            for (size_t i = 0; i < 2 * EACH; i++) {
+                groups[i] = i >= EACH;
+                scores[i] = ig_rng_unit(&rng);
+                labels[i] = ig_rng_unit(&rng) < scores[i];
+                decisions[i] = ig_rng_unit(&rng) < RATES[kind][labels[i] == 0][groups[i]];
+            }
+            const struct ig_fairness_input input = {.rows_count = 2 * EACH,
+                                                    .groups = groups,
+                                                    .groups_count = 2,
+                                                    .decisions = decisions,
+                                                    .labels = labels,
+                                                    .scores = scores};
+            assert_int_equal(ig_fairness_run(&report, &input, &arena, &err), IG_OK);
+            const struct ig_fairness_rate *odds = &report.equalized_odds_difference,
+                                          *ratio = &report.equalized_odds_ratio,
+                                          *brier = &report.groups[0].brier;
+            assert_true(odds->low <= odds->value && odds->value <= odds->high);
+            assert_true(ratio->low <= ratio->value && ratio->value <= ratio->high);
+            differences += odds->low <= WANTED[kind][0] && WANTED[kind][0] <= odds->high;
+            ratios += ratio->low <= WANTED[kind][1] && WANTED[kind][1] <= ratio->high;
+            briers += brier->low <= 1.0 / 6 && 1.0 / 6 <= brier->high;
+            ig_arena_reset(&arena);
+        }
+        assert_true(differences >= 0.93 * TRIALS && differences <= 0.98 * TRIALS);
+        assert_true(ratios >= 0.93 * TRIALS && ratios <= 0.98 * TRIALS);
+        assert_true(briers >= 0.93 * TRIALS && briers <= 0.97 * TRIALS);
+    }
+    ig_arena_deinit(&arena);
+}
+
 /* Unknown labels, small groups, scores: what is counted and compared. */
 static void test_parts(void **state)
 {
@@ -200,10 +250,10 @@ static void test_parts(void **state)
         assert_near(own->calibration_error, error / (double)own->labelled, 1e-12);
         assert_true(own->accuracy.value * (double)own->labelled ==
                     (double)(own->true_positives + negatives - own->false_positives));
-        assert_true(own->brier > 0 && own->brier < 0.57);
+        assert_true(own->brier.value > 0 && own->brier.value < 0.57);
         double apart =
             ((double)own->positives - 0.75 * chosen - 0.25 * rest) / (double)own->labelled;
-        double spread = sqrt((own->brier - apart * apart) / ((double)own->labelled - 1));
+        double spread = sqrt((own->brier.value - apart * apart) / ((double)own->labelled - 1));
         assert_near(own->calibration.value, apart, 1e-12);
         assert_near(own->calibration.high - apart, 1.959963984540054 * spread, 1e-12);
         assert_near(apart - own->calibration.low, 1.959963984540054 * spread, 1e-12);
@@ -240,8 +290,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_fairlearn), cmocka_unit_test(test_intervals),
-        cmocka_unit_test(test_coverage),  cmocka_unit_test(test_parts),
-        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_coverage),  cmocka_unit_test(test_worse_gap),
+        cmocka_unit_test(test_parts),     cmocka_unit_test(test_refusals),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

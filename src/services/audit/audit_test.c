@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "services/audit/audit.h"
+#include "stores/db_testing.h"
 #include "stores/temp_testing.h"
 
 #include <string.h>
@@ -20,7 +21,7 @@ static void test_chain(void **state)
 {
     struct ig_temp temp = ig_temp_make();
     struct ig_err err = IG_ERR_INIT;
-    struct ig_db_options options = {.dirfd = temp.fd};
+    struct ig_db_options options = ig_db_testing_options(temp.fd);
     const struct ig_principal who = {.id = "k1", .name = "ci", .scopes = IG_SCOPE_WRITE};
     struct ig_audit_list list;
     struct ig_arena arena;

@@ -109,17 +109,10 @@ bool ig_principal_allows(const struct ig_principal *who, enum ig_scope scope)
     return (who->scopes & (unsigned)scope) != 0 || (who->scopes & IG_SCOPE_ADMIN) != 0;
 }
 
-static int hex_digit(char at)
-{
-    if (at >= '0' && at <= '9') return at - '0';
-    if (at >= 'a' && at <= 'f') return at - 'a' + 10;
-    return -1;
-}
-
 static bool parse_hex(unsigned char *bytes, struct ig_str text)
 {
     for (size_t i = 0; i < text.len / 2; i++) {
-        int high = hex_digit(text.ptr[2 * i]), low = hex_digit(text.ptr[2 * i + 1]);
+        int high = ig_hex_digit(text.ptr[2 * i]), low = ig_hex_digit(text.ptr[2 * i + 1]);
         if (high < 0 || low < 0) return false;
         bytes[i] = (unsigned char)(high << 4 | low);
     }

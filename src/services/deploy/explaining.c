@@ -8,14 +8,6 @@
 #include <stdio.h>
 #include <string.h>
 
-/* From the best to the cheapest, for a request with a budget and no method. A method that needs a
- * background is passed over where there is none. */
-static const enum ig_explainer BY_QUALITY[] = {
-    IG_EXPLAINER_TREE_INTERVENTIONAL, IG_EXPLAINER_LINEAR,   IG_EXPLAINER_EXACT,
-    IG_EXPLAINER_TREE_PATH_DEPENDENT, IG_EXPLAINER_LEVERAGE, IG_EXPLAINER_SAABAS,
-};
-enum { BY_QUALITY_COUNT = sizeof BY_QUALITY / sizeof *BY_QUALITY };
-
 struct chooser {
     const struct ig_servable *servable;
     struct ig_backgrounds *backgrounds;
@@ -160,65 +152,36 @@ static bool choose_method(struct ig_explain_choice *out, struct chooser *chooser
     return true;
 }
 
-/* A method that samples stops at its deadline; any other must be within the budget. */
-static void check_budget(struct ig_explain_choice *choice, const struct chooser *chooser)
+/* Whether a method was refused for its size; the next may fit. */
+static bool has_no_room(struct ig_err *err)
 {
-    uint64_t budget_us = chooser->ask->budget_ns / 1000, cost_us = choice->cost_ns / 1000;
-    if (!chooser->ask->budget_ns) return;
-    if (ig_explainer_takes(choice->method, IG_EXPLAINER_SAMPLED)) {
-        snprintf(choice->why, sizeof choice->why, "asked for; it samples until %llu us are over",
-                 (unsigned long long)budget_us);
-    } else if (choice->cost_ns > chooser->ask->budget_ns) {
-        ig_fail(chooser->err, IG_INVALID,
-                "budget_us: method %s takes about %llu us for these rows, more than %llu",
-                ig_explainer_name(choice->method), (unsigned long long)cost_us + 1,
-                (unsigned long long)budget_us);
-    } else {
-        snprintf(choice->why, sizeof choice->why, "asked for; it takes about %llu us",
-                 (unsigned long long)cost_us + 1);
-    }
+    if (err->code != IG_EXHAUSTED && err->code != IG_TOO_LARGE) return false;
+    *err = IG_ERR_INIT;
+    return true;
 }
 
-static bool fits_request(const struct chooser *chooser, enum ig_explainer method)
-{
-    const struct ig_explain_ask *ask = chooser->ask;
-    uint32_t players = ask->players.of_feature ? ask->players.count
-                                               : chooser->servable->package->model->features_count;
-    if (!ig_explain_admits(chooser->servable->package->engine, method)) return false;
-    if (ig_explainer_needs_background(method) && !chooser->background[0]) return false;
-    if (ask->probability && !ig_explainer_takes(method, IG_EXPLAINER_PROBABILITY)) return false;
-    return method != IG_EXPLAINER_EXACT || players <= 11;
-}
-
-/* The first by quality whose cost is within the budget; sampling fits when a tenth of its usual
- * samples does. */
+/* The first by quality whose cost is within the budget. */
 static bool choose_by_budget(struct ig_explain_choice *out, struct chooser *chooser)
 {
-    uint64_t budget = chooser->ask->budget_ns, cheapest = UINT64_MAX;
-    const char *cheapest_name = "none";
-    for (size_t i = 0; i < BY_QUALITY_COUNT; i++) {
+    const struct ig_explain_ask *ask = chooser->ask;
+    const struct ig_engine *engine = chooser->servable->package->engine;
+    const struct ig_explain_wish wish = {
+        chooser->background[0] != 0, ask->probability,
+        ask->players.of_feature ? ask->players.count : ig_engine_model(engine)->features_count};
+    struct ig_explain_search search = {.budget_ns = ask->budget_ns};
+    size_t count;
+    const enum ig_explainer *methods = ig_explain_by_quality(&count, ask->probability);
+    for (size_t i = 0; i < count; i++) {
         struct ig_explain_choice choice = {0};
-        if (!fits_request(chooser, BY_QUALITY[i])) continue;
-        if (!choose_method(&choice, chooser, BY_QUALITY[i])) return false;
+        if (!ig_explain_suits(engine, methods[i], &wish)) continue;
+        if (!choose_method(&choice, chooser, methods[i])) return false;
+        if (has_no_room(chooser->err)) continue;
         if (chooser->err->code != IG_OK) return true;
-        bool sampled = ig_explainer_takes(choice.method, IG_EXPLAINER_SAMPLED);
-        uint64_t cost = sampled ? choice.cost_ns / 10 : choice.cost_ns;
-        if (cost < cheapest) {
-            cheapest = cost;
-            cheapest_name = ig_explainer_name(choice.method);
-        }
-        if (cost > budget) continue;
-        snprintf(choice.why, sizeof choice.why, "the best that fits: about %llu of %llu us",
-                 (unsigned long long)(choice.cost_ns / 1000) + 1,
-                 (unsigned long long)(budget / 1000));
+        if (!ig_explain_search_offer(choice.why, &search, choice.method, choice.cost_ns)) continue;
         *out = choice;
         return true;
     }
-    ig_fail(chooser->err, IG_INVALID,
-            "budget_us: no method explains these rows within %llu us; the cheapest, %s, takes "
-            "about %llu",
-            (unsigned long long)(budget / 1000), cheapest_name,
-            (unsigned long long)(cheapest / 1000) + 1);
+    ig_explain_search_fail(&search, chooser->err);
     return true;
 }
 
@@ -245,7 +208,8 @@ bool ig_explaining_choose(struct ig_explain_choice *out, const struct ig_servabl
         if (!ask->method_given)
             method = ig_explain_default(servable->package->engine, has_background);
         known = choose_method(&choice, &chooser, method);
-        if (known && err->code == IG_OK) check_budget(&choice, &chooser);
+        if (known && err->code == IG_OK && ask->budget_ns)
+            ig_explain_check_budget(choice.why, choice.method, choice.cost_ns, ask->budget_ns, err);
     }
     if (known && err->code == IG_OK) *out = choice;
     return known;

@@ -5,6 +5,7 @@
 /* Which explainer answers a request: the method that was asked for, or the best one that fits a
  * budget, by the costs that were measured when each was prepared. */
 
+#include "kernels/explain/explain_budget.h"
 #include "services/deploy/deploy.h"
 #include "services/explain/backgrounds.h"
 
@@ -27,7 +28,7 @@ struct ig_explain_choice {
     struct ig_players players;      /* as asked for */
     char background[IG_SHA256_HEX]; /* digest, or empty */
     uint64_t cost_ns;               /* estimated for all rows */
-    char why[160];                  /* with a budget: why this one */
+    char why[IG_EXPLAIN_WHY_SIZE];  /* with a budget: why this one */
     const char *unit, *variant;     /* as ig_explain_unit and ig_explain_variant give them */
 };
 

@@ -11,7 +11,7 @@
 #include <stdatomic.h>
 #include <string.h>
 
-enum { ENTRIES_MAX = 64 };
+enum { ENTRIES_MAX = 64, TRIES = 3 };
 
 struct entry {
     struct entry *next;
@@ -75,24 +75,45 @@ const struct ig_explain *ig_prepared_find(const struct ig_prepared_set *set,
 static enum ig_code full(const struct ig_prepared_set *set, struct ig_err *err)
 {
     return ig_fail(err, IG_EXHAUSTED,
-                   "explanation: this deployment already holds %zu prepared explanations of %zu MB "
-                   "together, at most %d of %zu MB; deploying anew forgets them",
-                   atomic_load(&set->count), atomic_load(&set->memory_bytes) >> 20, ENTRIES_MAX,
-                   set->memory_max_bytes >> 20);
+                   "explanation: this deployment already holds %zu prepared explanations, at most "
+                   "%d; deploying anew forgets them",
+                   atomic_load(&set->count), ENTRIES_MAX);
 }
 
+static enum ig_code too_much(const struct ig_prepared_set *set, enum ig_explainer method,
+                             size_t needed, struct ig_err *err)
+{
+    return ig_fail(err, IG_EXHAUSTED,
+                   "explanation: %s needs %zu KB here, %zu of the deployment's %zu KB "
+                   "(explanation_tables_mb) are taken; others may fit, and deploying anew forgets "
+                   "what is held",
+                   ig_explainer_name(method), (needed >> 10) + 1,
+                   atomic_load(&set->memory_bytes) >> 10, set->memory_max_bytes >> 10);
+}
+
+/* Tables keep to what they are given; for what stands beside them, they are given less in a further
+ * try. */
 static enum ig_code prepare(struct entry *entry, struct ig_prepared_set *set,
                             const struct ig_engine *engine, const struct ig_explain_spec *spec,
                             struct ig_err *err)
 {
     struct ig_explain_spec bounded = *spec;
-    size_t held = atomic_load(&set->memory_bytes);
-    if (atomic_load(&set->count) >= ENTRIES_MAX || held >= set->memory_max_bytes)
-        return full(set, err);
-    size_t left = set->memory_max_bytes - held;
+    size_t held = atomic_load(&set->memory_bytes), needed = 1;
+    size_t left = set->memory_max_bytes > held ? set->memory_max_bytes - held : 0;
+    if (atomic_load(&set->count) >= ENTRIES_MAX) return full(set, err);
     if (!bounded.memory_max_bytes || bounded.memory_max_bytes > left)
         bounded.memory_max_bytes = left;
-    return ig_explain_new(&entry->explain, engine, &bounded, err);
+    for (int i = 0; i < TRIES && bounded.memory_max_bytes > 0; i++) {
+        if (ig_explain_new(&entry->explain, engine, &bounded, err) != IG_OK) return err->code;
+        needed = ig_explain_memory_bytes(entry->explain);
+        if (needed <= left) return IG_OK;
+        ig_explain_free(entry->explain);
+        entry->explain = NULL;
+        size_t less = 2 * (needed - left);
+        bounded.memory_max_bytes -=
+            less < bounded.memory_max_bytes ? less : bounded.memory_max_bytes;
+    }
+    return too_much(set, spec->method, needed, err);
 }
 
 enum ig_code ig_prepared_make(const struct ig_explain **out, struct ig_prepared_set *set,

@@ -20,7 +20,8 @@ struct ig_prepared_key {
 void ig_prepared_groups(unsigned char groups[IG_SHA256_BYTES], const struct ig_players *players,
                         uint32_t features_count);
 
-/* `memory_max_bytes`: of all explainers together; 0: 1 GiB. */
+/* `memory_max_bytes`: of all explainers together; 0: 1 GiB. It is kept: what would not fit is
+ * refused. */
 enum ig_code ig_prepared_new(struct ig_prepared_set **out, size_t memory_max_bytes,
                              struct ig_err *err);
 void ig_prepared_free(struct ig_prepared_set *set); /* NULL is allowed */
@@ -29,7 +30,8 @@ void ig_prepared_free(struct ig_prepared_set *set); /* NULL is allowed */
 const struct ig_explain *ig_prepared_find(const struct ig_prepared_set *set,
                                           const struct ig_prepared_key *key);
 /* Prepares what `spec` says under `key`, or finds it; one thread at a time prepares. EXHAUSTED when
- * the set is full. Worker threads only. */
+ * the set is full, or what is left of its memory is too little for this explainer. Worker threads
+ * only. */
 enum ig_code ig_prepared_make(const struct ig_explain **out, struct ig_prepared_set *set,
                               const struct ig_prepared_key *key, const struct ig_engine *engine,
                               const struct ig_explain_spec *spec, struct ig_err *err);

@@ -21,14 +21,23 @@ struct fixture {
 static const uint32_t MAP[4] = {0, 1, 0, 2};
 static const struct ig_players GROUPS = {MAP, 3};
 
-static void open_fixture(struct fixture *fixture, size_t memory)
+/* Of 4 features; `large`: of 12, whose tables outweigh what stands beside them. */
+static void open_sized(struct fixture *fixture, bool large, size_t memory)
 {
-    const struct ig_testing_shape shape = {
-        .features = 4, .outputs = 1, .trees = 8, .depth = 4, .f32 = true};
+    const struct ig_testing_shape shape = {.features = large ? 12 : 4,
+                                           .outputs = 1,
+                                           .trees = large ? 40 : 8,
+                                           .depth = large ? 8 : 4,
+                                           .f32 = true};
     struct ig_err err = IG_ERR_INIT;
     fixture->model = ig_testing_model(&shape, 3);
     assert_int_equal(ig_engine_new(&fixture->engine, fixture->model, &err), IG_OK);
     assert_int_equal(ig_prepared_new(&fixture->set, memory, &err), IG_OK);
+}
+
+static void open_fixture(struct fixture *fixture, size_t memory)
+{
+    open_sized(fixture, false, memory);
 }
 
 static void close_fixture(struct fixture *fixture)
@@ -86,16 +95,8 @@ static void test_bounds(void **state)
     const struct ig_explain *explain;
     const struct ig_explain_spec spec = {.method = IG_EXPLAINER_SAABAS};
     (void)state;
-    open_fixture(&fixture, 1);
-    struct ig_prepared_key key = key_of(IG_EXPLAINER_SAABAS, NULL);
-    assert_int_equal(ig_prepared_make(&explain, fixture.set, &key, fixture.engine, &spec, &err),
-                     IG_OK);
-    key.background[0] = 'x';
-    assert_int_equal(ig_prepared_make(&explain, fixture.set, &key, fixture.engine, &spec, &err),
-                     IG_EXHAUSTED);
-    assert_non_null(strstr(err.message, "already holds 1 prepared explanations"));
-    close_fixture(&fixture);
     open_fixture(&fixture, 0);
+    struct ig_prepared_key key = key_of(IG_EXPLAINER_SAABAS, NULL);
     enum ig_code code = IG_OK;
     for (int i = 0; i < 200 && code == IG_OK; i++) {
         err = IG_ERR_INIT;
@@ -105,6 +106,63 @@ static void test_bounds(void **state)
     }
     assert_int_equal(code, IG_EXHAUSTED);
     assert_int_equal(ig_prepared_count(fixture.set), 64);
+    assert_non_null(strstr(err.message, "already holds 64 prepared explanations, at most 64"));
+    close_fixture(&fixture);
+}
+
+/* The bytes that a method takes when there is room. */
+static size_t bytes_of(const struct ig_explain_spec *spec, const struct ig_prepared_key *key,
+                       bool large)
+{
+    struct fixture fixture;
+    struct ig_err err = IG_ERR_INIT;
+    const struct ig_explain *explain;
+    open_sized(&fixture, large, 0);
+    assert_int_equal(ig_prepared_make(&explain, fixture.set, key, fixture.engine, spec, &err),
+                     IG_OK);
+    size_t bytes = ig_prepared_memory_bytes(fixture.set);
+    close_fixture(&fixture);
+    return bytes;
+}
+
+/* Memory is kept to: tables shrink where they can, what does not fit is refused with its size, and
+ * what needs less still fits. */
+static void test_memory(void **state)
+{
+    static const double ROWS[36] = {0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2};
+    const struct ig_background background = {ROWS, NULL, 3, 4}, wide = {ROWS, NULL, 3, 12};
+    const struct ig_explain_spec saabas = {.method = IG_EXPLAINER_SAABAS},
+                                 tables = {.method = IG_EXPLAINER_TREE_INTERVENTIONAL,
+                                           .background = &background};
+    const struct ig_prepared_key small = key_of(IG_EXPLAINER_SAABAS, NULL),
+                                 large = key_of(IG_EXPLAINER_TREE_INTERVENTIONAL, NULL);
+    size_t small_bytes = bytes_of(&saabas, &small, false);
+    size_t large_bytes = bytes_of(&tables, &large, false);
+    struct fixture fixture;
+    struct ig_err err = IG_ERR_INIT;
+    const struct ig_explain *explain;
+    (void)state;
+    struct ig_explain_spec many = tables;
+    many.background = &wide;
+    size_t many_bytes = bytes_of(&many, &large, true);
+    assert_true(small_bytes < large_bytes);
+    open_sized(&fixture, true, many_bytes / 8 * 7); /* some leaves are walked instead */
+    assert_int_equal(ig_prepared_make(&explain, fixture.set, &large, fixture.engine, &many, &err),
+                     IG_OK);
+    assert_string_not_equal(ig_explain_variant(explain), "tables");
+    assert_true(ig_prepared_memory_bytes(fixture.set) <= many_bytes / 8 * 7);
+    close_fixture(&fixture);
+    open_fixture(&fixture, small_bytes);
+    assert_int_equal(ig_prepared_make(&explain, fixture.set, &large, fixture.engine, &tables, &err),
+                     IG_EXHAUSTED);
+    assert_non_null(strstr(err.message, "explanation: tree_interventional needs "));
+    assert_int_equal(ig_prepared_count(fixture.set), 0);
+    err = IG_ERR_INIT;
+    assert_int_equal(ig_prepared_make(&explain, fixture.set, &small, fixture.engine, &saabas, &err),
+                     IG_OK);
+    assert_int_equal(ig_prepared_make(&explain, fixture.set, &large, fixture.engine, &tables, &err),
+                     IG_EXHAUSTED);
+    assert_true(ig_prepared_find(fixture.set, &small) != NULL);
     close_fixture(&fixture);
 }
 
@@ -147,6 +205,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_found_once_made),
         cmocka_unit_test(test_bounds),
+        cmocka_unit_test(test_memory),
         cmocka_unit_test(test_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -5,8 +5,8 @@
  * 1. A version's package was opened (its golden rows held) before its row was written.
  * 2. The blob is durable before the row: a row never names missing bytes.
  * 3. models.last_version only grows, so a number is never used again, even after a delete.
- * 4. What others refer to (deployments, aliases) is protected by foreign keys, so this service need
- *    not know them.
+ * 4. What others refer to (deployments) is protected by foreign keys, so this service need not know
+ *    them. Aliases have none, since they may name versions of MLflow's registry alone.
  *
  * Thread rule: stateless over the stores. */
 #include "services/registry/registry_priv.h"
@@ -70,7 +70,17 @@ enum ig_code ig_registry_model_must_exist(struct ig_db_tx *tx, struct ig_str nam
     enum ig_code code = ig_db_query(&rows, tx, "select 1 from models where name = $1",
                                     IG_DB_VALUES(IG_DB_T(name)), err);
     if (code != IG_OK) return code;
-    if (!ig_db_next(rows, err) && err->code == IG_OK) no_model(name, err);
+    bool found = ig_db_next(rows, err);
+    ig_db_finish(rows);
+    if (found || err->code != IG_OK) return err->code;
+    code = ig_db_query(&rows, tx, "select 1 from registered_models where name = $1",
+                       IG_DB_VALUES(IG_DB_T(name)), err);
+    if (code != IG_OK) return code;
+    if (ig_db_next(rows, err))
+        ig_fail(err, IG_NOT_FOUND, "model '%.*s' has no version that can be served",
+                IG_STR_ARGS(name));
+    else if (err->code == IG_OK)
+        no_model(name, err);
     ig_db_finish(rows);
     return err->code;
 }
@@ -187,7 +197,11 @@ static enum ig_code delete_model(struct ig_db_tx *tx, void *context, struct ig_e
     const struct ig_db_value name = IG_DB_T(call->name);
     enum ig_code code = ig_registry_model_must_exist(tx, call->name, err);
     if (code != IG_OK) return code;
-    code = ig_db_exec(tx, "delete from aliases where model = $1", &name, 1, &local);
+    code = ig_db_exec(tx,
+                      "delete from aliases where model = $1 and version not in (select v.version"
+                      " from model_versions v join registered_models m on m.id = v.model"
+                      " where m.name = $1)",
+                      &name, 1, &local);
     if (code == IG_OK)
         code = ig_db_exec(tx, "delete from versions where model = $1", &name, 1, &local);
     if (code == IG_OK)
@@ -241,7 +255,11 @@ static enum ig_code next_version(int64_t *version, struct ig_db_tx *tx, struct i
                                    " values($1, '', $2, 0) on conflict (name) do nothing",
                                    IG_DB_VALUES(IG_DB_T(model), IG_DB_I(ig_clock_unix_ms())), err);
     if (code == IG_OK)
-        code = ig_db_exec(tx, "update models set last_version = last_version + 1 where name = $1",
+        code = ig_db_exec(tx,
+                          "update models set last_version = 1 + case when coalesce((select"
+                          " r.last_version from registered_models r where r.name = models.name), 0)"
+                          " > last_version then (select r.last_version from registered_models r"
+                          " where r.name = models.name) else last_version end where name = $1",
                           IG_DB_VALUES(IG_DB_T(model)), err);
     if (code == IG_OK)
         code = ig_db_query(&rows, tx, "select last_version from models where name = $1",
@@ -252,15 +270,29 @@ static enum ig_code next_version(int64_t *version, struct ig_db_tx *tx, struct i
     return err->code;
 }
 
+/* The number is the spec's, which no version had before. */
+static enum ig_code take_number(struct ig_db_tx *tx, const struct ig_version_spec *spec,
+                                struct ig_err *err)
+{
+    if (ig_db_exec(tx,
+                   "insert into models(name, description, created_ms, last_version)"
+                   " values($1, '', $2, 0) on conflict (name) do nothing",
+                   IG_DB_VALUES(IG_DB_T(spec->model), IG_DB_I(ig_clock_unix_ms())), err) != IG_OK)
+        return err->code;
+    return ig_db_exec(tx, "update models set last_version = $1 where name = $2",
+                      IG_DB_VALUES(IG_DB_I(spec->number), IG_DB_T(spec->model)), err);
+}
+
 enum ig_code ig_registry_version_add(int64_t *version, struct ig_db_tx *tx,
                                      const struct ig_principal *who,
                                      const struct ig_version_spec *spec,
                                      const struct ig_version_facts *facts, struct ig_err *err)
 {
     char object[IG_NAME_SIZE + 24];
-    int64_t number = 0;
+    int64_t number = spec->number;
     struct ig_str metrics = spec->metrics_json.len ? spec->metrics_json : IG_STR("{}");
-    enum ig_code code = next_version(&number, tx, spec->model, err);
+    enum ig_code code =
+        number ? take_number(tx, spec, err) : next_version(&number, tx, spec->model, err);
     if (code == IG_OK)
         code = ig_db_exec(
             tx,
@@ -356,12 +388,9 @@ enum ig_code ig_registry_version_read(struct ig_registry_version *out, struct ig
                     " metrics, format, state from versions where model = $1 and version = $2",
                     IG_DB_VALUES(IG_DB_T(model), IG_DB_I(version)), err);
     if (code != IG_OK) return code;
-    if (ig_db_next(rows, err))
-        found = version_of_row(rows, arena);
-    else if (err->code == IG_OK)
-        ig_fail(err, IG_NOT_FOUND, "model '%.*s' has no version %lld", IG_STR_ARGS(model),
-                (long long)version);
+    if (ig_db_next(rows, err)) found = version_of_row(rows, arena);
     ig_db_finish(rows);
+    if (err->code == IG_OK && !found.version) return ig_registry_absent(tx, model, version, err);
     if (err->code == IG_OK) found.aliases = aliases_of(tx, model, version, arena, err);
     if (arena->overflowed) ig_fail(err, IG_NO_MEMORY, "model version");
     if (err->code == IG_OK) *out = found;
@@ -371,8 +400,6 @@ enum ig_code ig_registry_version_read(struct ig_registry_version *out, struct ig
 static enum ig_code get_version(struct ig_db_tx *tx, void *context, struct ig_err *err)
 {
     struct version_call *call = context;
-    enum ig_code code = ig_registry_model_must_exist(tx, call->model, err);
-    if (code != IG_OK) return code;
     return ig_registry_version_read(&call->version, tx, call->model, call->number, call->arena,
                                     err);
 }
@@ -424,6 +451,17 @@ enum ig_code ig_registry_version_list(struct ig_registry_versions *out,
     return code;
 }
 
+static bool has_alias(struct ig_db_tx *tx, const struct version_call *call, struct ig_err *err)
+{
+    struct ig_db_rows *rows = NULL;
+    if (ig_db_query(&rows, tx, "select 1 from aliases where model = $1 and version = $2",
+                    IG_DB_VALUES(IG_DB_T(call->model), IG_DB_I(call->number)), err) != IG_OK)
+        return false;
+    bool found = ig_db_next(rows, err);
+    ig_db_finish(rows);
+    return found;
+}
+
 static enum ig_code delete_version(struct ig_db_tx *tx, void *context, struct ig_err *err)
 {
     const struct version_call *call = context;
@@ -431,8 +469,11 @@ static enum ig_code delete_version(struct ig_db_tx *tx, void *context, struct ig
     char object[IG_NAME_SIZE + 24];
     enum ig_code code = ig_registry_model_must_exist(tx, call->model, err);
     if (code != IG_OK) return code;
-    code = ig_db_exec(tx, "delete from versions where model = $1 and version = $2",
+    code = ig_db_exec(tx,
+                      "delete from versions where model = $1 and version = $2 and not exists"
+                      " (select 1 from aliases where model = $1 and version = $2)",
                       IG_DB_VALUES(IG_DB_T(call->model), IG_DB_I(call->number)), &local);
+    if (code == IG_OK && ig_db_changes(tx) == 0 && has_alias(tx, call, &local)) code = IG_CONFLICT;
     if (code == IG_CONFLICT)
         return ig_fail(err, IG_CONFLICT, "version %lld of model '%.*s' is deployed or has an alias",
                        (long long)call->number, IG_STR_ARGS(call->model));

@@ -66,6 +66,7 @@ struct ig_registry_versions {
 };
 struct ig_version_spec {
     struct ig_str model; /* made when absent */
+    int64_t number;      /* greater than any before; 0: the next */
     struct ig_str digest;
     struct ig_str job_id;       /* or empty */
     struct ig_str metrics_json; /* or empty: "{}" */
@@ -100,6 +101,20 @@ enum ig_code ig_registry_version_add(int64_t *version, struct ig_db_tx *tx,
                                      const struct ig_version_spec *spec,
                                      const struct ig_version_facts *facts, struct ig_err *err);
 
+/* MLflow's registry (services/registered) names models and versions too. A name is one model and a
+ * number one version in both: numbers come from one sequence a name, aliases are one table, and a
+ * registered version that is served has a version here of its name and number, whose package's
+ * digest it keeps. The rest of both is their own. For that service, inside its own write: */
+/* Removes a version of this digest, if it is there. CONFLICT while it is deployed. */
+enum ig_code ig_registry_version_drop(struct ig_db_tx *tx, struct ig_str model, int64_t version,
+                                      struct ig_str digest, struct ig_err *err);
+/* Removes the model unless it has versions. */
+enum ig_code ig_registry_model_drop(struct ig_db_tx *tx, struct ig_str model, struct ig_err *err);
+/* With aliases and all else, if it is there. EXISTS when the new name is taken, INVALID when it is
+ * no name here, CONFLICT while a version is deployed. */
+enum ig_code ig_registry_model_rename(struct ig_db_tx *tx, struct ig_str from, struct ig_str to,
+                                      struct ig_err *err);
+
 /* Aliases. */
 struct ig_registry_alias {
     struct ig_str alias;
@@ -119,7 +134,8 @@ enum ig_code ig_registry_alias_list(struct ig_registry_aliases *out, struct ig_r
                                     struct ig_str model, struct ig_arena *arena,
                                     struct ig_err *err);
 
-/* "models:/NAME/VERSION-OR-ALIAS", "models:/NAME@ALIAS", or "models:/NAME" (the latest version). */
+/* UNSUPPORTED says why a version of MLflow's registry cannot be served.
+ * "models:/NAME/VERSION-OR-ALIAS", "models:/NAME@ALIAS", or "models:/NAME" (the latest version). */
 enum ig_code ig_registry_resolve(struct ig_registry_version *out, struct ig_registry *registry,
                                  struct ig_str uri, struct ig_arena *arena, struct ig_err *err);
 /* The same with its parts: `ref` is a number, an alias, or empty for the latest. */

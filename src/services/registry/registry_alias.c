@@ -6,7 +6,7 @@
 
 #include <stdio.h>
 
-enum { LIST_MAX = 1000 };
+enum { LIST_MAX = 1000, MLFLOW_ALIAS_MAX = 1020 };
 
 static bool all_digits(struct ig_str text)
 {
@@ -23,6 +23,18 @@ static enum ig_code check_alias(struct ig_str alias, struct ig_err *err)
         code = ig_fail(err, IG_INVALID, "alias name '%.*s': all digits would read as a version",
                        IG_STR_ARGS(alias));
     return code;
+}
+
+/* By either registry's rules: MLflow's clients make some that none could here. */
+static bool may_be_alias(struct ig_str text)
+{
+    bool good = text.len <= MLFLOW_ALIAS_MAX && ig_str_utf8_valid(text);
+    for (size_t i = 0; good && i < text.len; i++) {
+        char c = text.ptr[i];
+        good = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+               c == '_' || c == '-' || (c == '.' && i > 0) || (unsigned char)c >= 0x80;
+    }
+    return good;
 }
 
 struct call {
@@ -47,18 +59,14 @@ static enum ig_code audit(struct ig_db_tx *tx, const struct call *call, const ch
 static enum ig_code set_alias(struct ig_db_tx *tx, void *context, struct ig_err *err)
 {
     const struct call *call = context;
-    struct ig_err local = IG_ERR_INIT;
-    enum ig_code code = ig_registry_model_must_exist(tx, call->model, err);
-    if (code != IG_OK) return code;
-    code = ig_db_exec(
+    enum ig_code code = ig_db_exec(
         tx,
-        "insert into aliases(model, alias, version) values($1, $2, $3)"
-        " on conflict (model, alias) do update set version = excluded.version",
-        IG_DB_VALUES(IG_DB_T(call->model), IG_DB_T(call->alias), IG_DB_I(call->version)), &local);
-    if (code == IG_CONFLICT)
-        return ig_fail(err, IG_NOT_FOUND, "model '%.*s' has no version %lld",
-                       IG_STR_ARGS(call->model), (long long)call->version);
-    if (code != IG_OK) return ig_fail(err, code, "%s", local.message);
+        "insert into aliases(model, alias, version) select cast($1 as text), cast($2 as text),"
+        " cast($3 as bigint) where exists (select 1 from versions where model = $1 and"
+        " version = $3) on conflict (model, alias) do update set version = excluded.version",
+        IG_DB_VALUES(IG_DB_T(call->model), IG_DB_T(call->alias), IG_DB_I(call->version)), err);
+    if (code != IG_OK) return code;
+    if (ig_db_changes(tx) == 0) return ig_registry_absent(tx, call->model, call->version, err);
     return audit(tx, call, "alias.set", err);
 }
 
@@ -144,9 +152,10 @@ static enum ig_code latest_version(struct ig_db_tx *tx, struct call *call, struc
     if (code != IG_OK) return code;
     if (ig_db_next(rows, err)) call->version = ig_db_i64(rows, 0);
     ig_db_finish(rows);
-    if (err->code == IG_OK && call->version == 0)
-        ig_fail(err, IG_NOT_FOUND, "model '%.*s' has no version yet", IG_STR_ARGS(call->model));
-    return err->code;
+    if (err->code != IG_OK || call->version ||
+        ig_registry_model_must_exist(tx, call->model, err) != IG_OK)
+        return err->code;
+    return ig_fail(err, IG_NOT_FOUND, "model '%.*s' has no version yet", IG_STR_ARGS(call->model));
 }
 
 static enum ig_code version_of_alias(struct ig_db_tx *tx, struct call *call, struct ig_err *err)
@@ -156,19 +165,18 @@ static enum ig_code version_of_alias(struct ig_db_tx *tx, struct call *call, str
         ig_db_query(&rows, tx, "select version from aliases where model = $1 and alias = $2",
                     IG_DB_VALUES(IG_DB_T(call->model), IG_DB_T(call->alias)), err);
     if (code != IG_OK) return code;
-    if (ig_db_next(rows, err))
-        call->version = ig_db_i64(rows, 0);
-    else if (err->code == IG_OK)
-        no_alias(call, err);
+    if (ig_db_next(rows, err)) call->version = ig_db_i64(rows, 0);
     ig_db_finish(rows);
-    return err->code;
+    if (err->code != IG_OK || call->version) return err->code;
+    if (ig_str_eq_nocase(call->alias, IG_STR("latest"))) return latest_version(tx, call, err);
+    if (ig_registry_model_must_exist(tx, call->model, err) != IG_OK) return err->code;
+    return no_alias(call, err);
 }
 
 static enum ig_code find(struct ig_db_tx *tx, void *context, struct ig_err *err)
 {
     struct call *call = context;
-    enum ig_code code = ig_registry_model_must_exist(tx, call->model, err);
-    if (code != IG_OK) return code;
+    enum ig_code code = IG_OK;
     if (call->alias.len == 0)
         code = latest_version(tx, call, err);
     else if (call->version == 0)
@@ -187,7 +195,7 @@ enum ig_code ig_registry_find(struct ig_registry_version *out, struct ig_registr
         if (!ig_str_to_i64(ref, &call.version) || call.version < 1)
             code = ig_fail(err, IG_INVALID, "model version '%.*s': expected a number from 1",
                            ref.len > 40 ? 40 : (int)ref.len, ref.ptr);
-    } else if (code == IG_OK && ref.len > 0) {
+    } else if (code == IG_OK && !may_be_alias(ref)) {
         code = check_alias(ref, err);
     }
     if (code == IG_OK) code = ig_db_read(registry->db, find, &call, err);

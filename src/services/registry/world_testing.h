@@ -6,6 +6,7 @@
  * can be told apart by their margins. */
 
 #include "services/registry/registry.h"
+#include "stores/db_testing.h"
 #include "stores/temp_testing.h"
 
 #include <string.h>
@@ -21,7 +22,7 @@ struct ig_world {
 static inline void ig_world_start(struct ig_world *world)
 {
     struct ig_err err = IG_ERR_INIT;
-    struct ig_db_options db = {.dirfd = world->temp.fd};
+    struct ig_db_options db = ig_db_testing_options(world->temp.fd);
     ASSERT_OK(ig_db_open(&world->db, &db, &err));
     ASSERT_OK(ig_blob_open(&world->blobs, NULL, world->temp.fd, &err));
     ASSERT_OK(ig_registry_open(&world->registry, world->db, world->blobs, &err));

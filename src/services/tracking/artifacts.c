@@ -11,24 +11,15 @@
 
 #include "base/clock.h"
 #include "base/vec.h"
+#include "services/tracking/tracking_priv.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* Behind every path: no UTF-8 text sorts above it. */
-#define PATHS_END IG_STR("\xF4\x8F\xBF\xBF")
-
 enum { BOUND_SIZE = IG_ARTIFACT_PATH_MAX + 2 };
 
 /* ---- paths ---- */
-
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9') return c - '0';
-    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
 
 static bool is_control(unsigned char byte)
 {
@@ -44,7 +35,7 @@ static bool is_forbidden(char c)
 static bool is_hidden(struct ig_str text)
 {
     if (text.len < 3 || text.ptr[0] != '%') return false;
-    int high = hex_digit(text.ptr[1]), low = hex_digit(text.ptr[2]);
+    int high = ig_hex_digit(text.ptr[1]), low = ig_hex_digit(text.ptr[2]);
     if (high < 0 || low < 0) return false;
     char c = (char)(high * 16 + low);
     return is_forbidden(c) || c == '.' || c == '/' || c == '%';
@@ -105,9 +96,15 @@ struct bounds {
 static void bounds_of(struct bounds *bounds, struct ig_str directory)
 {
     static const char ends[2] = {'/', '/' + 1};
-    bounds->low = IG_STR("");
-    bounds->high = PATHS_END;
-    if (!directory.len) return;
+    static const char last[4] = {'\xF4', '\x8F', '\xBF', '\xBF'}; /* U+10FFFF */
+    if (!directory.len) { /* more of the last character than a first segment has room for */
+        size_t length = 0;
+        for (; length <= IG_ARTIFACT_NAME_MAX; length += sizeof last)
+            memcpy(bounds->text[1] + length, last, sizeof last);
+        bounds->low = IG_STR("");
+        bounds->high = (struct ig_str){bounds->text[1], length};
+        return;
+    }
     for (int i = 0; i < 2; i++) {
         memcpy(bounds->text[i], directory.ptr, directory.len);
         bounds->text[i][directory.len] = ends[i];
@@ -254,26 +251,33 @@ static enum ig_code read_run(struct ig_db_tx *tx, void *context, struct ig_err *
         call->uri = ig_db_text_dup(rows, 0, call->arena);
         if (!call->uri.ptr) ig_fail(err, IG_NO_MEMORY, "artifacts of a run");
     } else {
-        ig_fail(err, IG_NOT_FOUND, "Run with id=%.*s not found", IG_STR_ARGS(call->run));
+        ig_tracking_no_run(call->run, err);
     }
     ig_db_finish(rows);
+    return err->code;
+}
+
+enum ig_code ig_artifacts_directory(struct ig_str *out, struct ig_str uri, const char *field,
+                                    struct ig_err *err)
+{
+    static const struct ig_str scheme = {"mlflow-artifacts:/", 18};
+    if (!ig_str_starts(uri, scheme))
+        return ig_fail(err, IG_INVALID, "%s: its artifacts are at '%.*s', not here", field,
+                       IG_STR_ARGS(uri));
+    struct ig_str rest = {uri.ptr + scheme.len, uri.len - scheme.len};
+    struct ig_str path = ig_str_cut(&rest, '?');
+    while (path.len && path.ptr[path.len - 1] == '/') path.len--;
+    if (ig_artifacts_check_path(path, err) == IG_OK) *out = path;
     return err->code;
 }
 
 enum ig_code ig_artifacts_of_run(struct ig_str *uri, struct ig_str *directory, struct ig_db *db,
                                  struct ig_str run, struct ig_arena *arena, struct ig_err *err)
 {
-    static const struct ig_str scheme = {"mlflow-artifacts:/", 18};
     struct run_call call = {.run = run, .arena = arena};
     if (ig_db_read(db, read_run, &call, err) != IG_OK) return err->code;
-    if (!ig_str_starts(call.uri, scheme))
-        return ig_fail(err, IG_INVALID, "run_id: the run's artifacts are at '%.*s', not here",
-                       IG_STR_ARGS(call.uri));
-    struct ig_str path = {call.uri.ptr + scheme.len, call.uri.len - scheme.len};
-    if (ig_artifacts_check_path(path, err) != IG_OK) return err->code;
-    *uri = call.uri;
-    *directory = path;
-    return IG_OK;
+    if (ig_artifacts_directory(directory, call.uri, "run_id", err) == IG_OK) *uri = call.uri;
+    return err->code;
 }
 
 struct listing {

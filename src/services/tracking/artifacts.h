@@ -55,6 +55,10 @@ enum ig_code ig_artifacts_list(struct ig_artifact_list *out, struct ig_db *db,
 enum ig_code ig_artifacts_delete(struct ig_db *db, const struct ig_principal *who,
                                  struct ig_str path, struct ig_err *err);
 
+/* What stands behind "mlflow-artifacts:/" in a URI, without its query. INVALID names the field when
+ * the URI is of another store. */
+enum ig_code ig_artifacts_directory(struct ig_str *out, struct ig_str uri, const char *field,
+                                    struct ig_err *err);
 /* Where a run's artifacts lie: its URI, and the directory that stands behind "mlflow-artifacts:/"
  * in it. NOT_FOUND; INVALID when the run keeps its artifacts in another store. */
 enum ig_code ig_artifacts_of_run(struct ig_str *uri, struct ig_str *directory, struct ig_db *db,

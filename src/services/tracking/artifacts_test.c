@@ -10,6 +10,7 @@
 
 #include "base/mem.h"
 #include "services/tracking/artifacts.h"
+#include "stores/db_testing.h"
 #include "stores/temp_testing.h"
 
 #include <stdio.h>
@@ -27,7 +28,7 @@ static int setup(void **state)
     (void)state;
     struct ig_err err = IG_ERR_INIT;
     world.temp = ig_temp_make();
-    struct ig_db_options options = {.dirfd = world.temp.fd};
+    struct ig_db_options options = ig_db_testing_options(world.temp.fd);
     ig_arena_init(&world.arena, 1 << 16, 64 << 20);
     ASSERT_OK(ig_db_open(&world.db, &options, &err));
     return 0;
@@ -224,6 +225,10 @@ static void test_lists(void **state)
     assert_string_equal(list(""), "0/");
     put("\xF4\x8F\xBF\xBE", 9);
     assert_string_equal(list(""), "0/ \xF4\x8F\xBF\xBE=9");
+    put("\xF4\x8F\xBF\xBF", 10);
+    put("\xF4\x8F\xBF\xBF\xF4\x8F\xBF\xBF\xC3\xBC/x", 11); /* behind U+10FFFF alone */
+    assert_string_equal(list(""), "0/ \xF4\x8F\xBF\xBE=9 \xF4\x8F\xBF\xBF=10"
+                                  " \xF4\x8F\xBF\xBF\xF4\x8F\xBF\xBF\xC3\xBC/");
     struct ig_err err = IG_ERR_INIT;
     struct ig_artifact_list found;
     ASSERT_FAILS(ig_artifacts_list(&found, world.db, IG_STR("0/../1"), &world.arena, &err),

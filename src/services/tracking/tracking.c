@@ -95,6 +95,19 @@ static enum ig_code check_tag(struct ig_tracking_pair tag, struct ig_err *err)
     return ig_tracking_check_length(tag.value, IG_TRACKING_EXPERIMENT_TAG_MAX, "value", err);
 }
 
+/* Whether a query holds "..", plain or escaped, which a client may take for a part of the path. */
+static bool leads_up(struct ig_str query)
+{
+    size_t points = 0;
+    for (size_t i = 0; i < query.len && points < 2; i++) {
+        struct ig_str rest = {query.ptr + i, query.len - i};
+        bool escaped = ig_str_starts(rest, IG_STR("%2e")) || ig_str_starts(rest, IG_STR("%2E"));
+        points = escaped || rest.ptr[0] == '.' ? points + 1 : 0;
+        if (escaped) i += 2;
+    }
+    return points == 2;
+}
+
 /* The server never opens another location than its own; clients do. */
 static enum ig_code check_artifact_root(struct ig_str root, struct ig_err *err)
 {
@@ -106,6 +119,9 @@ static enum ig_code check_artifact_root(struct ig_str root, struct ig_err *err)
                        "Invalid value \"%.*s\" for parameter 'artifact_location' supplied: "
                        "expected a URI without a fragment",
                        IG_STR_ARGS(ig_tracking_cut(root, 200)));
+    struct ig_str query = root;
+    ig_str_cut(&query, '?');
+    if (leads_up(query)) return ig_fail(err, IG_INVALID, "Invalid query string");
     return ig_tracking_check_length(root, ARTIFACT_ROOT_MAX, "artifact_location", err);
 }
 

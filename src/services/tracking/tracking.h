@@ -22,7 +22,7 @@ enum {
     IG_TRACKING_PARAMS_MAX = 100,
     IG_TRACKING_TAGS_MAX = 100,
     IG_TRACKING_ENTITIES_MAX = 1000, /* of all three together */
-    IG_TRACKING_DATASETS_MAX = 1000, /* of one call */
+    IG_TRACKING_DATASETS_MAX = 1000, /* of one call; logged models too */
     IG_TRACKING_HISTORY_MAX = 25000, /* values of one page */
     IG_TRACKING_RUN_ID = 32,         /* hex digits */
 };
@@ -40,6 +40,10 @@ struct ig_tracking_pairs {
     const struct ig_tracking_pair *items; /* by key */
     size_t count;
 };
+
+/* Reads key and value of all rows, in the query's order. */
+enum ig_code ig_tracking_pairs_read(struct ig_tracking_pairs *out, struct ig_db_rows *rows,
+                                    struct ig_arena *arena, struct ig_err *err);
 
 /* Experiments. */
 struct ig_tracking_experiment {
@@ -97,6 +101,9 @@ struct ig_tracking_metric {
     struct ig_str key;
     double value; /* NaN and infinities too */
     int64_t at_ms, step;
+    /* Of the logged model that it is of, empty: of the run alone; then perhaps of a dataset. */
+    struct ig_str model_id, dataset_name, dataset_digest;
+    struct ig_str run; /* of a logged model's that was read */
 };
 struct ig_tracking_metrics {
     const struct ig_tracking_metric *items;
@@ -112,6 +119,14 @@ struct ig_tracking_datasets {
     const struct ig_tracking_dataset *items; /* in the order in which they were first logged */
     size_t count;
 };
+struct ig_tracking_model_use { /* of a logged model by a run */
+    struct ig_str model_id;
+    int64_t step; /* of an output */
+};
+struct ig_tracking_model_uses {
+    const struct ig_tracking_model_use *items; /* by model and step */
+    size_t count;
+};
 struct ig_tracking_run {
     struct ig_str id;
     int64_t experiment;
@@ -124,6 +139,7 @@ struct ig_tracking_run {
         metrics; /* the latest of each key: greatest step, then time, value */
     struct ig_tracking_pairs params, tags;
     struct ig_tracking_datasets inputs;
+    struct ig_tracking_model_uses model_inputs, model_outputs;
 };
 struct ig_tracking_run_spec {
     int64_t experiment;
@@ -165,13 +181,35 @@ enum ig_code ig_tracking_log(struct ig_tracking *tracking, struct ig_str id,
 
 /* What a run reads, all or nothing. Named again, a dataset and its tags stay as they are. */
 enum ig_code ig_tracking_inputs_log(struct ig_tracking *tracking, struct ig_str run,
-                                    struct ig_tracking_datasets datasets, struct ig_err *err);
+                                    struct ig_tracking_datasets datasets,
+                                    struct ig_tracking_model_uses models, struct ig_err *err);
+/* The logged models that it made. */
+enum ig_code ig_tracking_outputs_log(struct ig_tracking *tracking, struct ig_str run,
+                                     struct ig_tracking_model_uses models, struct ig_err *err);
+/* The datasets that the runs of an experiment read, each once with each context (the input's tag
+ * mlflow.data.context), by name, digest and context: at most `max`. */
+struct ig_tracking_dataset_use {
+    struct ig_str name, digest;
+    struct ig_str context; /* ptr NULL: not told */
+};
+struct ig_tracking_dataset_uses {
+    const struct ig_tracking_dataset_use *items;
+    size_t count;
+};
+enum ig_code ig_tracking_datasets_of(struct ig_tracking_dataset_uses *out,
+                                     struct ig_tracking *tracking, int64_t experiment, size_t max,
+                                     struct ig_arena *arena, struct ig_err *err);
+/* Adds what was told of a model (JSON, as clients of 2.x send it) to the run's tag
+ * mlflow.log-model.history. */
+enum ig_code ig_tracking_model_note(struct ig_tracking *tracking, struct ig_str run,
+                                    struct ig_str model_json, struct ig_err *err);
 
 /* The history of one metric, by time, then step. */
 struct ig_tracking_history_query {
     struct ig_str run, key;
     struct ig_str token; /* empty: from the start */
     size_t max;          /* values, at least 1 */
+    bool lenient;        /* a run that is not there has no values, else it is NOT_FOUND */
 };
 struct ig_tracking_history {
     struct ig_tracking_metrics metrics;
@@ -180,5 +218,18 @@ struct ig_tracking_history {
 enum ig_code ig_tracking_history(struct ig_tracking_history *out, struct ig_tracking *tracking,
                                  const struct ig_tracking_history_query *query,
                                  struct ig_arena *arena, struct ig_err *err);
+
+/* At most `max` values of the history between two steps, evenly spaced among all of them by step,
+ * then time, then value: the first of as many equal parts (NTILE), and the last value of all. A run
+ * that is not there has none. */
+struct ig_tracking_sample_query {
+    struct ig_str run, key;
+    int64_t start_step, end_step; /* both within */
+    size_t max;                   /* at least 1 */
+};
+enum ig_code ig_tracking_history_sample(struct ig_tracking_metrics *out,
+                                        struct ig_tracking *tracking,
+                                        const struct ig_tracking_sample_query *query,
+                                        struct ig_arena *arena, struct ig_err *err);
 
 #endif

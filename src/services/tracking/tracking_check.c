@@ -61,7 +61,7 @@ static void normalise(struct ig_buf *out, struct ig_str key)
     if (!out->len) ig_buf_add_char(out, '.');
 }
 
-static enum ig_code check_path(struct ig_str key, const char *field, struct ig_err *err)
+enum ig_code ig_tracking_check_path(struct ig_str key, const char *field, struct ig_err *err)
 {
     struct ig_buf path;
     enum ig_code code = IG_OK;
@@ -95,5 +95,5 @@ enum ig_code ig_tracking_check_key(struct ig_str key, const char *field, struct 
                        "colon(:) and slashes (/).",
                        IG_STR_ARGS(ig_tracking_cut(key, 100)), field);
     if (ig_tracking_check_length(key, IG_TRACKING_KEY_MAX, field, err) != IG_OK) return err->code;
-    return check_path(key, field, err);
+    return ig_tracking_check_path(key, field, err);
 }

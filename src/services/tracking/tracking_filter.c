@@ -7,7 +7,7 @@
  * 1. One pass, no recursion; every value is a view of the text.
  *
  * Thread rule: pure. */
-#include "services/tracking/tracking_filter.h"
+#include "services/tracking/tracking_filter_priv.h"
 
 #include <string.h>
 
@@ -28,63 +28,6 @@ struct parser {
     struct token left;     /* the comparison's first */
     struct ig_str *values; /* room for VALUES_MAX, made with the first text */
     size_t values_count;
-};
-
-struct field {
-    const char *name;
-    enum ig_tracking_field field;
-    bool numeric;
-    bool ordered; /* may stand in an order */
-};
-
-static const struct field RUN_FIELDS[] = {
-    {"artifact_uri", IG_TRACKING_BY_ARTIFACT_URI, false, true},
-    {"end_time", IG_TRACKING_BY_END_TIME, true, true},
-    {"run_id", IG_TRACKING_BY_RUN_ID, false, true},
-    {"run_name", IG_TRACKING_BY_RUN_NAME, false, true},
-    {"start_time", IG_TRACKING_BY_START_TIME, true, true},
-    {"status", IG_TRACKING_BY_STATUS, false, true},
-    {"user_id", IG_TRACKING_BY_USER_ID, false, true},
-    {"created", IG_TRACKING_BY_START_TIME, true, true},
-    {"Created", IG_TRACKING_BY_START_TIME, true, true},
-    {"run name", IG_TRACKING_BY_RUN_NAME, false, false},
-    {"Run name", IG_TRACKING_BY_RUN_NAME, false, false},
-    {"Run Name", IG_TRACKING_BY_RUN_NAME, false, false},
-    {NULL, IG_TRACKING_NO_FIELD, false, false},
-};
-static const struct field EXPERIMENT_FIELDS[] = {
-    {"name", IG_TRACKING_BY_NAME, false, true},
-    {"experiment_id", IG_TRACKING_BY_EXPERIMENT_ID, false, true},
-    {"creation_time", IG_TRACKING_BY_CREATION_TIME, true, true},
-    {"last_update_time", IG_TRACKING_BY_LAST_UPDATE_TIME, true, true},
-    {NULL, IG_TRACKING_NO_FIELD, false, false},
-};
-static const struct field DATASET_FIELDS[] = {
-    {"name", IG_TRACKING_BY_DATASET_NAME, false, false},
-    {"digest", IG_TRACKING_BY_DATASET_DIGEST, false, false},
-    {"context", IG_TRACKING_BY_DATASET_CONTEXT, false, false},
-    {NULL, IG_TRACKING_NO_FIELD, false, false},
-};
-
-static const struct entity {
-    const char *name;
-    enum ig_tracking_entity entity;
-    bool of_experiments;
-} ENTITIES[] = {
-    {"metric", IG_TRACKING_METRIC, false},
-    {"metrics", IG_TRACKING_METRIC, false},
-    {"parameter", IG_TRACKING_PARAM, false},
-    {"parameters", IG_TRACKING_PARAM, false},
-    {"param", IG_TRACKING_PARAM, false},
-    {"params", IG_TRACKING_PARAM, false},
-    {"tag", IG_TRACKING_TAG, true},
-    {"tags", IG_TRACKING_TAG, true},
-    {"attribute", IG_TRACKING_ATTRIBUTE, true},
-    {"attr", IG_TRACKING_ATTRIBUTE, false},
-    {"attributes", IG_TRACKING_ATTRIBUTE, false},
-    {"run", IG_TRACKING_ATTRIBUTE, false},
-    {"dataset", IG_TRACKING_DATASET, false},
-    {"datasets", IG_TRACKING_DATASET, false},
 };
 
 static const char *const OPS[IG_TRACKING_OPS_COUNT] = {
@@ -227,79 +170,6 @@ static enum ig_code bad_clause(struct parser *parser, const struct token *token)
                       "Invalid clause(s) in filter string: '%.*s'", IG_STR_ARGS(token->text));
 }
 
-/* ---- identifiers ---- */
-
-static bool strip(struct ig_str *text, char quote)
-{
-    if (text->len < 2 || text->ptr[0] != quote || text->ptr[text->len - 1] != quote) return false;
-    *text = (struct ig_str){text->ptr + 1, text->len - 2};
-    return true;
-}
-
-static enum ig_code find_entity(struct ig_tracking_identifier *out, const struct parser *parser,
-                                struct ig_str word)
-{
-    bool runs = parser->kind == IG_TRACKING_RUNS;
-    if (runs) strip(&word, '`');
-    for (size_t i = 0; i < sizeof ENTITIES / sizeof ENTITIES[0]; i++) {
-        if (!ig_str_is(word, ENTITIES[i].name) || !(runs || ENTITIES[i].of_experiments)) continue;
-        out->entity = ENTITIES[i].entity;
-        return IG_OK;
-    }
-    if (runs)
-        return ig_fail(parser->err, IG_INVALID,
-                       "Invalid entity type '%.*s'. Valid values are ['metric', 'parameter', "
-                       "'tag', 'attribute', 'dataset']",
-                       IG_STR_ARGS(word));
-    return ig_fail(parser->err, IG_INVALID,
-                   "Invalid entity type '%.*s'. Valid entity types are ('attribute', 'tag', "
-                   "'tags')",
-                   IG_STR_ARGS(word));
-}
-
-static enum ig_code bad_field(const struct parser *parser, const struct field *fields,
-                              const struct ig_tracking_identifier *what, bool ordering)
-{
-    char names[256] = "";
-    for (size_t used = 0; fields->name; fields++) {
-        size_t length = strlen(fields->name);
-        if ((ordering && !fields->ordered) || used + length + 4 >= sizeof names) continue;
-        if (used) memcpy(names + used, ", ", 3), used += 2;
-        memcpy(names + used, fields->name, length + 1);
-        used += length;
-    }
-    return ig_fail(parser->err, IG_INVALID,
-                   "Invalid %s key '%.*s' specified. Valid keys are '{%s}'",
-                   ig_tracking_entity_name(what->entity), IG_STR_ARGS(what->key), names);
-}
-
-/* "metrics.`a b`": what it is of, by the first point, and the key without its quotes. */
-static enum ig_code read_identifier(struct ig_tracking_identifier *out, bool *numeric,
-                                    const struct parser *parser, struct ig_str text, bool ordering)
-{
-    struct ig_str rest = text, first = ig_str_cut(&rest, '.');
-    const struct field *fields = DATASET_FIELDS;
-    *out = (struct ig_tracking_identifier){IG_TRACKING_ATTRIBUTE, IG_TRACKING_NO_FIELD, text};
-    *numeric = false;
-    if (rest.ptr) {
-        if (find_entity(out, parser, first) != IG_OK) return parser->err->code;
-        out->key = rest;
-    }
-    if (!strip(&out->key, '\'')) strip(&out->key, '"');
-    strip(&out->key, '`');
-    *numeric = out->entity == IG_TRACKING_METRIC;
-    if (out->entity != IG_TRACKING_ATTRIBUTE && out->entity != IG_TRACKING_DATASET) return IG_OK;
-    if (out->entity == IG_TRACKING_ATTRIBUTE)
-        fields = parser->kind == IG_TRACKING_RUNS ? RUN_FIELDS : EXPERIMENT_FIELDS;
-    for (const struct field *field = fields; field->name; field++) {
-        if (!ig_str_is(out->key, field->name) || (ordering && !field->ordered)) continue;
-        out->field = field->field;
-        *numeric = field->numeric;
-        return IG_OK;
-    }
-    return bad_field(parser, fields, out, ordering);
-}
-
 /* ---- comparisons ---- */
 
 /* IN, NOT IN, IS NULL and IS NOT NULL are several words to us. */
@@ -334,9 +204,29 @@ static enum ig_code read_op(enum ig_tracking_op *out, struct parser *parser)
                       IG_STR_ARGS(first.text));
 }
 
+/* Of models and their versions. */
+static bool is_of_registry(const struct parser *parser)
+{
+    return parser->kind == IG_TRACKING_MODELS || parser->kind == IG_TRACKING_VERSIONS;
+}
+
+static bool takes_list(const struct parser *parser, const struct ig_tracking_identifier *what)
+{
+    return parser->kind == IG_TRACKING_LOGGED || parser->kind == IG_TRACKING_TRACES ||
+           what->entity == IG_TRACKING_DATASET || what->field == IG_TRACKING_BY_RUN_ID ||
+           what->field == IG_TRACKING_BY_EXPERIMENT_ID ||
+           (what->field == IG_TRACKING_BY_NAME && is_of_registry(parser));
+}
+
 static const char *allowed_ops(const struct parser *parser, const struct ig_tracking_term *term)
 {
     if (term->numeric) return "=, !=, >, >=, <, <=";
+    if (parser->kind == IG_TRACKING_LOGGED) return "=, !=, LIKE, ILIKE, IN, NOT IN";
+    if (is_of_registry(parser))
+        return takes_list(parser, &term->what) ? "=, !=, LIKE, ILIKE, IN, NOT IN"
+                                               : "=, !=, LIKE, ILIKE";
+    if (parser->kind == IG_TRACKING_TRACES)
+        return "=, !=, LIKE, ILIKE, IN, NOT IN, IS NULL, IS NOT NULL";
     switch (term->what.entity) {
     case IG_TRACKING_PARAM:
     case IG_TRACKING_TAG:
@@ -355,6 +245,16 @@ static enum ig_code check_op(const struct parser *parser, const struct ig_tracki
     struct ig_str rest = ig_str_view(allowed);
     while (rest.ptr)
         if (ig_str_is(ig_str_trim(ig_str_cut(&rest, ',')), OPS[term->op])) return IG_OK;
+    if (parser->kind == IG_TRACKING_LOGGED)
+        return ig_fail(parser->err, IG_INVALID,
+                       "Invalid comparison operator for %ss.%.*s: '%s'. Expected one of (%s).",
+                       ig_tracking_entity_name(term->what.entity), IG_STR_ARGS(term->what.key),
+                       OPS[term->op], allowed);
+    if (is_of_registry(parser))
+        return ig_fail(parser->err, IG_INVALID, "Invalid comparator for %s%s%.*s: %s",
+                       ig_tracking_entity_name(term->what.entity), term->numeric ? " " : "",
+                       term->numeric ? (int)term->what.key.len : 0, term->what.key.ptr,
+                       OPS[term->op]);
     return ig_fail(parser->err, IG_INVALID, "Invalid comparator '%s' not one of '{%s}'",
                    OPS[term->op], allowed);
 }
@@ -372,12 +272,6 @@ static enum ig_code add_value(struct parser *parser, struct ig_str value)
     return IG_OK;
 }
 
-static bool takes_list(const struct ig_tracking_identifier *what)
-{
-    return what->entity == IG_TRACKING_DATASET || what->field == IG_TRACKING_BY_RUN_ID ||
-           what->field == IG_TRACKING_BY_EXPERIMENT_ID;
-}
-
 /* What follows the opening parenthesis. Upstream reads it as Python, in which a backslash begins an
  * escape: no id or name needs one. */
 static enum ig_code read_list(struct parser *parser, const struct token *open)
@@ -386,7 +280,8 @@ static enum ig_code read_list(struct parser *parser, const struct token *open)
     struct token token = next(parser);
     while (token.kind == TEXT || token.kind == NAME) {
         struct ig_str value = token.text;
-        if (!(strip(&value, '\'') || strip(&value, '"')) || memchr(value.ptr, '\\', value.len))
+        if (!(ig_tracking_unquote(&value, '\'') || ig_tracking_unquote(&value, '"')) ||
+            memchr(value.ptr, '\\', value.len))
             break;
         if (add_value(parser, value) != IG_OK) return parser->err->code;
         token = next(parser);
@@ -412,9 +307,22 @@ static enum ig_code read_number(struct ig_tracking_term *term, struct parser *pa
     bool whole = token->kind == NUMBER && !memchr(token->text.ptr, '.', token->text.len) &&
                  !memchr(token->text.ptr, 'e', token->text.len) &&
                  !memchr(token->text.ptr, 'E', token->text.len);
-    if (token->kind == NUMBER && !whole && parser->kind == IG_TRACKING_EXPERIMENTS)
+    if (parser->kind == IG_TRACKING_VERSIONS && check_op(parser, term) != IG_OK)
+        return parser->err->code;
+    if (parser->kind == IG_TRACKING_VERSIONS && (token->kind == TEXT || token->kind == NAME)) {
+        struct ig_str text = token->text;
+        int64_t number;
+        whole = (ig_tracking_unquote(&text, '\'') || ig_tracking_unquote(&text, '"')) &&
+                ig_str_to_i64(text, &number);
+        term->number = whole ? (double)number : 0;
+        if (whole) return IG_OK;
+    }
+    if (!whole && (parser->kind == IG_TRACKING_VERSIONS ||
+                   (token->kind == NUMBER && parser->kind == IG_TRACKING_EXPERIMENTS)))
         return ig_fail_at(parser->err, IG_INVALID, token->at,
-                          "Invalid value for numeric attribute '%.*s': '%.*s'",
+                          parser->kind == IG_TRACKING_VERSIONS
+                              ? "Invalid value for numeric attribute '%.*s': %.*s"
+                              : "Invalid value for numeric attribute '%.*s': '%.*s'",
                           IG_STR_ARGS(term->what.key), IG_STR_ARGS(token->text));
     if (token->kind == NUMBER && ig_str_to_f64(token->text, &term->number)) return IG_OK;
     if (metric)
@@ -429,10 +337,20 @@ static enum ig_code read_number(struct ig_tracking_term *term, struct parser *pa
 static enum ig_code read_text(const struct ig_tracking_term *term, struct parser *parser,
                               const struct token *token)
 {
+    static const char *const LISTED[IG_TRACKING_KINDS_COUNT] = {
+        "run_id", "experiment_id", "name", "name', 'run_id", "", ""};
     struct ig_str value = token->text;
     enum ig_tracking_entity entity = term->what.entity;
+    bool pattern = term->op == IG_TRACKING_LIKE || term->op == IG_TRACKING_ILIKE;
+    if (pattern && value.len > IG_TRACKING_PATTERN_BYTES_MAX + 2)
+        return ig_fail_at(parser->err, IG_INVALID, token->at,
+                          "filter: a pattern of %zu bytes, at most %d", value.len - 2,
+                          IG_TRACKING_PATTERN_BYTES_MAX);
+    if (token->kind == NUMBER && parser->kind == IG_TRACKING_LOGGED)
+        return add_value(parser, value);
     if (token->kind == TEXT || token->kind == NAME) {
-        if (strip(&value, '\'') || strip(&value, '"')) return add_value(parser, value);
+        if (ig_tracking_unquote(&value, '\'') || ig_tracking_unquote(&value, '"'))
+            return add_value(parser, value);
         return ig_fail_at(parser->err, IG_INVALID, token->at,
                           "Parameter value is either not quoted or unidentified quote types used "
                           "for string value %.*s. Use either single or double quotes.",
@@ -442,19 +360,30 @@ static enum ig_code read_text(const struct ig_tracking_term *term, struct parser
         return ig_fail_at(parser->err, IG_INVALID, token->at,
                           "Expected a quoted string value for %s (e.g. 'my-value'). Got value %.*s",
                           ig_tracking_entity_name(entity), IG_STR_ARGS(value));
-    if (token->kind == OPEN && !takes_list(&term->what))
+    if (token->kind == OPEN && !takes_list(parser, &term->what))
         return ig_fail_at(parser->err, IG_INVALID, token->at,
                           "Only ['%s'] attributes support comparison with a list of quoted string "
                           "values.",
-                          parser->kind == IG_TRACKING_RUNS ? "run_id" : "experiment_id");
-    return ig_fail_at(
-        parser->err, IG_INVALID, token->at, "Expected a quoted string value for %s. Got value %.*s",
-        entity == IG_TRACKING_DATASET ? "dataset attributes" : "attributes", IG_STR_ARGS(value));
+                          LISTED[parser->kind]);
+    if (token->kind == NUMBER && parser->kind == IG_TRACKING_VERSIONS)
+        return ig_fail_at(parser->err, IG_INVALID, token->at,
+                          "Only the '{version_number}' attributes support comparison with numeric "
+                          "values.");
+    return ig_fail_at(parser->err, IG_INVALID, token->at,
+                      "Expected a quoted string value %s. Got value %.*s",
+                      entity == IG_TRACKING_DATASET ? "for dataset attributes"
+                      : is_of_registry(parser) ? "or a list of quoted string values for attributes"
+                                               : "for attributes",
+                      IG_STR_ARGS(value));
 }
 
 static enum ig_code read_null_test(const struct ig_tracking_term *term, const struct parser *parser)
 {
     enum ig_tracking_entity entity = term->what.entity;
+    if (is_of_registry(parser) || parser->kind == IG_TRACKING_LOGGED)
+        return ig_fail_at(parser->err, IG_INVALID, parser->left.at,
+                          "Invalid clause(s) in filter string: '%.*s %s'",
+                          IG_STR_ARGS(parser->left.text), OPS[term->op]);
     if (entity == IG_TRACKING_TAG || entity == IG_TRACKING_PARAM) return IG_OK;
     return ig_fail(parser->err, IG_INVALID,
                    "IS NULL / IS NOT NULL is only supported for tags%s, not for %s%s%s '%.*s'",
@@ -485,7 +414,7 @@ static enum ig_code read_value(struct ig_tracking_term *term, struct parser *par
         return bad_clause(parser, &token);
     if (term->numeric)
         code = read_number(term, parser, &token);
-    else if (list && takes_list(&term->what))
+    else if (list && takes_list(parser, &term->what))
         code = read_list(parser, &token);
     else
         code = read_text(term, parser, &token);
@@ -501,7 +430,8 @@ static enum ig_code read_term(struct ig_tracking_term *term, struct parser *pars
     if (left.kind != NAME || is_keyword(&left, "AND")) return bad_clause(parser, &left);
     parser->left = left;
     if (read_op(&term->op, parser) != IG_OK ||
-        read_identifier(&term->what, &term->numeric, parser, left.text, false) != IG_OK)
+        ig_tracking_identifier_read(&term->what, &term->numeric, parser->kind, left.text, false,
+                                    parser->err) != IG_OK)
         return parser->err->code;
     if (term->op == IG_TRACKING_IS_NULL || term->op == IG_TRACKING_IS_NOT_NULL)
         return read_null_test(term, parser);
@@ -511,12 +441,6 @@ static enum ig_code read_term(struct ig_tracking_term *term, struct parser *pars
 }
 
 /* ---- public ---- */
-
-const char *ig_tracking_entity_name(enum ig_tracking_entity entity)
-{
-    static const char *const names[] = {"metric", "parameter", "tag", "attribute", "dataset"};
-    return names[entity];
-}
 
 const char *ig_tracking_op_name(enum ig_tracking_op op)
 {
@@ -568,12 +492,33 @@ enum ig_code ig_tracking_order_parse(struct ig_tracking_order *out, enum ig_trac
     if (direction.kind == NAME && !order.descending && !is_keyword(&direction, "ASC"))
         return ig_fail_at(err, IG_INVALID, direction.at,
                           "Invalid ordering key in order_by clause '%.*s'.", IG_STR_ARGS(text));
-    if (read_identifier(&order.what, &numeric, &parser, key.text, true) != IG_OK) return err->code;
+    if (ig_tracking_identifier_read(&order.what, &numeric, kind, key.text, true, err) != IG_OK)
+        return err->code;
     if (order.what.entity == IG_TRACKING_DATASET)
         return ig_fail(err, IG_INVALID, "Invalid identifier type 'dataset'");
-    if (kind == IG_TRACKING_EXPERIMENTS && order.what.entity != IG_TRACKING_ATTRIBUTE)
+    if (kind != IG_TRACKING_RUNS && kind != IG_TRACKING_TRACES &&
+        order.what.entity != IG_TRACKING_ATTRIBUTE)
         return ig_fail(err, IG_INVALID, "Invalid order_by entity: %s",
                        ig_tracking_entity_name(order.what.entity));
+    *out = order;
+    return IG_OK;
+}
+
+enum ig_code ig_tracking_order_read(struct ig_tracking_order *out, struct ig_str field,
+                                    bool descending, struct ig_err *err)
+{
+    struct ig_tracking_order order = {.descending = descending};
+    bool numeric;
+    if (field.len > IG_TRACKING_ORDER_BYTES_MAX)
+        return ig_fail(err, IG_TOO_LARGE, "order_by: a field of %zu bytes, at most %d", field.len,
+                       IG_TRACKING_ORDER_BYTES_MAX);
+    if (ig_tracking_identifier_read(&order.what, &numeric, IG_TRACKING_LOGGED, field, true, err) !=
+        IG_OK)
+        return err->code;
+    if (order.what.entity == IG_TRACKING_PARAM || order.what.entity == IG_TRACKING_TAG)
+        return ig_fail(err, IG_INVALID,
+                       "Invalid order by field name: %.*s. Only metrics are supported.",
+                       IG_STR_ARGS(field));
     *out = order;
     return IG_OK;
 }

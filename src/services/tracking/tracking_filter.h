@@ -14,10 +14,20 @@ enum {
     IG_TRACKING_TERMS_MAX = 64,    /* comparisons of a filter */
     IG_TRACKING_VALUES_MAX = 1000, /* of its lists together */
     IG_TRACKING_ORDERS_MAX = 16,   /* clauses of a search */
+    /* Of LIKE and ILIKE: twice as many, all of them escaped, is what SQLite takes. */
+    IG_TRACKING_PATTERN_BYTES_MAX = 25000,
 };
 
 /* What is searched: each has fields of its own. */
-enum ig_tracking_kind { IG_TRACKING_RUNS, IG_TRACKING_EXPERIMENTS };
+enum ig_tracking_kind {
+    IG_TRACKING_RUNS,
+    IG_TRACKING_EXPERIMENTS,
+    IG_TRACKING_MODELS,   /* registered ones */
+    IG_TRACKING_VERSIONS, /* of these */
+    IG_TRACKING_LOGGED,   /* logged models */
+    IG_TRACKING_TRACES,   /* their metadata are PARAMs */
+    IG_TRACKING_KINDS_COUNT,
+};
 
 enum ig_tracking_entity {
     IG_TRACKING_METRIC,
@@ -41,6 +51,15 @@ enum ig_tracking_field {
     IG_TRACKING_BY_EXPERIMENT_ID,
     IG_TRACKING_BY_CREATION_TIME,
     IG_TRACKING_BY_LAST_UPDATE_TIME,
+    IG_TRACKING_BY_VERSION_NUMBER,
+    IG_TRACKING_BY_SOURCE_PATH,
+    IG_TRACKING_BY_MODEL_ID,
+    IG_TRACKING_BY_MODEL_TYPE,
+    IG_TRACKING_BY_SOURCE_RUN,
+    IG_TRACKING_BY_STAGE,
+    IG_TRACKING_BY_TRACE_ID,
+    IG_TRACKING_BY_CLIENT_ID,
+    IG_TRACKING_BY_DURATION,
     IG_TRACKING_BY_DATASET_NAME,
     IG_TRACKING_BY_DATASET_DIGEST,
     IG_TRACKING_BY_DATASET_CONTEXT,
@@ -66,7 +85,7 @@ enum ig_tracking_op {
 struct ig_tracking_identifier {
     enum ig_tracking_entity entity;
     enum ig_tracking_field field;
-    struct ig_str key; /* unquoted; a view of the text */
+    struct ig_str key; /* unquoted; a view of the text, or constant */
 };
 
 struct ig_tracking_term {
@@ -94,6 +113,10 @@ enum ig_code ig_tracking_filter_parse(struct ig_tracking_filter *out, enum ig_tr
                                       struct ig_err *err);
 enum ig_code ig_tracking_order_parse(struct ig_tracking_order *out, enum ig_tracking_kind kind,
                                      struct ig_str text, struct ig_err *err);
+
+/* Of logged models, whose orders are a field's name and a flag. */
+enum ig_code ig_tracking_order_read(struct ig_tracking_order *out, struct ig_str field,
+                                    bool descending, struct ig_err *err);
 
 const char *ig_tracking_entity_name(enum ig_tracking_entity entity); /* "parameter" */
 const char *ig_tracking_op_name(enum ig_tracking_op op);             /* "NOT IN" */

@@ -71,8 +71,10 @@ static void judge_order(struct ig_buf *out, enum ig_tracking_kind kind, struct i
 static void check_case(struct ig_str kind, struct ig_str text, struct ig_str verdict)
 {
     struct ig_buf shown;
-    enum ig_tracking_kind of =
-        ig_str_ends(kind, IG_STR("experiments")) ? IG_TRACKING_EXPERIMENTS : IG_TRACKING_RUNS;
+    enum ig_tracking_kind of = ig_str_ends(kind, IG_STR("experiments")) ? IG_TRACKING_EXPERIMENTS
+                               : ig_str_ends(kind, IG_STR("models"))    ? IG_TRACKING_MODELS
+                               : ig_str_ends(kind, IG_STR("versions"))  ? IG_TRACKING_VERSIONS
+                                                                        : IG_TRACKING_RUNS;
     ig_buf_init(&shown, SHOWN_MAX);
     if (ig_str_starts(kind, IG_STR("order_")))
         judge_order(&shown, of, text);

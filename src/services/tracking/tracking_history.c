@@ -32,9 +32,7 @@ static enum ig_code must_exist(struct ig_db_tx *tx, struct ig_str id, struct ig_
     enum ig_code code =
         ig_db_query(&rows, tx, "select 1 from runs where id = $1", IG_DB_VALUES(IG_DB_T(id)), err);
     if (code != IG_OK) return code;
-    if (!ig_db_next(rows, err) && err->code == IG_OK)
-        ig_fail(err, IG_NOT_FOUND, "Run with id=%.*s not found",
-                IG_STR_ARGS(ig_tracking_cut(id, 64)));
+    if (!ig_db_next(rows, err) && err->code == IG_OK) ig_tracking_no_run(id, err);
     ig_db_finish(rows);
     return err->code;
 }
@@ -47,7 +45,7 @@ static enum ig_code read_page(struct ig_db_tx *tx, void *context, struct ig_err 
     struct ig_db_rows *rows = NULL;
     size_t count = 0, cap = 0;
     bool more = false;
-    if (must_exist(tx, query->run, err) != IG_OK) return err->code;
+    if (!query->lenient && must_exist(tx, query->run, err) != IG_OK) return err->code;
     enum ig_code code = ig_db_query(
         &rows, tx,
         "select at_ms, step, seq, value, kind from metrics where run = $1 and key = $2"
@@ -88,4 +86,88 @@ enum ig_code ig_tracking_history(struct ig_tracking_history *out, struct ig_trac
     enum ig_code code = ig_db_read(tracking->db, read_page, &call, err);
     if (code == IG_OK) *out = call.history;
     return code;
+}
+
+/* ---- samples ---- */
+
+struct sample_call {
+    const struct ig_tracking_sample_query *query;
+    struct ig_arena *arena;
+    struct ig_tracking_metric *items;
+    size_t count;
+    size_t total; /* values that are sampled */
+};
+
+static enum ig_code count_values(struct sample_call *call, struct ig_db_tx *tx, struct ig_err *err)
+{
+    const struct ig_tracking_sample_query *query = call->query;
+    struct ig_db_rows *rows = NULL;
+    enum ig_code code = ig_db_query(
+        &rows, tx,
+        "select count(*) from metrics where run = $1 and key = $2 and step >= $3 and step <= $4",
+        IG_DB_VALUES(IG_DB_T(query->run), IG_DB_T(query->key), IG_DB_I(query->start_step),
+                     IG_DB_I(query->end_step)),
+        err);
+    if (code != IG_OK) return code;
+    if (ig_db_next(rows, err)) call->total = (size_t)ig_db_i64(rows, 0);
+    ig_db_finish(rows);
+    return err->code;
+}
+
+/* Where part `part` begins: the first total % max parts have one value more. */
+static size_t begin_of(const struct sample_call *call, size_t part)
+{
+    size_t max = call->query->max;
+    IG_ASSERT(max > 0);
+    size_t larger = call->total % max;
+    return part * (call->total / max) + (part < larger ? part : larger);
+}
+
+static void take_value(struct sample_call *call, size_t at, const struct ig_tracking_metric *value)
+{
+    size_t max = call->query->max;
+    bool last = at + 1 == call->total;
+    bool begins = call->count < max && at == begin_of(call, call->count);
+    if (!begins && !last) return;
+    if (call->count == max) call->count--;
+    call->items[call->count++] = *value;
+}
+
+static enum ig_code read_sample(struct ig_db_tx *tx, void *context, struct ig_err *err)
+{
+    struct sample_call *call = context;
+    const struct ig_tracking_sample_query *query = call->query;
+    struct ig_db_rows *rows = NULL;
+    if (count_values(call, tx, err) != IG_OK || !call->total) return err->code;
+    call->items = ig_arena_array(call->arena, call->total < query->max ? call->total : query->max,
+                                 sizeof *call->items);
+    if (!call->items) return ig_fail(err, IG_NO_MEMORY, "sample of a history");
+    enum ig_code code = ig_db_query(
+        &rows, tx,
+        "select step, at_ms, value, kind from metrics where run = $1 and key = $2 and step >= $3"
+        " and step <= $4 order by step, at_ms, coalesce(value, 0), kind",
+        IG_DB_VALUES(IG_DB_T(query->run), IG_DB_T(query->key), IG_DB_I(query->start_step),
+                     IG_DB_I(query->end_step)),
+        err);
+    if (code != IG_OK) return code;
+    for (size_t at = 0; ig_db_next(rows, err); at++) {
+        const struct ig_tracking_metric value = {.key = query->key,
+                                                 .step = ig_db_i64(rows, 0),
+                                                 .at_ms = ig_db_i64(rows, 1),
+                                                 .value = ig_tracking_metric_value(rows, 2, 3)};
+        take_value(call, at, &value);
+    }
+    ig_db_finish(rows);
+    return err->code;
+}
+
+enum ig_code ig_tracking_history_sample(struct ig_tracking_metrics *out,
+                                        struct ig_tracking *tracking,
+                                        const struct ig_tracking_sample_query *query,
+                                        struct ig_arena *arena, struct ig_err *err)
+{
+    struct sample_call call = {.query = query, .arena = arena};
+    if (ig_db_read(tracking->db, read_sample, &call, err) == IG_OK)
+        *out = (struct ig_tracking_metrics){call.items, call.count};
+    return err->code;
 }

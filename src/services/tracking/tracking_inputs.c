@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The datasets that runs read. A dataset is known by its name and digest within an experiment: what
- * was told of it first stays, and so do the tags with which a run first named it. */
+/* The datasets and logged models that runs read, and the models that they make. A dataset is known
+ * by its name and digest within an experiment: what was told of it first stays, and so do the tags
+ * with which a run first named it. */
 #include "services/tracking/tracking_priv.h"
 
+#include <stdio.h>
+
 enum {
+    MODEL_ID_MAX = 64,
     DATASET_NAME_MAX = 500,
     DIGEST_MAX = 36,
     SOURCE_MAX = 65535,
@@ -16,6 +20,7 @@ enum {
 struct inputs_call {
     struct ig_str run;
     struct ig_tracking_datasets datasets;
+    struct ig_tracking_model_uses inputs, outputs;
 };
 
 static struct ig_db_value optional(struct ig_str text)
@@ -80,6 +85,23 @@ static enum ig_code put_input(struct ig_db_tx *tx, struct ig_str run, int64_t ex
     return code;
 }
 
+static enum ig_code put_models(struct ig_db_tx *tx, struct ig_str run,
+                               struct ig_tracking_model_uses models, bool outputs,
+                               struct ig_err *err)
+{
+    for (size_t i = 0; i < models.count; i++) {
+        const struct ig_tracking_model_use *use = &models.items[i];
+        if (ig_db_exec(tx,
+                       "insert into run_models(run, output, model, step) values($1, $2, $3, $4)"
+                       " on conflict (run, output, model, step) do nothing",
+                       IG_DB_VALUES(IG_DB_T(run), IG_DB_I(outputs), IG_DB_T(use->model_id),
+                                    IG_DB_I(outputs ? use->step : 0)),
+                       err) != IG_OK)
+            break;
+    }
+    return err->code;
+}
+
 static enum ig_code log_inputs(struct ig_db_tx *tx, void *context, struct ig_err *err)
 {
     const struct inputs_call *call = context;
@@ -92,6 +114,8 @@ static enum ig_code log_inputs(struct ig_db_tx *tx, void *context, struct ig_err
     if (code == IG_OK) code = read_number(&experiment, rows, err);
     for (size_t i = 0; code == IG_OK && i < call->datasets.count; i++)
         code = put_input(tx, call->run, experiment, &call->datasets.items[i], err);
+    if (code == IG_OK) code = put_models(tx, call->run, call->inputs, false, err);
+    if (code == IG_OK) code = put_models(tx, call->run, call->outputs, true, err);
     return code;
 }
 
@@ -112,10 +136,34 @@ static enum ig_code check_dataset(const struct ig_tracking_dataset *dataset, str
     return code;
 }
 
-enum ig_code ig_tracking_inputs_log(struct ig_tracking *tracking, struct ig_str run,
-                                    struct ig_tracking_datasets datasets, struct ig_err *err)
+static enum ig_code check_models(struct ig_tracking_model_uses models, struct ig_err *err)
 {
-    struct inputs_call call = {.run = run, .datasets = datasets};
+    char field[48];
+    if (models.count > IG_TRACKING_DATASETS_MAX)
+        return ig_fail(err, IG_INVALID, "models: %zu given, expected at most %d", models.count,
+                       IG_TRACKING_DATASETS_MAX);
+    for (size_t i = 0; i < models.count; i++) {
+        snprintf(field, sizeof field, "models[%zu].model_id", i);
+        if (ig_tracking_check_length(models.items[i].model_id, MODEL_ID_MAX, field, err) != IG_OK)
+            break;
+    }
+    return err->code;
+}
+
+enum ig_code ig_tracking_outputs_log(struct ig_tracking *tracking, struct ig_str run,
+                                     struct ig_tracking_model_uses models, struct ig_err *err)
+{
+    struct inputs_call call = {.run = run, .outputs = models};
+    if (check_models(models, err) != IG_OK) return err->code;
+    return ig_db_write(tracking->db, log_inputs, &call, err);
+}
+
+enum ig_code ig_tracking_inputs_log(struct ig_tracking *tracking, struct ig_str run,
+                                    struct ig_tracking_datasets datasets,
+                                    struct ig_tracking_model_uses models, struct ig_err *err)
+{
+    struct inputs_call call = {.run = run, .datasets = datasets, .inputs = models};
+    if (check_models(models, err) != IG_OK) return err->code;
     if (datasets.count > IG_TRACKING_DATASETS_MAX)
         return ig_fail(err, IG_INVALID, "datasets: %zu given, expected at most %d", datasets.count,
                        IG_TRACKING_DATASETS_MAX);
@@ -171,5 +219,75 @@ enum ig_code ig_tracking_inputs_read(struct ig_tracking_datasets *out, struct ig
     for (size_t i = 0; items && err->code == IG_OK && i < count; i++)
         read_tags(&items[i], tx, run, arena, err);
     if (err->code == IG_OK) *out = (struct ig_tracking_datasets){items, count};
+    return err->code;
+}
+
+enum ig_code ig_tracking_models_read(struct ig_tracking_model_uses *inputs,
+                                     struct ig_tracking_model_uses *outputs, struct ig_db_tx *tx,
+                                     struct ig_str run, struct ig_arena *arena, struct ig_err *err)
+{
+    struct ig_tracking_model_use *items = NULL;
+    size_t count = 0, cap = 0, inputs_count = 0;
+    struct ig_db_rows *rows = NULL;
+    enum ig_code code = ig_db_query(&rows, tx,
+                                    "select model, step, output from run_models where run = $1"
+                                    " order by output, model, step",
+                                    IG_DB_VALUES(IG_DB_T(run)), err);
+    while (code == IG_OK && ig_db_next(rows, err)) {
+        items = ig_arena_grow(arena, items, count, &cap, sizeof *items);
+        if (!items) break;
+        items[count++] =
+            (struct ig_tracking_model_use){ig_db_text_dup(rows, 0, arena), ig_db_i64(rows, 1)};
+        inputs_count += ig_db_i64(rows, 2) == 0;
+    }
+    ig_db_finish(rows);
+    if (arena->overflowed) return ig_fail(err, IG_NO_MEMORY, "too many models for one answer");
+    if (err->code != IG_OK || !items) return err->code;
+    *inputs = (struct ig_tracking_model_uses){items, inputs_count};
+    *outputs = (struct ig_tracking_model_uses){items + inputs_count, count - inputs_count};
+    return IG_OK;
+}
+
+/* ---- datasets of an experiment ---- */
+
+struct uses_call {
+    int64_t experiment;
+    size_t max;
+    struct ig_arena *arena;
+    struct ig_tracking_dataset_use *items;
+    size_t count, cap;
+};
+
+static enum ig_code read_uses(struct ig_db_tx *tx, void *context, struct ig_err *err)
+{
+    struct uses_call *call = context;
+    struct ig_db_rows *rows = NULL;
+    ig_db_query(&rows, tx,
+                "select distinct d.name, d.digest, t.value from datasets d"
+                " join run_inputs i on i.dataset = d.id left join run_input_tags t on t.run = i.run"
+                " and t.dataset = i.dataset and t.key = 'mlflow.data.context'"
+                " where d.experiment = $1 order by d.name, d.digest, t.value limit $2",
+                IG_DB_VALUES(IG_DB_I(call->experiment), IG_DB_I((int64_t)call->max)), err);
+    while (err->code == IG_OK && ig_db_next(rows, err)) {
+        call->items =
+            ig_arena_grow(call->arena, call->items, call->count, &call->cap, sizeof *call->items);
+        if (!call->items) break;
+        call->items[call->count++] =
+            (struct ig_tracking_dataset_use){.name = ig_db_text_dup(rows, 0, call->arena),
+                                             .digest = ig_db_text_dup(rows, 1, call->arena),
+                                             .context = optional_text(rows, 2, call->arena)};
+    }
+    ig_db_finish(rows);
+    if (call->arena->overflowed) ig_fail(err, IG_NO_MEMORY, "datasets of an experiment");
+    return err->code;
+}
+
+enum ig_code ig_tracking_datasets_of(struct ig_tracking_dataset_uses *out,
+                                     struct ig_tracking *tracking, int64_t experiment, size_t max,
+                                     struct ig_arena *arena, struct ig_err *err)
+{
+    struct uses_call call = {.experiment = experiment, .max = max, .arena = arena};
+    if (ig_db_read(tracking->db, read_uses, &call, err) == IG_OK)
+        *out = (struct ig_tracking_dataset_uses){call.items, call.count};
     return err->code;
 }

@@ -53,18 +53,13 @@ static enum ig_code put_metric(struct ig_db_tx *tx, struct ig_str id,
 {
     int64_t kind;
     const struct ig_db_value value = ig_tracking_metric_stored(metric->value, &kind);
-    enum ig_code code = ig_db_exec(
-        tx,
-        "insert into metrics(run, key, step, at_ms, seq, value, kind)"
-        " select cast($1 as text), cast($2 as text), cast($3 as bigint), cast($4 as bigint),"
-        " (select coalesce(max(seq), -1) + 1 from metrics"
-        "  where run = $1 and key = $2 and step = $3 and at_ms = $4),"
-        " cast($5 as double precision), cast($6 as bigint)"
-        " where not exists (select 1 from metrics where run = $1 and key = $2 and step = $3"
-        "  and at_ms = $4 and kind = $6 and (kind = 1 or value = $5))",
-        IG_DB_VALUES(IG_DB_T(id), IG_DB_T(metric->key), IG_DB_I(metric->step),
-                     IG_DB_I(metric->at_ms), value, IG_DB_I(kind)),
-        err);
+    if (metric->model_id.len && ig_logged_metric_put(tx, id, metric, err) != IG_OK)
+        return err->code;
+    enum ig_code code =
+        ig_db_exec(tx, IG_TRACKING_METRIC_INSERT,
+                   IG_DB_VALUES(IG_DB_T(id), IG_DB_T(metric->key), IG_DB_I(metric->step),
+                                IG_DB_I(metric->at_ms), value, IG_DB_I(kind)),
+                   err);
     if (code != IG_OK || ig_db_changes(tx) == 0) return code;
     return ig_db_exec(
         tx,

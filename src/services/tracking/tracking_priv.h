@@ -8,6 +8,7 @@
  * value the greatest and the least double, so that SQL compares them. */
 
 #include "services/tracking/tracking.h"
+#include "services/tracking/tracking_check.h"
 
 struct ig_tracking {
     struct ig_db *db;
@@ -15,15 +16,22 @@ struct ig_tracking {
 
 #define IG_TRACKING_RUN_NAME "mlflow.runName"
 
-/* A key: 1 to 250 letters, digits, "_-.: /", that as a path names nothing else; `field` is what the
- * message calls it, "params[3].key". */
-enum ig_code ig_tracking_check_key(struct ig_str key, const char *field, struct ig_err *err);
-enum ig_code ig_tracking_check_length(struct ig_str value, size_t characters_max, const char *field,
-                                      struct ig_err *err);
-/* The text's first characters. */
-struct ig_str ig_tracking_cut(struct ig_str text, size_t characters_max);
-size_t ig_tracking_characters(struct ig_str text);
+/* Adds a metric (run, key, step, at_ms, value, kind) unless it is there. Most are the first of
+ * their step and time and need the primary key alone; the others have an index of their own, which
+ * holds nothing else. */
+#define IG_TRACKING_METRIC_INSERT                                                                  \
+    "insert into metrics(run, key, step, at_ms, seq, value, kind)"                                 \
+    " select cast($1 as text), cast($2 as text), cast($3 as bigint), cast($4 as bigint),"          \
+    " (select coalesce(max(seq), -1) + 1 from metrics"                                             \
+    "  where run = $1 and key = $2 and step = $3 and at_ms = $4),"                                 \
+    " cast($5 as double precision), cast($6 as bigint)"                                            \
+    " where not exists (select 1 from metrics where run = $1 and key = $2 and step = $3"           \
+    "  and at_ms = $4 and seq = 0 and kind = $6 and coalesce(value, 0) = coalesce($5, 0))"         \
+    " and not exists (select 1 from metrics where run = $1 and key = $2 and step = $3"             \
+    "  and at_ms = $4 and seq <> 0 and kind = $6 and coalesce(value, 0) = coalesce($5, 0))"
 
+/* NOT_FOUND, in the words of every call that names a run. */
+enum ig_code ig_tracking_no_run(struct ig_str id, struct ig_err *err);
 /* With its tags; NOT_FOUND. */
 enum ig_code ig_tracking_experiment_read(struct ig_tracking_experiment *out, struct ig_db_tx *tx,
                                          int64_t id, struct ig_arena *arena, struct ig_err *err);
@@ -35,15 +43,24 @@ enum ig_code ig_tracking_run_read(struct ig_tracking_run *out, struct ig_db_tx *
                                   struct ig_str id, struct ig_arena *arena, struct ig_err *err);
 enum ig_code ig_tracking_inputs_read(struct ig_tracking_datasets *out, struct ig_db_tx *tx,
                                      struct ig_str run, struct ig_arena *arena, struct ig_err *err);
+enum ig_code ig_tracking_models_read(struct ig_tracking_model_uses *inputs,
+                                     struct ig_tracking_model_uses *outputs, struct ig_db_tx *tx,
+                                     struct ig_str run, struct ig_arena *arena, struct ig_err *err);
+/* Where `below` the experiment's own place artifacts lie, as a URI; a query stays at the end. */
+enum ig_code ig_tracking_artifact_root(struct ig_str *out, struct ig_db_tx *tx, int64_t experiment,
+                                       struct ig_str below, struct ig_arena *arena,
+                                       struct ig_err *err);
+/* "calm-heron-417": for people to tell things apart, never a key. */
+void ig_tracking_invent_name(char name[64]);
+/* Adds a metric to the logged model that it names; NOT_FOUND. One that is there stays. */
+enum ig_code ig_logged_metric_put(struct ig_db_tx *tx, struct ig_str run,
+                                  const struct ig_tracking_metric *metric, struct ig_err *err);
 /* NOT_FOUND, or INVALID when it is deleted. */
 enum ig_code ig_tracking_run_must_be_active(struct ig_db_tx *tx, struct ig_str id,
                                             struct ig_err *err);
 /* Sets a tag; the tag of the name renames the run. */
 enum ig_code ig_tracking_run_tag_put(struct ig_db_tx *tx, struct ig_str id,
                                      struct ig_tracking_pair tag, struct ig_err *err);
-/* Reads key and value of all rows, in the query's order. */
-enum ig_code ig_tracking_pairs_read(struct ig_tracking_pairs *out, struct ig_db_rows *rows,
-                                    struct ig_arena *arena, struct ig_err *err);
 double ig_tracking_metric_value(struct ig_db_rows *rows, int value_column, int kind_column);
 struct ig_db_value ig_tracking_metric_stored(double value, int64_t *kind);
 

@@ -4,9 +4,11 @@
 #include "services/tracking/tracking_priv.h"
 
 #include "base/clock.h"
+#include "base/hash.h"
 #include "base/random.h"
 
 #include <stdio.h>
+#include <string.h>
 
 static const char *const STATUSES[] = {"", "RUNNING", "SCHEDULED", "FINISHED", "FAILED", "KILLED"};
 enum { STATUSES_COUNT = sizeof STATUSES / sizeof STATUSES[0] };
@@ -29,8 +31,7 @@ bool ig_tracking_status_parse(int64_t *out, struct ig_str name)
     return true;
 }
 
-/* "calm-heron-417": for people to tell runs apart, never a key. */
-static void invent_name(char name[64])
+void ig_tracking_invent_name(char name[64])
 {
     static const char *const first[] = {"able",  "amber",  "brave", "bright", "calm",   "clear",
                                         "eager", "early",  "fair",  "fleet",  "gentle", "glad",
@@ -56,7 +57,7 @@ struct run_call {
     struct ig_tracking_run run;
 };
 
-static enum ig_code no_run(struct ig_str id, struct ig_err *err)
+enum ig_code ig_tracking_no_run(struct ig_str id, struct ig_err *err)
 {
     return ig_fail(err, IG_NOT_FOUND, "Run with id=%.*s not found",
                    IG_STR_ARGS(ig_tracking_cut(id, 64)));
@@ -81,19 +82,32 @@ enum ig_code ig_tracking_run_tag_put(struct ig_db_tx *tx, struct ig_str id,
     return code == IG_OK ? put_tag(tx, id, tag, err) : code;
 }
 
-/* The experiment's location, then the run's own place in it. */
-static enum ig_code artifact_root(struct ig_str *out, struct ig_db_tx *tx, struct run_call *call,
-                                  struct ig_err *err)
+/* Without a scheme it is a path, in which '?' is a character like any other. */
+static bool has_scheme(struct ig_str uri)
 {
-    struct ig_tracking_experiment experiment;
-    enum ig_code code =
-        ig_tracking_experiment_read(&experiment, tx, call->spec->experiment, call->arena, err);
+    struct ig_str scheme = ig_str_cut(&uri, ':');
+    return uri.ptr && scheme.len && !memchr(scheme.ptr, '/', scheme.len) &&
+           !memchr(scheme.ptr, '?', scheme.len);
+}
+
+enum ig_code ig_tracking_artifact_root(struct ig_str *out, struct ig_db_tx *tx, int64_t experiment,
+                                       struct ig_str below, struct ig_arena *arena,
+                                       struct ig_err *err)
+{
+    struct ig_tracking_experiment found;
+    enum ig_code code = ig_tracking_experiment_read(&found, tx, experiment, arena, err);
     if (code != IG_OK) return code;
-    struct ig_str root = experiment.artifact_root;
+    struct ig_str root = found.artifact_root, query = {NULL, 0};
+    if (has_scheme(root)) {
+        query = root;
+        root = ig_str_cut(&query, '?');
+    }
+    bool bare = root.len && root.ptr[root.len - 1] == ':';
     while (root.len && root.ptr[root.len - 1] == '/') root.len--;
-    const char *text = ig_arena_printf(call->arena, "%.*s/%.*s/artifacts", IG_STR_ARGS(root),
-                                       IG_STR_ARGS(call->id));
-    if (!text) return ig_fail(err, IG_NO_MEMORY, "no memory for the run");
+    const char *text =
+        ig_arena_printf(arena, "%.*s%s%.*s/artifacts%s%.*s", IG_STR_ARGS(root), bare ? "" : "/",
+                        IG_STR_ARGS(below), query.len ? "?" : "", IG_STR_ARGS(query));
+    if (!text) return ig_fail(err, IG_NO_MEMORY, "no memory for a location of artifacts");
     *out = ig_str_view(text);
     return IG_OK;
 }
@@ -104,7 +118,8 @@ static enum ig_code create_run(struct ig_db_tx *tx, void *context, struct ig_err
     const struct ig_tracking_run_spec *spec = call->spec;
     struct ig_str root;
     enum ig_code code = ig_tracking_experiment_must_be_active(tx, spec->experiment, err);
-    if (code == IG_OK) code = artifact_root(&root, tx, call, err);
+    if (code == IG_OK)
+        code = ig_tracking_artifact_root(&root, tx, spec->experiment, call->id, call->arena, err);
     if (code == IG_OK)
         code = ig_db_exec(tx,
                           "insert into runs(id, experiment, name, user_id, status, stage, start_ms,"
@@ -136,7 +151,7 @@ static enum ig_code choose_name(struct ig_str *out, const struct ig_tracking_run
                        IG_STR_ARGS(ig_tracking_cut(tagged, 60)));
     *out = spec->name.len ? spec->name : tagged;
     if (out->len) return IG_OK;
-    invent_name(invented);
+    ig_tracking_invent_name(invented);
     *out = ig_str_view(invented);
     return IG_OK;
 }
@@ -152,7 +167,7 @@ enum ig_code ig_tracking_run_create(struct ig_tracking_run *out, struct ig_track
     for (size_t i = 0; i < spec->tags.count; i++)
         if (ig_tracking_check_key(spec->tags.items[i].key, "key", err) != IG_OK) return err->code;
     ig_random_bytes(random, sizeof random);
-    for (size_t i = 0; i < sizeof random; i++) snprintf(id + 2 * i, 3, "%02x", random[i]);
+    ig_hex(id, random, sizeof random);
     call.id = ig_str_view(id);
     enum ig_code code = ig_db_write(tracking->db, create_run, &call, err);
     if (code == IG_OK) *out = call.run;
@@ -181,7 +196,7 @@ static enum ig_code read_row(struct ig_tracking_run *out, struct ig_db_tx *tx, s
             .artifact_root = ig_db_text_dup(rows, 8, arena),
         };
     else if (err->code == IG_OK)
-        no_run(id, err);
+        ig_tracking_no_run(id, err);
     ig_db_finish(rows);
     return err->code;
 }
@@ -231,6 +246,9 @@ enum ig_code ig_tracking_run_read(struct ig_tracking_run *out, struct ig_db_tx *
     code = ig_tracking_pairs_read(&run.tags, rows, arena, err);
     ig_db_finish(rows);
     if (code == IG_OK) code = ig_tracking_inputs_read(&run.inputs, tx, run.id, arena, err);
+    if (code == IG_OK)
+        code =
+            ig_tracking_models_read(&run.model_inputs, &run.model_outputs, tx, run.id, arena, err);
     if (code == IG_OK) *out = run;
     return code;
 }
@@ -258,7 +276,7 @@ enum ig_code ig_tracking_run_must_be_active(struct ig_db_tx *tx, struct ig_str i
                                     IG_DB_VALUES(IG_DB_T(id)), err);
     if (code != IG_OK) return code;
     if (!ig_db_next(rows, err)) {
-        if (err->code == IG_OK) no_run(id, err);
+        if (err->code == IG_OK) ig_tracking_no_run(id, err);
     } else if (!ig_str_is(ig_db_text(rows, 0), "active")) {
         ig_fail(err, IG_INVALID,
                 "The run %.*s must be in the 'active' state. Current state is deleted.",
@@ -307,7 +325,7 @@ static enum ig_code move_run(struct ig_db_tx *tx, void *context, struct ig_err *
                                                 IG_DB_T(call->id)),
                                    err);
     if (code != IG_OK) return code;
-    if (ig_db_changes(tx) == 0) return no_run(call->id, err);
+    if (ig_db_changes(tx) == 0) return ig_tracking_no_run(call->id, err);
     return ig_audit_add(tx, call->who, deleted ? "run.delete" : "run.restore", call->id, IG_STR(""),
                         err);
 }

@@ -7,11 +7,14 @@
  * 3. Order keys are never null: a rank (0 a value, 1 NaN or nothing, 2 no metric) stands before
  *    each that may be missing. The page after a row is what lies behind it by these keys, which an
  *    index or a sort with a limit finds without passing over the rows of earlier pages.
+ * 4. Runs and experiments are never removed: a token names the last row, and the next page begins
+ *    where that stands by then. Models and versions are: their tokens hold the row's keys.
  *
  * Thread rule: nothing is shared. */
-#include "services/tracking/tracking_search.h"
+#include "services/tracking/tracking_search_priv.h"
 
 #include "base/hash.h"
+#include "services/tracking/tracking_traces.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -19,53 +22,33 @@
 enum {
     SQL_BYTES_MAX = 1 << 20,
     VALUES_MAX = IG_TRACKING_SEARCHED_MAX + IG_TRACKING_VALUES_MAX + 2 * IG_TRACKING_TERMS_MAX +
-                 5 * IG_TRACKING_ORDERS_MAX + 16,
-    KEYS_MAX = 2 * IG_TRACKING_ORDERS_MAX + 2,
-    KEY_BYTES = 256,
-    DIGEST_HEX = IG_TRACKING_DIGEST_HEX, /* of a token, in front of the id */
+                 7 * IG_TRACKING_ORDERS_MAX + 16 +
+                 2 * IG_TRACKING_LOGGED_SETS_MAX * (IG_TRACKING_TERMS_MAX + 1),
 };
+
+#define PROMPT_TAG "mlflow.prompt.is_prompt"
+#define PROMPTS "p.key = '" PROMPT_TAG "' and p.value = 'true'"
 
 /* Metrics as numbers: MLflow keeps infinities as the greatest doubles. NaN is null. */
 #define METRIC(alias)                                                                              \
     "case " alias ".kind when 0 then " alias ".value when 2 then 1.7976931348623157e308"           \
     " when 3 then -1.7976931348623157e308 end"
 
-struct key {
-    char sql[KEY_BYTES];
-    enum { WHOLE, REAL, WORDS } type;
-    bool descending;
-    struct ig_db_value last; /* the value of the page's last row before */
-};
-
-struct query {
-    const struct ig_tracking_search *search;
-    struct ig_tracking_filter filter;
-    struct ig_tracking_order orders[IG_TRACKING_ORDERS_MAX];
-    struct key keys[KEYS_MAX];
-    size_t keys_count;
-    struct ig_buf sql;
-    struct ig_db_value *values;
-    size_t values_count;
-    struct ig_str after; /* the id of the token; empty: none */
-    struct ig_tracking_found *out;
-    struct ig_arena *arena;
-};
-
 /* ---- text and values ---- */
 
-static void add(struct query *query, const char *text)
+static void add(struct ig_tracking_query *query, const char *text)
 {
     ig_buf_add_cstr(&query->sql, text);
 }
 
-static void add_value(struct query *query, struct ig_db_value value)
+static void add_value(struct ig_tracking_query *query, struct ig_db_value value)
 {
     IG_ASSERT(query->values_count < VALUES_MAX);
     query->values[query->values_count++] = value;
     ig_buf_printf(&query->sql, "$%zu", query->values_count);
 }
 
-static const char *column(enum ig_tracking_field field)
+static const char *column(enum ig_tracking_kind kind, enum ig_tracking_field field)
 {
     static const char STATUS[] =
         "case r.status when 1 then 'RUNNING' when 2 then 'SCHEDULED' when 3 then 'FINISHED'"
@@ -82,10 +65,29 @@ static const char *column(enum ig_tracking_field field)
         [IG_TRACKING_BY_EXPERIMENT_ID] = "r.id",
         [IG_TRACKING_BY_CREATION_TIME] = "r.created_ms",
         [IG_TRACKING_BY_LAST_UPDATE_TIME] = "r.updated_ms",
+        [IG_TRACKING_BY_VERSION_NUMBER] = "r.version",
+        [IG_TRACKING_BY_SOURCE_PATH] = "r.source",
+        [IG_TRACKING_BY_MODEL_ID] = "r.id",
+        [IG_TRACKING_BY_MODEL_TYPE] = "r.model_type",
+        [IG_TRACKING_BY_SOURCE_RUN] = "r.source_run",
+        [IG_TRACKING_BY_STAGE] = "r.stage",
+        [IG_TRACKING_BY_TRACE_ID] = "r.id",
+        [IG_TRACKING_BY_CLIENT_ID] = "r.client_id",
+        [IG_TRACKING_BY_DURATION] = "r.duration_ms",
         [IG_TRACKING_BY_DATASET_NAME] = "t.name",
         [IG_TRACKING_BY_DATASET_DIGEST] = "t.digest",
         [IG_TRACKING_BY_DATASET_CONTEXT] = "t.value",
     };
+    if (kind == IG_TRACKING_TRACES && field == IG_TRACKING_BY_STATUS)
+        return "case r.status when 1 then 'OK' when 2 then 'ERROR' when 3 then 'IN_PROGRESS'"
+               " else 'TRACE_STATUS_UNSPECIFIED' end";
+    if (kind == IG_TRACKING_TRACES && field == IG_TRACKING_BY_EXPERIMENT_ID) return "r.experiment";
+    if (kind == IG_TRACKING_TRACES && field == IG_TRACKING_BY_END_TIME)
+        return "(r.start_ms + r.duration_ms)";
+    if (kind == IG_TRACKING_LOGGED && field == IG_TRACKING_BY_STATUS)
+        return "case r.status when 1 then 'PENDING' when 2 then 'READY' else 'FAILED' end";
+    if (kind == IG_TRACKING_VERSIONS && field == IG_TRACKING_BY_NAME) return "m.name";
+    if (kind == IG_TRACKING_VERSIONS && field == IG_TRACKING_BY_RUN_ID) return "r.run";
     IG_ASSERT(columns[field]);
     return columns[field];
 }
@@ -114,7 +116,7 @@ static struct ig_db_value term_value(const struct ig_tracking_term *term, size_t
 }
 
 /* `sql` compared with the term's value. */
-static void add_comparison(struct query *query, const char *sql,
+static void add_comparison(struct ig_tracking_query *query, const char *sql,
                            const struct ig_tracking_term *term)
 {
     static const char *const ops[IG_TRACKING_OPS_COUNT] = {
@@ -146,10 +148,34 @@ static void add_comparison(struct query *query, const char *sql,
     }
 }
 
-static const char *source(const struct query *query, const struct ig_tracking_identifier *what)
+static const char *source(const struct ig_tracking_query *query,
+                          const struct ig_tracking_identifier *what)
 {
-    if (query->search->kind == IG_TRACKING_EXPERIMENTS)
+    switch (query->search->kind) {
+    case IG_TRACKING_EXPERIMENTS:
         return "select 1 from experiment_tags t where t.experiment = r.id";
+    case IG_TRACKING_MODELS:
+        return "select 1 from registered_tags t where t.model = r.id";
+    case IG_TRACKING_VERSIONS:
+        return "select 1 from model_version_tags t where t.version = r.id";
+    case IG_TRACKING_TRACES: /* of the runs that made them and of those linked */
+        if (what->entity == IG_TRACKING_PARAM && ig_str_is(what->key, IG_TRACKING_TRACE_SOURCE_RUN))
+            return "select 1 from (select trace, key, value from trace_metadata union all select"
+                   " trace, '" IG_TRACKING_TRACE_SOURCE_RUN
+                   "' as key, run as value from trace_runs)"
+                   " t where t.trace = r.id";
+        return what->entity == IG_TRACKING_PARAM
+                   ? "select 1 from trace_metadata t where t.trace = r.id"
+                   : "select 1 from trace_tags t where t.trace = r.id";
+    case IG_TRACKING_LOGGED:
+        return what->entity == IG_TRACKING_METRIC
+                   ? "select 1 from logged_model_metrics t where t.model = r.id"
+               : what->entity == IG_TRACKING_PARAM
+                   ? "select 1 from logged_model_params t where t.model = r.id"
+                   : "select 1 from logged_model_tags t where t.model = r.id";
+    default:
+        break;
+    }
     switch (what->entity) {
     case IG_TRACKING_METRIC:
         return "select 1 from latest_metrics t where t.run = r.id";
@@ -166,7 +192,25 @@ static const char *source(const struct query *query, const struct ig_tracking_id
     return "select 1 from run_inputs i join datasets t on t.id = i.dataset where i.run = r.id";
 }
 
-static void add_row_term(struct query *query, const struct ig_tracking_term *term)
+/* Of logged models: metrics count when they are of one of these datasets. */
+static void add_datasets(struct ig_tracking_query *query)
+{
+    const struct ig_tracking_search *search = query->search;
+    if (!search->datasets_count) return;
+    add(query, " and (");
+    for (size_t i = 0; i < search->datasets_count; i++) {
+        add(query, i ? " or (t.dataset_name = " : "(t.dataset_name = ");
+        add_value(query, IG_DB_T(search->datasets[i].name));
+        if (search->datasets[i].digest.len) {
+            add(query, " and t.dataset_digest = ");
+            add_value(query, IG_DB_T(search->datasets[i].digest));
+        }
+        add(query, ")");
+    }
+    add(query, ")");
+}
+
+static void add_row_term(struct ig_tracking_query *query, const struct ig_tracking_term *term)
 {
     bool test = term->op == IG_TRACKING_IS_NULL || term->op == IG_TRACKING_IS_NOT_NULL;
     ig_buf_printf(&query->sql, " and %sexists (%s", term->op == IG_TRACKING_IS_NULL ? "not " : "",
@@ -175,24 +219,63 @@ static void add_row_term(struct query *query, const struct ig_tracking_term *ter
         add(query, " and t.key = ");
         add_value(query, IG_DB_T(term->what.key));
     }
+    if (query->search->kind == IG_TRACKING_LOGGED && term->what.entity == IG_TRACKING_METRIC)
+        add_datasets(query);
     if (!test) {
         add(query, " and (");
         if (term->what.entity == IG_TRACKING_METRIC && term->op == IG_TRACKING_NE)
             add(query, "t.kind = 1 or ");
         add_comparison(query,
-                       term->what.entity == IG_TRACKING_METRIC    ? METRIC("t")
-                       : term->what.entity == IG_TRACKING_DATASET ? column(term->what.field)
-                                                                  : "t.value",
+                       term->what.entity == IG_TRACKING_METRIC ? METRIC("t")
+                       : term->what.entity == IG_TRACKING_DATASET
+                           ? column(IG_TRACKING_RUNS, term->what.field)
+                           : "t.value",
                        term);
         add(query, ")");
     }
     add(query, ")");
 }
 
-static void add_filter(struct query *query)
+static bool is_of_prompts(const struct ig_tracking_term *term)
+{
+    return term->what.entity == IG_TRACKING_TAG && ig_str_is(term->what.key, PROMPT_TAG);
+}
+
+/* Prompts are models with a tag. Searches find none unless they ask for them by that tag, which
+ * models do not have. True: the tag's comparisons are as any other's. */
+static bool add_prompts(struct ig_tracking_query *query)
 {
     const struct ig_tracking_search *search = query->search;
-    if (search->kind == IG_TRACKING_RUNS) {
+    if (search->kind != IG_TRACKING_MODELS && search->kind != IG_TRACKING_VERSIONS) return true;
+    for (size_t i = 0; i < query->filter.count; i++) {
+        const struct ig_tracking_term *term = &query->filter.terms[i];
+        if (!is_of_prompts(term)) continue;
+        struct ig_str wanted = term->op == IG_TRACKING_EQ   ? IG_STR("true")
+                               : term->op == IG_TRACKING_NE ? IG_STR("false")
+                                                            : IG_STR("");
+        if (wanted.len && ig_str_eq_nocase(term->values[0], wanted)) return true;
+        break;
+    }
+    add(query,
+        search->kind == IG_TRACKING_MODELS
+            ? " and not exists (select 1 from registered_tags p where p.model = r.id and " PROMPTS
+              ")"
+            : " and r.model not in (select v.model from model_version_tags p join model_versions v"
+              " on v.id = p.version where " PROMPTS ")");
+    return false;
+}
+
+/* Whether such rows are of experiments, and named by texts. */
+static bool is_of_experiments(enum ig_tracking_kind kind)
+{
+    return kind == IG_TRACKING_RUNS || kind == IG_TRACKING_LOGGED || kind == IG_TRACKING_TRACES;
+}
+
+static void add_filter(struct ig_tracking_query *query)
+{
+    const struct ig_tracking_search *search = query->search;
+    bool prompts = add_prompts(query), measured = false;
+    if (is_of_experiments(search->kind)) {
         add(query, " and r.experiment in (");
         for (size_t i = 0; i < search->experiments_count; i++) {
             if (i) add(query, ", ");
@@ -204,82 +287,133 @@ static void add_filter(struct query *query)
     if (search->view == IG_TRACKING_DELETED) add(query, " and r.stage = 'deleted'");
     for (size_t i = 0; i < query->filter.count; i++) {
         const struct ig_tracking_term *term = &query->filter.terms[i];
+        if (!prompts && is_of_prompts(term)) continue;
+        measured = measured || term->what.entity == IG_TRACKING_METRIC;
         if (term->what.entity != IG_TRACKING_ATTRIBUTE) {
             add_row_term(query, term);
             continue;
         }
         add(query, " and ");
-        add_comparison(query, column(term->what.field), term);
+        add_comparison(query, column(search->kind, term->what.field), term);
     }
+    if (!search->datasets_count || measured) return;
+    add(query, " and exists (select 1 from logged_model_metrics t where t.model = r.id");
+    add_datasets(query);
+    add(query, ")");
 }
 
 /* ---- order ---- */
 
-static struct key *add_key(struct query *query, bool descending)
+static struct ig_tracking_key *add_key(struct ig_tracking_query *query, bool descending)
 {
-    IG_ASSERT(query->keys_count < KEYS_MAX);
-    struct key *key = &query->keys[query->keys_count++];
-    *key = (struct key){.type = WHOLE, .descending = descending};
+    IG_ASSERT(query->keys_count < IG_TRACKING_KEYS_MAX);
+    struct ig_tracking_key *key = &query->keys[query->keys_count++];
+    *key = (struct ig_tracking_key){.type = IG_TRACKING_KEY_WHOLE, .descending = descending};
     return key;
 }
 
-static void add_attribute_keys(struct query *query, const struct ig_tracking_order *order)
+static void add_attribute_keys(struct ig_tracking_query *query,
+                               const struct ig_tracking_order *order)
 {
     enum ig_tracking_field field = order->what.field;
-    bool missing = field == IG_TRACKING_BY_END_TIME, words = false;
+    bool missing = field == IG_TRACKING_BY_END_TIME || field == IG_TRACKING_BY_DURATION;
+    bool words = false;
     if (missing) {
-        struct key *rank = add_key(query, false);
-        snprintf(rank->sql, KEY_BYTES, "case when r.end_ms is null then 1 else 0 end");
+        struct ig_tracking_key *rank = add_key(query, false);
+        snprintf(rank->sql, IG_TRACKING_KEY_BYTES, "case when %s is null then 1 else 0 end",
+                 column(query->search->kind, field));
     }
-    words = field == IG_TRACKING_BY_RUN_NAME || field == IG_TRACKING_BY_USER_ID ||
-            field == IG_TRACKING_BY_STATUS || field == IG_TRACKING_BY_ARTIFACT_URI ||
-            field == IG_TRACKING_BY_NAME || field == IG_TRACKING_BY_RUN_ID;
-    struct key *key = add_key(query, order->descending);
-    key->type = words ? WORDS : WHOLE;
-    snprintf(key->sql, KEY_BYTES, missing ? "coalesce(%s, 0)" : "%s", column(field));
+    words = field == IG_TRACKING_BY_RUN_NAME || field == IG_TRACKING_BY_SOURCE_PATH ||
+            field == IG_TRACKING_BY_USER_ID || field == IG_TRACKING_BY_STATUS ||
+            field == IG_TRACKING_BY_ARTIFACT_URI || field == IG_TRACKING_BY_NAME ||
+            field == IG_TRACKING_BY_RUN_ID || field == IG_TRACKING_BY_MODEL_ID ||
+            field == IG_TRACKING_BY_MODEL_TYPE || field == IG_TRACKING_BY_SOURCE_RUN ||
+            field == IG_TRACKING_BY_STAGE || field == IG_TRACKING_BY_TRACE_ID;
+    struct ig_tracking_key *key = add_key(query, order->descending);
+    key->type = words ? IG_TRACKING_KEY_WORDS : IG_TRACKING_KEY_WHOLE;
+    snprintf(key->sql, IG_TRACKING_KEY_BYTES, missing ? "coalesce(%s, 0)" : "%s",
+             column(query->search->kind, field));
 }
 
-static void add_row_keys(struct query *query, size_t i)
+static void add_row_keys(struct ig_tracking_query *query, size_t i)
 {
     const struct ig_tracking_order *order = &query->orders[i];
     bool metric = order->what.entity == IG_TRACKING_METRIC;
-    struct key *rank = add_key(query, false), *key = add_key(query, order->descending);
-    key->type = metric ? REAL : WORDS;
+    struct ig_tracking_key *rank = add_key(query, false), *key = add_key(query, order->descending);
+    key->type = metric ? IG_TRACKING_KEY_REAL : IG_TRACKING_KEY_WORDS;
     if (metric) {
-        snprintf(rank->sql, KEY_BYTES,
+        snprintf(rank->sql, IG_TRACKING_KEY_BYTES,
                  "case when o%zu.kind = 1 then 1 when o%zu.run is null then 2 else 0 end", i, i);
-        snprintf(key->sql, KEY_BYTES,
+        snprintf(key->sql, IG_TRACKING_KEY_BYTES,
                  "case o%zu.kind when 0 then o%zu.value when 2 then 1.7976931348623157e308"
                  " when 3 then -1.7976931348623157e308 else 0.0 end",
                  i, i);
     } else {
-        snprintf(rank->sql, KEY_BYTES, "case when o%zu.run is null then 1 else 0 end", i);
-        snprintf(key->sql, KEY_BYTES, "coalesce(o%zu.value, '')", i);
+        snprintf(rank->sql, IG_TRACKING_KEY_BYTES, "case when o%zu.run is null then 1 else 0 end",
+                 i);
+        snprintf(key->sql, IG_TRACKING_KEY_BYTES, "coalesce(o%zu.value, '')", i);
     }
 }
 
-static bool ordered_by(const struct query *query, enum ig_tracking_field field)
+static bool ordered_by(const struct ig_tracking_query *query, enum ig_tracking_field field)
 {
     for (size_t i = 0; i < query->search->orders_count; i++)
         if (query->orders[i].what.field == field) return true;
     return false;
 }
 
-/* What ends every order, so that no two rows stand alike. */
-static void add_last_keys(struct query *query)
+static void add_key_unless_ordered(struct ig_tracking_query *query, enum ig_tracking_field field,
+                                   bool descending)
 {
-    bool runs = query->search->kind == IG_TRACKING_RUNS;
-    bool alone = query->search->orders_count == 0;
-    if (runs ? !ordered_by(query, IG_TRACKING_BY_START_TIME) : alone) {
-        struct key *newest = add_key(query, true);
-        snprintf(newest->sql, KEY_BYTES, runs ? "r.start_ms" : "r.created_ms");
-    }
-    struct key *id = add_key(query, !runs && !alone);
-    id->type = runs ? WORDS : WHOLE;
-    snprintf(id->sql, KEY_BYTES, "r.id");
+    if (ordered_by(query, field)) return;
+    struct ig_tracking_key *key = add_key(query, descending);
+    key->type = field == IG_TRACKING_BY_NAME ? IG_TRACKING_KEY_WORDS : IG_TRACKING_KEY_WHOLE;
+    snprintf(key->sql, IG_TRACKING_KEY_BYTES, "%s", column(query->search->kind, field));
 }
 
-static enum ig_code read_orders(struct query *query, struct ig_err *err)
+/* Models by name; versions by name, the last of them first. */
+static void add_registry_keys(struct ig_tracking_query *query)
+{
+    bool versions = query->search->kind == IG_TRACKING_VERSIONS;
+    if (versions && !query->search->orders_count)
+        add_key_unless_ordered(query, IG_TRACKING_BY_LAST_UPDATE_TIME, true);
+    add_key_unless_ordered(query, IG_TRACKING_BY_NAME, false);
+    if (versions) add_key_unless_ordered(query, IG_TRACKING_BY_VERSION_NUMBER, true);
+}
+
+/* What ends every order, so that no two rows stand alike. */
+static void add_last_keys(struct ig_tracking_query *query)
+{
+    enum ig_tracking_kind kind = query->search->kind;
+    bool runs = kind == IG_TRACKING_RUNS || kind == IG_TRACKING_TRACES;
+    bool words = is_of_experiments(kind);
+    bool alone = query->search->orders_count == 0;
+    if (!words && kind != IG_TRACKING_EXPERIMENTS) {
+        add_registry_keys(query);
+        return;
+    }
+    if (kind == IG_TRACKING_EXPERIMENTS
+            ? alone
+            : !ordered_by(query, runs ? IG_TRACKING_BY_START_TIME : IG_TRACKING_BY_CREATION_TIME)) {
+        struct ig_tracking_key *newest = add_key(query, true);
+        snprintf(newest->sql, IG_TRACKING_KEY_BYTES, runs ? "r.start_ms" : "r.created_ms");
+    }
+    struct ig_tracking_key *id = add_key(query, !words && !alone);
+    id->type = words ? IG_TRACKING_KEY_WORDS : IG_TRACKING_KEY_WHOLE;
+    snprintf(id->sql, IG_TRACKING_KEY_BYTES, "r.id");
+}
+
+static enum ig_code read_order(struct ig_tracking_order *out,
+                               const struct ig_tracking_search *search, size_t i,
+                               struct ig_err *err)
+{
+    if (search->kind != IG_TRACKING_LOGGED)
+        return ig_tracking_order_parse(out, search->kind, search->orders[i], err);
+    const struct ig_tracking_logged_order *order = &search->logged_orders[i];
+    return ig_tracking_order_read(out, order->field, order->descending, err);
+}
+
+static enum ig_code read_orders(struct ig_tracking_query *query, struct ig_err *err)
 {
     const struct ig_tracking_search *search = query->search;
     if (search->orders_count > IG_TRACKING_ORDERS_MAX)
@@ -287,9 +421,8 @@ static enum ig_code read_orders(struct query *query, struct ig_err *err)
                        IG_TRACKING_ORDERS_MAX);
     for (size_t i = 0; i < search->orders_count; i++) {
         struct ig_tracking_order *order = &query->orders[i];
-        if (ig_tracking_order_parse(order, search->kind, search->orders[i], err) != IG_OK)
-            return err->code;
-        for (size_t j = 0; j < i; j++) {
+        if (read_order(order, search, i, err) != IG_OK) return err->code;
+        for (size_t j = 0; search->kind != IG_TRACKING_LOGGED && j < i; j++) {
             const struct ig_tracking_identifier *other = &query->orders[j].what;
             if (other->entity != order->what.entity || other->field != order->what.field ||
                 (!other->field && !ig_str_eq(other->key, order->what.key)))
@@ -308,64 +441,98 @@ static enum ig_code read_orders(struct query *query, struct ig_err *err)
 
 /* ---- the statement ---- */
 
-static void begin(struct query *query, const char *select)
+/* A logged model's latest value by time, then step. */
+static void join_logged_metric(struct ig_tracking_query *query, size_t i)
 {
-    bool runs = query->search->kind == IG_TRACKING_RUNS;
+    const struct ig_tracking_of_dataset *of = &query->search->logged_orders[i].dataset;
+    add(query, " left join (select model as run, kind, value, row_number() over (partition by model"
+               " order by at_ms desc, step desc, run) as place from logged_model_metrics"
+               " where key = ");
+    add_value(query, IG_DB_T(query->orders[i].what.key));
+    if (of->name.len) {
+        add(query, " and dataset_name = ");
+        add_value(query, IG_DB_T(of->name));
+    }
+    if (of->digest.len) {
+        add(query, " and dataset_digest = ");
+        add_value(query, IG_DB_T(of->digest));
+    }
+    ig_buf_printf(&query->sql, ") o%zu on o%zu.run = r.id and o%zu.place = 1", i, i, i);
+}
+
+static void begin(struct ig_tracking_query *query, const char *select)
+{
+    static const char *const tables[IG_TRACKING_KINDS_COUNT] = {
+        "runs r",
+        "experiments r",
+        "registered_models r",
+        "model_versions r join registered_models m on m.id = r.model",
+        "logged_models r",
+        "traces r"};
     ig_buf_reset(&query->sql);
     query->values_count = 0;
     ig_buf_printf(&query->sql, "select %s", select);
     for (size_t i = 0; i < query->keys_count; i++)
         ig_buf_printf(&query->sql, ", %s", query->keys[i].sql);
-    ig_buf_printf(&query->sql, " from %s r", runs ? "runs" : "experiments");
+    ig_buf_printf(&query->sql, " from %s", tables[query->search->kind]);
     for (size_t i = 0; i < query->search->orders_count; i++) {
         enum ig_tracking_entity entity = query->orders[i].what.entity;
         if (entity == IG_TRACKING_ATTRIBUTE) continue;
+        if (query->search->kind == IG_TRACKING_LOGGED) {
+            join_logged_metric(query, i);
+            continue;
+        }
+        bool traces = query->search->kind == IG_TRACKING_TRACES;
         ig_buf_printf(&query->sql, " left join %s o%zu on o%zu.run = r.id and o%zu.key = ",
-                      entity == IG_TRACKING_METRIC  ? "latest_metrics"
-                      : entity == IG_TRACKING_PARAM ? "params"
-                                                    : "run_tags",
+                      traces && entity == IG_TRACKING_PARAM
+                          ? "(select trace as run, key, value from trace_metadata)"
+                      : traces ? "(select trace as run, key, value from trace_tags)"
+                      : entity == IG_TRACKING_METRIC ? "latest_metrics"
+                      : entity == IG_TRACKING_PARAM  ? "params"
+                                                     : "run_tags",
                       i, i, i);
         add_value(query, IG_DB_T(query->orders[i].what.key));
     }
     add(query, " where 1 = 1");
 }
 
-/* (a > x or (a = x and (b < y or (b = y and ...)))) */
-static void add_after(struct query *query)
+/* a >= x and case when a <> x then a > x when b <> y then b < y ... else 1 = 0 end: as long as the
+ * keys are many, and no deeper, since parsers bound depth. The first part is for an index. */
+static void add_after(struct ig_tracking_query *query)
 {
-    add(query, " and (");
+    const struct ig_tracking_key *first = &query->keys[0];
+    ig_buf_printf(&query->sql, " and %s %s ", first->sql, first->descending ? "<=" : ">=");
+    add_value(query, first->last);
+    add(query, " and case");
     for (size_t i = 0; i < query->keys_count; i++) {
-        const struct key *key = &query->keys[i];
-        bool last = i + 1 == query->keys_count;
-        ig_buf_printf(&query->sql, "%s %s ", key->sql, key->descending ? "<" : ">");
+        const struct ig_tracking_key *key = &query->keys[i];
+        ig_buf_printf(&query->sql, " when %s <> ", key->sql);
         add_value(query, key->last);
-        if (last) break;
-        ig_buf_printf(&query->sql, " or (%s = ", key->sql);
+        ig_buf_printf(&query->sql, " then %s %s ", key->sql, key->descending ? "<" : ">");
         add_value(query, key->last);
-        add(query, " and (");
     }
-    for (size_t i = 0; i + 1 < query->keys_count; i++) add(query, "))");
-    add(query, ")");
+    add(query, " else 1 = 0 end");
 }
 
-static enum ig_code run_query(struct ig_db_rows **rows, struct query *query, struct ig_db_tx *tx,
-                              struct ig_err *err)
+static enum ig_code run_query(struct ig_db_rows **rows, struct ig_tracking_query *query,
+                              struct ig_db_tx *tx, struct ig_err *err)
 {
     if (query->sql.overflowed || query->arena->overflowed)
         return ig_fail(err, IG_NO_MEMORY, "search");
     return ig_db_query_once(rows, tx, query->sql.ptr, query->values, query->values_count, err);
 }
 
-static struct ig_db_value id_value(const struct query *query, struct ig_str id)
+static struct ig_db_value id_value(const struct ig_tracking_query *query, struct ig_str id)
 {
     int64_t number = 0;
-    if (query->search->kind == IG_TRACKING_RUNS) return IG_DB_T(id);
+    if (is_of_experiments(query->search->kind)) return IG_DB_T(id);
     ig_str_to_i64(id, &number); /* checked with the token */
     return IG_DB_I(number);
 }
 
 /* Where the token's row stands now. */
-static enum ig_code read_last(struct query *query, struct ig_db_tx *tx, struct ig_err *err)
+static enum ig_code read_last(struct ig_tracking_query *query, struct ig_db_tx *tx,
+                              struct ig_err *err)
 {
     struct ig_db_rows *rows = NULL;
     begin(query, "1");
@@ -374,11 +541,12 @@ static enum ig_code read_last(struct query *query, struct ig_db_tx *tx, struct i
     if (run_query(&rows, query, tx, err) != IG_OK) return err->code;
     bool found = ig_db_next(rows, err);
     for (size_t i = 0; found && i < query->keys_count; i++) {
-        struct key *key = &query->keys[i];
+        struct ig_tracking_key *key = &query->keys[i];
         int at = (int)i + 1;
-        if (key->type == WHOLE) key->last = IG_DB_I(ig_db_i64(rows, at));
-        if (key->type == REAL) key->last = IG_DB_F(ig_db_f64(rows, at));
-        if (key->type == WORDS) key->last = IG_DB_T(ig_db_text_dup(rows, at, query->arena));
+        if (key->type == IG_TRACKING_KEY_WHOLE) key->last = IG_DB_I(ig_db_i64(rows, at));
+        if (key->type == IG_TRACKING_KEY_REAL) key->last = IG_DB_F(ig_db_f64(rows, at));
+        if (key->type == IG_TRACKING_KEY_WORDS)
+            key->last = IG_DB_T(ig_db_text_dup(rows, at, query->arena));
     }
     ig_db_finish(rows);
     if (err->code != IG_OK || found) return err->code;
@@ -386,21 +554,26 @@ static enum ig_code read_last(struct query *query, struct ig_db_tx *tx, struct i
                    IG_STR_ARGS(query->after));
 }
 
-static enum ig_code read_page(struct query *query, struct ig_db_rows *rows, struct ig_err *err)
+static enum ig_code read_page(struct ig_tracking_query *query, struct ig_db_rows *rows,
+                              struct ig_err *err)
 {
     struct ig_tracking_found *out = query->out;
     size_t max = (size_t)query->search->results_max, count = 0;
-    struct ig_str *ids = ig_arena_array(query->arena, max, sizeof *ids);
-    bool more = false;
-    if (!ids) return ig_fail(err, IG_NO_MEMORY, "search");
-    while (!more && ig_db_next(rows, err)) {
-        if (count == max)
-            more = true;
-        else
-            ids[count++] = ig_db_text_dup(rows, 0, query->arena);
+    struct ig_str *ids = NULL, *marks = NULL;
+    size_t ids_cap = 0, marks_cap = 0;
+    bool more = false, marked = ig_tracking_are_removed(query->search->kind);
+    while (ig_db_next(rows, err)) {
+        more = count == max;
+        if (more) break;
+        ids = ig_arena_grow(query->arena, ids, count, &ids_cap, sizeof *ids);
+        if (marked) marks = ig_arena_grow(query->arena, marks, count, &marks_cap, sizeof *marks);
+        if (!ids || (marked && !marks)) return ig_fail(err, IG_NO_MEMORY, "search");
+        if (marked) marks[count] = ig_tracking_token_mark(query, rows);
+        ids[count++] = ig_db_text_dup(rows, 0, query->arena);
     }
     if (err->code != IG_OK) return err->code;
     out->ids = ids;
+    out->marks = marked ? marks : ids;
     out->count = count;
     if (more) return ig_tracking_found_cut(out, count, query->arena, err);
     return query->arena->overflowed ? ig_fail(err, IG_NO_MEMORY, "search") : IG_OK;
@@ -408,11 +581,13 @@ static enum ig_code read_page(struct query *query, struct ig_db_rows *rows, stru
 
 static enum ig_code search_work(struct ig_db_tx *tx, void *context, struct ig_err *err)
 {
-    struct query *query = context;
+    struct ig_tracking_query *query = context;
     struct ig_db_rows *rows = NULL;
-    bool runs = query->search->kind == IG_TRACKING_RUNS;
-    if (query->after.len && read_last(query, tx, err) != IG_OK) return err->code;
-    begin(query, runs ? "r.id" : "cast(r.id as text)");
+    bool words = is_of_experiments(query->search->kind);
+    if (query->after.len && !ig_tracking_are_removed(query->search->kind) &&
+        read_last(query, tx, err) != IG_OK)
+        return err->code;
+    begin(query, words ? "r.id" : "cast(r.id as text)");
     add_filter(query);
     if (query->after.len) add_after(query);
     for (size_t i = 0; i < query->keys_count; i++)
@@ -426,75 +601,29 @@ static enum ig_code search_work(struct ig_db_tx *tx, void *context, struct ig_er
     return err->code;
 }
 
-/* ---- tokens ---- */
-
-static void hash_text(struct ig_sha256 *hash, struct ig_str text)
-{
-    char length[32];
-    ig_sha256_update(hash, length, (size_t)snprintf(length, sizeof length, "%zu:", text.len));
-    if (text.len) ig_sha256_update(hash, text.ptr, text.len);
-}
-
-/* What a token is bound to: all of the search but the size of its pages. */
-static enum ig_code digest(struct query *query, struct ig_err *err)
-{
-    const struct ig_tracking_search *search = query->search;
-    unsigned char bytes[IG_SHA256_BYTES];
-    char head[96], hex[IG_SHA256_HEX];
-    struct ig_sha256 *hash = ig_sha256_new();
-    if (!hash) return ig_fail(err, IG_NO_MEMORY, "search");
-    snprintf(head, sizeof head, "%d %d %zu %zu", (int)search->kind, (int)search->view,
-             search->experiments_count, search->orders_count);
-    hash_text(hash, ig_str_view(head));
-    hash_text(hash, search->filter);
-    for (size_t i = 0; i < search->orders_count; i++) hash_text(hash, search->orders[i]);
-    for (size_t i = 0; i < search->experiments_count; i++) {
-        snprintf(head, sizeof head, "%lld", (long long)search->experiments[i]);
-        hash_text(hash, ig_str_view(head));
-    }
-    ig_sha256_final(hash, bytes);
-    ig_sha256_free(hash);
-    ig_hex(hex, bytes, sizeof bytes);
-    snprintf(query->out->digest, sizeof query->out->digest, "%.*s", DIGEST_HEX, hex);
-    return IG_OK;
-}
-
-static enum ig_code read_token(struct query *query, struct ig_err *err)
-{
-    struct ig_str token = query->search->token;
-    int64_t number;
-    if (digest(query, err) != IG_OK) return err->code;
-    if (!token.len) return IG_OK;
-    if (token.len <= DIGEST_HEX || token.len > 2 * DIGEST_HEX + 32)
-        return ig_fail(err, IG_INVALID, "Invalid page token, '%.*s' is none of this server",
-                       IG_STR_ARGS(token));
-    if (memcmp(token.ptr, query->out->digest, DIGEST_HEX) != 0)
-        return ig_fail(err, IG_INVALID, "Invalid page token, '%.*s' is of another search",
-                       IG_STR_ARGS(token));
-    query->after = (struct ig_str){token.ptr + DIGEST_HEX, token.len - DIGEST_HEX};
-    if (query->search->kind == IG_TRACKING_EXPERIMENTS && !ig_str_to_i64(query->after, &number))
-        return ig_fail(err, IG_INVALID, "Invalid page token, '%.*s' is no experiment",
-                       IG_STR_ARGS(query->after));
-    return IG_OK;
-}
-
 /* ---- public ---- */
 
 static enum ig_code check(const struct ig_tracking_search *search, struct ig_err *err)
 {
+    static const int RESULTS_MAX[IG_TRACKING_KINDS_COUNT] = {
+        IG_TRACKING_RESULTS_MAX,  IG_TRACKING_RESULTS_MAX, IG_TRACKING_MODELS_MAX,
+        IG_TRACKING_VERSIONS_MAX, IG_TRACKING_LOGGED_MAX,  IG_TRACKING_TRACES_MAX};
     if (search->results_max < 1)
         return ig_fail(err, IG_INVALID,
                        "Invalid value %lld for parameter 'max_results' supplied. It must be a "
                        "positive integer",
                        (long long)search->results_max);
-    if (search->results_max > IG_TRACKING_RESULTS_MAX)
+    if (search->results_max > RESULTS_MAX[search->kind])
         return ig_fail(err, IG_INVALID,
                        "Invalid value %lld for parameter 'max_results' supplied. It must be at "
                        "most %d",
-                       (long long)search->results_max, IG_TRACKING_RESULTS_MAX);
+                       (long long)search->results_max, RESULTS_MAX[search->kind]);
     if (search->experiments_count > IG_TRACKING_SEARCHED_MAX)
         return ig_fail(err, IG_INVALID, "experiment_ids: %zu experiments, at most %d",
                        search->experiments_count, IG_TRACKING_SEARCHED_MAX);
+    if (search->datasets_count > IG_TRACKING_LOGGED_SETS_MAX)
+        return ig_fail(err, IG_INVALID, "datasets: %zu given, expected at most %d",
+                       search->datasets_count, IG_TRACKING_LOGGED_SETS_MAX);
     return IG_OK;
 }
 
@@ -504,7 +633,7 @@ enum ig_code ig_tracking_found_cut(struct ig_tracking_found *found, size_t count
     IG_ASSERT(count > 0 && count <= found->count);
     found->count = count;
     found->token = ig_str_view(
-        ig_arena_printf(arena, "%s%.*s", found->digest, IG_STR_ARGS(found->ids[count - 1])));
+        ig_arena_printf(arena, "%s%.*s", found->digest, IG_STR_ARGS(found->marks[count - 1])));
     return arena->overflowed ? ig_fail(err, IG_NO_MEMORY, "search") : IG_OK;
 }
 
@@ -512,9 +641,9 @@ enum ig_code ig_tracking_search(struct ig_tracking_found *out, struct ig_db *db,
                                 const struct ig_tracking_search *search, struct ig_arena *arena,
                                 struct ig_err *err)
 {
-    struct ig_tracking_found found = {NULL, 0, IG_STR(""), ""};
+    struct ig_tracking_found found = {.token = IG_STR("")};
     if (check(search, err) != IG_OK) return err->code;
-    struct query *query = ig_arena_zalloc(arena, sizeof *query);
+    struct ig_tracking_query *query = ig_arena_zalloc(arena, sizeof *query);
     if (!query) return ig_fail(err, IG_NO_MEMORY, "search");
     query->search = search;
     query->out = &found;
@@ -524,9 +653,9 @@ enum ig_code ig_tracking_search(struct ig_tracking_found *out, struct ig_db *db,
     ig_buf_init(&query->sql, SQL_BYTES_MAX);
     if (ig_tracking_filter_parse(&query->filter, search->kind, search->filter, arena, err) !=
             IG_OK ||
-        read_orders(query, err) != IG_OK || read_token(query, err) != IG_OK)
+        read_orders(query, err) != IG_OK || ig_tracking_token_read(query, err) != IG_OK)
         goto out;
-    if (search->kind == IG_TRACKING_EXPERIMENTS || search->experiments_count)
+    if (!is_of_experiments(search->kind) || search->experiments_count)
         ig_db_read(db, search_work, query, err);
 out:
     ig_buf_deinit(&query->sql);

@@ -10,19 +10,21 @@
 
 #include "base/random.h"
 #include "services/tracking/tracking_search.h"
+#include "stores/db_testing.h"
 #include "stores/temp_testing.h"
 
 #include <ctype.h>
 #include <math.h>
+#include <stdlib.h>
 
-enum { RUNS = 80, EXPERIMENTS = 3, KEYS = 2, SEARCHES = 600, MISSING = -1 };
+enum { RUNS = 80, EXPERIMENTS = 3, KEYS = 2, METRICS = 16, SEARCHES = 600, MISSING = -1 };
 
 struct run {
     char id[33];
     int64_t experiment, status, start_ms, end_ms; /* end_ms MISSING: none */
     const char *name, *stage;
-    int kinds[KEYS]; /* of metrics m0, m1; MISSING: none */
-    double metrics[KEYS];
+    int kinds[METRICS]; /* of metrics m0 to m15; MISSING: none */
+    double metrics[METRICS];
     const char *params[KEYS], *tags[KEYS]; /* p0, p1; "t.0", "t.1" */
     const char *dataset, *context;
 };
@@ -47,6 +49,17 @@ static bool chance(unsigned of)
 
 /* ---- the rows ---- */
 
+/* From the third on most are 0, so that orders come down to the last of many. */
+static void make_metric(struct run *run, int k)
+{
+    run->kinds[k] = chance(4) ? MISSING : chance(2) ? 0 : (int)ig_rng_below(&rng, 4);
+    if (k >= 2 && !chance(8)) run->kinds[k] = 0;
+    run->metrics[k] = run->kinds[k] == 0   ? k >= 2 && !chance(8) ? 0 : PICK(NUMBERS)
+                        : run->kinds[k] == 1 ? NAN
+                      : run->kinds[k] == 2 ? 1.7976931348623157e308
+                                           : -1.7976931348623157e308;
+}
+
 static void make_run(struct run *run, unsigned i)
 {
     /* Ids in no order of time. */
@@ -57,12 +70,8 @@ static void make_run(struct run *run, unsigned i)
     run->end_ms = chance(3) ? MISSING : 2000 + (int64_t)ig_rng_below(&rng, 5);
     run->name = PICK(WORDS);
     run->stage = chance(4) ? "deleted" : "active";
+    for (int k = 0; k < METRICS; k++) make_metric(run, k);
     for (int k = 0; k < KEYS; k++) {
-        run->kinds[k] = chance(4) ? MISSING : chance(2) ? 0 : (int)ig_rng_below(&rng, 4);
-        run->metrics[k] = run->kinds[k] == 0   ? PICK(NUMBERS)
-                          : run->kinds[k] == 1 ? NAN
-                          : run->kinds[k] == 2 ? 1.7976931348623157e308
-                                               : -1.7976931348623157e308;
         run->params[k] = chance(4) ? NULL : PICK(WORDS);
         run->tags[k] = chance(4) ? NULL : PICK(WORDS);
     }
@@ -72,15 +81,17 @@ static void make_run(struct run *run, unsigned i)
 
 static enum ig_code insert_pairs(struct ig_db_tx *tx, const struct run *run, struct ig_err *err)
 {
-    static const char *const metrics[] = {"m0", "m1"}, *const params[] = {"p0", "p1"},
-                             *const tags[] = {"t.0", "t.1"};
-    for (int k = 0; k < KEYS && err->code == IG_OK; k++) {
+    static const char *const params[] = {"p0", "p1"}, *const tags[] = {"t.0", "t.1"};
+    for (int k = 0; k < METRICS && err->code == IG_OK; k++) {
         struct ig_db_value value = run->kinds[k] ? IG_DB_N() : IG_DB_F(run->metrics[k]);
+        char key[8];
+        snprintf(key, sizeof key, "m%d", k);
         if (run->kinds[k] != MISSING)
-            ig_db_exec(
-                tx, "insert into latest_metrics values($1, $2, 0, 0, $3, $4)",
-                IG_DB_VALUES(IG_DB_C(run->id), IG_DB_C(metrics[k]), value, IG_DB_I(run->kinds[k])),
-                err);
+            ig_db_exec(tx, "insert into latest_metrics values($1, $2, 0, 0, $3, $4)",
+                       IG_DB_VALUES(IG_DB_C(run->id), IG_DB_C(key), value, IG_DB_I(run->kinds[k])),
+                       err);
+    }
+    for (int k = 0; k < KEYS && err->code == IG_OK; k++) {
         if (run->params[k] && err->code == IG_OK)
             ig_db_exec(tx, "insert into params values($1, $2, $3)",
                        IG_DB_VALUES(IG_DB_C(run->id), IG_DB_C(params[k]), IG_DB_C(run->params[k])),
@@ -141,7 +152,7 @@ static int setup(void **state)
     struct ig_err err = IG_ERR_INIT;
     (void)state;
     temp = ig_temp_make();
-    struct ig_db_options options = {.dirfd = temp.fd};
+    struct ig_db_options options = ig_db_testing_options(temp.fd);
     ig_arena_init(&arena, 1 << 16, 64 << 20);
     ig_rng_seed(&rng, 7);
     for (unsigned i = 0; i < RUNS; i++) make_run(&runs[i], i);
@@ -233,9 +244,12 @@ static bool number_matches(double value, const struct ig_tracking_term *term)
     }
 }
 
+/* The number that ends the key. */
 static size_t key_index(const struct ig_tracking_identifier *what)
 {
-    return (size_t)(what->key.ptr[what->key.len - 1] - '0');
+    size_t digits = 0;
+    while (isdigit((unsigned char)what->key.ptr[what->key.len - digits - 1])) digits++;
+    return strtoul(what->key.ptr + what->key.len - digits, NULL, 10);
 }
 
 /* NULL: it has none. */
@@ -460,6 +474,58 @@ static void test_random_searches(void **state)
     ig_buf_deinit(&filter);
 }
 
+/* As many keys as an order may have. */
+static void test_long_orders(void **state)
+{
+    static const int64_t experiments[] = {1, 2, 3};
+    struct ig_str orders[IG_TRACKING_ORDERS_MAX];
+    char texts[IG_TRACKING_ORDERS_MAX][32];
+    (void)state;
+    for (int round = 0; round < 20; round++) {
+        struct ig_tracking_search search = {.experiments = experiments,
+                                            .experiments_count = 3,
+                                            .filter = IG_STR(""),
+                                            .orders = orders,
+                                            .orders_count = IG_TRACKING_ORDERS_MAX,
+                                            .view = IG_TRACKING_ALL,
+                                            .results_max = 3 + round};
+        ig_arena_reset(&arena);
+        for (int i = 0; i < IG_TRACKING_ORDERS_MAX; i++) {
+            snprintf(texts[i], sizeof texts[i], "metrics.m%d%s", METRICS - 1 - i,
+                     chance(2) ? " DESC" : "");
+            orders[i] = ig_str_view(texts[i]);
+        }
+        check_pages(search);
+    }
+}
+
+/* A pattern as long as it may be is compared, a longer one is refused by its place. */
+static void test_long_patterns(void **state)
+{
+    enum { MAX = IG_TRACKING_PATTERN_BYTES_MAX };
+    static const char *const heads[] = {"tags.k LIKE '", "name ILIKE '"};
+    static char filter[MAX + 32];
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        struct ig_tracking_search search = {
+            .kind = IG_TRACKING_EXPERIMENTS, .view = IG_TRACKING_ALL, .results_max = 5};
+        struct ig_tracking_found page;
+        struct ig_err err = IG_ERR_INIT;
+        size_t head = strlen(heads[i]);
+        ig_arena_reset(&arena);
+        memcpy(filter, heads[i], head);
+        memset(filter + head, '\\', MAX);
+        memcpy(filter + head + MAX - 1, "%'", 2);
+        search.filter = (struct ig_str){filter, head + MAX + 1};
+        ASSERT_OK(ig_tracking_search(&page, db, &search, &arena, &err));
+        assert_int_equal(page.count, 0);
+        memcpy(filter + head + MAX, "%'", 2);
+        search.filter.len++;
+        ASSERT_FAILS(ig_tracking_search(&page, db, &search, &arena, &err), IG_INVALID,
+                     "a pattern of 25001 bytes, at most 25000");
+    }
+}
+
 /* ---- one by one ---- */
 
 static void test_refusals(void **state)
@@ -546,8 +612,8 @@ static void test_experiments(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_random_searches),
-        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_random_searches), cmocka_unit_test(test_long_orders),
+        cmocka_unit_test(test_long_patterns),   cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_experiments),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

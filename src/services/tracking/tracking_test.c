@@ -6,12 +6,14 @@
 
 #include <cmocka.h>
 
-#include "services/tracking/tracking.h"
+#include "services/tracking/tracking_priv.h"
+#include "stores/db_testing.h"
 #include "stores/temp_testing.h"
 
 #include <math.h>
 
 static const struct ig_principal *const who = &IG_PRINCIPAL_LOCAL;
+static const struct ig_tracking_model_uses NO_MODELS;
 
 struct world {
     struct ig_temp temp;
@@ -25,7 +27,7 @@ static int setup(void **state)
     static struct world world;
     struct ig_err err = IG_ERR_INIT;
     world.temp = ig_temp_make();
-    struct ig_db_options db = {.dirfd = world.temp.fd};
+    struct ig_db_options db = ig_db_testing_options(world.temp.fd);
     ASSERT_OK(ig_db_open(&world.db, &db, &err));
     ASSERT_OK(ig_tracking_open(&world.tracking, world.db, &err));
     ig_arena_init(&world.arena, 64 << 10, 64 << 20);
@@ -67,6 +69,13 @@ static struct ig_tracking_run get_run(struct world *world, struct ig_str id)
     struct ig_tracking_run run = {0};
     ASSERT_OK(ig_tracking_run_get(&run, world->tracking, id, &world->arena, &err));
     return run;
+}
+
+static struct ig_tracking_metric measured(const char *key, double value, int64_t at_ms,
+                                          int64_t step)
+{
+    return (struct ig_tracking_metric){
+        .key = ig_str_view(key), .value = value, .at_ms = at_ms, .step = step};
 }
 
 static enum ig_code log_metric(struct world *world, struct ig_str run,
@@ -201,11 +210,9 @@ static void test_params_once(void **state)
 
 static void test_latest_metric(void **state)
 {
-    static const struct ig_tracking_metric logged[] = {{{"m", 1}, 1, 10, 5},
-                                                       {{"m", 1}, 2, 9, 5},
-                                                       {{"m", 1}, 3, 99, 4},
-                                                       {{"m", 1}, 4, 10, 5},
-                                                       {{"m", 1}, -1, 10, 5}};
+    const struct ig_tracking_metric logged[] = {measured("m", 1, 10, 5), measured("m", 2, 9, 5),
+                                                measured("m", 3, 99, 4), measured("m", 4, 10, 5),
+                                                measured("m", -1, 10, 5)};
     struct world *world = *state;
     struct ig_err err = IG_ERR_INIT;
     struct ig_str run = make_run(world, 0);
@@ -214,15 +221,15 @@ static void test_latest_metric(void **state)
     struct ig_tracking_run got = get_run(world, run);
     assert_int_equal(got.metrics.count, 1);
     assert_true(got.metrics.items[0].value == 4);
-    ASSERT_OK(log_metric(world, run, (struct ig_tracking_metric){{"m", 1}, NAN, 10, 6}, &err));
-    ASSERT_OK(log_metric(world, run, (struct ig_tracking_metric){{"n", 1}, INFINITY, 1, 1}, &err));
-    ASSERT_OK(log_metric(world, run, (struct ig_tracking_metric){{"n", 1}, -INFINITY, 1, 1}, &err));
+    ASSERT_OK(log_metric(world, run, measured("m", NAN, 10, 6), &err));
+    ASSERT_OK(log_metric(world, run, measured("n", INFINITY, 1, 1), &err));
+    ASSERT_OK(log_metric(world, run, measured("n", -INFINITY, 1, 1), &err));
     got = get_run(world, run);
     assert_int_equal(got.metrics.count, 2);
     assert_true(isnan(got.metrics.items[0].value));
     assert_true(got.metrics.items[1].value == (double)INFINITY);
-    ASSERT_FAILS(log_metric(world, run, (struct ig_tracking_metric){{"m", 1}, 1, -1, 0}, &err),
-                 IG_INVALID, "Invalid value -1 for parameter 'timestamp'");
+    ASSERT_FAILS(log_metric(world, run, measured("m", 1, -1, 0), &err), IG_INVALID,
+                 "Invalid value -1 for parameter 'timestamp'");
 }
 
 static void test_keys(void **state)
@@ -265,7 +272,7 @@ static void test_batch_is_atomic(void **state)
     struct ig_tracking_pair params[2] = {{IG_STR("p"), IG_STR("1")}, {IG_STR("q"), IG_STR("1")}};
     const struct ig_tracking_pair tag = {IG_STR("mlflow.runName"), IG_STR("renamed")};
     for (size_t i = 0; i <= IG_TRACKING_METRICS_MAX; i++)
-        metrics[i] = (struct ig_tracking_metric){IG_STR("m"), (double)i, 1, (int64_t)i};
+        metrics[i] = measured("m", (double)i, 1, (int64_t)i);
     ASSERT_OK(log_param(world, run, "q", "0", &err));
     struct ig_tracking_batch batch = {.metrics = {metrics, 3}, .params = {params, 2}};
     ASSERT_FAILS(ig_tracking_log(world->tracking, run, &batch, &err), IG_INVALID,
@@ -298,12 +305,12 @@ static void test_history(void **state)
     int64_t last = -1;
     size_t seen = 0;
     for (int64_t i = 0; i < 10; i++) {
-        struct ig_tracking_metric metric = {query.key, (double)i, i / 3, 9 - i};
+        struct ig_tracking_metric metric = measured(query.key.ptr, (double)i, i / 3, 9 - i);
         ASSERT_OK(log_metric(world, run, metric, &err));
         ASSERT_OK(log_metric(world, run, metric, &err)); /* dropped */
     }
-    ASSERT_OK(log_metric(world, run, (struct ig_tracking_metric){query.key, NAN, 3, 0}, &err));
-    ASSERT_OK(log_metric(world, run, (struct ig_tracking_metric){query.key, NAN, 3, 0}, &err));
+    ASSERT_OK(log_metric(world, run, measured(query.key.ptr, NAN, 3, 0), &err));
+    ASSERT_OK(log_metric(world, run, measured(query.key.ptr, NAN, 3, 0), &err));
     do {
         ASSERT_OK(ig_tracking_history(&page, world->tracking, &query, &world->arena, &err));
         assert_true(page.metrics.count > 0 && page.metrics.count <= 4);
@@ -338,11 +345,11 @@ static void test_inputs(void **state)
                                           .profile = IG_STR("p"),
                                           .tags = {&tag, 1}};
     const struct ig_tracking_datasets datasets = {&dataset, 1};
-    ASSERT_OK(ig_tracking_inputs_log(world->tracking, first, datasets, &err));
+    ASSERT_OK(ig_tracking_inputs_log(world->tracking, first, datasets, NO_MODELS, &err));
     dataset.tags.count = 0;
     dataset.source = IG_STR("other");
-    ASSERT_OK(ig_tracking_inputs_log(world->tracking, first, datasets, &err));
-    ASSERT_OK(ig_tracking_inputs_log(world->tracking, second, datasets, &err));
+    ASSERT_OK(ig_tracking_inputs_log(world->tracking, first, datasets, NO_MODELS, &err));
+    ASSERT_OK(ig_tracking_inputs_log(world->tracking, second, datasets, NO_MODELS, &err));
     struct ig_tracking_run run = get_run(world, first);
     assert_int_equal(run.inputs.count, 1);
     assert_true(ig_str_is(run.inputs.items[0].source, "{}"));
@@ -353,8 +360,146 @@ static void test_inputs(void **state)
     assert_int_equal(run.inputs.count, 1);
     assert_int_equal(run.inputs.items[0].tags.count, 0);
     dataset.digest = IG_STR("0123456789012345678901234567890123456");
-    ASSERT_FAILS(ig_tracking_inputs_log(world->tracking, first, datasets, &err), IG_INVALID,
-                 "'digest' exceeds the maximum length of 36 characters");
+    ASSERT_FAILS(ig_tracking_inputs_log(world->tracking, first, datasets, NO_MODELS, &err),
+                 IG_INVALID, "'digest' exceeds the maximum length of 36 characters");
+}
+
+static enum ig_code explain_insert(struct ig_db_tx *tx, void *context, struct ig_err *err)
+{
+    struct ig_buf *plan = context;
+    struct ig_db_rows *rows = NULL;
+    const struct ig_db_value value = IG_DB_N();
+    ig_db_query_once(&rows, tx, "explain query plan " IG_TRACKING_METRIC_INSERT,
+                     IG_DB_VALUES(value, value, value, value, value, value), err);
+    while (err->code == IG_OK && ig_db_next(rows, err))
+        ig_buf_printf(plan, "%.*s\n", IG_STR_ARGS(ig_db_text(rows, 3)));
+    ig_db_finish(rows);
+    return err->code;
+}
+
+/* Values of one step and time: each is found by an index, whatever came before it. */
+static void test_repeated_metrics(void **state)
+{
+    enum { BATCH = 1000, COUNT = 3 * BATCH };
+    static struct ig_tracking_metric metrics[BATCH];
+    struct world *world = *state;
+    struct ig_err err = IG_ERR_INIT;
+    struct ig_str run = make_run(world, 0);
+    struct ig_tracking_history page;
+    struct ig_buf plan;
+    const struct ig_tracking_batch batch = {.metrics = {metrics, BATCH}};
+    const struct ig_tracking_history_query query = {
+        .run = run, .key = IG_STR("m"), .token = IG_STR(""), .max = 2 * COUNT};
+    for (int i = 0; i < 2 * COUNT; i++) { /* the second half repeats the first */
+        double value = i % COUNT;
+        metrics[i % BATCH] = measured("m", value == 7 ? NAN : value == 8 ? INFINITY : value, 5, 3);
+        if (i % BATCH == BATCH - 1) ASSERT_OK(ig_tracking_log(world->tracking, run, &batch, &err));
+    }
+    ASSERT_OK(ig_tracking_history(&page, world->tracking, &query, &world->arena, &err));
+    assert_int_equal(page.metrics.count, COUNT);
+    assert_true(isnan(page.metrics.items[7].value) && isinf(page.metrics.items[8].value));
+    for (int i = 9; i < COUNT; i++) assert_true(page.metrics.items[i].value == i);
+    if (!ig_db_testing_is_sqlite()) return;
+    ig_buf_init(&plan, 4096);
+    ASSERT_OK(ig_db_read(world->db, explain_insert, &plan, &err));
+    if (!strstr(plan.ptr, "metrics_repeated (run=? AND key=? AND step=? AND at_ms=? AND kind=? AND"
+                          " <expr>=?)") ||
+        !strstr(plan.ptr, "(run=? AND key=? AND step=? AND at_ms=? AND seq=?)"))
+        fail_msg("%s", plan.ptr);
+    ig_buf_deinit(&plan);
+}
+
+/* MLflow's own statement (_sample_rows_with_window_functions) for SQLite, without the last value.
+ */
+static enum ig_code sample_by_sql(struct ig_db_tx *tx, void *context, struct ig_err *err)
+{
+    struct ig_buf *out = context;
+    struct ig_db_rows *rows = NULL;
+    int64_t max = (int64_t)out->len;
+    ig_buf_reset(out);
+    ig_db_query_once(&rows, tx,
+                     "select step, value from (select *, row_number() over (partition by bucket"
+                     " order by step, at_ms, value) as n from (select step, at_ms, value,"
+                     " ntile($1) over (order by step, at_ms, value) as bucket from metrics where"
+                     " key = 's' and step >= 3)) where n = 1 order by step, at_ms, value",
+                     IG_DB_VALUES(IG_DB_I(max)), err);
+    while (err->code == IG_OK && ig_db_next(rows, err))
+        ig_buf_printf(out, "%lld:%g ", (long long)ig_db_i64(rows, 0), ig_db_f64(rows, 1));
+    ig_db_finish(rows);
+    return err->code;
+}
+
+static void test_samples(void **state)
+{
+    enum { COUNT = 97, LAST = 32 };
+    struct world *world = *state;
+    struct ig_err err = IG_ERR_INIT;
+    if (!ig_db_testing_is_sqlite()) skip();
+    struct ig_str run = make_run(world, 0);
+    struct ig_buf wanted, got;
+    ig_buf_init(&wanted, 1 << 16);
+    ig_buf_init(&got, 1 << 16);
+    for (int i = 0; i < COUNT; i++) /* three values a step, in no order */
+        ASSERT_OK(log_metric(world, run, measured("s", i, 5, (i * 31 % COUNT) / 3), &err));
+    for (size_t max = 1; max <= COUNT + 3; max++) {
+        const struct ig_tracking_sample_query query = {
+            .run = run, .key = IG_STR("s"), .start_step = 3, .end_step = LAST, .max = max};
+        struct ig_tracking_metrics sample = {NULL, 0};
+        ASSERT_OK(
+            ig_tracking_history_sample(&sample, world->tracking, &query, &world->arena, &err));
+        assert_int_equal(sample.count, max < COUNT - 9 ? max : COUNT - 9);
+        assert_int_equal(sample.items[sample.count - 1].step, LAST);
+        wanted.len = max; /* tells it how many */
+        ASSERT_OK(ig_db_read(world->db, sample_by_sql, &wanted, &err));
+        ig_buf_reset(&got);
+        for (size_t i = 0; i < sample.count; i++)
+            ig_buf_printf(&got, "%lld:%g ", (long long)sample.items[i].step, sample.items[i].value);
+        struct ig_str rest = ig_buf_view(&wanted), mine = ig_buf_view(&got);
+        for (size_t i = 0; i + 1 < sample.count; i++) /* the last is the last of all */
+            assert_true(ig_str_eq(ig_str_cut(&rest, ' '), ig_str_cut(&mine, ' ')));
+    }
+    ig_buf_deinit(&wanted);
+    ig_buf_deinit(&got);
+}
+
+static void expect_artifacts(struct world *world, const char *location, const char *wanted)
+{
+    static int number;
+    char name[16], text[256];
+    struct ig_err err = IG_ERR_INIT;
+    int64_t id;
+    snprintf(name, sizeof name, "at%d", number++);
+    const struct ig_tracking_experiment_spec spec = {.name = ig_str_view(name),
+                                                     .artifact_root = ig_str_view(location)};
+    ASSERT_OK(ig_tracking_experiment_create(&id, world->tracking, who, &spec, &err));
+    struct ig_str run = make_run(world, id);
+    snprintf(text, sizeof text, wanted, IG_STR_ARGS(run));
+    struct ig_str root = get_run(world, run).artifact_root;
+    if (!ig_str_is(root, text)) fail_msg("%.*s, not %s", IG_STR_ARGS(root), text);
+}
+
+/* As MLflow's append_to_uri_path has them. */
+static void test_artifact_roots(void **state)
+{
+    struct world *world = *state;
+    struct ig_err err = IG_ERR_INIT;
+    int64_t id;
+    struct ig_tracking_experiment_spec spec = {.name = IG_STR("x")};
+    expect_artifacts(world, "s3://b/p", "s3://b/p/%.*s/artifacts");
+    expect_artifacts(world, "s3://b/p/", "s3://b/p/%.*s/artifacts");
+    expect_artifacts(world, "s3://b", "s3://b/%.*s/artifacts");
+    expect_artifacts(world, "s3://b/p?x=1", "s3://b/p/%.*s/artifacts?x=1");
+    expect_artifacts(world, "s3://b?x=1/2", "s3://b/%.*s/artifacts?x=1/2");
+    expect_artifacts(world, "mlflow-artifacts:/?x", "mlflow-artifacts:/%.*s/artifacts?x");
+    expect_artifacts(world, "mlflow-artifacts:?x", "mlflow-artifacts:%.*s/artifacts?x");
+    expect_artifacts(world, "mlflow-artifacts:/0?", "mlflow-artifacts:/0/%.*s/artifacts");
+    expect_artifacts(world, "/tmp/a?b", "/tmp/a?b/%.*s/artifacts");
+    spec.artifact_root = IG_STR("s3://b/p?x=1#f");
+    ASSERT_FAILS(ig_tracking_experiment_create(&id, world->tracking, who, &spec, &err), IG_INVALID,
+                 "expected a URI without a fragment");
+    spec.artifact_root = IG_STR("s3://b/p?x=%2e%2E/y");
+    ASSERT_FAILS(ig_tracking_experiment_create(&id, world->tracking, who, &spec, &err), IG_INVALID,
+                 "Invalid query string");
 }
 
 static void test_nth_call_fails(void **state)
@@ -368,7 +513,7 @@ static void test_nth_call_fails(void **state)
         assert_true(n < 100);
         snprintf(key, sizeof key, "p%d", (int)n);
         const struct ig_tracking_pair param = {ig_str_view(key), IG_STR("v")};
-        const struct ig_tracking_metric metric = {ig_str_view(key), 1, 1, 1};
+        const struct ig_tracking_metric metric = measured(key, 1, 1, 1);
         const struct ig_tracking_batch batch = {.metrics = {&metric, 1}, .params = {&param, 1}};
         ig_err_clear(&err);
         ig_db_fail_after(n);
@@ -386,10 +531,11 @@ static void test_nth_call_fails(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CASE(test_experiments),     CASE(test_deleting_hides), CASE(test_runs),
-        CASE(test_params_once),     CASE(test_latest_metric),  CASE(test_keys),
-        CASE(test_batch_is_atomic), CASE(test_history),        CASE(test_inputs),
-        CASE(test_nth_call_fails),
+        CASE(test_experiments),     CASE(test_deleting_hides),   CASE(test_runs),
+        CASE(test_params_once),     CASE(test_latest_metric),    CASE(test_keys),
+        CASE(test_batch_is_atomic), CASE(test_history),          CASE(test_inputs),
+        CASE(test_nth_call_fails),  CASE(test_repeated_metrics), CASE(test_artifact_roots),
+        CASE(test_samples),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* MLflow's histories of metrics: of one run in pages, of several at once, and samples of several
+ * for charts. Those of several are written run by run, so that one run's values are in memory
+ * besides the answer's text. */
+#include "api/mlflow_tracking.h"
+
+#include "api/mlflow_request.h"
+#include "api/route.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define COUNT(array) (sizeof(array) / sizeof(array)[0])
+
+enum {
+    RUNS_MAX = 100,    /* of one request */
+    SAMPLE_MAX = 2500, /* values of a run */
+    RUN_BYTES_MAX = 16 << 20,
+};
+
+/* Without max_results a page of the greatest length: a client that pages goes on from there. */
+enum ig_code ig_mlflow_metric_history(struct ig_call *call)
+{
+    struct ig_tracking_history_query query = {0};
+    struct ig_tracking_history page;
+    struct ig_json_out out;
+    int64_t most = IG_TRACKING_HISTORY_MAX;
+    const struct ig_mlflow_field fields[] = {{"run_id", IG_MLFLOW_TEXT, &query.run, true},
+                                             {"metric_key", IG_MLFLOW_TEXT, &query.key, true},
+                                             {"page_token", IG_MLFLOW_TEXT, &query.token, false},
+                                             {"max_results", IG_MLFLOW_I64, &most, false}};
+    if (ig_mlflow_read(call, fields, COUNT(fields)) != IG_OK) return call->err.code;
+    if (most <= 0)
+        return ig_fail(&call->err, IG_INVALID,
+                       "Invalid value %lld for parameter 'max_results' supplied. It must be a "
+                       "positive integer.",
+                       (long long)most);
+    query.max = most < IG_TRACKING_HISTORY_MAX ? (size_t)most : IG_TRACKING_HISTORY_MAX;
+    if (ig_tracking_history(&page, call->app->tracking, &query, call->arena, &call->err) != IG_OK)
+        return call->err.code;
+    ig_call_json(call, &out);
+    ig_json_out_object(&out);
+    ig_json_out_key(&out, IG_STR("metrics"));
+    ig_json_out_array(&out);
+    for (size_t i = 0; i < page.metrics.count; i++)
+        ig_mlflow_write_metric(&out, &page.metrics.items[i], IG_STR(""));
+    ig_json_out_array_end(&out);
+    if (page.next.len) ig_json_out_kv_str(&out, "next_page_token", page.next);
+    ig_json_out_object_end(&out);
+    return IG_OK;
+}
+
+/* ---- of several runs ---- */
+
+static int compare_texts(const void *a, const void *b)
+{
+    const struct ig_str *x = a, *y = b;
+    int order = memcmp(x->ptr, y->ptr, x->len < y->len ? x->len : y->len);
+    return order ? order : (x->len > y->len) - (x->len < y->len);
+}
+
+static void write_metrics(struct ig_json_out *out, struct ig_tracking_metrics metrics,
+                          struct ig_str run)
+{
+    for (size_t i = 0; i < metrics.count; i++) ig_mlflow_write_metric(out, &metrics.items[i], run);
+}
+
+/* By run, each run once; all runs together have at most `most` values. */
+static enum ig_code write_histories(struct ig_json_out *out, struct ig_call *call,
+                                    const struct ig_mlflow_texts *runs, struct ig_str key,
+                                    size_t most)
+{
+    struct ig_arena arena;
+    ig_arena_init(&arena, 1 << 16, RUN_BYTES_MAX);
+    qsort(runs->items, runs->count, sizeof *runs->items, compare_texts);
+    for (size_t i = 0; most && call->err.code == IG_OK && i < runs->count; i++) {
+        const struct ig_tracking_history_query query = {
+            .run = runs->items[i], .key = key, .token = IG_STR(""), .max = most, .lenient = true};
+        struct ig_tracking_history page;
+        if (i && ig_str_eq(runs->items[i], runs->items[i - 1])) continue;
+        ig_arena_reset(&arena);
+        if (ig_tracking_history(&page, call->app->tracking, &query, &arena, &call->err) != IG_OK)
+            break;
+        write_metrics(out, page.metrics, query.run);
+        most -= page.metrics.count;
+    }
+    ig_arena_deinit(&arena);
+    return call->err.code;
+}
+
+enum ig_code ig_mlflow_metric_bulk(struct ig_call *call)
+{
+    struct ig_mlflow_texts runs = {0};
+    struct ig_str key = IG_STR("");
+    struct ig_json_out out;
+    int64_t most = IG_TRACKING_HISTORY_MAX;
+    const struct ig_mlflow_field fields[] = {{"run_id", IG_MLFLOW_TEXTS, &runs, false},
+                                             {"metric_key", IG_MLFLOW_TEXT, &key, false},
+                                             {"max_results", IG_MLFLOW_I64, &most, false}};
+    if (ig_mlflow_read(call, fields, COUNT(fields)) != IG_OK) return call->err.code;
+    if (!runs.count)
+        return ig_fail(&call->err, IG_INVALID,
+                       "GetMetricHistoryBulk request must specify at least one run_id.");
+    if (runs.count > RUNS_MAX)
+        return ig_fail(&call->err, IG_INVALID,
+                       "GetMetricHistoryBulk request cannot specify more than %d run_ids. Received "
+                       "%zu run_ids.",
+                       RUNS_MAX, runs.count);
+    if (!key.len)
+        return ig_fail(&call->err, IG_INVALID,
+                       "GetMetricHistoryBulk request must specify a metric_key.");
+    if (most <= 0)
+        return ig_fail(&call->err, IG_INVALID,
+                       "Invalid value %lld for parameter 'max_results' supplied. It must be a "
+                       "positive integer.",
+                       (long long)most);
+    if (most > IG_TRACKING_HISTORY_MAX) most = IG_TRACKING_HISTORY_MAX;
+    ig_call_json(call, &out);
+    ig_json_out_object(&out);
+    ig_json_out_key(&out, IG_STR("metrics"));
+    ig_json_out_array(&out);
+    write_histories(&out, call, &runs, key, (size_t)most);
+    ig_json_out_array_end(&out);
+    ig_json_out_object_end(&out);
+    return call->err.code;
+}
+
+struct sampling {
+    struct ig_mlflow_texts runs;
+    struct ig_str key;
+    int64_t start_step, end_step, most; /* steps INT64_MIN: not told */
+};
+
+static enum ig_code read_sampling(struct sampling *out, struct ig_call *call)
+{
+    *out = (struct sampling){.start_step = INT64_MIN, .end_step = INT64_MIN, .most = SAMPLE_MAX};
+    const struct ig_mlflow_field fields[] = {{"run_ids", IG_MLFLOW_TEXTS, &out->runs, true},
+                                             {"metric_key", IG_MLFLOW_TEXT, &out->key, true},
+                                             {"start_step", IG_MLFLOW_I64, &out->start_step, false},
+                                             {"end_step", IG_MLFLOW_I64, &out->end_step, false},
+                                             {"max_results", IG_MLFLOW_I64, &out->most, false}};
+    if (ig_mlflow_read(call, fields, COUNT(fields)) != IG_OK) return call->err.code;
+    if (out->runs.count > RUNS_MAX)
+        return ig_fail(&call->err, IG_INVALID,
+                       "GetMetricHistoryBulkInterval request must specify at most %d run_ids. "
+                       "Received %zu run_ids.",
+                       RUNS_MAX, out->runs.count);
+    if (out->most < 1 || out->most > SAMPLE_MAX)
+        return ig_fail(&call->err, IG_INVALID, "max_results must be between 1 and %d.", SAMPLE_MAX);
+    if ((out->start_step == INT64_MIN) != (out->end_step == INT64_MIN))
+        return ig_fail(&call->err, IG_INVALID,
+                       "If either start step or end step are specified, both must be specified.");
+    if (out->start_step > out->end_step)
+        return ig_fail(&call->err, IG_INVALID,
+                       "end_step must be greater than start_step. Found start_step=%lld and "
+                       "end_step=%lld.",
+                       (long long)out->start_step, (long long)out->end_step);
+    if (out->end_step == INT64_MIN) out->end_step = INT64_MAX;
+    return IG_OK;
+}
+
+enum ig_code ig_mlflow_metric_bulk_interval(struct ig_call *call)
+{
+    struct sampling sampling;
+    struct ig_json_out out;
+    struct ig_arena arena;
+    if (read_sampling(&sampling, call) != IG_OK) return call->err.code;
+    ig_arena_init(&arena, 1 << 16, RUN_BYTES_MAX);
+    ig_call_json(call, &out);
+    ig_json_out_object(&out);
+    ig_json_out_key(&out, IG_STR("metrics"));
+    ig_json_out_array(&out);
+    for (size_t i = 0; call->err.code == IG_OK && i < sampling.runs.count; i++) {
+        const struct ig_tracking_sample_query query = {.run = sampling.runs.items[i],
+                                                       .key = sampling.key,
+                                                       .start_step = sampling.start_step,
+                                                       .end_step = sampling.end_step,
+                                                       .max = (size_t)sampling.most};
+        struct ig_tracking_metrics sample;
+        ig_arena_reset(&arena);
+        if (ig_tracking_history_sample(&sample, call->app->tracking, &query, &arena, &call->err) ==
+            IG_OK)
+            write_metrics(&out, sample, query.run);
+    }
+    ig_json_out_array_end(&out);
+    ig_json_out_object_end(&out);
+    ig_arena_deinit(&arena);
+    return call->err.code;
+}

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Rows of a table go the ways of requests: by features, by attributes and units in columns, by
+ * their numbers where there are none. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "services/deploy/routing_fairness.h"
+#include "services/registry/world_testing.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define M1 "{\"model\":\"m\",\"version\":1}"
+#define M2 "{\"model\":\"m\",\"version\":2}"
+
+static struct ig_arena arena;
+static struct ig_err err;
+
+static int setup(void **state)
+{
+    static struct ig_world world;
+    ig_world_open(&world);
+    ig_arena_init(&arena, 1 << 16, 1 << 28);
+    for (int i = 1; i <= 2; i++) ig_world_register(&world, "m", i);
+    *state = &world;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    ig_arena_deinit(&arena);
+    ig_world_close(*state);
+    return 0;
+}
+
+static const struct ig_routing *build(struct ig_world *world, const char *json)
+{
+    const struct ig_servable_source servables = {.blobs = world->blobs};
+    const struct ig_routing_source source = {.servables = &servables, .registry = world->registry};
+    const struct ig_routing *routing = NULL;
+    struct ig_routing_spec spec;
+    err = IG_ERR_INIT;
+    if (ig_routing_spec_read(&spec, ig_str_view(json), &world->arena, &err) != IG_OK ||
+        ig_routing_new(&routing, &source, IG_STR("d"), 7, &spec, &err) != IG_OK)
+        fail_msg("%s", err.message);
+    return routing;
+}
+
+static enum ig_code run(struct ig_fairness_table *out, const struct ig_routing *routing,
+                        const char *csv)
+{
+    static const struct ig_str TEAM = {"team", 4};
+    const struct ig_fairness_spec spec = {.columns = &TEAM, .columns_count = 1, .threshold = 0.5};
+    err = IG_ERR_INIT;
+    ig_arena_reset(&arena);
+    return ig_routing_fairness(out, ig_str_view(csv), &spec, routing, &arena, &err);
+}
+
+/* Of the node "b". */
+static size_t rows_of_b(const struct ig_routing *routing, const char *csv)
+{
+    struct ig_fairness_table table;
+    size_t rows = 0;
+    if (run(&table, routing, csv) != IG_OK) fail_msg("%s", err.message);
+    for (size_t i = 0; i < table.answered_count; i++)
+        if (ig_str_is(table.answered[i].name, "b")) rows = table.answered[i].rows;
+    return rows;
+}
+
+static void test_attributes(void **state)
+{
+    struct ig_fairness_table table;
+    const struct ig_routing *routing = build(
+        *state, "{\"root\":{\"segment\":{\"rules\":["
+                "{\"when\":\"plan == '7' or age > 60 or header('X-A') == 'b' or tenant == 't'\","
+                "\"then\":\"b\"},{\"when\":\"size > 5\",\"then\":\"b\"}],\"default\":\"a\"}},"
+                "\"nodes\":{\"a\":" M1 ",\"b\":" M2 "},"
+                "\"context\":{\"plan\":\"text\",\"age\":\"number\"}}");
+    assert_int_equal(rows_of_b(routing, "size,team\n1,x\n9,y\n"), 1);
+    assert_int_equal(rows_of_b(routing, "size,team,plan,age\n1,x,7,1\n1,y,8,61\n1,y,,\n9,y,8,1\n"),
+                     3);
+    assert_int_equal(rows_of_b(routing, "size,team,plan\n1,x,7\n1,y,gold\n"), 1);
+    assert_int_equal(run(&table, routing, "size,team,age\n1,x,old\n1,y,61\n"), IG_INVALID);
+    assert_string_equal(err.message, "context.age: the deployment takes a number, and column 'age' "
+                                     "has values that are no numbers");
+    ig_routing_unref(routing);
+}
+
+/* The same arm as a request of that unit. */
+static void test_units(void **state)
+{
+    char named[4096] = "size,team,unit_id\n", bare[4096] = "size,team\n", other[4096] = "";
+    size_t wanted[2] = {0};
+    const struct ig_routing *routing =
+        build(*state, "{\"root\":{\"canary\":{\"stable\":\"a\",\"candidate\":\"b\","
+                      "\"canary_percent\":50}},\"nodes\":{\"a\":" M1 ",\"b\":" M2 "}}");
+    snprintf(other, sizeof other, "%s", named);
+    for (int i = 1; i <= 100; i++)
+        for (int k = 0; k < 2; k++) { /* the row's number as its unit, then a name */
+            char unit[16];
+            double size = 1;
+            struct ig_routing_path path;
+            snprintf(unit, sizeof unit, k ? "u%d" : "%d", i);
+            const struct ig_routing_input input = {.row = &size, .unit = ig_str_view(unit)};
+            ig_routing_route(&path, routing, &input);
+            wanted[k] += ig_str_is(routing->spec.nodes[path.node].name, "b");
+            char *to = k ? named : other;
+            snprintf(to + strlen(to), sizeof named - strlen(to), "1,%s,%s\n", i % 2 ? "x" : "y",
+                     unit);
+            if (k) snprintf(bare + strlen(bare), sizeof bare - strlen(bare), "1,%s\n", "x");
+        }
+    assert_true(wanted[0] > 20 && wanted[0] < 80 && wanted[0] != wanted[1]);
+    assert_int_equal(rows_of_b(routing, bare), wanted[0]);
+    assert_int_equal(rows_of_b(routing, other), wanted[0]);
+    assert_int_equal(rows_of_b(routing, named), wanted[1]);
+    ig_routing_unref(routing);
+}
+
+/* One model, as its package alone. */
+static void test_one_model(void **state)
+{
+    static const char CSV[] = "size,team\n1,x\n9,y\n-3,x\n";
+    struct ig_fairness_table table;
+    const struct ig_routing *routing = build(*state, "{\"root\":" M1 "}");
+    assert_int_equal(run(&table, routing, CSV), IG_OK);
+    assert_null(table.answered);
+    const struct ig_fairness_report found = table.columns[0].report;
+    const struct ig_fairness_spec spec = {
+        .columns = &table.columns[0].name, .columns_count = 1, .threshold = 0.5};
+    assert_int_equal(ig_fairness_table_run(&table, ig_str_view(CSV), &spec, routing->face->package,
+                                           &arena, &err),
+                     IG_OK);
+    for (int g = 0; g < 2; g++) {
+        const struct ig_fairness_group *other = &table.columns[0].report.groups[g];
+        assert_int_equal(found.groups[g].selected, other->selected);
+        assert_true(found.groups[g].mean_score == other->mean_score);
+    }
+    ig_routing_unref(routing);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_attributes),
+        cmocka_unit_test(test_units),
+        cmocka_unit_test(test_one_model),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}

@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A pytest plugin for MLflow's own tests: wherever they start MLflow's server, in a thread or as a
+process, they get `ingot server` on a fresh data directory instead. INGOT names the program. The
+tests themselves come from a copy of MLflow's repository that is no part of this project; see
+mlflow_suite.sh."""
+
+import contextlib
+import os
+import subprocess
+import sys
+import tempfile
+
+import pytest
+
+INGOT = os.environ["INGOT"]
+LOOPBACK = "127.0.0.1"
+_popen = subprocess.Popen
+
+
+class Server:
+    """One server with a directory of its own, both gone at exit."""
+
+    def __init__(self, app=None, port=0):
+        self.directory = tempfile.TemporaryDirectory(prefix="ingot-mlflow-")
+        self.log = open(os.path.join(self.directory.name, "log"), "w")
+        self.process = _popen(
+            [INGOT, "server", "--data", os.path.join(self.directory.name, "data"),
+             "--listen", "%s:%d" % (LOOPBACK, port)],
+            stdout=subprocess.PIPE, stderr=self.log, text=True)
+        line = self.process.stdout.readline().split()
+        if not line:
+            raise RuntimeError("ingot server ended before it listened")
+        self.url = next(word for word in line if word.startswith("http://")).rstrip("/")
+        self.port = int(self.url.rsplit(":", 1)[1])
+
+    def close(self):
+        self.process.terminate()
+        self.process.communicate()
+        self.log.close()
+        self.directory.cleanup()
+
+    def __enter__(self):
+        """The tests of MLflow's command line share the store with their server; ours ask it."""
+        import mlflow
+
+        mlflow.set_tracking_uri(self.url)
+        os.environ["MLFLOW_TRACKING_URI"] = self.url
+        return self.url
+
+    def __exit__(self, *_):
+        os.environ.pop("MLFLOW_TRACKING_URI", None)
+        self.close()
+
+
+@contextlib.contextmanager
+def init_server(*_, **__):
+    with Server() as url:
+        yield url
+
+
+class ServerProcess:
+    """What a test that runs `mlflow server` in a process of its own needs of it."""
+
+    def __init__(self, port):
+        self.server = Server(port=port)
+        self.pid = self.server.process.pid
+        self.returncode = None
+
+    def poll(self):
+        return self.server.process.poll()
+
+    def terminate(self):
+        self.server.process.terminate()
+
+    kill = terminate
+
+    def wait(self, timeout=None):
+        self.returncode = self.server.process.wait(timeout)
+        return self.returncode
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.server.close()
+
+
+def server_port(command):
+    """The port of an `mlflow server` command, None for any other."""
+    if not isinstance(command, (list, tuple)) or "--port" not in command:
+        return None
+    words = [str(word) for word in command]
+    if "mlflow" not in words or "server" not in words:
+        return None
+    return int(words[words.index("--port") + 1])
+
+
+class Popen(_popen):
+    def __new__(cls, args, *more, **named):
+        port = server_port(args)
+        return super().__new__(cls) if port is None else ServerProcess(port)
+
+
+IN_PROCESS = ("tests/tracking/fluent/", "tests/tracking/test_tracking.py",
+              "tests/tracking/test_log_image.py", "tests/tracking/test_log_figure.py")
+
+
+@pytest.fixture(autouse=True)
+def ingot_instead_of_a_store(request):
+    """Tests of the client's own functions open MLflow's store in their process; ours ask a server."""
+    if not request.node.nodeid.startswith(IN_PROCESS):
+        yield
+        return
+    request.getfixturevalue("tracking_uri_mock")
+    with Server():
+        yield
+
+
+def pytest_sessionstart(session):
+    sys.path.insert(0, str(session.config.rootpath))
+    from tests.tracking import integration_test_utils
+
+    integration_test_utils.ServerThread = Server
+    integration_test_utils._init_server = init_server
+    subprocess.Popen = Popen
