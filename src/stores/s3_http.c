@@ -46,16 +46,16 @@ static enum ig_code take_entries(struct entries *out, void *handle, struct ig_er
 {
 #define IG_CURL_ENTRY(result, name, parameters, doc)                                               \
     void *name = dlsym(handle, "curl_" #name);                                                     \
-    if (!name) return ig_fail(err, IG_UNSUPPORTED, "libcurl.so.4 has no curl_%s", #name);          \
+    if (!name) return ig_fail(err, IG_UNSUPPORTED, "blobs: libcurl.so.4 has no curl_%s", #name);   \
     memcpy(&out->name, &name, sizeof name);
 #include "stores/curl_entries.def"
 #undef IG_CURL_ENTRY
     const curl_version_info_data *version = out->version_info(CURLVERSION_NOW);
     if (version->version_num < VERSION_LEAST)
-        return ig_fail(err, IG_UNSUPPORTED, "libcurl %s is too old, 7.85 or later is needed",
+        return ig_fail(err, IG_UNSUPPORTED, "blobs: libcurl %s is too old, 7.85 or later is needed",
                        version->version);
     if (out->global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
-        return ig_fail(err, IG_UNSUPPORTED, "libcurl %s does not start", version->version);
+        return ig_fail(err, IG_UNSUPPORTED, "blobs: libcurl %s does not start", version->version);
     return IG_OK;
 }
 
@@ -66,7 +66,7 @@ static enum ig_code load(struct ig_err *err)
     if (!handle)
         return ig_fail(
             err, IG_UNSUPPORTED,
-            "blobs on S3 need libcurl, which is not installed (Debian: libcurl4): %.200s",
+            "blobs: S3 needs libcurl.so.4 (package libcurl4), which cannot be loaded: %.200s",
             dlerror());
     if (take_entries(&entries, handle, err) != IG_OK) {
         dlclose(handle);

@@ -116,6 +116,20 @@ static void test_verbs_without_the_server(void **state)
     assert_answers();
 }
 
+/* Another file of that name, which is no library, is found first. */
+static void test_without_libcurl(void **state)
+{
+    (void)state;
+    char data[200];
+    snprintf(data, sizeof data, "%s", live_path(&live, "other"));
+    live_write(&live, "libcurl.so.4", "");
+    setenv("LD_LIBRARY_PATH", live.dir, 1);
+    RUN("server", "--data", data, "--listen", "127.0.0.1:0", "--set", blobs);
+    unsetenv("LD_LIBRARY_PATH");
+    assert_int_not_equal(out.code, 0);
+    assert_non_null(strstr(out.err, "S3 needs libcurl.so.4 (package libcurl4)"));
+}
+
 static void test_s3_that_is_away(void **state)
 {
     (void)state;
@@ -173,9 +187,8 @@ static void test_kill_in_an_upload(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_serving),
-        cmocka_unit_test(test_verbs_without_the_server),
-        cmocka_unit_test(test_s3_that_is_away),
+        cmocka_unit_test(test_serving),           cmocka_unit_test(test_verbs_without_the_server),
+        cmocka_unit_test(test_without_libcurl),   cmocka_unit_test(test_s3_that_is_away),
         cmocka_unit_test(test_kill_in_an_upload),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
