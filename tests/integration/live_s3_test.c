@@ -116,8 +116,8 @@ static void test_verbs_without_the_server(void **state)
     assert_answers();
 }
 
-/* Another file of that name, which is no library, is found first. The running server holds the database
- * of these tests, so this one opens its own. */
+/* Another file of that name, which is no library, is found first. The running server holds the
+ * database of these tests, so this one opens its own. */
 static void test_without_libcurl(void **state)
 {
     (void)state;

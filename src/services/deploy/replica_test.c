@@ -461,7 +461,7 @@ static void test_batching(void **state)
     assert_in_range(calls, 1 + FEWEST, 1 + FEWEST + 2); /* that came while none was busy */
 }
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#ifdef INGOT_SANITIZED
 enum { MEMORY_CAN_BE_LIMITED = 0 }; /* a sanitizer's own memory counts */
 #else
 enum { MEMORY_CAN_BE_LIMITED = 1 };
