@@ -91,6 +91,12 @@ static void print_engine(const struct ig_package *package)
                IG_STR_ARGS(package->runtime_version), IG_STR_ARGS(package->runtime_reason));
 }
 
+static const char *kind_name(enum ig_model_kind kind)
+{
+    if (kind == IG_MODEL_DERIVED) return "trees over columns derived from the row";
+    return kind == IG_MODEL_LINEAR ? "linear" : "graph";
+}
+
 static void print_text(const struct ig_package *package)
 {
     const struct ig_model *model = package->model;
@@ -103,7 +109,7 @@ static void print_text(const struct ig_package *package)
         printf("trees          %u, depth up to %u, %llu leaves, %u nodes\n", model->trees_count,
                totals.depth, (unsigned long long)totals.leaves, model->nodes_count);
     else
-        printf("kind           %s\n", model->kind == IG_MODEL_LINEAR ? "linear" : "graph");
+        printf("kind           %s\n", kind_name(model->kind));
     print_engine(package);
     printf("outputs        %u (%s)\nbase margin    ", model->outputs_count,
            ig_transform_name(model->transform));

@@ -150,8 +150,8 @@ static struct ig_str text_of(const struct ig_feature *feature, double value,
 {
     if (isnan(value)) return IG_STR("missing");
     if (ig_feature_takes_text(feature)) {
-        bool known = value >= 0 && value < feature->categories_count;
-        return known ? feature->categories[(uint32_t)value] : IG_STR("(unknown)");
+        struct ig_str category = ig_feature_category_text(feature, value, text);
+        return category.ptr ? category : IG_STR("(unknown)");
     }
     int length = snprintf(text, IG_EXPLAIN_VALUE_SIZE, "%.7g", value);
     return (struct ig_str){text, (size_t)length};

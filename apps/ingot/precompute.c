@@ -50,12 +50,20 @@ static enum ig_code open_rows(struct precompute *p)
 {
     const char *path = ig_cli_text(p->cli, "input");
     const struct ig_rows_options options = {.ignore_others = true};
-    size_t features = p->package->schema.features_count;
+    const struct ig_schema *schema = &p->package->schema;
+    size_t features = schema->features_count;
     if (!path) return ig_fail(p->err, IG_INVALID, "--input is required");
+    for (size_t i = 0; i < features; i++)
+        if (schema->features[i].hashed)
+            return ig_fail(
+                p->err, IG_UNSUPPORTED,
+                "feature '%.*s': the model knows its categories by hash, so rows of them "
+                "cannot be sent as text; explain such rows by requests",
+                IG_STR_ARGS(schema->features[i].name));
     p->values = ig_arena_array(&p->remote.arena, BATCH_ROWS, features * sizeof(double) + 1);
     if (!p->values) return ig_fail(p->err, IG_NO_MEMORY, "no memory for %d rows", BATCH_ROWS);
     if (ig_file_open_read(&p->input, IG_FILE_CWD, path, p->err) != IG_OK) return p->err->code;
-    return ig_rows_open_fd(&p->rows, p->input, &p->package->schema, &options, p->err);
+    return ig_rows_open_fd(&p->rows, p->input, schema, &options, p->err);
 }
 
 static void write_value(struct ig_json_out *out, const struct ig_feature *feature, double value)

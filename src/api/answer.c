@@ -97,8 +97,10 @@ void ig_answer_value(struct ig_json_out *out, const struct ig_feature *feature, 
         return;
     }
     if (ig_feature_takes_text(feature)) {
-        if (value >= 0 && value < feature->categories_count)
-            ig_json_out_str(out, feature->categories[(uint32_t)value]);
+        char hash[IG_FEATURE_HASH_SIZE];
+        struct ig_str text = ig_feature_category_text(feature, value, hash);
+        if (text.ptr)
+            ig_json_out_str(out, text);
         else
             ig_json_out_null(out);
         return;

@@ -74,7 +74,8 @@ static enum ig_code category_value(struct decoder *decoder, const struct ig_feat
     struct ig_str text = decoder->json->text;
     if (event == IG_JSON_BOOL) text = decoder->json->boolean ? IG_STR("true") : IG_STR("false");
     int32_t code = ig_feature_category_code(feature, text);
-    if (event != IG_JSON_STRING && code < 0) return fail_kind(decoder, feature, event);
+    if (event != IG_JSON_STRING && code < 0 && !feature->hash_coded)
+        return fail_kind(decoder, feature, event);
     *out = code;
     return IG_OK;
 }

@@ -148,7 +148,8 @@ static bool settle_features(struct cb_builder *builder)
     if (!count) return cb_fail(builder, "features_info: the model has no features");
     bool *taken = ig_arena_array(builder->scratch, count, sizeof *taken);
     model->features_count = count;
-    model->inputs = ig_arena_array(&model->arena, count, sizeof *model->inputs);
+    model->inputs =
+        ig_arena_array(&model->arena, count + (size_t)builder->ctrs_count, sizeof *model->inputs);
     if (!model->inputs || !taken) return cb_no_memory(builder);
     for (uint32_t i = 0; i < count; i++) {
         bool number = i < builder->floats_count;
@@ -161,25 +162,30 @@ static bool settle_features(struct cb_builder *builder)
             model->inputs[column] =
                 (struct ig_input){.name = builder->floats[i].name, .kind = IG_INPUT_NUMERIC};
     }
-    return cb_categories_collect(builder);
+    return cb_categories_collect(builder) && cb_combinations_place(builder);
 }
 
 /* ---- splits ---- */
 
 /* What the nodes of one split have in common. */
+static void border_node(float border, uint32_t column, struct ig_node *out)
+{
+    bool included;
+    out->value = ig_num_last_to_f32(border, &included);
+    out->op = included ? IG_NODE_LE : IG_NODE_LT;
+    out->missing = IG_NODE_MISSING_NAN;
+    out->feature = column;
+}
+
 static bool number_node(struct cb_builder *builder, const struct cb_split *split,
                         struct ig_node *out)
 {
-    bool included;
     if (split->number >= builder->floats_count)
         return cb_fail(builder, "splits: float_feature_index %u is beyond features_info",
                        split->number);
     const struct cb_float *feature = &builder->floats[split->number];
-    out->value = ig_num_last_to_f32(split->border, &included);
-    out->op = included ? IG_NODE_LE : IG_NODE_LT;
-    out->missing = IG_NODE_MISSING_NAN;
+    border_node(split->border, feature->column, out);
     out->flags = feature->missing_right ? 0 : IG_NODE_DEFAULT_LEFT;
-    out->feature = feature->column;
     return true;
 }
 
@@ -259,10 +265,9 @@ static bool ctr_node(struct settling *settling, const struct cb_ctr *ctr, uint32
     struct ig_category_set set;
     bool members_above;
     if (ctr->category == IG_MODEL_NONE) {
-        ig_fail(builder->err, IG_UNSUPPORTED,
-                "ctrs: statistics of combinations of features are not supported; train with "
-                "max_ctr_complexity=1, or with a one_hot_max_size above the number of categories");
-        return false;
+        border_node(ctr->borders[border], ctr->column, out);
+        out->flags = IG_NODE_DEFAULT_LEFT;
+        return true;
     }
     if (!cb_ctr_set(builder, ctr, ctr->borders[border], &set, &members_above)) return false;
     set_node(builder, ctr->category, (uint32_t)settling->sets.count, members_above, out);
@@ -387,5 +392,6 @@ bool cb_builder_finish(struct cb_builder *builder)
     if (!model->trees || !model->nodes) return cb_no_memory(builder);
     memcpy(model->trees, builder->trees.items, model->trees_count * sizeof *model->trees);
     memcpy(model->nodes, builder->nodes.items, model->nodes_count * sizeof *model->nodes);
-    return ig_model_check(model, builder->err) == IG_OK;
+    return ig_model_check(model, builder->err) == IG_OK &&
+           (!builder->combinations_count || cb_combinations_derive(builder));
 }

@@ -103,7 +103,7 @@ static const float *read_borders(struct reader *reader, const struct ig_flat_tab
         no_memory(reader);
         return NULL;
     }
-    for (size_t i = 0; i < vector.count; i++) borders[i] = ig_flat_item_f32(&vector, i);
+    for (size_t i = 0; i < vector.count; i++) borders[i] = ig_flat_item_f32(&vector, i, 0);
     *count = (uint32_t)vector.count;
     return borders;
 }
@@ -156,28 +156,52 @@ static bool read_one_hot(struct reader *reader, const struct ig_flat_table *tabl
     return true;
 }
 
-/* TModelCtrBase: the feature, the type, and both with the target's binarisation as the key under
- * which the counts are found. A combination of features has category NONE and no key. */
-static bool read_base(struct reader *reader, const struct ig_flat_table *base, uint32_t *category,
-                      enum cb_ctr_type *type, struct ig_str *key)
+/* The parts of a combination, whose pairs are structs of 8 bytes. */
+static bool read_parts_of(struct reader *reader, const struct ig_flat_table *combination,
+                          struct cb_combination *out)
+{
+    struct ig_flat_vector categories = ig_flat_vector(combination, COMBINATION_CATEGORIES, 4);
+    struct ig_flat_vector above = ig_flat_vector(combination, COMBINATION_FLOATS, 8);
+    struct ig_flat_vector equal = ig_flat_vector(combination, COMBINATION_ONE_HOTS, 8);
+    if (categories.count + above.count + equal.count > CB_PARTS_MAX)
+        return cb_fail(&reader->builder, "FeatureCombination: %zu features, at most %d",
+                       categories.count + above.count + equal.count, CB_PARTS_MAX);
+    out->categories = room(reader, &categories, sizeof *out->categories);
+    out->above = room(reader, &above, sizeof *out->above);
+    out->equal = room(reader, &equal, sizeof *out->equal);
+    if (!out->categories || !out->above || !out->equal) return false;
+    for (size_t i = 0; i < categories.count; i++)
+        out->categories[out->categories_count++] = ig_flat_item_u32(&categories, i, 0);
+    for (size_t i = 0; i < above.count; i++)
+        out->above[out->above_count++] =
+            (struct cb_part_above){ig_flat_item_u32(&above, i, 0), ig_flat_item_f32(&above, i, 4)};
+    for (size_t i = 0; i < equal.count; i++)
+        out->equal[out->equal_count++] = (struct cb_part_equal){
+            ig_flat_item_u32(&equal, i, 0), (int32_t)ig_flat_item_u32(&equal, i, 4)};
+    return true;
+}
+
+/* TModelCtrBase: the features, the type, and both with the target's binarisation as the key under
+ * which the counts are found. A combination of features has category NONE. */
+static bool read_base(struct reader *reader, const struct ig_flat_table *base, struct cb_ctr *out)
 {
     struct cb_builder *builder = &reader->builder;
     struct ig_flat_table combination = ig_flat_table(base, BASE_COMBINATION);
-    struct ig_flat_vector categories = ig_flat_vector(&combination, COMBINATION_CATEGORIES, 4);
     uint8_t number = ig_flat_u8(base, BASE_TYPE, CB_CTR_BORDERS);
-    *category = IG_MODEL_NONE;
+    out->category = IG_MODEL_NONE;
     if (number >= CB_CTR_TYPES_COUNT) return cb_fail(builder, "CtrType: %u is not known", number);
-    *type = (enum cb_ctr_type)number;
-    if (categories.count != 1 || ig_flat_vector(&combination, COMBINATION_FLOATS, 8).count ||
-        ig_flat_vector(&combination, COMBINATION_ONE_HOTS, 8).count)
+    out->type = (enum cb_ctr_type)number;
+    if (!read_parts_of(reader, &combination, &out->parts)) return false;
+    struct ig_str parts = cb_combination_text(builder, &out->parts);
+    out->key = ig_str_view(ig_arena_printf(&reader->scratch, "%u %d %s", number,
+                                           ig_flat_i32(base, BASE_CLASSIFIER, 0), parts.ptr));
+    if (!parts.ptr || !out->key.ptr) return no_memory(reader);
+    if (out->parts.categories_count != 1 || out->parts.above_count || out->parts.equal_count)
         return true;
-    *category = ig_flat_item_u32(&categories, 0, 0);
-    if (*category >= builder->categories_count)
-        return cb_fail(builder, "FeatureCombination: %u is none of the %u categorical features",
-                       *category, builder->categories_count);
-    *key = ig_str_view(ig_arena_printf(&reader->scratch, "%u %u %d", *category, number,
-                                       ig_flat_i32(base, BASE_CLASSIFIER, 0)));
-    return key->ptr || no_memory(reader);
+    out->category = out->parts.categories[0];
+    return out->category < builder->categories_count ||
+           cb_fail(builder, "FeatureCombination: %u is none of the %u categorical features",
+                   out->category, builder->categories_count);
 }
 
 static bool read_ctr(struct reader *reader, const struct ig_flat_table *table)
@@ -193,7 +217,7 @@ static bool read_ctr(struct reader *reader, const struct ig_flat_table *table)
                          .scale = ig_flat_f32(&own, CTR_SCALE, 1)};
     if (target_border < 0)
         return cb_fail(builder, "TargetBorderIdx: %d, expected a number from 0", target_border);
-    if (!read_base(reader, &base, &ctr.category, &ctr.type, &ctr.key)) return false;
+    if (!read_base(reader, &base, &ctr)) return false;
     ctr.borders = read_borders(reader, table, CTR_FEATURE_BORDERS, &ctr.borders_count);
     builder->ctrs[builder->ctrs_count++] = ctr;
     return ctr.borders != NULL;
@@ -438,7 +462,7 @@ static double count_at(const struct ig_flat_vector *bytes, size_t at, bool sum)
 {
     if (sum)
         return (double)ig_flat_item_f32(&(struct ig_flat_vector){bytes->flat, bytes->at + at, 1, 4},
-                                        0);
+                                        0, 0);
     struct ig_flat_vector word = {bytes->flat, bytes->at + at, 1, 4};
     return (double)(int32_t)ig_flat_item_u32(&word, 0, 0);
 }
@@ -490,11 +514,10 @@ static bool read_table(struct reader *reader, struct ig_str block)
     struct ig_flat_table own = ig_flat_root(&flat, block);
     struct ig_flat_table base = ig_flat_table(&own, TABLE_BASE);
     struct cb_table table = {0};
-    uint32_t category;
-    enum cb_ctr_type type;
-    if (!read_base(reader, &base, &category, &type, &table.key)) return false;
-    if (category == IG_MODEL_NONE && !flat.bad) return true;
-    if (!read_counts(reader, &own, type, &table)) return false;
+    struct cb_ctr named = {0};
+    if (!read_base(reader, &base, &named)) return false;
+    table.key = named.key;
+    if (!read_counts(reader, &own, named.type, &table)) return false;
     if (flat.bad) return cb_fail(builder, "TCtrValueTable: a broken offset");
     builder->tables[builder->tables_count++] = table;
     return true;
@@ -587,8 +610,8 @@ enum ig_code ig_catboost_cbm_load(struct ig_model **out, struct ig_str bytes, st
     cb_builder_deinit(&reader.builder);
     ig_arena_deinit(&reader.scratch);
     if (good)
-        *out = model;
+        *out = reader.builder.model;
     else
-        ig_model_free(model);
+        ig_model_free(reader.builder.model);
     return err->code;
 }

@@ -79,7 +79,8 @@ static bool tie(struct cb_builder *builder)
     }
     for (uint32_t i = 0; good && i < builder->ctrs_count; i++) {
         struct cb_ctr *ctr = &builder->ctrs[i];
-        ctr->table = IG_MODEL_NONE;
+        struct cb_table *table = ctr->key.ptr ? ig_map_get(&tables, ctr->key) : NULL;
+        ctr->table = table ? (uint32_t)(table - builder->tables) : IG_MODEL_NONE;
         if (ctr->category == IG_MODEL_NONE) continue;
         if (ctr->category >= builder->categories_count) { /* JSON may name it before them all */
             good = cb_fail(builder,
@@ -87,12 +88,10 @@ static bool tie(struct cb_builder *builder)
                            ctr->category, builder->categories_count);
             continue;
         }
-        struct cb_table *table = ig_map_get(&tables, ctr->key);
         if (!table) continue;
         if (table->category != IG_MODEL_NONE && table->category != ctr->category)
             good = cb_fail(builder, "ctrs: two features share one table");
         table->category = ctr->category;
-        ctr->table = (uint32_t)(table - builder->tables);
     }
     ig_map_deinit(&tables);
     return good;
@@ -150,6 +149,7 @@ static bool code_tables(struct cb_builder *builder)
     builder->work_max = 1 << 20;
     for (uint32_t i = 0; i < builder->tables_count; i++) {
         struct cb_table *table = &builder->tables[i];
+        builder->work_max += (uint64_t)table->count * BORDERS_MAX;
         if (table->category == IG_MODEL_NONE) continue;
         table->codes =
             ig_arena_array(builder->scratch, table->count + (size_t)1, sizeof *table->codes);
@@ -161,7 +161,6 @@ static bool code_tables(struct cb_builder *builder)
                 known ? (uint32_t)cb_category_code(&builder->categories[table->category], hash)
                       : IG_MODEL_NONE;
         }
-        builder->work_max += (uint64_t)table->count * BORDERS_MAX;
     }
     return true;
 }
@@ -210,7 +209,13 @@ static float statistic(const struct cb_ctr *ctr, float in_class, float all)
     return (mean + ctr->shift) * ctr->scale;
 }
 
-static float value_of(const struct cb_ctr *ctr, const struct cb_table *table, const double *counts)
+float cb_ctr_unseen(const struct cb_ctr *ctr, const struct cb_table *table)
+{
+    bool counter = ctr->type == CB_CTR_COUNTER || ctr->type == CB_CTR_FREQUENCY;
+    return statistic(ctr, 0, counter ? (float)table->denominator : 0);
+}
+
+float cb_ctr_value(const struct cb_ctr *ctr, const struct cb_table *table, const double *counts)
 {
     double in_class = 0, all = 0;
     switch (ctr->type) {
@@ -249,28 +254,35 @@ static bool check_table(struct cb_builder *builder, const struct cb_ctr *ctr,
                    ctr->target_border, table->stride);
 }
 
+const struct cb_table *cb_ctr_table(struct cb_builder *builder, const struct cb_ctr *ctr)
+{
+    if (ctr->table == IG_MODEL_NONE) {
+        cb_fail(builder, "ctr_data: no table of type %s for the ctr of key '%.*s'",
+                TYPES[ctr->type], (int)(ctr->key.len > 64 ? 64 : ctr->key.len), ctr->key.ptr);
+        return NULL;
+    }
+    const struct cb_table *table = &builder->tables[ctr->table];
+    if (!check_table(builder, ctr, table)) return NULL;
+    builder->work += table->count;
+    if (builder->work <= builder->work_max) return table;
+    cb_fail(builder, "ctrs: more than %d borders for each table", BORDERS_MAX);
+    return NULL;
+}
+
 bool cb_ctr_set(struct cb_builder *builder, const struct cb_ctr *ctr, float border,
                 struct ig_category_set *out, bool *members_above)
 {
-    if (ctr->table == IG_MODEL_NONE)
-        return cb_fail(builder, "ctr_data: no table of type %s for categorical feature %u",
-                       TYPES[ctr->type], ctr->category);
-    const struct cb_table *table = &builder->tables[ctr->table];
+    const struct cb_table *table = cb_ctr_table(builder, ctr);
+    if (!table) return false;
     const struct cb_category *category = &builder->categories[ctr->category];
-    if (!check_table(builder, ctr, table)) return false;
-    builder->work += table->count;
-    if (builder->work > builder->work_max)
-        return cb_fail(builder, "ctrs: more than %d borders for each table", BORDERS_MAX);
     size_t words_count = ((size_t)category->hashes_count + 31) / 32;
     uint32_t *words = ig_arena_array(&builder->model->arena, words_count + 1, sizeof *words);
     if (!words) return cb_no_memory(builder);
-    bool counter = ctr->type == CB_CTR_COUNTER || ctr->type == CB_CTR_FREQUENCY;
-    float unseen = statistic(ctr, 0, counter ? (float)table->denominator : 0);
-    *members_above = !(unseen > border);
+    *members_above = !(cb_ctr_unseen(ctr, table) > border);
     for (uint32_t i = 0; i < table->count; i++) {
         uint32_t code = table->codes[i];
         if (code == IG_MODEL_NONE) continue;
-        float value = value_of(ctr, table, table->rows[i]);
+        float value = cb_ctr_value(ctr, table, table->rows[i]);
         if ((value > border) == *members_above) words[code / 32] |= 1U << code % 32;
     }
     *out = (struct ig_category_set){words, category->hashes_count};

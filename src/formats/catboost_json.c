@@ -211,27 +211,72 @@ static bool read_category(struct reader *reader)
     return true;
 }
 
-/* The one categorical feature of a statistic, or NONE for a combination. */
-static bool read_elements(struct reader *reader, uint32_t *category)
+/* One of a statistic's features, or what is asked of it. */
+struct element {
+    struct ig_str kind;
+    uint32_t category, number;
+    float border;
+    int64_t value;
+};
+
+static bool read_element(struct reader *reader, struct element *out)
 {
     struct ig_json *json = &reader->json;
-    size_t count = 0;
-    struct ig_str kind;
+    *out = (struct element){.category = IG_MODEL_NONE, .number = IG_MODEL_NONE};
+    if (!ig_json_expect(json, IG_JSON_OBJECT, "elements")) return false;
+    while (ig_json_member(json)) {
+        if (ig_str_is(json->text, "cat_feature_index"))
+            read_index(reader, &out->category, "cat_feature_index");
+        else if (ig_str_is(json->text, "float_feature_index"))
+            read_index(reader, &out->number, "float_feature_index");
+        else if (ig_str_is(json->text, "border"))
+            read_float(reader, &out->border, "border");
+        else if (ig_str_is(json->text, "value"))
+            ig_json_i64(json, &out->value, "value");
+        else if (ig_str_is(json->text, "combination_element"))
+            ig_json_string(json, &out->kind, "combination_element");
+        else
+            ig_json_skip(json);
+        if (!ok(reader)) return false;
+    }
+    return ok(reader);
+}
+
+static bool add_element(struct reader *reader, const struct element *element,
+                        struct cb_combination *parts)
+{
+    if (ig_str_is(element->kind, "cat_feature_value"))
+        parts->categories[parts->categories_count++] = element->category;
+    else if (ig_str_is(element->kind, "float_feature"))
+        parts->above[parts->above_count++] =
+            (struct cb_part_above){element->number, element->border};
+    else if (!ig_str_is(element->kind, "cat_feature_exact_value"))
+        return fail_word(reader, "combination_element", element->kind);
+    else if (element->value < INT32_MIN || element->value > INT32_MAX)
+        return fail(reader, "elements: value: expected a 32-bit hash");
+    else
+        parts->equal[parts->equal_count++] =
+            (struct cb_part_equal){element->category, (int32_t)element->value};
+    return true;
+}
+
+static bool read_elements(struct reader *reader, struct cb_ctr *ctr)
+{
+    struct ig_json *json = &reader->json;
+    struct cb_combination *parts = &ctr->parts;
+    struct element element;
+    uint32_t count = 0;
+    *parts = (struct cb_combination){
+        .categories = ig_arena_array(&reader->scratch, CB_PARTS_MAX, sizeof *parts->categories),
+        .above = ig_arena_array(&reader->scratch, CB_PARTS_MAX, sizeof *parts->above),
+        .equal = ig_arena_array(&reader->scratch, CB_PARTS_MAX, sizeof *parts->equal)};
+    if (!parts->categories || !parts->above || !parts->equal) return fail(reader, "out of memory");
     if (!ig_json_expect(json, IG_JSON_ARRAY, "elements")) return false;
     while (ig_json_element(json)) {
-        if (!ig_json_expect(json, IG_JSON_OBJECT, "elements")) return false;
-        bool plain = false;
-        while (ig_json_member(json)) {
-            if (ig_str_is(json->text, "cat_feature_index"))
-                read_index(reader, category, "cat_feature_index");
-            else if (!ig_str_is(json->text, "combination_element"))
-                ig_json_skip(json);
-            else if (ig_json_string(json, &kind, "combination_element"))
-                plain = ig_str_is(kind, "cat_feature_value");
-            if (!ok(reader)) return false;
-        }
-        if (!plain || count++) *category = IG_MODEL_NONE;
+        if (count++ == CB_PARTS_MAX) return fail(reader, "elements: too many features");
+        if (!read_element(reader, &element) || !add_element(reader, &element, parts)) return false;
     }
+    ctr->category = count == 1 && parts->categories_count ? parts->categories[0] : IG_MODEL_NONE;
     return ok(reader);
 }
 
@@ -239,7 +284,7 @@ static bool read_ctr_member(struct reader *reader, struct cb_ctr *ctr)
 {
     struct ig_json *json = &reader->json;
     struct ig_str text;
-    if (ig_str_is(json->text, "elements")) return read_elements(reader, &ctr->category);
+    if (ig_str_is(json->text, "elements")) return read_elements(reader, ctr);
     if (ig_str_is(json->text, "identifier")) return read_name(reader, &ctr->key, "identifier");
     if (ig_str_is(json->text, "ctr_type"))
         return ig_json_string(json, &text, "ctr_type") &&
@@ -732,8 +777,8 @@ enum ig_code ig_catboost_json_load(struct ig_model **out, struct ig_str bytes, s
     IG_VEC_FREE(&reader.keys);
     ig_arena_deinit(&reader.scratch);
     if (good)
-        *out = model;
+        *out = reader.builder.model;
     else
-        ig_model_free(model);
+        ig_model_free(reader.builder.model);
     return err->code;
 }

@@ -27,6 +27,10 @@
     "\"elements\":[{\"cat_feature_index\":" feature ",\"combination_element\":\"cat_feature_"      \
     "value\""
 #define ELEMENT ELEMENT_OF("0")
+#define ABOVE "{\"float_feature_index\":0,\"border\":1,\"combination_element\":\"float_feature\"}"
+#define EQUAL(feature, value)                                                                      \
+    "{\"cat_feature_index\":" feature ",\"value\":" value                                          \
+    ",\"combination_element\":\"cat_feature_exact_value\"}"
 #define ASKED "\"borders\":[0.5]"
 /* One categorical feature, whose statistic is asked; the table counts the category "x". */
 #define CATEGORICAL(ctr)                                                                           \
@@ -142,6 +146,43 @@ static void test_borders_round_to_float(void **state)
     }
 }
 
+/* The JSON and a part of the message. */
+static void refuse(const char *const pair[2])
+{
+    struct ig_err err;
+    struct ig_model *model;
+    enum ig_code code = load(&model, pair[0], &err);
+    if (code == IG_OK || !strstr(err.message, pair[1]))
+        fail_msg("%s: %d %s", pair[0], code, err.message);
+    assert_null(model);
+}
+
+static void test_refuses_statistics(void **state)
+{
+    (void)state;
+    static const char *const CASES[][2] = {
+        {CATEGORICAL("\"ctr_type\":\"Rank\""), "ctr_type: 'Rank' is not supported"},
+        {CATEGORICAL(ELEMENT "},{\"float_feature_index\":0}]," ASKED),
+         "combination_element: '' is not supported"},
+        {CATEGORICAL(ELEMENT "}," ABOVE "]," ASKED), "ctrs: 0 is none of the 0 numeric features"},
+        {CATEGORICAL("\"elements\":[" EQUAL("0", "1") "]," ASKED),
+         "ctrs: a combination without a categorical feature"},
+        {CATEGORICAL(ELEMENT "}," EQUAL("3", "1") "]," ASKED),
+         "ctrs: 3 is none of the 1 categorical features"},
+        {CATEGORICAL(ELEMENT "}," EQUAL("0", "3000000000") "]," ASKED), "expected a 32-bit hash"},
+        {CATEGORICAL(ELEMENT "}," EQUAL("0", "1") "],\"identifier\":\"other\"," ASKED),
+         "ctr_data: no table"},
+        {CATEGORICAL(ELEMENT "}],\"identifier\":\"other\"," ASKED), "ctr_data: no table"},
+        {CATEGORICAL(ELEMENT_OF("1") "}],\"identifier\":\"key\"," ASKED),
+         "ctrs: cat_feature_index 1 is none of the 1 categorical features"},
+        {CATEGORICAL(ELEMENT_OF("100000000") "}],\"identifier\":\"key\"," ASKED),
+         "ctrs: cat_feature_index 100000000 is none of the 1 categorical features"},
+        {CATEGORICAL(ELEMENT "}],\"target_border_idx\":1,\"identifier\":\"key\"," ASKED),
+         "target_border_idx 1, but the table counts 2 classes"},
+    };
+    for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++) refuse(CASES[i]);
+}
+
 static void test_refuses(void **state)
 {
     (void)state;
@@ -168,15 +209,6 @@ static void test_refuses(void **state)
         {NESTED("{\"left\":{\"value\":1},\"left\":{\"value\":1}}"), "a child is given twice"},
         {NESTED("{\"value\":[1,2]},{\"value\":[1]}"), "leaf_values: not as many"},
         {NESTED("{}"), "trees: expected"},
-        {CATEGORICAL("\"ctr_type\":\"Rank\""), "ctr_type: 'Rank' is not supported"},
-        {CATEGORICAL(ELEMENT "},{\"float_feature_index\":0}]," ASKED), "max_ctr_complexity=1"},
-        {CATEGORICAL(ELEMENT "}],\"identifier\":\"other\"," ASKED), "ctr_data: no table"},
-        {CATEGORICAL(ELEMENT_OF("1") "}],\"identifier\":\"key\"," ASKED),
-         "ctrs: cat_feature_index 1 is none of the 1 categorical features"},
-        {CATEGORICAL(ELEMENT_OF("100000000") "}],\"identifier\":\"key\"," ASKED),
-         "ctrs: cat_feature_index 100000000 is none of the 1 categorical features"},
-        {CATEGORICAL(ELEMENT "}],\"target_border_idx\":1,\"identifier\":\"key\"," ASKED),
-         "target_border_idx 1, but the table counts 2 classes"},
         {MODEL(TREE("[{\"float_feature_index\":0}]", "[1,2]")), "border is missing"},
         {MODEL(TREE("[{\"float_feature_index\":1,\"border\":0}]", "[1,2]")),
          "beyond features_info"},
@@ -196,20 +228,14 @@ static void test_refuses(void **state)
         {"{\"features_info\":{\"float_features\":[{\"nan_value_treatment\":\"AsTru\"}]}}",
          "nan_value_treatment: 'AsTru' is not supported"},
     };
-    for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++) {
-        struct ig_err err;
-        struct ig_model *model;
-        enum ig_code code = load(&model, CASES[i][0], &err);
-        if (code == IG_OK || !strstr(err.message, CASES[i][1]))
-            fail_msg("%s: %d %s", CASES[i][0], code, err.message);
-        assert_null(model);
-    }
+    for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++) refuse(CASES[i]);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_loads),
+        cmocka_unit_test(test_refuses_statistics),
         cmocka_unit_test(test_nested_trees),
         cmocka_unit_test(test_statistics_are_sets),
         cmocka_unit_test(test_borders_round_to_float),

@@ -14,6 +14,8 @@ struct cb_numbers {
     size_t count, cap;
 };
 
+/* CatBoost combines the splits of a tree at most. */
+enum { CB_PARTS_MAX = 64 };
 enum { CB_DEPTH_MAX = 16, CB_FEATURES_MAX = 1 << 20, CB_NODES_MAX = 1 << 28 };
 
 struct cb_float {
@@ -61,9 +63,29 @@ struct cb_table {
     uint32_t *codes;   /* of its categories; IG_MODEL_NONE for a key that no category has */
 };
 
+struct cb_part_above {
+    uint32_t number; /* which float */
+    float border;
+};
+
+struct cb_part_equal {
+    uint32_t category;
+    int32_t value;
+};
+
+/* What a statistic is of; in the order in which CatBoost hashes it. */
+struct cb_combination {
+    uint32_t *categories;
+    struct cb_part_above *above;
+    struct cb_part_equal *equal;
+    uint32_t categories_count, above_count, equal_count;
+};
+
 /* A statistic of a categorical feature: (in class + prior) / (all + prior), shifted and scaled. */
 struct cb_ctr {
     uint32_t category; /* IG_MODEL_NONE for a combination of features */
+    struct cb_combination parts;
+    uint32_t column; /* of a combination: of the trees */
     enum cb_ctr_type type;
     struct ig_str key;
     uint32_t table; /* by cb_categories_collect; IG_MODEL_NONE when the file lacks it */
@@ -96,6 +118,7 @@ struct cb_builder {
     struct cb_table *tables;
     struct cb_word *words; /* NULL when the file has hashes alone */
     uint32_t floats_count, categories_count, one_hots_count, ctrs_count, tables_count;
+    uint32_t combinations_count; /* CTRs that are of several features */
     size_t words_count;
     struct {
         struct cb_split *items;
@@ -140,6 +163,18 @@ bool cb_ctr_type_parse(struct ig_str name, enum cb_ctr_type *out);
 bool cb_categories_collect(struct cb_builder *builder);
 /* The code of a hash; -1 when the model does not know it. */
 int32_t cb_category_code(const struct cb_category *category, uint32_t hash);
+/* What a CTR is for a category of these counts, and for one that training has not seen. */
+float cb_ctr_value(const struct cb_ctr *ctr, const struct cb_table *table, const double *counts);
+float cb_ctr_unseen(const struct cb_ctr *ctr, const struct cb_table *table);
+/* The CTR's table, when it is there and has the numbers that the type asks for, and its use stays
+ * within the work that the file's length allows; else NULL. */
+const struct cb_table *cb_ctr_table(struct cb_builder *builder, const struct cb_ctr *ctr);
+/* The same text for the same parts, in scratch; ptr NULL: no memory. */
+struct ig_str cb_combination_text(struct cb_builder *builder, const struct cb_combination *parts);
+/* Gives each combination a column behind the features. */
+bool cb_combinations_place(struct cb_builder *builder);
+/* Makes builder->model the trees of one that derives the columns of the combinations. */
+bool cb_combinations_derive(struct cb_builder *builder);
 /* Where a CTR is above a border: its set, and whether members are those above it. */
 bool cb_ctr_set(struct cb_builder *builder, const struct cb_ctr *ctr, float border,
                 struct ig_category_set *out, bool *members_above);

@@ -177,9 +177,9 @@ uint64_t ig_flat_item_u64(const struct ig_flat_vector *vector, size_t index, siz
     return item(vector, index, byte, 8);
 }
 
-float ig_flat_item_f32(const struct ig_flat_vector *vector, size_t index)
+float ig_flat_item_f32(const struct ig_flat_vector *vector, size_t index, size_t byte)
 {
-    return to_f32(item(vector, index, 0, 4));
+    return to_f32(item(vector, index, byte, 4));
 }
 
 double ig_flat_item_f64(const struct ig_flat_vector *vector, size_t index)

@@ -47,7 +47,7 @@ struct ig_flat_vector ig_flat_vector(const struct ig_flat_table *table, unsigned
 uint16_t ig_flat_item_u16(const struct ig_flat_vector *vector, size_t index, size_t byte);
 uint32_t ig_flat_item_u32(const struct ig_flat_vector *vector, size_t index, size_t byte);
 uint64_t ig_flat_item_u64(const struct ig_flat_vector *vector, size_t index, size_t byte);
-float ig_flat_item_f32(const struct ig_flat_vector *vector, size_t index);
+float ig_flat_item_f32(const struct ig_flat_vector *vector, size_t index, size_t byte);
 double ig_flat_item_f64(const struct ig_flat_vector *vector, size_t index);
 struct ig_flat_table ig_flat_item_table(const struct ig_flat_vector *vector, size_t index);
 struct ig_str ig_flat_item_str(const struct ig_flat_vector *vector, size_t index);

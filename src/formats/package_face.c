@@ -28,6 +28,7 @@ static void pack_schema(struct ig_buf *out, const struct ig_schema *schema)
         ig_pack_u64(out, (uint64_t)feature->type);
         pack_texts(out, feature->categories, feature->categories_count);
         ig_pack_u64(out, feature->hashed);
+        ig_pack_u64(out, feature->hash_coded);
         ig_pack_u64(out, feature->required);
     }
 }
@@ -94,6 +95,7 @@ static void read_schema(struct reading *reading)
         features[i].type = (enum ig_feature_type)type;
         features[i].categories = read_texts(reading, &features[i].categories_count);
         features[i].hashed = ig_unpack_u64(&reading->in) != 0;
+        features[i].hash_coded = ig_unpack_u64(&reading->in) != 0;
         features[i].required = ig_unpack_u64(&reading->in) != 0;
         if (type > IG_FEATURE_CATEGORICAL) reading->in.failed = true;
     }

@@ -50,7 +50,8 @@ static void add_categories(struct ig_feature *feature, const struct ig_input *in
                            struct ig_arena *arena)
 {
     uint32_t count = input->categories_count;
-    feature->hashed = input->category_hashes && !input->categories;
+    feature->hash_coded = input->hash_coded;
+    feature->hashed = input->hash_coded || (input->category_hashes && !input->categories);
     if (!count) return;
     feature->type = IG_FEATURE_CATEGORICAL;
     feature->categories = ig_arena_array(arena, count, sizeof *feature->categories);
@@ -70,6 +71,7 @@ static enum ig_code check_hashes(struct ig_feature *feature, const struct ig_inp
         return ig_fail(err, IG_INVALID, "feature '%.*s': type %s, but the model has it categorical",
                        IG_STR_ARGS(feature->name), ig_feature_type_name(feature->type));
     if (!input->categories_count) feature->hashed = true; /* any text will do */
+    feature->hash_coded = input->hash_coded;
     if (feature->categories_count != input->categories_count)
         return ig_fail(err, IG_INVALID, "feature '%.*s': %u categories, the model tells %u apart",
                        IG_STR_ARGS(feature->name), feature->categories_count,
@@ -138,7 +140,7 @@ enum ig_code pkg_schema_check(struct ig_schema *schema, const struct ig_model *m
     for (uint32_t i = 0; model->inputs && i < schema->features_count; i++) {
         schema->features[i].required = model->inputs[i].required;
         schema->has_required = schema->has_required || model->inputs[i].required;
-        if (model->inputs[i].category_hashes &&
+        if ((model->inputs[i].category_hashes || model->inputs[i].hash_coded) &&
             check_hashes(&schema->features[i], &model->inputs[i], err) != IG_OK)
             return err->code;
     }

@@ -70,9 +70,21 @@ uint32_t ig_category_hash(struct ig_str category)
 int32_t ig_feature_category_code(const struct ig_feature *feature, struct ig_str category)
 {
     char hash[16];
+    if (feature->hash_coded) return (int32_t)ig_category_hash(category);
     if (!feature->hashed) return found(&feature->code_by_category, category);
     snprintf(hash, sizeof hash, "%u", ig_category_hash(category));
     return found(&feature->code_by_category, ig_str_view(hash));
+}
+
+struct ig_str ig_feature_category_text(const struct ig_feature *feature, double code,
+                                       char hash[IG_FEATURE_HASH_SIZE])
+{
+    if (feature->hash_coded && code >= INT32_MIN && code <= INT32_MAX) {
+        snprintf(hash, IG_FEATURE_HASH_SIZE, "%u", (uint32_t)(int32_t)code);
+        return ig_str_view(hash);
+    }
+    if (!(code >= 0 && code < feature->categories_count)) return (struct ig_str){NULL, 0};
+    return feature->categories[(uint32_t)code];
 }
 
 bool ig_feature_takes_text(const struct ig_feature *feature)
@@ -110,8 +122,9 @@ enum ig_code ig_feature_parse_cell(double *out, const struct ig_feature *feature
     struct ig_str trimmed = ig_str_trim(cell);
     if (ig_feature_takes_text(feature)) {
         int32_t code = ig_feature_category_code(feature, cell);
-        if (code == -1) code = ig_feature_category_code(feature, trimmed);
-        if (code == -1 && ig_table_is_missing(trimmed)) return missing(out, feature, err);
+        if (code == -1 && !feature->hash_coded) code = ig_feature_category_code(feature, trimmed);
+        if (code == -1 && !feature->hash_coded && ig_table_is_missing(trimmed))
+            return missing(out, feature, err);
         *out = code;
         return IG_OK;
     }

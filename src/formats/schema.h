@@ -19,7 +19,8 @@ struct ig_feature {
     struct ig_map code_by_category; /* value: code + 1 as a pointer */
     bool hashed; /* the file knows categories by CatBoost's hash alone: `categories`, perhaps none,
                     are the hashes in decimal */
-    bool required; /* the model has no prediction where it is missing (PMML) */
+    bool hash_coded; /* hashed, without `categories`: a code is the hash as a signed number */
+    bool required;   /* the model has no prediction where it is missing (PMML) */
 };
 
 enum ig_task { IG_TASK_REGRESSION, IG_TASK_BINARY, IG_TASK_MULTICLASS, IG_TASK_RANKING };
@@ -44,8 +45,13 @@ void ig_schema_deinit(struct ig_schema *schema); /* frees the maps; texts are th
 /* -1 when unknown. */
 int32_t ig_schema_feature_index(const struct ig_schema *schema, struct ig_str name);
 /* A category's code by its text; -1 when the feature does not know it (a row then carries -1: not
- * in any set). */
+ * in any set). A hash-coded feature takes every text. */
 int32_t ig_feature_category_code(const struct ig_feature *feature, struct ig_str category);
+enum { IG_FEATURE_HASH_SIZE = 16 };
+/* The other way, for people: the category's text, or its hash in decimal (in `hash` where the
+ * feature has no list). ptr NULL: none is known. */
+struct ig_str ig_feature_category_text(const struct ig_feature *feature, double code,
+                                       char hash[IG_FEATURE_HASH_SIZE]);
 /* Whether a row gives the feature as text: it has categories, or knows their hashes. */
 bool ig_feature_takes_text(const struct ig_feature *feature);
 /* CatBoost's hash of a category's text. */

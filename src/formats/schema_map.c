@@ -29,6 +29,7 @@ enum ig_code ig_schema_dup(struct ig_schema *out, const struct ig_schema *schema
             .categories = dup_texts(from->categories, from->categories_count, arena),
             .categories_count = from->categories_count,
             .hashed = from->hashed,
+            .hash_coded = from->hash_coded,
             .required = from->required};
     }
     copy.target = ig_arena_dup(arena, schema->target);
@@ -60,20 +61,28 @@ static enum ig_code check_outcome(const struct ig_schema *model, const struct ig
 
 static bool same_categories(const struct ig_feature *a, const struct ig_feature *b)
 {
-    return a->hashed == b->hashed && a->categories_count == b->categories_count &&
+    return a->hashed == b->hashed && a->hash_coded == b->hash_coded &&
+           a->categories_count == b->categories_count &&
            same_texts(a->categories, b->categories, a->categories_count);
 }
 
-/* The model's code of each code of the rows. Hashes are looked up as they are. */
+/* A code by what the rows know of a category: its text or its hash in decimal. */
+static int32_t code_of(const struct ig_feature *model, const struct ig_feature *rows,
+                       struct ig_str category)
+{
+    uint64_t hash;
+    if (!rows->hashed) return ig_feature_category_code(model, category);
+    if (model->hash_coded) return ig_str_to_u64(category, &hash) ? (int32_t)(uint32_t)hash : -1;
+    return (int32_t)(uintptr_t)ig_map_get(&model->code_by_category, category) - 1;
+}
+
+/* The model's code of each code of the rows. */
 static int32_t *map_codes(const struct ig_feature *model, const struct ig_feature *rows,
                           struct ig_arena *arena)
 {
     int32_t *codes = ig_arena_array(arena, rows->categories_count + (size_t)1, sizeof *codes);
     for (uint32_t i = 0; codes && i < rows->categories_count; i++)
-        codes[i] =
-            rows->hashed
-                ? (int32_t)(uintptr_t)ig_map_get(&model->code_by_category, rows->categories[i]) - 1
-                : ig_feature_category_code(model, rows->categories[i]);
+        codes[i] = code_of(model, rows, rows->categories[i]);
     return codes;
 }
 
@@ -104,6 +113,11 @@ static enum ig_code map_feature(struct mapping *map, uint32_t index, struct ig_e
         return ig_fail(err, IG_INVALID, "its feature '%.*s' has %s, unlike the others'",
                        IG_STR_ARGS(own->name),
                        ig_feature_takes_text(own) ? "words as categories" : "numbered categories");
+    if (other->hash_coded && !own->hash_coded)
+        return ig_fail(
+            err, IG_INVALID,
+            "its feature '%.*s' tells some categories apart, the others take any by hash",
+            IG_STR_ARGS(own->name));
     if (other->hashed && !own->hashed)
         return ig_fail(err, IG_INVALID,
                        "its feature '%.*s' has words as categories, the others' hashes of them",

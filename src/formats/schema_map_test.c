@@ -139,9 +139,41 @@ static void test_dup(void **state)
     ig_arena_deinit(&arena);
 }
 
+/* A member that codes by hash takes others' words and hashes, but they cannot take its codes. */
+static void test_hash_coded(void **state)
+{
+    (void)state;
+    struct ig_str decimal[] = {IG_STR("3052168893")};
+    struct sample model, rows, hashed;
+    struct ig_arena arena;
+    struct ig_feature_map map;
+    struct ig_err err = IG_ERR_INIT;
+    double out[6];
+    ig_arena_init(&arena, 4096, 1 << 20);
+    make(&model, NULL, 0, false);
+    model.features[1].hashed = model.features[1].hash_coded = true;
+    make(&rows, red_green, 2, false);
+    assert_int_equal(ig_schema_map(&map, &model.schema, &rows.schema, &arena, &err), IG_OK);
+    const double given[] = {40, 0, 41, 1, 42, -1};
+    ig_feature_map_rows(&map, given, 3, 2, out);
+    assert_true(out[1] == (double)(int32_t)3052168893U && out[3] == 1390465085 && out[5] == -1);
+    make(&hashed, decimal, 1, false);
+    hashed.features[1].hashed = true;
+    assert_int_equal(ig_schema_map(&map, &model.schema, &hashed.schema, &arena, &err), IG_OK);
+    ig_feature_map_rows(&map, given, 1, 2, out);
+    assert_true(out[1] == (double)(int32_t)3052168893U);
+    assert_int_equal(ig_schema_map(&map, &hashed.schema, &model.schema, &arena, &err), IG_INVALID);
+    assert_non_null(strstr(err.message, "'colour' tells some categories apart"));
+    ig_schema_deinit(&model.schema);
+    ig_schema_deinit(&rows.schema);
+    ig_schema_deinit(&hashed.schema);
+    ig_arena_deinit(&arena);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_hash_coded),
         cmocka_unit_test(test_maps_order_and_categories),
         cmocka_unit_test(test_refuses),
         cmocka_unit_test(test_dup),

@@ -67,6 +67,19 @@ static void test_hashed_categories(void **state)
     assert_true(value == -1);
     assert_int_equal(ig_feature_parse_cell(&value, &fixture.features[2], IG_STR(""), &err), IG_OK);
     assert_true(isnan(value));
+    char hash[IG_FEATURE_HASH_SIZE];
+    assert_true(ig_str_is(ig_feature_category_text(&fixture.features[1], 1, hash), "1390465085"));
+    assert_null(ig_feature_category_text(&fixture.features[1], 9, hash).ptr);
+    assert_null(ig_feature_category_text(&fixture.features[2], -7, hash).ptr);
+    /* Of a hash-coded feature every text has a code, and none is missing. */
+    fixture.features[2].hash_coded = true;
+    assert_int_equal(ig_feature_category_code(&fixture.features[2], IG_STR("green")), 1390465085);
+    assert_int_equal(ig_feature_category_code(&fixture.features[2], IG_STR("red")),
+                     (int32_t)3052168893U);
+    assert_int_equal(ig_feature_parse_cell(&value, &fixture.features[2], IG_STR(""), &err), IG_OK);
+    assert_true(value == (double)(int32_t)ig_category_hash(IG_STR("")));
+    assert_true(ig_str_is(ig_feature_category_text(&fixture.features[2], -7, hash), "4294967289"));
+    assert_null(ig_feature_category_text(&fixture.features[2], 1e10, hash).ptr);
     ig_schema_deinit(&fixture.schema);
 }
 

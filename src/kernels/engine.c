@@ -9,10 +9,12 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "kernels/composite.h"
+#include "kernels/derived_run.h"
 #include "kernels/graph/program.h"
 #include "kernels/linear/linear.h"
 #include "kernels/tree/tree_predict.h"
 #include "kernels/tree/tree_shap.h"
+#include "model/derived.h"
 #include "model/foreign.h"
 
 #include <math.h>
@@ -35,7 +37,7 @@ static const double NODE_NS[OPS_COUNT] = {[IG_ENGINE_MARGIN] = 0.2, [IG_ENGINE_C
 
 struct ig_engine {
     const struct ig_model *model;
-    struct ig_tree_predict *predict;      /* of trees; else NULL */
+    struct ig_tree_predict *predict;      /* of trees, derived columns' too; else NULL */
     struct ig_program *program;           /* of a graph; else NULL */
     struct ig_predictor graph;            /* the program's */
     struct ig_tree_shap *shap;            /* NULL as well where SHAP cannot be had */
@@ -104,6 +106,11 @@ static bool alloc_trial(const struct ig_engine *engine, struct trial *trial)
     return trial->rows && trial->margins && trial->contributions && trial->scratch;
 }
 
+static const struct ig_model *trees_of(const struct ig_model *model)
+{
+    return model->derived ? model->derived->trees : model;
+}
+
 static bool is_measurable(const struct ig_model *model)
 {
     return model->features_count <= MEASURED_VALUES_MAX &&
@@ -113,7 +120,8 @@ static bool is_measurable(const struct ig_model *model)
 static enum ig_code measure(struct ig_engine *engine, struct ig_err *err)
 {
     const struct ig_model *model = engine->model;
-    double size = (double)model->nodes_count + model->features_count;
+    uint32_t nodes = trees_of(model)->nodes_count;
+    double size = (double)nodes + model->features_count;
     for (int op = 0; op < OPS_COUNT; op++)
         engine->one_ns[op] = engine->batch_ns[op] = NODE_NS[op] * size * model->outputs_count;
     if (!is_measurable(model)) return IG_OK;
@@ -122,7 +130,7 @@ static enum ig_code measure(struct ig_engine *engine, struct ig_err *err)
         fill_rows(model, trial.rows);
         for (int op = 0; op < OPS_COUNT; op++) {
             if (op == IG_ENGINE_CONTRIBUTIONS &&
-                (!ig_engine_explains(engine) || model->nodes_count > MEASURED_NODES_MAX))
+                (!ig_engine_explains(engine) || nodes > MEASURED_NODES_MAX))
                 continue;
             engine->one_ns[op] = time_trial(engine, (enum ig_engine_op)op, &trial, 1);
             engine->batch_ns[op] =
@@ -158,10 +166,14 @@ uint64_t ig_engine_gain_ns(const struct ig_engine *engine, enum ig_engine_op op)
 
 static enum ig_code prepare_trees(struct ig_engine *engine, struct ig_err *err)
 {
-    const struct ig_model *model = engine->model;
+    const struct ig_model *model = trees_of(engine->model);
+    const struct ig_derived *derived = engine->model->derived;
+    const struct ig_players players = {derived ? derived->player_of : NULL,
+                                       derived ? derived->players_count : model->features_count};
     if (ig_tree_predict_new(&engine->predict, model, ig_cpu_isa(), err) != IG_OK) return err->code;
     struct ig_err own = IG_ERR_INIT;
-    enum ig_code code = ig_tree_shap_new(&engine->shap, model, ig_cpu_isa(), &own);
+    enum ig_code code =
+        ig_tree_shap_new_grouped(&engine->shap, model, &players, ig_cpu_isa(), &own);
     if (code == IG_OK || code == IG_UNSUPPORTED || code == IG_TOO_LARGE) return IG_OK;
     return ig_fail(err, code, "%s", own.message);
 }
@@ -202,7 +214,7 @@ static enum ig_code make(struct ig_engine **out, const struct ig_model *model,
     if (!engine) return ig_fail(err, IG_NO_MEMORY, "no memory for an engine");
     engine->model = model;
     engine->composite = composite;
-    if (model->kind == IG_MODEL_TREES && prepare_trees(engine, err) != IG_OK) goto out;
+    if (trees_of(model)->kind == IG_MODEL_TREES && prepare_trees(engine, err) != IG_OK) goto out;
     if (model->kind == IG_MODEL_GRAPH && prepare_graph(engine, err) != IG_OK) goto out;
     if (model->kind == IG_MODEL_FOREIGN && check_words(model, err) != IG_OK) goto out;
     if (measure(engine, err) != IG_OK) goto out;
@@ -294,6 +306,11 @@ size_t ig_engine_memory_bytes(const struct ig_engine *engine)
 
 /* ---- runs ---- */
 
+static struct ig_derived_kernels derived_kernels(const struct ig_engine *engine)
+{
+    return (struct ig_derived_kernels){engine->model, engine->predict, engine->shap};
+}
+
 /* Contributions need the margins too: they lie before the kernels' own scratch. */
 static size_t margins_bytes(const struct ig_engine *engine, size_t rows_count)
 {
@@ -305,6 +322,7 @@ size_t ig_engine_scratch_bytes(const struct ig_engine *engine, enum ig_engine_op
                                size_t rows_count)
 {
     if (engine->composite) return ig_composite_scratch_bytes(engine->composite, op, rows_count);
+    if (engine->model->derived) return ig_derived_scratch_bytes(derived_kernels(engine));
     size_t bytes = engine->predict ? ig_tree_predict_scratch_bytes(engine->predict, rows_count) : 0;
     if (engine->program) bytes = engine->graph.scratch_bytes(&engine->graph, rows_count);
     const struct ig_foreign *foreign = engine->model->foreign;
@@ -321,6 +339,10 @@ static void run_margin(const struct ig_engine *engine, const double *rows, size_
     if (engine->composite) {
         ig_composite_predict(engine->composite, rows, rows_count,
                              (struct ig_engine_scores){margins, NULL, NULL}, scratch);
+        return;
+    }
+    if (model->derived) {
+        ig_derived_predict(derived_kernels(engine), rows, rows_count, margins, scratch);
         return;
     }
     if (engine->predict) {
@@ -424,6 +446,10 @@ void ig_engine_explain(const struct ig_engine *engine, const struct ig_engine_io
         ig_composite_explain(engine->composite, io, scratch);
         return;
     }
+    if (model->derived) {
+        ig_derived_explain(derived_kernels(engine), io, scratch);
+        return;
+    }
     double *margins = scratch;
     void *rest = (char *)scratch + margins_bytes(engine, io->rows_count);
     ig_engine_margin(engine, io->rows, io->rows_count, margins, rest);
@@ -444,6 +470,7 @@ void ig_engine_explain(const struct ig_engine *engine, const struct ig_engine_io
 enum ig_code ig_engine_explain_reference(const struct ig_engine *engine, const double *row,
                                          double *contributions, struct ig_err *err)
 {
+    if (engine->model->derived) return ig_derived_reference(engine->model, row, contributions, err);
     if (engine->model->kind == IG_MODEL_TREES)
         return ig_tree_shap_reference(engine->model, NULL, row, contributions, err);
     ig_linear_contributions(engine->model, row, contributions);

@@ -6,6 +6,7 @@
  * stack. Thread rule: a checked model is immutable. */
 #include "model/model.h"
 
+#include "model/derived.h"
 #include "model/foreign.h"
 #include "model/graph.h"
 
@@ -38,6 +39,7 @@ void ig_model_free(struct ig_model *model)
     if (!model) return;
     ig_graph_free(model->graph);
     if (model->foreign) model->foreign->free(model->foreign);
+    if (model->derived) ig_model_free(model->derived->trees);
     ig_arena_deinit(&model->arena);
     ig_free(model);
 }
@@ -242,6 +244,8 @@ static bool check_body(struct check *check)
     if (model->kind == IG_MODEL_GRAPH)
         return model->graph && ig_graph_check(model->graph, check->err) == IG_OK;
     if (model->kind == IG_MODEL_FOREIGN) return check_foreign(check);
+    if (model->kind == IG_MODEL_DERIVED)
+        return model->derived && ig_derived_check(model->derived, model, check->err) == IG_OK;
     if (model->kind == IG_MODEL_LINEAR)
         return check_numbers(check, model->weights,
                              ((size_t)model->features_count + 1) * model->outputs_count,

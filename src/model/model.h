@@ -75,6 +75,7 @@ enum ig_model_kind {
     IG_MODEL_GRAPH,
     IG_MODEL_COMPOSITE, /* several models as one: an engine of kernels/composite.h runs it */
     IG_MODEL_FOREIGN,   /* in another library's hands: model/foreign.h */
+    IG_MODEL_DERIVED,   /* trees over columns computed from the row: model/derived.h */
     IG_MODEL_KINDS_COUNT,
 };
 
@@ -109,11 +110,13 @@ struct ig_input {
     const struct ig_str *categories; /* text of code 0, 1, ... where the file has them, or NULL */
     const uint32_t *category_hashes; /* CatBoost: hash of code 0, 1, ...'s text, or NULL */
     uint32_t categories_count;
-    bool required; /* a missing value has no prediction (PMML) */
+    bool hash_coded; /* CatBoost: the code is the hash of the text, as a signed 32-bit number */
+    bool required;   /* a missing value has no prediction (PMML) */
 };
 
 struct ig_graph;
 struct ig_foreign;
+struct ig_derived;
 
 struct ig_model {
     struct ig_arena arena; /* owns all below and this struct's arrays */
@@ -149,6 +152,7 @@ struct ig_model {
 
     struct ig_graph *graph;     /* GRAPH: owned; its values are the margins */
     struct ig_foreign *foreign; /* FOREIGN: owned; its values are the margins */
+    struct ig_derived *derived; /* DERIVED: in the arena, its trees are owned */
 
     double *base_margin; /* outputs_count; already through the link */
     enum ig_transform transform;

@@ -34,8 +34,8 @@ WORDS = ["red", "green", "blue", "dark blue", "na\u00efve", "Z\u00fcrich", "x", 
          "and one that is longer than sixty-four bytes so that the long rule of the hash is used"]
 
 
-def mixed(seed, rows=500):
-    """Numbers with holes, words, and words that training never sees."""
+def mixed(seed, rows=500, crossed=False):
+    """Numbers with holes, words, and words that training never sees; crossed: what a word does depends on others."""
     rng = np.random.default_rng(seed)
     x, z = table(seed, rows)
     colour = rng.choice(WORDS, rows)
@@ -43,6 +43,9 @@ def mixed(seed, rows=500):
     pair = rng.choice(["no", "yes"], rows)
     effect = {w: (i * 5) % 7 - 3 for i, w in enumerate(WORDS)}
     z = z + [effect[w] for w in colour] + (grade % 4) + 2 * (pair == "yes") * np.nan_to_num(x[:, 0])
+    if crossed:
+        z = np.asarray([(effect[w] * (g % 4 + 1)) % 5 * 3 * (p == "yes" or w < "c") for w, g, p in zip(colour, grade, pair)]) \
+            + z / 8
     frame = pd.DataFrame({"n0": x[:, 0], "colour": colour, "n1": x[:, 1], "grade": grade.astype(str),
                           "pair": pair, "one": "always", "n2": x[:, 3]})
     return frame, np.asarray(z, float)
@@ -51,14 +54,14 @@ def mixed(seed, rows=500):
 def save_mixed(name, params, seed, target, classifier=False, words_in_file=True):
     if wanted and name not in wanted:
         return
-    frame, z = mixed(seed)
+    frame, z = mixed(seed, crossed=name.startswith("combined"))
     names = list(frame.columns)
     cats = ["colour", "grade", "pair", "one"]
     y = target(z)
     pool = catboost.Pool(frame, y, cat_features=cats)
     kind = catboost.CatBoostClassifier if classifier else catboost.CatBoostRegressor
-    model = kind(iterations=12, depth=4, random_seed=1, thread_count=1, verbose=False, train_dir=".",
-                 **params)
+    model = kind(**{"iterations": 12, "depth": 4, "random_seed": 1, "thread_count": 1, "verbose": False,
+                    "train_dir": ".", **params})
     model.fit(pool)
     path = golden.new_case(ROOT, "catboost", name)
     model.save_model(os.path.join(path, "model.json"), format="json", pool=pool if words_in_file else None)
@@ -168,6 +171,14 @@ def main():
     for seed, kind in enumerate(["Buckets", "BinarizedTargetMeanValue", "Counter"], 28):
         save_mixed("ctr_" + kind.lower(), simple("RMSE", simple_ctr=[kind + ":TargetBorderCount=3"
                    if kind == "Buckets" else kind]), seed, lambda z: z)
+    # Statistics of combinations of categories, one-hot values and numbers.
+    combined = lambda loss, **more: {"loss_function": loss, "one_hot_max_size": 2, "max_ctr_complexity": 4,
+                                     "boosting_type": "Ordered", **more}
+    save_mixed("combined", combined("RMSE", depth=6), 31, lambda z: z)
+    save_mixed("combined_binary", combined("Logloss", nan_mode="Max"), 32, lambda z: (z > 4).astype(int), True, words_in_file=False)
+    save_mixed("combined_multiclass", combined("MultiClass", boosting_type="Plain"), 33, lambda z: np.digitize(z, [2, 6]), True)
+    save_mixed("combined_types", combined("RMSE", combinations_ctr=[
+        "Buckets:TargetBorderCount=3", "BinarizedTargetMeanValue", "Counter"]), 34, lambda z: z)
 
 
 if __name__ == "__main__":
