@@ -28,6 +28,8 @@
 enum {
     NAMES_MAX = 64,
     LOOPS_MAX = 8,
+    WEBHOOK_TIMEOUT_MAX_S = 600,
+    WEBHOOK_RETRIES_MAX = 20,
     KEEP_DAYS_MAX = 1 << 20,
     CALL_BYTES = 512 << 20,
     TLS_LOOK_S = 5,
@@ -142,6 +144,18 @@ static unsigned keep_days(const struct ig_settings *settings)
                                                     : (unsigned)settings->jobs_keep_days;
 }
 
+static struct ig_webhooks_options webhooks_of(const struct ig_settings *settings)
+{
+    uint64_t timeout = settings->webhook_timeout_s, retries = settings->webhook_retries;
+    if (timeout > WEBHOOK_TIMEOUT_MAX_S) timeout = WEBHOOK_TIMEOUT_MAX_S;
+    if (retries > WEBHOOK_RETRIES_MAX) retries = WEBHOOK_RETRIES_MAX;
+    return (struct ig_webhooks_options){.http_allowed = settings->webhook_http,
+                                        .private_allowed = settings->webhook_private,
+                                        .ca_file = settings->webhook_ca,
+                                        .timeout_ms = (unsigned)timeout * 1000,
+                                        .retries = (unsigned)retries};
+}
+
 static enum ig_code open_regions(struct server *server, struct ig_err *err)
 {
     struct ig_str wanted = ig_str_view(server->settings.shared_memory);
@@ -176,7 +190,8 @@ static enum ig_code open_services(struct server *server, struct ig_err *err)
         .jobs_running = (unsigned)settings->jobs_running,
         .jobs_keep_days = keep_days(settings),
         .blobs = settings->blobs,
-        .blobs_cache_bytes = (size_t)settings->blobs_cache_mb << 20};
+        .blobs_cache_bytes = (size_t)settings->blobs_cache_mb << 20,
+        .webhooks = webhooks_of(settings)};
     struct ig_app *app = &server->services.app;
     if (choose_onnx_engine(settings, err) != IG_OK) return err->code;
     if (ig_services_open(&server->services, &options, err) != IG_OK) return err->code;

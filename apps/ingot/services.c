@@ -141,6 +141,10 @@ static enum ig_code open_all(struct ig_services *services,
     struct ig_app *app = &services->app;
     const struct ig_replica_host_options host = {.dirfd = services->dirfd,
                                                  .blobs = services->blobs};
+    struct ig_webhooks_options webhooks = options->webhooks;
+    webhooks.db = app->db;
+    if (ig_webhooks_open(&app->webhooks, &webhooks, err) != IG_OK) return err->code;
+    ig_registry_attach(app->registry, app->webhooks);
     if (ig_replica_host_open(&services->replicas, &host, err) != IG_OK) return err->code;
     struct ig_deploy_options deploy = {.models_max_bytes = options->models_bytes,
                                        .dirfd = services->dirfd,
@@ -197,6 +201,7 @@ void ig_services_close(struct ig_services *services)
     ig_deploy_close(app->deploy);
     ig_replica_host_close(services->replicas);
     ig_explain_cache_free(app->explain_cache);
+    ig_webhooks_close(app->webhooks);
     ig_records_close(app->records);
     ig_reasons_close(app->reasons);
     ig_backgrounds_close(app->backgrounds);

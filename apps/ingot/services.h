@@ -36,6 +36,7 @@ struct ig_services_options {
     const char
         *blobs; /* borrowed until the end; NULL: INGOT_BLOBS, or where the server keeps them */
     size_t blobs_cache_bytes;
+    struct ig_webhooks_options webhooks; /* its db is filled in */
 };
 
 /* CONFLICT when another process holds the directory. */

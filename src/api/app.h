@@ -33,6 +33,7 @@ struct ig_app {
     struct ig_auth *auth;
     struct ig_registry *registry;
     struct ig_tracking *tracking;
+    struct ig_webhooks *webhooks;
     struct ig_jobs *jobs;
     struct ig_backgrounds *backgrounds;
     struct ig_reasons *reasons;

@@ -229,6 +229,22 @@ static enum ig_code read_model_uses(struct ig_tracking_model_uses *out, struct i
     return json->err->code;
 }
 
+static enum ig_code read_event(void *item, struct ig_json *json, const char *path)
+{
+    struct ig_tracking_pair *out = item;
+    *out = (struct ig_tracking_pair){.key = IG_STR(""), .value = IG_STR("")};
+    const struct ig_mlflow_field fields[] = {{"entity", IG_MLFLOW_WORD, &out->key, true},
+                                             {"action", IG_MLFLOW_WORD, &out->value, true}};
+    return read_item(json, fields, 2, path);
+}
+
+static enum ig_code read_events(struct ig_tracking_pairs *out, struct ig_json *json,
+                                const char *name)
+{
+    out->items = read_list(json, name, sizeof *out->items, read_event, &out->count);
+    return json->err->code;
+}
+
 static enum ig_code add_text(struct ig_mlflow_texts *out, struct ig_str text, const char *name,
                              struct ig_arena *arena, struct ig_err *err)
 {
@@ -255,6 +271,10 @@ static enum ig_code read_value(struct ig_json *json, const struct ig_mlflow_fiel
                                bool *given)
 {
     if (field->kind < IG_MLFLOW_TEXTS) return read_scalar(json, field, field->name, given);
+    if (field->kind == IG_MLFLOW_EVENT) {
+        *given = true;
+        return read_event(field->out, json, field->name);
+    }
     enum ig_json_event event = ig_json_next(json);
     if (event == IG_JSON_NULL) return IG_OK;
     if (event != IG_JSON_ARRAY) return mismatch(json, event, field->name);
@@ -262,6 +282,7 @@ static enum ig_code read_value(struct ig_json *json, const struct ig_mlflow_fiel
     if (field->kind == IG_MLFLOW_TEXTS) return read_texts(field->out, json, field->name);
     if (field->kind == IG_MLFLOW_METRICS) return read_metrics(field->out, json, field->name);
     if (field->kind == IG_MLFLOW_DATASETS) return read_datasets(field->out, json, field->name);
+    if (field->kind == IG_MLFLOW_EVENTS) return read_events(field->out, json, field->name);
     if (field->kind == IG_MLFLOW_MODELS) return read_model_uses(field->out, json, field->name);
     return read_pairs(field->out, json, field->name);
 }

@@ -27,6 +27,8 @@ struct ig_mlflow_field {
         IG_MLFLOW_DATASETS, /* [{"dataset": {"name", "digest", ...}, "tags"}] */
         IG_MLFLOW_MODELS,   /* [{"model_id", "step"}] */
         IG_MLFLOW_METRICS,  /* [{"key", "value", "timestamp", "step"}] */
+        IG_MLFLOW_EVENTS,   /* [{"entity", "action"}], of webhooks: pairs of these words */
+        IG_MLFLOW_EVENT,    /* one of them: a pair, ptr NULL when absent */
     } kind;
     /* struct ig_str *, int64_t *, double *, bool *, struct ig_mlflow_texts *; to pairs, datasets,
      * metrics or uses of models of services/tracking. Stays as it is when absent. */

@@ -8,6 +8,7 @@
  * received and not yet used. Thread rule: one thread. */
 #include "net/client.h"
 
+#include "net/address.h"
 #include "net/http1.h"
 #include "net/tls.h"
 
@@ -19,6 +20,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -30,7 +32,8 @@ enum {
     BODY_WITH_HEAD_MAX_BYTES = 32 * 1024,
     HEADERS_MAX = 128,
     HOST_MAX_BYTES = 256,
-    REQUEST_MAX_BYTES = 64 * 1024
+    REQUEST_MAX_BYTES = 64 * 1024,
+    CANCEL_LOOK_MS = 50
 };
 
 struct ig_client {
@@ -38,7 +41,10 @@ struct ig_client {
     bool is_secure;
     struct ig_tls_trust *trust; /* of an https URL; else NULL */
     struct ig_tls_session *tls; /* while connected to one */
-    unsigned connect_timeout_ms, io_timeout_ms;
+    unsigned connect_timeout_ms, io_timeout_ms, call_timeout_ms;
+    bool public_only;
+    const bool _Atomic *cancelled;
+    uint64_t call_until_ns;    /* of the call that runs; 0: no limit */
     char host[HOST_MAX_BYTES]; /* without brackets, for the resolver */
     char port[8];
     struct ig_buf authority; /* for the Host header */
@@ -120,6 +126,9 @@ enum ig_code ig_client_new(struct ig_client **out, const char *url,
     client->fd = -1;
     client->connect_timeout_ms = options->connect_timeout_ms ? options->connect_timeout_ms : 5000;
     client->io_timeout_ms = options->io_timeout_ms ? options->io_timeout_ms : 60000;
+    client->call_timeout_ms = options->call_timeout_ms;
+    client->public_only = options->public_only;
+    client->cancelled = options->cancelled;
     ig_buf_init(&client->authority, HOST_MAX_BYTES + 16);
     ig_buf_init(&client->prefix, 4096);
     ig_buf_init(&client->headers, REQUEST_MAX_BYTES);
@@ -162,17 +171,26 @@ void ig_client_free(struct ig_client *client)
 
 /* Sockets. */
 
-/* The events that came, or 0 at the timeout. */
-static short await(int fd, short events, unsigned timeout_ms)
+static bool is_cancelled(const struct ig_client *client)
+{
+    return client->cancelled && atomic_load(client->cancelled);
+}
+
+/* The events that came, or 0 at the timeout: of this wait, or of the whole call. */
+static short await(const struct ig_client *client, int fd, short events, unsigned timeout_ms)
 {
     uint64_t until_ns = ig_clock_ns() + timeout_ms * UINT64_C(1000000);
+    if (client->call_until_ns && until_ns > client->call_until_ns) until_ns = client->call_until_ns;
     for (;;) {
         uint64_t now = ig_clock_ns();
+        if (client->call_until_ns && now >= client->call_until_ns) return 0;
+        if (is_cancelled(client)) return 0;
         int left_ms = now < until_ns ? (int)((until_ns - now + 999999) / 1000000) : 0;
+        bool slice = client->cancelled && left_ms > CANCEL_LOOK_MS;
         struct pollfd wait = {.fd = fd, .events = events};
-        int ready = poll(&wait, 1, left_ms);
+        int ready = poll(&wait, 1, slice ? CANCEL_LOOK_MS : left_ms);
         if (ready > 0) return wait.revents;
-        if (ready == 0 || errno != EINTR) return 0;
+        if (ready == 0 ? !slice : errno != EINTR) return 0;
     }
 }
 
@@ -185,7 +203,7 @@ static int connect_one(struct ig_client *client, const struct addrinfo *address)
     if (fd < 0) return errno;
     if (connect(fd, address->ai_addr, address->ai_addrlen) != 0) {
         error = errno;
-        if (error == EINPROGRESS && !await(fd, POLLOUT, client->connect_timeout_ms))
+        if (error == EINPROGRESS && !await(client, fd, POLLOUT, client->connect_timeout_ms))
             error = ETIMEDOUT;
         else if (error == EINPROGRESS)
             getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size);
@@ -209,10 +227,35 @@ static enum ig_code begin_tls(struct ig_client *client, struct ig_err *err)
         if (got > 0) return IG_OK;
         snprintf(peer, sizeof peer, "%s port %s", client->host, client->port);
         if (got != -EAGAIN) return ig_tls_explain(client->tls, peer, err);
-        if (!await(client->fd, ig_tls_wants(client->tls), client->connect_timeout_ms))
+        if (!await(client, client->fd, ig_tls_wants(client->tls), client->connect_timeout_ms))
             return ig_fail(err, IG_TIMEOUT, "%s: no TLS handshake within %u ms", peer,
                            client->connect_timeout_ms);
     }
+}
+
+/* What is checked is what is connected to: a name that resolves otherwise the next time changes
+ * nothing. */
+static enum ig_code check_public(const char *host, const struct addrinfo *found, struct ig_err *err)
+{
+    char text[INET6_ADDRSTRLEN];
+    for (const struct addrinfo *at = found; at; at = at->ai_next) {
+        if (ig_address_is_public(at->ai_addr)) continue;
+        ig_address_format(text, at->ai_addr);
+        return ig_fail(err, IG_DENIED, "'%s' is %s, which is not a public address", host, text);
+    }
+    return IG_OK;
+}
+
+enum ig_code ig_client_check_public(const char *host, struct ig_err *err)
+{
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
+    struct addrinfo *found = NULL;
+    int bad = getaddrinfo(host, NULL, &hints, &found);
+    if (bad)
+        return ig_fail(err, IG_UNAVAILABLE, "'%s' has no address: %s", host, gai_strerror(bad));
+    (void)check_public(host, found, err);
+    freeaddrinfo(found);
+    return err->code;
 }
 
 static enum ig_code dial(struct ig_client *client, struct ig_err *err)
@@ -223,9 +266,11 @@ static enum ig_code dial(struct ig_client *client, struct ig_err *err)
     if (bad)
         return ig_fail(err, IG_UNAVAILABLE, "cannot reach %s port %s: %s", client->host,
                        client->port, gai_strerror(bad));
-    for (const struct addrinfo *at = found; at && client->fd < 0; at = at->ai_next)
-        error = connect_one(client, at);
+    if (!client->public_only || check_public(client->host, found, err) == IG_OK)
+        for (const struct addrinfo *at = found; at && client->fd < 0; at = at->ai_next)
+            error = connect_one(client, at);
     freeaddrinfo(found);
+    if (err->code != IG_OK) return err->code;
     if (client->fd < 0)
         return ig_fail(err, IG_UNAVAILABLE, "cannot reach %s port %s: %s", client->host,
                        client->port, strerror(error));
@@ -252,7 +297,7 @@ static int64_t socket_send(struct ig_client *client, struct ig_str bytes)
 static bool server_speaks(struct ig_client *client)
 {
     /* What came may be TLS's own: session tickets. */
-    return client->tls ? ig_tls_readable(client->tls) : await(client->fd, POLLIN, 0) != 0;
+    return client->tls ? ig_tls_readable(client->tls) : await(client, client->fd, POLLIN, 0) != 0;
 }
 
 static enum ig_code too_slow(struct ig_client *client, const char *what, struct ig_err *err)
@@ -272,7 +317,7 @@ static enum ig_code send_all(struct ig_client *client, struct ig_str bytes, bool
                              struct ig_err *err)
 {
     while (bytes.len && !*answered) {
-        short ready = await(client->fd, POLLOUT | POLLIN, client->io_timeout_ms);
+        short ready = await(client, client->fd, POLLOUT | POLLIN, client->io_timeout_ms);
         if (!ready) return too_slow(client, "takes nothing", err);
         if ((ready & (POLLIN | POLLHUP | POLLERR)) && server_speaks(client)) {
             *answered = true;
@@ -300,7 +345,7 @@ static enum ig_code receive(struct ig_client *client, size_t *got, struct ig_err
         }
         if (n != -EAGAIN && n != -EINTR) return broke(client, (int)-n, err);
         short wants = client->tls ? ig_tls_wants(client->tls) : POLLIN;
-        if (!await(client->fd, wants, client->io_timeout_ms))
+        if (!await(client, client->fd, wants, client->io_timeout_ms))
             return too_slow(client, "answers nothing", err);
     }
 }
@@ -491,12 +536,14 @@ static enum ig_code read_body(struct ig_client *client, const struct ig_client_c
     return IG_OK;
 }
 
-static void note_content_type(const struct ig_http1_response *response,
-                              struct ig_client_reply *reply)
+static void note_headers(const struct ig_http1_response *response, struct ig_client_reply *reply)
 {
     reply->content_type[0] = '\0';
+    reply->retry_after_s = 0;
     for (size_t i = 0; i < response->headers_count; i++) {
         struct ig_str value = response->headers[i].value;
+        if (ig_str_eq_nocase(response->headers[i].name, IG_STR("retry-after")))
+            (void)ig_str_to_u64(value, &reply->retry_after_s);
         if (!ig_str_eq_nocase(response->headers[i].name, IG_STR("content-type"))) continue;
         size_t size =
             value.len < sizeof reply->content_type - 1 ? value.len : sizeof reply->content_type - 1;
@@ -520,7 +567,7 @@ static enum ig_code attempt(struct ig_client *client, const struct ig_client_cal
     *stale = code == IG_IO && kept && (closed || client->in_len == 0);
     if (code) return code;
     reply->status = response.status;
-    note_content_type(&response, reply);
+    note_headers(&response, reply);
     code = read_body(client, call, &response, reply, err);
     bool framed = response.chunked || response.has_content_length || is_bare(call, &response);
     bool reusable = response.keep_alive && !partial && framed;
@@ -536,6 +583,8 @@ enum ig_code ig_client_call(struct ig_client *client, const struct ig_client_cal
     ig_buf_reset(&reply->body);
     reply->status = 0;
     reply->body_bytes = 0;
+    client->call_until_ns =
+        client->call_timeout_ms ? ig_clock_ns() + client->call_timeout_ms * UINT64_C(1000000) : 0;
     enum ig_code code = build_head(client, call, err);
     if (code) return code;
     code = attempt(client, call, reply, &stale, &first);
@@ -547,6 +596,7 @@ enum ig_code ig_client_call(struct ig_client *client, const struct ig_client_cal
     }
     if (!code) return IG_OK;
     disconnect(client);
+    if (is_cancelled(client)) return ig_fail(err, IG_CANCELLED, "the call was given up");
     if (!err->code) *err = first;
     return err->code;
 }

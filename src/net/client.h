@@ -2,8 +2,8 @@
 #ifndef IG_NET_CLIENT_H
 #define IG_NET_CLIENT_H
 
-/* A small blocking HTTP/1.1 client over TCP or TLS, for the command line. One connection, kept
- * alive between calls and opened anew when the server has closed it. With https the server's
+/* A small blocking HTTP/1.1 client over TCP or TLS. One connection, kept alive between calls and
+ * opened anew when the server has closed it. Redirects are not followed. With https the server's
  * certificate must be of a trusted CA and for the URL's host. Thread rule: one thread a client. */
 
 #include "base/err.h"
@@ -15,7 +15,10 @@ struct ig_client_options {
     unsigned connect_timeout_ms; /* 0: 5,000 */
     unsigned io_timeout_ms;      /* longest pause in a response or upload; 0: 60,000 */
     const char *ca_file;         /* https: PEM of what alone is trusted; NULL: the system's CAs */
-    const char *headers; /* sent with every request: "Authorization: Bearer x\r\n"; or NULL */
+    const char *headers;      /* sent with every request: "Authorization: Bearer x\r\n"; or NULL */
+    unsigned call_timeout_ms; /* of a whole call, names' resolution aside; 0: none */
+    const bool _Atomic *cancelled; /* CANCELLED soon after it has become true; or NULL */
+    bool public_only; /* DENIED where the host has an address that is not public (net/address.h) */
 };
 
 /* `url`: http[s]://host[:port][/prefix]; the prefix goes before every path. Does not connect yet.
@@ -44,14 +47,19 @@ struct ig_client_reply {
     int status;
     struct ig_buf body; /* the caller initialises it with its cap (TOO_LARGE over it) */
     char content_type[128];
-    uint64_t body_bytes; /* received, wherever they went */
+    uint64_t body_bytes;    /* received, wherever they went */
+    uint64_t retry_after_s; /* of Retry-After in seconds; 0: none */
 };
 
 /* OK for every complete HTTP response, whatever its status. Errors: UNAVAILABLE (cannot connect;
- * the message names host and port), DENIED (no trust in its certificate), TIMEOUT, IO, PARSE (not
- * HTTP), TOO_LARGE, CANCELLED (on_bytes said so), NO_MEMORY. */
+ * the message names host and port), DENIED (no trust in its certificate, or public_only), TIMEOUT,
+ * IO, PARSE (not HTTP), TOO_LARGE, CANCELLED (on_bytes said so), NO_MEMORY. */
 enum ig_code ig_client_call(struct ig_client *client, const struct ig_client_call *call,
                             struct ig_client_reply *reply, struct ig_err *err);
+
+/* DENIED when the name, or numeric address, has an address that is not public; UNAVAILABLE when it
+ * has none. Asks the resolver: may take its time. */
+enum ig_code ig_client_check_public(const char *host, struct ig_err *err);
 
 /* Percent-encodes one path segment or query value onto buf. */
 void ig_client_escape(struct ig_buf *buf, struct ig_str text);

@@ -364,6 +364,86 @@ static void test_stale_connection(void **state)
     }
 }
 
+/* A byte at a time, for ever. */
+static void *drip(void *context)
+{
+    const struct liar *liar = context;
+    char bytes[1000];
+    int fd = accept(liar->fd, NULL, NULL);
+    (void)!recv(fd, bytes, sizeof bytes, 0);
+    send_text(fd, liar->answer);
+    while (send(fd, "x", 1, MSG_NOSIGNAL) == 1) usleep(10000);
+    close(fd);
+    return NULL;
+}
+
+static void *cancel_soon(void *context)
+{
+    usleep(100 * 1000);
+    atomic_store((atomic_bool *)context, true);
+    return NULL;
+}
+
+/* A whole call ends at its own limit, and soon after it was cancelled. */
+static void test_calls_that_must_end(void **state)
+{
+    (void)state;
+    static atomic_bool cancelled;
+    atomic_store(&cancelled, false);
+    for (int cancels = 0; cancels <= 1; cancels++) {
+        struct sockaddr_in address = {.sin_family = AF_INET};
+        socklen_t size = sizeof address;
+        struct liar liar = {.fd = socket(AF_INET, SOCK_STREAM, 0),
+                            .answer = "HTTP/1.1 200 OK\r\nRetry-After: 7\r\n"
+                                      "Content-Length: 50000\r\n\r\n"};
+        uint64_t thread, canceller = 0;
+        char url[64];
+        struct ig_err err = IG_ERR_INIT;
+        const struct ig_client_options options = {.call_timeout_ms = cancels ? 20000 : 100,
+                                                  .cancelled = &cancelled};
+        address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        assert_int_equal(bind(liar.fd, (struct sockaddr *)&address, size), 0);
+        assert_int_equal(listen(liar.fd, 1), 0);
+        getsockname(liar.fd, (struct sockaddr *)&address, &size);
+        ig_thread_start(&thread, "liar", drip, &liar, &err);
+        if (cancels) ig_thread_start(&canceller, "cancel", cancel_soon, &cancelled, &err);
+        snprintf(url, sizeof url, "http://127.0.0.1:%u", ntohs(address.sin_port));
+        ig_client_free(client);
+        assert_int_equal(ig_client_new(&client, url, &options, &err), IG_OK);
+        const struct ig_client_call call = {.method = "GET", .path = "/"};
+        uint64_t begun_ns = ig_clock_ns();
+        assert_int_equal(ig_client_call(client, &call, &reply, &err),
+                         cancels ? IG_CANCELLED : IG_TIMEOUT);
+        assert_true(ig_clock_ns() - begun_ns < UINT64_C(5000000000));
+        assert_int_equal(reply.retry_after_s, 7);
+        ig_thread_join(thread);
+        if (cancels) ig_thread_join(canceller);
+        close(liar.fd);
+    }
+}
+
+static void test_public_only(void **state)
+{
+    (void)state;
+    struct ig_err err = IG_ERR_INIT;
+    const struct ig_client_options options = {.public_only = true};
+    static const char *const urls[] = {"http://127.0.0.1:1", "http://localhost:1", "http://[::1]:1",
+                                       "http://0x7f.1:1"};
+    for (size_t i = 0; i < sizeof urls / sizeof urls[0]; i++) {
+        const struct ig_client_call call = {.method = "GET", .path = "/"};
+        ig_client_free(client);
+        err = IG_ERR_INIT;
+        assert_int_equal(ig_client_new(&client, urls[i], &options, &err), IG_OK);
+        assert_int_equal(ig_client_call(client, &call, &reply, &err), IG_DENIED);
+        assert_non_null(strstr(err.message, "which is not a public address"));
+    }
+    err = IG_ERR_INIT;
+    assert_int_equal(ig_client_check_public("1.1.1.1", &err), IG_OK);
+    assert_int_equal(ig_client_check_public("10.0.0.1", &err), IG_DENIED);
+    err = IG_ERR_INIT;
+    assert_int_equal(ig_client_check_public("no.such.name.invalid", &err), IG_UNAVAILABLE);
+}
+
 static void test_escape(void **state)
 {
     (void)state;
@@ -526,6 +606,8 @@ int main(void)
         cmocka_unit_test(test_urls),
         WITH_SERVER(test_what_is_not_http),
         WITH_SERVER(test_stale_connection),
+        WITH_SERVER(test_calls_that_must_end),
+        WITH_SERVER(test_public_only),
         cmocka_unit_test(test_escape),
         cmocka_unit_test(test_every_allocation_fails),
         WITH_SERVER(test_calls_without_memory),

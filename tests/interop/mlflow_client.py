@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The unmodified MLflow client against a running server: a run that logs files, and what is made of
 them; artifacts up, down, listed, deleted; names that the client and the server refuse; the model
-registry (mlflow_registry.py)."""
+registry (mlflow_registry.py) and its webhooks (mlflow_webhooks.py)."""
 
 import json
 import os
@@ -21,6 +21,7 @@ try:
     from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
     import mlflow_registry
+    import mlflow_webhooks
 except ImportError as error:
     print("mlflow_client: skipped, %s" % error)
     sys.exit(0)
@@ -179,7 +180,8 @@ def check_traces():
 
 def main():
     with tempfile.TemporaryDirectory() as directory:
-        server, address = program.serve(os.path.join(directory, "data"), os.path.join(directory, "log"))
+        server, address = program.serve(os.path.join(directory, "data"), os.path.join(directory, "log"),
+                                        ("--set", "webhook_http=true", "--set", "webhook_private=true"))
         try:
             mlflow.set_tracking_uri("http://" + address)
             check_repository(directory)
@@ -187,6 +189,8 @@ def main():
             check_histories("http://" + address)
             check_traces()
             mlflow_registry.run_checks(check, expect_error)
+            if hasattr(MlflowClient, "create_webhook"):
+                mlflow_webhooks.run_checks(check, expect_error)
         finally:
             server.terminate()
             server.wait(30)

@@ -146,6 +146,7 @@ static void end_job(struct ig_jobs *jobs, struct ending *ending)
                 ig_log_err(IG_LOG_ERROR, "job end", &again);
         }
     }
+    if (ending->state == IG_JOB_SUCCEEDED) ig_registry_changed(jobs->options.registry);
     remove_package(ending->slot);
     ig_log(IG_LOG_INFO, "job ended", IG_LOG_C("job", ending->slot->id),
            IG_LOG_C("state", ig_job_state_name(ending->state)), IG_LOG_S("error", ending->error),

@@ -71,6 +71,14 @@ enum ig_code ig_registered_audit(struct ig_db_tx *tx, const struct ig_principal 
     return ig_audit_add(tx, who, action, ig_str_view(object), IG_STR(""), err);
 }
 
+enum ig_code ig_registered_write(const struct ig_registered_by *by, ig_db_work *work, void *call,
+                                 struct ig_err *err)
+{
+    enum ig_code code = ig_db_write(by->db, work, call, err);
+    if (code == IG_OK) ig_webhooks_wake(by->webhooks);
+    return code;
+}
+
 /* ---- reading ---- */
 
 static enum ig_code read_row(struct ig_registered_model *out, struct ig_db_tx *tx, int64_t id,
@@ -238,7 +246,7 @@ static enum ig_code create_model(struct ig_db_tx *tx, void *context, struct ig_e
         put_tag(tx, call->id, spec->tags.items[i], err);
     if (err->code == IG_OK)
         ig_registered_audit(tx, call->by->who, "registered_model.create", spec->name, 0, err);
-    if (err->code != IG_OK) return err->code;
+    if (err->code != IG_OK || ig_registered_tell_model(tx, spec, err) != IG_OK) return err->code;
     return read_model(&call->model, tx, call->id, call->arena, err);
 }
 
@@ -251,7 +259,7 @@ enum ig_code ig_registered_create(struct ig_registered_model *out,
         ig_registered_check_description(spec->description, err) != IG_OK ||
         ig_registered_check_tags(spec->tags, err) != IG_OK)
         return err->code;
-    if (ig_db_write(by->db, create_model, &call, err) == IG_OK) *out = call.model;
+    if (ig_registered_write(by, create_model, &call, err) == IG_OK) *out = call.model;
     return err->code;
 }
 
@@ -373,7 +381,8 @@ static enum ig_code set_tag(struct ig_db_tx *tx, void *context, struct ig_err *e
 {
     struct model_call *call = context;
     if (ig_registered_model_id(&call->id, tx, call->name, err) != IG_OK ||
-        put_tag(tx, call->id, call->tag, err) != IG_OK)
+        put_tag(tx, call->id, call->tag, err) != IG_OK ||
+        ig_registered_tell_tag(tx, call->name, 0, call->tag, err) != IG_OK)
         return err->code;
     return ig_registered_audit(tx, call->by->who, "registered_model.tag", call->name, 0, err);
 }
@@ -383,15 +392,7 @@ enum ig_code ig_registered_tag(const struct ig_registered_by *by, struct ig_str 
 {
     struct model_call call = {.by = by, .name = name, .tag = tag};
     if (ig_registered_check_tag(tag, err) != IG_OK) return err->code;
-    return ig_db_write(by->db, set_tag, &call, err);
-}
-
-/* Audited when there was something to remove. */
-static enum ig_code audit_removal(struct ig_db_tx *tx, const struct model_call *call,
-                                  const char *action, struct ig_err *err)
-{
-    if (!ig_db_changes(tx)) return IG_OK;
-    return ig_registered_audit(tx, call->by->who, action, call->name, 0, err);
+    return ig_registered_write(by, set_tag, &call, err);
 }
 
 static enum ig_code delete_tag(struct ig_db_tx *tx, void *context, struct ig_err *err)
@@ -401,7 +402,11 @@ static enum ig_code delete_tag(struct ig_db_tx *tx, void *context, struct ig_err
         ig_db_exec(tx, "delete from registered_tags where model = $1 and key = $2",
                    IG_DB_VALUES(IG_DB_I(call->id), IG_DB_T(call->tag.key)), err) != IG_OK)
         return err->code;
-    return audit_removal(tx, call, "registered_model.untag", err);
+    if (ig_db_changes(tx) && (ig_registered_tell_tag(tx, call->name, 0, call->tag, err) != IG_OK ||
+                              ig_registered_audit(tx, call->by->who, "registered_model.untag",
+                                                  call->name, 0, err) != IG_OK))
+        return err->code;
+    return IG_OK;
 }
 
 enum ig_code ig_registered_untag(const struct ig_registered_by *by, struct ig_str name,
@@ -409,7 +414,7 @@ enum ig_code ig_registered_untag(const struct ig_registered_by *by, struct ig_st
 {
     struct model_call call = {.by = by, .name = name, .tag = {.key = key}};
     if (ig_tracking_check_key(key, "key", err) != IG_OK) return err->code;
-    return ig_db_write(by->db, delete_tag, &call, err);
+    return ig_registered_write(by, delete_tag, &call, err);
 }
 
 static enum ig_code set_alias(struct ig_db_tx *tx, void *context, struct ig_err *err)
@@ -422,7 +427,8 @@ static enum ig_code set_alias(struct ig_db_tx *tx, void *context, struct ig_err 
                    "insert into aliases(model, alias, version) values($1, $2, $3)"
                    " on conflict (model, alias) do update set version = excluded.version",
                    IG_DB_VALUES(IG_DB_T(call->name), IG_DB_T(call->alias), IG_DB_I(call->version)),
-                   err) != IG_OK)
+                   err) != IG_OK ||
+        ig_registered_tell_alias(tx, call->name, call->alias, call->version, err) != IG_OK)
         return err->code;
     return ig_registered_audit(tx, call->by->who, "registered_model.alias", call->name,
                                call->version, err);
@@ -436,7 +442,7 @@ enum ig_code ig_registered_alias(const struct ig_registered_by *by, struct ig_st
         ig_registered_check_new_alias(alias, err) != IG_OK ||
         ig_registered_version_number(&call.version, version, err) != IG_OK)
         return err->code;
-    return ig_db_write(by->db, set_alias, &call, err);
+    return ig_registered_write(by, set_alias, &call, err);
 }
 
 static enum ig_code delete_alias(struct ig_db_tx *tx, void *context, struct ig_err *err)
@@ -446,7 +452,12 @@ static enum ig_code delete_alias(struct ig_db_tx *tx, void *context, struct ig_e
         ig_db_exec(tx, "delete from aliases where model = $1 and alias = $2",
                    IG_DB_VALUES(IG_DB_T(call->name), IG_DB_T(call->alias)), err) != IG_OK)
         return err->code;
-    return audit_removal(tx, call, "registered_model.unalias", err);
+    if (ig_db_changes(tx) &&
+        (ig_registered_tell_alias(tx, call->name, call->alias, 0, err) != IG_OK ||
+         ig_registered_audit(tx, call->by->who, "registered_model.unalias", call->name, 0, err) !=
+             IG_OK))
+        return err->code;
+    return IG_OK;
 }
 
 enum ig_code ig_registered_unalias(const struct ig_registered_by *by, struct ig_str name,
@@ -456,5 +467,5 @@ enum ig_code ig_registered_unalias(const struct ig_registered_by *by, struct ig_
     if (ig_registered_check_name(name, "name", err) != IG_OK ||
         ig_registered_check_alias(alias, err) != IG_OK)
         return err->code;
-    return ig_db_write(by->db, delete_alias, &call, err);
+    return ig_registered_write(by, delete_alias, &call, err);
 }

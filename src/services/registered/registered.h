@@ -15,6 +15,7 @@
 
 #include "services/registry/registry.h"
 #include "services/tracking/tracking.h"
+#include "services/webhook/webhook.h"
 
 enum {
     IG_REGISTERED_NAME_MAX = 256,         /* characters */
@@ -67,7 +68,8 @@ struct ig_registered_by {
     struct ig_db *db;
     const struct ig_principal *who;
     struct ig_arena *arena;
-    struct ig_blob_store *blobs; /* of artifacts; NULL: nothing that is registered is served */
+    struct ig_blob_store *blobs;  /* of artifacts; NULL: nothing that is registered is served */
+    struct ig_webhooks *webhooks; /* that are told; NULL: later, when they look again */
 };
 
 /* Models. */

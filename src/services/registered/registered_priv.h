@@ -54,6 +54,22 @@ struct ig_registered_source {
 enum ig_code ig_registered_source_resolve(struct ig_registered_source *out, struct ig_db_tx *tx,
                                           const struct ig_registered_version_spec *spec,
                                           struct ig_arena *arena, struct ig_err *err);
+/* What webhooks are told of a change, in its transaction (registered_events.c). */
+enum ig_code ig_registered_tell_model(struct ig_db_tx *tx, const struct ig_registered_spec *spec,
+                                      struct ig_err *err);
+enum ig_code ig_registered_tell_version(struct ig_db_tx *tx,
+                                        const struct ig_registered_version_spec *spec,
+                                        const struct ig_registered_source *source, int64_t version,
+                                        struct ig_err *err);
+/* A value's ptr NULL: the tag was removed; version 0: it is the model's. */
+enum ig_code ig_registered_tell_tag(struct ig_db_tx *tx, struct ig_str name, int64_t version,
+                                    struct ig_tracking_pair tag, struct ig_err *err);
+enum ig_code ig_registered_tell_alias(struct ig_db_tx *tx, struct ig_str name, struct ig_str alias,
+                                      int64_t version, struct ig_err *err); /* 0: removed */
+/* A write that may tell them something. */
+enum ig_code ig_registered_write(const struct ig_registered_by *by, ig_db_work *work, void *call,
+                                 struct ig_err *err);
+
 /* What can be served of a new version's files. */
 struct ig_registered_package {
     struct ig_str location;     /* of the files that were looked at; empty: none */

@@ -289,6 +289,7 @@ static enum ig_code create_version(struct ig_db_tx *tx, void *context, struct ig
     if (err->code == IG_OK) serve(tx, call, &source, err);
     if (err->code == IG_OK && source.model_id.len)
         ig_logged_note_version(tx, source.model_id, call->name, call->version, err);
+    if (err->code == IG_OK) ig_registered_tell_version(tx, call->spec, &source, call->version, err);
     if (err->code == IG_OK)
         ig_registered_audit(tx, call->by->who, "model_version.create", call->name, call->version,
                             err);
@@ -312,7 +313,7 @@ enum ig_code ig_registered_version_create(struct ig_registered_version *out,
         ig_registered_check_tags(spec->tags, err) != IG_OK)
         return err->code;
     ig_registered_package_make(&package, by, spec);
-    if (ig_db_write(by->db, create_version, &call, err) == IG_OK) *out = call.found;
+    if (ig_registered_write(by, create_version, &call, err) == IG_OK) *out = call.found;
     return err->code;
 }
 
@@ -428,7 +429,8 @@ enum ig_code ig_registered_version_delete(const struct ig_registered_by *by, str
 static enum ig_code set_tag(struct ig_db_tx *tx, void *context, struct ig_err *err)
 {
     struct version_call *call = context;
-    if (find_row(tx, call, err) != IG_OK || put_tag(tx, call->id, call->tag, err) != IG_OK)
+    if (find_row(tx, call, err) != IG_OK || put_tag(tx, call->id, call->tag, err) != IG_OK ||
+        ig_registered_tell_tag(tx, call->name, call->version, call->tag, err) != IG_OK)
         return err->code;
     return audit(tx, call, "model_version.tag", err);
 }
@@ -441,7 +443,7 @@ enum ig_code ig_registered_version_tag(const struct ig_registered_by *by, struct
     if (ig_registered_version_number(&call.version, version, err) != IG_OK ||
         ig_registered_check_tag(tag, err) != IG_OK)
         return err->code;
-    return ig_db_write(by->db, set_tag, &call, err);
+    return ig_registered_write(by, set_tag, &call, err);
 }
 
 static enum ig_code delete_tag(struct ig_db_tx *tx, void *context, struct ig_err *err)
@@ -451,7 +453,10 @@ static enum ig_code delete_tag(struct ig_db_tx *tx, void *context, struct ig_err
         ig_db_exec(tx, "delete from model_version_tags where version = $1 and key = $2",
                    IG_DB_VALUES(IG_DB_I(call->id), IG_DB_T(call->tag.key)), err) != IG_OK)
         return err->code;
-    return ig_db_changes(tx) ? audit(tx, call, "model_version.untag", err) : IG_OK;
+    if (!ig_db_changes(tx)) return IG_OK;
+    if (ig_registered_tell_tag(tx, call->name, call->version, call->tag, err) != IG_OK)
+        return err->code;
+    return audit(tx, call, "model_version.untag", err);
 }
 
 enum ig_code ig_registered_version_untag(const struct ig_registered_by *by, struct ig_str name,
@@ -462,5 +467,5 @@ enum ig_code ig_registered_version_untag(const struct ig_registered_by *by, stru
     if (ig_registered_version_number(&call.version, version, err) != IG_OK ||
         ig_tracking_check_key(key, "key", err) != IG_OK)
         return err->code;
-    return ig_db_write(by->db, delete_tag, &call, err);
+    return ig_registered_write(by, delete_tag, &call, err);
 }

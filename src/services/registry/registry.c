@@ -58,6 +58,16 @@ void ig_registry_close(struct ig_registry *registry)
     ig_free(registry);
 }
 
+void ig_registry_attach(struct ig_registry *registry, struct ig_webhooks *webhooks)
+{
+    registry->webhooks = webhooks;
+}
+
+void ig_registry_changed(struct ig_registry *registry)
+{
+    ig_webhooks_wake(registry->webhooks);
+}
+
 static enum ig_code no_model(struct ig_str name, struct ig_err *err)
 {
     return ig_fail(err, IG_NOT_FOUND, "model '%.*s' does not exist", IG_STR_ARGS(name));
@@ -283,6 +293,23 @@ static enum ig_code take_number(struct ig_db_tx *tx, const struct ig_version_spe
                       IG_DB_VALUES(IG_DB_I(spec->number), IG_DB_T(spec->model)), err);
 }
 
+/* Of a version that is MLflow's as well, that registry tells. */
+static enum ig_code tell_version(struct ig_db_tx *tx, const struct ig_version_spec *spec,
+                                 int64_t number, struct ig_err *err)
+{
+    char text[2 * IG_NAME_SIZE + 256];
+    bool wanted = false;
+    if (spec->number || ig_webhook_wanted(&wanted, tx, IG_WEBHOOK_VERSION_CREATED, err) != IG_OK ||
+        !wanted)
+        return err->code;
+    snprintf(text, sizeof text,
+             "{\"name\":\"%.*s\",\"version\":\"%lld\",\"source\":\"models:/%.*s/%lld\","
+             "\"run_id\":null,\"tags\":{},\"description\":null}",
+             IG_STR_ARGS(spec->model), (long long)number, IG_STR_ARGS(spec->model),
+             (long long)number);
+    return ig_webhook_emit(tx, IG_WEBHOOK_VERSION_CREATED, ig_str_view(text), err);
+}
+
 enum ig_code ig_registry_version_add(int64_t *version, struct ig_db_tx *tx,
                                      const struct ig_principal *who,
                                      const struct ig_version_spec *spec,
@@ -303,6 +330,7 @@ enum ig_code ig_registry_version_add(int64_t *version, struct ig_db_tx *tx,
                          IG_DB_I(ig_clock_unix_ms()), IG_DB_T(spec->job_id), IG_DB_T(metrics),
                          IG_DB_C(facts->format)),
             err);
+    if (code == IG_OK) code = tell_version(tx, spec, number, err);
     if (code != IG_OK) return code;
     snprintf(object, sizeof object, "%.*s/%lld", IG_STR_ARGS(spec->model), (long long)number);
     code = ig_audit_add(tx, who, "version.create", ig_str_view(object), IG_STR(""), err);
@@ -334,8 +362,10 @@ enum ig_code ig_registry_version_create(int64_t *version, struct ig_registry *re
     struct version_call call = {.who = who, .spec = spec};
     enum ig_code code = ig_registry_version_check(&call.facts, registry, spec, err);
     if (code == IG_OK) code = ig_db_write(registry->db, create_version, &call, err);
-    if (code == IG_OK) *version = call.number;
-    return code;
+    if (code != IG_OK) return code;
+    ig_webhooks_wake(registry->webhooks);
+    *version = call.number;
+    return IG_OK;
 }
 
 /* Names of a version's aliases, comma-separated. */

@@ -9,6 +9,7 @@
  * again. Thread-safe; worker threads only. Lists live in the caller's arena. */
 
 #include "services/audit/audit.h"
+#include "services/webhook/webhook.h"
 #include "stores/blob.h"
 
 enum { IG_NAME_MAX = 128, IG_NAME_SIZE = IG_NAME_MAX + 1 };
@@ -21,6 +22,10 @@ struct ig_registry;
 enum ig_code ig_registry_open(struct ig_registry **out, struct ig_db *db,
                               struct ig_blob_store *blobs, struct ig_err *err);
 void ig_registry_close(struct ig_registry *registry); /* NULL is allowed */
+/* Before any other thread calls: whom to wake behind new versions and aliases. */
+void ig_registry_attach(struct ig_registry *registry, struct ig_webhooks *webhooks);
+/* Behind a write of another service that added a version. */
+void ig_registry_changed(struct ig_registry *registry);
 
 /* Models. */
 struct ig_registry_model {

@@ -56,6 +56,21 @@ static enum ig_code audit(struct ig_db_tx *tx, const struct call *call, const ch
     return ig_audit_add(tx, call->who, action, ig_str_view(object), ig_str_view(detail), err);
 }
 
+/* Names need no escapes; version 0: it was removed. */
+static enum ig_code tell(struct ig_db_tx *tx, const struct call *call, int64_t version,
+                         struct ig_err *err)
+{
+    char text[2 * IG_NAME_SIZE + 96];
+    int length = snprintf(text, sizeof text, "{\"name\":\"%.*s\",\"alias\":\"%.*s\"",
+                          IG_STR_ARGS(call->model), IG_STR_ARGS(call->alias));
+    if (version)
+        length += snprintf(text + length, sizeof text - (size_t)length, ",\"version\":\"%lld\"",
+                           (long long)version);
+    snprintf(text + length, sizeof text - (size_t)length, "}");
+    return ig_webhook_emit(tx, version ? IG_WEBHOOK_ALIAS_CREATED : IG_WEBHOOK_ALIAS_DELETED,
+                           ig_str_view(text), err);
+}
+
 static enum ig_code set_alias(struct ig_db_tx *tx, void *context, struct ig_err *err)
 {
     const struct call *call = context;
@@ -67,6 +82,7 @@ static enum ig_code set_alias(struct ig_db_tx *tx, void *context, struct ig_err 
         IG_DB_VALUES(IG_DB_T(call->model), IG_DB_T(call->alias), IG_DB_I(call->version)), err);
     if (code != IG_OK) return code;
     if (ig_db_changes(tx) == 0) return ig_registry_absent(tx, call->model, call->version, err);
+    if (tell(tx, call, call->version, err) != IG_OK) return err->code;
     return audit(tx, call, "alias.set", err);
 }
 
@@ -78,7 +94,9 @@ enum ig_code ig_registry_alias_set(struct ig_registry *registry, const struct ig
     enum ig_code code = ig_name_check(model, "model", err);
     if (code == IG_OK) code = check_alias(alias, err);
     if (code != IG_OK) return code;
-    return ig_db_write(registry->db, set_alias, &call, err);
+    code = ig_db_write(registry->db, set_alias, &call, err);
+    if (code == IG_OK) ig_webhooks_wake(registry->webhooks);
+    return code;
 }
 
 static enum ig_code no_alias(const struct call *call, struct ig_err *err)
@@ -96,6 +114,7 @@ static enum ig_code delete_alias(struct ig_db_tx *tx, void *context, struct ig_e
                           IG_DB_VALUES(IG_DB_T(call->model), IG_DB_T(call->alias)), err);
     if (code != IG_OK) return code;
     if (ig_db_changes(tx) == 0) return no_alias(call, err);
+    if (tell(tx, call, 0, err) != IG_OK) return err->code;
     return audit(tx, call, "alias.delete", err);
 }
 
@@ -106,7 +125,9 @@ enum ig_code ig_registry_alias_delete(struct ig_registry *registry, const struct
     enum ig_code code = ig_name_check(model, "model", err);
     if (code == IG_OK) code = check_alias(alias, err);
     if (code != IG_OK) return code;
-    return ig_db_write(registry->db, delete_alias, &call, err);
+    code = ig_db_write(registry->db, delete_alias, &call, err);
+    if (code == IG_OK) ig_webhooks_wake(registry->webhooks);
+    return code;
 }
 
 static enum ig_code list_aliases(struct ig_db_tx *tx, void *context, struct ig_err *err)

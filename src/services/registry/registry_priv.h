@@ -9,6 +9,7 @@
 struct ig_registry {
     struct ig_db *db;
     struct ig_blob_store *blobs;
+    struct ig_webhooks *webhooks; /* or NULL */
 };
 
 enum ig_code ig_registry_model_must_exist(struct ig_db_tx *tx, struct ig_str name,
