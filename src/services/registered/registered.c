@@ -9,6 +9,7 @@
 #include "services/registered/registered_priv.h"
 
 #include "base/clock.h"
+#include "services/approval/approval.h"
 
 #include <stdio.h>
 
@@ -367,6 +368,7 @@ static enum ig_code delete_model(struct ig_db_tx *tx, void *context, struct ig_e
     for (size_t i = 0; i < sizeof statements / sizeof statements[0]; i++)
         if (ig_db_exec(tx, statements[i], IG_DB_VALUES(IG_DB_I(call->id)), err) != IG_OK)
             return err->code;
+    if (ig_gate_drop(tx, call->name, err) != IG_OK) return err->code;
     return ig_registered_audit(tx, call->by->who, "registered_model.delete", call->name, 0, err);
 }
 
@@ -421,8 +423,10 @@ static enum ig_code set_alias(struct ig_db_tx *tx, void *context, struct ig_err 
 {
     struct model_call *call = context;
     int64_t version_row;
+    const struct ig_gate_subject subject = {call->name, call->version};
     if (ig_registered_version_id(&version_row, tx, call->name, call->version, err) != IG_OK ||
         ig_registered_model_id(&call->id, tx, call->name, err) != IG_OK ||
+        ig_gate_require(tx, subject, call->alias, err) != IG_OK ||
         ig_db_exec(tx,
                    "insert into aliases(model, alias, version) values($1, $2, $3)"
                    " on conflict (model, alias) do update set version = excluded.version",

@@ -149,4 +149,10 @@ enum ig_code ig_registered_version_untag(const struct ig_registered_by *by, stru
                                          struct ig_str version, struct ig_str key,
                                          struct ig_err *err);
 
+/* Computes what the gates of a model check of a version (services/approval), but for what is
+ * reported: golden rows, and metrics of its training, its run or its logged model. Each finding is
+ * kept, good or bad. NOT_FOUND: neither registry has the version. */
+enum ig_code ig_registered_check(const struct ig_registered_by *by, struct ig_str name,
+                                 int64_t version, struct ig_err *err);
+
 #endif

@@ -11,6 +11,8 @@
  * Thread rule: stateless over the stores. */
 #include "services/registry/registry_priv.h"
 
+#include "services/approval/approval.h"
+
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/mem.h"
@@ -220,6 +222,7 @@ static enum ig_code delete_model(struct ig_db_tx *tx, void *context, struct ig_e
         return ig_fail(err, IG_CONFLICT, "model '%.*s' has a version that is deployed",
                        IG_STR_ARGS(call->name));
     if (code != IG_OK) return ig_fail(err, code, "%s", local.message);
+    if (ig_gate_drop(tx, call->name, err) != IG_OK) return err->code;
     return ig_audit_add(tx, call->who, "model.delete", call->name, IG_STR(""), err);
 }
 

@@ -4,6 +4,8 @@
  * whole. */
 #include "services/registry/registry_priv.h"
 
+#include "services/approval/approval.h"
+
 #include <stdio.h>
 
 enum { LIST_MAX = 1000, MLFLOW_ALIAS_MAX = 1020 };
@@ -71,17 +73,32 @@ static enum ig_code tell(struct ig_db_tx *tx, const struct call *call, int64_t v
                            ig_str_view(text), err);
 }
 
+static enum ig_code version_must_exist(struct ig_db_tx *tx, const struct call *call,
+                                       struct ig_err *err)
+{
+    struct ig_db_rows *rows = NULL;
+    if (ig_db_query(&rows, tx, "select 1 from versions where model = $1 and version = $2",
+                    IG_DB_VALUES(IG_DB_T(call->model), IG_DB_I(call->version)), err) != IG_OK)
+        return err->code;
+    bool found = ig_db_next(rows, err);
+    ig_db_finish(rows);
+    if (err->code != IG_OK || found) return err->code;
+    return ig_registry_absent(tx, call->model, call->version, err);
+}
+
 static enum ig_code set_alias(struct ig_db_tx *tx, void *context, struct ig_err *err)
 {
     const struct call *call = context;
-    enum ig_code code = ig_db_exec(
+    const struct ig_gate_subject subject = {call->model, call->version};
+    enum ig_code code = version_must_exist(tx, call, err);
+    if (code == IG_OK) code = ig_gate_require(tx, subject, call->alias, err);
+    if (code != IG_OK) return code;
+    code = ig_db_exec(
         tx,
-        "insert into aliases(model, alias, version) select cast($1 as text), cast($2 as text),"
-        " cast($3 as bigint) where exists (select 1 from versions where model = $1 and"
-        " version = $3) on conflict (model, alias) do update set version = excluded.version",
+        "insert into aliases(model, alias, version) values($1, $2, $3)"
+        " on conflict (model, alias) do update set version = excluded.version",
         IG_DB_VALUES(IG_DB_T(call->model), IG_DB_T(call->alias), IG_DB_I(call->version)), err);
     if (code != IG_OK) return code;
-    if (ig_db_changes(tx) == 0) return ig_registry_absent(tx, call->model, call->version, err);
     if (tell(tx, call, call->version, err) != IG_OK) return err->code;
     return audit(tx, call, "alias.set", err);
 }

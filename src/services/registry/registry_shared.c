@@ -4,6 +4,8 @@
  * Thread rule: none of its own; the database's. */
 #include "services/registry/registry_priv.h"
 
+#include "services/approval/approval.h"
+
 static const struct ig_str NO = {"no: ", 4};
 
 static enum ig_code deployed(struct ig_str model, int64_t version, struct ig_err *err)
@@ -68,6 +70,7 @@ enum ig_code ig_registry_model_rename(struct ig_db_tx *tx, struct ig_str from, s
     if (err->code == IG_OK)
         ig_db_exec(tx, "update aliases set model = $2 where model = $1",
                    IG_DB_VALUES(IG_DB_T(from), IG_DB_T(to)), err);
+    if (err->code == IG_OK) ig_gate_rename(tx, from, to, err);
     if (err->code != IG_OK || !there) return err->code;
     if (ig_name_check(to, "model", err) != IG_OK) return err->code;
     for (size_t i = 0; i < sizeof statements / sizeof statements[0]; i++) {
