@@ -169,6 +169,9 @@ enum ig_code ig_mlmodel_read(struct ig_mlmodel *out, struct ig_str yaml, struct 
     const struct ig_yaml *signature = ig_yaml_get(root, "signature");
     if (signature && signature->kind == IG_YAML_MAPPING)
         mlmodel.signature = text_of(signature, "inputs", arena);
+    const struct ig_yaml *example = ig_yaml_get(root, "saved_input_example_info");
+    if (example && example->kind == IG_YAML_MAPPING)
+        mlmodel.example = text_of(example, "artifact_path", arena);
     if (mlmodel.signature.len && read_inputs(&mlmodel, arena, err) != IG_OK) {
         ig_err_prefix(err, "MLmodel: signature");
         return err->code;
@@ -282,7 +285,8 @@ enum ig_code ig_mlmodel_schema(struct ig_schema *out, const struct ig_mlmodel *m
 }
 
 /* What the package tells of where its model comes from. */
-static struct ig_str origin(const struct ig_mlmodel *mlmodel, struct ig_arena *arena)
+static struct ig_str origin(const struct ig_mlmodel *mlmodel, struct ig_str example,
+                            struct ig_arena *arena)
 {
     struct ig_buf text;
     struct ig_json_out out;
@@ -294,25 +298,81 @@ static struct ig_str origin(const struct ig_mlmodel *mlmodel, struct ig_arena *a
         ig_json_out_kv_str(&out, "mlflow_model_class", mlmodel->model_class);
     if (mlmodel->signature.len)
         ig_json_out_kv_str(&out, "mlflow_signature_inputs", mlmodel->signature);
+    if (example.len) ig_json_out_kv_str(&out, "mlflow_input_example", example);
     ig_json_out_object_end(&out);
     struct ig_str copy = text.overflowed ? IG_STR("") : ig_arena_dup(arena, ig_buf_view(&text));
     ig_buf_deinit(&text);
     return copy;
 }
 
-static enum ig_code write_package(struct ig_buf *zip, const struct ig_mlmodel *mlmodel,
-                                  struct ig_str bytes, struct ig_str name, struct ig_arena *arena,
+struct example {
+    struct ig_str text; /* ptr NULL: there is none */
+    struct ig_err why;  /* it cannot be used */
+};
+
+/* A model without golden rows is better than none: an example is never what fails. */
+static struct example read_example(const struct ig_mlmodel *mlmodel,
+                                   const struct ig_mlmodel_files *files, struct ig_arena *arena)
+{
+    struct example example = {.text = {NULL, 0}, .why = IG_ERR_INIT};
+    struct ig_str bytes = {NULL, 0};
+    if (!mlmodel->example.len) return example;
+    if (files->read(&bytes, files->context, mlmodel->example, &example.why) != IG_OK)
+        return example;
+    if (bytes.len > IG_MLMODEL_EXAMPLE_BYTES_MAX)
+        ig_fail(&example.why, IG_TOO_LARGE, "%zu bytes, at most %d are read", bytes.len,
+                IG_MLMODEL_EXAMPLE_BYTES_MAX);
+    else
+        example.text = ig_arena_dup(arena, bytes);
+    return example;
+}
+
+struct writing {
+    struct ig_buf *zip;
+    const struct ig_mlmodel *mlmodel;
+    struct ig_str bytes, name;
+    const struct ig_schema *schema;
+    struct ig_arena *arena;
+};
+
+static enum ig_code write_zip(const struct writing *writing, struct ig_mlmodel_rows rows,
+                              const char *example, struct ig_err *err)
+{
+    const struct ig_package_spec spec = {
+        .model_bytes = writing->bytes,
+        .schema = writing->schema,
+        .name = writing->name,
+        .metadata_json = origin(writing->mlmodel, ig_str_view(example), writing->arena),
+        .golden_rows = rows.items,
+        .golden_count = rows.count};
+    return ig_package_write(writing->zip, &spec, err);
+}
+
+static enum ig_code write_with_example(const struct writing *writing, struct example *example,
+                                       struct ig_err *err)
+{
+    struct ig_mlmodel_rows rows = {NULL, 0};
+    char told[sizeof example->why.message + 16] = "";
+    if (example->text.ptr && ig_mlmodel_example(&rows, writing->schema, example->text,
+                                                writing->arena, &example->why) == IG_OK) {
+        snprintf(told, sizeof told, "%zu golden rows", rows.count);
+        if (write_zip(writing, rows, told, &example->why) == IG_OK) return IG_OK;
+        ig_buf_reset(writing->zip);
+    }
+    if (example->why.code != IG_OK)
+        snprintf(told, sizeof told, "not used: %s", example->why.message);
+    return write_zip(writing, (struct ig_mlmodel_rows){NULL, 0}, told, err);
+}
+
+static enum ig_code write_package(struct writing *writing, struct example *example,
                                   struct ig_err *err)
 {
     struct ig_package *file = NULL;
     struct ig_schema schema;
-    if (ig_package_open_bytes(&file, bytes, NULL, err) == IG_OK &&
-        ig_mlmodel_schema(&schema, mlmodel, file, arena, err) == IG_OK) {
-        const struct ig_package_spec spec = {.model_bytes = bytes,
-                                             .schema = &schema,
-                                             .name = name,
-                                             .metadata_json = origin(mlmodel, arena)};
-        ig_package_write(zip, &spec, err);
+    if (ig_package_open_bytes(&file, writing->bytes, NULL, err) == IG_OK &&
+        ig_mlmodel_schema(&schema, writing->mlmodel, file, writing->arena, err) == IG_OK) {
+        writing->schema = &schema;
+        write_with_example(writing, example, err);
     }
     ig_package_free(file);
     return err->code;
@@ -346,6 +406,8 @@ enum ig_code ig_mlmodel_package(struct ig_buf *zip, const struct ig_mlmodel *mlm
     while (directory->len && directory->ptr[directory->len - 1] != '/') directory->len--;
     ig_buf_init(&own, zip->max_bytes);
     ig_buf_init(&whole, zip->max_bytes);
+    struct example example = read_example(mlmodel, files, arena); /* before the model file, which
+                                                                     takes its place */
     if (files->read(&bytes, files->context, mlmodel->file, err) != IG_OK) goto out;
     if (ig_str_is(mlmodel->flavor, "onnx")) {
         ig_buf_add_str(&own, bytes); /* the next file that is read takes its place */
@@ -355,7 +417,8 @@ enum ig_code ig_mlmodel_package(struct ig_buf *zip, const struct ig_mlmodel *mlm
             goto out;
         if (whole.len) bytes = ig_buf_view(&whole);
     }
-    write_package(zip, mlmodel, bytes, name, arena, err);
+    struct writing writing = {zip, mlmodel, bytes, name, NULL, arena};
+    write_package(&writing, &example, err);
 out:
     ig_buf_deinit(&own);
     ig_buf_deinit(&whole);

@@ -12,6 +12,8 @@
 enum {
     IG_MLMODEL_BYTES_MAX = 4 << 20,
     IG_MLMODEL_INPUTS_MAX = 100000,
+    IG_MLMODEL_EXAMPLE_ROWS_MAX = 16, /* further ones are passed over */
+    IG_MLMODEL_EXAMPLE_BYTES_MAX = 4 << 20,
 };
 
 enum ig_mlmodel_type {
@@ -33,6 +35,7 @@ struct ig_mlmodel {
     struct ig_str signature;   /* of the inputs, as it stands (JSON); or empty */
     const struct ig_mlmodel_input *inputs; /* named columns */
     size_t inputs_count;                   /* 0: no signature, or one of tensors */
+    struct ig_str example;                 /* file of the input example, as `file`; or empty */
 };
 
 /* UNSUPPORTED says what the directory holds and how it is made into what can be served. */
@@ -51,7 +54,16 @@ struct ig_mlmodel_files {
     enum ig_code (*read)(struct ig_str *out, void *context, struct ig_str name, struct ig_err *err);
     void *context;
 };
-/* A package (a zip) of the model file, with that schema. */
+/* Rows of an input example by a schema, whose maps need not be made: count x features, in the
+ * arena. INVALID: it is not of that model. */
+struct ig_mlmodel_rows {
+    const double *items;
+    size_t count;
+};
+enum ig_code ig_mlmodel_example(struct ig_mlmodel_rows *out, const struct ig_schema *schema,
+                                struct ig_str text, struct ig_arena *arena, struct ig_err *err);
+/* A package (a zip) of the model file, with that schema and the input example's rows as golden
+ * ones. The package tells, as mlflow_input_example, when that could not be used, and why. */
 enum ig_code ig_mlmodel_package(struct ig_buf *zip, const struct ig_mlmodel *mlmodel,
                                 const struct ig_mlmodel_files *files, struct ig_str name,
                                 struct ig_arena *arena, struct ig_err *err);

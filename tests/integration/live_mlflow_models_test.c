@@ -64,6 +64,9 @@ static void log_and_register(const char *name, const char *mlmodel)
     snprintf(path, sizeof path,
              "/api/2.0/mlflow-artifacts/artifacts/0/models/%s/artifacts/model.lgb", id);
     EXPECT(200, "PUT", path, STUMP);
+    snprintf(path, sizeof path,
+             "/api/2.0/mlflow-artifacts/artifacts/0/models/%s/artifacts/input_example.json", id);
+    EXPECT(200, "PUT", path, "{\"columns\":[\"floor size\"],\"data\":[[1],[2],[null]]}");
     snprintf(body, sizeof body,
              "{\"name\":\"%s\",\"source\":\"models:/%s\",\"run_id\":\"%s\",\"model_id\":\"%s\"}",
              name, id, run, id);
@@ -115,6 +118,26 @@ static void test_served(void **state)
     call(409, "DELETE", "registered-models/delete", "{\"name\":\"house\"}");
 }
 
+/* The input example that a client saved: golden rows of the package, which a gate asks for. */
+static void test_golden_rows(void **state)
+{
+    (void)state;
+    call(200, "POST", "registered-models/create", "{\"name\":\"rows\"}");
+    log_and_register("rows", "flavors:\n  lightgbm:\n    data: model.lgb\n" SIGNED);
+    log_and_register("rows", "flavors:\n  lightgbm:\n    data: model.lgb\n" SIGNED
+                             "\nsaved_input_example_info:\n  artifact_path: input_example.json\n"
+                             "  type: dataframe\n");
+    INGOT("\"golden\"", "model", "gate", "rows", "champion", "--check", "golden");
+    INGOT("0 golden rows: the package has none", "model", "check", "rows", "1");
+    INGOT("3 golden rows reproduced", "model", "check", "rows", "2");
+    call(409, "POST", "registered-models/alias",
+         "{\"name\":\"rows\",\"alias\":\"champion\",\"version\":\"1\"}");
+    call(200, "POST", "registered-models/alias",
+         "{\"name\":\"rows\",\"alias\":\"champion\",\"version\":\"2\"}");
+    INGOT("| golden rows | 3, reproduced for this card |", "model", "card", "rows", "2");
+    INGOT("\"revision\": 1", "deploy", "golden", "--model", "models:/rows@champion");
+}
+
 static void test_refused(void **state)
 {
     (void)state;
@@ -136,6 +159,7 @@ static void test_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_served),
+                                       cmocka_unit_test(test_golden_rows),
                                        cmocka_unit_test(test_refused)};
     return cmocka_run_group_tests(tests, setup, teardown);
 }

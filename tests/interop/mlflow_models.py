@@ -99,6 +99,8 @@ def check_xgboost(url, rows, target):
             pip_requirements=["xgboost"])
         mlflow.log_metric("auc", 0.9, model_id=info.model_id)
     check("xgboost: servable", tags_of(client, "xgb", 1).get("ingot.servable") == "yes", tags_of(client, "xgb", 1))
+    code, card = cli(url, "model", "card", "xgb", "1")
+    check("xgboost: the input example is golden rows", code == 0 and "| golden rows | 2, reproduced" in card, card)
     client.set_registered_model_alias("xgb", "champion", "1")
     deploy(url, "xgb", "models:/xgb@champion")
     wanted = booster.predict(xgboost.DMatrix(rows)).astype(float)
