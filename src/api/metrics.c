@@ -245,6 +245,15 @@ static void write_server(struct ig_buf *buf, struct ig_app *app)
     write_plain(buf, METRIC_HANDSHAKES_FAILED, (double)stats.tls_failed);
 }
 
+static void write_webhooks(struct ig_buf *buf, struct ig_app *app)
+{
+    struct ig_webhooks_stats stats = {0};
+    if (app->webhooks) ig_webhooks_stats(&stats, app->webhooks);
+    write_plain(buf, METRIC_WEBHOOKS_DELIVERED, (double)stats.delivered);
+    write_plain(buf, METRIC_WEBHOOKS_RETRIED, (double)stats.retried);
+    write_plain(buf, METRIC_WEBHOOKS_GIVEN_UP, (double)stats.given_up);
+}
+
 static void write_services(struct ig_buf *buf, struct ig_app *app, struct ig_arena *arena)
 {
     struct ig_decision_stats decisions = {0};
@@ -265,6 +274,7 @@ static void write_services(struct ig_buf *buf, struct ig_app *app, struct ig_are
     write_plain(buf, METRIC_MIRRORED, (double)mirrored.taken);
     write_plain(buf, METRIC_MIRROR_DROPPED, (double)mirrored.dropped);
     write_plain(buf, METRIC_TRACES_DROPPED, (double)ig_traces_dropped(app->traces));
+    write_webhooks(buf, app);
     write_plain(buf, METRIC_DEPLOYMENTS, serving(app, arena));
     struct ig_residency_stats residency = {0};
     if (app->deploy && ig_deploy_residency(app->deploy))

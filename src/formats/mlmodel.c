@@ -364,15 +364,15 @@ static enum ig_code write_with_example(const struct writing *writing, struct exa
     return write_zip(writing, (struct ig_mlmodel_rows){NULL, 0}, told, err);
 }
 
-static enum ig_code write_package(struct writing *writing, struct example *example,
+static enum ig_code write_package(struct writing writing, struct example *example,
                                   struct ig_err *err)
 {
     struct ig_package *file = NULL;
     struct ig_schema schema;
-    if (ig_package_open_bytes(&file, writing->bytes, NULL, err) == IG_OK &&
-        ig_mlmodel_schema(&schema, writing->mlmodel, file, writing->arena, err) == IG_OK) {
-        writing->schema = &schema;
-        write_with_example(writing, example, err);
+    if (ig_package_open_bytes(&file, writing.bytes, NULL, err) == IG_OK &&
+        ig_mlmodel_schema(&schema, writing.mlmodel, file, writing.arena, err) == IG_OK) {
+        writing.schema = &schema;
+        write_with_example(&writing, example, err);
     }
     ig_package_free(file);
     return err->code;
@@ -417,8 +417,7 @@ enum ig_code ig_mlmodel_package(struct ig_buf *zip, const struct ig_mlmodel *mlm
             goto out;
         if (whole.len) bytes = ig_buf_view(&whole);
     }
-    struct writing writing = {zip, mlmodel, bytes, name, NULL, arena};
-    write_package(&writing, &example, err);
+    write_package((struct writing){zip, mlmodel, bytes, name, NULL, arena}, &example, err);
 out:
     ig_buf_deinit(&own);
     ig_buf_deinit(&whole);

@@ -169,6 +169,12 @@ static void test_own_registry(void **state)
                            "{\"name\":\"own\",\"alias\":\"best\",\"version\":\"1\"}"));
     assert_non_null(
         strstr(ig_listener_body(&listener, 2), "{\"name\":\"own\",\"alias\":\"best\"}"));
+    for (int i = 0; i < 500; i++) {
+        EXPECT(200, "GET", "/metrics", NULL);
+        if (strstr(live_body(&live), "\ningot_webhook_delivered_total 3\n")) break;
+        usleep(10000);
+    }
+    assert_non_null(strstr(live_body(&live), "\ningot_webhook_delivered_total 3\n"));
     ig_listener_stop(&listener);
 }
 

@@ -288,7 +288,7 @@ enum ig_code ig_gate_require(struct ig_db_tx *tx, struct ig_gate_subject subject
                              struct ig_str alias, struct ig_err *err)
 {
     struct ig_arena arena;
-    struct ig_gates gates;
+    struct ig_gates gates = {0};
     struct ig_buf missing;
     ig_arena_init(&arena, ARENA_CHUNK, ARENA_MAX);
     ig_buf_init(&missing, 16 << 10);

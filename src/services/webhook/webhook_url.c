@@ -114,9 +114,7 @@ static enum ig_code take_scheme(struct ig_webhook_url *out, struct ig_str url, s
         *rest = (struct ig_str){url.ptr + length, url.len - length};
         return IG_OK;
     }
-    struct ig_str scheme = url, after;
-    after = url;
-    scheme = ig_str_cut(&after, ':');
+    struct ig_str after = url, scheme = ig_str_cut(&after, ':');
     if (!after.ptr) scheme = IG_STR("");
     return ig_fail(err, IG_INVALID,
                    "Invalid webhook URL scheme: '%.*s'. Allowed schemes are: http, https.",
