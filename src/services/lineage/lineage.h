@@ -27,7 +27,7 @@ struct ig_lineage_dataset {
 struct ig_lineage_use { /* by a deployment */
     struct ig_str deployment;
     int64_t revision;
-    bool current; /* what it serves now; else a revision before */
+    bool current; /* what it serves now; else the revision before, warm for a rollback */
 };
 struct ig_lineage_version {
     struct ig_str model;
