@@ -36,6 +36,10 @@ struct session {
     struct ig_principal who;
     struct ig_app *app;
     struct ig_call *call; /* the message at hand */
+    /* For the counters, of all messages so far: */
+    uint64_t rows;
+    enum ig_code (*in_pool)(struct ig_call *call);
+    bool gathered;
 };
 
 /* ---- replies ---- */
@@ -434,6 +438,13 @@ static void log_decisions(struct ig_call *call, bool on_loop)
     }
 }
 
+static void note_counts(struct session *session, const struct ig_call *call)
+{
+    for (size_t i = 0; i < call->decisions_count; i++) session->rows += call->decisions[i].rows;
+    if (call->in_pool) session->in_pool = call->in_pool;
+    if (call->gathered) session->gathered = true;
+}
+
 /* A stream goes on behind a request that failed: {1 error_message}. */
 static void reply_error(struct ig_grpc_call *grpc, const struct ig_err *why)
 {
@@ -457,6 +468,7 @@ static void finish(struct ig_grpc_call *grpc, struct ig_call *call, bool on_loop
         ig_log_err(IG_LOG_WARN, "gRPC call failed", &call->err);
     if (call->err.code != IG_OK) reply_error(grpc, &call->err);
     log_decisions(call, on_loop);
+    note_counts(grpc->user, call);
     ig_oip_trace_note(call, "GRPC_WAITREAD", NULL);
     ig_call_release(call);
 }
@@ -487,6 +499,11 @@ static void work_infer(void *context, struct ig_grpc_call *grpc)
     finish(grpc, session->call, false);
 }
 
+static void finish_at_turn_end(struct ig_call *call)
+{
+    finish(grpc_of(call), call, true);
+}
+
 static enum ig_grpc_next on_message(void *context, struct ig_grpc_call *grpc)
 {
     struct session *session = grpc->user;
@@ -503,11 +520,16 @@ static enum ig_grpc_next on_message(void *context, struct ig_grpc_call *grpc)
         grpc->work = work_plain;
         return IG_GRPC_TO_POOL;
     }
+    /* The messages of a stream come one by one: each would wait for a turn of its own. */
+    call->may_wait = call->app->gather && !session->method->streams;
     if (session->method->run) {
         run_plain(grpc, call);
     } else if (start_infer(call, grpc) == IG_OK && call->in_pool) {
         grpc->work = work_infer;
         return IG_GRPC_TO_POOL;
+    } else if (call->at_turn_end) {
+        call->finish = finish_at_turn_end;
+        return IG_GRPC_AT_TURN_END;
     }
     finish(grpc, call, true);
     return IG_GRPC_NEXT;
@@ -563,8 +585,12 @@ static void on_end(void *context, struct ig_grpc_call *grpc)
     const struct ig_app *app = context;
     const struct session *session = grpc->user;
     if (!session) return;
-    const struct ig_call counted = {.exchange = grpc->exchange, .route = session->route};
-    ig_metrics_count(app->metrics, &counted, ig_clock_ns() - grpc->exchange->started_ns, 0);
+    const struct ig_call counted = {.exchange = grpc->exchange,
+                                    .route = session->route,
+                                    .in_pool = session->in_pool,
+                                    .gathered = session->gathered};
+    ig_metrics_count(app->metrics, &counted, ig_clock_ns() - grpc->exchange->started_ns,
+                     session->rows);
     ig_front_log_call(grpc->exchange, (int)grpc->status, IG_STR(""));
 }
 

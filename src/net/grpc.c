@@ -256,12 +256,14 @@ static void handle(struct ig_http2_call *call)
     run->call.again = false;
     enum ig_grpc_next next = run->at_over ? service->on_over(service->context, &run->call)
                                           : service->on_message(service->context, &run->call);
-    if (next != IG_GRPC_TO_POOL) {
+    if (next == IG_GRPC_AT_TURN_END) {
+        ig_http2_call_at_turn_end(call);
+    } else if (next == IG_GRPC_TO_POOL) {
+        IG_ASSERT(run->call.work);
+        to_pool(call);
+    } else {
         handled(call, next);
-        return;
     }
-    IG_ASSERT(run->call.work);
-    to_pool(call);
 }
 
 /* The message is decompressed, or could not be. */

@@ -370,6 +370,12 @@ bool ig_http2_call_to_pool(struct ig_http2_call *call)
     return to_worker(call, false);
 }
 
+void ig_http2_call_at_turn_end(struct ig_http2_call *call)
+{
+    hold(call);
+    ig_http_call_at_turn_end(&call->base);
+}
+
 static void submit_stream_head(struct ig_http2_call *call)
 {
     call->source = IG_HTTP2_FROM_RING;
@@ -531,8 +537,7 @@ static void run_body(struct ig_http2_call *call)
     if (next == IG_HTTP_DONE) {
         answer(call);
     } else if (next == IG_HTTP_AT_TURN_END) {
-        hold(call);
-        ig_http_call_at_turn_end(&call->base);
+        ig_http2_call_at_turn_end(call);
     } else if (!ig_http2_call_to_pool(call)) {
         refuse(call, 503, "too many calls wait for a worker");
     }

@@ -102,6 +102,14 @@ static enum ig_http_next wait_for_turn_end(struct ig_exchange *exchange)
     return IG_HTTP_AT_TURN_END;
 }
 
+static void grpc_work(void *context, struct ig_grpc_call *call)
+{
+    struct ig_err err = IG_ERR_INIT;
+    (void)context;
+    (void)ig_grpc_reply(call, call->message, &err);
+    call->again = call->message.len && call->again_count < (unsigned char)call->message.ptr[0] / 16;
+}
+
 static void on_turn_end(void *context, unsigned loop)
 {
     struct ig_exchange *later[LATER_MAX];
@@ -110,7 +118,11 @@ static void on_turn_end(void *context, unsigned loop)
     memcpy(later, peer.later, sizeof later);
     peer.later_count = 0;
     for (size_t i = 0; i < count; i++) {
-        echo(context, later[i]);
+        struct ig_grpc_call *call = later[i]->user;
+        if (call)
+            grpc_work(context, call);
+        else
+            echo(context, later[i]);
         ig_exchange_answered(later[i]);
     }
 }
@@ -140,19 +152,16 @@ static void grpc_call(void *context, struct ig_grpc_call *call)
     call->streaming = !ig_str_is(call->method, "U");
 }
 
-static void grpc_work(void *context, struct ig_grpc_call *call)
-{
-    struct ig_err err = IG_ERR_INIT;
-    (void)context;
-    (void)ig_grpc_reply(call, call->message, &err);
-    call->again = call->message.len && call->again_count < (unsigned char)call->message.ptr[0] / 16;
-}
-
 static enum ig_grpc_next grpc_message(void *context, struct ig_grpc_call *call)
 {
     struct ig_err err = IG_ERR_INIT;
     call->work = grpc_work;
     if (ig_str_is(call->method, "P")) return IG_GRPC_TO_POOL;
+    if (ig_str_is(call->method, "L") && peer.later_count < LATER_MAX) {
+        call->exchange->user = call;
+        (void)wait_for_turn_end(call->exchange);
+        return IG_GRPC_AT_TURN_END;
+    }
     grpc_work(context, call);
     if (call->message.len > 100)
         ig_grpc_fail(call, IG_GRPC_ABORTED, "%.*s", IG_STR_ARGS(call->message));

@@ -127,6 +127,8 @@ void ig_http2_call_grant(struct ig_http2_call *call, uint64_t bytes); /* of the 
 bool ig_http2_call_hold(struct ig_http2_call *call, size_t bytes);
 /* Hands exchange->work to the worker pool; false when there is no room. */
 bool ig_http2_call_to_pool(struct ig_http2_call *call);
+/* It is held as by a worker until ig_exchange_answered. */
+void ig_http2_call_at_turn_end(struct ig_http2_call *call);
 
 /* grpc.c: the loop's side. */
 bool ig_grpc_is_request(const struct ig_http_request *request);

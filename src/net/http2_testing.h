@@ -132,11 +132,16 @@ static inline ssize_t h2_read_upload(nghttp2_session *session, int32_t stream_id
     return NGHTTP2_ERR_DEFERRED;
 }
 
+/* In one piece: what is asked together arrives together. */
 static inline void h2_flush(struct h2 *h2)
 {
     const uint8_t *bytes = NULL;
+    struct ig_buf all;
+    ig_buf_init(&all, SIZE_MAX / 2);
     for (ssize_t size; (size = nghttp2_session_mem_send(h2->session, &bytes)) > 0;)
-        send_bytes(h2->fd, bytes, (size_t)size);
+        ig_buf_add(&all, bytes, (size_t)size);
+    if (all.len) send_bytes(h2->fd, all.ptr, all.len);
+    ig_buf_deinit(&all);
 }
 
 /* Sends what is to be sent and takes what comes within wait_ms. False: nothing came, or the end. */
