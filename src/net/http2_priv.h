@@ -118,8 +118,9 @@ void ig_http2_call_free(struct ig_http2_call *call);
 
 /* For gRPC: */
 enum ig_http2_sent { IG_HTTP2_HEAD_ONLY, IG_HTTP2_WITH_BODY };
-/* Submits the head made of the exchange; without a body it ends the stream. */
-void ig_http2_call_submit(struct ig_http2_call *call, enum ig_http2_sent sent, int64_t length);
+/* Submits a head of gRPC: its content type and the service's own fields, none that only a browser
+ * heeds; without a body it ends the stream. */
+void ig_http2_call_submit_grpc(struct ig_http2_call *call, enum ig_http2_sent sent);
 void ig_http2_call_resume(struct ig_http2_call *call);
 void ig_http2_call_reset(struct ig_http2_call *call, uint32_t error_code); /* ends the stream */
 void ig_http2_call_grant(struct ig_http2_call *call, uint64_t bytes); /* of the stream's window */
