@@ -541,6 +541,23 @@ void ig_http2_call_header(struct ig_http2_call *call, struct ig_str name, struct
     }
 }
 
+/* The head of a request of HTTP/1 that asked for HTTP/2. */
+void ig_http2_call_head(struct ig_http2_call *call, const struct ig_http_request *request)
+{
+    ig_http2_call_header(call, IG_STR(":method"), request->method);
+    ig_http2_call_header(call, IG_STR(":path"), request->target);
+    ig_http2_call_header(call, IG_STR(":authority"), request->host);
+    for (size_t i = 0; i < request->headers_count; i++) {
+        const struct ig_http_header *header = &request->headers[i];
+        if (ig_http1_is_hop_field(header->name)) continue;
+        struct ig_str own;
+        if (!keep(call, &own, header->name)) return;
+        char *name = (char *)(uintptr_t)own.ptr;
+        for (char *c = name; *c; c++) *c = (char)(*c >= 'A' && *c <= 'Z' ? *c - 'A' + 'a' : *c);
+        ig_http2_call_header(call, own, header->value);
+    }
+}
+
 static bool head_is_good(struct ig_http2_call *call)
 {
     struct ig_http_request *request = &call->base.exchange.request;

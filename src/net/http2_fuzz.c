@@ -16,10 +16,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum { LATER_MAX = 8, RING_BYTES = 65536, QUEUE_MAX = 64 };
 
+/* Before it, where the first byte is over 127, the request of HTTP/1 that asks for it. */
+static const char UPGRADE[] =
+    "GET /later HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n"
+    "X-Own: 1\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n"
+    "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0";
 static const char PREFACE[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0";
 
 static struct {
     const uint8_t *input;
+    const char *preface_end;
     size_t left, preface_left;
     uint32_t cuts; /* state of the piece sizes; 0: all at once */
     bool ended;
@@ -42,7 +48,7 @@ static size_t next_cut(void)
 static int64_t peer_read(struct ig_http_conn *conn, void *bytes, size_t size_bytes)
 {
     (void)conn;
-    const char *from = PREFACE + sizeof PREFACE - 1 - peer.preface_left;
+    const char *from = peer.preface_end - peer.preface_left;
     size_t *left = peer.preface_left ? &peer.preface_left : &peer.left;
     if (!*left) return peer.ended ? 0 : -EAGAIN;
     size_t size = next_cut();
@@ -272,7 +278,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (!home) home = home_new();
     peer.input = data + 1;
     peer.left = size - 1;
-    peer.preface_left = sizeof PREFACE - 1;
+    bool upgrades = data[0] & 0x80;
+    peer.preface_left = upgrades ? sizeof UPGRADE - 1 : sizeof PREFACE - 1;
+    peer.preface_end = upgrades ? UPGRADE + sizeof UPGRADE - 1 : PREFACE + sizeof PREFACE - 1;
     peer.cuts = data[0];
     peer.ended = false;
     peer.begun = peer.finished = 0;

@@ -104,6 +104,7 @@ void ig_http2_earn(struct ig_http_conn *conn, uint64_t frames);
 
 /* http2_call.c. Events of the session: */
 void ig_http2_call_header(struct ig_http2_call *call, struct ig_str name, struct ig_str value);
+void ig_http2_call_head(struct ig_http2_call *call, const struct ig_http_request *request);
 void ig_http2_call_begin(struct ig_http2_call *call, bool over); /* the head is whole */
 void ig_http2_call_data(struct ig_http2_call *call, struct ig_str bytes);
 void ig_http2_call_over(struct ig_http2_call *call);   /* the request's body is */

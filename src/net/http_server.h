@@ -4,7 +4,8 @@
 
 /* HTTP server: one epoll loop a core, nothing shared between loops, plus two bounded pools for what
  * must not run on a loop. One port speaks HTTP/1.1, HTTP/2 (over TLS by ALPN, without it on a
- * connection that opens with the preface of RFC 9113) and gRPC (net/grpc.h). It knows no domain.
+ * connection that opens with the preface of RFC 9113 or asks for it by Upgrade, RFC 7540 section
+ * 3.2) and gRPC (net/grpc.h). It knows no domain.
  *
  * The way of an exchange (one request and its response):
  *   head parsed -> on_request (loop) -> one of
