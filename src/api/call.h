@@ -29,7 +29,9 @@ struct ig_call {
     enum ig_code (*in_pool)(struct ig_call *call);
     /* It sets this one to go on when the loop has read all of this turn, where it may. */
     enum ig_code (*at_turn_end)(struct ig_call *call);
-    bool may_wait;                 /* for that */
+    bool may_wait; /* for that */
+    /* Behind it, in a front of its own; NULL: HTTP's. */
+    void (*finish)(struct ig_call *call);
     struct ig_call *next;          /* of those that wait for it */
     bool gathered;                 /* computed together with others of them */
     struct ig_decision *decisions; /* of an answered inference; or NULL */

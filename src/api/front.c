@@ -169,8 +169,13 @@ static void on_turn_end(void *context, unsigned loop)
     struct ig_call *next;
     for (struct ig_call *call = ig_gather_take(app->gather, loop); call; call = next) {
         next = call->next;
-        finish(call, call->at_turn_end(call));
-        ig_exchange_answered(call->exchange);
+        struct ig_exchange *exchange = call->exchange;
+        enum ig_code code = call->at_turn_end(call);
+        if (call->finish)
+            call->finish(call);
+        else
+            finish(call, code);
+        ig_exchange_answered(exchange);
     }
 }
 

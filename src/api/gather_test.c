@@ -43,7 +43,9 @@ static int teardown(void **state)
     return 0;
 }
 
-static enum ig_code ask(enum ig_code (*handler)(struct ig_call *), const char *body)
+/* `json_bytes`: of a body with raw tensors behind it. */
+static enum ig_code ask_with(enum ig_code (*handler)(struct ig_call *), struct ig_str body,
+                             const char *json_bytes)
 {
     struct ig_call_testing *own = &calls[calls_count++];
     assert_true(calls_count <= CALLS_MAX);
@@ -51,8 +53,14 @@ static enum ig_code ask(enum ig_code (*handler)(struct ig_call *), const char *b
     own->app = testing.test.app;
     own->call.may_wait = true;
     own->call.params[0] = IG_STR("d");
-    own->exchange.body = ig_str_view(body);
+    own->exchange.body = body;
+    if (json_bytes) ig_call_testing_header(own, "Inference-Header-Content-Length", json_bytes);
     return handler(&own->call);
+}
+
+static enum ig_code ask(enum ig_code (*handler)(struct ig_call *), const char *body)
+{
+    return ask_with(handler, ig_str_view(body), NULL);
 }
 
 static size_t end_turn(void)
@@ -83,11 +91,15 @@ static void assert_as_ever(enum ig_code (*handler)(struct ig_call *), size_t i)
     alone.app = testing.test.app;
     alone.call.params[0] = IG_STR("d");
     alone.exchange.body = calls[i].exchange.body;
-    assert_int_equal(handler(&alone.call), IG_OK);
+    for (size_t h = 0; h < calls[i].exchange.request.headers_count; h++)
+        alone.headers[alone.exchange.request.headers_count++] = calls[i].headers[h];
+    if (handler(&alone.call) != IG_OK) fail_msg("%s", alone.call.err.message);
+    assert_string_equal(alone.exchange.content_type, calls[i].exchange.content_type);
     const char *replies[] = {alone.exchange.reply.ptr, calls[i].exchange.reply.ptr};
     const char *ends[] = {strstr(replies[0], "\"duration_us\""),
                           strstr(replies[1], "\"duration_us\"")};
-    size_t length = ends[0] ? (size_t)(ends[0] - replies[0]) : strlen(replies[0]) + 1;
+    size_t length = ends[0] ? (size_t)(ends[0] - replies[0]) : alone.exchange.reply.len;
+    assert_true(ends[0] || calls[i].exchange.reply.len == length);
     assert_true(!ends[0] || (size_t)(ends[1] - replies[1]) == length);
     assert_memory_equal(replies[0], replies[1], length);
     assert_int_equal(alone.call.decisions_count, 1);
@@ -122,6 +134,40 @@ static void test_together(void **state)
         assert_as_ever(i < 4 ? ig_infer_explained : ig_infer_kserve_predict, i);
     }
     assert_int_equal(end_turn(), 0);
+    forget();
+}
+
+/* Tensors as JSON and as raw bytes; one that is refused says so by itself. */
+static void test_tensors(void **state)
+{
+    (void)state;
+    static const char JSON[] = "{\"inputs\":[{\"name\":\"x\",\"shape\":[1,6],\"datatype\":\"FP64\","
+                               "\"data\":[6,5,4,3,2,1]}]}";
+    static const char EXPLAINED[] =
+        "{\"inputs\":[{\"name\":\"x\",\"shape\":[1,6],\"datatype\":\"FP64\","
+        "\"data\":[1,5,4,3,2,1]}],\"outputs\":[{\"name\":\"shap_values\"}]}";
+    static const char RAW[] =
+        "{\"inputs\":[{\"name\":\"x\",\"shape\":[1,6],\"datatype\":\"FP64\",\"parameters\":"
+        "{\"binary_data_size\":48}}]}";
+    static const double ROW[6] = {-1, 2, 30, 4, 5, 6};
+    char raw[sizeof RAW + sizeof ROW], json_bytes[24];
+    memcpy(raw, RAW, sizeof RAW - 1);
+    memcpy(raw + sizeof RAW - 1, ROW, sizeof ROW);
+    snprintf(json_bytes, sizeof json_bytes, "%zu", sizeof RAW - 1);
+    const struct ig_str raw_body = {raw, sizeof RAW - 1 + sizeof ROW};
+    for (size_t i = 0; i < 3; i++) {
+        assert_int_equal(ask(ig_oip_infer, JSON), IG_OK);
+        assert_int_equal(ask(ig_oip_infer, EXPLAINED), IG_OK);
+        assert_int_equal(ask_with(ig_oip_infer, raw_body, json_bytes), IG_OK);
+    }
+    assert_int_equal(ask(ig_infer_kserve_predict, "{\"instances\":[[6,5,4,3,2,1]]}"), IG_OK);
+    assert_int_equal(ask(ig_oip_infer, "{\"inputs\":[]}"), IG_INVALID);
+    assert_null(calls[10].call.at_turn_end);
+    assert_int_equal(end_turn(), 10);
+    for (size_t i = 0; i < 10; i++) {
+        assert_true(calls[i].call.gathered);
+        assert_as_ever(i < 9 ? ig_oip_infer : ig_infer_kserve_predict, i);
+    }
     forget();
 }
 
@@ -209,8 +255,11 @@ static void test_no_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_together),  cmocka_unit_test(test_alone),
-        cmocka_unit_test(test_many),      cmocka_unit_test(test_what_does_not_wait),
+        cmocka_unit_test(test_together),
+        cmocka_unit_test(test_tensors),
+        cmocka_unit_test(test_alone),
+        cmocka_unit_test(test_many),
+        cmocka_unit_test(test_what_does_not_wait),
         cmocka_unit_test(test_no_memory),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

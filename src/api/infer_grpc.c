@@ -34,8 +34,11 @@ struct session {
     const struct method *method;
     const struct ig_route *route;
     struct ig_principal who;
-    struct ig_app *app;
-    struct ig_call *call; /* the message at hand */
+    struct ig_call *call; /* of a stream: the message at hand */
+    /* For the counters, of all messages so far: */
+    uint64_t rows;
+    enum ig_code (*in_pool)(struct ig_call *call);
+    bool gathered;
 };
 
 /* ---- replies ---- */
@@ -100,9 +103,9 @@ static enum ig_code write_model_ready(struct ig_call *call, struct ig_str messag
 
 static void add_version(struct ig_buf *out, uint32_t number, int64_t version)
 {
-    char text[24];
-    snprintf(text, sizeof text, "%lld", (long long)version);
-    ig_proto_add_bytes(out, number, ig_str_view(text));
+    size_t at = ig_proto_open(out, number);
+    ig_buf_add_i64(out, version);
+    ig_proto_close(out, at);
 }
 
 /* TensorMetadata {1 name, 2 datatype, 3 shape}. */
@@ -318,6 +321,11 @@ static const struct method METHODS[] = {
     {"Check", "GET", "/v2/health/ready", write_health, false, false},
 };
 
+enum { METHODS_COUNT = sizeof METHODS / sizeof *METHODS };
+
+/* By method; written before the server starts. */
+static const struct ig_route *routes[METHODS_COUNT];
+
 /* ---- inference ---- */
 
 /* InferOutputTensor {1 name, 2 datatype, 3 shape}; the elements follow as raw_output_contents. */
@@ -434,6 +442,13 @@ static void log_decisions(struct ig_call *call, bool on_loop)
     }
 }
 
+static void note_counts(struct session *session, const struct ig_call *call)
+{
+    for (size_t i = 0; i < call->decisions_count; i++) session->rows += call->decisions[i].rows;
+    if (call->in_pool) session->in_pool = call->in_pool;
+    if (call->gathered) session->gathered = true;
+}
+
 /* A stream goes on behind a request that failed: {1 error_message}. */
 static void reply_error(struct ig_grpc_call *grpc, const struct ig_err *why)
 {
@@ -457,6 +472,7 @@ static void finish(struct ig_grpc_call *grpc, struct ig_call *call, bool on_loop
         ig_log_err(IG_LOG_WARN, "gRPC call failed", &call->err);
     if (call->err.code != IG_OK) reply_error(grpc, &call->err);
     log_decisions(call, on_loop);
+    note_counts(grpc->user, call);
     ig_oip_trace_note(call, "GRPC_WAITREAD", NULL);
     ig_call_release(call);
 }
@@ -487,27 +503,46 @@ static void work_infer(void *context, struct ig_grpc_call *grpc)
     finish(grpc, session->call, false);
 }
 
+static void finish_at_turn_end(struct ig_call *call)
+{
+    finish(grpc_of(call), call, true);
+}
+
+/* Of a stream each message is a call. */
+static bool begin_message(struct ig_app *app, struct ig_grpc_call *grpc)
+{
+    struct session *session = grpc->user;
+    struct ig_call *call = ig_front_begin(app, grpc->exchange, grpc->arena);
+    if (!call) return false;
+    call->route = session->route;
+    call->who = session->who;
+    call->started_ns = ig_clock_ns();
+    session->call = call;
+    return true;
+}
+
 static enum ig_grpc_next on_message(void *context, struct ig_grpc_call *grpc)
 {
     struct session *session = grpc->user;
-    struct ig_call *call = ig_front_begin(context, grpc->exchange, grpc->arena);
-    if (!call) {
+    if (session->method->streams && !begin_message(context, grpc)) {
         ig_grpc_fail(grpc, IG_GRPC_RESOURCE_EXHAUSTED, "no memory for the call");
         return IG_GRPC_NEXT;
     }
-    session->call = call;
-    call->route = session->route;
-    call->who = session->who;
-    if (session->method->streams) call->started_ns = ig_clock_ns();
+    struct ig_call *call = session->call;
     if (session->method->blocks) {
         grpc->work = work_plain;
         return IG_GRPC_TO_POOL;
     }
+    /* The messages of a stream come one by one: each would wait for a turn of its own. */
+    call->may_wait = call->app->gather && !session->method->streams;
     if (session->method->run) {
         run_plain(grpc, call);
     } else if (start_infer(call, grpc) == IG_OK && call->in_pool) {
         grpc->work = work_infer;
         return IG_GRPC_TO_POOL;
+    } else if (call->at_turn_end) {
+        call->finish = finish_at_turn_end;
+        return IG_GRPC_AT_TURN_END;
     }
     finish(grpc, call, true);
     return IG_GRPC_NEXT;
@@ -533,9 +568,9 @@ static void on_call(void *context, struct ig_grpc_call *grpc)
 {
     struct session *session = ig_arena_zalloc(&grpc->exchange->arena, sizeof *session);
     struct ig_call *call = ig_front_begin(context, grpc->exchange, &grpc->exchange->arena);
-    size_t i = 0, count = sizeof METHODS / sizeof *METHODS;
-    while (i < count && !ig_str_is(grpc->method, METHODS[i].name)) i++;
-    if (i == count) {
+    size_t i = 0;
+    while (i < METHODS_COUNT && !ig_str_is(grpc->method, METHODS[i].name)) i++;
+    if (i == METHODS_COUNT) {
         ig_grpc_fail(grpc, IG_GRPC_UNIMPLEMENTED, "unknown method '%.*s'",
                      (int)(grpc->method.len > 64 ? 64 : grpc->method.len), grpc->method.ptr);
         return;
@@ -545,8 +580,7 @@ static void on_call(void *context, struct ig_grpc_call *grpc)
         return;
     }
     session->method = &METHODS[i];
-    session->app = context;
-    session->route = call->route = find_route(session->method);
+    session->route = call->route = routes[i];
     if (ig_access_check_source(call) != IG_OK || ig_access_check_scope(call) != IG_OK) {
         ig_grpc_fail_err(grpc, &call->err);
         return;
@@ -563,8 +597,12 @@ static void on_end(void *context, struct ig_grpc_call *grpc)
     const struct ig_app *app = context;
     const struct session *session = grpc->user;
     if (!session) return;
-    const struct ig_call counted = {.exchange = grpc->exchange, .route = session->route};
-    ig_metrics_count(app->metrics, &counted, ig_clock_ns() - grpc->exchange->started_ns, 0);
+    const struct ig_call counted = {.exchange = grpc->exchange,
+                                    .route = session->route,
+                                    .in_pool = session->in_pool,
+                                    .gathered = session->gathered};
+    ig_metrics_count(app->metrics, &counted, ig_clock_ns() - grpc->exchange->started_ns,
+                     session->rows);
     ig_front_log_call(grpc->exchange, (int)grpc->status, IG_STR(""));
 }
 
@@ -572,6 +610,7 @@ void ig_grpc_services(struct ig_grpc_service out[IG_GRPC_SERVICES], struct ig_ap
 {
     static const char *const PREFIXES[IG_GRPC_SERVICES] = {"/inference.GRPCInferenceService/",
                                                            "/grpc.health.v1.Health/"};
+    for (size_t i = 0; i < METHODS_COUNT; i++) routes[i] = find_route(&METHODS[i]);
     for (size_t i = 0; i < IG_GRPC_SERVICES; i++)
         out[i] = (struct ig_grpc_service){.prefix = PREFIXES[i],
                                           .context = app,

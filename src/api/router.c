@@ -223,12 +223,31 @@ static enum ig_code answer(struct ig_call *call, enum ig_code code)
     return ig_fail(&call->err, code, "there is nothing at %.*s", IG_STR_ARGS(request->path));
 }
 
+/* The first route of the request's method; NULL also with err set. */
+static const struct ig_route *match_pattern(const struct ig_router *router, struct ig_call *call,
+                                            const struct target *target)
+{
+    for (size_t i = 0; i < ROUTES && call->err.code == IG_OK; i++) {
+        if (method_matches(&IG_ROUTES[i], call->exchange->request.method) &&
+            pattern_matches(&router->patterns[i], target, call))
+            return &IG_ROUTES[i];
+    }
+    return NULL;
+}
+
+static void allow_others(const struct ig_router *router, struct ig_call *call,
+                         const struct target *target, char allow[64])
+{
+    for (size_t i = 0; i < ROUTES && call->err.code == IG_OK; i++)
+        if (pattern_matches(&router->patterns[i], target, call))
+            allow_add(allow, IG_ROUTES[i].method);
+}
+
 enum ig_code ig_router_match(const struct ig_route **out, const struct ig_router *router,
                              struct ig_call *call, char allow[64])
 {
     struct target target;
     struct ig_str path = path_of(call);
-    bool known = false;
     allow[0] = '\0';
     uintptr_t first = (uintptr_t)ig_map_get(&router->fixed, path);
     if (first) {
@@ -237,14 +256,9 @@ enum ig_code ig_router_match(const struct ig_route **out, const struct ig_router
     }
     if (!cut_path(call, path, &target))
         return call->err.code != IG_OK ? call->err.code : answer(call, IG_NOT_FOUND);
-    for (size_t i = 0; i < ROUTES; i++) {
-        bool matches = pattern_matches(&router->patterns[i], &target, call);
-        if (call->err.code != IG_OK) return call->err.code;
-        if (!matches) continue;
-        *out = &IG_ROUTES[i];
-        if (method_matches(&IG_ROUTES[i], call->exchange->request.method)) return IG_OK;
-        allow_add(allow, IG_ROUTES[i].method);
-        known = true;
-    }
-    return answer(call, known ? IG_METHOD : IG_NOT_FOUND);
+    *out = match_pattern(router, call, &target);
+    if (*out) return IG_OK;
+    if (call->err.code == IG_OK) allow_others(router, call, &target, allow);
+    if (call->err.code != IG_OK) return call->err.code;
+    return answer(call, allow[0] ? IG_METHOD : IG_NOT_FOUND);
 }

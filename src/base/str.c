@@ -11,16 +11,6 @@
 #include <stdio.h>
 #include <string.h>
 
-struct ig_str ig_str_view(const char *cstr)
-{
-    return (struct ig_str){cstr, cstr ? strlen(cstr) : 0};
-}
-
-bool ig_str_eq(struct ig_str a, struct ig_str b)
-{
-    return a.len == b.len && (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);
-}
-
 static unsigned char lower(char character)
 {
     return (unsigned char)(character >= 'A' && character <= 'Z' ? character + 32 : character);
@@ -32,11 +22,6 @@ bool ig_str_eq_nocase(struct ig_str a, struct ig_str b)
     for (size_t i = 0; i < a.len; i++)
         if (lower(a.ptr[i]) != lower(b.ptr[i])) return false;
     return true;
-}
-
-bool ig_str_is(struct ig_str a, const char *cstr)
-{
-    return ig_str_eq(a, ig_str_view(cstr));
 }
 
 bool ig_str_starts(struct ig_str text, struct ig_str prefix)

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 /* A view; does not own, is not NUL-terminated. */
 struct ig_str {
@@ -17,10 +18,22 @@ struct ig_str {
 #define IG_STR(literal) ((struct ig_str){"" literal, sizeof(literal) - 1})
 #define IG_STR_ARGS(text) (int)(text).len, (text).ptr /* for "%.*s" */
 
-struct ig_str ig_str_view(const char *cstr); /* NULL gives an empty view */
-bool ig_str_eq(struct ig_str a, struct ig_str b);
+static inline struct ig_str ig_str_view(const char *cstr) /* NULL gives an empty view */
+{
+    return (struct ig_str){cstr, cstr ? strlen(cstr) : 0};
+}
+
+static inline bool ig_str_eq(struct ig_str a, struct ig_str b)
+{
+    return a.len == b.len && (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);
+}
+
+static inline bool ig_str_is(struct ig_str a, const char *cstr)
+{
+    return ig_str_eq(a, ig_str_view(cstr));
+}
+
 bool ig_str_eq_nocase(struct ig_str a, struct ig_str b); /* ASCII */
-bool ig_str_is(struct ig_str a, const char *cstr);
 bool ig_str_starts(struct ig_str text, struct ig_str prefix);
 bool ig_str_ends(struct ig_str text, struct ig_str suffix);
 struct ig_str ig_str_trim(struct ig_str text); /* spaces, tabs, CR, LF */

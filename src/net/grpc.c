@@ -103,9 +103,8 @@ static bool account(struct ig_http2_call *call, size_t more)
 
 static void submit_head(struct ig_http2_call *call, enum ig_http2_sent sent)
 {
-    call->base.exchange.content_type = CONTENT_TYPE;
     call->source = IG_HTTP2_FROM_MESSAGES;
-    ig_http2_call_submit(call, sent, IG_HTTP_LENGTH_NONE);
+    ig_http2_call_submit_grpc(call, sent);
 }
 
 /* Sends what the callback has replied. */
@@ -143,7 +142,9 @@ static void take_replies(struct ig_http2_call *call)
 
 static void add_status(struct ig_buf *fields, const struct ig_grpc_call *call)
 {
-    ig_buf_printf(fields, "grpc-status: %d\r\n", (int)call->status);
+    ig_buf_add_str(fields, IG_STR("grpc-status: "));
+    ig_buf_add_u64(fields, (uint64_t)call->status);
+    ig_buf_add_str(fields, IG_STR("\r\n"));
     if (!call->status_message[0]) return;
     ig_buf_add_str(fields, IG_STR("grpc-message: "));
     ig_grpc_message_encode(fields, ig_str_view(call->status_message), MESSAGE_TEXT_MAX_BYTES);
@@ -256,12 +257,14 @@ static void handle(struct ig_http2_call *call)
     run->call.again = false;
     enum ig_grpc_next next = run->at_over ? service->on_over(service->context, &run->call)
                                           : service->on_message(service->context, &run->call);
-    if (next != IG_GRPC_TO_POOL) {
+    if (next == IG_GRPC_AT_TURN_END) {
+        ig_http2_call_at_turn_end(call);
+    } else if (next == IG_GRPC_TO_POOL) {
+        IG_ASSERT(run->call.work);
+        to_pool(call);
+    } else {
         handled(call, next);
-        return;
     }
-    IG_ASSERT(run->call.work);
-    to_pool(call);
 }
 
 /* The message is decompressed, or could not be. */

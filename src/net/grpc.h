@@ -29,7 +29,9 @@ enum ig_grpc_next {
     IG_GRPC_NEXT,  /* the message is handled */
     IG_GRPC_AGAIN, /* there is more to reply: call again with the same message once the client has
                       taken most of what was replied so far */
-    IG_GRPC_TO_POOL
+    IG_GRPC_TO_POOL,
+    IG_GRPC_AT_TURN_END /* the server's handler goes on with it in on_turn_end, and tells by
+                           ig_exchange_answered when it is handled */
 };
 
 struct ig_grpc_call {

@@ -4,6 +4,7 @@
  * (tests/interop/grpc_client.py).
  *
  *   Unary, Pool      the message comes back, from the loop or a worker
+ *   Later, LaterChat the message comes back at the end of the loop's turn; the other: streaming
  *   Wait             a worker that waits for `gate`
  *   Watch            a worker that waits until its call is cancelled
  *   Chat, PoolChat   streaming: each message comes back twice
@@ -65,7 +66,8 @@ static void work_watch_call(void *context, struct ig_grpc_call *call)
 
 static void on_call(void *context, struct ig_grpc_call *call)
 {
-    static const char *const STREAMING[] = {"Chat", "PoolChat", "WaitChat", "Count", "Until"};
+    static const char *const STREAMING[] = {"Chat",  "PoolChat", "WaitChat",
+                                            "Count", "Until",    "LaterChat"};
     struct ig_err err = IG_ERR_INIT;
     (void)context;
     atomic_fetch_add(&grpc.calls, 1);
@@ -113,6 +115,11 @@ static enum ig_grpc_next on_message(void *context, struct ig_grpc_call *call)
     call->work = ig_str_is(call->method, "Watch") ? work_watch_call : work_reply;
     if (ig_str_starts(call->method, IG_STR("Pool")) || ig_str_starts(call->method, IG_STR("Wa")))
         return IG_GRPC_TO_POOL;
+    if (ig_str_starts(call->method, IG_STR("Later"))) {
+        call->exchange->user = call;
+        (void)wait_for_turn_end(call->exchange);
+        return IG_GRPC_AT_TURN_END;
+    }
     if (ig_str_is(call->method, "Expand")) return expand(call);
     if (ig_str_is(call->method, "Count")) return IG_GRPC_NEXT;
     if (ig_str_is(call->method, "Fail")) {
@@ -158,6 +165,23 @@ static void on_end(void *context, struct ig_grpc_call *call)
     if (call->exchange->aborted) atomic_fetch_add(&grpc.aborted, 1);
 }
 
+/* Calls of gRPC and of HTTP that waited together. */
+static void on_turn_end(void *context, unsigned loop)
+{
+    struct ig_exchange *waiting[LATER_MAX];
+    size_t count = later[loop].count;
+    memcpy(waiting, later[loop].exchanges, count * sizeof *waiting);
+    later[loop].count = 0;
+    for (size_t i = 0; i < count; i++) {
+        struct ig_grpc_call *call = waiting[i]->user;
+        if (ig_str_starts(waiting[i]->request.path, IG_STR("/test.Echo/")))
+            reply_or_fail(call, call->message);
+        else
+            work_echo(context, waiting[i]);
+        ig_exchange_answered(waiting[i]);
+    }
+}
+
 static const struct ig_grpc_service SERVICES[] = {
     {"/other.Other/", NULL, on_call, on_message, NULL, NULL, NULL},
     {"/test.Echo/", NULL, on_call, on_message, on_over, on_dropped, on_end},
@@ -168,6 +192,7 @@ static struct ig_http_server_options grpc_options(void)
     struct ig_http_server_options options = test_options();
     options.grpc = SERVICES;
     options.grpc_count = 2;
+    options.handler.on_turn_end = on_turn_end;
     options.body_timeout_ms = 400;
     options.write_timeout_ms = 1000;
     memset(&grpc, 0, sizeof grpc);
@@ -284,6 +309,36 @@ static void test_unary(void **state)
     assert_reply(empty, 0, "");
     assert_grpc(pool, 0, NULL);
     assert_reply(pool, 0, "worker");
+    h2_close(h2);
+}
+
+static void test_turn_end(void **state)
+{
+    (void)state;
+    struct ask *asks[20];
+    struct h2 *h2 = h2_open(server);
+    struct ask *chat = open_call(h2, "LaterChat", NULL), *gone = open_call(h2, "Later", NULL);
+    struct ask *http = h2_post(h2, "/later", NULL, "http", 4);
+    struct ask *past = open_call(h2, "Later", "grpc-timeout: 1n\n");
+    send_message(h2, past, IG_STR("p"), true);
+    for (int i = 0; i < 20; i++) asks[i] = call_unary(h2, "Later", i % 2 ? "odd" : "even");
+    send_message(h2, gone, IG_STR("gone"), true);
+    nghttp2_submit_rst_stream(h2->session, 0, gone->stream_id, NGHTTP2_CANCEL);
+    send_message(h2, chat, IG_STR("one"), false);
+    send_message(h2, chat, IG_STR("two"), false);
+    send_message(h2, chat, IG_STR("three"), true);
+    assert_true(h2_finish(h2));
+    for (int i = 0; i < 20; i++) {
+        assert_grpc(asks[i], 0, NULL);
+        assert_reply(asks[i], 0, i % 2 ? "odd" : "even");
+    }
+    assert_body(http, 200, "http");
+    assert_grpc(past, 4, "the deadline has passed");
+    assert_grpc(chat, 0, NULL);
+    assert_reply(chat, 0, "one");
+    assert_reply(chat, 1, "two");
+    assert_reply(chat, 2, "three");
+    assert_null(reply_of(chat, 3).ptr);
     h2_close(h2);
 }
 
@@ -779,6 +834,7 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_unary),
+        TEST(test_turn_end),
         cmocka_unit_test(test_a_service_needs_its_callbacks),
         TEST(test_http_and_grpc_share_a_connection),
         TEST(test_failures),

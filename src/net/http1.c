@@ -422,7 +422,8 @@ int ig_http1_response(struct ig_http1_response *response, struct ig_http_header 
 struct ig_str ig_http_header(const struct ig_http_request *request, struct ig_str name)
 {
     for (size_t i = 0; i < request->headers_count; i++) {
-        if (ig_str_eq_nocase(request->headers[i].name, name)) return request->headers[i].value;
+        struct ig_str own = request->headers[i].name;
+        if (own.len == name.len && ig_str_eq_nocase(own, name)) return request->headers[i].value;
     }
     return (struct ig_str){0};
 }

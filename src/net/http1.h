@@ -64,6 +64,17 @@ int ig_http1_request(struct ig_http_request *request, struct ig_http_header *hea
 int ig_http_request_check(struct ig_http_request *request, const struct ig_http1_limits *limits,
                           const char **reason);
 
+/* Whether a request asks to be answered in HTTP/2 (RFC 7540 section 3.2) and can be: it has no body
+ * and says all that is needed. `settings` is filled with the payload of the client's SETTINGS. */
+enum { IG_HTTP1_SETTINGS_MAX_BYTES = 192 };
+struct ig_http1_upgrade {
+    unsigned char settings[IG_HTTP1_SETTINGS_MAX_BYTES];
+    size_t settings_bytes;
+};
+bool ig_http1_upgrades(struct ig_http1_upgrade *out, const struct ig_http_request *request);
+/* Whether a field belongs to a connection of HTTP/1 alone and has no place in HTTP/2. */
+bool ig_http1_is_hop_field(struct ig_str name);
+
 /* A header's value, ptr NULL when absent; of several the first. `name` in any case. */
 struct ig_str ig_http_header(const struct ig_http_request *request, struct ig_str name);
 

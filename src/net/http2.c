@@ -2,11 +2,11 @@
 /* A connection of HTTP/2 (RFC 9113): its session, input, output, deadlines and end. The protocol is
  * libnghttp2's; the calls of its streams are in http2_call.c.
  *
- * A connection begins as one of HTTP/1 and is adopted when its first head is the preface, or with
- * its first byte when ALPN has said so. All that
- * is read in a turn is given to the session, then all that the session has to say leaves in as few
- * writes as possible; both pass through scratch memory of the loop, so that a resting connection
- * holds none but the session's.
+ * A connection begins as one of HTTP/1 and is adopted when its first head is the preface, with its
+ * first byte when ALPN has said so, or when a request without a body asks for it. All that is read
+ * in a turn is given to the session, then all that the session has to say leaves in as few writes
+ * as possible; both pass through scratch memory of the loop, so that a resting connection holds
+ * none but the session's.
  *
  * What bounds a client: concurrent streams, counted until their workers are done, so that resetting
  * a stream makes no room (CVE-2023-44487); the session's own limits on resets, acknowledgements,
@@ -37,7 +37,8 @@ enum {
     RESETS_PER_S = 33,
     ACKS_MAX = 1000,
     SETTINGS_MAX = 32,
-    CONTINUATIONS_MAX = 8
+    CONTINUATIONS_MAX = 8,
+    FIRST_STREAM = 1
 };
 
 static const struct ig_http_server_options *options_of(const struct ig_http_conn *conn)
@@ -435,6 +436,28 @@ static uint64_t tick_of(const struct ig_http_server_options *options)
     return least < TICK_MAX_MS ? least : TICK_MAX_MS;
 }
 
+/* What HTTP/1 has to say yet, then that HTTP/2 follows; the request that asked for it becomes the
+ * first stream's (RFC 7540 section 3.2). */
+static bool take_upgrade(struct ig_http_conn *conn, const struct ig_http_call *from)
+{
+    const struct ig_http1_upgrade *upgrade = from->upgrade;
+    struct ig_http2 *http2 = conn->http2;
+    size_t left = from->out.len - from->out_at;
+    bool head = ig_str_is(from->exchange.request.method, "HEAD");
+    if (left) ig_buf_add(&http2->out, from->out.ptr + from->out_at, left);
+    ig_buf_add_str(&http2->out, IG_STR("HTTP/1.1 101 Switching Protocols\r\n"
+                                       "Connection: Upgrade\r\nUpgrade: h2c\r\n\r\n"));
+    if (http2->out.overflowed || nghttp2_session_upgrade2(http2->session, upgrade->settings,
+                                                          upgrade->settings_bytes, head, NULL) != 0)
+        return false;
+    struct ig_http2_call *call = ig_http2_call_new(conn, FIRST_STREAM);
+    if (!call) return false;
+    nghttp2_session_set_stream_user_data(http2->session, FIRST_STREAM, call);
+    ig_http2_call_head(call, &from->exchange.request);
+    ig_http2_call_begin(call, true);
+    return true;
+}
+
 void ig_http2_adopt(struct ig_http_conn *conn)
 {
     struct ig_http_loop *home = conn->home;
@@ -455,8 +478,8 @@ void ig_http2_adopt(struct ig_http_conn *conn)
     conn->source.on_ready = on_ready;
     conn->timer.on_due = on_due;
     conn->again.run = on_again;
-    bool taken =
-        open_session(conn) && receive(conn, call->in + call->in_at, call->in_len - call->in_at);
+    bool taken = open_session(conn) && (!call->upgrade || take_upgrade(conn, call)) &&
+                 receive(conn, call->in + call->in_at, call->in_len - call->in_at);
     ig_http_call_put(home, call);
     if (taken && http2->goaway) {
         http2->goaway = false;

@@ -19,6 +19,8 @@
 
 enum {
     FIELDS_MAX = 96,
+    GRPC_FIELDS_MAX = 24,
+    TRAILERS_MAX = 24,
     FIELD_OVERHEAD_BYTES = 32, /* of a header list's size (RFC 9113 section 6.5.2) */
     KEEP_BYTES = 128 * 1024,
     MESSAGE_ARENA_CHUNK_BYTES = 16 * 1024,
@@ -188,7 +190,8 @@ static void note_output(struct ig_http2_call *call, size_t bytes)
 /* Splits lines of "Name: value\r\n" into fields, names in lower case; false when there are too
  * many.
  */
-static bool split_fields(struct ig_buf *text, size_t at, nghttp2_nv *fields, size_t *count)
+static bool split_fields(struct ig_buf *text, size_t at, nghttp2_nv *fields, size_t *count,
+                         size_t fields_max)
 {
     while (at < text->len && text->ptr[at] != '\r') {
         char *name = text->ptr + at;
@@ -198,7 +201,7 @@ static bool split_fields(struct ig_buf *text, size_t at, nghttp2_nv *fields, siz
         at = (size_t)(end - text->ptr) + 2;
         struct ig_str view = {name, (size_t)(colon - name)};
         if (ig_str_eq_nocase(view, IG_STR("connection"))) continue;
-        if (*count == FIELDS_MAX) return false;
+        if (*count == fields_max) return false;
         for (char *c = name; c < colon; c++) {
             if (*c >= 'A' && *c <= 'Z') *c = (char)(*c - 'A' + 'a');
         }
@@ -212,9 +215,9 @@ static bool split_fields(struct ig_buf *text, size_t at, nghttp2_nv *fields, siz
 
 static int submit_trailers(struct ig_http2_call *call)
 {
-    nghttp2_nv fields[FIELDS_MAX];
+    nghttp2_nv fields[TRAILERS_MAX];
     size_t count = 0;
-    if (!split_fields(&call->base.trailers, 0, fields, &count)) return -1;
+    if (!split_fields(&call->base.trailers, 0, fields, &count, TRAILERS_MAX)) return -1;
     return nghttp2_submit_trailer(session_of(call), call->stream_id, fields, count);
 }
 
@@ -280,22 +283,11 @@ static ssize_t read_body(nghttp2_session *session, int32_t stream_id, uint8_t *b
     return taken;
 }
 
-/* Submits the head that stands in base.out as text. */
-static void submit_head(struct ig_http2_call *call, enum ig_http2_sent sent)
+/* Submits a head, or resets the stream when it does not fit. */
+static void submit_fields(struct ig_http2_call *call, enum ig_http2_sent sent,
+                          const nghttp2_nv *fields, size_t count, bool fits)
 {
-    struct ig_buf *text = &call->base.out;
-    nghttp2_nv fields[FIELDS_MAX];
     nghttp2_data_provider body = {.source.ptr = call, .read_callback = read_body};
-    char *first_end = text->len ? memchr(text->ptr, '\n', text->len) : NULL;
-    size_t count = 1;
-    bool fits = !text->overflowed && first_end;
-    if (fits) {
-        fields[0] = (nghttp2_nv){.name = (uint8_t *)":status",
-                                 .namelen = sizeof ":status" - 1,
-                                 .value = (uint8_t *)text->ptr + STATUS_AT,
-                                 .valuelen = 3};
-        fits = split_fields(text, (size_t)(first_end - text->ptr) + 1, fields, &count);
-    }
     call->answered = true;
     call->out_since_ms = call->out_progress_ms = ig_http2_now_ms(call);
     call->out_bytes = 0;
@@ -304,7 +296,45 @@ static void submit_head(struct ig_http2_call *call, enum ig_http2_sent sent)
         ig_http2_call_reset(call, NGHTTP2_INTERNAL_ERROR);
 }
 
-void ig_http2_call_submit(struct ig_http2_call *call, enum ig_http2_sent sent, int64_t length)
+/* Submits the head that stands in base.out as text. */
+static void submit_head(struct ig_http2_call *call, enum ig_http2_sent sent)
+{
+    struct ig_buf *text = &call->base.out;
+    nghttp2_nv fields[FIELDS_MAX];
+    char *first_end = text->len ? memchr(text->ptr, '\n', text->len) : NULL;
+    size_t count = 1;
+    bool fits = !text->overflowed && first_end;
+    if (fits) {
+        fields[0] = (nghttp2_nv){.name = (uint8_t *)":status",
+                                 .namelen = sizeof ":status" - 1,
+                                 .value = (uint8_t *)text->ptr + STATUS_AT,
+                                 .valuelen = 3};
+        fits = split_fields(text, (size_t)(first_end - text->ptr) + 1, fields, &count, FIELDS_MAX);
+    }
+    submit_fields(call, sent, fields, count, fits);
+}
+
+/* A field of texts that are always there. */
+static nghttp2_nv constant(struct ig_str name, struct ig_str value)
+{
+    return (nghttp2_nv){.name = (uint8_t *)(uintptr_t)name.ptr,
+                        .namelen = name.len,
+                        .value = (uint8_t *)(uintptr_t)value.ptr,
+                        .valuelen = value.len,
+                        .flags = NGHTTP2_NV_FLAG_NO_COPY_NAME | NGHTTP2_NV_FLAG_NO_COPY_VALUE};
+}
+
+void ig_http2_call_submit_grpc(struct ig_http2_call *call, enum ig_http2_sent sent)
+{
+    nghttp2_nv fields[GRPC_FIELDS_MAX];
+    size_t count = 0;
+    fields[count++] = constant(IG_STR(":status"), IG_STR("200"));
+    fields[count++] = constant(IG_STR("content-type"), IG_STR("application/grpc"));
+    bool fits = split_fields(&call->base.extra, 0, fields, &count, GRPC_FIELDS_MAX);
+    submit_fields(call, sent, fields, count, fits);
+}
+
+static void submit(struct ig_http2_call *call, enum ig_http2_sent sent, int64_t length)
 {
     struct ig_http_call *base = &call->base;
     ig_buf_reset(&base->out);
@@ -335,7 +365,7 @@ static void answer(struct ig_http2_call *call)
     call->length = ig_http_reply_has_body(&call->base) ? exchange->reply.len : 0;
     exchange->sent_bytes = call->length;
     bool with_body = call->length || call->base.trailers.len;
-    ig_http2_call_submit(call, with_body ? IG_HTTP2_WITH_BODY : IG_HTTP2_HEAD_ONLY, length);
+    submit(call, with_body ? IG_HTTP2_WITH_BODY : IG_HTTP2_HEAD_ONLY, length);
     if (exchange->close) ig_http2_goaway(call->base.conn);
 }
 
@@ -368,6 +398,12 @@ static bool to_worker(struct ig_http2_call *call, bool stream)
 bool ig_http2_call_to_pool(struct ig_http2_call *call)
 {
     return to_worker(call, false);
+}
+
+void ig_http2_call_at_turn_end(struct ig_http2_call *call)
+{
+    hold(call);
+    ig_http_call_at_turn_end(&call->base);
 }
 
 static void submit_stream_head(struct ig_http2_call *call)
@@ -505,6 +541,23 @@ void ig_http2_call_header(struct ig_http2_call *call, struct ig_str name, struct
     }
 }
 
+/* The head of a request of HTTP/1 that asked for HTTP/2. */
+void ig_http2_call_head(struct ig_http2_call *call, const struct ig_http_request *request)
+{
+    ig_http2_call_header(call, IG_STR(":method"), request->method);
+    ig_http2_call_header(call, IG_STR(":path"), request->target);
+    ig_http2_call_header(call, IG_STR(":authority"), request->host);
+    for (size_t i = 0; i < request->headers_count; i++) {
+        const struct ig_http_header *header = &request->headers[i];
+        if (ig_http1_is_hop_field(header->name)) continue;
+        struct ig_str own;
+        if (!keep(call, &own, header->name)) return;
+        char *name = (char *)(uintptr_t)own.ptr;
+        for (char *c = name; *c; c++) *c = (char)(*c >= 'A' && *c <= 'Z' ? *c - 'A' + 'a' : *c);
+        ig_http2_call_header(call, own, header->value);
+    }
+}
+
 static bool head_is_good(struct ig_http2_call *call)
 {
     struct ig_http_request *request = &call->base.exchange.request;
@@ -531,8 +584,7 @@ static void run_body(struct ig_http2_call *call)
     if (next == IG_HTTP_DONE) {
         answer(call);
     } else if (next == IG_HTTP_AT_TURN_END) {
-        hold(call);
-        ig_http_call_at_turn_end(&call->base);
+        ig_http2_call_at_turn_end(call);
     } else if (!ig_http2_call_to_pool(call)) {
         refuse(call, 503, "too many calls wait for a worker");
     }

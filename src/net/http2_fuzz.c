@@ -16,10 +16,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum { LATER_MAX = 8, RING_BYTES = 65536, QUEUE_MAX = 64 };
 
+/* Before it, where the first byte is over 127, the request of HTTP/1 that asks for it. */
+static const char UPGRADE[] =
+    "GET /later HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n"
+    "X-Own: 1\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n"
+    "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0";
 static const char PREFACE[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0";
 
 static struct {
     const uint8_t *input;
+    const char *preface_end;
     size_t left, preface_left;
     uint32_t cuts; /* state of the piece sizes; 0: all at once */
     bool ended;
@@ -42,7 +48,7 @@ static size_t next_cut(void)
 static int64_t peer_read(struct ig_http_conn *conn, void *bytes, size_t size_bytes)
 {
     (void)conn;
-    const char *from = PREFACE + sizeof PREFACE - 1 - peer.preface_left;
+    const char *from = peer.preface_end - peer.preface_left;
     size_t *left = peer.preface_left ? &peer.preface_left : &peer.left;
     if (!*left) return peer.ended ? 0 : -EAGAIN;
     size_t size = next_cut();
@@ -102,6 +108,14 @@ static enum ig_http_next wait_for_turn_end(struct ig_exchange *exchange)
     return IG_HTTP_AT_TURN_END;
 }
 
+static void grpc_work(void *context, struct ig_grpc_call *call)
+{
+    struct ig_err err = IG_ERR_INIT;
+    (void)context;
+    (void)ig_grpc_reply(call, call->message, &err);
+    call->again = call->message.len && call->again_count < (unsigned char)call->message.ptr[0] / 16;
+}
+
 static void on_turn_end(void *context, unsigned loop)
 {
     struct ig_exchange *later[LATER_MAX];
@@ -110,7 +124,11 @@ static void on_turn_end(void *context, unsigned loop)
     memcpy(later, peer.later, sizeof later);
     peer.later_count = 0;
     for (size_t i = 0; i < count; i++) {
-        echo(context, later[i]);
+        struct ig_grpc_call *call = later[i]->user;
+        if (call)
+            grpc_work(context, call);
+        else
+            echo(context, later[i]);
         ig_exchange_answered(later[i]);
     }
 }
@@ -140,19 +158,16 @@ static void grpc_call(void *context, struct ig_grpc_call *call)
     call->streaming = !ig_str_is(call->method, "U");
 }
 
-static void grpc_work(void *context, struct ig_grpc_call *call)
-{
-    struct ig_err err = IG_ERR_INIT;
-    (void)context;
-    (void)ig_grpc_reply(call, call->message, &err);
-    call->again = call->message.len && call->again_count < (unsigned char)call->message.ptr[0] / 16;
-}
-
 static enum ig_grpc_next grpc_message(void *context, struct ig_grpc_call *call)
 {
     struct ig_err err = IG_ERR_INIT;
     call->work = grpc_work;
     if (ig_str_is(call->method, "P")) return IG_GRPC_TO_POOL;
+    if (ig_str_is(call->method, "L") && peer.later_count < LATER_MAX) {
+        call->exchange->user = call;
+        (void)wait_for_turn_end(call->exchange);
+        return IG_GRPC_AT_TURN_END;
+    }
     grpc_work(context, call);
     if (call->message.len > 100)
         ig_grpc_fail(call, IG_GRPC_ABORTED, "%.*s", IG_STR_ARGS(call->message));
@@ -263,7 +278,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (!home) home = home_new();
     peer.input = data + 1;
     peer.left = size - 1;
-    peer.preface_left = sizeof PREFACE - 1;
+    bool upgrades = data[0] & 0x80;
+    peer.preface_left = upgrades ? sizeof UPGRADE - 1 : sizeof PREFACE - 1;
+    peer.preface_end = upgrades ? UPGRADE + sizeof UPGRADE - 1 : PREFACE + sizeof PREFACE - 1;
     peer.cuts = data[0];
     peer.ended = false;
     peer.begun = peer.finished = 0;

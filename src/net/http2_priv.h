@@ -104,6 +104,7 @@ void ig_http2_earn(struct ig_http_conn *conn, uint64_t frames);
 
 /* http2_call.c. Events of the session: */
 void ig_http2_call_header(struct ig_http2_call *call, struct ig_str name, struct ig_str value);
+void ig_http2_call_head(struct ig_http2_call *call, const struct ig_http_request *request);
 void ig_http2_call_begin(struct ig_http2_call *call, bool over); /* the head is whole */
 void ig_http2_call_data(struct ig_http2_call *call, struct ig_str bytes);
 void ig_http2_call_over(struct ig_http2_call *call);   /* the request's body is */
@@ -118,8 +119,9 @@ void ig_http2_call_free(struct ig_http2_call *call);
 
 /* For gRPC: */
 enum ig_http2_sent { IG_HTTP2_HEAD_ONLY, IG_HTTP2_WITH_BODY };
-/* Submits the head made of the exchange; without a body it ends the stream. */
-void ig_http2_call_submit(struct ig_http2_call *call, enum ig_http2_sent sent, int64_t length);
+/* Submits a head of gRPC: its content type and the service's own fields, none that only a browser
+ * heeds; without a body it ends the stream. */
+void ig_http2_call_submit_grpc(struct ig_http2_call *call, enum ig_http2_sent sent);
 void ig_http2_call_resume(struct ig_http2_call *call);
 void ig_http2_call_reset(struct ig_http2_call *call, uint32_t error_code); /* ends the stream */
 void ig_http2_call_grant(struct ig_http2_call *call, uint64_t bytes); /* of the stream's window */
@@ -127,6 +129,8 @@ void ig_http2_call_grant(struct ig_http2_call *call, uint64_t bytes); /* of the 
 bool ig_http2_call_hold(struct ig_http2_call *call, size_t bytes);
 /* Hands exchange->work to the worker pool; false when there is no room. */
 bool ig_http2_call_to_pool(struct ig_http2_call *call);
+/* It is held as by a worker until ig_exchange_answered. */
+void ig_http2_call_at_turn_end(struct ig_http2_call *call);
 
 /* grpc.c: the loop's side. */
 bool ig_grpc_is_request(const struct ig_http_request *request);

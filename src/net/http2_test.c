@@ -64,7 +64,7 @@ static void test_curl_speaks_to_the_same_port(void **state)
 {
     (void)state;
     static const char *const MODES[] = {"--http2-prior-knowledge", "--http2", "--http1.1"};
-    static const char *const WANTED[] = {"now 2", "now 1.1", "now 1.1"};
+    static const char *const WANTED[] = {"now 2", "now 2", "now 1.1"}; /* the second: upgraded */
     for (size_t i = 0; i < 3; i++) {
         char url[64], line[64];
         snprintf(url, sizeof url, "%s://127.0.0.1:%u/now", over_tls ? "https" : "http",
@@ -81,9 +81,98 @@ static void test_curl_speaks_to_the_same_port(void **state)
                                        url,
                                        NULL};
         assert_int_equal(run_program(command, line, sizeof line), 0);
-        /* Without TLS curl would have to upgrade; with it, ALPN decides. */
-        assert_string_equal(line, over_tls && i == 1 ? "now 2" : WANTED[i]);
+        assert_string_equal(line, WANTED[i]);
     }
+}
+
+/* What comes until the text is whole, or nothing comes any more. */
+static void read_until(int fd, char *bytes, size_t size, const char *text)
+{
+    size_t got = 0;
+    struct pollfd poller = {.fd = fd, .events = POLLIN};
+    bytes[0] = '\0';
+    while (!strstr(bytes, text) && got < size - 1 && poll(&poller, 1, 3000) > 0) {
+        ssize_t n = recv(fd, bytes + got, 1, 0);
+        if (n <= 0) break;
+        bytes[++got] = '\0';
+    }
+}
+
+static const char ASKED[] = " HTTP/1.1\r\nHost: test:80\r\nX-Echo: carried\r\n"
+                            "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: websocket, h2c\r\n"
+                            "HTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n";
+
+static struct ask *ask_upgraded(struct h2 *h2)
+{
+    static const uint8_t SETTINGS[] = {0, 3, 0, 0, 0, 100, 0, 4, 0, 0, 255, 255};
+    struct ask *ask = calloc(1, sizeof *ask);
+    assert_non_null(ask);
+    struct ig_buf *const bufs[] = {&ask->upload, &ask->headers, &ask->trailers, &ask->body};
+    for (size_t i = 0; i < 4; i++) ig_buf_init(bufs[i], SIZE_MAX / 2);
+    ask->stream_id = 1;
+    h2->asks[h2->asks_count++] = ask;
+    assert_int_equal(nghttp2_session_upgrade2(h2->session, SETTINGS, sizeof SETTINGS, 0, ask), 0);
+    return ask;
+}
+
+/* The request of HTTP/1 is answered as the first stream's, behind what came before it. */
+static void test_upgrade(void **state)
+{
+    (void)state;
+    static const char *const PATHS[] = {"/now", "/pool", "/later", "/stream/echo", "/nowhere"};
+    char text[600], got[2000];
+    for (size_t i = 0; i < sizeof PATHS / sizeof *PATHS && !over_tls; i++) {
+        struct h2 *h2 = h2_open(server);
+        snprintf(text, sizeof text, "GET /now HTTP/1.1\r\nHost: test:80\r\n\r\nGET %s%s", PATHS[i],
+                 ASKED);
+        send_bytes(h2->fd, text, strlen(text));
+        read_until(h2->fd, got, sizeof got, "Upgrade: h2c\r\n\r\n");
+        assert_has(got, "\r\n\r\nnowHTTP/1.1 101 Switching Protocols\r\n");
+        struct ask *first = ask_upgraded(h2), *second = h2_post(h2, "/echo", NULL, "more", 4);
+        assert_true(h2_finish(h2));
+        if (i == 0) assert_body(first, 200, "now");
+        assert_int_equal(first->error_code, 0);
+        assert_body(second, 200, "more");
+        h2_close(h2);
+    }
+}
+
+/* Over TLS, with a body, or without what HTTP/2 needs to know it is a request like any other. */
+static void test_no_upgrade(void **state)
+{
+    (void)state;
+    static const char *const HEADS[] = {
+        "Connection: Upgrade\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n\r\n",
+        ("Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n"
+         "Content-Length: 1\r\n\r\nx"),
+        "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMA\r\n\r\n",
+        "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n\r\n",
+    };
+    char text[600], got[2000];
+    for (size_t i = 0; i < (over_tls ? 4 : 3); i++) {
+        int fd = dial_for(server, false, "http/1.1");
+        snprintf(text, sizeof text, "GET /now HTTP/1.1\r\nHost: test:80\r\n%s", HEADS[i]);
+        send_bytes(fd, text, strlen(text));
+        read_until(fd, got, sizeof got, "\r\n\r\nnow");
+        assert_has(got, "HTTP/1.1 200 OK\r\n");
+        close(fd);
+    }
+}
+
+/* Settings that are none break the connection off. */
+static void test_bad_upgrade(void **state)
+{
+    (void)state;
+    static const char TEXT[] = "GET /now HTTP/1.1\r\nHost: test:80\r\n"
+                               "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n"
+                               "HTTP2-Settings: AAIAAAAH\r\n\r\n"; /* ENABLE_PUSH is 7 */
+    char got[2000];
+    if (over_tls) return;
+    int fd = dial_for(server, false, "http/1.1");
+    send_bytes(fd, TEXT, sizeof TEXT - 1);
+    read_until(fd, got, sizeof got, "\r\n\r\n");
+    assert_lacks(got, "200");
+    close(fd);
 }
 
 static void test_bodies(void **state)
@@ -478,6 +567,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_get),
         TEST(test_curl_speaks_to_the_same_port),
+        TEST(test_upgrade),
+        TEST(test_no_upgrade),
+        TEST(test_bad_upgrade),
         TEST(test_bodies),
         TEST(test_answers_come_in_any_order),
         TEST(test_many_requests_on_one_connection),

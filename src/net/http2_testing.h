@@ -132,11 +132,22 @@ static inline ssize_t h2_read_upload(nghttp2_session *session, int32_t stream_id
     return NGHTTP2_ERR_DEFERRED;
 }
 
+/* In large pieces: what is asked together arrives together. */
 static inline void h2_flush(struct h2 *h2)
 {
+    static uint8_t piece[1 << 16];
     const uint8_t *bytes = NULL;
-    for (ssize_t size; (size = nghttp2_session_mem_send(h2->session, &bytes)) > 0;)
-        send_bytes(h2->fd, bytes, (size_t)size);
+    size_t held = 0;
+    for (ssize_t size; (size = nghttp2_session_mem_send(h2->session, &bytes)) > 0;) {
+        if ((size_t)size > sizeof piece - held) {
+            if (held) send_bytes(h2->fd, piece, held);
+            held = 0;
+        }
+        assert_true((size_t)size <= sizeof piece);
+        memcpy(piece + held, bytes, (size_t)size);
+        held += (size_t)size;
+    }
+    if (held) send_bytes(h2->fd, piece, held);
 }
 
 /* Sends what is to be sent and takes what comes within wait_ms. False: nothing came, or the end. */

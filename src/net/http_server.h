@@ -4,7 +4,8 @@
 
 /* HTTP server: one epoll loop a core, nothing shared between loops, plus two bounded pools for what
  * must not run on a loop. One port speaks HTTP/1.1, HTTP/2 (over TLS by ALPN, without it on a
- * connection that opens with the preface of RFC 9113) and gRPC (net/grpc.h). It knows no domain.
+ * connection that opens with the preface of RFC 9113 or asks for it by Upgrade, RFC 7540 section
+ * 3.2) and gRPC (net/grpc.h). It knows no domain.
  *
  * The way of an exchange (one request and its response):
  *   head parsed -> on_request (loop) -> one of
@@ -73,8 +74,9 @@ struct ig_http_handler {
     void *context; /* first argument of each */
     struct ig_http_decision (*on_request)(void *context, struct ig_exchange *exchange);
     enum ig_http_next (*on_body)(void *context, struct ig_exchange *exchange);
-    /* At the end of a loop's turn in which on_body gave AT_TURN_END: those exchanges, of which
-     * there may be many, are to be answered, and each told by ig_exchange_answered. */
+    /* At the end of a loop's turn in which on_body, or a gRPC service's callback, gave AT_TURN_END:
+     * those exchanges, of which there may be many, are to be answered, and each told by
+     * ig_exchange_answered. */
     void (*on_turn_end)(void *context, unsigned loop);
     void (*on_end)(void *context, struct ig_exchange *exchange); /* may be NULL */
     /* Body of a response that the server itself makes (400, 408, 413, 503...): fills `reply` and
@@ -173,7 +175,7 @@ void ig_exchange_abort(struct ig_exchange *exchange);
 /* Whether the client is gone or the deadline has passed; from any kind of `work`. A client that
  * half-closes counts as gone once its request was read. */
 bool ig_exchange_cancelled(const struct ig_exchange *exchange);
-/* On its loop, of one that on_body gave AT_TURN_END for: the reply is whole. It is gone then. */
+/* On its loop, of one that AT_TURN_END was given for: the reply is whole. It is gone then. */
 void ig_exchange_answered(struct ig_exchange *exchange);
 
 /* Sums over the loops; each value is read without a lock. */

@@ -99,6 +99,7 @@ void ig_http_call_reset(struct ig_http_call *call)
     exchange->user = NULL;
     call->scan = (struct ig_http1_scan){0};
     call->chunked = (struct ig_http1_chunked){0};
+    call->upgrade = NULL;
     call->body_left = 0;
     call->body_over = true;
     call->begun = false;

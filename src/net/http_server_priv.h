@@ -43,7 +43,7 @@ enum ig_http_step {
     IG_HTTP_STEP_INPUT, /* needs more bytes */
     IG_HTTP_STEP_WAIT,  /* needs output to drain or a worker to end */
     IG_HTTP_STEP_CLOSE,
-    IG_HTTP_STEP_HTTP2 /* the connection opens with the preface of HTTP/2 */
+    IG_HTTP_STEP_HTTP2 /* the connection opens with the preface of HTTP/2, or goes on in it */
 };
 
 struct ig_http_loop;
@@ -119,6 +119,7 @@ struct ig_http_call {
     struct ig_http_header *headers;
     struct ig_http1_scan scan;
     struct ig_http1_chunked chunked;
+    const struct ig_http1_upgrade *upgrade; /* the request is one of HTTP/2; or NULL */
     char *in; /* input bytes: the head at [0, keep), unread ones at [in_at, in_len) */
     size_t in_at, in_len, in_cap, keep;
     uint64_t body_left; /* of a body with Content-Length: not yet consumed */
@@ -306,7 +307,8 @@ struct ig_http_stream_news ig_http_stream_look(struct ig_http_stream *stream);
 void ig_http_stream_finish(struct ig_http_call *call);
 
 /* http2.c */
-/* Takes the connection over from HTTP/1 with what its call has read; closes it without memory. */
+/* Takes the connection over from HTTP/1 with what its call has read, and the request that asked for
+ * it; closes it without memory. */
 void ig_http2_adopt(struct ig_http_conn *conn);
 void ig_http2_drain(struct ig_http_conn *conn); /* no more streams, and closed behind the last */
 void ig_http2_cut(struct ig_http_conn *conn);   /* tells workers that the client went away */

@@ -375,6 +375,20 @@ static bool is_http2_preface(struct ig_str head)
     return ig_str_eq(head, IG_STR("PRI * HTTP/2.0\r\n\r\n"));
 }
 
+/* Whether the request is to be answered as the first stream of HTTP/2. */
+static bool wants_http2(struct ig_http_conn *conn)
+{
+    struct ig_http_call *call = conn->call;
+    const struct ig_http_request *request = &call->exchange.request;
+    if (!ig_http_header(request, IG_STR("upgrade")).ptr || conn->protocol != IG_TLS_NONE ||
+        atomic_load_explicit(&conn->home->draining, memory_order_relaxed))
+        return false;
+    struct ig_http1_upgrade *upgrade = ig_arena_alloc(&call->exchange.arena, sizeof *upgrade);
+    if (!upgrade || !ig_http1_upgrades(upgrade, request)) return false;
+    call->upgrade = upgrade;
+    return true;
+}
+
 static enum ig_http_step step_head(struct ig_http_conn *conn)
 {
     struct ig_http_call *call = conn->call;
@@ -412,7 +426,7 @@ static enum ig_http_step step_head(struct ig_http_conn *conn)
         return IG_HTTP_STEP_HTTP2;
     }
     if (status) return ig_http_state_refuse(conn, status, reason);
-    return begin_request(conn);
+    return wants_http2(conn) ? IG_HTTP_STEP_HTTP2 : begin_request(conn);
 }
 
 static enum ig_http_step step_close(struct ig_http_conn *conn)

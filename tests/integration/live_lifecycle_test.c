@@ -115,6 +115,35 @@ static void test_graceful_end(void **state)
     live_start(&live, NULL);
 }
 
+enum { RECEIVED_MAX = 16384 };
+
+/* Until the text has come; false at the end. */
+static bool receive_until(int fd, const char *wanted, char bytes[RECEIVED_MAX])
+{
+    size_t length = 0;
+    for (ssize_t got; length < RECEIVED_MAX; length += (size_t)got) {
+        if (memmem(bytes, length, wanted, strlen(wanted))) return true;
+        if ((got = recv(fd, bytes + length, RECEIVED_MAX - length, 0)) <= 0) break;
+    }
+    return false;
+}
+
+/* A request that asks for it is answered in HTTP/2 (RFC 7540 section 3.2). */
+static void test_upgrade(void **state)
+{
+    (void)state;
+    static const char PREFACE[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0";
+    static const char SWITCHING[] = "HTTP/1.1 101 Switching Protocols\r\n";
+    static char bytes[RECEIVED_MAX];
+    int fd = connect_plain();
+    send_text(fd, "GET /v2 HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade, HTTP2-Settings\r\n"
+                  "Upgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n");
+    assert_int_equal(send(fd, PREFACE, sizeof PREFACE - 1, MSG_NOSIGNAL), sizeof PREFACE - 1);
+    assert_true(receive_until(fd, "{\"name\":\"ingot\"", bytes));
+    assert_int_equal(strncmp(bytes, SWITCHING, sizeof SWITCHING - 1), 0);
+    close(fd);
+}
+
 static void test_one_server_a_directory(void **state)
 {
     (void)state;
@@ -249,6 +278,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_start_to_first_answer),
         cmocka_unit_test(test_graceful_end),
+        cmocka_unit_test(test_upgrade),
         cmocka_unit_test(test_one_server_a_directory),
         cmocka_unit_test(test_exposure),
         cmocka_unit_test(test_cancel),
