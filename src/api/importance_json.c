@@ -25,6 +25,51 @@ static void write_item(struct ig_json_out *out, const struct ig_importance_item 
     ig_json_out_object_end(out);
 }
 
+static void write_items(struct ig_json_out *out, const struct ig_importance_item *items,
+                        size_t count, size_t top)
+{
+    ig_json_out_key(out, IG_STR("features"));
+    ig_json_out_array(out);
+    for (size_t i = 0; i < count && i < top; i++) write_item(out, &items[i]);
+    ig_json_out_array_end(out);
+}
+
+static void write_answered(struct ig_json_out *out, const struct ig_importance_report *report)
+{
+    ig_json_out_key(out, IG_STR("answered"));
+    ig_json_out_array(out);
+    for (size_t i = 0; i < report->answered_count; i++) {
+        const struct ig_row_answered *one = &report->answered[i];
+        if (!one->rows) continue;
+        ig_json_out_object(out);
+        ig_json_out_kv_str(out, "node", one->name);
+        ig_json_out_kv_i64(out, "rows", (int64_t)one->rows);
+        if (one->method) ig_json_out_kv_str(out, "method", ig_str_view(one->method));
+        ig_json_out_object_end(out);
+    }
+    ig_json_out_array_end(out);
+}
+
+static void write_parts(struct ig_json_out *out, const struct ig_importance_report *report,
+                        size_t top)
+{
+    ig_json_out_key(out, IG_STR("models"));
+    ig_json_out_array(out);
+    for (size_t i = 0; i < report->parts_count; i++) {
+        const struct ig_importance_part *part = &report->parts[i];
+        ig_json_out_object(out);
+        ig_json_out_kv_str(out, "node", part->name);
+        ig_json_out_kv_str(out, "model", part->model);
+        ig_json_out_kv_i64(out, "version", part->version);
+        if (part->failure.len)
+            ig_json_out_kv_str(out, "failure", part->failure);
+        else
+            write_items(out, part->items, part->count, top);
+        ig_json_out_object_end(out);
+    }
+    ig_json_out_array_end(out);
+}
+
 void ig_importance_write(struct ig_json_out *out, const struct ig_importance_report *report,
                          size_t top)
 {
@@ -36,9 +81,10 @@ void ig_importance_write(struct ig_json_out *out, const struct ig_importance_rep
         ig_json_out_kv_f64(out, "score", report->score);
     }
     if (report->rows_count) ig_json_out_kv_i64(out, "rows", (int64_t)report->rows_count);
-    ig_json_out_key(out, IG_STR("features"));
-    ig_json_out_array(out);
-    for (size_t i = 0; i < report->count && i < top; i++) write_item(out, &report->items[i]);
-    ig_json_out_array_end(out);
+    if (report->answered) write_answered(out, report);
+    if (report->parts)
+        write_parts(out, report, top);
+    else
+        write_items(out, report->items, report->count, top);
     ig_json_out_object_end(out);
 }

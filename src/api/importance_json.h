@@ -8,7 +8,7 @@
 #include "base/json.h"
 #include "formats/importance_report.h"
 
-/* The report's object; at most `top` features. */
+/* The report's object; at most `top` features, of each model where there are several. */
 void ig_importance_write(struct ig_json_out *out, const struct ig_importance_report *report,
                          size_t top);
 

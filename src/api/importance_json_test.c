@@ -41,6 +41,30 @@ static void test_json(void **state)
     ig_json_out_init(&out, &buf);
     ig_importance_write(&out, &report, 0);
     assert_string_equal(buf.ptr, "{\"kind\":\"permutation\",\"features\":[]}");
+    const struct ig_row_answered answered[] = {
+        {IG_STR("a"), 4, "leverage"}, {IG_STR("b"), 0, NULL}, {IG_STR("c"), 3, NULL}};
+    report.answered = answered;
+    report.answered_count = 3;
+    ig_buf_reset(&buf);
+    ig_json_out_init(&out, &buf);
+    ig_importance_write(&out, &report, 0);
+    assert_string_equal(buf.ptr,
+                        "{\"kind\":\"permutation\",\"answered\":[{\"node\":\"a\",\"rows\":4,"
+                        "\"method\":\"leverage\"},{\"node\":\"c\",\"rows\":3}],"
+                        "\"features\":[]}");
+    const struct ig_importance_part parts[] = {
+        {.name = IG_STR("a"), .model = IG_STR("m"), .version = 2, .items = ITEMS, .count = 2},
+        {.name = IG_STR("b"), .model = IG_STR("m"), .version = 3, .failure = IG_STR("no trees")}};
+    report =
+        (struct ig_importance_report){.kind = IG_STR("gain"), .parts = parts, .parts_count = 2};
+    ig_buf_reset(&buf);
+    ig_json_out_init(&out, &buf);
+    ig_importance_write(&out, &report, 1);
+    assert_string_equal(buf.ptr,
+                        "{\"kind\":\"gain\",\"models\":[{\"node\":\"a\",\"model\":\"m\","
+                        "\"version\":2,\"features\":[{\"feature\":\"age\",\"importance\":2,"
+                        "\"low\":1.5,\"high\":2.5,\"sd\":0.25}]},{\"node\":\"b\",\"model\":\"m\","
+                        "\"version\":3,\"failure\":\"no trees\"}]}");
     ig_buf_deinit(&buf);
 }
 

@@ -5,7 +5,6 @@
 #include "api/metrics.h"
 #include "api/route.h"
 #include "base/clock.h"
-#include "services/deploy/residency.h"
 
 #include <stdatomic.h>
 
@@ -143,12 +142,6 @@ enum ig_code ig_rest_metrics(struct ig_call *call)
     return IG_OK;
 }
 
-/* Its own reference, and the model itself where it comes and goes. */
-static const struct ig_servable *hold(const struct ig_servable *single, struct ig_err *err)
-{
-    return single->residency ? ig_residency_get(single, true, err) : ig_servable_ref(single);
-}
-
 const struct ig_routing *ig_rest_routing(struct ig_call *call, struct ig_str name)
 {
     const struct ig_routing *routing = ig_deploy_get_routing(call->app->deploy, name);
@@ -157,28 +150,4 @@ const struct ig_routing *ig_rest_routing(struct ig_call *call, struct ig_str nam
     ig_fail(&call->err, IG_NOT_FOUND, "deployment '%.*s' does not exist",
             (int)(name.len > 128 ? 128 : name.len), name.ptr);
     return NULL;
-}
-
-const struct ig_servable *ig_rest_single_servable(struct ig_call *call, struct ig_str name)
-{
-    const struct ig_routing *routing = ig_rest_routing(call, name);
-    const struct ig_servable *servable = NULL;
-    if (!routing) return NULL;
-    call->field = "deployment";
-    if (!routing->single) {
-        ig_fail(&call->err, IG_INVALID,
-                "deployment: '%s' routes its requests to several models; deploy the one that is "
-                "meant under a name of its own",
-                routing->name);
-    } else if (routing->replicas) {
-        ig_fail(&call->err, IG_UNSUPPORTED,
-                "deployment: the model of '%s' runs in processes of its own; deploy it shared, or "
-                "run this verb of the command on its package",
-                routing->name);
-    } else {
-        call->field = NULL;
-        servable = hold(routing->single, &call->err);
-    }
-    ig_routing_unref(routing);
-    return servable;
 }

@@ -35,9 +35,6 @@ void ig_rest_kv_time(struct ig_json_out *out, const char *key, int64_t unix_ms);
 void ig_rest_kv_raw(struct ig_json_out *out, const char *key, struct ig_str json);
 /* A deployment's graph; the caller unrefs. NULL with call->err: there is none. */
 const struct ig_routing *ig_rest_routing(struct ig_call *call, struct ig_str name);
-/* The one model or ensemble where all requests of a deployment end; the caller unrefs. NULL with
- * call->err: there is none, it routes, or another process has the model. */
-const struct ig_servable *ig_rest_single_servable(struct ig_call *call, struct ig_str name);
 /* {} with status 200, for deletions. */
 enum ig_code ig_rest_done(struct ig_call *call);
 

@@ -3,7 +3,7 @@
 #include "api/fairness_json.h"
 #include "api/rest.h"
 #include "api/route.h"
-#include "services/deploy/routing_fairness.h"
+#include "services/deploy/routing_reports.h"
 
 enum { TOP_DEFAULT = 10 };
 
@@ -85,7 +85,8 @@ static enum ig_code report(struct ig_call *call, const struct request *request,
     ig_arena_init(&arena, 1 << 20, REPORT_MAX_BYTES);
     ig_buf_init(&csv, TABLE_MAX_BYTES);
     if (ig_blob_read(&csv, call->app->blobs, request->data_digest, &call->err) == IG_OK &&
-        (routing ? ig_routing_fairness(&table, ig_buf_view(&csv), spec, routing, &arena, &call->err)
+        (routing ? ig_routing_reports_fairness(&table, ig_buf_view(&csv), spec, routing, &arena,
+                                               &call->err)
                  : ig_fairness_table_run(&table, ig_buf_view(&csv), spec, NULL, &arena,
                                          &call->err)) == IG_OK) {
         ig_call_json(call, &out);

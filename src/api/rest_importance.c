@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* POST /api/v1/importance: which features a deployment's model goes by. */
+/* POST /api/v1/importance: which features a deployment goes by. */
 #include "api/importance_json.h"
 #include "api/rest.h"
 #include "api/route.h"
+#include "services/deploy/routing_reports.h"
 
 static const size_t TABLE_MAX_BYTES = (size_t)1 << 30, REPORT_MAX_BYTES = (size_t)4 << 30;
 
@@ -45,8 +46,17 @@ static enum ig_code read_request(struct request *request, struct ig_call *call)
     return IG_OK;
 }
 
+/* The field that a message begins with: one of the request, or an attribute of the context. */
+static const char *field_of(struct ig_call *call)
+{
+    static const char *const FIELDS[] = {"kind", "label", "metric", "class", "repeats", NULL};
+    struct ig_str rest = ig_str_view(call->err.message), first = ig_str_cut(&rest, ':');
+    if (ig_str_starts(first, IG_STR("context."))) return ig_arena_cstr(call->arena, first);
+    return ig_call_field(&call->err, FIELDS);
+}
+
 static enum ig_code report(struct ig_call *call, struct request *request,
-                           const struct ig_servable *servable)
+                           const struct ig_routing *routing)
 {
     struct ig_importance_report found;
     struct ig_json_out out;
@@ -57,10 +67,12 @@ static enum ig_code report(struct ig_call *call, struct request *request,
     if (!request->data_digest.len ||
         ig_blob_read(&csv, call->app->blobs, request->data_digest, &call->err) == IG_OK) {
         request->spec.csv = ig_buf_view(&csv);
-        if (ig_importance_report_run(&found, servable->package, &request->spec, &arena,
-                                     &call->err) == IG_OK) {
+        if (ig_routing_reports_importance(&found, &request->spec, routing, &arena, &call->err) ==
+            IG_OK) {
             ig_call_json(call, &out);
             ig_importance_write(&out, &found, (size_t)request->top);
+        } else {
+            call->field = field_of(call);
         }
     }
     ig_buf_deinit(&csv);
@@ -70,12 +82,11 @@ static enum ig_code report(struct ig_call *call, struct request *request,
 
 enum ig_code ig_rest_importance_post(struct ig_call *call)
 {
-    static const char *const FIELDS[] = {"kind", "label", "metric", "class", "repeats", NULL};
     struct request request;
     if (read_request(&request, call) != IG_OK) return call->err.code;
-    const struct ig_servable *servable = ig_rest_single_servable(call, request.deployment);
-    if (!servable) return call->err.code;
-    if (report(call, &request, servable) != IG_OK) call->field = ig_call_field(&call->err, FIELDS);
-    ig_servable_unref(servable);
+    const struct ig_routing *routing = ig_rest_routing(call, request.deployment);
+    if (!routing) return call->err.code;
+    report(call, &request, routing);
+    ig_routing_unref(routing);
     return call->err.code;
 }

@@ -8,22 +8,19 @@
 #include "formats/rows.h"
 
 #include <math.h>
-#include <string.h>
 
-enum { BLOCK_ROWS = 256, ROWS_MIN = 30 };
-
-static const size_t ANSWERS_MAX_BYTES = (size_t)1 << 32;
+enum { ROWS_MIN = 30 };
 
 struct run {
     const struct ig_fairness_spec *spec;
-    const struct ig_fairness_models *models; /* or NULL */
+    const struct ig_row_models *models; /* or NULL */
     struct ig_table *table;
     struct ig_fairness_groups *groups; /* columns_count */
     size_t columns_count, rows_count;
     uint8_t *decisions;
-    double *labels, *scores;               /* or NULL */
-    struct ig_fairness_moments *moments;   /* columns_count; or NULL */
-    struct ig_fairness_answered *answered; /* by model; or NULL */
+    double *labels, *scores;             /* or NULL */
+    struct ig_fairness_moments *moments; /* columns_count; or NULL */
+    struct ig_row_answered *answered;    /* by model; or NULL */
     bool unscored; /* a model that answered gives no probabilities: there are no scores */
     struct ig_str positive;
     int32_t class; /* of a model's classes: the positive one; -1: a regression, cut at threshold */
@@ -148,29 +145,6 @@ static bool decides(const struct run *run)
     return run->models && !run->spec->decision.len && !run->spec->score.len;
 }
 
-/* Rows of the table, and those among them that one model answers. */
-struct block {
-    size_t first, count;
-    double *rows, *own, *mapped, *contributions;
-    uint32_t *model_of;
-    size_t *places; /* in the block, of the model's own rows */
-    struct ig_arena answers;
-};
-
-static bool block_init(struct block *block, const struct run *run)
-{
-    size_t width = run->models->schema->features_count, bytes = width * sizeof(double) + 1;
-    struct ig_arena *arena = run->arena;
-    *block = (struct block){.rows = ig_arena_array(arena, BLOCK_ROWS, bytes),
-                            .own = ig_arena_array(arena, BLOCK_ROWS, bytes),
-                            .mapped = ig_arena_array(arena, BLOCK_ROWS, bytes),
-                            .contributions = ig_arena_array(arena, width + 1, sizeof(double)),
-                            .model_of = ig_arena_array(arena, BLOCK_ROWS, sizeof(uint32_t)),
-                            .places = ig_arena_array(arena, BLOCK_ROWS, sizeof(size_t))};
-    ig_arena_init(&block->answers, 1 << 20, ANSWERS_MAX_BYTES);
-    return !arena->overflowed;
-}
-
 /* The output that a positive decision belongs to. */
 static uint32_t output_of(const struct run *run, const struct ig_model *model)
 {
@@ -201,114 +175,75 @@ static void decide(struct run *run, size_t row, const struct ig_model *model,
     }
 }
 
-/* A row's contributions in the order of the table's schema. */
-static const double *in_order(const struct block *block, const struct ig_feature_map *map,
-                              const double *own)
-{
-    if (!map || !map->source_of) return own;
-    for (uint32_t f = 0; f < map->features_count; f++)
-        block->contributions[map->source_of[f]] = own[f];
-    return block->contributions;
-}
+struct scoring {
+    struct run *run;
+    size_t first;    /* row of the table that the block begins with */
+    double *ordered; /* features: one row's contributions in the schema's order */
+};
 
-static void take_answers(struct run *run, const struct block *block, uint32_t index, size_t count,
-                         const struct ig_fairness_answers *answers)
+static enum ig_code take_answers(void *context, const struct ig_row_part *part, struct ig_err *err)
 {
-    const struct ig_fairness_model *asked = &run->models->models[index];
+    struct scoring *scoring = context;
+    struct run *run = scoring->run;
+    const struct ig_row_model *asked = &run->models->models[part->model];
     const struct ig_model *model = asked->model;
     size_t stride = model->features_count + (size_t)1, each = model->outputs_count * stride;
-    for (size_t i = 0; i < count; i++) {
-        size_t row = block->first + block->places[i];
+    if (run->moments && !part->answers->contributions)
+        return ig_fail(err, IG_UNSUPPORTED,
+                       "attributions: model '%.*s' has no exact tree explanation",
+                       IG_STR_ARGS(asked->name));
+    for (size_t i = 0; i < part->count; i++) {
+        size_t row = scoring->first + part->places[i];
         if (decides(run))
-            decide(run, row, model, answers->predictions + i * model->predictions_count);
+            decide(run, row, model, part->answers->predictions + i * model->predictions_count);
         if (!run->moments) continue;
-        const double *own = in_order(
-            block, asked->map, answers->contributions + i * each + output_of(run, model) * stride);
+        const double *own =
+            part->answers->contributions + i * each + output_of(run, model) * stride;
+        own = ig_row_in_order(asked->map, own, scoring->ordered);
         for (size_t c = 0; c < run->columns_count; c++)
             ig_fairness_moments_add(&run->moments[c], run->groups[c].of_row[row], own);
     }
     if (!ig_model_gives_probabilities(model)) run->unscored = true;
-    if (run->answered) run->answered[index].rows += count;
-}
-
-/* The rows of the block that are this model's. */
-static enum ig_code ask_model(struct run *run, struct block *block, uint32_t index)
-{
-    const struct ig_feature_map *map = run->models->models[index].map;
-    uint32_t width = run->models->schema->features_count;
-    struct ig_fairness_answers answers;
-    size_t count = 0;
-    for (size_t i = 0; i < block->count; i++) {
-        if (block->model_of[i] != index) continue;
-        memcpy(block->own + count * width, block->rows + i * width, width * sizeof *block->own);
-        block->places[count++] = i;
-    }
-    if (count == 0) return IG_OK;
-    struct ig_fairness_ask ask = {index, block->own, count, run->moments != NULL};
-    if (map && !ig_feature_map_is_identity(map)) {
-        ig_feature_map_rows(map, block->own, count, width, block->mapped);
-        ask.rows = block->mapped;
-    }
-    ig_arena_reset(&block->answers);
-    if (run->models->answer(run->models->context, &answers, &ask, &block->answers, run->err) !=
-        IG_OK)
-        return run->err->code;
-    take_answers(run, block, index, count, &answers);
+    if (run->answered) run->answered[part->model].rows += part->count;
     return IG_OK;
 }
 
-static enum ig_code take_block(struct run *run, struct block *block)
+static enum ig_code read_blocks(struct run *run, struct ig_rows *rows, double *values)
 {
-    const struct ig_fairness_models *models = run->models;
-    const struct ig_fairness_rows rows = {run->table, block->first, block->count, block->rows};
-    if (models->route)
-        models->route(models->context, block->model_of, &rows, run->err);
-    else
-        memset(block->model_of, 0, block->count * sizeof *block->model_of);
-    for (uint32_t i = 0; i < models->models_count && run->err->code == IG_OK; i++)
-        ask_model(run, block, i);
-    return run->err->code;
-}
-
-static enum ig_code start_answered(struct run *run)
-{
-    const struct ig_fairness_models *models = run->models;
-    if (!models->route) return IG_OK;
-    run->answered = ig_arena_array(run->arena, models->models_count, sizeof *run->answered);
-    if (!run->answered) return no_memory(run);
-    for (uint32_t i = 0; i < models->models_count; i++)
-        run->answered[i] =
-            (struct ig_fairness_answered){.name = ig_arena_dup(run->arena, models->models[i].name)};
-    return IG_OK;
-}
-
-static enum ig_code read_blocks(struct run *run, struct block *block, struct ig_rows *rows)
-{
-    for (block->first = 0; block->first < run->rows_count; block->first += block->count) {
-        size_t left = run->rows_count - block->first, room = left < BLOCK_ROWS ? left : BLOCK_ROWS;
-        if (ig_rows_next(rows, block->rows, room, &block->count, run->err) != IG_OK ||
-            block->count == 0 || take_block(run, block) != IG_OK)
-            break;
+    struct scoring scoring = {run, 0,
+                              ig_arena_array(run->arena,
+                                             run->models->schema->features_count + (size_t)1,
+                                             sizeof(double))};
+    struct ig_row_blocks blocks = {.models = run->models,
+                                   .explain = run->moments != NULL,
+                                   .take = take_answers,
+                                   .context = &scoring};
+    if (!ig_row_blocks_init(&blocks, run->arena)) no_memory(run);
+    while (run->err->code == IG_OK && scoring.first < run->rows_count) {
+        size_t left = run->rows_count - scoring.first, count;
+        size_t room = left < IG_ROW_BLOCK ? left : IG_ROW_BLOCK;
+        if (ig_rows_next(rows, values, room, &count, run->err) != IG_OK || count == 0) break;
+        const struct ig_row_span span = {run->table, scoring.first, count, values};
+        ig_row_blocks_run(&blocks, &span, run->err);
+        scoring.first += count;
     }
+    ig_row_blocks_deinit(&blocks);
     return run->err->code;
 }
 
 static enum ig_code score_rows(struct run *run, struct ig_str csv)
 {
     struct ig_rows_options options = {.ignore_others = true};
+    size_t bytes = run->models->schema->features_count * sizeof(double) + 1;
     struct ig_rows *rows = NULL;
-    struct block block;
-    if (start_answered(run) != IG_OK) return run->err->code;
-    if (decides(run) && run->class >= 0) {
+    double *values = ig_arena_array(run->arena, IG_ROW_BLOCK, bytes);
+    if (run->models->route) run->answered = ig_row_answered_new(run->models, run->arena);
+    if (decides(run) && run->class >= 0)
         run->scores = ig_arena_array(run->arena, run->rows_count, sizeof *run->scores);
-        if (!run->scores) return no_memory(run);
-    }
-    if (!block_init(&block, run))
-        no_memory(run);
-    else if (ig_rows_open_bytes(&rows, csv, run->models->schema, &options, run->err) == IG_OK)
-        read_blocks(run, &block, rows);
+    if (run->arena->overflowed) return no_memory(run);
+    if (ig_rows_open_bytes(&rows, csv, run->models->schema, &options, run->err) == IG_OK)
+        read_blocks(run, rows, values);
     ig_rows_close(rows);
-    ig_arena_deinit(&block.answers);
     if (decides(run) && run->unscored) run->scores = NULL;
     return run->err->code;
 }
@@ -430,7 +365,7 @@ static enum ig_code run_table(struct run *run, struct ig_str csv, struct ig_fair
 
 enum ig_code ig_fairness_models_run(struct ig_fairness_table *out, struct ig_str csv,
                                     const struct ig_fairness_spec *spec,
-                                    const struct ig_fairness_models *models, struct ig_arena *arena,
+                                    const struct ig_row_models *models, struct ig_arena *arena,
                                     struct ig_err *err)
 {
     struct run run = {.spec = spec, .models = models, .arena = arena, .err = err};

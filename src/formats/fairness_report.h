@@ -6,9 +6,7 @@
  * score column or a decision column, and compared by kernels/stats/fairness.h. With a model also
  * the attribution gap: by how much a feature's mean contribution differs between groups. Pure. */
 
-#include "base/table.h"
-#include "formats/package.h"
-#include "kernels/composite.h"
+#include "formats/row_models.h"
 #include "kernels/stats/fairness.h"
 
 enum {
@@ -46,70 +44,21 @@ struct ig_fairness_column {
     uint32_t attributions_count;
 };
 
-/* How many rows one of several models answered. */
-struct ig_fairness_answered {
-    struct ig_str name;
-    size_t rows;
-};
-
 struct ig_fairness_table {
     size_t rows_count;
     struct ig_str positive; /* as it was understood */
     bool has_labels, has_scores;
     struct ig_fairness_column *columns;
     size_t columns_count;
-    const struct ig_fairness_answered *answered; /* by models that are chosen among; else NULL */
+    const struct ig_row_answered *answered; /* by models that are chosen among; else NULL */
     size_t answered_count;
 };
 
-/* ---- what decides ---- */
-
-struct ig_fairness_model {
-    struct ig_str name;               /* in the report; where there are several */
-    const struct ig_model *model;     /* its shape is enough; NULL: it never answers */
-    const struct ig_feature_map *map; /* from rows of the table's schema; NULL: it takes them so */
-};
-
-/* Rows of the table in the order of its schema, the first of them its row `first`. */
-struct ig_fairness_rows {
-    const struct ig_table *table;
-    size_t first, count;
-    const double *values;
-};
-
-struct ig_fairness_ask {
-    uint32_t model;
-    const double *rows; /* in its own order */
-    size_t rows_count;
-    bool explain;
-};
-
-struct ig_fairness_answers {
-    const double *predictions;   /* rows x predictions */
-    const double *contributions; /* with `explain`: rows x outputs x (features + 1) */
-};
-
-/* Several models answer rows of one schema, each row by one of them. All have the same features,
- * task and classes. */
-struct ig_fairness_models {
-    const struct ig_schema *schema; /* of the table's rows */
-    const struct ig_fairness_model *models;
-    uint32_t models_count;
-    /* Whose each row is; NULL: all are the first one's. */
-    enum ig_code (*route)(void *context, uint32_t *out, const struct ig_fairness_rows *rows,
-                          struct ig_err *err);
-    /* In `arena`, which is reset after each block of rows. */
-    enum ig_code (*answer)(void *context, struct ig_fairness_answers *out,
-                           const struct ig_fairness_ask *ask, struct ig_arena *arena,
-                           struct ig_err *err);
-    void *context;
-};
-
 /* As ig_fairness_table_run, with models instead of a package; `models` may be NULL. Contributions
- * are those of the model that answered the row. */
+ * are those of the model that answered the row; UNSUPPORTED: it has no exact ones. */
 enum ig_code ig_fairness_models_run(struct ig_fairness_table *out, struct ig_str csv,
                                     const struct ig_fairness_spec *spec,
-                                    const struct ig_fairness_models *models, struct ig_arena *arena,
+                                    const struct ig_row_models *models, struct ig_arena *arena,
                                     struct ig_err *err);
 
 /* Reads `csv` (plain or gzip, borrowed during the call); the report lives in `arena`. `package` may

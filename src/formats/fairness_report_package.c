@@ -13,9 +13,8 @@ static double *doubles(struct ig_arena *arena, size_t rows, size_t each)
     return ig_arena_alloc(arena, bytes ? bytes : 1);
 }
 
-static enum ig_code answer(void *context, struct ig_fairness_answers *out,
-                           const struct ig_fairness_ask *ask, struct ig_arena *arena,
-                           struct ig_err *err)
+static enum ig_code answer(void *context, struct ig_row_answers *out, const struct ig_row_ask *ask,
+                           struct ig_arena *arena, struct ig_err *err)
 {
     const struct ig_package *package = context;
     const struct ig_model *model = package->model;
@@ -37,7 +36,7 @@ static enum ig_code answer(void *context, struct ig_fairness_answers *out,
             scratch);
     ig_engine_predict(engine, ask->rows, rows,
                       (struct ig_engine_scores){margins, predictions, NULL}, scratch);
-    *out = (struct ig_fairness_answers){predictions, contributions};
+    *out = (struct ig_row_answers){margins, predictions, contributions};
     return ig_engine_check(engine, margins, rows * outputs, err);
 }
 
@@ -50,8 +49,8 @@ enum ig_code ig_fairness_table_run(struct ig_fairness_table *out, struct ig_str 
     if (spec->attributions && !ig_engine_explains(package->engine))
         return ig_fail(err, IG_UNSUPPORTED,
                        "attributions: this model has no exact tree explanation");
-    const struct ig_fairness_model lone = {.model = package->model};
-    const struct ig_fairness_models models = {
+    const struct ig_row_model lone = {.model = package->model};
+    const struct ig_row_models models = {
         .schema = &package->schema,
         .models = &lone,
         .models_count = 1,

@@ -143,7 +143,7 @@ static void test_model(void **state)
 }
 
 /* Odd rows are the second model's, which has the columns the other way round. */
-static enum ig_code route(void *context, uint32_t *out, const struct ig_fairness_rows *rows,
+static enum ig_code route(void *context, uint32_t *out, const struct ig_row_span *rows,
                           struct ig_err *error)
 {
     (void)context, (void)error;
@@ -152,9 +152,8 @@ static enum ig_code route(void *context, uint32_t *out, const struct ig_fairness
 }
 
 /* The first model decides by its first column, the second against it; contributions are cells. */
-static enum ig_code answer(void *context, struct ig_fairness_answers *out,
-                           const struct ig_fairness_ask *ask, struct ig_arena *own,
-                           struct ig_err *error)
+static enum ig_code answer(void *context, struct ig_row_answers *out, const struct ig_row_ask *ask,
+                           struct ig_arena *own, struct ig_err *error)
 {
     (void)context, (void)error;
     double *predictions = ig_arena_array(own, ask->rows_count, sizeof *predictions);
@@ -165,7 +164,7 @@ static enum ig_code answer(void *context, struct ig_fairness_answers *out,
         memcpy(contributions + i * 3, ask->rows + i * 2, 2 * sizeof(double));
         contributions[i * 3 + 2] = 0;
     }
-    *out = (struct ig_fairness_answers){predictions, contributions};
+    *out = (struct ig_row_answers){NULL, predictions, contributions};
     return IG_OK;
 }
 
@@ -183,10 +182,10 @@ static void test_several_models(void **state)
                                   .predictions_count = 1,
                                   .transform = IG_TRANSFORM_SIGMOID}};
     shapes[1] = shapes[0];
-    const struct ig_fairness_model list[] = {{IG_STR("plain"), &shapes[0], NULL},
-                                             {IG_STR("swapped"), &shapes[1], &map},
-                                             {IG_STR("never"), NULL, NULL}};
-    const struct ig_fairness_models models = {&schema, list, 3, route, answer, NULL};
+    const struct ig_row_model list[] = {{IG_STR("plain"), &shapes[0], NULL},
+                                        {IG_STR("swapped"), &shapes[1], &map},
+                                        {IG_STR("never"), NULL, NULL}};
+    const struct ig_row_models models = {&schema, list, 3, route, answer, NULL};
     const struct ig_fairness_spec spec = {
         .columns = SEX, .columns_count = 1, .threshold = 0.5, .attributions = true};
     struct ig_fairness_table table;

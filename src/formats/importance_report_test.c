@@ -11,6 +11,7 @@
 #include "base/csv.h"
 #include "base/file.h"
 #include "formats/importance_report.h"
+#include "kernels/predictor.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -186,10 +187,239 @@ static void test_permutation(void **state)
     end(&x);
 }
 
+/* ---- several models ---- */
+
+enum { MANY = 600 };
+
+/* Row i of the table; columns x, z. */
+static double x_of(size_t i)
+{
+    return (double)(i * 37 % 64) / 64;
+}
+
+static double z_of(size_t i)
+{
+    return (double)(i * 53 % 32) / 32;
+}
+
+/* Odd rows are the second model's, which has the columns the other way round. */
+static enum ig_code route(void *context, uint32_t *to, const struct ig_row_span *rows,
+                          struct ig_err *error)
+{
+    (void)context, (void)error;
+    for (size_t i = 0; i < rows->count; i++) to[i] = (rows->first + i) % 2;
+    return IG_OK;
+}
+
+/* 2 x + z + 5, with the cells' shares as contributions; 3 z + x, which has none. */
+static enum ig_code answer(void *context, struct ig_row_answers *to, const struct ig_row_ask *ask,
+                           struct ig_arena *own, struct ig_err *error)
+{
+    double *values = ig_arena_array(own, ask->rows_count, sizeof *values);
+    double *shares = ig_arena_array(own, ask->rows_count * 3, sizeof *shares);
+    double slope = ask->model ? 3 : 2, base = ask->model ? 0 : 5;
+    const size_t *fail_on = context;
+    if (fail_on && ask->model == *fail_on) return ig_fail(error, IG_UNAVAILABLE, "gone");
+    for (size_t i = 0; i < ask->rows_count; i++) {
+        const double *row = ask->rows + i * 2;
+        values[i] = slope * row[0] + row[1] + base;
+        memcpy(shares + i * 3, (double[]){slope * row[0], row[1], base}, 3 * sizeof *shares);
+    }
+    *to = (struct ig_row_answers){values, values, ask->explain && !ask->model ? shares : NULL};
+    return IG_OK;
+}
+
+struct several {
+    struct ig_feature features[2];
+    struct ig_schema schema;
+    struct ig_model shape;
+    struct ig_feature_map map;
+    struct ig_row_model list[3];
+    struct ig_importance_models models;
+    struct ig_importance_spec spec;
+    struct ig_importance_report report;
+    struct ig_buf csv;
+};
+
+static void begin_several(struct several *it)
+{
+    static const uint32_t SWAPPED[] = {1, 0};
+    *it = (struct several){.features = {{.name = IG_STR("x")}, {.name = IG_STR("z")}},
+                           .shape = {.features_count = 2,
+                                     .outputs_count = 1,
+                                     .predictions_count = 1,
+                                     .transform = IG_TRANSFORM_IDENTITY},
+                           .map = {.features_count = 2, .source_of = SWAPPED}};
+    it->schema = (struct ig_schema){
+        .features = it->features, .features_count = 2, .task = IG_TASK_REGRESSION};
+    it->list[0] = (struct ig_row_model){IG_STR("exact"), &it->shape, NULL};
+    it->list[1] = (struct ig_row_model){IG_STR("sampled"), &it->shape, &it->map};
+    it->list[2] = (struct ig_row_model){IG_STR("never"), NULL, NULL};
+    it->models.rows = (struct ig_row_models){.schema = &it->schema,
+                                             .models = it->list,
+                                             .models_count = 3,
+                                             .route = route,
+                                             .answer = answer};
+    err = IG_ERR_INIT;
+    ig_arena_reset(&arena);
+    ig_buf_init(&it->csv, 1 << 20);
+    ig_buf_add_cstr(&it->csv, "z,x,y\n");
+    for (size_t i = 0; i < MANY; i++)
+        ig_buf_printf(&it->csv, "%.17g,%.17g,%.17g\n", z_of(i), x_of(i),
+                      i % 2 ? 3 * z_of(i) + x_of(i) : 2 * x_of(i) + z_of(i) + 5);
+    it->spec.csv = ig_buf_view(&it->csv);
+    assert_int_equal(ig_schema_index(&it->schema, &err), IG_OK);
+}
+
+static void end_several(struct several *it)
+{
+    ig_schema_deinit(&it->schema);
+    ig_buf_deinit(&it->csv);
+}
+
+static enum ig_code run_several(struct several *it)
+{
+    err = IG_ERR_INIT;
+    return ig_importance_models_run(&it->report, &it->models, &it->spec, &arena, &err);
+}
+
+/* Contributions of the model that answers the row; of the one that has none those against 200 rows
+ * of the table, which for a linear model are its slopes times the distance from their mean. */
+static void test_several_shap(void **state)
+{
+    struct several it;
+    double mean_x = 0, mean_z = 0, x = 0, z = 0;
+    (void)state;
+    begin_several(&it);
+    for (size_t i = 0; i < 200; i++) {
+        mean_x += x_of(i * 3) / 200;
+        mean_z += z_of(i * 3) / 200;
+    }
+    for (size_t i = 0; i < MANY; i++) {
+        x += fabs(i % 2 ? x_of(i) - mean_x : 2 * x_of(i)) / MANY;
+        z += fabs(i % 2 ? 3 * (z_of(i) - mean_z) : z_of(i)) / MANY;
+    }
+    if (run_several(&it) != IG_OK) fail_msg("%s", err.message);
+    assert_string_equal(ig_arena_cstr(&arena, it.report.kind), "shap");
+    assert_true(fabs(importance_of(&it.report, IG_STR("x")) - x) < 1e-12);
+    assert_true(fabs(importance_of(&it.report, IG_STR("z")) - z) < 1e-12);
+    assert_null(it.report.method);
+    assert_int_equal(it.report.answered_count, 3);
+    for (size_t i = 0; i < 3; i++)
+        assert_int_equal(it.report.answered[i].rows, i < 2 ? MANY / 2 : 0);
+    assert_string_equal(it.report.answered[0].method, "tree_path_dependent");
+    assert_string_equal(it.report.answered[1].method, "leverage");
+    end_several(&it);
+}
+
+/* The function of both: shuffled columns stay with the row's model. */
+static void test_several_permutation(void **state)
+{
+    struct several it;
+    double spread[2] = {0}, mean[2] = {0};
+    (void)state;
+    begin_several(&it);
+    it.spec.kind = IG_STR("permutation");
+    it.spec.metric = IG_STR("mse");
+    it.spec.label = IG_STR("y");
+    it.spec.repeats = 60;
+    if (run_several(&it) != IG_OK) fail_msg("%s", err.message);
+    assert_true(it.report.score < 1e-20);
+    for (size_t i = 0; i < MANY; i++) {
+        mean[0] += x_of(i) / MANY;
+        mean[1] += z_of(i) / MANY;
+    }
+    for (size_t i = 0; i < MANY; i++) { /* E(x' - x)^2 of rows of either model */
+        spread[0] += (i % 2 ? 1 : 4) * (pow(x_of(i) - mean[0], 2) + 1.0 / 12) / MANY;
+        spread[1] += (i % 2 ? 9 : 1) * (pow(z_of(i) - mean[1], 2) + 1.0 / 12) / MANY;
+    }
+    double x = importance_of(&it.report, IG_STR("x")), z = importance_of(&it.report, IG_STR("z"));
+    assert_true(fabs(x / spread[0] - 1) < 0.05 && fabs(z / spread[1] - 1) < 0.05);
+    assert_int_equal(it.report.answered[0].rows, MANY / 2);
+    assert_int_equal(it.report.answered[1].rows, MANY / 2);
+    assert_null(it.report.answered[0].method);
+    end_several(&it);
+}
+
+static void test_several_fail(void **state)
+{
+    static const char *const KINDS[] = {"shap", "permutation"};
+    struct several it;
+    size_t first = 0, second = 1;
+    (void)state;
+    begin_several(&it);
+    it.spec.label = IG_STR("y");
+    for (size_t kind = 0; kind < 2; kind++)
+        for (size_t i = 0; i < 2; i++) { /* also while it is sampled */
+            it.models.rows.context = i ? &second : &first;
+            it.spec.kind = ig_str_view(KINDS[kind]);
+            assert_int_equal(run_several(&it), IG_UNAVAILABLE);
+            assert_string_equal(err.message, "gone");
+        }
+    struct ig_model classes = it.shape;
+    classes.transform = IG_TRANSFORM_ARGMAX;
+    it.models.rows.context = NULL;
+    it.list[1].model = &classes;
+    assert_int_equal(run_several(&it), IG_UNSUPPORTED);
+    assert_non_null(strstr(err.message, "kind: the deployment's models answer in different ways"));
+    end_several(&it);
+}
+
+/* Each model's own; a face has what its package has; what has no trees says so. */
+static void test_parts(void **state)
+{
+    struct ig_package *package = NULL, *face = NULL, *linear = NULL;
+    struct ig_importance_spec spec = {.kind = IG_STR("")};
+    struct ig_importance_report report;
+    struct ig_buf bytes;
+    (void)state;
+    err = IG_ERR_INIT;
+    ig_arena_reset(&arena);
+    open_case(&package, ig_str_view("xgboost/binary_missing"));
+    open_case(&linear, ig_str_view("xgboost/gblinear_binary"));
+    ig_buf_init(&bytes, 1 << 20);
+    ig_package_face_write(&bytes, package);
+    assert_int_equal(ig_package_face_read(&face, ig_buf_view(&bytes), &err), IG_OK);
+    struct ig_importance_part parts[] = {{.name = IG_STR("a"), .package = package},
+                                         {.name = IG_STR("b"), .package = face},
+                                         {.name = IG_STR("c"), .package = linear}};
+    struct ig_importance_models models = {
+        .rows = {.schema = &package->schema}, .parts = parts, .parts_count = 3};
+    for (int kind = -1; kind < IG_IMPORTANCES_COUNT; kind++) {
+        if (kind >= 0) spec.kind = ig_str_view(ig_importance_name((enum ig_importance)kind));
+        if (ig_importance_models_run(&report, &models, &spec, &arena, &err) != IG_OK)
+            fail_msg("%s", err.message);
+        if (kind < 0) assert_true(ig_str_is(report.kind, "gain"));
+        assert_int_equal(report.count, 0);
+        assert_int_equal(report.parts_count, 3);
+        assert_int_equal(report.parts[0].count, package->schema.features_count);
+        assert_int_equal(report.parts[1].count, package->schema.features_count);
+        assert_true(report.parts[0].items[0].importance > 0);
+        for (size_t i = 0; i < report.parts[0].count; i++) {
+            assert_true(report.parts[0].items[i].importance == report.parts[1].items[i].importance);
+            assert_true(ig_str_eq(report.parts[0].items[i].name, report.parts[1].items[i].name));
+        }
+        assert_int_equal(report.parts[2].count, 0);
+        assert_true(ig_str_starts(report.parts[2].failure, IG_STR("kind: ")));
+    }
+    models.parts_count = 1; /* as the package alone */
+    assert_int_equal(ig_importance_models_run(&report, &models, &spec, &arena, &err), IG_OK);
+    assert_null(report.parts);
+    assert_int_equal(report.count, package->schema.features_count);
+    models.parts = parts + 2;
+    assert_int_equal(ig_importance_models_run(&report, &models, &spec, &arena, &err),
+                     IG_UNSUPPORTED);
+    ig_package_free(face);
+    ig_package_free(package);
+    ig_package_free(linear);
+    ig_buf_deinit(&bytes);
+}
+
 static void test_refusals(void **state)
 {
     struct fixture x;
     (void)state;
+    err = IG_ERR_INIT;
     begin(&x, "xgboost/binary_missing");
 #define REFUSED(text)                                                                              \
     do {                                                                                           \
@@ -227,6 +457,10 @@ int main(void)
         cmocka_unit_test(test_golden),
         cmocka_unit_test(test_shap),
         cmocka_unit_test(test_permutation),
+        cmocka_unit_test(test_several_shap),
+        cmocka_unit_test(test_several_permutation),
+        cmocka_unit_test(test_several_fail),
+        cmocka_unit_test(test_parts),
         cmocka_unit_test(test_refusals),
     };
     err = IG_ERR_INIT;

@@ -12,6 +12,7 @@
 #include "formats/format.h"
 #include "formats/schema.h"
 #include "kernels/engine.h"
+#include "kernels/explain/importance.h"
 
 struct ig_package {
     struct ig_arena arena;
@@ -27,6 +28,8 @@ struct ig_package {
     char model_digest[IG_SHA256_HEX]; /* SHA-256 of the model file */
     uint32_t golden_rows_count;
     size_t memory_bytes; /* estimate of all it holds */
+    /* Of a face: each kind by feature, NULL where there is none. */
+    const double *importances[IG_IMPORTANCES_COUNT];
 };
 
 struct ig_package_limits {
@@ -56,11 +59,16 @@ enum ig_code ig_package_write(struct ig_buf *zip, const struct ig_package_spec *
                               struct ig_err *err);
 
 /* What a process has to know of a package whose model another one runs: schema, names, digest, and
- * the model's shape. */
+ * the model's shape, and the importances that training left in it. */
 void ig_package_face_write(struct ig_buf *out, const struct ig_package *package);
 /* A package whose engine is NULL and whose model has its shape alone: kind, counts, transform and
  * its precision; no foreign model stands behind it, its runtime is told all the same.
  * CORRUPT for bytes that are none; they are aligned to 8. */
 enum ig_code ig_package_face_read(struct ig_package **out, struct ig_str bytes, struct ig_err *err);
+/* As ig_importance_run, of a package or a face. */
+enum ig_code ig_package_importance(double *out, const struct ig_package *package,
+                                   enum ig_importance kind, struct ig_err *err);
+/* Whether its file tells the gains of splits. */
+bool ig_package_has_gains(const struct ig_package *package);
 
 #endif

@@ -6,7 +6,9 @@
 #include "base/mem.h"
 #include "base/pack.h"
 
+#include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 enum { ARENA_CHUNK = 16 << 10, NAMES_MAX = 1 << 24 };
 
@@ -33,6 +35,22 @@ static void pack_schema(struct ig_buf *out, const struct ig_schema *schema)
     }
 }
 
+/* Each kind: whether the model has it, and its values. */
+static void pack_importances(struct ig_buf *out, const struct ig_package *package)
+{
+    uint32_t count = package->model->features_count;
+    double *values = ig_zalloc_array(count + (size_t)1, sizeof *values);
+    for (int kind = 0; kind < IG_IMPORTANCES_COUNT; kind++) {
+        struct ig_err none = IG_ERR_INIT;
+        bool has = values &&
+                   ig_package_importance(values, package, (enum ig_importance)kind, &none) == IG_OK;
+        ig_pack_u64(out, has);
+        if (has) ig_pack_array(out, values, count, sizeof *values);
+    }
+    out->overflowed = out->overflowed || !values;
+    ig_free(values);
+}
+
 void ig_package_face_write(struct ig_buf *out, const struct ig_package *package)
 {
     const struct ig_model *model = package->model;
@@ -51,6 +69,7 @@ void ig_package_face_write(struct ig_buf *out, const struct ig_package *package)
     ig_pack_text(out, ig_str_view(package->model_digest));
     ig_pack_u64(out, package->memory_bytes);
     pack_schema(out, &package->schema);
+    pack_importances(out, package);
 }
 
 struct reading {
@@ -123,6 +142,23 @@ static void read_model(struct reading *reading)
     model->inputs_f32 = ig_unpack_u64(in) != 0;
 }
 
+static void read_importances(struct reading *reading)
+{
+    struct ig_package *package = reading->package;
+    uint32_t count = package->model->features_count;
+    for (int kind = 0; kind < IG_IMPORTANCES_COUNT; kind++) {
+        if (!ig_unpack_u64(&reading->in)) continue;
+        const double *values = ig_unpack_array(&reading->in, count, sizeof *values);
+        double *copy = values ? ig_arena_array(&package->arena, count, sizeof *copy) : NULL;
+        for (uint32_t i = 0; copy && i < count; i++) {
+            copy[i] = values[i];
+            if (!isfinite(copy[i])) reading->in.failed = true;
+        }
+        package->importances[kind] = copy;
+    }
+    package->model->covers_counted = !package->importances[IG_IMPORTANCE_COVER];
+}
+
 static void read_all(struct reading *reading, struct ig_err *err)
 {
     struct ig_package *package = reading->package;
@@ -137,6 +173,7 @@ static void read_all(struct reading *reading, struct ig_err *err)
         snprintf(package->model_digest, sizeof package->model_digest, "%.*s", IG_STR_ARGS(digest));
     package->memory_bytes = ig_unpack_u64(&reading->in);
     read_schema(reading);
+    read_importances(reading);
     if (reading->in.failed || package->schema.features_count != package->model->features_count)
         ig_fail(err, IG_CORRUPT, "description of a model: %zu bytes are left, cut or damaged",
                 reading->in.left);
@@ -162,4 +199,19 @@ enum ig_code ig_package_face_read(struct ig_package **out, struct ig_str bytes, 
     else
         ig_package_free(package);
     return err->code;
+}
+
+enum ig_code ig_package_importance(double *out, const struct ig_package *package,
+                                   enum ig_importance kind, struct ig_err *err)
+{
+    const double *known = package->importances[kind];
+    uint32_t count = package->model->features_count;
+    if (!known) return ig_importance_run(out, package->model, kind, err);
+    if (count) memcpy(out, known, count * sizeof *out);
+    return IG_OK;
+}
+
+bool ig_package_has_gains(const struct ig_package *package)
+{
+    return package->model->gains || package->importances[IG_IMPORTANCE_GAIN];
 }

@@ -153,6 +153,39 @@ static struct ig_package *as_face(const struct ig_package *package)
     return face;
 }
 
+/* What another process says of its model's importances is believed where it can be one. */
+static void test_importances_of_faces(void **state)
+{
+    static const char PART[] = "\0\0\0\0\0\0\0\x40"; /* 2.0: the gain of the one split */
+    struct ig_err err = IG_ERR_INIT;
+    struct ig_package *face = NULL;
+    struct ig_buf zip, bytes;
+    double value;
+    (void)state;
+    make_zip_of(&zip, "model: model.txt\ntask: regression\nfeatures:\n  - {name: x}\n", "model.txt",
+                "tree\nversion=v4\nnum_class=1\nnum_tree_per_iteration=1\nlabel_index=0\n"
+                "max_feature_idx=0\nobjective=regression\nfeature_names=x\nfeature_infos=[0:9]\n"
+                "tree_sizes=1\n\nTree=0\nnum_leaves=2\nnum_cat=0\nsplit_feature=0\nsplit_gain=2\n"
+                "threshold=1.5\ndecision_type=8\nleft_child=-1\nright_child=-2\nleaf_value=1 3\n"
+                "leaf_count=5 5\ninternal_count=10\n\nend of trees\n");
+    struct ig_package *package = open_good(ig_buf_view(&zip));
+    ig_buf_init(&bytes, 1 << 20);
+    ig_package_face_write(&bytes, package);
+    assert_int_equal(ig_package_face_read(&face, ig_buf_view(&bytes), &err), IG_OK);
+    assert_true(ig_package_has_gains(package) && ig_package_has_gains(face));
+    assert_int_equal(ig_package_importance(&value, face, IG_IMPORTANCE_TOTAL_GAIN, &err), IG_OK);
+    assert_true(value == 2);
+    ig_package_free(face);
+    char *at = memmem(bytes.ptr, bytes.len, PART, 8);
+    assert_non_null(at);
+    at[6] = (char)0xf0; /* infinite */
+    at[7] = 0x7f;
+    assert_int_equal(ig_package_face_read(&face, ig_buf_view(&bytes), &err), IG_CORRUPT);
+    ig_package_free(package);
+    ig_buf_deinit(&bytes);
+    ig_buf_deinit(&zip);
+}
+
 #define HASHED(feature)                                                                            \
     "model: model.json\ntask: regression\nfeatures:\n  - {name: c, " feature "}\n"
 
@@ -487,6 +520,7 @@ static void test_every_allocation_may_fail_in_write(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_importances_of_faces),
         cmocka_unit_test(test_hashed_categories),
         cmocka_unit_test(test_required_features),
         cmocka_unit_test(test_bare_model),

@@ -120,7 +120,9 @@ static void test_same_answers(void **state)
     EXPECT(200, "PUT", "/api/v1/deployments/alone",
            "{\"graph\":{\"root\":{\"model\":\"m\"},\"resources\":{\"isolation\":\"process\","
            "\"replicas\":{\"min\":0,\"max\":1}}}}");
-    EXPECT(501, "POST", "/api/v1/importance", "{\"deployment\":\"alone\"}");
+    EXPECT(200, "POST", "/api/v1/importance", "{\"deployment\":\"alone\"}");
+    assert_string_equal(live_text(&live, "kind"), "gain");
+    assert_true(live_number(&live, "features.0.importance") > 0);
     EXPECT(200, "DELETE", "/api/v1/deployments/alone", NULL);
 }
 
@@ -147,6 +149,38 @@ static void test_fairness(void **state)
         snprintf(reports[i], sizeof reports[i], "%s", live_body(&live));
     }
     assert_string_equal(reports[0], reports[1]);
+}
+
+/* Of every kind: the processes' answers, and what they say of their trees, make the same report. */
+static void test_importance(void **state)
+{
+    (void)state;
+    static char reports[2][1 << 14];
+    static const char *const NAMES[] = {"apart", "here"}, *const KINDS[] = {"shap", "permutation",
+                                                                            "split", "total_gain",
+                                                                            "cover"};
+    char table[4096] = "x0,x1,colour,y\n", digest[80], request[512];
+    for (int i = 0; i < 60; i++)
+        snprintf(table + strlen(table), sizeof table - strlen(table), "%.2f,%.2f,%s,%s\n",
+                 i % 10 / 10.0, i % 7 / 7.0, i % 3 ? "red" : "green", i % 10 > 4 ? "yes" : "no");
+    EXPECT(201, "POST", "/api/v1/blobs", table);
+    snprintf(digest, sizeof digest, "%s", live_text(&live, "digest"));
+    for (size_t k = 0; k < sizeof KINDS / sizeof *KINDS; k++) {
+        for (int i = 0; i < 2; i++) {
+            snprintf(request, sizeof request,
+                     "{\"data_digest\":\"%s\",\"kind\":\"%s\",\"label\":\"y\","
+                     "\"deployment\":\"%s\"}",
+                     digest, KINDS[k], NAMES[i]);
+            EXPECT(200, "POST", "/api/v1/importance", request);
+            snprintf(reports[i], sizeof reports[i], "%s", live_body(&live));
+        }
+        assert_string_equal(reports[0], reports[1]);
+        bool of_trees = k >= 2;
+        assert_true(live_number(&live, of_trees ? "models.1.features.0.importance"
+                                                : "features.0.importance") > 0);
+        assert_true(of_trees || (live_number(&live, "answered.0.rows") > 0 &&
+                                 live_number(&live, "answered.1.rows") > 0));
+    }
 }
 
 static void test_killed_and_replaced(void **state)
@@ -258,6 +292,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_same_answers),
         cmocka_unit_test(test_fairness),
+        cmocka_unit_test(test_importance),
         cmocka_unit_test(test_killed_and_replaced),
         cmocka_unit_test(test_no_other_deployment_waits),
         cmocka_unit_test(test_nor_behind_long_bodies),

@@ -4,13 +4,12 @@
 #include "kernels/explain/permutation_importance.h"
 
 #include "base/random.h"
-#include "model/foreign.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { BLOCK_ROWS = 256, REPEATS = 5, ALIGNMENT = 64 };
+enum { BLOCK_ROWS = IG_PERMUTATION_BLOCK, REPEATS = 5 };
 
 static const double Z = 1.959963984540054; /* 97.5% of a standard normal */
 
@@ -42,7 +41,6 @@ struct run {
     uint32_t *order; /* rows: whose columns a row gets */
     struct ranked *ranked;
     double *block, *values;
-    void *scratch;
     double variance; /* of the labels */
     struct ig_err *err;
 };
@@ -76,7 +74,7 @@ static bool is_mean(enum ig_loss metric)
 
 static double class_loss(struct run *run, const double *values, double label)
 {
-    uint32_t count = run->input->predictor->values_count, class = (uint32_t)label, best = 0;
+    uint32_t count = run->input->model->values_count, class = (uint32_t)label, best = 0;
     double p = count == 1 ? (class ? values[0] : 1 - values[0]) : values[class];
     if (run->metric == IG_LOSS_AUC) return values[count - 1];
     if (run->metric == IG_LOSS_LOG_LOSS) {
@@ -146,7 +144,7 @@ static double worse_by(enum ig_loss metric, double base, double score)
 static void measure(struct run *run, uint32_t player)
 {
     const struct ig_permutation_input *input = run->input;
-    const struct ig_predictor *predictor = input->predictor;
+    const struct ig_permutation_model *model = input->model;
     const struct ig_players none = {0};
     const struct ig_players *players = input->players ? input->players : &none;
     for (size_t first = 0; first < input->rows_count; first += BLOCK_ROWS) {
@@ -159,14 +157,11 @@ static void measure(struct run *run, uint32_t player)
                 run->block[i * run->features + f] =
                     input->rows[(size_t)run->order[first + i] * run->features + f];
         }
-        predictor->run(predictor, run->block, count, run->values, run->scratch);
-        if (ig_foreign_marked(run->values, count * predictor->values_count)) {
-            ig_fail(run->err, IG_INTERNAL, "the model failed on a row");
+        if (model->run(model->context, run->values, run->block, first, count, run->err) != IG_OK)
             return;
-        }
         for (size_t i = 0; i < count; i++)
             run->losses[first + i] =
-                loss_of(run, run->values + i * predictor->values_count, input->labels[first + i]);
+                loss_of(run, run->values + i * model->values_count, input->labels[first + i]);
     }
 }
 
@@ -205,6 +200,7 @@ static void solve_player(struct run *run, struct ig_permutation_result *out, uin
     for (uint32_t r = 0; r < repeats; r++) {
         shuffle(run, rng);
         measure(run, player);
+        if (run->err->code != IG_OK) return;
         double rise = worse_by(run->metric, out->score, score_of(run)), off = rise - mean;
         mean += off / (r + 1);
         spread += off * (rise - mean);
@@ -224,7 +220,7 @@ static void solve_player(struct run *run, struct ig_permutation_result *out, uin
 static enum ig_code check(struct run *run)
 {
     const struct ig_permutation_input *input = run->input;
-    uint32_t values = input->predictor->values_count, classes = values == 1 ? 2 : values;
+    uint32_t values = input->model->values_count, classes = values == 1 ? 2 : values;
     double mean = 0, positives = 0, n = (double)input->rows_count;
     if (input->rows_count < 2 || input->rows_count > UINT32_MAX)
         return ig_fail(run->err, IG_INVALID, "%zu rows, at least 2 are needed", input->rows_count);
@@ -250,9 +246,7 @@ static enum ig_code prepare(struct run *run, struct ig_permutation_result *out,
                             struct ig_arena *arena)
 {
     const struct ig_permutation_input *input = run->input;
-    const struct ig_predictor *predictor = input->predictor;
     size_t rows = input->rows_count;
-    size_t bytes = predictor->scratch_bytes(predictor, BLOCK_ROWS);
     out->players_count =
         input->players && input->players->of_feature ? input->players->count : run->features;
     out->mean = ig_arena_array(arena, out->players_count, sizeof *out->mean);
@@ -264,8 +258,7 @@ static enum ig_code prepare(struct run *run, struct ig_permutation_result *out,
     run->order = ig_arena_array(arena, rows, sizeof *run->order);
     if (run->metric == IG_LOSS_AUC) run->ranked = ig_arena_array(arena, rows, sizeof *run->ranked);
     run->block = ig_arena_array(arena, BLOCK_ROWS, run->features * sizeof(double) + 1);
-    run->values = ig_arena_array(arena, BLOCK_ROWS, predictor->values_count * sizeof(double));
-    run->scratch = ig_arena_alloc_aligned(arena, bytes ? bytes : ALIGNMENT, ALIGNMENT);
+    run->values = ig_arena_array(arena, BLOCK_ROWS, input->model->values_count * sizeof(double));
     if (!arena->overflowed) return IG_OK;
     return ig_fail(run->err, IG_NO_MEMORY, "no memory for importances over %zu rows", rows);
 }
@@ -279,7 +272,7 @@ enum ig_code ig_permutation_importance_run(struct ig_permutation_result *out,
     uint32_t repeats = options->repeats ? options->repeats : REPEATS;
     struct run run = {.input = input,
                       .metric = options->metric,
-                      .features = input->predictor->features_count,
+                      .features = input->model->features_count,
                       .err = err};
     if (check(&run) != IG_OK || prepare(&run, out, arena) != IG_OK) return err->code;
     ig_rng_seed(&rng, options->seed);
@@ -287,6 +280,7 @@ enum ig_code ig_permutation_importance_run(struct ig_permutation_result *out,
     if (err->code != IG_OK) return err->code;
     memcpy(run.before, run.losses, input->rows_count * sizeof *run.losses);
     out->score = score_of(&run);
-    for (uint32_t p = 0; p < out->players_count; p++) solve_player(&run, out, p, repeats, &rng);
+    for (uint32_t p = 0; p < out->players_count && err->code == IG_OK; p++)
+        solve_player(&run, out, p, repeats, &rng);
     return err->code;
 }

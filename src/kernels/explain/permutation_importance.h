@@ -9,8 +9,8 @@
  * variance that of a row's share in both parts. */
 
 #include "base/arena.h"
+#include "base/err.h"
 #include "kernels/explain/background.h"
-#include "kernels/predictor.h"
 
 /* Importance is the rise of a loss, or the fall of a score. */
 enum ig_loss {
@@ -29,12 +29,25 @@ bool ig_loss_parse(struct ig_str name, enum ig_loss *out);
 /* Whether it is of classes; the others are of numbers. */
 bool ig_loss_is_of_classes(enum ig_loss metric);
 
+/* What is asked: a function of a row and of which row of the table it stands for. */
+struct ig_permutation_model {
+    uint32_t features_count;
+    uint32_t values_count; /* a row: probabilities, or numbers (the first counts) */
+    /* values[count x values_count], at most IG_PERMUTATION_BLOCK rows for the table's from `first`
+     * on. */
+    enum ig_code (*run)(void *context, double *values, const double *rows, size_t first,
+                        size_t count, struct ig_err *err);
+    void *context;
+};
+
+enum { IG_PERMUTATION_BLOCK = 256 };
+
 struct ig_permutation_input {
-    const struct ig_predictor *predictor; /* responses: probabilities, or numbers (the first) */
-    const double *rows;                   /* rows_count x features_count */
-    const double *labels;                 /* rows_count: class indices or numbers, no NaN */
-    size_t rows_count;                    /* at least 2 */
-    const struct ig_players *players;     /* NULL: each feature its own */
+    const struct ig_permutation_model *model;
+    const double *rows;               /* rows_count x features_count */
+    const double *labels;             /* rows_count: class indices or numbers, no NaN */
+    size_t rows_count;                /* at least 2 */
+    const struct ig_players *players; /* NULL: each feature its own */
 };
 
 struct ig_permutation_options {
@@ -51,8 +64,8 @@ struct ig_permutation_result {
 };
 
 /* Results and scratch (four arrays of rows, a block of rows) in the arena. INVALID: fewer than two
- * rows, a class without a probability, a metric that does not fit the model's values. Deterministic
- * by seed. */
+ * rows, a class without a probability, a metric that does not fit the model's values; else what the
+ * model failed with. Deterministic by seed. */
 enum ig_code ig_permutation_importance_run(struct ig_permutation_result *out,
                                            const struct ig_permutation_input *input,
                                            const struct ig_permutation_options *options,

@@ -27,36 +27,29 @@ static double normal(struct ig_rng *rng)
     return sum - 6;
 }
 
-static void linear(const struct ig_predictor *predictor, const double *x, size_t count,
-                   double *values, void *scratch)
+static enum ig_code linear(void *context, double *values, const double *x, size_t first,
+                           size_t count, struct ig_err *err)
 {
-    (void)predictor;
-    (void)scratch;
+    (void)context, (void)first, (void)err;
     for (size_t i = 0; i < count; i++) values[i] = 2 * x[i * FEATURES] + x[i * FEATURES + 1];
+    return IG_OK;
 }
 
 /* Three classes: the greatest of the features, as probabilities. */
-static void classes(const struct ig_predictor *predictor, const double *x, size_t count,
-                    double *values, void *scratch)
+static enum ig_code classes(void *context, double *values, const double *x, size_t first,
+                            size_t count, struct ig_err *err)
 {
-    (void)predictor;
-    (void)scratch;
+    (void)context, (void)first, (void)err;
     for (size_t i = 0; i < count; i++) {
         double sum = 0;
         for (size_t k = 0; k < 3; k++) sum += values[i * 3 + k] = exp(3 * x[i * FEATURES + k]);
         for (size_t k = 0; k < 3; k++) values[i * 3 + k] /= sum;
     }
+    return IG_OK;
 }
 
-static size_t no_scratch(const struct ig_predictor *predictor, size_t count)
-{
-    (void)predictor;
-    (void)count;
-    return 0;
-}
-
-static const struct ig_predictor LINEAR = {FEATURES, 1, NULL, linear, no_scratch};
-static const struct ig_predictor CLASSES = {FEATURES, 3, NULL, classes, no_scratch};
+static const struct ig_permutation_model LINEAR = {FEATURES, 1, linear, NULL};
+static const struct ig_permutation_model CLASSES = {FEATURES, 3, classes, NULL};
 
 static void fill(uint64_t seed)
 {
@@ -67,12 +60,13 @@ static void fill(uint64_t seed)
         labels[i] = 2 * rows[i * FEATURES] + rows[i * FEATURES + 1] + normal(&rng);
 }
 
-static struct ig_permutation_result solve(const struct ig_predictor *predictor, enum ig_loss metric,
-                                          uint32_t repeats, const struct ig_players *players)
+static struct ig_permutation_result solve(const struct ig_permutation_model *model,
+                                          enum ig_loss metric, uint32_t repeats,
+                                          const struct ig_players *players)
 {
     struct ig_err err = IG_ERR_INIT;
     struct ig_permutation_result result;
-    const struct ig_permutation_input input = {predictor, rows, labels, ROWS, players};
+    const struct ig_permutation_input input = {model, rows, labels, ROWS, players};
     const struct ig_permutation_options options = {metric, repeats, 3};
     ig_arena_reset(&arena);
     if (ig_permutation_importance_run(&result, &input, &options, &arena, &err) != IG_OK)
@@ -136,8 +130,8 @@ static void test_auc(void **state)
         for (size_t k = 0; k < ROWS; k++) {
             double a, b;
             if (labels[i] != 1 || labels[k] != 0) continue;
-            linear(NULL, rows + i * FEATURES, 1, &a, NULL);
-            linear(NULL, rows + k * FEATURES, 1, &b, NULL);
+            linear(NULL, &a, rows + i * FEATURES, 0, 1, NULL);
+            linear(NULL, &b, rows + k * FEATURES, 0, 1, NULL);
             wins += a > b ? 1 : a == b ? 0.5 : 0;
             pairs++;
         }

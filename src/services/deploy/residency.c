@@ -16,7 +16,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { FACE_FORMAT = 3, FACE_MAX_BYTES = 64 << 20 };
+enum { FACE_FORMAT = 4, FACE_MAX_BYTES = 64 << 20 };
 
 struct entry {
     struct entry *next;

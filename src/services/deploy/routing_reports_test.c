@@ -8,9 +8,11 @@
 
 #include <cmocka.h>
 
-#include "services/deploy/routing_fairness.h"
+#include "services/deploy/inference.h"
+#include "services/deploy/routing_reports.h"
 #include "services/registry/world_testing.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -57,7 +59,7 @@ static enum ig_code run(struct ig_fairness_table *out, const struct ig_routing *
     const struct ig_fairness_spec spec = {.columns = &TEAM, .columns_count = 1, .threshold = 0.5};
     err = IG_ERR_INIT;
     ig_arena_reset(&arena);
-    return ig_routing_fairness(out, ig_str_view(csv), &spec, routing, &arena, &err);
+    return ig_routing_reports_fairness(out, ig_str_view(csv), &spec, routing, &arena, &err);
 }
 
 /* Of the node "b". */
@@ -142,12 +144,98 @@ static void test_one_model(void **state)
     ig_routing_unref(routing);
 }
 
+/* ---- importance ---- */
+
+static const char TABLE[] = "size,y\n1,0\n9,1\n-3,0\n2,1\n1,1\n0,0\n7,0\n";
+
+static struct ig_importance_report importance(const struct ig_routing *routing, const char *kind)
+{
+    struct ig_importance_report report;
+    const struct ig_importance_spec spec = {
+        .kind = ig_str_view(kind), .csv = ig_str_view(TABLE), .label = IG_STR("y"), .repeats = 20};
+    err = IG_ERR_INIT;
+    if (ig_routing_reports_importance(&report, &spec, routing, &arena, &err) != IG_OK)
+        fail_msg("%s", err.message);
+    return report;
+}
+
+static double shap_of(struct ig_world *world, const char *json, const char *method)
+{
+    const struct ig_routing *routing = build(world, json);
+    struct ig_importance_report report = importance(routing, "shap");
+    ig_routing_unref(routing);
+    assert_int_equal(report.count, 1);
+    assert_string_equal(report.method, method);
+    return report.items[0].importance;
+}
+
+#define ENSEMBLE(how) "{\"root\":{\"ensemble\":{\"combine\":\"" how "\",\"members\":["
+
+/* The mean of the members' by weight; one that has no exact contributions is sampled. */
+static void test_importance_of_ensembles(void **state)
+{
+    static const char EXACT[] = "tree_path_dependent";
+    double first = shap_of(*state, "{\"root\":" M1 "}", EXACT);
+    double second = shap_of(*state, "{\"root\":" M2 "}", EXACT);
+    double both = shap_of(*state,
+                          ENSEMBLE("mean_margin") "{\"node\":\"a\",\"weight\":3},\"b\"]}},"
+                                                  "\"nodes\":{\"a\":" M1 ",\"b\":" M2 "}}",
+                          EXACT);
+    assert_true(first != second && first > 0); /* stumps of one threshold: signs agree */
+    assert_true(fabs(both - (3 * first + second) / 4) < 1e-12);
+    double one =
+        shap_of(*state, ENSEMBLE("median") "\"a\"]}},\"nodes\":{\"a\":" M1 "}}", "leverage");
+    double high = 1 / (1 + exp(-1.0)), low = 1 - high; /* of four and of three rows */
+    double mean = (4 * high + 3 * low) / 7;
+    assert_true(fabs(one - (4 * (high - mean) + 3 * (mean - low)) / 7) < 1e-12);
+}
+
+/* Of what answers each row. */
+static void test_importance_of_routes(void **state)
+{
+    const struct ig_routing *routing =
+        build(*state, "{\"root\":{\"segment\":{\"rules\":[{\"when\":\"size > 5\",\"then\":\"b\"}],"
+                      "\"default\":\"a\"}},\"nodes\":{\"a\":" M1 ",\"b\":" M2 "}}");
+    struct ig_importance_report report = importance(routing, "shap");
+    static const double SIZES[] = {1, 9, -3, 2, 1, 0, 7};
+    double sum = 0;
+    for (size_t i = 0; i < 7; i++) {
+        struct ig_routing_path path;
+        struct ig_inference_result result;
+        ig_routing_route(&path, routing, &(struct ig_routing_input){.row = &SIZES[i]});
+        const struct ig_inference_request request = {&SIZES[i], 1, .explain = true};
+        assert_int_equal(ig_inference_run(&result, ig_routing_servable(routing, path.node),
+                                          &request, &arena, &err),
+                         IG_OK);
+        sum += fabs(result.explanations.contributions[0]) / 7;
+    }
+    assert_true(fabs(report.items[0].importance - sum) < 1e-12);
+    for (size_t i = 0; i < report.answered_count; i++) {
+        const struct ig_row_answered *one = &report.answered[i];
+        size_t wanted = ig_str_is(one->name, "a") ? 5 : ig_str_is(one->name, "b") ? 2 : 0;
+        assert_int_equal(one->rows, wanted);
+    }
+    report = importance(routing, "permutation");
+    assert_string_equal(report.metric, "log_loss");
+    assert_true(report.items[0].importance != 0 && report.score > 0);
+    report = importance(routing, "split");
+    assert_int_equal(report.parts_count, 2);
+    for (size_t i = 0; i < 2; i++) {
+        assert_true(report.parts[i].items[0].importance == 1);
+        assert_true(ig_str_is(report.parts[i].model, "m"));
+        assert_int_equal(report.parts[i].version, ig_str_is(report.parts[i].name, "b") ? 2 : 1);
+    }
+    ig_routing_unref(routing);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_attributes),
         cmocka_unit_test(test_units),
         cmocka_unit_test(test_one_model),
+        cmocka_unit_test(test_importance_of_ensembles),
+        cmocka_unit_test(test_importance_of_routes),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
