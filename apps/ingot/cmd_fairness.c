@@ -30,7 +30,8 @@ static void print_groups(FILE *out, const struct ig_fairness_table *table,
     if (table->has_labels)
         fprintf(out, "  %-20s  %-20s  %-20s", "true positive rate", "false positive rate",
                 "precision");
-    if (table->has_labels && table->has_scores) fprintf(out, "  %s", "label - score");
+    if (table->has_labels && table->has_scores)
+        fprintf(out, "  %-20s  %s", "label - score", "calibration error");
     fputc('\n', out);
     for (uint32_t g = 0; g < column->groups_count; g++) {
         const struct ig_fairness_group *group = &column->report.groups[g];
@@ -43,7 +44,10 @@ static void print_groups(FILE *out, const struct ig_fairness_table *table,
             print_rate(out, group->false_positive_rate);
             print_rate(out, group->precision);
         }
-        if (table->has_labels && table->has_scores) print_rate(out, group->calibration);
+        if (table->has_labels && table->has_scores) {
+            print_rate(out, group->calibration);
+            print_rate(out, group->calibration_error);
+        }
         fputc('\n', out);
     }
 }

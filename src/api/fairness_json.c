@@ -57,7 +57,7 @@ static void write_group(struct ig_json_out *out, const struct ig_fairness_table 
     if (table->has_scores && table->has_labels) {
         write_rate(out, "calibration", group->calibration);
         write_rate(out, "brier_score", group->brier);
-        write_number(out, "calibration_error", group->calibration_error);
+        write_rate(out, "calibration_error", group->calibration_error);
     }
     ig_json_out_object_end(out);
 }

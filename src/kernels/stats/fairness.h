@@ -7,7 +7,13 @@
  * Rates have Wilson's score interval, differences of two rates Newcombe's hybrid of those, ratios
  * the interval of the logarithm by the delta method (Katz). Disparities are between the group of
  * the greatest and that of the least rate among groups of at least rows_min rows; the interval is
- * of that pair as it was found, so it does not account for having been picked. */
+ * of that pair as it was found, so it does not account for having been picked.
+ *
+ * The expected calibration error is a sum of sizes, which noise makes greater: no interval around it
+ * has exactly 95% near 0. This one has at least that. Its upper end is the normal one: the sum of
+ * sizes is never below the sum by the true signs, which is unbiased. Its lower end takes off what
+ * noise alone may have added (by the triangle inequality, the sum of its sizes: half-normal), in
+ * bins whose sign is beyond doubt only what it adds by that sign. */
 
 #include "base/arena.h"
 #include "base/err.h"
@@ -35,7 +41,8 @@ struct ig_fairness_group {
     struct ig_fairness_rate true_positive_rate, false_positive_rate, precision, accuracy;
     struct ig_fairness_rate calibration; /* mean of label - score, labelled rows; normal interval */
     struct ig_fairness_rate brier;       /* mean of (label - score)^2; normal interval */
-    double mean_score, calibration_error; /* expected, over ten equal bins of the score */
+    struct ig_fairness_rate calibration_error; /* expected, over ten equal bins of the score */
+    double mean_score;
 };
 
 /* Between the groups of the greatest and the least rate. */

@@ -221,6 +221,71 @@ static void test_worse_gap(void **state)
     ig_arena_deinit(&arena);
 }
 
+/* How labels come from scores, and the calibration error that it makes. */
+struct calibration {
+    bool two;     /* scores of 0.25 and 0.75 alone, else of all between 0 and 1 */
+    double slope; /* the probability's, about 1/2 */
+    double error;
+    size_t rows;
+};
+
+static struct ig_fairness_rate draw_calibration(const struct calibration *kind, struct ig_rng *rng)
+{
+    static uint32_t groups[2000];
+    static uint8_t decisions[2000];
+    static double labels[2000], scores[2000];
+    struct ig_fairness_report report;
+    struct ig_err err = IG_ERR_INIT;
+    struct ig_arena arena;
+    ig_arena_init(&arena, 1 << 12, 1 << 16);
+    for (size_t i = 0; i < kind->rows; i++) {
+        double unit = ig_rng_unit(rng);
+        scores[i] = !kind->two ? unit : unit < 0.5 ? 0.25 : 0.75;
+        labels[i] = ig_rng_unit(rng) < 0.5 + kind->slope * (scores[i] - 0.5);
+    }
+    const struct ig_fairness_input input = {.rows_count = kind->rows,
+                                            .groups = groups,
+                                            .groups_count = 1,
+                                            .decisions = decisions,
+                                            .labels = labels,
+                                            .scores = scores};
+    assert_int_equal(ig_fairness_run(&report, &input, &arena, &err), IG_OK);
+    struct ig_fairness_rate error = report.groups[0].calibration_error;
+    ig_arena_deinit(&arena);
+    return error;
+}
+
+/* The calibration error is within its interval at least 95 times in 100, missed on either side at
+ * most half as often: of scores that are right, wrong everywhere, and in between. Where no bin's
+ * sign is in doubt it is no wider than a normal one. */
+static void test_calibration_error(void **state)
+{
+    enum { TRIALS = 1500 };
+    static const struct calibration KINDS[] = {
+        {false, 1, 0, 100},     {false, 1, 0, 2000}, {false, 0.7, 0.075, 500},
+        {false, 0, 0.25, 2000}, {true, 1, 0, 500},   {true, -0.4, 0.35, 500},
+    };
+    struct ig_rng rng;
+    (void)state;
+    ig_rng_seed(&rng, 12);
+    for (size_t k = 0; k < sizeof KINDS / sizeof *KINDS; k++) {
+        int above = 0, below = 0;
+        double width = 0;
+        for (int t = 0; t < TRIALS; t++) {
+            struct ig_fairness_rate got = draw_calibration(&KINDS[k], &rng);
+            assert_true(got.low >= 0 && got.low <= got.value && got.value <= got.high);
+            above += got.low > KINDS[k].error;
+            below += got.high < KINDS[k].error;
+            width += (got.high - got.low) / TRIALS;
+        }
+        if (above > 0.034 * TRIALS || below > 0.034 * TRIALS)
+            fail_msg("kind %zu: of %d above %d, below %d", k, TRIALS, above, below);
+        if (KINDS[k].error != 0.35) continue;
+        assert_true(above + below > 0.03 * TRIALS);
+        assert_near(width, (1.96 + 2.054) * sqrt(0.24 / 500), 1e-3);
+    }
+}
+
 /* Unknown labels, small groups, scores: what is counted and compared. */
 static void test_parts(void **state)
 {
@@ -247,7 +312,7 @@ static void test_parts(void **state)
         double missed = (double)(own->positives - own->true_positives);
         double error =
             fabs(0.75 * chosen - (double)own->true_positives) + fabs(0.25 * rest - missed);
-        assert_near(own->calibration_error, error / (double)own->labelled, 1e-12);
+        assert_near(own->calibration_error.value, error / (double)own->labelled, 1e-12);
         assert_true(own->accuracy.value * (double)own->labelled ==
                     (double)(own->true_positives + negatives - own->false_positives));
         assert_true(own->brier.value > 0 && own->brier.value < 0.57);
@@ -289,9 +354,10 @@ static void test_refusals(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_fairlearn), cmocka_unit_test(test_intervals),
-        cmocka_unit_test(test_coverage),  cmocka_unit_test(test_worse_gap),
-        cmocka_unit_test(test_parts),     cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_fairlearn),         cmocka_unit_test(test_intervals),
+        cmocka_unit_test(test_coverage),          cmocka_unit_test(test_worse_gap),
+        cmocka_unit_test(test_calibration_error), cmocka_unit_test(test_parts),
+        cmocka_unit_test(test_refusals),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
