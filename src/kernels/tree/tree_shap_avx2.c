@@ -24,6 +24,11 @@ static inline f32x8 pick_f32(i32x8 left, i32x8 right, float if_left, float if_ri
     return (f32x8)((left & a) | (right & b));
 }
 
+static inline f32x8 either_f32(i32x8 left, float if_left, float if_right)
+{
+    return (f32x8)_mm256_blendv_ps(_mm256_set1_ps(if_right), _mm256_set1_ps(if_left), (__m256)left);
+}
+
 static inline i64x4 compare_f64(const float *keys, float threshold)
 {
     __m128 outcome = _mm_cmp_ps(_mm_loadu_ps(keys), _mm_set1_ps(threshold), _CMP_LE_OQ);
@@ -37,6 +42,12 @@ static inline f64x4 pick_f64(i64x4 left, i64x4 right, double if_left, double if_
     return (f64x4)((left & a) | (right & b));
 }
 
+static inline f64x4 either_f64(i64x4 left, double if_left, double if_right)
+{
+    return (f64x4)_mm256_blendv_pd(_mm256_set1_pd(if_right), _mm256_set1_pd(if_left),
+                                   (__m256d)left);
+}
+
 #define VECTOR_BYTES 32
 
 #define REAL float
@@ -46,6 +57,7 @@ static inline f64x4 pick_f64(i64x4 left, i64x4 right, double if_left, double if_
 #define MASK_ALL ((i32x8)_mm256_set1_epi32(-1))
 #define MASK_COMPARE compare_f32
 #define MASK_PICK pick_f32
+#define MASK_EITHER either_f32
 #include "kernels/tree/tree_shap_lanes.h"
 #include "kernels/tree/tree_shap_undefine.h"
 
@@ -56,6 +68,7 @@ static inline f64x4 pick_f64(i64x4 left, i64x4 right, double if_left, double if_
 #define MASK_ALL ((i64x4)_mm256_set1_epi64x(-1))
 #define MASK_COMPARE compare_f64
 #define MASK_PICK pick_f64
+#define MASK_EITHER either_f64
 #include "kernels/tree/tree_shap_lanes.h"
 #include "kernels/tree/tree_shap_undefine.h"
 

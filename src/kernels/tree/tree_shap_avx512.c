@@ -21,6 +21,11 @@ static inline f32x16 pick_f32(__mmask16 left, __mmask16 right, float if_left, fl
     return (f32x16)_mm512_mask_mov_ps(s, left, _mm512_set1_ps(if_left));
 }
 
+static inline f32x16 either_f32(__mmask16 left, float if_left, float if_right)
+{
+    return (f32x16)_mm512_mask_mov_ps(_mm512_set1_ps(if_right), left, _mm512_set1_ps(if_left));
+}
+
 static inline __mmask8 compare_f64(const float *keys, float threshold)
 {
     return _mm256_cmp_ps_mask(_mm256_loadu_ps(keys), _mm256_set1_ps(threshold), _CMP_LE_OQ);
@@ -32,6 +37,11 @@ static inline f64x8 pick_f64(__mmask8 left, __mmask8 right, double if_left, doub
     return (f64x8)_mm512_mask_mov_pd(s, left, _mm512_set1_pd(if_left));
 }
 
+static inline f64x8 either_f64(__mmask8 left, double if_left, double if_right)
+{
+    return (f64x8)_mm512_mask_mov_pd(_mm512_set1_pd(if_right), left, _mm512_set1_pd(if_left));
+}
+
 #define VECTOR_BYTES 64
 
 #define REAL float
@@ -41,6 +51,7 @@ static inline f64x8 pick_f64(__mmask8 left, __mmask8 right, double if_left, doub
 #define MASK_ALL ((__mmask16)0xffff)
 #define MASK_COMPARE compare_f32
 #define MASK_PICK pick_f32
+#define MASK_EITHER either_f32
 #include "kernels/tree/tree_shap_lanes.h"
 #include "kernels/tree/tree_shap_undefine.h"
 
@@ -51,6 +62,7 @@ static inline f64x8 pick_f64(__mmask8 left, __mmask8 right, double if_left, doub
 #define MASK_ALL ((__mmask8)0xff)
 #define MASK_COMPARE compare_f64
 #define MASK_PICK pick_f64
+#define MASK_EITHER either_f64
 #include "kernels/tree/tree_shap_lanes.h"
 #include "kernels/tree/tree_shap_undefine.h"
 

@@ -6,7 +6,8 @@
  *   VECTOR_BYTES  of a register
  *   NAME(x)       x with the suffix of this instance
  *   MASK          type of a register's outcomes, with the operators & and ~
- *   MASK_ALL, MASK_COMPARE(keys, threshold), MASK_PICK(left, right, if_left, if_right)
+ *   MASK_ALL, MASK_COMPARE(keys, threshold), MASK_PICK(left, right, if_left, if_right), and
+ *   MASK_EITHER(left, if_left, if_right) for rows that all go left or right
  *
  * Formulas and layout: tree_shap_priv.h. Products and sums are separate operations in the order
  * written here, whatever the width: results have the same bits everywhere. */
@@ -50,7 +51,10 @@ IG_SHAP_INLINE struct NAME(side) NAME(side_of)(const struct NAME(batch) * b, uin
 {
     const struct RECORD *record = &b->splits[split];
     uint32_t table = repeats ? record->table : b->block->table_first + b->block->padded;
-    return (struct NAME(side)){.s = MASK_PICK(left, right, record->left, record->right),
+    NAME(vec)
+    s = repeats ? MASK_PICK(left, right, record->left, record->right)
+                : MASK_EITHER(left, record->left, record->right);
+    return (struct NAME(side)){.s = s,
                                .tau = b->tables + table,
                                .phi = b->phi + (size_t)record->feature * pass,
                                .mean = record->mean};

@@ -25,6 +25,11 @@ static inline f32x4 pick_f32(i32x4 left, i32x4 right, float if_left, float if_ri
     return (f32x4)((left & a) | (right & b));
 }
 
+static inline f32x4 either_f32(i32x4 left, float if_left, float if_right)
+{
+    return pick_f32(left, ~left, if_left, if_right);
+}
+
 static inline i64x2 compare_f64(const float *keys, float threshold)
 {
     f64x2 x = {(double)keys[0], (double)keys[1]};
@@ -38,6 +43,11 @@ static inline f64x2 pick_f64(i64x2 left, i64x2 right, double if_left, double if_
     return (f64x2)((left & a) | (right & b));
 }
 
+static inline f64x2 either_f64(i64x2 left, double if_left, double if_right)
+{
+    return pick_f64(left, ~left, if_left, if_right);
+}
+
 #define VECTOR_BYTES 16
 
 #define REAL float
@@ -47,6 +57,7 @@ static inline f64x2 pick_f64(i64x2 left, i64x2 right, double if_left, double if_
 #define MASK_ALL ((i32x4){-1, -1, -1, -1})
 #define MASK_COMPARE compare_f32
 #define MASK_PICK pick_f32
+#define MASK_EITHER either_f32
 #include "kernels/tree/tree_shap_lanes.h"
 #include "kernels/tree/tree_shap_undefine.h"
 
@@ -57,6 +68,7 @@ static inline f64x2 pick_f64(i64x2 left, i64x2 right, double if_left, double if_
 #define MASK_ALL ((i64x2){-1, -1})
 #define MASK_COMPARE compare_f64
 #define MASK_PICK pick_f64
+#define MASK_EITHER either_f64
 #include "kernels/tree/tree_shap_lanes.h"
 #include "kernels/tree/tree_shap_undefine.h"
 

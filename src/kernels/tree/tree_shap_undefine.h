@@ -9,5 +9,6 @@
 #undef MASK_ALL
 #undef MASK_COMPARE
 #undef MASK_PICK
+#undef MASK_EITHER
 #undef POINTS
 #undef CHOOSE
