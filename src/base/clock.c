@@ -48,3 +48,30 @@ void ig_clock_iso(char text[IG_CLOCK_ISO_SIZE], int64_t unix_ms)
     size_t used = strftime(text, IG_CLOCK_ISO_SIZE, "%Y-%m-%dT%H:%M:%S", &utc);
     snprintf(text + used, IG_CLOCK_ISO_SIZE - used, ".%03dZ", (int)millis);
 }
+
+static bool is_done(const struct ig_clock_trial *trial)
+{
+    enum { RUNS = 2, RUNS_MAX = 8, LONG_RUNS_MAX = 16 };
+    bool waited = trial->best_ns > 2 * trial->best_cpu_ns;
+    if (trial->best_cpu_ns >= trial->long_ns || trial->runs >= RUNS_MAX) return true;
+    if (trial->spent_ns >= LONG_RUNS_MAX * trial->long_ns) return true;
+    return trial->runs >= RUNS && !waited;
+}
+
+bool ig_clock_trial(struct ig_clock_trial *trial)
+{
+    if (trial->runs > 0) {
+        uint64_t took = ig_clock_ns() - trial->start_ns;
+        uint64_t cpu = ig_clock_thread_cpu_ns() - trial->start_cpu_ns;
+        trial->spent_ns += took;
+        if (trial->runs == 1 || took < trial->best_ns) {
+            trial->best_ns = took;
+            trial->best_cpu_ns = cpu;
+        }
+        if (is_done(trial)) return false;
+    }
+    trial->runs++;
+    trial->start_cpu_ns = ig_clock_thread_cpu_ns();
+    trial->start_ns = ig_clock_ns();
+    return true;
+}

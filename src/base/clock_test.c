@@ -2,6 +2,8 @@
 /* Clocks. */
 #include "base/clock.h"
 
+#include <time.h>
+
 #include <stdarg.h>
 #include <stddef.h>
 
@@ -40,11 +42,43 @@ static void test_moves_forward(void **state)
     assert_true(ig_clock_unix_ms() > 1700000000000);
 }
 
+static void spend(uint64_t cpu_ns)
+{
+    uint64_t start = ig_clock_thread_cpu_ns();
+    while (ig_clock_thread_cpu_ns() - start < cpu_ns) continue;
+}
+
+static void wait_for(long ns)
+{
+    nanosleep(&(struct timespec){0, ns}, NULL);
+}
+
+/* A run in which others had the processor is made up for by later ones. */
+static void test_trials(void **state)
+{
+    enum { SHORT_NS = 200000, WAIT_NS = 20000000, LONG_NS = 50000000 };
+    (void)state;
+    struct ig_clock_trial trial = {.long_ns = LONG_NS};
+    while (ig_clock_trial(&trial)) {
+        spend(SHORT_NS);
+        if (trial.runs <= 2) wait_for(WAIT_NS);
+    }
+    assert_true(trial.runs >= 3 && trial.best_ns >= SHORT_NS);
+    assert_true(trial.best_ns < WAIT_NS);
+    trial = (struct ig_clock_trial){.long_ns = LONG_NS};
+    while (ig_clock_trial(&trial)) spend(LONG_NS);
+    assert_int_equal(trial.runs, 1);
+    trial = (struct ig_clock_trial){.long_ns = LONG_NS};
+    while (ig_clock_trial(&trial)) wait_for(WAIT_NS); /* ends though it never computes */
+    assert_true(trial.runs > 1 && trial.best_ns >= WAIT_NS);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_iso),
         cmocka_unit_test(test_moves_forward),
+        cmocka_unit_test(test_trials),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -76,18 +76,13 @@ static void run_trial(const struct ig_engine *engine, enum ig_engine_op op, stru
         ig_engine_explain(engine, &io, trial->scratch);
 }
 
-/* The better of two runs; the first also warms the caches. A long one is not repeated. */
+/* The first run also warms the caches. */
 static double time_trial(const struct ig_engine *engine, enum ig_engine_op op, struct trial *trial,
                          size_t rows)
 {
-    uint64_t best = UINT64_MAX;
-    for (int i = 0; i < 2 && (i == 0 || best < LONG_NS); i++) {
-        uint64_t start = ig_clock_ns();
-        run_trial(engine, op, trial, rows);
-        uint64_t took = ig_clock_ns() - start;
-        if (took < best) best = took;
-    }
-    return (double)best / (double)rows;
+    struct ig_clock_trial clock = {.long_ns = LONG_NS};
+    while (ig_clock_trial(&clock)) run_trial(engine, op, trial, rows);
+    return (double)clock.best_ns / (double)rows;
 }
 
 static bool alloc_trial(const struct ig_engine *engine, struct trial *trial)

@@ -87,18 +87,15 @@ static double time_trial(const struct ig_explain *explain, const double *rows, s
                          struct ig_arena *arena, struct ig_err *err)
 {
     static const struct ig_explain_options OPTIONS = {.output = IG_EXPLAIN_PREDICTED};
-    uint64_t best = UINT64_MAX;
-    for (int i = 0; i < 2 && (i == 0 || best < LONG_NS); i++) {
+    struct ig_clock_trial clock = {.long_ns = LONG_NS};
+    while (ig_clock_trial(&clock)) {
         struct ig_explanations out;
-        uint64_t start = ig_clock_ns();
         if (ig_explain_run(&out, explain, &(struct ig_explain_rows){rows, count}, &OPTIONS, arena,
                            err) != IG_OK)
             return 0;
-        uint64_t took = ig_clock_ns() - start;
-        if (took < best) best = took;
         ig_arena_reset(arena);
     }
-    return (double)best / (double)count;
+    return (double)clock.best_ns / (double)count;
 }
 
 /* On rows of the background, else on rows without values. */
