@@ -9,11 +9,11 @@
  * the greatest and that of the least rate among groups of at least rows_min rows; the interval is
  * of that pair as it was found, so it does not account for having been picked.
  *
- * The expected calibration error is a sum of sizes, which noise makes greater: no interval around it
- * has exactly 95% near 0. This one has at least that. Its upper end is the normal one: the sum of
- * sizes is never below the sum by the true signs, which is unbiased. Its lower end takes off what
- * noise alone may have added (by the triangle inequality, the sum of its sizes: half-normal), in
- * bins whose sign is beyond doubt only what it adds by that sign. */
+ * The expected calibration error is a sum of sizes, which noise makes greater: no interval around
+ * it has exactly 95% near 0. This one has at least that. Its upper end is the normal one: the sum
+ * of sizes is never below the sum by the true signs, which is unbiased. Its lower end takes off
+ * what noise alone may have added (by the triangle inequality, the sum of its sizes: half-normal),
+ * in bins whose sign is beyond doubt only what it adds by that sign. */
 
 #include "base/arena.h"
 #include "base/err.h"
