@@ -37,7 +37,8 @@ static bool note(void *context, const char *digest, int64_t committed_ms)
 }
 
 static const char *const references[] = {
-#define IG_GC_REFERENCE(table, column, doc) "select 1 from " #table " where " #column " = $1 limit 1",
+#define IG_GC_REFERENCE(table, column, doc)                                                        \
+    "select 1 from " #table " where " #column " = $1 limit 1",
 #include "services/gc/gc_references.def"
 #undef IG_GC_REFERENCE
 };

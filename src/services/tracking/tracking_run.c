@@ -168,7 +168,8 @@ enum ig_code ig_tracking_run_create(struct ig_tracking_run *out, struct ig_track
         if (ig_tracking_check_key(spec->tags.items[i].key, "key", err) != IG_OK) return err->code;
     ig_random_bytes(random, sizeof random);
     ig_hex(id, random, sizeof random);
-    call.id = ig_str_view(id);
+    call.id = spec->id.len ? spec->id : ig_str_view(id);
+    if (ig_tracking_check_id(call.id, IG_TRACKING_RUN_ID, "run_id", err) != IG_OK) return err->code;
     enum ig_code code = ig_db_write(tracking->db, create_run, &call, err);
     if (code == IG_OK) *out = call.run;
     return code;
