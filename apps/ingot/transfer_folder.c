@@ -72,7 +72,7 @@ enum ig_code folder_read(struct ig_str *out, const struct folder *folder, const 
 enum ig_code folder_read_meta(const struct ig_yaml **out, const struct folder *folder,
                               const char *path, struct ig_arena *arena, struct ig_err *err)
 {
-    struct ig_str text;
+    struct ig_str text = IG_STR("");
     if (folder_read(&text, folder, path, VALUE_MAX, arena, err) != IG_OK) return err->code;
     if (ig_mlruns_meta_read(out, text, arena, err) != IG_OK) ig_err_prefix(err, "%s", path);
     return err->code;
@@ -142,7 +142,8 @@ enum ig_code folder_list(struct names *out, const struct folder *folder, const c
             out->items[out->count++] = name;
     }
     closedir(dir);
-    if (out->count) qsort(out->items, out->count, sizeof *out->items, by_bytes);
+    if (err->code == IG_OK && out->items)
+        qsort(out->items, out->count, sizeof *out->items, by_bytes);
     return err->code;
 }
 
@@ -241,7 +242,7 @@ static enum ig_code read_experiments(struct ig_transfer_experiments *out,
     struct names names = {0};
     if (folder_list(&names, folder, base, DT_DIR, arena, err) != IG_OK) return err->code;
     for (size_t i = 0; i < names.count; i++) {
-        const struct ig_yaml *meta;
+        const struct ig_yaml *meta = NULL;
         const char *path = ig_arena_printf(arena, "%s/%.*s", base, IG_STR_ARGS(names.items[i]));
         const char *file = path ? folder_path(arena, ig_str_view(path), "/meta.yaml") : NULL;
         struct ig_transfer_experiment item = {.id = names.items[i]};
@@ -379,7 +380,7 @@ static enum ig_code add_input(struct ig_json_out *out, const struct folder *fold
 {
     static const char *const members[] = {"name",   "digest", "source_type",
                                           "source", "schema", "profile"};
-    const struct ig_yaml *meta, *dataset;
+    const struct ig_yaml *meta = NULL, *dataset = NULL;
     if (folder_read_meta(&meta, folder, input, arena, err) != IG_OK) return err->code;
     struct ig_str id = ig_mlruns_text(meta, "source_id");
     if (!ig_str_is(ig_mlruns_text(meta, "source_type"), "DATASET")) return IG_OK;
@@ -445,7 +446,7 @@ static enum ig_code read_run(struct ig_transfer_run *out, const struct folder *f
                              struct ig_str experiment, struct ig_str id, struct ig_arena *arena,
                              struct ig_err *err)
 {
-    const struct ig_yaml *meta;
+    const struct ig_yaml *meta = NULL;
     const char *above = folder_experiment(folder, experiment, arena);
     const char *base = above ? ig_arena_printf(arena, "%s/%.*s", above, IG_STR_ARGS(id)) : NULL;
     struct ig_str view = ig_str_view(base);

@@ -124,7 +124,7 @@ static enum ig_code read_logged(struct ig_transfer_logged *out, const struct fol
                                 struct ig_str experiment, const char *base, struct ig_arena *arena,
                                 struct ig_err *err)
 {
-    const struct ig_yaml *meta;
+    const struct ig_yaml *meta = NULL;
     struct ig_str view = ig_str_view(base);
     if (folder_read_meta(&meta, folder, folder_path(arena, view, "/meta.yaml"), arena, err) !=
         IG_OK)
@@ -217,7 +217,7 @@ enum ig_code folder_models(struct ig_transfer_models *out, struct ig_transfer_si
     if (!out->items) return ig_fail(err, IG_NO_MEMORY, "a list of registered models");
     for (size_t i = 0; i < names.count; i++) {
         struct ig_transfer_model *model = &out->items[out->count];
-        const struct ig_yaml *meta;
+        const struct ig_yaml *meta = NULL;
         const char *base = ig_arena_printf(arena, "models/%.*s", IG_STR_ARGS(names.items[i]));
         struct ig_str view = ig_str_view(base);
         const char *file = folder_path(arena, view, "/meta.yaml");
@@ -238,7 +238,7 @@ enum ig_code folder_models(struct ig_transfer_models *out, struct ig_transfer_si
 static enum ig_code read_version(struct ig_transfer_version *out, const struct folder *folder,
                                  const char *base, struct ig_arena *arena, struct ig_err *err)
 {
-    const struct ig_yaml *meta;
+    const struct ig_yaml *meta = NULL;
     struct ig_str view = ig_str_view(base);
     if (folder_read_meta(&meta, folder, folder_path(arena, view, "/meta.yaml"), arena, err) !=
         IG_OK)

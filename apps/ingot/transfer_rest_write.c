@@ -119,7 +119,10 @@ static enum ig_code rest_find_run(struct ig_transfer_run *out, struct ig_transfe
 
 static bool is_hex(struct ig_str text, size_t digits)
 {
-    return text.len == digits && strspn(text.ptr, "0123456789abcdef") >= digits;
+    if (!text.ptr || text.len != digits) return false;
+    for (size_t i = 0; i < digits; i++)
+        if (!memchr("0123456789abcdef", text.ptr[i], 16)) return false;
+    return true;
 }
 
 static enum ig_code rest_make_run(struct ig_transfer_run *out, struct ig_transfer_side *side,
