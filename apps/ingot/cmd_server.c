@@ -189,6 +189,8 @@ static enum ig_code open_services(struct server *server, struct ig_err *err)
         .tables_bytes = (size_t)settings->explanation_tables_mb << 20,
         .jobs_running = (unsigned)settings->jobs_running,
         .jobs_keep_days = keep_days(settings),
+        .retention_deleted_days = settings->retention_deleted_days,
+        .retention_unused_days = settings->retention_unused_days,
         .blobs = settings->blobs,
         .blobs_cache_bytes = (size_t)settings->blobs_cache_mb << 20,
         .webhooks = webhooks_of(settings)};

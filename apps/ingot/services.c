@@ -135,6 +135,16 @@ static enum ig_code open_registry(struct ig_services *services,
     return ig_records_open(&app->records, app->db, err);
 }
 
+static enum ig_code open_gc(struct ig_services *services, const struct ig_services_options *options,
+                            struct ig_err *err)
+{
+    const struct ig_gc_options gc = {.db = services->app.db,
+                                     .blobs = services->app.blobs,
+                                     .deleted_days = options->retention_deleted_days,
+                                     .unused_days = options->retention_unused_days};
+    return ig_gc_open(&services->app.gc, &gc, err);
+}
+
 static enum ig_code open_all(struct ig_services *services,
                              const struct ig_services_options *options, struct ig_err *err)
 {
@@ -175,7 +185,8 @@ static enum ig_code open_all(struct ig_services *services,
     const struct ig_rollouts_options rollouts = {
         .db = app->db, .deploy = app->deploy, .learning = app->learning};
     if (ig_rollouts_open(&app->rollouts, &rollouts, err) != IG_OK) return err->code;
-    return ig_jobs_open(&app->jobs, &jobs, err);
+    if (ig_jobs_open(&app->jobs, &jobs, err) != IG_OK) return err->code;
+    return open_gc(services, options, err);
 }
 
 enum ig_code ig_services_open(struct ig_services *services,
@@ -185,13 +196,15 @@ enum ig_code ig_services_open(struct ig_services *services,
     if (open_keys(services, options, err) != IG_OK) return err->code;
     if (options->depth >= IG_SERVICES_REGISTRY && open_registry(services, options, err) != IG_OK)
         return err->code;
-    if (options->depth >= IG_SERVICES_ALL) open_all(services, options, err);
+    if (options->depth >= IG_SERVICES_ALL) return open_all(services, options, err);
+    if (options->depth == IG_SERVICES_GC) return open_gc(services, options, err);
     return err->code;
 }
 
 void ig_services_close(struct ig_services *services)
 {
     struct ig_app *app = &services->app;
+    ig_gc_close(app->gc);
     ig_jobs_close(app->jobs);
     ig_rollouts_close(app->rollouts);
     ig_traces_close(app->traces);

@@ -18,6 +18,7 @@ struct ig_services {
 enum ig_services_depth {
     IG_SERVICES_KEYS,     /* database and keys */
     IG_SERVICES_REGISTRY, /* and blobs, registry */
+    IG_SERVICES_GC,       /* and garbage collection */
     IG_SERVICES_ALL,      /* and deployments, jobs, decision log */
 };
 
@@ -33,6 +34,7 @@ struct ig_services_options {
     size_t tables_bytes;   /* of the explainers of one loaded model; 0: 1 GiB */
     unsigned jobs_running; /* at a time */
     unsigned jobs_keep_days;
+    uint64_t retention_deleted_days, retention_unused_days; /* 0: kept */
     const char
         *blobs; /* borrowed until the end; NULL: INGOT_BLOBS, or where the server keeps them */
     size_t blobs_cache_bytes;

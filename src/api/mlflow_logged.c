@@ -69,6 +69,7 @@ enum ig_code ig_mlflow_logged_create(struct ig_call *call)
     struct ig_logged_model model;
     const struct ig_mlflow_field fields[] = {
         {"experiment_id", IG_MLFLOW_TEXT, &experiment, true},
+        {"model_id", IG_MLFLOW_TEXT, &spec.id, false},
         {"name", IG_MLFLOW_TEXT, &name, false},
         {"model_type", IG_MLFLOW_TEXT, &spec.model_type, false},
         {"source_run_id", IG_MLFLOW_TEXT, &spec.source_run, false},

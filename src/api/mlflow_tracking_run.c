@@ -25,7 +25,8 @@ enum ig_code ig_mlflow_run_create(struct ig_call *call)
     struct ig_str experiment = IG_STR("0");
     struct ig_tracking_run_spec spec = {.start_ms = ig_clock_unix_ms()};
     struct ig_tracking_run run;
-    const struct ig_mlflow_field fields[] = {{"experiment_id", IG_MLFLOW_TEXT, &experiment, false},
+    const struct ig_mlflow_field fields[] = {{"run_id", IG_MLFLOW_TEXT, &spec.id, false},
+                                             {"experiment_id", IG_MLFLOW_TEXT, &experiment, false},
                                              {"run_name", IG_MLFLOW_TEXT, &spec.name, false},
                                              {"user_id", IG_MLFLOW_TEXT, &spec.user_id, false},
                                              {"start_time", IG_MLFLOW_I64, &spec.start_ms, false},

@@ -294,9 +294,27 @@ enum ig_code ig_blob_delete(struct ig_blob_store *store, struct ig_str digest, s
     return store->driver->remove(store->state, name, err);
 }
 
-enum ig_code ig_blob_each(struct ig_blob_store *store,
-                          bool (*each)(void *context, const char *digest), void *context,
-                          struct ig_err *err)
+enum ig_code ig_blob_each(struct ig_blob_store *store, const char *start, ig_blob_visit *each,
+                          void *context, struct ig_err *err)
 {
-    return store->driver->each(store->state, each, context, err);
+    return store->driver->each(store->state, start, each, context, err);
+}
+
+enum ig_code ig_blob_keep(struct ig_blob_store *store, struct ig_str digest, struct ig_err *err)
+{
+    char name[IG_SHA256_HEX];
+    struct ig_err local = IG_ERR_INIT;
+    if (ig_blob_check_digest(digest, err) != IG_OK) return err->code;
+    memcpy(name, digest.ptr, digest.len);
+    name[digest.len] = 0;
+    enum ig_code code = store->driver->keep(store->state, name, &local);
+    if (code == IG_OK) return IG_OK;
+    if (code == IG_NOT_FOUND) return ig_fail(err, IG_NOT_FOUND, "blob %s does not exist", name);
+    return ig_fail(err, code, "blob %s: %s", name, local.message);
+}
+
+enum ig_code ig_blob_collect(bool *removed, struct ig_blob_store *store, const char *digest,
+                             int64_t before_ms, struct ig_err *err)
+{
+    return store->driver->collect(removed, store->state, digest, before_ms, err);
 }

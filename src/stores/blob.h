@@ -61,9 +61,18 @@ enum ig_code ig_blob_read(struct ig_buf *buf, struct ig_blob_store *store, struc
 enum ig_code ig_blob_verify(struct ig_blob_store *store, struct ig_str digest, struct ig_err *err);
 enum ig_code ig_blob_delete(struct ig_blob_store *store, struct ig_str digest,
                             struct ig_err *err); /* absent is no error */
-/* Calls `each` for every object in no order; stops when it returns false. */
-enum ig_code ig_blob_each(struct ig_blob_store *store,
-                          bool (*each)(void *context, const char *digest), void *context,
-                          struct ig_err *err);
+/* Calls `each` for every object whose name begins with `start` (at most two digits; "": all), in no
+ * order, with the time of its last commit; stops when it returns false. */
+typedef bool ig_blob_visit(void *context, const char *digest, int64_t committed_ms);
+enum ig_code ig_blob_each(struct ig_blob_store *store, const char *start, ig_blob_visit *each,
+                          void *context, struct ig_err *err);
+
+/* Garbage collection goes by age. Who is about to write a row that refers to an object which came
+ * by an earlier call keeps it first: it is then as young as if it came now. NOT_FOUND. */
+enum ig_code ig_blob_keep(struct ig_blob_store *store, struct ig_str digest, struct ig_err *err);
+/* Deletes an object that `ig_blob_each` told of, unless it was committed or kept since
+ * `before_ms`. Works on a reader's store as well, while nobody else has the store open. */
+enum ig_code ig_blob_collect(bool *removed, struct ig_blob_store *store, const char *digest,
+                             int64_t before_ms, struct ig_err *err);
 
 #endif

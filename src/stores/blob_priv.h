@@ -21,8 +21,11 @@ struct ig_blob_driver {
     /* The same, of the store itself where `get` may answer from copies; or NULL. */
     enum ig_code (*get_stored)(int *fd, void *store, const char *digest, struct ig_err *err);
     enum ig_code (*remove)(void *store, const char *digest, struct ig_err *err);
-    enum ig_code (*each)(void *store, bool (*each)(void *context, const char *digest),
-                         void *context, struct ig_err *err);
+    enum ig_code (*each)(void *store, const char *start, ig_blob_visit *each, void *context,
+                         struct ig_err *err);
+    enum ig_code (*keep)(void *store, const char *digest, struct ig_err *err);
+    enum ig_code (*collect)(bool *removed, void *store, const char *digest, int64_t before_ms,
+                            struct ig_err *err);
 };
 
 #define IG_STORE_BLOB(name, symbol, doc) extern const struct ig_blob_driver symbol;

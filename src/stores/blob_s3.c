@@ -8,13 +8,17 @@
  * 1. An upload is a local file until its name, the hash, is known; S3 has the whole object, checked
  *    against its checksum, before the commit returns.
  * 2. What comes from S3 is hashed before anyone sees it.
- * 3. Uploads in parts that a kill left are ended a day later: others may be at work on theirs.
+ * 3. Objects that S3 has already, and that a commit or `keep` names, are in `kept` from before S3
+ * is asked for them: collecting looks there, under the lock that it holds while it deletes. (S3's
+ *    own times do not tell; a restart forgets them, and with them calls under way.)
+ * 4. Uploads in parts that a kill left are ended a day later: others may be at work on theirs.
  *
  * Thread rule: thread-safe; an upload belongs to one thread. */
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/vec.h"
 #include "stores/blob_cache.h"
 #include "stores/blob_priv.h"
 #include "stores/s3_client.h"
@@ -34,6 +38,11 @@ struct flight {
     struct flight *next;
 };
 
+struct kept {
+    char digest[IG_SHA256_HEX];
+    int64_t at_ms;
+};
+
 struct store {
     int root, incoming;
     struct ig_blob_cache *cache;
@@ -43,6 +52,11 @@ struct store {
     struct ig_s3 *s3;     /* of a reader NULL until the cache has not all it wants */
     struct flight *flights;
     pthread_cond_t landed;
+    pthread_mutex_t kept_lock;
+    struct {
+        struct kept *items;
+        size_t count, cap;
+    } kept;
 };
 
 struct upload {
@@ -62,6 +76,8 @@ static void s3_close(void *context)
     ig_blob_cache_close(store->cache);
     ig_file_close(&store->incoming);
     ig_file_close(&store->root);
+    IG_VEC_FREE(&store->kept);
+    pthread_mutex_destroy(&store->kept_lock);
     pthread_cond_destroy(&store->landed);
     pthread_mutex_destroy(&store->lock);
     ig_free(store);
@@ -112,6 +128,7 @@ static enum ig_code s3_open(void **out, const struct ig_blob_options *options, i
     store->reads = reads;
     pthread_mutex_init(&store->lock, NULL);
     pthread_cond_init(&store->landed, NULL);
+    pthread_mutex_init(&store->kept_lock, NULL);
     if (ig_s3_place_parse(&store->place, options->where, err) != IG_OK ||
         open_local(store, options->cache_bytes, dirfd, err) != IG_OK ||
         (!reads && sweep(store, options->worked_before, err) != IG_OK)) {
@@ -150,6 +167,52 @@ static void s3_abort(void *context)
     ig_free(upload);
 }
 
+enum { KEPT_MAX = 1 << 20 };
+static const int64_t KEPT_MS = 3600 * 1000LL;
+
+/* Longer than any call takes from an object to its row; the older ones make room. */
+static enum ig_code remember(struct store *store, const char *digest, struct ig_err *err)
+{
+    struct kept kept = {.at_ms = ig_clock_unix_ms()};
+    size_t fresh = 0;
+    memcpy(kept.digest, digest, sizeof kept.digest);
+    pthread_mutex_lock(&store->kept_lock);
+    if (store->kept.count == store->kept.cap) {
+        for (size_t i = 0; i < store->kept.count; i++)
+            if (store->kept.items[i].at_ms > kept.at_ms - KEPT_MS)
+                store->kept.items[fresh++] = store->kept.items[i];
+        store->kept.count = fresh;
+    }
+    if (!IG_VEC_PUSH(&store->kept, kept, KEPT_MAX)) {
+        if (store->kept.count == KEPT_MAX)
+            ig_fail(err, IG_EXHAUSTED, "blobs: more than %d uploads within an hour", KEPT_MAX);
+        else
+            ig_fail(err, IG_NO_MEMORY, "blob upload");
+    }
+    pthread_mutex_unlock(&store->kept_lock);
+    return err->code;
+}
+
+static bool is_kept(const struct store *store, const char *digest, int64_t before_ms)
+{
+    for (size_t i = store->kept.count; i-- > 0;)
+        if (store->kept.items[i].at_ms >= before_ms &&
+            strcmp(store->kept.items[i].digest, digest) == 0)
+            return true;
+    return false;
+}
+
+static enum ig_code s3_keep(void *context, const char *digest, struct ig_err *err)
+{
+    struct store *store = context;
+    struct ig_s3 *s3;
+    char name[OBJECT_NAME_SIZE];
+    uint64_t size_bytes;
+    object_name(name, digest);
+    if (remember(store, digest, err) != IG_OK || get_s3(&s3, store, err) != IG_OK) return err->code;
+    return ig_s3_head(&size_bytes, s3, name, err);
+}
+
 static enum ig_code s3_commit(void *context, const char *digest, struct ig_err *err)
 {
     struct upload *upload = context;
@@ -158,7 +221,8 @@ static enum ig_code s3_commit(void *context, const char *digest, struct ig_err *
     char name[OBJECT_NAME_SIZE];
     uint64_t there, size_bytes;
     object_name(name, digest);
-    enum ig_code code = ig_file_size(&size_bytes, upload->incoming.fd, err);
+    enum ig_code code = remember(store, digest, err);
+    if (code == IG_OK) code = ig_file_size(&size_bytes, upload->incoming.fd, err);
     if (code == IG_OK) {
         code = ig_s3_head(&there, store->s3, name, &local);
         if (code == IG_NOT_FOUND || (code == IG_OK && there != size_bytes)) {
@@ -309,12 +373,27 @@ static enum ig_code s3_remove(void *context, const char *digest, struct ig_err *
     return err->code;
 }
 
+static enum ig_code s3_collect(bool *removed, void *context, const char *digest, int64_t before_ms,
+                               struct ig_err *err)
+{
+    struct store *store = context;
+    struct ig_s3 *s3;
+    char name[OBJECT_NAME_SIZE];
+    object_name(name, digest);
+    if (get_s3(&s3, store, err) != IG_OK) return err->code;
+    pthread_mutex_lock(&store->kept_lock);
+    *removed = !is_kept(store, digest, before_ms) && ig_s3_remove(s3, name, err) == IG_OK;
+    pthread_mutex_unlock(&store->kept_lock);
+    if (*removed) ig_blob_cache_remove(store->cache, digest);
+    return err->code;
+}
+
 struct each {
-    bool (*each)(void *context, const char *digest);
+    ig_blob_visit *each;
     void *context;
 };
 
-static bool each_name(void *context, struct ig_str name)
+static bool each_name(void *context, struct ig_str name, int64_t modified_ms)
 {
     const struct each *each = context;
     char digest[IG_SHA256_HEX];
@@ -324,16 +403,16 @@ static bool each_name(void *context, struct ig_str name)
     memcpy(digest, name.ptr + 3, IG_SHA256_HEX - 1);
     digest[IG_SHA256_HEX - 1] = 0;
     if (strspn(digest, "0123456789abcdef") != IG_SHA256_HEX - 1) return true;
-    return each->each(each->context, digest);
+    return each->each(each->context, digest, modified_ms);
 }
 
-static enum ig_code s3_each(void *context, bool (*each)(void *context, const char *digest),
+static enum ig_code s3_each(void *context, const char *start, ig_blob_visit *each,
                             void *each_context, struct ig_err *err)
 {
     struct each walk = {each, each_context};
     struct ig_s3 *s3;
     if (get_s3(&s3, context, err) != IG_OK) return err->code;
-    return ig_s3_each(s3, each_name, &walk, err);
+    return ig_s3_each(s3, start, each_name, &walk, err);
 }
 
 const struct ig_blob_driver ig_blob_s3 = {
@@ -348,4 +427,6 @@ const struct ig_blob_driver ig_blob_s3 = {
     .get_stored = s3_get_stored,
     .remove = s3_remove,
     .each = s3_each,
+    .keep = s3_keep,
+    .collect = s3_collect,
 };

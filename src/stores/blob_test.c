@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "base/random.h"
 #include "stores/blob.h"
@@ -64,8 +65,9 @@ static struct ig_blob_store *open_store(const struct ig_temp *temp)
     return store;
 }
 
-static bool count_one(void *context, const char *digest)
+static bool count_one(void *context, const char *digest, int64_t committed_ms)
 {
+    assert_true(committed_ms > 0);
     assert_int_equal(strlen(digest), 64);
     ++*(int *)context;
     return true;
@@ -75,7 +77,7 @@ static int objects(struct ig_blob_store *store)
 {
     struct ig_err err = IG_ERR_INIT;
     int count = 0;
-    ASSERT_OK(ig_blob_each(store, count_one, &count, &err));
+    ASSERT_OK(ig_blob_each(store, "", count_one, &count, &err));
     return count;
 }
 
@@ -185,6 +187,49 @@ static void test_damage_is_found(void **state)
     ASSERT_FAILS(ig_blob_read(&bytes, store, ig_str_view(ABC), &err), IG_CORRUPT, ABC);
     ASSERT_FAILS(ig_blob_verify(store, ig_str_view(ABC), &err), IG_CORRUPT, "hash to");
     ig_buf_deinit(&bytes);
+    ig_blob_close(store);
+    ig_temp_remove(&temp);
+}
+
+static bool collect(struct ig_blob_store *store, const char *digest, int64_t before_ms)
+{
+    struct ig_err err = IG_ERR_INIT;
+    bool removed = false;
+    ASSERT_OK(ig_blob_collect(&removed, store, digest, before_ms, &err));
+    return removed;
+}
+
+/* What came, came again or was kept since then stays. */
+static void test_collect(void **state)
+{
+    (void)state;
+    struct ig_temp temp = ig_temp_make();
+    struct ig_err err = IG_ERR_INIT;
+    struct ig_blob_store *store = open_store(&temp);
+    char a[IG_SHA256_HEX], b[IG_SHA256_HEX], start[3];
+    int64_t now = ig_clock_unix_ms(), later = now + 3600 * 1000;
+    int count = 0;
+    ASSERT_OK(ig_blob_put(a, store, IG_STR("a"), &err));
+    ASSERT_OK(ig_blob_put(b, store, IG_STR("b"), &err));
+    snprintf(start, sizeof start, "%.2s", a);
+    ASSERT_OK(ig_blob_each(store, start, count_one, &count, &err));
+    assert_int_equal(count, 1);
+    assert_false(collect(store, a, now - 3600 * 1000));
+    assert_true(collect(store, a, later));
+    assert_int_equal(objects(store), 1);
+    ASSERT_FAILS(ig_blob_keep(store, ig_str_view(a), &err), IG_NOT_FOUND, "does not exist");
+    ASSERT_FAILS(ig_blob_keep(store, IG_STR("../x"), &err), IG_INVALID, "hex digits");
+    int64_t before = ig_clock_unix_ms();
+    usleep(20000);
+    ASSERT_OK(ig_blob_keep(store, ig_str_view(b), &err));
+    assert_false(collect(store, b, before + 10));
+    before = ig_clock_unix_ms();
+    usleep(20000);
+    ASSERT_OK(ig_blob_put(b, store, IG_STR("b"), &err));
+    assert_false(collect(store, b, before + 10));
+    assert_true(collect(store, b, later));
+    collect(store, b, later);
+    assert_int_equal(objects(store), 0);
     ig_blob_close(store);
     ig_temp_remove(&temp);
 }
@@ -314,7 +359,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
 #define IG_STORE_BLOB(id, symbol, doc)                                                             \
     SUITE(test_put_and_get, id), SUITE(test_streaming_and_caps, id), SUITE(test_bad_digests, id),  \
-        SUITE(test_damage_is_found, id), SUITE(test_put_fd, id),                                   \
+        SUITE(test_damage_is_found, id), SUITE(test_put_fd, id), SUITE(test_collect, id),          \
         SUITE(test_nth_allocation_fails, id), SUITE(test_kill_loses_nothing_acknowledged, id),
 #include "stores/stores.def"
 #undef IG_STORE_BLOB

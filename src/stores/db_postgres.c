@@ -16,7 +16,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { VALUES_MAX = 65535, KINDS_MAX = 42, SQL_BYTES_MAX = 1 << 20 };
+enum { VALUES_MAX = 65535, KINDS_MAX = 21 * PG_KINDS, SQL_BYTES_MAX = 1 << 20 };
 
 /* ---- values ---- */
 
@@ -104,9 +104,10 @@ static enum ig_code bind(struct parameters *parameters, const struct ig_db_value
 
 /* ---- statements ---- */
 
-static void kinds_of(uint64_t kinds[2], const struct ig_db_value *values, size_t values_count)
+static void kinds_of(uint64_t kinds[PG_KINDS], const struct ig_db_value *values,
+                     size_t values_count)
 {
-    kinds[0] = kinds[1] = 0;
+    memset(kinds, 0, PG_KINDS * sizeof *kinds);
     for (size_t i = 0; i < values_count; i++)
         kinds[i / 21] |= (uint64_t)(values[i].kind + 1) << 3 * (i % 21);
 }
@@ -131,20 +132,21 @@ static enum ig_code prepare(struct ig_db_conn *conn, const char *name, const cha
 
 /* The unnamed statement ("") stands in for one too many. */
 static enum ig_code find_statement(char name[16], struct ig_db_conn *conn, const char *sql,
-                                   const struct parameters *parameters, const uint64_t kinds[2],
-                                   struct ig_err *err)
+                                   const struct parameters *parameters,
+                                   const uint64_t kinds[PG_KINDS], struct ig_err *err)
 {
     int at = 0;
     for (; at < conn->statements_count; at++) {
         const struct pg_statement *known = &conn->statements[at];
-        if (known->sql == sql && known->kinds[0] == kinds[0] && known->kinds[1] == kinds[1]) break;
+        if (known->sql == sql && memcmp(known->kinds, kinds, sizeof known->kinds) == 0) break;
     }
     name[0] = '\0';
     if (at < PG_STATEMENTS_MAX) snprintf(name, 16, "s%d", at);
     if (at < conn->statements_count) return IG_OK;
     if (prepare(conn, name, sql, parameters, err) != IG_OK) return err->code;
     if (at < PG_STATEMENTS_MAX) {
-        conn->statements[at] = (struct pg_statement){sql, {kinds[0], kinds[1]}};
+        conn->statements[at].sql = sql;
+        memcpy(conn->statements[at].kinds, kinds, sizeof conn->statements[at].kinds);
         conn->statements_count++;
     }
     return IG_OK;
@@ -153,7 +155,7 @@ static enum ig_code find_statement(char name[16], struct ig_db_conn *conn, const
 struct question {
     const char *sql;
     bool once;
-    uint64_t kinds[2];
+    uint64_t kinds[PG_KINDS];
     struct parameters parameters;
 };
 

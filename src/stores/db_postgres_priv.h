@@ -38,11 +38,11 @@ enum ig_code pg_render(struct ig_buf *out, const char *sql, bool schema, struct 
 
 /* ---- a session ---- */
 
-enum { PG_STATEMENTS_MAX = 256 };
+enum { PG_STATEMENTS_MAX = 256, PG_KINDS = 12 }; /* 21 values a word */
 
 struct pg_statement {
     const char *sql;
-    uint64_t kinds[2]; /* of the values that it was prepared for */
+    uint64_t kinds[PG_KINDS]; /* of the values that it was prepared for */
 };
 
 struct ig_db_conn {

@@ -29,9 +29,11 @@ enum ig_code ig_s3_get(char digest[65], struct ig_s3 *s3, const char *name, int 
                        struct ig_err *err);
 enum ig_code ig_s3_remove(struct ig_s3 *s3, const char *name,
                           struct ig_err *err); /* absent is no error */
-/* Every object's name; stops when `each` returns false. */
-enum ig_code ig_s3_each(struct ig_s3 *s3, bool (*each)(void *context, struct ig_str name),
-                        void *context, struct ig_err *err);
+/* Every object's name that begins with `start`, and when S3 got it (INT64_MAX: it does not say);
+ * stops when `each` returns false. */
+typedef bool ig_s3_visit(void *context, struct ig_str name, int64_t modified_ms);
+enum ig_code ig_s3_each(struct ig_s3 *s3, const char *start, ig_s3_visit *each, void *context,
+                        struct ig_err *err);
 /* Ends uploads in parts that began earlier than that. */
 enum ig_code ig_s3_sweep(struct ig_s3 *s3, int64_t before_unix_ms, struct ig_err *err);
 

@@ -345,8 +345,9 @@ static void test_unfinished_uploads(void **state)
     world_close(&world);
 }
 
-static bool note(void *context, const char *digest)
+static bool note(void *context, const char *digest, int64_t committed_ms)
 {
+    assert_in_range(committed_ms, 1, INT64_MAX - 1);
     ig_buf_add_cstr(context, digest);
     return true;
 }
@@ -371,13 +372,13 @@ static void test_pages(void **state)
     s3_server_url(inner.url, &server, below);
     reopen(&inner, CACHE_BYTES);
     WORLD_OK(put(digest, &inner, 99, 99));
-    WORLD_OK(ig_blob_each(world.store, note, &found, &world.err));
+    WORLD_OK(ig_blob_each(world.store, "", note, &found, &world.err));
     assert_int_equal(found.len, 640);
     for (unsigned i = 0; i < 10; i++) assert_non_null(strstr(found.ptr, digests[i]));
     for (unsigned i = 0; i < 10; i++)
         WORLD_OK(ig_blob_delete(world.store, ig_str_view(digests[i]), &world.err));
     ig_buf_reset(&found);
-    WORLD_OK(ig_blob_each(world.store, note, &found, &world.err));
+    WORLD_OK(ig_blob_each(world.store, "", note, &found, &world.err));
     assert_int_equal(found.len, 0);
     assert_int_equal(entries(&world, "cache"), 0);
     ig_buf_deinit(&found);

@@ -432,6 +432,15 @@ static void add_key(struct ig_buf *out, const char *file)
     for (const char *at = file + 2; *at; at++) ig_buf_add_char(out, *at == ',' ? '/' : *at);
 }
 
+static void add_modified(struct ig_buf *out, const char *file)
+{
+    struct stat info;
+    char iso[IG_CLOCK_ISO_SIZE];
+    if (fstatat(root, file, &info, 0) != 0) return;
+    ig_clock_iso(iso, (int64_t)info.st_mtim.tv_sec * 1000);
+    ig_buf_printf(out, "<LastModified>%s</LastModified>", iso);
+}
+
 static bool list_objects(struct connection *c)
 {
     char start[600];
@@ -448,7 +457,9 @@ static bool list_objects(struct connection *c)
     for (size_t i = from; i < count && i < from + PAGE; i++) {
         ig_buf_add_cstr(&xml, "<Contents><Key>");
         add_key(&xml, names[i]);
-        ig_buf_add_cstr(&xml, "</Key><Size>1</Size><Owner><ID>Key</ID></Owner></Contents>");
+        ig_buf_add_cstr(&xml, "</Key>");
+        add_modified(&xml, names[i]);
+        ig_buf_add_cstr(&xml, "<Size>1</Size><Owner><ID>Key</ID></Owner></Contents>");
     }
     bool more = from + PAGE < count;
     ig_buf_printf(&xml, "<IsTruncated>%s</IsTruncated>", more ? "true" : "false");

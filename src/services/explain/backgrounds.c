@@ -234,7 +234,7 @@ enum ig_code ig_backgrounds_set(struct ig_backgrounds *backgrounds, const struct
         .who = who, .model = spec->model, .name = spec->name, .digest = spec->digest};
     if (ig_name_check(spec->model, "model", err) != IG_OK) return err->code;
     if (ig_name_check(spec->name, "background", err) != IG_OK) return err->code;
-    if (ig_blob_check_digest(spec->digest, err) != IG_OK) return err->code;
+    if (ig_blob_keep(backgrounds->blobs, spec->digest, err) != IG_OK) return err->code;
     if (try_table(backgrounds, spec, &change.rows_count, err) != IG_OK) return err->code;
     pthread_mutex_lock(&backgrounds->change_lock);
     if (ig_db_write(backgrounds->db, write_row, &change, err) == IG_OK)

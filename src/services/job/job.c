@@ -144,13 +144,12 @@ enum ig_code ig_jobs_open_path(int *fd, const struct ig_jobs *jobs, struct ig_st
 static enum ig_code check_data(const struct ig_jobs *jobs, const struct ig_job_spec *spec,
                                struct ig_err *err)
 {
-    uint64_t size;
     int fd = -1;
     enum ig_code code;
     if ((spec->data_digest.len == 0) == (spec->data_path.len == 0))
         return ig_fail(err, IG_INVALID, "job: expected either a data digest or a data path");
     if (spec->data_digest.len)
-        code = ig_blob_get(&fd, &size, jobs->options.blobs, spec->data_digest, err);
+        code = ig_blob_keep(jobs->options.blobs, spec->data_digest, err);
     else
         code = ig_jobs_open_path(&fd, jobs, spec->data_path, err);
     ig_file_close(&fd);

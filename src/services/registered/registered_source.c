@@ -320,7 +320,9 @@ static enum ig_code locate_in_run(struct ig_registered_source *out, const struct
     struct ig_str run, rest = path;
     struct ig_db_rows *rows = NULL;
     next_segment(&run, &rest);
-    if (!rest.ptr || ig_db_query(&rows, call->tx, "select artifact_root from runs where id = $1",
+    if (!rest.ptr || ig_db_query(&rows, call->tx,
+                                 "select artifact_root from runs where id = $1"
+                                 " and coalesce(deleted_ms, 0) <> -1",
                                  IG_DB_VALUES(IG_DB_T(run)), call->err) != IG_OK)
         return call->err->code;
     if (ig_db_next(rows, call->err)) {

@@ -243,6 +243,7 @@ enum ig_code ig_registry_version_check(struct ig_version_facts *out, struct ig_r
     struct ig_buf bytes;
     ig_buf_init(&bytes, PACKAGE_MAX_BYTES);
     enum ig_code code = ig_name_check(spec->model, "model", err);
+    if (code == IG_OK) code = ig_blob_keep(registry->blobs, spec->digest, err);
     if (code == IG_OK) code = ig_blob_read(&bytes, registry->blobs, spec->digest, err);
     if (code == IG_OK) {
         facts.size_bytes = bytes.len;

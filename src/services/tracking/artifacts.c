@@ -201,7 +201,33 @@ enum ig_code ig_artifacts_delete(struct ig_db *db, const struct ig_principal *wh
     return ig_db_write(db, delete_rows, &change, err);
 }
 
+enum ig_code ig_artifacts_drop(int64_t *dropped, struct ig_db_tx *tx, struct ig_str directory,
+                               struct ig_err *err)
+{
+    struct bounds bounds;
+    bounds_of(&bounds, directory);
+    if (ig_db_exec(tx,
+                   "delete from artifacts where path in (select path from artifacts"
+                   " where path >= $1 and path < $2 limit 1000)",
+                   IG_DB_VALUES(IG_DB_T(bounds.low), IG_DB_T(bounds.high)), err) == IG_OK)
+        *dropped = ig_db_changes(tx);
+    return err->code;
+}
+
 /* ---- reading ---- */
+
+enum ig_code ig_artifacts_count(int64_t *sum, struct ig_db_tx *tx, struct ig_str directory,
+                                struct ig_err *err)
+{
+    struct bounds bounds;
+    struct ig_db_rows *rows = NULL;
+    bounds_of(&bounds, directory);
+    ig_db_query(&rows, tx, "select count(*) from artifacts where path >= $1 and path < $2",
+                IG_DB_VALUES(IG_DB_T(bounds.low), IG_DB_T(bounds.high)), err);
+    if (err->code == IG_OK && ig_db_next(rows, err)) *sum += ig_db_i64(rows, 0);
+    ig_db_finish(rows);
+    return err->code;
+}
 
 struct finding {
     struct ig_str path;

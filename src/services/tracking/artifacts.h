@@ -5,8 +5,8 @@
 /* Files of runs: a tree of paths whose leaves are objects of the blob store. A path is what stands
  * behind "mlflow-artifacts:/", as "0/RUN/artifacts/model/MLmodel". It is a key of a table and
  * nothing else: no path is ever opened on disk. Directories are not stored, they are what paths
- * have in common. Deleting forgets paths; objects stay in the blob store. Thread-safe; worker
- * threads only. */
+ * have in common. Deleting forgets paths; objects stay in the blob store until garbage
+ * collection. Thread-safe; worker threads only. */
 
 #include "base/arena.h"
 #include "base/hash.h"
@@ -63,5 +63,13 @@ enum ig_code ig_artifacts_directory(struct ig_str *out, struct ig_str uri, const
  * in it. NOT_FOUND; INVALID when the run keeps its artifacts in another store. */
 enum ig_code ig_artifacts_of_run(struct ig_str *uri, struct ig_str *directory, struct ig_db *db,
                                  struct ig_str run, struct ig_arena *arena, struct ig_err *err);
+
+/* For garbage collection, inside its own write: forgets some of the files of a directory, about a
+ * thousand; *dropped 0: there is none left. */
+enum ig_code ig_artifacts_drop(int64_t *dropped, struct ig_db_tx *tx, struct ig_str directory,
+                               struct ig_err *err);
+/* Adds the number of files in a directory. */
+enum ig_code ig_artifacts_count(int64_t *sum, struct ig_db_tx *tx, struct ig_str directory,
+                                struct ig_err *err);
 
 #endif

@@ -306,6 +306,13 @@ enum ig_code ig_logged_create(struct ig_logged_model *out, struct ig_db *db,
     ig_random_bytes(random, sizeof random);
     ig_hex(id + 2, random, sizeof random);
     call.id = ig_str_view(id);
+    if (spec->id.len) {
+        struct ig_str digits = {spec->id.ptr + 2, spec->id.len < 2 ? 0 : spec->id.len - 2};
+        call.id = spec->id;
+        if (!ig_str_starts(spec->id, IG_STR("m-"))) digits = IG_STR("");
+        if (ig_tracking_check_id(digits, IG_LOGGED_ID - 2, "model_id", err) != IG_OK)
+            return err->code;
+    }
     if (ig_db_write(db, create_model, &call, err) == IG_OK) *out = call.model;
     return err->code;
 }

@@ -28,6 +28,7 @@ struct ig_logged_model {
     struct ig_tracking_metrics metrics; /* all of them: by key, time, step */
 };
 struct ig_logged_spec {
+    struct ig_str id; /* of a copy: "m-" and 32 lower-case hex digits; empty: made up */
     int64_t experiment;
     struct ig_str name; /* ptr NULL: one is made up */
     struct ig_str model_type, source_run;

@@ -169,7 +169,10 @@ static enum ig_code next_id(int64_t *id, struct ig_db_tx *tx, struct ig_err *err
 {
     struct ig_db_rows *rows = NULL;
     enum ig_code code =
-        ig_db_query(&rows, tx, "select coalesce(max(id), 0) + 1 from experiments", NULL, 0, err);
+        ig_db_query(&rows, tx,
+                    "select 1 + coalesce(max(id), 0) from (select max(id) as id from experiments"
+                    " union all select id from last_ids where name = 'experiments') ids",
+                    NULL, 0, err);
     if (code != IG_OK) return code;
     if (ig_db_next(rows, err)) *id = ig_db_i64(rows, 0);
     ig_db_finish(rows);
@@ -354,11 +357,15 @@ static enum ig_code move_experiment(struct ig_db_tx *tx, void *context, struct i
     const struct ig_db_value now = IG_DB_I(ig_clock_unix_ms());
     bool deleted = strcmp(call->to, "deleted") == 0;
     enum ig_code code = ig_db_exec(
-        tx, "update experiments set stage = $1, updated_ms = $2 where id = $3 and stage = $4",
+        tx,
+        "update experiments set stage = $1, updated_ms = $2 where id = $3 and stage = $4"
+        " and updated_ms <> -1",
         IG_DB_VALUES(IG_DB_C(call->to), now, IG_DB_I(call->id), IG_DB_C(call->from)), err);
     if (code != IG_OK) return code;
     if (ig_db_changes(tx) == 0) return no_experiment(call->id, err);
-    code = ig_db_exec(tx, "update runs set stage = $1, deleted_ms = $2 where experiment = $3",
+    code = ig_db_exec(tx,
+                      "update runs set stage = $1, deleted_ms = $2 where experiment = $3"
+                      " and coalesce(deleted_ms, 0) <> -1",
                       IG_DB_VALUES(IG_DB_C(call->to), deleted ? now : IG_DB_N(), IG_DB_I(call->id)),
                       err);
     if (code != IG_OK) return code;

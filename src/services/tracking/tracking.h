@@ -142,6 +142,7 @@ struct ig_tracking_run {
     struct ig_tracking_model_uses model_inputs, model_outputs;
 };
 struct ig_tracking_run_spec {
+    struct ig_str id; /* of a copy: 32 lower-case hex digits, EXISTS when taken; empty: made up */
     int64_t experiment;
     struct ig_str name;    /* empty: that of the tag mlflow.runName, else one is made up */
     struct ig_str user_id; /* may be empty */

@@ -97,3 +97,16 @@ enum ig_code ig_tracking_check_key(struct ig_str key, const char *field, struct 
     if (ig_tracking_check_length(key, IG_TRACKING_KEY_MAX, field, err) != IG_OK) return err->code;
     return ig_tracking_check_path(key, field, err);
 }
+
+enum ig_code ig_tracking_check_id(struct ig_str id, size_t digits, const char *field,
+                                  struct ig_err *err)
+{
+    bool good = id.len == digits;
+    for (size_t i = 0; good && i < id.len; i++)
+        good = (id.ptr[i] >= '0' && id.ptr[i] <= '9') || (id.ptr[i] >= 'a' && id.ptr[i] <= 'f');
+    if (good) return IG_OK;
+    return ig_fail(err, IG_INVALID,
+                   "Invalid value \"%.*s\" for parameter '%s' supplied: expected %zu lower-case "
+                   "hex digits",
+                   IG_STR_ARGS(ig_tracking_cut(id, 100)), field, digits);
+}

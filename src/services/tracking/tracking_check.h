@@ -14,6 +14,9 @@ enum ig_code ig_tracking_check_key(struct ig_str key, const char *field, struct 
 enum ig_code ig_tracking_check_path(struct ig_str key, const char *field, struct ig_err *err);
 enum ig_code ig_tracking_check_length(struct ig_str value, size_t characters_max, const char *field,
                                       struct ig_err *err);
+/* So many lower-case hex digits. */
+enum ig_code ig_tracking_check_id(struct ig_str id, size_t digits, const char *field,
+                                  struct ig_err *err);
 /* The text's first characters. */
 struct ig_str ig_tracking_cut(struct ig_str text, size_t characters_max);
 size_t ig_tracking_characters(struct ig_str text);

@@ -48,33 +48,6 @@ struct log_call {
     const struct ig_tracking_batch *batch;
 };
 
-static enum ig_code put_metric(struct ig_db_tx *tx, struct ig_str id,
-                               const struct ig_tracking_metric *metric, struct ig_err *err)
-{
-    int64_t kind;
-    const struct ig_db_value value = ig_tracking_metric_stored(metric->value, &kind);
-    if (metric->model_id.len && ig_logged_metric_put(tx, id, metric, err) != IG_OK)
-        return err->code;
-    enum ig_code code =
-        ig_db_exec(tx, IG_TRACKING_METRIC_INSERT,
-                   IG_DB_VALUES(IG_DB_T(id), IG_DB_T(metric->key), IG_DB_I(metric->step),
-                                IG_DB_I(metric->at_ms), value, IG_DB_I(kind)),
-                   err);
-    if (code != IG_OK || ig_db_changes(tx) == 0) return code;
-    return ig_db_exec(
-        tx,
-        "insert into latest_metrics(run, key, step, at_ms, value, kind)"
-        " values($1, $2, $3, $4, $5, $6) on conflict (run, key) do update"
-        " set step = excluded.step, at_ms = excluded.at_ms, value = excluded.value,"
-        " kind = excluded.kind where excluded.step > latest_metrics.step"
-        " or (excluded.step = latest_metrics.step and (excluded.at_ms > latest_metrics.at_ms"
-        "  or (excluded.at_ms = latest_metrics.at_ms"
-        "   and coalesce(excluded.value, 0) > coalesce(latest_metrics.value, 0))))",
-        IG_DB_VALUES(IG_DB_T(id), IG_DB_T(metric->key), IG_DB_I(metric->step),
-                     IG_DB_I(metric->at_ms), value, IG_DB_I(kind)),
-        err);
-}
-
 /* A parameter that is there already: the same value is fine. */
 static enum ig_code compare_param(struct ig_db_tx *tx, const struct log_call *call,
                                   struct ig_tracking_pair param, struct ig_err *err)
@@ -124,8 +97,8 @@ static enum ig_code log_batch(struct ig_db_tx *tx, void *context, struct ig_err 
     enum ig_code code = ig_tracking_run_must_be_active(tx, call->id, err);
     for (size_t i = 0; code == IG_OK && i < batch->params.count; i++)
         code = put_param(tx, call, batch->params.items[i], err);
-    for (size_t i = 0; code == IG_OK && i < batch->metrics.count; i++)
-        code = put_metric(tx, call->id, &batch->metrics.items[i], err);
+    if (code == IG_OK && batch->metrics.count)
+        code = ig_tracking_metrics_put(tx, call->id, batch->metrics, err);
     for (size_t i = 0; code == IG_OK && i < batch->tags.count; i++) {
         struct ig_tracking_pair tag = batch->tags.items[i];
         tag.value = ig_tracking_cut(tag.value, IG_TRACKING_TAG_MAX);

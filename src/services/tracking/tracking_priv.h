@@ -30,6 +30,9 @@ struct ig_tracking {
     " and not exists (select 1 from metrics where run = $1 and key = $2 and step = $3"             \
     "  and at_ms = $4 and seq <> 0 and kind = $6 and coalesce(value, 0) = coalesce($5, 0))"
 
+/* Metrics of a run, and which of them are the latest: at most IG_TRACKING_METRICS_MAX. */
+enum ig_code ig_tracking_metrics_put(struct ig_db_tx *tx, struct ig_str run,
+                                     struct ig_tracking_metrics metrics, struct ig_err *err);
 /* NOT_FOUND, in the words of every call that names a run. */
 enum ig_code ig_tracking_no_run(struct ig_str id, struct ig_err *err);
 /* With its tags; NOT_FOUND. */

@@ -168,7 +168,8 @@ enum ig_code ig_tracking_run_create(struct ig_tracking_run *out, struct ig_track
         if (ig_tracking_check_key(spec->tags.items[i].key, "key", err) != IG_OK) return err->code;
     ig_random_bytes(random, sizeof random);
     ig_hex(id, random, sizeof random);
-    call.id = ig_str_view(id);
+    call.id = spec->id.len ? spec->id : ig_str_view(id);
+    if (ig_tracking_check_id(call.id, IG_TRACKING_RUN_ID, "run_id", err) != IG_OK) return err->code;
     enum ig_code code = ig_db_write(tracking->db, create_run, &call, err);
     if (code == IG_OK) *out = call.run;
     return code;
@@ -319,7 +320,12 @@ static enum ig_code move_run(struct ig_db_tx *tx, void *context, struct ig_err *
 {
     const struct run_call *call = context;
     bool deleted = ig_str_is(ig_str_view(call->stage), "deleted");
-    enum ig_code code = ig_db_exec(tx, "update runs set stage = $1, deleted_ms = $2 where id = $3",
+    /* -1: garbage collection has begun to remove it, and -1 of its experiment likewise */
+    enum ig_code code = ig_db_exec(tx,
+                                   "update runs set stage = $1, deleted_ms = $2 where id = $3"
+                                   " and coalesce(deleted_ms, 0) <> -1 and not exists (select 1"
+                                   " from experiments e where e.id = runs.experiment"
+                                   " and e.updated_ms = -1)",
                                    IG_DB_VALUES(IG_DB_C(call->stage),
                                                 deleted ? IG_DB_I(ig_clock_unix_ms()) : IG_DB_N(),
                                                 IG_DB_T(call->id)),

@@ -378,6 +378,44 @@ static enum ig_code explain_insert(struct ig_db_tx *tx, void *context, struct ig
 }
 
 /* Values of one step and time: each is found by an index, whatever came before it. */
+/* Batches of every length around the sizes of statements, keys and steps that come twice, in one
+ * batch and in two: the same as one by one, which the second run is given. */
+static void test_batches_as_single(void **state)
+{
+    struct world *world = *state;
+    struct ig_err err = IG_ERR_INIT;
+    static struct ig_tracking_metric items[IG_TRACKING_METRICS_MAX];
+    static const size_t sizes[] = {1, 9, 10, 11, 49, 50, 51, 60, 121, 1000};
+    struct ig_str a = make_run(world, 0), b = make_run(world, 0);
+    uint64_t draw = 42;
+    for (size_t round = 0; round < sizeof sizes / sizeof *sizes; round++) {
+        for (size_t i = 0; i < sizes[round]; i++) {
+            static const char *const keys[] = {"k", "l", "m/n", "o", "p", "q", "r"};
+            draw = draw * 6364136223846793005u + 1442695040888963407u;
+            unsigned at = (unsigned)(draw >> 33);
+            double value = at % 11 == 0 ? NAN : at % 13 == 0 ? INFINITY : (double)(at % 5) - 2;
+            items[i] =
+                measured(keys[at % 7], value, (int64_t)(at / 7 % 3), (int64_t)(at / 21 % 40));
+            ASSERT_OK(log_metric(world, b, items[i], &err));
+        }
+        const struct ig_tracking_batch batch = {.metrics = {items, sizes[round]}};
+        ASSERT_OK(ig_tracking_log(world->tracking, a, &batch, &err));
+        struct ig_tracking_run x = get_run(world, a), y = get_run(world, b);
+        assert_int_equal(x.metrics.count, y.metrics.count);
+        for (size_t i = 0; i < x.metrics.count; i++) {
+            const struct ig_tracking_metric *p = &x.metrics.items[i], *q = &y.metrics.items[i];
+            assert_true(ig_str_eq(p->key, q->key) && p->step == q->step && p->at_ms == q->at_ms);
+            assert_true(p->value == q->value || (isnan(p->value) && isnan(q->value)));
+            struct ig_tracking_history h, g;
+            struct ig_tracking_history_query query = {.run = a, .key = p->key, .max = 25000};
+            ASSERT_OK(ig_tracking_history(&h, world->tracking, &query, &world->arena, &err));
+            query.run = b;
+            ASSERT_OK(ig_tracking_history(&g, world->tracking, &query, &world->arena, &err));
+            assert_int_equal(h.metrics.count, g.metrics.count);
+        }
+    }
+}
+
 static void test_repeated_metrics(void **state)
 {
     enum { BATCH = 1000, COUNT = 3 * BATCH };
@@ -534,8 +572,8 @@ int main(void)
         CASE(test_experiments),     CASE(test_deleting_hides),   CASE(test_runs),
         CASE(test_params_once),     CASE(test_latest_metric),    CASE(test_keys),
         CASE(test_batch_is_atomic), CASE(test_history),          CASE(test_inputs),
-        CASE(test_nth_call_fails),  CASE(test_repeated_metrics), CASE(test_artifact_roots),
-        CASE(test_samples),
+        CASE(test_nth_call_fails),  CASE(test_repeated_metrics), CASE(test_batches_as_single),
+        CASE(test_artifact_roots),  CASE(test_samples),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
