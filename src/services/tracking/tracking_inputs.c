@@ -107,7 +107,7 @@ static enum ig_code log_inputs(struct ig_db_tx *tx, void *context, struct ig_err
     const struct inputs_call *call = context;
     struct ig_db_rows *rows = NULL;
     int64_t experiment = 0;
-    enum ig_code code = ig_tracking_run_must_be_active(tx, call->run, err);
+    enum ig_code code = ig_tracking_run_must_be_active(tx, call->run, NULL, err);
     if (code == IG_OK)
         code = ig_db_query(&rows, tx, "select experiment from runs where id = $1",
                            IG_DB_VALUES(IG_DB_T(call->run)), err);

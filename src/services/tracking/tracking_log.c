@@ -94,11 +94,12 @@ static enum ig_code log_batch(struct ig_db_tx *tx, void *context, struct ig_err 
 {
     const struct log_call *call = context;
     const struct ig_tracking_batch *batch = call->batch;
-    enum ig_code code = ig_tracking_run_must_be_active(tx, call->id, err);
+    int64_t experiment;
+    enum ig_code code = ig_tracking_run_must_be_active(tx, call->id, &experiment, err);
     for (size_t i = 0; code == IG_OK && i < batch->params.count; i++)
         code = put_param(tx, call, batch->params.items[i], err);
     if (code == IG_OK && batch->metrics.count)
-        code = ig_tracking_metrics_put(tx, call->id, batch->metrics, err);
+        code = ig_tracking_metrics_put(tx, call->id, experiment, batch->metrics, err);
     for (size_t i = 0; code == IG_OK && i < batch->tags.count; i++) {
         struct ig_tracking_pair tag = batch->tags.items[i];
         tag.value = ig_tracking_cut(tag.value, IG_TRACKING_TAG_MAX);

@@ -28,17 +28,19 @@ static const char LATEST_RULE[] =
     "  or (excluded.at_ms = latest_metrics.at_ms"
     "   and coalesce(excluded.value, 0) > coalesce(latest_metrics.value, 0))))";
 
-static void write_text(char out[TEXT_MAX], const char *head, bool seq, size_t rows,
+/* `head` ends before the rows, whose leading `shared` values are the same in all. */
+static void write_text(char out[TEXT_MAX], const char *head, size_t shared, size_t rows,
                        const char *tail)
 {
+    bool history = shared == 1;
     size_t at = (size_t)snprintf(out, TEXT_MAX, "%s", head);
     for (size_t i = 0; i < rows; i++) {
-        size_t first = 2 + i * ROW_VALUES;
+        size_t first = shared + 1 + i * ROW_VALUES;
         at += (size_t)snprintf(out + at, TEXT_MAX - at,
-                               "%s($1, $%zu, $%zu, $%zu, %scase $%zu when 1 then null else $%zu"
+                               "%s($1, %s$%zu, $%zu, $%zu, %scase $%zu when 1 then null else $%zu"
                                " end, $%zu)",
-                               i ? ", " : "", first, first + 1, first + 2, seq ? "0, " : "",
-                               first + 4, first + 3, first + 4);
+                               i ? ", " : "", history ? "" : "$2, ", first, first + 1, first + 2,
+                               history ? "0, " : "", first + 4, first + 3, first + 4);
     }
     at += (size_t)snprintf(out + at, TEXT_MAX - at, "%s", tail);
     IG_ASSERT(at < TEXT_MAX);
@@ -48,11 +50,12 @@ static void write_texts(void)
 {
     for (size_t i = 0; i < SIZES; i++) {
         write_text(history_sql[i],
-                   "insert into metrics(run, key, step, at_ms, seq, value, kind) values ", true,
+                   "insert into metrics(run, key, step, at_ms, seq, value, kind) values ", 1,
                    ROWS[i], " on conflict (run, key, step, at_ms, seq) do nothing");
         write_text(latest_sql[i],
-                   "insert into latest_metrics(run, key, step, at_ms, value, kind) values ", false,
-                   ROWS[i], LATEST_RULE);
+                   "insert into latest_metrics(run, experiment, key, step, at_ms, value, kind)"
+                   " values ",
+                   2, ROWS[i], LATEST_RULE);
     }
 }
 
@@ -64,12 +67,11 @@ static size_t size_for(size_t left)
     return size;
 }
 
-static size_t bind(struct ig_db_value *values, struct ig_str run,
-                   const struct ig_tracking_metric *const *metrics, size_t count)
+static void bind(struct ig_db_value *rows, const struct ig_tracking_metric *const *metrics,
+                 size_t count)
 {
-    values[0] = IG_DB_T(run);
     for (size_t i = 0; i < count; i++) {
-        struct ig_db_value *row = values + 1 + i * ROW_VALUES;
+        struct ig_db_value *row = rows + i * ROW_VALUES;
         int64_t kind;
         struct ig_db_value value = ig_tracking_metric_stored(metrics[i]->value, &kind);
         row[0] = IG_DB_T(metrics[i]->key);
@@ -78,7 +80,6 @@ static size_t bind(struct ig_db_value *values, struct ig_str run,
         row[3] = value.kind == IG_DB_NULL ? IG_DB_F(0) : value; /* the same kind in every row */
         row[4] = IG_DB_I(kind);
     }
-    return 1 + count * ROW_VALUES;
 }
 
 static enum ig_code put_one(struct ig_db_tx *tx, struct ig_str run,
@@ -96,11 +97,12 @@ static enum ig_code put_history(struct ig_db_tx *tx, struct ig_str run,
                                 const struct ig_tracking_metric *const *metrics, size_t count,
                                 struct ig_err *err)
 {
-    struct ig_db_value values[1 + ROWS_MAX * ROW_VALUES];
+    struct ig_db_value values[1 + ROWS_MAX * ROW_VALUES] = {IG_DB_T(run)};
     for (size_t from = 0; from < count;) {
         size_t size = size_for(count - from), rows = ROWS[size];
-        size_t bound = bind(values, run, metrics + from, rows);
-        if (ig_db_exec(tx, history_sql[size], values, bound, err) != IG_OK) return err->code;
+        bind(values + 1, metrics + from, rows);
+        if (ig_db_exec(tx, history_sql[size], values, 1 + rows * ROW_VALUES, err) != IG_OK)
+            return err->code;
         bool all = ig_db_changes(tx) == (int64_t)rows;
         for (size_t i = from; !all && i < from + rows; i++)
             if (put_one(tx, run, metrics[i], err) != IG_OK) return err->code;
@@ -143,12 +145,12 @@ static size_t keep_greatest(const struct ig_tracking_metric **metrics, size_t co
     return kept;
 }
 
-enum ig_code ig_tracking_metrics_put(struct ig_db_tx *tx, struct ig_str run,
+enum ig_code ig_tracking_metrics_put(struct ig_db_tx *tx, struct ig_str run, int64_t experiment,
                                      struct ig_tracking_metrics metrics, struct ig_err *err)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     const struct ig_tracking_metric *all[IG_TRACKING_METRICS_MAX];
-    struct ig_db_value values[1 + ROWS_MAX * ROW_VALUES];
+    struct ig_db_value values[2 + ROWS_MAX * ROW_VALUES] = {IG_DB_T(run), IG_DB_I(experiment)};
     pthread_once(&once, write_texts);
     IG_ASSERT(metrics.count <= IG_TRACKING_METRICS_MAX);
     for (size_t i = 0; i < metrics.count; i++) {
@@ -159,10 +161,11 @@ enum ig_code ig_tracking_metrics_put(struct ig_db_tx *tx, struct ig_str run,
     if (put_history(tx, run, all, metrics.count, err) != IG_OK) return err->code;
     size_t count = keep_greatest(all, metrics.count);
     for (size_t from = 0; from < count;) {
-        size_t size = size_for(count - from);
-        size_t bound = bind(values, run, all + from, ROWS[size]);
-        if (ig_db_exec(tx, latest_sql[size], values, bound, err) != IG_OK) return err->code;
-        from += ROWS[size];
+        size_t size = size_for(count - from), rows = ROWS[size];
+        bind(values + 2, all + from, rows);
+        if (ig_db_exec(tx, latest_sql[size], values, 2 + rows * ROW_VALUES, err) != IG_OK)
+            return err->code;
+        from += rows;
     }
     return IG_OK;
 }

@@ -109,7 +109,7 @@ static enum ig_code add_note(struct ig_db_tx *tx, void *context, struct ig_err *
     const struct note_call *call = context;
     struct ig_buf text;
     struct ig_db_rows *rows = NULL;
-    if (ig_tracking_run_must_be_active(tx, call->run, err) != IG_OK ||
+    if (ig_tracking_run_must_be_active(tx, call->run, NULL, err) != IG_OK ||
         ig_db_query(&rows, tx, "select value from run_tags where run = $1 and key = $2",
                     IG_DB_VALUES(IG_DB_T(call->run), IG_DB_T(IG_STR(NOTES_TAG))), err) != IG_OK)
         return err->code;

@@ -30,8 +30,9 @@ struct ig_tracking {
     " and not exists (select 1 from metrics where run = $1 and key = $2 and step = $3"             \
     "  and at_ms = $4 and seq <> 0 and kind = $6 and coalesce(value, 0) = coalesce($5, 0))"
 
-/* Metrics of a run, and which of them are the latest: at most IG_TRACKING_METRICS_MAX. */
-enum ig_code ig_tracking_metrics_put(struct ig_db_tx *tx, struct ig_str run,
+/* Metrics of a run of this experiment, and which of them are the latest: at most
+ * IG_TRACKING_METRICS_MAX. */
+enum ig_code ig_tracking_metrics_put(struct ig_db_tx *tx, struct ig_str run, int64_t experiment,
                                      struct ig_tracking_metrics metrics, struct ig_err *err);
 /* NOT_FOUND, in the words of every call that names a run. */
 enum ig_code ig_tracking_no_run(struct ig_str id, struct ig_err *err);
@@ -58,9 +59,9 @@ void ig_tracking_invent_name(char name[64]);
 /* Adds a metric to the logged model that it names; NOT_FOUND. One that is there stays. */
 enum ig_code ig_logged_metric_put(struct ig_db_tx *tx, struct ig_str run,
                                   const struct ig_tracking_metric *metric, struct ig_err *err);
-/* NOT_FOUND, or INVALID when it is deleted. */
+/* NOT_FOUND, or INVALID when it is deleted. Its experiment, unless NULL. */
 enum ig_code ig_tracking_run_must_be_active(struct ig_db_tx *tx, struct ig_str id,
-                                            struct ig_err *err);
+                                            int64_t *experiment, struct ig_err *err);
 /* Sets a tag; the tag of the name renames the run. */
 enum ig_code ig_tracking_run_tag_put(struct ig_db_tx *tx, struct ig_str id,
                                      struct ig_tracking_pair tag, struct ig_err *err);

@@ -270,10 +270,10 @@ enum ig_code ig_tracking_run_get(struct ig_tracking_run *out, struct ig_tracking
 }
 
 enum ig_code ig_tracking_run_must_be_active(struct ig_db_tx *tx, struct ig_str id,
-                                            struct ig_err *err)
+                                            int64_t *experiment, struct ig_err *err)
 {
     struct ig_db_rows *rows = NULL;
-    enum ig_code code = ig_db_query(&rows, tx, "select stage from runs where id = $1",
+    enum ig_code code = ig_db_query(&rows, tx, "select stage, experiment from runs where id = $1",
                                     IG_DB_VALUES(IG_DB_T(id)), err);
     if (code != IG_OK) return code;
     if (!ig_db_next(rows, err)) {
@@ -282,6 +282,8 @@ enum ig_code ig_tracking_run_must_be_active(struct ig_db_tx *tx, struct ig_str i
         ig_fail(err, IG_INVALID,
                 "The run %.*s must be in the 'active' state. Current state is deleted.",
                 IG_STR_ARGS(id));
+    } else if (experiment) {
+        *experiment = ig_db_i64(rows, 1);
     }
     ig_db_finish(rows);
     return err->code;
@@ -291,7 +293,7 @@ static enum ig_code update_run(struct ig_db_tx *tx, void *context, struct ig_err
 {
     struct run_call *call = context;
     const struct ig_tracking_run_update *update = call->update;
-    enum ig_code code = ig_tracking_run_must_be_active(tx, update->id, err);
+    enum ig_code code = ig_tracking_run_must_be_active(tx, update->id, NULL, err);
     if (code == IG_OK && update->status)
         code = ig_db_exec(tx, "update runs set status = $1 where id = $2",
                           IG_DB_VALUES(IG_DB_I(update->status), IG_DB_T(update->id)), err);
@@ -353,7 +355,7 @@ enum ig_code ig_tracking_run_restore(struct ig_tracking *tracking, const struct 
 static enum ig_code delete_tag(struct ig_db_tx *tx, void *context, struct ig_err *err)
 {
     const struct run_call *call = context;
-    enum ig_code code = ig_tracking_run_must_be_active(tx, call->id, err);
+    enum ig_code code = ig_tracking_run_must_be_active(tx, call->id, NULL, err);
     if (code == IG_OK)
         code = ig_db_exec(tx, "delete from run_tags where run = $1 and key = $2",
                           IG_DB_VALUES(IG_DB_T(call->id), IG_DB_T(call->key)), err);

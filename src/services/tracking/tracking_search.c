@@ -474,8 +474,10 @@ static void begin(struct ig_tracking_query *query, const char *select)
     ig_buf_printf(&query->sql, "select %s", select);
     for (size_t i = 0; i < query->keys_count; i++)
         ig_buf_printf(&query->sql, ", %s", query->keys[i].sql);
-    ig_buf_printf(&query->sql, " from %s", tables[query->search->kind]);
-    for (size_t i = 0; i < query->search->orders_count; i++) {
+    ig_buf_printf(&query->sql, " from %s",
+                  query->ranked ? "latest_metrics o0 cross join runs r"
+                                : tables[query->search->kind]);
+    for (size_t i = query->ranked; i < query->search->orders_count; i++) {
         enum ig_tracking_entity entity = query->orders[i].what.entity;
         if (entity == IG_TRACKING_ATTRIBUTE) continue;
         if (query->search->kind == IG_TRACKING_LOGGED) {
@@ -493,18 +495,23 @@ static void begin(struct ig_tracking_query *query, const char *select)
                       i, i, i);
         add_value(query, IG_DB_T(query->orders[i].what.key));
     }
-    add(query, " where 1 = 1");
+    add(query, query->ranked ? " where r.id = o0.run and o0.kind <> 1" : " where 1 = 1");
+    if (!query->ranked) return;
+    add(query, " and o0.experiment = ");
+    add_value(query, IG_DB_I(query->search->experiments[0]));
+    add(query, " and o0.key = ");
+    add_value(query, IG_DB_T(query->orders[0].what.key));
 }
 
 /* a >= x and case when a <> x then a > x when b <> y then b < y ... else 1 = 0 end: as long as the
  * keys are many, and no deeper, since parsers bound depth. The first part is for an index. */
 static void add_after(struct ig_tracking_query *query)
 {
-    const struct ig_tracking_key *first = &query->keys[0];
+    const struct ig_tracking_key *first = &query->keys[query->ranked];
     ig_buf_printf(&query->sql, " and %s %s ", first->sql, first->descending ? "<=" : ">=");
     add_value(query, first->last);
     add(query, " and case");
-    for (size_t i = 0; i < query->keys_count; i++) {
+    for (size_t i = query->ranked; i < query->keys_count; i++) {
         const struct ig_tracking_key *key = &query->keys[i];
         ig_buf_printf(&query->sql, " when %s <> ", key->sql);
         add_value(query, key->last);
@@ -579,26 +586,46 @@ static enum ig_code read_page(struct ig_tracking_query *query, struct ig_db_rows
     return query->arena->overflowed ? ig_fail(err, IG_NO_MEMORY, "search") : IG_OK;
 }
 
-static enum ig_code search_work(struct ig_db_tx *tx, void *context, struct ig_err *err)
+/* The runs that have a metric come before those that lack it, or whose last value is none. So a
+ * page of the former is the page, and an index has them in order: no sort of all runs. */
+static bool may_be_ranked(const struct ig_tracking_query *query)
 {
-    struct ig_tracking_query *query = context;
+    const struct ig_tracking_search *search = query->search;
+    return search->kind == IG_TRACKING_RUNS && search->experiments_count == 1 &&
+           search->orders_count && query->orders[0].what.entity == IG_TRACKING_METRIC &&
+           (!query->after.len || query->keys[0].last.integer == 0);
+}
+
+static enum ig_code search_rows(struct ig_tracking_query *query, struct ig_db_tx *tx,
+                                struct ig_err *err)
+{
     struct ig_db_rows *rows = NULL;
     bool words = is_of_experiments(query->search->kind);
-    if (query->after.len && !ig_tracking_are_removed(query->search->kind) &&
-        read_last(query, tx, err) != IG_OK)
-        return err->code;
     begin(query, words ? "r.id" : "cast(r.id as text)");
     add_filter(query);
     if (query->after.len) add_after(query);
-    for (size_t i = 0; i < query->keys_count; i++)
-        ig_buf_printf(&query->sql, "%s %s%s", i ? "," : " order by", query->keys[i].sql,
-                      query->keys[i].descending ? " desc" : "");
+    for (size_t i = query->ranked; i < query->keys_count; i++)
+        ig_buf_printf(&query->sql, "%s %s%s", i > query->ranked ? "," : " order by",
+                      query->keys[i].sql, query->keys[i].descending ? " desc" : "");
     add(query, " limit ");
     add_value(query, IG_DB_I(query->search->results_max + 1));
     if (run_query(&rows, query, tx, err) != IG_OK) return err->code;
     read_page(query, rows, err);
     ig_db_finish(rows);
     return err->code;
+}
+
+static enum ig_code search_work(struct ig_db_tx *tx, void *context, struct ig_err *err)
+{
+    struct ig_tracking_query *query = context;
+    if (query->after.len && !ig_tracking_are_removed(query->search->kind) &&
+        read_last(query, tx, err) != IG_OK)
+        return err->code;
+    query->ranked = may_be_ranked(query);
+    if (query->ranked && (search_rows(query, tx, err) != IG_OK || query->out->token.len))
+        return err->code;
+    query->ranked = false;
+    return search_rows(query, tx, err);
 }
 
 /* ---- public ---- */

@@ -25,6 +25,8 @@ struct ig_tracking_query {
     struct ig_tracking_order orders[IG_TRACKING_ORDERS_MAX];
     struct ig_tracking_key keys[IG_TRACKING_KEYS_MAX];
     size_t keys_count;
+    bool ranked; /* of the runs that have the first order's metric alone, in the order of an index;
+                    the first key, whether they have it, is left out */
     struct ig_buf sql;
     struct ig_db_value *values;
     size_t values_count;

@@ -87,8 +87,9 @@ static enum ig_code insert_pairs(struct ig_db_tx *tx, const struct run *run, str
         char key[8];
         snprintf(key, sizeof key, "m%d", k);
         if (run->kinds[k] != MISSING)
-            ig_db_exec(tx, "insert into latest_metrics values($1, $2, 0, 0, $3, $4)",
-                       IG_DB_VALUES(IG_DB_C(run->id), IG_DB_C(key), value, IG_DB_I(run->kinds[k])),
+            ig_db_exec(tx, "insert into latest_metrics values($1, $2, 0, 0, $3, $4, $5)",
+                       IG_DB_VALUES(IG_DB_C(run->id), IG_DB_C(key), value, IG_DB_I(run->kinds[k]),
+                                    IG_DB_I(run->experiment)),
                        err);
     }
     for (int k = 0; k < KEYS && err->code == IG_OK; k++) {

@@ -355,7 +355,7 @@ struct link_call {
 static enum ig_code link_traces(struct ig_db_tx *tx, void *context, struct ig_err *err)
 {
     const struct link_call *call = context;
-    if (ig_tracking_run_must_be_active(tx, call->run, err) != IG_OK) return err->code;
+    if (ig_tracking_run_must_be_active(tx, call->run, NULL, err) != IG_OK) return err->code;
     for (size_t i = 0; err->code == IG_OK && i < call->count; i++)
         if (check_id(call->ids[i], err) == IG_OK)
             ig_db_exec(tx,
