@@ -463,7 +463,7 @@ static void test_random_searches(void **state)
         struct ig_tracking_search search = {
             .kind = IG_TRACKING_RUNS,
             .experiments = experiments,
-            .experiments_count = 2,
+            .experiments_count = 1 + (size_t)ig_rng_below(&rng, 2),
             .filter = ig_buf_view(&filter),
             .orders = orders,
             .orders_count = random_orders(orders, texts),
