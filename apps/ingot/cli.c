@@ -73,16 +73,25 @@ static void print_wrapped(FILE *out, const char *text, size_t indent)
     fputc('\n', out);
 }
 
+/* A text that is too long for its column stands on a line of its own. */
+static void print_head(FILE *out, const char *head)
+{
+    if (strlen(head) > 24)
+        fprintf(out, "  %s\n%28s", head, "");
+    else
+        fprintf(out, "  %-26s", head);
+}
+
 static void print_overview(FILE *out)
 {
     fputs("ingot: train, register, deploy, explain and serve models\n\n"
           "usage: ingot VERB [OPTION...]\n\n",
           out);
     for (size_t i = 0; i < COMMANDS_COUNT; i++) {
-        char head[40];
+        char head[80];
         snprintf(head, sizeof head, "%s%s%s", commands[i].verb, *commands[i].operands ? " " : "",
                  commands[i].operands);
-        fprintf(out, "  %-26s", head);
+        print_head(out, head);
         print_wrapped(out, commands[i].summary, 28);
     }
     fputs("\n`ingot VERB --help` explains a verb. Exit codes: 0 success, 1 failure, 2 usage.\n",
@@ -92,12 +101,8 @@ static void print_overview(FILE *out)
 static void print_option(FILE *out, const struct ig_cli_option *option)
 {
     char head[80];
-    int length = snprintf(head, sizeof head, "--%s%s%s", option->name, *option->value ? " " : "",
-                          option->value);
-    if (length > 24)
-        fprintf(out, "  %s\n%28s", head, "");
-    else
-        fprintf(out, "  %-26s", head);
+    snprintf(head, sizeof head, "--%s%s%s", option->name, *option->value ? " " : "", option->value);
+    print_head(out, head);
     char doc[512];
     const char *suffix = option->kind == IG_CLI_REQUIRED ? " (required)" : "";
     if (option->fallback)
