@@ -214,7 +214,7 @@ static bool derive_column(struct deriving *d, const struct cb_ctr *ctr)
 {
     const struct cb_table *source = cb_ctr_table(d->builder, ctr);
     struct ig_derived_column *column = &d->columns[ctr->column - d->features_count];
-    uint32_t key;
+    uint32_t key = 0;
     if (!source || !find_key(d, &ctr->parts, &key) || !find_table(d, ctr, key, &column->table) ||
         !find_player(d, &d->keys[key], &d->player_of[ctr->column]))
         return false;

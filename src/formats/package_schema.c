@@ -76,6 +76,7 @@ static enum ig_code check_hashes(struct ig_feature *feature, const struct ig_inp
         return ig_fail(err, IG_INVALID, "feature '%.*s': %u categories, the model tells %u apart",
                        IG_STR_ARGS(feature->name), feature->categories_count,
                        input->categories_count);
+    if (input->hash_coded) return IG_OK; /* and without categories */
     for (uint32_t code = 0; code < feature->categories_count; code++) {
         struct ig_str text = feature->categories[code];
         uint64_t hash = 0;

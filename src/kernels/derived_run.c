@@ -3,6 +3,7 @@
  * 2^64, a category widened as a signed number. */
 #include "kernels/derived_run.h"
 
+#include "base/err.h"
 #include "base/mem.h"
 #include "model/derived.h"
 
@@ -149,6 +150,7 @@ static void derive(struct ig_derived_kernels kernels, const double *rows, size_t
 void ig_derived_predict(struct ig_derived_kernels kernels, const double *rows, size_t rows_count,
                         double *margins, void *scratch)
 {
+    IG_ASSERT(scratch);
     const struct scratch own = scratch_of(kernels, scratch);
     for (size_t at = 0; at < rows_count; at += ROWS) {
         size_t count = rows_count - at < ROWS ? rows_count - at : ROWS;
@@ -163,6 +165,7 @@ void ig_derived_explain(struct ig_derived_kernels kernels, const struct ig_engin
 {
     const struct ig_model *model = kernels.model;
     const struct ig_derived *derived = model->derived;
+    IG_ASSERT(scratch);
     const struct scratch own = scratch_of(kernels, scratch);
     size_t outputs = model->outputs_count, values = model->features_count + (size_t)1;
     for (size_t at = 0; at < io->rows_count; at += ROWS) {

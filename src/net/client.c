@@ -96,6 +96,7 @@ static enum ig_code bad_url(const char *url, struct ig_err *err)
 
 static enum ig_code take_url(struct ig_client *client, const char *url, struct ig_err *err)
 {
+    if (!url) return bad_url("", err);
     struct ig_str rest = ig_str_view(url), plain = IG_STR("http://"), secure = IG_STR("https://");
     client->is_secure = ig_str_starts(rest, secure);
     if (!client->is_secure && !ig_str_starts(rest, plain)) return bad_url(url, err);

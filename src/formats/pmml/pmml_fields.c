@@ -188,7 +188,7 @@ bool pmml_read_fields(struct pmml_reader *reader, const struct pmml_element *roo
                       usage = pmml_xml_get(mining, "usageType");
         const struct pmml_element *own = ig_map_get(&data, name);
         good = pmml_expect(reader, mining, "usageType", usages);
-        bool active = !usage.ptr || ig_str_is(usage, "active");
+        bool active = !usage.len || ig_str_is(usage, "active");
         if (!good || (!active && !own) || ig_str_is(usage, "supplementary")) continue;
         if (!own) {
             good =

@@ -343,8 +343,8 @@ enum ig_code ig_registered_source_resolve(struct ig_registered_source *out, stru
 {
     const struct resolving call = {tx, spec, arena, err};
     struct uri uri = cut_uri(spec->source);
-    struct ig_str run = spec->run.ptr ? spec->run : IG_STR("");
-    struct ig_str model_id = spec->model_id.ptr ? spec->model_id : IG_STR("");
+    struct ig_str run = spec->run.len ? spec->run : IG_STR("");
+    struct ig_str model_id = spec->model_id.len ? spec->model_id : IG_STR("");
     *out = (struct ig_registered_source){spec->source, run, spec->source, model_id};
     if (ig_registered_is_prompt(spec->tags)) {
         if (ig_str_is(spec->source, "dummy-source") || ig_str_is(spec->source, "prompt-template"))
