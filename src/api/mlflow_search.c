@@ -33,14 +33,6 @@ static enum ig_code search(struct ig_tracking_found *out, struct ig_call *call,
     return ig_tracking_search(out, call->app->db, &search, call->arena, &call->err);
 }
 
-static void write_run(struct ig_json_out *out, struct ig_call *call, struct ig_str id,
-                      struct ig_arena *arena)
-{
-    struct ig_tracking_run run;
-    if (ig_tracking_run_get(&run, call->app->tracking, id, arena, &call->err) == IG_OK)
-        ig_mlflow_write_run(out, &run);
-}
-
 static void write_experiment(struct ig_json_out *out, struct ig_call *call, struct ig_str id,
                              struct ig_arena *arena)
 {
@@ -113,11 +105,40 @@ static void write_trace_v2(struct ig_json_out *out, struct ig_call *call, struct
         pass_over_gone(call);
 }
 
+typedef void write_one(struct ig_json_out *out, struct ig_call *call, struct ig_str id,
+                       struct ig_arena *arena);
+
+static bool is_long(const struct ig_json_out *out)
+{
+    return out->buf->len > out->buf->max_bytes / 2;
+}
+
+/* Runs are read many at a time, unless that is more than the arena holds. Returns how many were
+ * passed. */
+static size_t write_runs(struct ig_json_out *out, struct ig_call *call,
+                         const struct ig_tracking_found *found, size_t at, struct ig_arena *arena)
+{
+    struct ig_tracking_run runs[IG_TRACKING_RUNS_AT_ONCE];
+    size_t count = found->count - at;
+    if (count > IG_TRACKING_RUNS_AT_ONCE) count = IG_TRACKING_RUNS_AT_ONCE;
+    ig_tracking_runs_get(runs, call->app->tracking, found->ids + at, count, arena, &call->err);
+    if (call->err.code == IG_NO_MEMORY && count > 1) {
+        ig_err_clear(&call->err);
+        ig_arena_reset(arena);
+        count = 1;
+        ig_tracking_runs_get(runs, call->app->tracking, found->ids + at, 1, arena, &call->err);
+    }
+    for (size_t i = 0; call->err.code == IG_OK && i < count; i++) {
+        if (i && is_long(out)) return i;
+        if (runs[i].id.len) ig_mlflow_write_run(out, &runs[i]);
+    }
+    return count;
+}
+
 /* Empty lists and tokens are left out, as protobuf's JSON does. A reply that grows near to what the
- * server sends at once ends its page early. */
+ * server sends at once ends its page early. `write` NULL: of runs. */
 static enum ig_code reply(struct ig_call *call, const char *name, struct ig_tracking_found *found,
-                          void (*write)(struct ig_json_out *out, struct ig_call *call,
-                                        struct ig_str id, struct ig_arena *arena))
+                          write_one *write)
 {
     struct ig_arena arena;
     struct ig_json_out out;
@@ -127,12 +148,14 @@ static enum ig_code reply(struct ig_call *call, const char *name, struct ig_trac
     if (found->count) {
         ig_json_out_key(&out, ig_str_view(name));
         ig_json_out_array(&out);
-        for (size_t i = 0; i < found->count && call->err.code == IG_OK; i++) {
-            if (i && out.buf->len > out.buf->max_bytes / 2)
-                ig_tracking_found_cut(found, i, call->arena, &call->err);
+        for (size_t i = 0; i < found->count && call->err.code == IG_OK;) {
+            if (i && is_long(&out)) ig_tracking_found_cut(found, i, call->arena, &call->err);
             if (i == found->count) break;
             ig_arena_reset(&arena);
-            write(&out, call, found->ids[i], &arena);
+            if (write)
+                write(&out, call, found->ids[i++], &arena);
+            else
+                i += write_runs(&out, call, found, i, &arena);
         }
         ig_json_out_array_end(&out);
     }
@@ -148,7 +171,7 @@ enum ig_code ig_mlflow_runs_search(struct ig_call *call)
 {
     struct ig_tracking_found found;
     if (search(&found, call, IG_TRACKING_RUNS) != IG_OK) return call->err.code;
-    return reply(call, "runs", &found, write_run);
+    return reply(call, "runs", &found, NULL);
 }
 
 enum ig_code ig_mlflow_experiments_search(struct ig_call *call)

@@ -161,6 +161,11 @@ enum ig_code ig_tracking_run_create(struct ig_tracking_run *out, struct ig_track
 /* Deleted ones too. */
 enum ig_code ig_tracking_run_get(struct ig_tracking_run *out, struct ig_tracking *tracking,
                                  struct ig_str id, struct ig_arena *arena, struct ig_err *err);
+/* Many at a time, each in the place of its id; of one that is not there the id is empty. */
+enum { IG_TRACKING_RUNS_AT_ONCE = 50 };
+enum ig_code ig_tracking_runs_get(struct ig_tracking_run *out, struct ig_tracking *tracking,
+                                  const struct ig_str *ids, size_t count, struct ig_arena *arena,
+                                  struct ig_err *err);
 enum ig_code ig_tracking_run_update(struct ig_tracking_run *out, struct ig_tracking *tracking,
                                     const struct ig_tracking_run_update *update,
                                     struct ig_arena *arena, struct ig_err *err);

@@ -42,7 +42,9 @@ enum ig_code ig_tracking_experiment_read(struct ig_tracking_experiment *out, str
 /* INVALID when it is deleted. */
 enum ig_code ig_tracking_experiment_must_be_active(struct ig_db_tx *tx, int64_t id,
                                                    struct ig_err *err);
-/* A run with all that belongs to it; NOT_FOUND. */
+/* A run alone, and with all that belongs to it; NOT_FOUND. */
+enum ig_code ig_tracking_run_row(struct ig_tracking_run *out, struct ig_db_tx *tx, struct ig_str id,
+                                 struct ig_arena *arena, struct ig_err *err);
 enum ig_code ig_tracking_run_read(struct ig_tracking_run *out, struct ig_db_tx *tx,
                                   struct ig_str id, struct ig_arena *arena, struct ig_err *err);
 enum ig_code ig_tracking_inputs_read(struct ig_tracking_datasets *out, struct ig_db_tx *tx,

@@ -175,85 +175,6 @@ enum ig_code ig_tracking_run_create(struct ig_tracking_run *out, struct ig_track
     return code;
 }
 
-static enum ig_code read_row(struct ig_tracking_run *out, struct ig_db_tx *tx, struct ig_str id,
-                             struct ig_arena *arena, struct ig_err *err)
-{
-    struct ig_db_rows *rows = NULL;
-    enum ig_code code = ig_db_query(&rows, tx,
-                                    "select id, experiment, name, user_id, status, stage,"
-                                    " start_ms, end_ms, artifact_root from runs where id = $1",
-                                    IG_DB_VALUES(IG_DB_T(id)), err);
-    if (code != IG_OK) return code;
-    if (ig_db_next(rows, err))
-        *out = (struct ig_tracking_run){
-            .id = ig_db_text_dup(rows, 0, arena),
-            .experiment = ig_db_i64(rows, 1),
-            .name = ig_db_text_dup(rows, 2, arena),
-            .user_id = ig_db_text_dup(rows, 3, arena),
-            .status = ig_db_i64(rows, 4),
-            .stage = ig_db_text_dup(rows, 5, arena),
-            .start_ms = ig_db_i64(rows, 6),
-            .end_ms = ig_db_is_null(rows, 7) ? -1 : ig_db_i64(rows, 7),
-            .artifact_root = ig_db_text_dup(rows, 8, arena),
-        };
-    else if (err->code == IG_OK)
-        ig_tracking_no_run(id, err);
-    ig_db_finish(rows);
-    return err->code;
-}
-
-static enum ig_code read_metrics(struct ig_tracking_run *out, struct ig_db_tx *tx,
-                                 struct ig_arena *arena, struct ig_err *err)
-{
-    struct ig_tracking_metric *items = NULL;
-    size_t count = 0, cap = 0;
-    struct ig_db_rows *rows = NULL;
-    enum ig_code code = ig_db_query(&rows, tx,
-                                    "select key, step, at_ms, value, kind from latest_metrics"
-                                    " where run = $1 order by key",
-                                    IG_DB_VALUES(IG_DB_T(out->id)), err);
-    while (code == IG_OK && ig_db_next(rows, err)) {
-        items = ig_arena_grow(arena, items, count, &cap, sizeof *items);
-        if (!items) break;
-        items[count++] = (struct ig_tracking_metric){.key = ig_db_text_dup(rows, 0, arena),
-                                                     .step = ig_db_i64(rows, 1),
-                                                     .at_ms = ig_db_i64(rows, 2),
-                                                     .value = ig_tracking_metric_value(rows, 3, 4)};
-    }
-    ig_db_finish(rows);
-    if (arena->overflowed) ig_fail(err, IG_NO_MEMORY, "metrics of run %.*s", IG_STR_ARGS(out->id));
-    out->metrics = (struct ig_tracking_metrics){items, count};
-    return err->code;
-}
-
-enum ig_code ig_tracking_run_read(struct ig_tracking_run *out, struct ig_db_tx *tx,
-                                  struct ig_str id, struct ig_arena *arena, struct ig_err *err)
-{
-    struct ig_tracking_run run = {0};
-    struct ig_db_rows *rows = NULL;
-    enum ig_code code = read_row(&run, tx, id, arena, err);
-    if (code == IG_OK) code = read_metrics(&run, tx, arena, err);
-    if (code != IG_OK) return code;
-    const struct ig_db_value run_id = IG_DB_T(run.id);
-    code = ig_db_query(&rows, tx, "select key, value from params where run = $1 order by key",
-                       &run_id, 1, err);
-    if (code != IG_OK) return code;
-    code = ig_tracking_pairs_read(&run.params, rows, arena, err);
-    ig_db_finish(rows);
-    if (code != IG_OK) return code;
-    code = ig_db_query(&rows, tx, "select key, value from run_tags where run = $1 order by key",
-                       &run_id, 1, err);
-    if (code != IG_OK) return code;
-    code = ig_tracking_pairs_read(&run.tags, rows, arena, err);
-    ig_db_finish(rows);
-    if (code == IG_OK) code = ig_tracking_inputs_read(&run.inputs, tx, run.id, arena, err);
-    if (code == IG_OK)
-        code =
-            ig_tracking_models_read(&run.model_inputs, &run.model_outputs, tx, run.id, arena, err);
-    if (code == IG_OK) *out = run;
-    return code;
-}
-
 static enum ig_code get_run(struct ig_db_tx *tx, void *context, struct ig_err *err)
 {
     struct run_call *call = context;
@@ -303,7 +224,7 @@ static enum ig_code update_run(struct ig_db_tx *tx, void *context, struct ig_err
     const struct ig_tracking_pair named = {IG_STR(IG_TRACKING_RUN_NAME), update->name};
     if (code == IG_OK && update->name.len)
         code = ig_tracking_run_tag_put(tx, update->id, named, err);
-    return code == IG_OK ? read_row(&call->run, tx, update->id, call->arena, err) : code;
+    return code == IG_OK ? ig_tracking_run_row(&call->run, tx, update->id, call->arena, err) : code;
 }
 
 enum ig_code ig_tracking_run_update(struct ig_tracking_run *out, struct ig_tracking *tracking,
