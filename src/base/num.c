@@ -209,8 +209,9 @@ static bool take_exponent(const char *p, const char *end, struct decimal *d)
 
 static bool parse_decimal(struct ig_str text, struct decimal *d)
 {
-    const char *p = text.ptr, *end = text.ptr + text.len;
     *d = (struct decimal){0};
+    if (!text.len) return false; /* and perhaps no pointer */
+    const char *p = text.ptr, *end = text.ptr + text.len;
     d->negative = p < end && *p == '-';
     if (p < end && (*p == '-' || *p == '+')) p++;
     const char *start = p;

@@ -222,6 +222,7 @@ static void test_refusals(void **state)
         assert_true(out == 42 && out32 == 42);
     }
     double value;
+    assert_false(ig_num_parse_f64((struct ig_str){NULL, 0}, &value));
     assert_true(ig_num_parse_f64(IG_STR("-Infinity"), &value) && isinf(value) && value < 0);
     assert_true(ig_num_parse_f64(IG_STR("NaN"), &value) && isnan(value));
 }
