@@ -22,20 +22,18 @@ static enum ig_code tag_experiment(struct rest *rest, struct ig_str id, struct i
     return rest_send(rest, "POST", API "experiments/set-experiment-tag", true, err);
 }
 
-static enum ig_code move_experiment(struct rest *rest, const char *verb, struct ig_str id,
-                                    struct ig_err *err)
+/* Deletes or restores. */
+static enum ig_code move(struct rest *rest, const char *path, const char *key, struct ig_str id,
+                         struct ig_err *err)
 {
-    char path[64];
-    struct ig_json_out *body = rest_body(rest);
-    ig_json_out_kv_str(body, "experiment_id", id);
-    snprintf(path, sizeof path, API "experiments/%s", verb);
+    ig_json_out_kv_str(rest_body(rest), key, id);
     return rest_send(rest, "POST", path, true, err);
 }
 
 static enum ig_code rest_delete_experiment(struct ig_transfer_side *side, struct ig_str id,
                                            struct ig_err *err)
 {
-    return move_experiment((struct rest *)side, "delete", id, err);
+    return move((struct rest *)side, API "experiments/delete", "experiment_id", id, err);
 }
 
 /* False: there is none of that name, or an error. */
@@ -81,23 +79,13 @@ static enum ig_code rest_put_experiment(struct ig_str *id, struct ig_transfer_si
             return ig_fail(err, IG_INTERNAL, "an experiment that was made is not there");
     }
     if (ig_str_is(found.stage, "deleted") &&
-        move_experiment(rest, "restore", found.id, err) != IG_OK)
+        move(rest, API "experiments/restore", "experiment_id", found.id, err) != IG_OK)
         return err->code;
     for (size_t i = 0; i < experiment->tags.count; i++)
         if (tag_experiment(rest, found.id, experiment->tags.items[i], err) != IG_OK)
             return err->code;
     *id = found.id;
     return IG_OK;
-}
-
-static enum ig_code move_run(struct rest *rest, const char *verb, struct ig_str id,
-                             struct ig_err *err)
-{
-    char path[48];
-    struct ig_json_out *body = rest_body(rest);
-    ig_json_out_kv_str(body, "run_id", id);
-    snprintf(path, sizeof path, API "runs/%s", verb);
-    return rest_send(rest, "POST", path, true, err);
 }
 
 static enum ig_code rest_find_run(struct ig_transfer_run *out, struct ig_transfer_side *side,
@@ -131,7 +119,9 @@ static enum ig_code rest_make_run(struct ig_transfer_run *out, struct ig_transfe
 {
     struct rest *rest = (struct rest *)side;
     if (out->id.len)
-        return ig_str_is(out->stage, "deleted") ? move_run(rest, "restore", out->id, err) : IG_OK;
+        return ig_str_is(out->stage, "deleted")
+                   ? move(rest, API "runs/restore", "run_id", out->id, err)
+                   : IG_OK;
     for (unsigned i = 0; i < TRIES; i++) {
         struct ig_err local = IG_ERR_INIT;
         struct ig_json_out *body = rest_body(rest);
@@ -220,7 +210,8 @@ static enum ig_code rest_end_run(struct ig_transfer_side *side, const struct ig_
     if (rest_send(rest, "POST", API "runs/update", true, err) != IG_OK ||
         log_pairs(rest, to->id, "tags", run->tags, err) != IG_OK)
         return err->code;
-    return ig_str_is(run->stage, "deleted") ? move_run(rest, "delete", to->id, err) : IG_OK;
+    return ig_str_is(run->stage, "deleted") ? move(rest, API "runs/delete", "run_id", to->id, err)
+                                            : IG_OK;
 }
 
 static enum ig_code find_logged(struct ig_transfer_loggeds *found, struct rest *rest,

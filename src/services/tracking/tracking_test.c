@@ -364,6 +364,56 @@ static void test_inputs(void **state)
                  IG_INVALID, "'digest' exceeds the maximum length of 36 characters");
 }
 
+static void assert_pairs(struct ig_tracking_pairs a, struct ig_tracking_pairs b)
+{
+    assert_int_equal(a.count, b.count);
+    for (size_t i = 0; i < a.count; i++)
+        assert_true(ig_str_eq(a.items[i].key, b.items[i].key) &&
+                    ig_str_eq(a.items[i].value, b.items[i].value));
+}
+
+/* Read together, runs are what they are alone, each in the place of its id. */
+static void test_runs_together(void **state)
+{
+    enum { RUNS = 4, GONE = 2 };
+    static const char *const keys[] = {"a", "b", "c"};
+    struct world *world = *state;
+    struct ig_err err = IG_ERR_INIT;
+    struct ig_tracking_run runs[RUNS];
+    struct ig_str ids[RUNS];
+    struct ig_tracking_dataset dataset = {.name = IG_STR("d"),
+                                          .digest = IG_STR("abc"),
+                                          .source_type = IG_STR("local"),
+                                          .source = IG_STR("{}")};
+    for (size_t i = 0; i < RUNS; i++) {
+        ids[i] = i == GONE ? IG_STR("0123456789abcdef0123456789abcdef") : make_run(world, 0);
+        for (size_t k = 0; i != GONE && k < 3; k++) {
+            double value = (double)(10 * i + k);
+            ASSERT_OK(log_metric(world, ids[i], measured(keys[k], value, 1, 1), &err));
+            ASSERT_OK(log_param(world, ids[i], keys[k], i ? "later" : "first", &err));
+        }
+    }
+    ASSERT_OK(ig_tracking_inputs_log(world->tracking, ids[3],
+                                     (struct ig_tracking_datasets){&dataset, 1}, NO_MODELS, &err));
+    ASSERT_OK(ig_tracking_runs_get(runs, world->tracking, ids, RUNS, &world->arena, &err));
+    assert_int_equal(runs[GONE].id.len, 0);
+    for (size_t i = 0; i < RUNS; i++) {
+        if (i == GONE) continue;
+        struct ig_tracking_run alone = get_run(world, ids[i]);
+        assert_true(ig_str_eq(runs[i].id, ids[i]) && ig_str_eq(runs[i].name, alone.name));
+        assert_int_equal(runs[i].metrics.count, 3);
+        for (size_t k = 0; k < 3; k++) {
+            assert_true(ig_str_is(runs[i].metrics.items[k].key, keys[k]));
+            assert_true(runs[i].metrics.items[k].value == (double)(10 * i + k));
+        }
+        assert_int_equal(runs[i].params.count, 3);
+        assert_pairs(runs[i].params, alone.params);
+        assert_true(runs[i].tags.count > 0);
+        assert_pairs(runs[i].tags, alone.tags);
+        assert_int_equal(runs[i].inputs.count, i == 3);
+    }
+}
+
 static enum ig_code explain_insert(struct ig_db_tx *tx, void *context, struct ig_err *err)
 {
     struct ig_buf *plan = context;
@@ -569,11 +619,21 @@ static void test_nth_call_fails(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CASE(test_experiments),     CASE(test_deleting_hides),   CASE(test_runs),
-        CASE(test_params_once),     CASE(test_latest_metric),    CASE(test_keys),
-        CASE(test_batch_is_atomic), CASE(test_history),          CASE(test_inputs),
-        CASE(test_nth_call_fails),  CASE(test_repeated_metrics), CASE(test_batches_as_single),
-        CASE(test_artifact_roots),  CASE(test_samples),
+        CASE(test_experiments),
+        CASE(test_deleting_hides),
+        CASE(test_runs),
+        CASE(test_params_once),
+        CASE(test_latest_metric),
+        CASE(test_keys),
+        CASE(test_batch_is_atomic),
+        CASE(test_history),
+        CASE(test_runs_together),
+        CASE(test_inputs),
+        CASE(test_nth_call_fails),
+        CASE(test_repeated_metrics),
+        CASE(test_batches_as_single),
+        CASE(test_artifact_roots),
+        CASE(test_samples),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
