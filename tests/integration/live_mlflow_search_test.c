@@ -152,6 +152,34 @@ static void test_forms(void **state)
     EXPECT(404, "GET", "/ajax-api/v1/models", NULL);
 }
 
+/* More than are read at a time: each once, newest first, with its own parameter. */
+static void test_many_runs(void **state)
+{
+    enum { MANY = 120 };
+    char body[512], own[32], id[40], param[64];
+    (void)state;
+    post(API "/experiments/create", "{\"name\":\"many\"}");
+    snprintf(own, sizeof own, "%s", live_text(&live, "experiment_id"));
+    for (int i = 0; i < MANY; i++) {
+        snprintf(body, sizeof body, "{\"experiment_id\":\"%s\",\"start_time\":%d}", own, i + 1);
+        post(API "/runs/create", body);
+        snprintf(id, sizeof id, "%s", live_text(&live, "run.info.run_id"));
+        snprintf(body, sizeof body,
+                 "{\"run_id\":\"%s\",\"params\":[{\"key\":\"n\",\"value\":\"%d\"}]}", id, i);
+        post(API "/runs/log-batch", body);
+    }
+    snprintf(body, sizeof body, "{\"experiment_ids\":[\"%s\"],\"max_results\":1000}", own);
+    post(API "/runs/search", body);
+    const char *at = live_body(&live);
+    for (int i = MANY - 1; i >= 0; i--) {
+        snprintf(param, sizeof param, "\"key\":\"n\",\"value\":\"%d\"", i);
+        at = strstr(at, param);
+        assert_non_null(at);
+        at++;
+    }
+    assert_null(strstr(at, "\"key\":\"n\""));
+}
+
 static void test_experiments(void **state)
 {
     (void)state;
@@ -171,9 +199,10 @@ static void test_experiments(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_filters),     cmocka_unit_test(test_orders),
-        cmocka_unit_test(test_pages),       cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_experiments), cmocka_unit_test(test_forms),
+        cmocka_unit_test(test_filters),   cmocka_unit_test(test_orders),
+        cmocka_unit_test(test_pages),     cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_many_runs), cmocka_unit_test(test_experiments),
+        cmocka_unit_test(test_forms),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
