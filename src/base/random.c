@@ -8,6 +8,7 @@
 #include "base/int128.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <string.h>
 #include <sys/random.h>
 
@@ -23,15 +24,28 @@ void ig_random_bytes(void *bytes, size_t size_bytes)
     }
 }
 
+/* Above the last one, by a random step where the clock has not gone on. */
+static ig_u128 next_id(void)
+{
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    static ig_u128 last;
+    uint64_t random[2];
+    ig_random_bytes(random, sizeof(random));
+    ig_u128 now = (uint64_t)ig_clock_unix_ms() & 0xffffffffffffu;
+    pthread_mutex_lock(&lock);
+    if (now > last >> 80)
+        last = now << 80 | (ig_u128)(random[0] & 0xffff) << 64 | random[1];
+    else
+        last += 1 + (random[0] >> 16);
+    ig_u128 value = last;
+    pthread_mutex_unlock(&lock);
+    return value;
+}
+
 void ig_id_new(char id[IG_ID_SIZE])
 {
     static const char digits[] = "0123456789abcdefghjkmnpqrstvwxyz";
-    unsigned char bytes[16];
-    uint64_t now = (uint64_t)ig_clock_unix_ms();
-    for (int i = 0; i < 6; i++) bytes[i] = (unsigned char)(now >> (40 - 8 * i));
-    ig_random_bytes(bytes + 6, 10);
-    ig_u128 value = 0;
-    for (int i = 0; i < 16; i++) value = value << 8 | bytes[i];
+    ig_u128 value = next_id();
     for (int i = 25; i >= 0; i--) {
         id[i] = digits[(unsigned)(value & 31)];
         value >>= 5;

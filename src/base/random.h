@@ -10,8 +10,8 @@
 void ig_random_bytes(void *bytes, size_t size_bytes); /* getrandom; aborts if the kernel refuses */
 
 enum { IG_ID_SIZE = 27 }; /* 26 characters + NUL */
-/* Sortable unique id (ULID layout: 48 bits of milliseconds, 80 of randomness; Crockford base 32,
- * lower case). */
+/* Sortable unique id (ULID: 48 bits of milliseconds, 80 of randomness; Crockford base 32, lower
+ * case), after all that the process was given before. */
 void ig_id_new(char id[IG_ID_SIZE]);
 
 struct ig_rng {
