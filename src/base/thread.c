@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Threads and a bounded worker pool. Invariants, under `lock`: 0 <= queued <= queue_max; the queue
- * is a ring that starts at `head`. */
+ * is a ring that starts at `head`; a task is taken only while fewer than `width` run. Whoever makes
+ * it possible to take one wakes or starts a thread for it (`invite`), and so does a thread that took
+ * one and left more. */
 #include "base/thread.h"
 
 #include "base/mem.h"
@@ -22,9 +24,15 @@ struct ig_pool {
     struct task *ring;
     unsigned queue_max, head, queued;
     bool stopping;
+    unsigned width;   /* tasks at a time, apart from those that wait */
+    unsigned running; /* tasks that do not wait; more than `width` just after waits */
+    unsigned idle;    /* threads without a task */
     unsigned threads_count;
-    uint64_t threads[];
+    char name[12];
+    uint64_t threads[]; /* room for width + IG_POOL_SPARES */
 };
+
+static _Thread_local struct ig_pool *own_pool;
 
 enum ig_code ig_thread_start(uint64_t *out, const char *name, void *(*run)(void *), void *context,
                              struct ig_err *err)
@@ -49,29 +57,85 @@ void ig_thread_join(uint64_t thread)
     pthread_join((pthread_t)thread, NULL);
 }
 
+static bool may_take(const struct ig_pool *pool)
+{
+    return pool->queued && pool->running < pool->width;
+}
+
+static void *work(void *context);
+
+static enum ig_code add_thread(struct ig_pool *pool, struct ig_err *err)
+{
+    char full[16];
+    uint64_t *thread = &pool->threads[pool->threads_count];
+    snprintf(full, sizeof full, "%.10s-%u", pool->name, pool->threads_count % 1000);
+    if (ig_thread_start(thread, full, work, pool, err) != IG_OK) return err->code;
+    pool->threads_count++;
+    pool->idle++;
+    return IG_OK;
+}
+
+/* A thread for the next task; the lock is held. Without one it waits for those that run. */
+static void invite(struct ig_pool *pool)
+{
+    struct ig_err ignored = IG_ERR_INIT;
+    if (!may_take(pool)) return;
+    if (pool->idle)
+        pthread_cond_signal(&pool->work);
+    else if (pool->threads_count < pool->width + IG_POOL_SPARES && !pool->stopping)
+        add_thread(pool, &ignored);
+}
+
 static void *work(void *context)
 {
-    struct ig_pool *pool = context;
+    struct ig_pool *pool = own_pool = context;
     pthread_mutex_lock(&pool->lock);
     for (;;) {
-        while (!pool->queued && !pool->stopping) pthread_cond_wait(&pool->work, &pool->lock);
+        while (!may_take(pool) && !(pool->stopping && !pool->queued))
+            pthread_cond_wait(&pool->work, &pool->lock);
+        pool->idle--;
         if (!pool->queued) break;
         struct task task = pool->ring[pool->head];
         pool->head = (pool->head + 1) % pool->queue_max;
         pool->queued--;
+        pool->running++;
+        invite(pool);
+        if (pool->stopping && !pool->queued) pthread_cond_broadcast(&pool->work);
         pthread_mutex_unlock(&pool->lock);
         task.run(task.context);
         pthread_mutex_lock(&pool->lock);
+        pool->running--;
+        pool->idle++;
     }
     pthread_mutex_unlock(&pool->lock);
     return NULL;
+}
+
+void ig_pool_wait_begin(void)
+{
+    struct ig_pool *pool = own_pool;
+    if (!pool) return;
+    pthread_mutex_lock(&pool->lock);
+    pool->running--;
+    invite(pool);
+    pthread_mutex_unlock(&pool->lock);
+}
+
+void ig_pool_wait_end(void)
+{
+    struct ig_pool *pool = own_pool;
+    if (!pool) return;
+    pthread_mutex_lock(&pool->lock);
+    pool->running++;
+    pthread_mutex_unlock(&pool->lock);
 }
 
 enum ig_code ig_pool_new(struct ig_pool **out, const char *name, unsigned threads,
                          unsigned queue_max, struct ig_err *err)
 {
     IG_ASSERT(threads > 0 && queue_max > 0);
-    struct ig_pool *pool = ig_zalloc(sizeof *pool + threads * sizeof pool->threads[0]);
+    struct ig_pool *pool =
+        ig_zalloc(sizeof *pool + (threads + IG_POOL_SPARES) * sizeof pool->threads[0]);
     struct task *ring = ig_zalloc_array(queue_max, sizeof *ring);
     if (!pool || !ring) {
         ig_free(pool);
@@ -82,14 +146,15 @@ enum ig_code ig_pool_new(struct ig_pool **out, const char *name, unsigned thread
     pthread_cond_init(&pool->work, NULL);
     pool->ring = ring;
     pool->queue_max = queue_max;
-    for (unsigned i = 0; i < threads; i++) {
-        char full[16];
-        snprintf(full, sizeof full, "%.10s-%u", name, i % 1000);
-        if (ig_thread_start(&pool->threads[i], full, work, pool, err) != IG_OK) {
-            ig_pool_free(pool);
-            return err->code;
-        }
-        pool->threads_count++;
+    pool->width = threads;
+    snprintf(pool->name, sizeof pool->name, "%s", name);
+    pthread_mutex_lock(&pool->lock);
+    while (pool->threads_count < threads && add_thread(pool, err) == IG_OK)
+        ;
+    pthread_mutex_unlock(&pool->lock);
+    if (err->code != IG_OK) {
+        ig_pool_free(pool);
+        return err->code;
     }
     *out = pool;
     return IG_OK;
@@ -102,7 +167,7 @@ bool ig_pool_submit(struct ig_pool *pool, void (*run)(void *context), void *cont
     if (admitted) {
         pool->ring[(pool->head + pool->queued) % pool->queue_max] = (struct task){run, context};
         pool->queued++;
-        pthread_cond_signal(&pool->work);
+        invite(pool);
     }
     pthread_mutex_unlock(&pool->lock);
     return admitted;

@@ -91,6 +91,69 @@ static void test_refuses_when_full(void **state)
     assert_int_equal(atomic_load(&ran), admitted);
 }
 
+static pthread_cond_t all_here = PTHREAD_COND_INITIALIZER;
+static int here, expected, most;
+static bool waits;
+
+/* Ends when `expected` are here at once. */
+static void meet(void *context)
+{
+    (void)context;
+    if (waits) ig_pool_wait_begin();
+    pthread_mutex_lock(&gate);
+    if (++here == expected) pthread_cond_broadcast(&all_here);
+    while (here < expected) pthread_cond_wait(&all_here, &gate);
+    pthread_mutex_unlock(&gate);
+    if (waits) ig_pool_wait_end();
+    count(NULL);
+}
+
+static void test_others_run_while_one_waits(void **state)
+{
+    (void)state;
+    struct ig_err err = IG_ERR_INIT;
+    struct ig_pool *pool = NULL;
+    atomic_store(&ran, 0);
+    here = 0, expected = 2 + IG_POOL_SPARES, waits = true;
+    assert_int_equal(ig_pool_new(&pool, "waits", 2, 1000, &err), IG_OK);
+    for (int i = 0; i < 3 * expected; i++) assert_true(ig_pool_submit(pool, meet, NULL));
+    while (atomic_load(&ran) < 3 * expected) usleep(100);
+    ig_pool_free(pool);
+    ig_pool_wait_begin(); /* no pool's thread */
+    ig_pool_wait_end();
+}
+
+static void note_most(void *context)
+{
+    static int now;
+    (void)context;
+    pthread_mutex_lock(&gate);
+    if (++now > most) most = now;
+    pthread_mutex_unlock(&gate);
+    usleep(200);
+    pthread_mutex_lock(&gate);
+    now--;
+    pthread_mutex_unlock(&gate);
+    count(NULL);
+}
+
+/* Spare threads are there from the waits before, and stay idle. */
+static void test_width(void **state)
+{
+    (void)state;
+    struct ig_err err = IG_ERR_INIT;
+    struct ig_pool *pool = NULL;
+    atomic_store(&ran, 0);
+    here = most = 0, expected = 8, waits = true;
+    assert_int_equal(ig_pool_new(&pool, "width", 3, 1000, &err), IG_OK);
+    for (int i = 0; i < 8; i++) assert_true(ig_pool_submit(pool, meet, NULL));
+    while (atomic_load(&ran) < 8) usleep(100);
+    for (int i = 0; i < 100; i++) assert_true(ig_pool_submit(pool, note_most, NULL));
+    ig_pool_free(pool);
+    assert_int_equal(atomic_load(&ran), 108);
+    assert_int_equal(most, 3);
+}
+
 static void test_no_memory(void **state)
 {
     (void)state;
@@ -111,6 +174,8 @@ int main(void)
         cmocka_unit_test(test_first_use_by_many),
         cmocka_unit_test(test_drains_on_free),
         cmocka_unit_test(test_refuses_when_full),
+        cmocka_unit_test(test_others_run_while_one_waits),
+        cmocka_unit_test(test_width),
         cmocka_unit_test(test_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -7,8 +7,8 @@
  * `readers_lock`.
  *
  * 1. A write request lives on its caller's stack; the caller sleeps until `done`.
- * 2. Requests that wait at the same time share a transaction; each has a savepoint. `done` is set
- *    only after the commit (or its failure), so OK means durable.
+ * 2. Requests that wait at the same time share a transaction; each has a savepoint, unless it is
+ *    alone. `done` is set only after the commit (or its failure), so OK means durable.
  * 3. A commit that fails fails every request of its batch.
  * 4. Checkpoints run on the writer thread between transactions.
  *
@@ -43,6 +43,7 @@ struct request {
     struct request *next;
     enum ig_code code;
     bool done;
+    pthread_cond_t told;
 };
 
 struct ig_db {
@@ -56,7 +57,6 @@ struct ig_db {
 
     pthread_mutex_t queue_lock;
     pthread_cond_t queue_filled;
-    pthread_cond_t batch_done;
     struct request *first, *last;
     unsigned queued, queue_max;
     bool stopping;
@@ -169,16 +169,21 @@ bool ig_db_is_null(struct ig_db_rows *rows, int column)
     return rows->driver->column_is_null(rows, column);
 }
 
-/* One request inside the batch's transaction. */
-static void run_request(struct ig_db *db, struct request *request)
+static void run_work(struct ig_db *db, struct request *request)
 {
     struct ig_db_tx tx = {db, db->writer};
-    struct ig_err ignored = IG_ERR_INIT;
-    request->code = db->driver->script(db->writer, "savepoint one", request->err);
-    if (request->code != IG_OK) return;
     request->code = request->work(&tx, request->context, request->err);
     if (request->code != IG_OK && request->err->code == IG_OK)
         ig_fail(request->err, request->code, "database work failed");
+}
+
+/* One of several requests inside the batch's transaction. */
+static void run_apart(struct ig_db *db, struct request *request)
+{
+    struct ig_err ignored = IG_ERR_INIT;
+    request->code = db->driver->script(db->writer, "savepoint one", request->err);
+    if (request->code != IG_OK) return;
+    run_work(db, request);
     if (!db->driver->in_transaction(db->writer)) return; /* the database gave the whole of it up */
     if (request->code == IG_OK)
         request->code = db->driver->script(db->writer, "release one", request->err);
@@ -200,7 +205,10 @@ static void run_batch(struct ig_db *db, struct request *batch)
     unsigned good = 0;
     enum ig_code code = db->driver->begin(db->writer, &err);
     for (struct request *at = batch; at && code == IG_OK; at = at->next) {
-        run_request(db, at);
+        if (batch->next)
+            run_apart(db, at);
+        else
+            run_work(db, at);
         good += at->code == IG_OK;
         if (!db->driver->in_transaction(db->writer))
             code = ig_fail(&err, at->code == IG_UNAVAILABLE ? IG_UNAVAILABLE : IG_IO,
@@ -271,9 +279,9 @@ static void *writer_main(void *context)
         while (batch) { /* a request is gone from its caller's stack once done is seen */
             struct request *next = batch->next;
             batch->done = true;
+            pthread_cond_signal(&batch->told);
             batch = next;
         }
-        pthread_cond_broadcast(&db->batch_done);
         pthread_mutex_unlock(&db->queue_lock);
         maybe_checkpoint(db);
         pthread_mutex_lock(&db->queue_lock);
@@ -284,7 +292,8 @@ static void *writer_main(void *context)
 
 enum ig_code ig_db_write(struct ig_db *db, ig_db_work *work, void *context, struct ig_err *err)
 {
-    struct request request = {.work = work, .context = context, .err = err};
+    struct request request = {
+        .work = work, .context = context, .err = err, .told = PTHREAD_COND_INITIALIZER};
     pthread_mutex_lock(&db->queue_lock);
     if (db->stopping || db->queued >= db->queue_max) {
         pthread_mutex_unlock(&db->queue_lock);
@@ -298,14 +307,20 @@ enum ig_code ig_db_write(struct ig_db *db, ig_db_work *work, void *context, stru
     db->last = &request;
     db->queued++;
     pthread_cond_signal(&db->queue_filled);
-    while (!request.done) pthread_cond_wait(&db->batch_done, &db->queue_lock);
     pthread_mutex_unlock(&db->queue_lock);
+    ig_pool_wait_begin();
+    pthread_mutex_lock(&db->queue_lock);
+    while (!request.done) pthread_cond_wait(&request.told, &db->queue_lock);
+    pthread_mutex_unlock(&db->queue_lock);
+    ig_pool_wait_end();
+    pthread_cond_destroy(&request.told);
     return request.code;
 }
 
 enum ig_code ig_db_read(struct ig_db *db, ig_db_work *work, void *context, struct ig_err *err)
 {
     struct ig_err ignored = IG_ERR_INIT;
+    if (db->driver->elsewhere) ig_pool_wait_begin();
     pthread_mutex_lock(&db->readers_lock);
     while (db->readers_idle == 0) pthread_cond_wait(&db->reader_free, &db->readers_lock);
     struct ig_db_tx tx = {db, db->readers[--db->readers_idle]};
@@ -320,6 +335,7 @@ enum ig_code ig_db_read(struct ig_db *db, ig_db_work *work, void *context, struc
     db->readers[db->readers_idle++] = tx.conn;
     pthread_cond_signal(&db->reader_free);
     pthread_mutex_unlock(&db->readers_lock);
+    if (db->driver->elsewhere) ig_pool_wait_end();
     return code;
 }
 
@@ -365,7 +381,6 @@ enum ig_code ig_db_open(struct ig_db **out, const struct ig_db_options *options,
     db->wal_max_bytes = options->wal_max_bytes ? options->wal_max_bytes : UINT64_C(4) << 20;
     pthread_mutex_init(&db->queue_lock, NULL);
     pthread_cond_init(&db->queue_filled, NULL);
-    pthread_cond_init(&db->batch_done, NULL);
     pthread_mutex_init(&db->readers_lock, NULL);
     pthread_cond_init(&db->reader_free, NULL);
 
@@ -408,7 +423,6 @@ void ig_db_close(struct ig_db *db)
     ig_db_place_deinit(&db->place);
     pthread_cond_destroy(&db->reader_free);
     pthread_mutex_destroy(&db->readers_lock);
-    pthread_cond_destroy(&db->batch_done);
     pthread_cond_destroy(&db->queue_filled);
     pthread_mutex_destroy(&db->queue_lock);
     ig_free(db);

@@ -289,6 +289,7 @@ static enum ig_code postgres_checkpoint(struct ig_db_conn *conn, struct ig_err *
 
 const struct ig_db_driver ig_db_postgresql = {
     .name = "postgresql",
+    .elsewhere = true,
     .open = postgres_open,
     .close = postgres_close,
     .script = postgres_script,

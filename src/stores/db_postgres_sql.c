@@ -4,6 +4,7 @@
  * 1. text compares and sorts by its bytes, as in SQLite: columns are made with the collation "C",
  *    and lower($1) folds by it (so ASCII alone, as SQLite's does).
  * 2. LIKE has no escape character unless one is named: `a like $1` becomes `a like $1 escape ''`.
+ * 3. `without rowid`, by which SQLite keeps a table in the order of its primary key, is left out.
  *
  * Texts in quotes stay as they are. Pure. */
 #include "stores/db_postgres_priv.h"
@@ -78,6 +79,7 @@ static const char *render_word(struct rendering *rendering, const char *at)
     const char *after = skip_word(at), *from = at;
     struct ig_str word = {at, (size_t)(after - at)};
     bool collate = rendering->schema && is_word(word, "text");
+    if (rendering->schema && is_word(word, "without")) return skip_word(after + 1);
     if (is_word(word, "like")) rendering->like_end = find_like_end(after);
     if (is_word(word, "lower") && after[0] == '(' && after[1] == '$') {
         after = skip_word(after + 1);

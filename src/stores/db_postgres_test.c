@@ -90,6 +90,8 @@ static void test_dialect(void **state)
         "create table t (a text not null, context text); select cast(a as text), 'text'", true,
         "create table t (a text collate \"C\" not null, context text collate \"C\");"
         " select cast(a as text), 'text'");
+    expect_rendered("create table t (a text primary key) without rowid; select 1", true,
+                    "create table t (a text collate \"C\" primary key) ; select 1");
     expect_rendered("select cast($1 as text), 'open", false, "select cast($1 as text), 'open");
 }
 

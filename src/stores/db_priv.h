@@ -18,6 +18,7 @@ struct ig_db_place {
 
 struct ig_db_driver {
     const char *name;
+    bool elsewhere; /* whoever reads mostly waits */
     /* The writer is opened first and makes the database when absent; readers are read-only. */
     enum ig_code (*open)(struct ig_db_conn **out, const struct ig_db_place *place, bool writer,
                          struct ig_err *err); /* the place outlives the connection */

@@ -10,6 +10,7 @@
  * 4. Statements are prepared once a connection and kept, keyed by the address of their text, but
  *    those of ig_db_query_once.
  * 5. LIKE tells capitals from small letters, as PostgreSQL's does.
+ * 6. $1 is given to SQLite as ?1, whose place is its number; the name would have to be looked up.
  *
  * Thread rule: a connection belongs to one thread at a time (SQLITE_OPEN_NOMUTEX). */
 #include "base/log.h"
@@ -138,6 +139,7 @@ static enum ig_code sqlite_open(struct ig_db_conn **out, const struct ig_db_plac
     if (code == IG_OK && writer) {
         code = sqlite_script(conn, "pragma journal_mode=wal", err);
         if (code == IG_OK) code = sqlite_script(conn, "pragma synchronous=full", err);
+        if (code == IG_OK) code = sqlite_script(conn, "pragma cache_size=-8192", err);
         sqlite3_wal_hook(conn->handle, note_log, conn);
     }
     for (size_t i = 0; code == IG_OK && i < sizeof settings / sizeof settings[0]; i++)
@@ -165,6 +167,25 @@ static bool sqlite_in_transaction(struct ig_db_conn *conn)
     return !sqlite3_get_autocommit(conn->handle);
 }
 
+/* Outside of quotes `$` stands before a parameter's number alone. */
+static enum ig_code prepare(struct statement *out, struct ig_db_conn *conn, const char *sql,
+                            unsigned flags, struct ig_err *err)
+{
+    size_t length = strlen(sql);
+    char *text = ig_alloc(length + 1), quote = 0;
+    if (!text) return ig_fail(err, IG_NO_MEMORY, "database statement");
+    memcpy(text, sql, length + 1);
+    for (char *at = text; *at; at++) {
+        if (quote ? *at == quote : *at == '\'' || *at == '"') quote = quote ? 0 : *at;
+        if (!quote && *at == '$') *at = '?';
+    }
+    if (sqlite3_prepare_v3(conn->handle, text, (int)length + 1, flags, &out->handle, NULL) !=
+        SQLITE_OK)
+        fail(conn, sql, err);
+    ig_free(text);
+    return err->code;
+}
+
 static enum ig_code find_statement(struct statement **out, struct ig_db_conn *conn, const char *sql,
                                    struct ig_err *err)
 {
@@ -177,9 +198,7 @@ static enum ig_code find_statement(struct statement **out, struct ig_db_conn *co
     }
     IG_ASSERT(conn->statements_count < STATEMENTS_MAX);
     struct statement *fresh = &conn->statements[conn->statements_count];
-    if (sqlite3_prepare_v3(conn->handle, sql, -1, SQLITE_PREPARE_PERSISTENT, &fresh->handle,
-                           NULL) != SQLITE_OK)
-        return fail(conn, sql, err);
+    if (prepare(fresh, conn, sql, SQLITE_PREPARE_PERSISTENT, err) != IG_OK) return err->code;
     fresh->sql = sql;
     fresh->conn = conn;
     fresh->rows.driver = &ig_db_sqlite;
@@ -225,14 +244,9 @@ static enum ig_code bind_all(struct statement *statement, const struct ig_db_val
                              size_t values_count, struct ig_err *err)
 {
     IG_ASSERT((size_t)sqlite3_bind_parameter_count(statement->handle) == values_count);
-    for (size_t i = 0; i < values_count; i++) {
-        char name[24];
-        snprintf(name, sizeof name, "$%zu", i + 1);
-        int at = sqlite3_bind_parameter_index(statement->handle, name);
-        IG_ASSERT(at > 0);
-        if (bind(statement->handle, at, &values[i]) != SQLITE_OK)
+    for (size_t i = 0; i < values_count; i++)
+        if (bind(statement->handle, (int)i + 1, &values[i]) != SQLITE_OK)
             return fail(statement->conn, statement->sql, err);
-    }
     return IG_OK;
 }
 
@@ -260,8 +274,7 @@ static enum ig_code sqlite_query_once(struct ig_db_rows **out, struct ig_db_conn
     struct statement *statement = ig_zalloc(sizeof *statement);
     if (!statement) return ig_fail(err, IG_NO_MEMORY, "database statement");
     *statement = (struct statement){{&ig_db_sqlite}, conn, "", NULL, true, false, true};
-    if (sqlite3_prepare_v3(conn->handle, sql, -1, 0, &statement->handle, NULL) != SQLITE_OK) {
-        fail(conn, sql, err);
+    if (prepare(statement, conn, sql, 0, err) != IG_OK) {
         ig_free(statement);
         return err->code;
     }

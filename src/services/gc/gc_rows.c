@@ -18,7 +18,7 @@ enum { PAGE = 100 };
     " where " owner " = $1 limit " PIECE ")"
 
 static const char *const RUN_PIECES[] = {
-    PIECE_OF("metrics", "run", "key, step, at_ms, seq"), /* the first: they are counted */
+    PIECE_OF("metrics", "run", "key, at_ms, step, value, kind"), /* the first: they are counted */
     PIECE_OF("latest_metrics", "run", "key"),
     PIECE_OF("params", "run", "key"),
     PIECE_OF("run_tags", "run", "key"),

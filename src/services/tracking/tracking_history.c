@@ -1,29 +1,45 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Histories of metrics by time, then step, then the order in which they came. A page begins behind
- * the last one's last value, so what is logged meanwhile shifts nothing. */
+/* Histories of metrics by time, then step, then value. A page begins behind the last one's last
+ * value, so what is logged meanwhile shifts nothing. */
 #include "services/tracking/tracking_priv.h"
+
+#include <string.h>
 
 struct history_call {
     const struct ig_tracking_history_query *query;
     struct ig_arena *arena;
     struct ig_tracking_history history;
-    int64_t at_ms, step, seq; /* of the last page's last value */
+    int64_t at_ms, step, kind; /* of the last page's last value */
+    double value;              /* as it is stored */
 };
 
-/* "TIME.STEP.SEQ" */
+/* "TIME.STEP.KIND.BITS", the value's */
 static enum ig_code read_token(struct history_call *call, struct ig_err *err)
 {
     struct ig_str rest = call->query->token;
-    call->at_ms = call->step = call->seq = INT64_MIN;
+    int64_t bits = 0;
+    call->at_ms = call->step = call->kind = INT64_MIN;
     if (!rest.len) return IG_OK;
     struct ig_str at = ig_str_cut(&rest, '.'), step = ig_str_cut(&rest, '.');
+    struct ig_str kind = ig_str_cut(&rest, '.');
     if (rest.ptr && ig_str_to_i64(at, &call->at_ms) && ig_str_to_i64(step, &call->step) &&
-        ig_str_to_i64(rest, &call->seq))
-        return IG_OK;
+        ig_str_to_i64(kind, &call->kind) && ig_str_to_i64(rest, &bits)) {
+        memcpy(&call->value, &bits, sizeof bits);
+        if (call->value == call->value) return IG_OK;
+    }
     return ig_fail(err, IG_INVALID,
                    "Invalid value \"%.*s\" for parameter 'page_token' supplied: expected the "
                    "next_page_token of an answer",
                    IG_STR_ARGS(ig_tracking_cut(call->query->token, 60)));
+}
+
+static void write_token(struct history_call *call)
+{
+    int64_t bits;
+    memcpy(&bits, &call->value, sizeof bits);
+    call->history.next = ig_str_view(
+        ig_arena_printf(call->arena, "%lld.%lld.%lld.%lld", (long long)call->at_ms,
+                        (long long)call->step, (long long)call->kind, (long long)bits));
 }
 
 static enum ig_code must_exist(struct ig_db_tx *tx, struct ig_str id, struct ig_err *err)
@@ -48,11 +64,12 @@ static enum ig_code read_page(struct ig_db_tx *tx, void *context, struct ig_err 
     if (!query->lenient && must_exist(tx, query->run, err) != IG_OK) return err->code;
     enum ig_code code = ig_db_query(
         &rows, tx,
-        "select at_ms, step, seq, value, kind from metrics where run = $1 and key = $2"
-        " and (at_ms > $3 or (at_ms = $3 and (step > $4 or (step = $4 and seq > $5))))"
-        " order by at_ms, step, seq limit $6",
+        "select at_ms, step, kind, value from metrics where run = $1 and key = $2"
+        " and (at_ms, step, value, kind) > ($3, $4, $5, $6)"
+        " order by at_ms, step, value, kind limit $7",
         IG_DB_VALUES(IG_DB_T(query->run), IG_DB_T(query->key), IG_DB_I(call->at_ms),
-                     IG_DB_I(call->step), IG_DB_I(call->seq), IG_DB_I((int64_t)query->max + 1)),
+                     IG_DB_I(call->step), IG_DB_F(call->value), IG_DB_I(call->kind),
+                     IG_DB_I((int64_t)query->max + 1)),
         err);
     while (code == IG_OK && ig_db_next(rows, err)) {
         more = count == query->max;
@@ -61,18 +78,16 @@ static enum ig_code read_page(struct ig_db_tx *tx, void *context, struct ig_err 
         if (!items) break;
         call->at_ms = ig_db_i64(rows, 0);
         call->step = ig_db_i64(rows, 1);
-        call->seq = ig_db_i64(rows, 2);
+        call->kind = ig_db_i64(rows, 2);
+        call->value = ig_db_f64(rows, 3);
         items[count++] = (struct ig_tracking_metric){.key = query->key,
                                                      .at_ms = call->at_ms,
                                                      .step = call->step,
-                                                     .value = ig_tracking_metric_value(rows, 3, 4)};
+                                                     .value = ig_tracking_metric_value(rows, 3, 2)};
     }
     ig_db_finish(rows);
     call->history.metrics = (struct ig_tracking_metrics){items, count};
-    if (more)
-        call->history.next =
-            ig_str_view(ig_arena_printf(call->arena, "%lld.%lld.%lld", (long long)call->at_ms,
-                                        (long long)call->step, (long long)call->seq));
+    if (more) write_token(call);
     if (call->arena->overflowed) ig_fail(err, IG_NO_MEMORY, "too long a history for one answer");
     return err->code;
 }
@@ -145,7 +160,7 @@ static enum ig_code read_sample(struct ig_db_tx *tx, void *context, struct ig_er
     enum ig_code code = ig_db_query(
         &rows, tx,
         "select step, at_ms, value, kind from metrics where run = $1 and key = $2 and step >= $3"
-        " and step <= $4 order by step, at_ms, coalesce(value, 0), kind",
+        " and step <= $4 order by step, at_ms, value, kind",
         IG_DB_VALUES(IG_DB_T(query->run), IG_DB_T(query->key), IG_DB_I(query->start_step),
                      IG_DB_I(query->end_step)),
         err);

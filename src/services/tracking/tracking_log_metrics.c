@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Metrics of a batch, several rows a statement: a database elsewhere costs a round trip for each.
  *
- * 1. Rows are added as the first of their step and time. Where one is taken, or stands twice in the
- *    statement, all rows of the statement are added once more one by one, which drops repeats and
- *    numbers the others.
+ * 1. The key of a history is the whole row, so one that repeats another is dropped.
  * 2. Of each key only the greatest of the batch is compared with the latest, which is the same as
  * to compare all of them.
  *
@@ -36,11 +34,12 @@ static void write_text(char out[TEXT_MAX], const char *head, size_t shared, size
     size_t at = (size_t)snprintf(out, TEXT_MAX, "%s", head);
     for (size_t i = 0; i < rows; i++) {
         size_t first = shared + 1 + i * ROW_VALUES;
-        at += (size_t)snprintf(out + at, TEXT_MAX - at,
-                               "%s($1, %s$%zu, $%zu, $%zu, %scase $%zu when 1 then null else $%zu"
-                               " end, $%zu)",
+        at += (size_t)snprintf(out + at, TEXT_MAX - at, "%s($1, %s$%zu, $%zu, $%zu, $%zu, ",
                                i ? ", " : "", history ? "" : "$2, ", first, first + 1, first + 2,
-                               history ? "0, " : "", first + 4, first + 3, first + 4);
+                               first + 3);
+        at += (size_t)snprintf(out + at, TEXT_MAX - at,
+                               history ? "$%zu)" : "case $%zu when 1 then null else $%zu end)",
+                               history ? first + 4 : first + 3, first + 4);
     }
     at += (size_t)snprintf(out + at, TEXT_MAX - at, "%s", tail);
     IG_ASSERT(at < TEXT_MAX);
@@ -50,10 +49,10 @@ static void write_texts(void)
 {
     for (size_t i = 0; i < SIZES; i++) {
         write_text(history_sql[i],
-                   "insert into metrics(run, key, step, at_ms, seq, value, kind) values ", 1,
-                   ROWS[i], " on conflict (run, key, step, at_ms, seq) do nothing");
+                   "insert into metrics(run, key, step, at_ms, kind, value) values ", 1, ROWS[i],
+                   " on conflict do nothing");
         write_text(latest_sql[i],
-                   "insert into latest_metrics(run, experiment, key, step, at_ms, value, kind)"
+                   "insert into latest_metrics(run, experiment, key, step, at_ms, kind, value)"
                    " values ",
                    2, ROWS[i], LATEST_RULE);
     }
@@ -77,20 +76,9 @@ static void bind(struct ig_db_value *rows, const struct ig_tracking_metric *cons
         row[0] = IG_DB_T(metrics[i]->key);
         row[1] = IG_DB_I(metrics[i]->step);
         row[2] = IG_DB_I(metrics[i]->at_ms);
-        row[3] = value.kind == IG_DB_NULL ? IG_DB_F(0) : value; /* the same kind in every row */
-        row[4] = IG_DB_I(kind);
+        row[3] = IG_DB_I(kind);
+        row[4] = value.kind == IG_DB_NULL ? IG_DB_F(0) : value; /* the same kind in every row */
     }
-}
-
-static enum ig_code put_one(struct ig_db_tx *tx, struct ig_str run,
-                            const struct ig_tracking_metric *metric, struct ig_err *err)
-{
-    int64_t kind;
-    const struct ig_db_value value = ig_tracking_metric_stored(metric->value, &kind);
-    return ig_db_exec(tx, IG_TRACKING_METRIC_INSERT,
-                      IG_DB_VALUES(IG_DB_T(run), IG_DB_T(metric->key), IG_DB_I(metric->step),
-                                   IG_DB_I(metric->at_ms), value, IG_DB_I(kind)),
-                      err);
 }
 
 static enum ig_code put_history(struct ig_db_tx *tx, struct ig_str run,
@@ -103,9 +91,6 @@ static enum ig_code put_history(struct ig_db_tx *tx, struct ig_str run,
         bind(values + 1, metrics + from, rows);
         if (ig_db_exec(tx, history_sql[size], values, 1 + rows * ROW_VALUES, err) != IG_OK)
             return err->code;
-        bool all = ig_db_changes(tx) == (int64_t)rows;
-        for (size_t i = from; !all && i < from + rows; i++)
-            if (put_one(tx, run, metrics[i], err) != IG_OK) return err->code;
         from += rows;
     }
     return IG_OK;

@@ -4,8 +4,9 @@
 
 /* Shared by the files of tracking.
  *
- * Metrics in the tables: kind 0 has its value; 1 is NaN, value NULL; 2 and 3 are the infinities,
- * value the greatest and the least double, so that SQL compares them. */
+ * Metrics in the tables: kind 0 has its value; 1 is NaN, value NULL, or 0 in the history, where
+ * it is of the key; 2 and 3 are the infinities, value the greatest and the least double, so that
+ * SQL compares them. */
 
 #include "services/tracking/tracking.h"
 #include "services/tracking/tracking_check.h"
@@ -15,20 +16,6 @@ struct ig_tracking {
 };
 
 #define IG_TRACKING_RUN_NAME "mlflow.runName"
-
-/* Adds a metric (run, key, step, at_ms, value, kind) unless it is there. Most are the first of
- * their step and time and need the primary key alone; the others have an index of their own, which
- * holds nothing else. */
-#define IG_TRACKING_METRIC_INSERT                                                                  \
-    "insert into metrics(run, key, step, at_ms, seq, value, kind)"                                 \
-    " select cast($1 as text), cast($2 as text), cast($3 as bigint), cast($4 as bigint),"          \
-    " (select coalesce(max(seq), -1) + 1 from metrics"                                             \
-    "  where run = $1 and key = $2 and step = $3 and at_ms = $4),"                                 \
-    " cast($5 as double precision), cast($6 as bigint)"                                            \
-    " where not exists (select 1 from metrics where run = $1 and key = $2 and step = $3"           \
-    "  and at_ms = $4 and seq = 0 and kind = $6 and coalesce(value, 0) = coalesce($5, 0))"         \
-    " and not exists (select 1 from metrics where run = $1 and key = $2 and step = $3"             \
-    "  and at_ms = $4 and seq <> 0 and kind = $6 and coalesce(value, 0) = coalesce($5, 0))"
 
 /* Metrics of a run of this experiment, and which of them are the latest: at most
  * IG_TRACKING_METRICS_MAX. */
