@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Threads and a bounded worker pool. Invariants, under `lock`: 0 <= queued <= queue_max; the queue
  * is a ring that starts at `head`; a task is taken only while fewer than `width` run. Whoever makes
- * it possible to take one wakes or starts a thread for it (`invite`), and so does a thread that took
- * one and left more. */
+ * it possible to take one wakes or starts a thread for it (`invite`), and so does a thread that
+ * took one and left more. */
 #include "base/thread.h"
 
 #include "base/mem.h"

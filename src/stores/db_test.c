@@ -211,6 +211,7 @@ static enum ig_code round_trip(struct ig_db_tx *tx, void *context, struct ig_err
 static enum ig_code round_trip_stored(struct ig_db_tx *tx, void *context, struct ig_err *err)
 {
     static const double VALUES[] = {1.5, INFINITY, -INFINITY, DBL_MAX, 5e-324};
+    static const char *const KEYS[] = {"a", "b", "c", "d", "e", "f"};
     enum { COUNT = sizeof VALUES / sizeof VALUES[0] };
     struct ig_db_rows *rows = NULL, *inner = NULL;
     (void)context;
@@ -221,19 +222,20 @@ static enum ig_code round_trip_stored(struct ig_db_tx *tx, void *context, struct
                NULL, 0, err);
     for (int i = 0; i <= COUNT; i++)
         ig_db_exec(tx,
-                   "insert into metrics(run, key, step, at_ms, seq, value)"
-                   " values('r', 'k', $1, $2, 0, $3)",
-                   IG_DB_VALUES(IG_DB_I(i), IG_DB_I(INT64_MAX),
+                   "insert into latest_metrics(run, key, step, at_ms, value, kind, experiment)"
+                   " values('r', $1, $2, $3, $4, 0, 1)",
+                   IG_DB_VALUES(IG_DB_C(KEYS[i]), IG_DB_I(i), IG_DB_I(INT64_MAX),
                                 i < COUNT ? IG_DB_F(VALUES[i]) : IG_DB_N()),
                    err);
     assert_int_equal(err->code, IG_OK);
     assert_int_equal(ig_db_changes(tx), 1);
-    ig_db_query(&rows, tx, "select value, at_ms, step from metrics order by step", NULL, 0, err);
+    ig_db_query(&rows, tx, "select value, at_ms, step from latest_metrics order by step", NULL, 0,
+                err);
     for (int i = 0; i <= COUNT; i++) {
         assert_true(ig_db_next(rows, err));
         assert_true(ig_db_is_null(rows, 0) == (i == COUNT));
         assert_true(ig_db_f64(rows, 0) == (i < COUNT ? VALUES[i] : 0));
-        ig_db_query(&inner, tx, "select count(*) from metrics where step < $1",
+        ig_db_query(&inner, tx, "select count(*) from latest_metrics where step < $1",
                     IG_DB_VALUES(IG_DB_I(ig_db_i64(rows, 2))), err);
         assert_true(ig_db_next(inner, err));
         assert_int_equal(ig_db_i64(inner, 0), i);
@@ -242,7 +244,7 @@ static enum ig_code round_trip_stored(struct ig_db_tx *tx, void *context, struct
     }
     assert_false(ig_db_next(rows, err));
     ig_db_finish(rows);
-    ig_db_exec(tx, "delete from metrics where step > $1", IG_DB_VALUES(IG_DB_I(0)), err);
+    ig_db_exec(tx, "delete from latest_metrics where step > $1", IG_DB_VALUES(IG_DB_I(0)), err);
     assert_int_equal(ig_db_changes(tx), COUNT);
     return err->code;
 }

@@ -37,9 +37,9 @@ static void write_token(struct history_call *call)
 {
     int64_t bits;
     memcpy(&bits, &call->value, sizeof bits);
-    call->history.next = ig_str_view(
-        ig_arena_printf(call->arena, "%lld.%lld.%lld.%lld", (long long)call->at_ms,
-                        (long long)call->step, (long long)call->kind, (long long)bits));
+    call->history.next =
+        ig_str_view(ig_arena_printf(call->arena, "%lld.%lld.%lld.%lld", (long long)call->at_ms,
+                                    (long long)call->step, (long long)call->kind, (long long)bits));
 }
 
 static enum ig_code must_exist(struct ig_db_tx *tx, struct ig_str id, struct ig_err *err)
@@ -62,15 +62,15 @@ static enum ig_code read_page(struct ig_db_tx *tx, void *context, struct ig_err 
     size_t count = 0, cap = 0;
     bool more = false;
     if (!query->lenient && must_exist(tx, query->run, err) != IG_OK) return err->code;
-    enum ig_code code = ig_db_query(
-        &rows, tx,
-        "select at_ms, step, kind, value from metrics where run = $1 and key = $2"
-        " and (at_ms, step, value, kind) > ($3, $4, $5, $6)"
-        " order by at_ms, step, value, kind limit $7",
-        IG_DB_VALUES(IG_DB_T(query->run), IG_DB_T(query->key), IG_DB_I(call->at_ms),
-                     IG_DB_I(call->step), IG_DB_F(call->value), IG_DB_I(call->kind),
-                     IG_DB_I((int64_t)query->max + 1)),
-        err);
+    enum ig_code code =
+        ig_db_query(&rows, tx,
+                    "select at_ms, step, kind, value from metrics where run = $1 and key = $2"
+                    " and (at_ms, step, value, kind) > ($3, $4, $5, $6)"
+                    " order by at_ms, step, value, kind limit $7",
+                    IG_DB_VALUES(IG_DB_T(query->run), IG_DB_T(query->key), IG_DB_I(call->at_ms),
+                                 IG_DB_I(call->step), IG_DB_F(call->value), IG_DB_I(call->kind),
+                                 IG_DB_I((int64_t)query->max + 1)),
+                    err);
     while (code == IG_OK && ig_db_next(rows, err)) {
         more = count == query->max;
         if (more) break;
