@@ -47,18 +47,21 @@ void ig_mlflow_write_experiment(struct ig_json_out *out,
     ig_json_out_object_end(out);
 }
 
+size_t ig_mlflow_value_text(char out[IG_NUM_TEXT_MAX], double value)
+{
+    if (isfinite(value)) return ig_num_format_f64(out, value);
+    const char *text = isnan(value) ? "\"NaN\"" : value > 0 ? "\"Infinity\"" : "\"-Infinity\"";
+    return (size_t)snprintf(out, IG_NUM_TEXT_MAX, "%s", text);
+}
+
 void ig_mlflow_write_metric(struct ig_json_out *out, const struct ig_tracking_metric *metric,
                             struct ig_str run)
 {
+    char value[IG_NUM_TEXT_MAX];
     ig_json_out_object(out);
     ig_json_out_kv_str(out, "key", metric->key);
-    if (isfinite(metric->value))
-        ig_json_out_kv_f64(out, "value", metric->value);
-    else
-        ig_json_out_kv_str(out, "value",
-                           ig_str_view(isnan(metric->value) ? "NaN"
-                                       : metric->value > 0  ? "Infinity"
-                                                            : "-Infinity"));
+    ig_json_out_key(out, IG_STR("value"));
+    ig_json_out_raw(out, (struct ig_str){value, ig_mlflow_value_text(value, metric->value)});
     ig_json_out_kv_i64(out, "timestamp", metric->at_ms);
     ig_json_out_kv_i64(out, "step", metric->step);
     if (metric->dataset_name.len) ig_json_out_kv_str(out, "dataset_name", metric->dataset_name);

@@ -6,6 +6,7 @@
  * and infinities are texts. */
 
 #include "api/call.h"
+#include "base/num.h"
 #include "services/tracking/tracking.h"
 
 /* [{"key", "value"}] as this member; left out when there are none. */
@@ -16,6 +17,8 @@ void ig_mlflow_write_experiment(struct ig_json_out *out,
 void ig_mlflow_write_run_info(struct ig_json_out *out, const struct ig_tracking_run *run);
 /* {"info", "data", "inputs", "outputs"} */
 void ig_mlflow_write_run(struct ig_json_out *out, const struct ig_tracking_run *run);
+/* A metric's value in JSON: a number, "NaN", "Infinity" or "-Infinity". Returns its length. */
+size_t ig_mlflow_value_text(char out[IG_NUM_TEXT_MAX], double value);
 /* `run` may be empty: it is not said whose the metric is. */
 void ig_mlflow_write_metric(struct ig_json_out *out, const struct ig_tracking_metric *metric,
                             struct ig_str run);

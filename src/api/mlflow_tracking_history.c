@@ -16,7 +16,38 @@ enum {
     RUNS_MAX = 100,    /* of one request */
     SAMPLE_MAX = 2500, /* values of a run */
     RUN_BYTES_MAX = 16 << 20,
+    POINT_BYTES_MAX = 4096,
 };
+
+/* Of one metric and run, whose words are the same in all of them; `run` may be empty. */
+static void write_points(struct ig_json_out *out, struct ig_str key,
+                         struct ig_tracking_points points, struct ig_str run)
+{
+    struct ig_buf item;
+    struct ig_json_out head;
+    ig_buf_init(&item, POINT_BYTES_MAX);
+    ig_json_out_init(&head, &item);
+    ig_json_out_object(&head);
+    ig_json_out_kv_str(&head, "key", key);
+    if (run.len) ig_json_out_kv_str(&head, "run_id", run);
+    const size_t same = item.len;
+    for (size_t i = 0; i < points.count && !item.overflowed; i++) {
+        const struct ig_tracking_point *point = &points.items[i];
+        char value[IG_NUM_TEXT_MAX];
+        size_t length = ig_mlflow_value_text(value, point->value);
+        item.len = same;
+        ig_buf_add_cstr(&item, ",\"value\":");
+        ig_buf_add(&item, value, length);
+        ig_buf_add_cstr(&item, ",\"timestamp\":");
+        ig_buf_add_i64(&item, point->at_ms);
+        ig_buf_add_cstr(&item, ",\"step\":");
+        ig_buf_add_i64(&item, point->step);
+        ig_buf_add_char(&item, '}');
+        ig_json_out_raw(out, ig_buf_view(&item));
+    }
+    IG_ASSERT(!item.overflowed); /* there are no points of a key that long */
+    ig_buf_deinit(&item);
+}
 
 /* Without max_results a page of the greatest length: a client that pages goes on from there. */
 enum ig_code ig_mlflow_metric_history(struct ig_call *call)
@@ -42,8 +73,7 @@ enum ig_code ig_mlflow_metric_history(struct ig_call *call)
     ig_json_out_object(&out);
     ig_json_out_key(&out, IG_STR("metrics"));
     ig_json_out_array(&out);
-    for (size_t i = 0; i < page.metrics.count; i++)
-        ig_mlflow_write_metric(&out, &page.metrics.items[i], IG_STR(""));
+    write_points(&out, query.key, page.points, IG_STR(""));
     ig_json_out_array_end(&out);
     if (page.next.len) ig_json_out_kv_str(&out, "next_page_token", page.next);
     ig_json_out_object_end(&out);
@@ -57,12 +87,6 @@ static int compare_texts(const void *a, const void *b)
     const struct ig_str *x = a, *y = b;
     int order = memcmp(x->ptr, y->ptr, x->len < y->len ? x->len : y->len);
     return order ? order : (x->len > y->len) - (x->len < y->len);
-}
-
-static void write_metrics(struct ig_json_out *out, struct ig_tracking_metrics metrics,
-                          struct ig_str run)
-{
-    for (size_t i = 0; i < metrics.count; i++) ig_mlflow_write_metric(out, &metrics.items[i], run);
 }
 
 /* By run, each run once; all runs together have at most `most` values. */
@@ -81,8 +105,8 @@ static enum ig_code write_histories(struct ig_json_out *out, struct ig_call *cal
         ig_arena_reset(&arena);
         if (ig_tracking_history(&page, call->app->tracking, &query, &arena, &call->err) != IG_OK)
             break;
-        write_metrics(out, page.metrics, query.run);
-        most -= page.metrics.count;
+        write_points(out, key, page.points, query.run);
+        most -= page.points.count;
     }
     ig_arena_deinit(&arena);
     return call->err.code;
@@ -176,11 +200,11 @@ enum ig_code ig_mlflow_metric_bulk_interval(struct ig_call *call)
                                                        .start_step = sampling.start_step,
                                                        .end_step = sampling.end_step,
                                                        .max = (size_t)sampling.most};
-        struct ig_tracking_metrics sample;
+        struct ig_tracking_points sample;
         ig_arena_reset(&arena);
         if (ig_tracking_history_sample(&sample, call->app->tracking, &query, &arena, &call->err) ==
             IG_OK)
-            write_metrics(&out, sample, query.run);
+            write_points(&out, query.key, sample, query.run);
     }
     ig_json_out_array_end(&out);
     ig_json_out_object_end(&out);

@@ -161,9 +161,14 @@ void *ig_arena_grow(struct ig_arena *arena, void *items, size_t count, size_t *c
     size_t wanted = 8;
     if (count < *cap) return items;
     if (*cap && !ig_mul(&wanted, *cap, 2)) return NULL;
-    void *grown = ig_arena_array(arena, wanted, item_bytes);
-    if (!grown) return NULL;
+    size_t bytes;
+    char *grown = ig_mul(&bytes, wanted, item_bytes) ? ig_arena_alloc(arena, bytes) : NULL;
+    if (!grown) {
+        arena->overflowed = true;
+        return NULL;
+    }
     if (count) memcpy(grown, items, count * item_bytes);
+    memset(grown + count * item_bytes, 0, bytes - count * item_bytes);
     *cap = wanted;
     return grown;
 }

@@ -149,15 +149,13 @@ enum ig_code ig_pool_new(struct ig_pool **out, const char *name, unsigned thread
     pool->width = threads;
     snprintf(pool->name, sizeof pool->name, "%s", name);
     pthread_mutex_lock(&pool->lock);
-    while (pool->threads_count < threads && add_thread(pool, err) == IG_OK)
-        ;
+    enum ig_code code = add_thread(pool, err);
     pthread_mutex_unlock(&pool->lock);
-    if (err->code != IG_OK) {
+    if (code == IG_OK)
+        *out = pool;
+    else
         ig_pool_free(pool);
-        return err->code;
-    }
-    *out = pool;
-    return IG_OK;
+    return code;
 }
 
 bool ig_pool_submit(struct ig_pool *pool, void (*run)(void *context), void *context)

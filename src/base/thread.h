@@ -8,7 +8,8 @@
 
 struct ig_pool;
 
-/* `name` (at most 10 characters) prefixes the thread names. */
+/* `name` (at most 10 characters) prefixes the thread names. All threads but one start when they are
+ * first needed; where one cannot, tasks wait for those that run. */
 enum ig_code ig_pool_new(struct ig_pool **out, const char *name, unsigned threads,
                          unsigned queue_max, struct ig_err *err);
 /* False when the queue is full or the pool is stopping. */

@@ -3,8 +3,8 @@
  * and the counter that makes the n-th store call fail in tests.
  *
  * Owns: one writer connection, used by the writer thread alone (by ig_db_open before it starts and
- * ig_db_close after it ended); `readers_count` read-only connections, lent out under
- * `readers_lock`.
+ * ig_db_close after it ended); `readers_count` read-only connections, opened when they are first
+ * needed and lent out under `readers_lock`.
  *
  * 1. A write request lives on its caller's stack; the caller sleeps until `done`.
  * 2. Requests that wait at the same time share a transaction; each has a savepoint, unless it is
@@ -65,7 +65,7 @@ struct ig_db {
     pthread_mutex_t readers_lock;
     pthread_cond_t reader_free;
     struct ig_db_conn *readers[READERS_MAX]; /* the first `readers_idle` are free */
-    unsigned readers_idle, readers_count;
+    unsigned readers_idle, readers_count, readers_max;
 
     atomic_uint_fast64_t writes, commits, checkpoints;
 };
@@ -227,7 +227,7 @@ static void maybe_checkpoint(struct ig_db *db)
 {
     struct ig_err err = IG_ERR_INIT;
     if (db->driver->log_bytes(db->writer) < db->wal_max_bytes) return;
-    if (db->driver->checkpoint(db->writer, &err) == IG_OK)
+    if (db->driver->checkpoint(db->writer, false, &err) == IG_OK)
         atomic_fetch_add(&db->checkpoints, 1);
     else
         ig_log_err(IG_LOG_ERROR, "checkpoint", &err);
@@ -317,24 +317,51 @@ enum ig_code ig_db_write(struct ig_db *db, ig_db_work *work, void *context, stru
     return request.code;
 }
 
-enum ig_code ig_db_read(struct ig_db *db, ig_db_work *work, void *context, struct ig_err *err)
+/* One that is free, else a new one, else the first to come back. */
+static enum ig_code lend_reader(struct ig_db_conn **out, struct ig_db *db, struct ig_err *err)
+{
+    enum ig_code code = IG_OK;
+    pthread_mutex_lock(&db->readers_lock);
+    while (db->readers_idle == 0 && db->readers_count == db->readers_max)
+        pthread_cond_wait(&db->reader_free, &db->readers_lock);
+    if (db->readers_idle) {
+        *out = db->readers[--db->readers_idle];
+    } else {
+        db->readers_count++;
+        pthread_mutex_unlock(&db->readers_lock);
+        code = db->driver->open(out, &db->place, false, err);
+        pthread_mutex_lock(&db->readers_lock);
+        if (code != IG_OK) {
+            db->readers_count--;
+            pthread_cond_signal(&db->reader_free);
+        }
+    }
+    pthread_mutex_unlock(&db->readers_lock);
+    return code;
+}
+
+static enum ig_code read_with(struct ig_db_conn *conn, struct ig_db *db, ig_db_work *work,
+                              void *context, struct ig_err *err)
 {
     struct ig_err ignored = IG_ERR_INIT;
-    if (db->driver->elsewhere) ig_pool_wait_begin();
-    pthread_mutex_lock(&db->readers_lock);
-    while (db->readers_idle == 0) pthread_cond_wait(&db->reader_free, &db->readers_lock);
-    struct ig_db_tx tx = {db, db->readers[--db->readers_idle]};
-    pthread_mutex_unlock(&db->readers_lock);
-
-    enum ig_code code = db->driver->begin(tx.conn, err);
+    struct ig_db_tx tx = {db, conn};
+    enum ig_code code = db->driver->begin(conn, err);
     if (code == IG_OK) code = work(&tx, context, err);
     if (code != IG_OK && err->code == IG_OK) ig_fail(err, code, "database work failed");
-    if (db->driver->in_transaction(tx.conn)) db->driver->script(tx.conn, "rollback", &ignored);
-
+    if (db->driver->in_transaction(conn)) db->driver->script(conn, "rollback", &ignored);
     pthread_mutex_lock(&db->readers_lock);
-    db->readers[db->readers_idle++] = tx.conn;
+    db->readers[db->readers_idle++] = conn;
     pthread_cond_signal(&db->reader_free);
     pthread_mutex_unlock(&db->readers_lock);
+    return code;
+}
+
+enum ig_code ig_db_read(struct ig_db *db, ig_db_work *work, void *context, struct ig_err *err)
+{
+    struct ig_db_conn *conn = NULL;
+    if (db->driver->elsewhere) ig_pool_wait_begin();
+    enum ig_code code = lend_reader(&conn, db, err);
+    if (code == IG_OK) code = read_with(conn, db, work, context, err);
     if (db->driver->elsewhere) ig_pool_wait_end();
     return code;
 }
@@ -360,36 +387,35 @@ static enum ig_code lock_directory(int *out, int dirfd, struct ig_err *err)
     return IG_OK;
 }
 
-static enum ig_code open_connections(struct ig_db *db, unsigned readers, struct ig_err *err)
+static enum ig_code open_connections(struct ig_db *db, struct ig_err *err)
 {
     enum ig_code code = db->driver->open(&db->writer, &db->place, true, err);
     if (code == IG_OK) code = ig_db_migrate(&db->schema_version, db->driver, db->writer, err);
-    while (code == IG_OK && db->readers_count < readers) {
-        code = db->driver->open(&db->readers[db->readers_count], &db->place, false, err);
-        if (code == IG_OK) db->readers_idle = ++db->readers_count;
-    }
+    if (code == IG_OK) code = db->driver->open(&db->readers[0], &db->place, false, err);
+    if (code == IG_OK) db->readers_idle = db->readers_count = 1;
     return code;
 }
 
 enum ig_code ig_db_open(struct ig_db **out, const struct ig_db_options *options, struct ig_err *err)
 {
-    unsigned readers = options->readers ? options->readers : 4;
     struct ig_db *db = ig_zalloc(sizeof *db);
     if (!db) return ig_fail(err, IG_NO_MEMORY, "database");
+    db->readers_max = options->readers ? options->readers : 4;
     db->lock_fd = -1;
     db->queue_max = options->queue_max ? options->queue_max : 4096;
-    db->wal_max_bytes = options->wal_max_bytes ? options->wal_max_bytes : UINT64_C(4) << 20;
+    db->wal_max_bytes = options->wal_max_bytes ? options->wal_max_bytes : UINT64_C(16) << 20;
     pthread_mutex_init(&db->queue_lock, NULL);
     pthread_cond_init(&db->queue_filled, NULL);
     pthread_mutex_init(&db->readers_lock, NULL);
     pthread_cond_init(&db->reader_free, NULL);
 
     enum ig_code code = IG_OK;
-    if (readers > READERS_MAX)
-        code = ig_fail(err, IG_INVALID, "database readers: %u, at most %d", readers, READERS_MAX);
+    if (db->readers_max > READERS_MAX)
+        code = ig_fail(err, IG_INVALID, "database readers: %u, at most %d", db->readers_max,
+                       READERS_MAX);
     if (code == IG_OK) code = lock_directory(&db->lock_fd, options->dirfd, err);
     if (code == IG_OK) code = ig_db_place_init(&db->place, &db->driver, options, err);
-    if (code == IG_OK) code = open_connections(db, readers, err);
+    if (code == IG_OK) code = open_connections(db, err);
     if (code == IG_OK) code = ig_db_place_note(&db->place, db->driver, err);
     if (code == IG_OK)
         code = ig_thread_start(&db->writer_thread, "db-writer", writer_main, db, err);
@@ -413,9 +439,9 @@ void ig_db_close(struct ig_db *db)
         pthread_mutex_unlock(&db->queue_lock);
         ig_thread_join(db->writer_thread);
     }
-    for (unsigned i = 0; i < db->readers_count; i++) db->driver->close(db->readers[i]);
+    for (unsigned i = 0; i < db->readers_idle; i++) db->driver->close(db->readers[i]);
     if (db->writer) {
-        if (db->started && db->driver->checkpoint(db->writer, &err) != IG_OK)
+        if (db->started && db->driver->checkpoint(db->writer, true, &err) != IG_OK)
             ig_log_err(IG_LOG_WARN, "checkpoint at close", &err);
         db->driver->close(db->writer);
     }

@@ -35,9 +35,9 @@ struct ig_db_options {
     const char *database;
     const char *password;   /* goes over that of `database`; or NULL */
     int dirfd;              /* the data directory; borrowed until ig_db_close */
-    unsigned readers;       /* read-only connections; 0: 4 */
+    unsigned readers;       /* read-only connections at most; 0: 4 */
     unsigned queue_max;     /* writes that may wait; 0: 4096; more give EXHAUSTED */
-    uint64_t wal_max_bytes; /* checkpoint when the log grew past this; 0: 4 MiB */
+    uint64_t wal_max_bytes; /* checkpoint when the log grew past this; 0: 16 MiB */
 };
 
 /* `database` for people: without passwords; cut at `size`. */

@@ -280,9 +280,10 @@ static uint64_t postgres_log_bytes(struct ig_db_conn *conn)
     return 0;
 }
 
-static enum ig_code postgres_checkpoint(struct ig_db_conn *conn, struct ig_err *err)
+static enum ig_code postgres_checkpoint(struct ig_db_conn *conn, bool last, struct ig_err *err)
 {
     (void)conn;
+    (void)last;
     (void)err;
     return IG_OK;
 }

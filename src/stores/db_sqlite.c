@@ -140,6 +140,7 @@ static enum ig_code sqlite_open(struct ig_db_conn **out, const struct ig_db_plac
         code = sqlite_script(conn, "pragma journal_mode=wal", err);
         if (code == IG_OK) code = sqlite_script(conn, "pragma synchronous=full", err);
         if (code == IG_OK) code = sqlite_script(conn, "pragma cache_size=-8192", err);
+        if (code == IG_OK) code = sqlite_script(conn, "pragma journal_size_limit=16777216", err);
         sqlite3_wal_hook(conn->handle, note_log, conn);
     }
     for (size_t i = 0; code == IG_OK && i < sizeof settings / sizeof settings[0]; i++)
@@ -329,10 +330,10 @@ static uint64_t sqlite_log_bytes(struct ig_db_conn *conn)
     return (uint64_t)conn->log_pages * PAGE_BYTES;
 }
 
-static enum ig_code sqlite_checkpoint(struct ig_db_conn *conn, struct ig_err *err)
+static enum ig_code sqlite_checkpoint(struct ig_db_conn *conn, bool last, struct ig_err *err)
 {
-    int result =
-        sqlite3_wal_checkpoint_v2(conn->handle, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+    int mode = last ? SQLITE_CHECKPOINT_TRUNCATE : SQLITE_CHECKPOINT_PASSIVE;
+    int result = sqlite3_wal_checkpoint_v2(conn->handle, NULL, mode, NULL, NULL);
     if (result != SQLITE_OK && (result & 0xff) != SQLITE_BUSY) return fail(conn, "checkpoint", err);
     conn->log_pages = 0;
     return IG_OK;

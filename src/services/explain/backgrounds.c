@@ -83,15 +83,16 @@ static enum ig_code read_list(struct ig_db_tx *tx, void *context, struct ig_err 
     struct listing *listing = context;
     struct ig_arena *arena = listing->arena;
     struct ig_db_rows *rows = NULL;
-    size_t count = 0, max = listing->model.len ? LIST_MAX : NAMES_MAX;
-    struct ig_background_info *items = ig_arena_array(arena, max, sizeof *items);
-    if (!items) return ig_fail(err, IG_NO_MEMORY, "list of backgrounds");
+    size_t count = 0, cap = 0, max = listing->model.len ? LIST_MAX : NAMES_MAX;
+    struct ig_background_info *items = NULL;
     enum ig_code code = ig_db_query(
         &rows, tx,
         "select model, name, digest, rows_count, created_ms from backgrounds"
         " where ($1 = '' or model = $1) and ($2 = '' or name = $2) order by model, name limit $3",
         IG_DB_VALUES(IG_DB_T(listing->model), IG_DB_T(listing->name), IG_DB_I((int64_t)max)), err);
-    while (code == IG_OK && count < max && ig_db_next(rows, err))
+    while (code == IG_OK && count < max && ig_db_next(rows, err)) {
+        items = ig_arena_grow(arena, items, count, &cap, sizeof *items);
+        if (!items) break;
         items[count++] = (struct ig_background_info){
             .model = ig_db_text_dup(rows, 0, arena),
             .name = ig_db_text_dup(rows, 1, arena),
@@ -99,6 +100,7 @@ static enum ig_code read_list(struct ig_db_tx *tx, void *context, struct ig_err 
             .rows_count = ig_db_i64(rows, 3),
             .created_ms = ig_db_i64(rows, 4),
         };
+    }
     ig_db_finish(rows);
     if (arena->overflowed) ig_fail(err, IG_NO_MEMORY, "list of backgrounds");
     if (err->code == IG_OK) listing->list = (struct ig_background_list){items, count};

@@ -210,15 +210,23 @@ enum ig_code ig_tracking_datasets_of(struct ig_tracking_dataset_uses *out,
 enum ig_code ig_tracking_model_note(struct ig_tracking *tracking, struct ig_str run,
                                     struct ig_str model_json, struct ig_err *err);
 
-/* The history of one metric, by time, then step. */
+/* The history of one metric, by time, then step, then value (NaN counts as 0). */
 struct ig_tracking_history_query {
     struct ig_str run, key;
     struct ig_str token; /* empty: from the start */
     size_t max;          /* values, at least 1 */
     bool lenient;        /* a run that is not there has no values, else it is NOT_FOUND */
 };
+struct ig_tracking_point {
+    int64_t at_ms, step;
+    double value; /* NaN and infinities too */
+};
+struct ig_tracking_points {
+    const struct ig_tracking_point *items;
+    size_t count;
+};
 struct ig_tracking_history {
-    struct ig_tracking_metrics metrics;
+    struct ig_tracking_points points;
     struct ig_str next; /* the token of the next page; empty: there is none */
 };
 enum ig_code ig_tracking_history(struct ig_tracking_history *out, struct ig_tracking *tracking,
@@ -233,7 +241,7 @@ struct ig_tracking_sample_query {
     int64_t start_step, end_step; /* both within */
     size_t max;                   /* at least 1 */
 };
-enum ig_code ig_tracking_history_sample(struct ig_tracking_metrics *out,
+enum ig_code ig_tracking_history_sample(struct ig_tracking_points *out,
                                         struct ig_tracking *tracking,
                                         const struct ig_tracking_sample_query *query,
                                         struct ig_arena *arena, struct ig_err *err);

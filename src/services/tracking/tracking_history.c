@@ -57,7 +57,7 @@ static enum ig_code read_page(struct ig_db_tx *tx, void *context, struct ig_err 
 {
     struct history_call *call = context;
     const struct ig_tracking_history_query *query = call->query;
-    struct ig_tracking_metric *items = NULL;
+    struct ig_tracking_point *items = NULL;
     struct ig_db_rows *rows = NULL;
     size_t count = 0, cap = 0;
     bool more = false;
@@ -80,13 +80,11 @@ static enum ig_code read_page(struct ig_db_tx *tx, void *context, struct ig_err 
         call->step = ig_db_i64(rows, 1);
         call->kind = ig_db_i64(rows, 2);
         call->value = ig_db_f64(rows, 3);
-        items[count++] = (struct ig_tracking_metric){.key = query->key,
-                                                     .at_ms = call->at_ms,
-                                                     .step = call->step,
-                                                     .value = ig_tracking_metric_value(rows, 3, 2)};
+        items[count++] = (struct ig_tracking_point){
+            call->at_ms, call->step, ig_tracking_metric_stands_for(call->value, call->kind)};
     }
     ig_db_finish(rows);
-    call->history.metrics = (struct ig_tracking_metrics){items, count};
+    call->history.points = (struct ig_tracking_points){items, count};
     if (more) write_token(call);
     if (call->arena->overflowed) ig_fail(err, IG_NO_MEMORY, "too long a history for one answer");
     return err->code;
@@ -108,7 +106,7 @@ enum ig_code ig_tracking_history(struct ig_tracking_history *out, struct ig_trac
 struct sample_call {
     const struct ig_tracking_sample_query *query;
     struct ig_arena *arena;
-    struct ig_tracking_metric *items;
+    struct ig_tracking_point *items;
     size_t count;
     size_t total; /* values that are sampled */
 };
@@ -138,7 +136,7 @@ static size_t begin_of(const struct sample_call *call, size_t part)
     return part * (call->total / max) + (part < larger ? part : larger);
 }
 
-static void take_value(struct sample_call *call, size_t at, const struct ig_tracking_metric *value)
+static void take_value(struct sample_call *call, size_t at, const struct ig_tracking_point *value)
 {
     size_t max = call->query->max;
     bool last = at + 1 == call->total;
@@ -166,23 +164,22 @@ static enum ig_code read_sample(struct ig_db_tx *tx, void *context, struct ig_er
         err);
     if (code != IG_OK) return code;
     for (size_t at = 0; ig_db_next(rows, err); at++) {
-        const struct ig_tracking_metric value = {.key = query->key,
-                                                 .step = ig_db_i64(rows, 0),
-                                                 .at_ms = ig_db_i64(rows, 1),
-                                                 .value = ig_tracking_metric_value(rows, 2, 3)};
+        const struct ig_tracking_point value = {.step = ig_db_i64(rows, 0),
+                                                .at_ms = ig_db_i64(rows, 1),
+                                                .value = ig_tracking_metric_value(rows, 2, 3)};
         take_value(call, at, &value);
     }
     ig_db_finish(rows);
     return err->code;
 }
 
-enum ig_code ig_tracking_history_sample(struct ig_tracking_metrics *out,
+enum ig_code ig_tracking_history_sample(struct ig_tracking_points *out,
                                         struct ig_tracking *tracking,
                                         const struct ig_tracking_sample_query *query,
                                         struct ig_arena *arena, struct ig_err *err)
 {
     struct sample_call call = {.query = query, .arena = arena};
     if (ig_db_read(tracking->db, read_sample, &call, err) == IG_OK)
-        *out = (struct ig_tracking_metrics){call.items, call.count};
+        *out = (struct ig_tracking_points){call.items, call.count};
     return err->code;
 }

@@ -15,9 +15,9 @@
 
 enum { KIND_NUMBER, KIND_NAN, KIND_INFINITE, KIND_MINUS_INFINITE };
 
-double ig_tracking_metric_value(struct ig_db_rows *rows, int value_column, int kind_column)
+double ig_tracking_metric_stands_for(double stored, int64_t kind)
 {
-    switch (ig_db_i64(rows, kind_column)) {
+    switch (kind) {
     case KIND_NAN:
         return NAN;
     case KIND_INFINITE:
@@ -25,8 +25,14 @@ double ig_tracking_metric_value(struct ig_db_rows *rows, int value_column, int k
     case KIND_MINUS_INFINITE:
         return -INFINITY;
     default:
-        return ig_db_f64(rows, value_column);
+        return stored;
     }
+}
+
+double ig_tracking_metric_value(struct ig_db_rows *rows, int value_column, int kind_column)
+{
+    return ig_tracking_metric_stands_for(ig_db_f64(rows, value_column),
+                                         ig_db_i64(rows, kind_column));
 }
 
 struct ig_db_value ig_tracking_metric_stored(double value, int64_t *kind)

@@ -54,6 +54,7 @@ enum ig_code ig_tracking_run_must_be_active(struct ig_db_tx *tx, struct ig_str i
 /* Sets a tag; the tag of the name renames the run. */
 enum ig_code ig_tracking_run_tag_put(struct ig_db_tx *tx, struct ig_str id,
                                      struct ig_tracking_pair tag, struct ig_err *err);
+double ig_tracking_metric_stands_for(double stored, int64_t kind);
 double ig_tracking_metric_value(struct ig_db_rows *rows, int value_column, int kind_column);
 struct ig_db_value ig_tracking_metric_stored(double value, int64_t *kind);
 

@@ -315,12 +315,12 @@ static void test_history(void **state)
     }
     do {
         ASSERT_OK(ig_tracking_history(&page, world->tracking, &query, &world->arena, &err));
-        assert_true(page.metrics.count > 0 && page.metrics.count <= 4);
-        for (size_t i = 0; i < page.metrics.count; i++, seen++) {
-            int64_t place = page.metrics.items[i].at_ms * 100 + page.metrics.items[i].step;
+        assert_true(page.points.count > 0 && page.points.count <= 4);
+        for (size_t i = 0; i < page.points.count; i++, seen++) {
+            int64_t place = page.points.items[i].at_ms * 100 + page.points.items[i].step;
             assert_true(place >= last);
             last = place;
-            sum += isfinite(page.metrics.items[i].value) ? 0 : 1;
+            sum += isfinite(page.points.items[i].value) ? 0 : 1;
         }
         query.token = page.next;
     } while (page.next.len);
@@ -453,7 +453,7 @@ static void test_batches_as_single(void **state)
             ASSERT_OK(ig_tracking_history(&h, world->tracking, &query, &world->arena, &err));
             query.run = b;
             ASSERT_OK(ig_tracking_history(&g, world->tracking, &query, &world->arena, &err));
-            assert_int_equal(h.metrics.count, g.metrics.count);
+            assert_int_equal(h.points.count, g.points.count);
         }
     }
 }
@@ -476,10 +476,10 @@ static void test_repeated_metrics(void **state)
         if (i % BATCH == BATCH - 1) ASSERT_OK(ig_tracking_log(world->tracking, run, &batch, &err));
     }
     ASSERT_OK(ig_tracking_history(&page, world->tracking, &query, &world->arena, &err));
-    assert_int_equal(page.metrics.count, COUNT);
-    assert_true(page.metrics.items[0].value == 0); /* by value: NaN counts as 0 */
-    assert_true(isnan(page.metrics.items[1].value) && isinf(page.metrics.items[COUNT - 1].value));
-    for (int i = 9; i < COUNT; i++) assert_true(page.metrics.items[i - 1].value == i);
+    assert_int_equal(page.points.count, COUNT);
+    assert_true(page.points.items[0].value == 0); /* by value: NaN counts as 0 */
+    assert_true(isnan(page.points.items[1].value) && isinf(page.points.items[COUNT - 1].value));
+    for (int i = 9; i < COUNT; i++) assert_true(page.points.items[i - 1].value == i);
 }
 
 /* MLflow's own statement (_sample_rows_with_window_functions) for SQLite, without the last value.
@@ -517,7 +517,7 @@ static void test_samples(void **state)
     for (size_t max = 1; max <= COUNT + 3; max++) {
         const struct ig_tracking_sample_query query = {
             .run = run, .key = IG_STR("s"), .start_step = 3, .end_step = LAST, .max = max};
-        struct ig_tracking_metrics sample = {NULL, 0};
+        struct ig_tracking_points sample = {NULL, 0};
         ASSERT_OK(
             ig_tracking_history_sample(&sample, world->tracking, &query, &world->arena, &err));
         assert_int_equal(sample.count, max < COUNT - 9 ? max : COUNT - 9);
