@@ -201,6 +201,7 @@ static enum ig_code open_services(struct server *server, struct ig_err *err)
     app->hosts_count = cut_names(server->hosts, settings->hosts);
     app->origins = server->origins;
     app->origins_count = cut_names(server->origins, settings->origins);
+    app->tls = server->tls != NULL;
     app->blob_max_bytes = settings->blob_max_mb << 20;
     app->inline_max_ns = settings->inline_us * 1000;
     app->cache_min_ns = settings->explanation_cache_us * 1000;

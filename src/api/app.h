@@ -56,6 +56,7 @@ struct ig_app {
     size_t hosts_count;
     const struct ig_str *origins; /* foreign origins that may call, "https://console.example" */
     size_t origins_count;
+    bool tls;                /* spoken on the server's port */
     uint64_t blob_max_bytes; /* of one upload */
     uint64_t inline_max_ns;  /* costlier inference goes to the pool */
     uint64_t cache_min_ns;   /* explanations that cost less a row are not cached */

@@ -13,6 +13,8 @@
 #include <stdio.h>
 #include <string.h>
 
+enum { DISPOSITION_MAX = 64 + 3 * IG_ARTIFACT_NAME_MAX, URL_MAX = 16 << 10, URL_S = 900 };
+
 static struct ig_str last_segment(struct ig_str path)
 {
     struct ig_str name;
@@ -67,17 +69,22 @@ static bool is_token(struct ig_str name)
 }
 
 /* "attachment" with the path's last segment as the name (RFC 6266, RFC 8187). */
+static void write_disposition(struct ig_buf *out, struct ig_str name)
+{
+    if (is_token(name)) {
+        ig_buf_add_cstr(out, "attachment; filename=");
+        ig_buf_add_str(out, name);
+    } else {
+        ig_buf_add_cstr(out, "attachment; filename*=UTF-8''");
+        ig_client_escape(out, name);
+    }
+}
+
 static enum ig_code offer_as_file(struct ig_call *call, struct ig_str name)
 {
     struct ig_buf value;
-    ig_buf_init(&value, 64 + 3 * IG_ARTIFACT_NAME_MAX);
-    if (is_token(name)) {
-        ig_buf_add_cstr(&value, "attachment; filename=");
-        ig_buf_add_str(&value, name);
-    } else {
-        ig_buf_add_cstr(&value, "attachment; filename*=UTF-8''");
-        ig_client_escape(&value, name);
-    }
+    ig_buf_init(&value, DISPOSITION_MAX);
+    write_disposition(&value, name);
     ig_exchange_header(call->exchange, "Content-Disposition", ig_buf_view(&value), &call->err);
     ig_buf_deinit(&value);
     return call->err.code;
@@ -175,6 +182,85 @@ enum ig_code ig_mlflow_artifact_get(struct ig_call *call)
 {
     return send(call, call->params[0]);
 }
+
+/* ---- where an artifact lies ---- */
+
+static enum ig_code presign(struct ig_buf *url, struct ig_call *call, struct ig_str path,
+                            const struct ig_artifact *artifact, uint32_t expires_s)
+{
+    struct ig_buf disposition;
+    ig_buf_init(&disposition, DISPOSITION_MAX);
+    write_disposition(&disposition, last_segment(path));
+    const struct ig_blob_offer offer = {ig_buf_view(&disposition), expires_s};
+    if (ig_blob_presign(url, call->app->blobs, ig_str_view(artifact->digest), &offer, &call->err) ==
+        IG_UNSUPPORTED) {
+        ig_err_clear(&call->err);
+        ig_fail(&call->err, IG_UNSUPPORTED,
+                "Presigned download is not supported for the current artifact repository");
+    }
+    ig_buf_deinit(&disposition);
+    return call->err.code;
+}
+
+/* {KEY: URL, "headers", "file_size"}: from S3 itself, for a while. */
+static enum ig_code send_url(struct ig_call *call, const char *key, struct ig_str path,
+                             uint32_t expires_s)
+{
+    struct ig_artifact artifact = {0};
+    struct ig_json_out out;
+    struct ig_buf url;
+    if (ig_artifacts_get(&artifact, call->app->db, path, &call->err) != IG_OK)
+        return call->err.code;
+    ig_buf_init(&url, URL_MAX);
+    if (presign(&url, call, path, &artifact, expires_s) == IG_OK) {
+        ig_call_json(call, &out);
+        ig_json_out_object(&out);
+        ig_json_out_kv_str(&out, key, ig_buf_view(&url));
+        ig_json_out_key(&out, IG_STR("headers"));
+        ig_json_out_object(&out);
+        ig_json_out_object_end(&out);
+        ig_json_out_kv_i64(&out, "file_size", artifact.size_bytes);
+        ig_json_out_object_end(&out);
+    }
+    ig_buf_deinit(&url);
+    return call->err.code;
+}
+
+enum ig_code ig_mlflow_artifact_presign(struct ig_call *call)
+{
+    return send_url(call, "url", call->params[0], URL_S);
+}
+
+enum ig_code ig_mlflow_run_artifact_presign(struct ig_call *call)
+{
+    struct ig_str run = IG_STR(""), path = IG_STR(""), uri = {0}, directory = {0}, whole = {0};
+    int64_t expires_s = URL_S;
+    const struct ig_mlflow_field fields[] = {{"run_id", IG_MLFLOW_TEXT, &run, true},
+                                             {"path", IG_MLFLOW_TEXT, &path, true},
+                                             {"expiration", IG_MLFLOW_I64, &expires_s, false}};
+    if (ig_mlflow_read(call, fields, 3) != IG_OK || check_path(call, path) != IG_OK)
+        return call->err.code;
+    if (expires_s < 1 || expires_s > 604800)
+        return ig_fail(&call->err, IG_INVALID,
+                       "expiration must be between 1 and 604800 seconds (got %lld).",
+                       (long long)expires_s);
+    if (ig_artifacts_of_run(&uri, &directory, call->app->db, run, call->arena, &call->err) !=
+            IG_OK ||
+        join(call, &whole, directory, path) != IG_OK)
+        return call->err.code;
+    return send_url(call, "presigned_url", whole, (uint32_t)expires_s);
+}
+
+/* An object's name is its hash, so the bytes have to come by here. */
+enum ig_code ig_mlflow_run_artifact_presign_put(struct ig_call *call)
+{
+    return ig_fail(&call->err, IG_INVALID,
+                   "Presigned upload is not supported for proxied artifact storage (artifact URI "
+                   "scheme: mlflow-artifacts). This endpoint requires a direct cloud storage "
+                   "artifact URI.");
+}
+
+/* ---- putting, deleting, listing ---- */
 
 /* The path is checked before the body is read, the row written behind the object. */
 static enum ig_code store(struct ig_call *call, struct ig_str path, bool empty_allowed)

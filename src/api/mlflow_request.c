@@ -2,6 +2,8 @@
 /* Decodes MLflow's requests. */
 #include "api/mlflow_request.h"
 
+#include "services/tracking/artifact_uploads.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -222,6 +224,21 @@ static enum ig_code read_model_use(void *item, struct ig_json *json, const char 
     return read_item(json, fields, 2, path);
 }
 
+static enum ig_code read_part(void *item, struct ig_json *json, const char *path)
+{
+    struct ig_upload_part *out = item;
+    *out = (struct ig_upload_part){.digest = IG_STR("")};
+    const struct ig_mlflow_field fields[] = {{"part_number", IG_MLFLOW_I64, &out->number, true},
+                                             {"etag", IG_MLFLOW_TEXT, &out->digest, true}};
+    return read_item(json, fields, 2, path);
+}
+
+static enum ig_code read_parts(struct ig_upload_parts *out, struct ig_json *json, const char *name)
+{
+    out->items = read_list(json, name, sizeof *out->items, read_part, &out->count);
+    return json->err->code;
+}
+
 static enum ig_code read_model_uses(struct ig_tracking_model_uses *out, struct ig_json *json,
                                     const char *name)
 {
@@ -283,6 +300,7 @@ static enum ig_code read_value(struct ig_json *json, const struct ig_mlflow_fiel
     if (field->kind == IG_MLFLOW_METRICS) return read_metrics(field->out, json, field->name);
     if (field->kind == IG_MLFLOW_DATASETS) return read_datasets(field->out, json, field->name);
     if (field->kind == IG_MLFLOW_EVENTS) return read_events(field->out, json, field->name);
+    if (field->kind == IG_MLFLOW_PARTS) return read_parts(field->out, json, field->name);
     if (field->kind == IG_MLFLOW_MODELS) return read_model_uses(field->out, json, field->name);
     return read_pairs(field->out, json, field->name);
 }

@@ -26,6 +26,7 @@ struct ig_mlflow_field {
         IG_MLFLOW_PAIRS,    /* [{"key", "value"}] */
         IG_MLFLOW_DATASETS, /* [{"dataset": {"name", "digest", ...}, "tags"}] */
         IG_MLFLOW_MODELS,   /* [{"model_id", "step"}] */
+        IG_MLFLOW_PARTS,    /* [{"part_number", "etag"}] of uploads */
         IG_MLFLOW_METRICS,  /* [{"key", "value", "timestamp", "step"}] */
         IG_MLFLOW_EVENTS,   /* [{"entity", "action"}], of webhooks: pairs of these words */
         IG_MLFLOW_EVENT,    /* one of them: a pair, ptr NULL when absent */

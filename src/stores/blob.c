@@ -300,6 +300,19 @@ enum ig_code ig_blob_each(struct ig_blob_store *store, const char *start, ig_blo
     return store->driver->each(store->state, start, each, context, err);
 }
 
+enum ig_code ig_blob_presign(struct ig_buf *url, struct ig_blob_store *store, struct ig_str digest,
+                             const struct ig_blob_offer *offer, struct ig_err *err)
+{
+    char name[IG_SHA256_HEX];
+    IG_ASSERT(offer->expires_s >= 1 && offer->expires_s <= 604800);
+    if (ig_blob_check_digest(digest, err) != IG_OK) return err->code;
+    if (!store->driver->presign)
+        return ig_fail(err, IG_UNSUPPORTED, "objects that lie in files have no URL");
+    memcpy(name, digest.ptr, digest.len);
+    name[digest.len] = 0;
+    return store->driver->presign(url, store->state, name, offer, err);
+}
+
 enum ig_code ig_blob_keep(struct ig_blob_store *store, struct ig_str digest, struct ig_err *err)
 {
     char name[IG_SHA256_HEX];

@@ -57,6 +57,14 @@ enum ig_code ig_blob_get(int *fd, uint64_t *size_bytes, struct ig_blob_store *st
 /* All bytes into buf (reset first), verified: CORRUPT when they do not hash to the name. */
 enum ig_code ig_blob_read(struct ig_buf *buf, struct ig_blob_store *store, struct ig_str digest,
                           struct ig_err *err);
+/* A URL from which anyone who has it gets the object, from the place where it lies. UNSUPPORTED
+ * where it lies in files. Does not ask whether it is there. */
+struct ig_blob_offer {
+    struct ig_str disposition; /* the answer's Content-Disposition */
+    uint32_t expires_s;        /* 1 to 604,800 */
+};
+enum ig_code ig_blob_presign(struct ig_buf *url, struct ig_blob_store *store, struct ig_str digest,
+                             const struct ig_blob_offer *offer, struct ig_err *err);
 /* Reads and hashes without keeping, past any cache. */
 enum ig_code ig_blob_verify(struct ig_blob_store *store, struct ig_str digest, struct ig_err *err);
 enum ig_code ig_blob_delete(struct ig_blob_store *store, struct ig_str digest,

@@ -20,6 +20,9 @@ struct ig_blob_driver {
     enum ig_code (*get)(int *fd, void *store, const char *digest, struct ig_err *err);
     /* The same, of the store itself where `get` may answer from copies; or NULL. */
     enum ig_code (*get_stored)(int *fd, void *store, const char *digest, struct ig_err *err);
+    /* See ig_blob_presign; NULL: nobody else can reach the objects. */
+    enum ig_code (*presign)(struct ig_buf *url, void *store, const char *digest,
+                            const struct ig_blob_offer *offer, struct ig_err *err);
     enum ig_code (*remove)(void *store, const char *digest, struct ig_err *err);
     enum ig_code (*each)(void *store, const char *start, ig_blob_visit *each, void *context,
                          struct ig_err *err);

@@ -415,6 +415,17 @@ static enum ig_code s3_each(void *context, const char *start, ig_blob_visit *eac
     return ig_s3_each(s3, start, each_name, &walk, err);
 }
 
+static enum ig_code s3_presign(struct ig_buf *url, void *context, const char *digest,
+                               const struct ig_blob_offer *offer, struct ig_err *err)
+{
+    struct store *store = context;
+    struct ig_s3 *s3;
+    char name[OBJECT_NAME_SIZE];
+    object_name(name, digest);
+    if (get_s3(&s3, store, err) != IG_OK) return err->code;
+    return ig_s3_presign_get(url, s3, name, offer->disposition, offer->expires_s, err);
+}
+
 const struct ig_blob_driver ig_blob_s3 = {
     .name = "s3",
     .open = s3_open,
@@ -425,6 +436,7 @@ const struct ig_blob_driver ig_blob_s3 = {
     .abort = s3_abort,
     .get = s3_get,
     .get_stored = s3_get_stored,
+    .presign = s3_presign,
     .remove = s3_remove,
     .each = s3_each,
     .keep = s3_keep,

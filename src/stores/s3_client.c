@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 enum { TRIES = 5, REPLY_MAX = 8 << 20, TEXT_MAX = 64 << 10, NAME_MAX_BYTES = 512 + 80 };
-enum { TIME_SIZE = 17 };
+enum { TIME_SIZE = 17, PATH_SIZE = NAME_MAX_BYTES + 80 };
 static const uint64_t MS = 1000000, PAUSE_NS = 100 * MS, PAUSE_MAX_NS = 5000 * MS;
 static const uint64_t PATIENCE_NS = 120000 * MS;
 static const char EMPTY_HASH[] = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
@@ -92,10 +92,18 @@ static void write_time(char out[TIME_SIZE])
              iso + 14, iso + 17);
 }
 
+/* `name` NULL: of the bucket. */
+static void write_path(char out[PATH_SIZE], const struct ig_s3_place *place, const char *name)
+{
+    bool bucket = place->path_style;
+    snprintf(out, PATH_SIZE, "/%s%s%s%s", bucket ? place->bucket : "", bucket && name ? "/" : "",
+             name ? place->prefix : "", name ? name : "");
+}
+
 /* The texts of one try. */
 struct
 try {
-    char path[NAME_MAX_BYTES + 80], time[TIME_SIZE];
+    char path[PATH_SIZE], time[TIME_SIZE];
     struct ig_s3_pair headers[S3_CALL_PAIRS_MAX + 4];
     size_t headers_count;
     struct ig_buf url, lines; /* each line ends with a NUL */
@@ -113,11 +121,8 @@ static void add_header(struct try *try, const char *name, struct ig_str value)
 static void compose(struct try *try, const struct ig_s3_place *place, const struct ig_s3_keys *keys,
                     const struct s3_call *call)
 {
-    bool bucket = place->path_style;
     const char *hash = call->body_hash ? call->body_hash : EMPTY_HASH;
-    snprintf(try->path, sizeof try->path, "/%s%s%s%s", bucket ? place->bucket : "",
-             bucket && call->name ? "/" : "", call->name ? place->prefix : "",
-             call->name ? call->name : "");
+    write_path(try->path, place, call->name);
     write_time(try->time);
     ig_buf_printf(&try->url, "%s%s%s", place->endpoint, try->path, call->query_count ? "?" : "");
     ig_s3_query(&try->url, call->query, call->query_count);
@@ -321,6 +326,38 @@ enum ig_code s3_call(struct ig_s3 *s3, struct s3_call *call, struct ig_err *err)
 }
 
 /* ---- calls ---- */
+
+enum ig_code ig_s3_presign_get(struct ig_buf *url, struct ig_s3 *s3, const char *name,
+                               struct ig_str disposition, uint32_t expires_s, struct ig_err *err)
+{
+    char path[PATH_SIZE], time[TIME_SIZE];
+    struct ig_s3_keys keys;
+    const struct ig_s3_pair host = {IG_STR("host"), ig_str_view(s3->place.host)};
+    const struct ig_s3_pair query[] = {
+        {IG_STR("response-content-disposition"), disposition},
+        {IG_STR("response-content-type"), IG_STR("application/octet-stream")}};
+    write_path(path, &s3->place, name);
+    write_time(time);
+    get_keys(&keys, s3);
+    const struct ig_s3_request request = {.method = IG_STR("GET"),
+                                          .path = ig_str_view(path),
+                                          .query = query,
+                                          .query_count = sizeof query / sizeof query[0],
+                                          .headers = &host,
+                                          .headers_count = 1,
+                                          .payload_hash = IG_STR(IG_S3_UNSIGNED)};
+    const struct ig_s3_signer signer = {.access_key = ig_str_view(keys.access_key),
+                                        .secret_key = ig_str_view(keys.secret_key),
+                                        .token = ig_str_view(keys.token),
+                                        .region = ig_str_view(s3->place.region),
+                                        .service = IG_STR("s3"),
+                                        .time = ig_str_view(time)};
+    ig_buf_printf(url, "%s%s?", s3->place.endpoint, path);
+    ig_s3_presign(url, &request, &signer, expires_s);
+    explicit_bzero(&keys, sizeof keys);
+    if (url->overflowed) ig_fail(err, IG_NO_MEMORY, "URL of an object");
+    return err->code;
+}
 
 static enum ig_code ask_head(uint64_t *size_bytes, int *status, struct ig_s3 *s3, const char *name,
                              struct ig_err *err)

@@ -24,6 +24,10 @@ enum ig_code ig_s3_head(uint64_t *size_bytes, struct ig_s3 *s3, const char *name
 /* All of a file, whose SHA-256 is `digest`; in parts when it is large. There when it returns OK. */
 enum ig_code ig_s3_put(struct ig_s3 *s3, const char *name, int fd, const char *digest,
                        struct ig_err *err);
+/* A URL that gives the object to whoever has it, for `expires_s` seconds, with this
+ * Content-Disposition and as bytes of no kind. Asks S3 nothing, not even whether it is there. */
+enum ig_code ig_s3_presign_get(struct ig_buf *url, struct ig_s3 *s3, const char *name,
+                               struct ig_str disposition, uint32_t expires_s, struct ig_err *err);
 /* Into an empty file; `digest`: of what came. */
 enum ig_code ig_s3_get(char digest[65], struct ig_s3 *s3, const char *name, int fd,
                        struct ig_err *err);

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* MLflow's artifact proxy of the real program: files and directories, attacks through paths, large
- * files in constant memory (64 MB, or 1 GB with INGOT_LONG=1), kill -9 in the middle of an upload.
+/* MLflow's artifact proxy of the real program: files and directories, uploads in parts, attacks
+ * through paths, large files in constant memory (64 MB, or 1 GB with INGOT_LONG=1), kill -9 in the
+ * middle of an upload.
  */
+#include "base/hash.h"
 #include "support/live.h"
 
 #include <arpa/inet.h>
@@ -71,6 +73,58 @@ static void test_round_trip(void **state)
     EXPECT(200, "DELETE", ARTIFACTS "/" RUN "/model", NULL);
     EXPECT(404, "GET", ARTIFACTS "/" RUN "/model/data%20set/%C3%BC.bin", NULL);
     EXPECT(200, "GET", ARTIFACTS "/" RUN "/note.txt", NULL);
+}
+
+#define MPU "/api/2.0/mlflow-artifacts/mpu"
+
+/* Parts out of order, one of them twice; then the whole of them. */
+static void test_parts(void **state)
+{
+    (void)state;
+    static const char *const parts[] = {"first ", "second ", "third"};
+    char id[64], path[256], body[1024], base[256];
+    size_t length = 0;
+    EXPECT(200, "POST", MPU "/create/" RUN "/in",
+           "{\"path\":\"/home/someone/parts.txt\",\"num_parts\":3}");
+    snprintf(id, sizeof id, "%s", live_text(&live, "upload_id"));
+    snprintf(base, sizeof base, "%s" MPU "/parts/%s/2", live.url, id);
+    assert_string_equal(live_text(&live, "credentials.1.url"), base);
+    assert_int_equal(live_number(&live, "credentials.2.part_number"), 3);
+    length += (size_t)snprintf(body, sizeof body,
+                               "{\"path\":\"parts.txt\",\"upload_id\":\"%s\",\"parts\":[", id);
+    for (int i = 3; i > 0; i--) {
+        snprintf(path, sizeof path, MPU "/parts/%s/%d", id, i);
+        EXPECT(200, "PUT", path, i == 2 ? "wrong" : parts[i - 1]);
+    }
+    snprintf(path, sizeof path, MPU "/parts/%s/2", id);
+    EXPECT(200, "PUT", path, parts[1]);
+    for (int i = 0; i < 3; i++) {
+        char digest[IG_SHA256_HEX];
+        ig_sha256_hex(parts[i], strlen(parts[i]), digest);
+        length += (size_t)snprintf(body + length, sizeof body - length,
+                                   "%s{\"part_number\":%d,\"etag\":\"\\\"%s\\\"\"}", i ? "," : "",
+                                   i + 1, digest);
+    }
+    EXPECT(400, "POST", MPU "/complete/" RUN "/in",
+           "{\"path\":\"parts.txt\",\"upload_id\":\"x\",\"parts\":[]}");
+    snprintf(body + length, sizeof body - length, "]}");
+    EXPECT(404, "POST", MPU "/complete/" RUN "/elsewhere", body);
+    EXPECT(404, "GET", ARTIFACTS "/" RUN "/in/parts.txt", NULL);
+    EXPECT(200, "POST", MPU "/complete/" RUN "/in", body);
+    EXPECT(200, "GET", ARTIFACTS "/" RUN "/in/parts.txt", NULL);
+    assert_string_equal(live_body(&live), "first second third");
+    EXPECT(404, "POST", MPU "/complete/" RUN "/in", body);
+    EXPECT(404, "PUT", path, "late");
+    EXPECT(400, "PUT", MPU "/parts/x/y", "");
+    EXPECT(200, "POST", MPU "/create/" RUN, "{\"path\":\"a\",\"num_parts\":1}");
+    snprintf(body, sizeof body, "{\"path\":\"a\",\"upload_id\":\"%s\"}",
+             live_text(&live, "upload_id"));
+    EXPECT(200, "POST", MPU "/abort/" RUN, body);
+    EXPECT(404, "POST", MPU "/abort/" RUN, body);
+    EXPECT(501, "GET", "/api/2.0/mlflow-artifacts/presigned/" RUN "/in/parts.txt", NULL);
+    assert_string_equal(live_text(&live, "error_code"), "NOT_IMPLEMENTED");
+    EXPECT(404, "GET", "/api/2.0/mlflow-artifacts/presigned/" RUN "/none", NULL);
+    EXPECT(200, "DELETE", ARTIFACTS "/" RUN "/in", NULL);
 }
 
 /* What the router lets through, the check of paths refuses; nothing is found on the disk. */
@@ -337,10 +391,10 @@ static void test_cap(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trip), cmocka_unit_test(test_attacks),
-        cmocka_unit_test(test_headers),    cmocka_unit_test(test_upload_by_run),
-        cmocka_unit_test(test_large),      cmocka_unit_test(test_kill),
-        cmocka_unit_test(test_cap),
+        cmocka_unit_test(test_round_trip),    cmocka_unit_test(test_parts),
+        cmocka_unit_test(test_attacks),       cmocka_unit_test(test_headers),
+        cmocka_unit_test(test_upload_by_run), cmocka_unit_test(test_large),
+        cmocka_unit_test(test_kill),          cmocka_unit_test(test_cap),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

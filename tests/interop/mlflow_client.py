@@ -6,6 +6,7 @@ registry (mlflow_registry.py) and its webhooks (mlflow_webhooks.py)."""
 
 import json
 import os
+import random
 import sys
 import tempfile
 import urllib.parse
@@ -127,6 +128,23 @@ def check_run(url, directory):
     check("a file written anew", mlflow.artifacts.load_text("runs:/%s/texts/a b.txt" % name) == "other")
 
 
+def check_parts(directory):
+    """Uploads in parts by the client's own threads, into a run's directory and back."""
+    names = ("MLFLOW_ENABLE_PROXY_MULTIPART_UPLOAD", "MLFLOW_MULTIPART_UPLOAD_MINIMUM_FILE_SIZE",
+             "MLFLOW_MULTIPART_UPLOAD_CHUNK_SIZE")
+    content = random.Random(3).randbytes((12 << 20) + 17)
+    write_tree(directory, {"big.bin": content})
+    os.environ.update(zip(names, ("true", str(1 << 20), str(5 << 20))))
+    try:
+        with mlflow.start_run() as run:
+            mlflow.log_artifact(os.path.join(directory, "big.bin"), "parts")
+    finally:
+        for name in names:
+            del os.environ[name]
+    got = read_tree(MlflowClient().download_artifacts(run.info.run_id, "parts"))
+    check("an upload in parts", got == {"big.bin": content}, {key: len(got[key]) for key in got})
+
+
 def check_histories(url):
     """Charts of the console: the values of several runs at once, whole and sampled, as the client logged them."""
     client, runs = MlflowClient(), []
@@ -186,6 +204,7 @@ def main():
             mlflow.set_tracking_uri("http://" + address)
             check_repository(directory)
             check_run("http://" + address, directory)
+            check_parts(directory)
             check_histories("http://" + address)
             check_traces()
             mlflow_registry.run_checks(check, expect_error)

@@ -17,13 +17,17 @@ import tempfile
 import threading
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 
 import program
 
 try:
     import boto3
+    import botocore.auth
+    import botocore.awsrequest
     import botocore.config
+    import botocore.credentials
     import moto.server  # noqa: F401
 except ImportError as error:
     print("s3_store: skipped, %s" % error)
@@ -183,6 +187,50 @@ def check_artifacts(ingot, bucket, megabytes):
     check("no upload is left unfinished", bucket.uploads() == [], bucket.uploads())
 
 
+def sign_again(url):
+    """The URL with botocore's signature of the same request at the same time."""
+    plain = re.sub("&X-Amz-Signature=.*", "", url)
+    key = botocore.credentials.Credentials(os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_SECRET_ACCESS_KEY"])
+    auth = botocore.auth.S3SigV4QueryAuth(key, "s3", "us-east-1", 900)
+    request = botocore.awsrequest.AWSRequest("GET", plain)
+    request.context["timestamp"] = re.search("X-Amz-Date=([^&]*)", url).group(1)
+    signature = auth.signature(auth.string_to_sign(request, auth.canonical_request(request)), request)
+    return plain + "&X-Amz-Signature=" + signature
+
+
+def check_urls(ingot):
+    """An artifact's URL, which S3 answers itself; and parts that S3 holds until they are one artifact."""
+    content = random.Random(9).randbytes(3 << 20)
+    places = ["/api/2.0/mlflow-artifacts/%s/%s/" % (kind, RUN) for kind in ("artifacts", "presigned")]
+    call(ingot.url, "PUT", places[0] + "by%20url.html", content)
+    status, body = call(ingot.url, "GET", places[1] + "by%20url.html")
+    told = json.loads(body)
+    check("an URL of S3", status == 200 and told["file_size"] == len(content) and ingot.url not in told["url"], body)
+    check("as botocore signs it", told["url"] == sign_again(told["url"]), (told["url"], sign_again(told["url"])))
+    asked = urllib.parse.parse_qs(urllib.parse.urlsplit(told["url"]).query)
+    check("as a file of no kind", asked["response-content-type"] == ["application/octet-stream"] and
+          asked["response-content-disposition"] == ["attachment; filename*=UTF-8''by%20url.html"], asked)
+    mpu = "/api/2.0/mlflow-artifacts/mpu/"
+    headers = {"Content-Type": "application/json"}
+
+    def post(path, value):
+        request = urllib.request.Request(ingot.url + mpu + path + "/" + RUN, json.dumps(value).encode(), headers)
+        with urllib.request.urlopen(request) as reply:
+            return json.loads(reply.read())
+    begun, tags = post("create", {"path": "whole", "num_parts": 2}), []
+    for part in reversed(begun["credentials"]):
+        piece = content[:1 << 20] if part["part_number"] == 1 else content[1 << 20:]
+        request = urllib.request.Request(part["url"], piece, method="PUT")
+        with urllib.request.urlopen(request) as reply:
+            tags.insert(0, {"part_number": part["part_number"], "etag": reply.headers["ETag"]})
+    ingot.end(signal.SIGKILL)
+    ingot.drop_cache()
+    ingot.start()
+    post("complete", {"path": "whole", "upload_id": begun["upload_id"], "parts": tags})
+    status, body = call(ingot.url, "GET", places[0] + "whole")
+    check("parts put together behind kill -9", status == 200 and body == content, (status, len(body)))
+
+
 def check_kill(ingot, bucket):
     content = random.randbytes(100 << 20)
     digest = hashlib.sha256(content).hexdigest()
@@ -239,6 +287,7 @@ def main():
             ingot.start()
             check("the same predictions with an empty cache", predict(ingot) == answers, predict(ingot))
             check_artifacts(ingot, bucket, 100)
+            check_urls(ingot)
             bucket.check("after artifacts")
             check_kill(ingot, bucket)
             bucket.check("after the kill")

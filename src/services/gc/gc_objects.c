@@ -5,6 +5,7 @@
 #include "services/gc/gc_priv.h"
 
 #include "base/vec.h"
+#include "services/tracking/artifact_uploads.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -103,6 +104,9 @@ enum ig_code ig_gc_objects(struct ig_gc_pass *pass, struct ig_err *err)
     struct ig_gc_report *report = pass->report;
     char detail[64];
     report->slice = pass->ask->slice;
+    if (!pass->ask->dry_run &&
+        ig_uploads_drop(pass->gc->options.db, pass->ask->unused_before_ms, err) != IG_OK)
+        return err->code;
     while (report->slice < IG_GC_SLICES && !ig_gc_is_over(pass)) {
         if (collect_slice(pass, report->slice, err) != IG_OK) return err->code;
         report->slice++;
