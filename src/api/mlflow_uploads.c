@@ -149,40 +149,42 @@ static enum ig_code put_together(struct ig_artifact *out, struct ig_call *call,
     return call->err.code;
 }
 
-static enum ig_code read_end(struct ig_call *call, struct ig_str *id, struct ig_str *path,
-                             struct ig_upload_parts *parts)
+/* Which upload, and its parts unless NULL. */
+static enum ig_code read_end(struct ig_upload *out, struct ig_upload_parts *parts,
+                             struct ig_call *call)
 {
     struct ig_str file = IG_STR("");
+    out->id = IG_STR("");
     const struct ig_mlflow_field fields[] = {{"path", IG_MLFLOW_TEXT, &file, true},
-                                             {"upload_id", IG_MLFLOW_TEXT, id, true},
+                                             {"upload_id", IG_MLFLOW_TEXT, &out->id, true},
                                              {"parts", IG_MLFLOW_PARTS, parts, true}};
     if (ig_mlflow_read(call, fields, parts ? 3 : 2) != IG_OK) return call->err.code;
-    return join(path, call, file);
+    return join(&out->path, call, file);
 }
 
 enum ig_code ig_mlflow_upload_complete(struct ig_call *call)
 {
-    struct ig_str id = IG_STR(""), path;
+    struct ig_upload upload;
     struct ig_upload_parts named = {0}, parts;
     struct ig_artifact artifact;
-    if (read_end(call, &id, &path, &named) != IG_OK ||
-        ig_upload_parts(&parts, call->app->db, id, path, named, call->arena, &call->err) != IG_OK)
+    if (read_end(&upload, &named, call) != IG_OK ||
+        ig_upload_parts(&parts, call->app->db, &upload, named, call->arena, &call->err) != IG_OK)
         return call->err.code;
     ig_pool_wait_begin();
     put_together(&artifact, call, parts);
     ig_pool_wait_end();
     if (call->err.code != IG_OK ||
-        ig_artifacts_put(call->app->db, &call->who, path, &artifact, &call->err) != IG_OK ||
-        ig_upload_end(call->app->db, id, path, &call->err) != IG_OK)
+        ig_artifacts_put(call->app->db, &call->who, upload.path, &artifact, &call->err) != IG_OK ||
+        ig_upload_end(call->app->db, &upload, &call->err) != IG_OK)
         return call->err.code;
     return ig_rest_done(call);
 }
 
 enum ig_code ig_mlflow_upload_abort(struct ig_call *call)
 {
-    struct ig_str id = IG_STR(""), path;
-    if (read_end(call, &id, &path, NULL) != IG_OK ||
-        ig_upload_end(call->app->db, id, path, &call->err) != IG_OK)
+    struct ig_upload upload;
+    if (read_end(&upload, NULL, call) != IG_OK ||
+        ig_upload_end(call->app->db, &upload, &call->err) != IG_OK)
         return call->err.code;
     return ig_rest_done(call);
 }

@@ -146,11 +146,11 @@ static enum ig_code read_parts(struct ig_db_tx *tx, void *context, struct ig_err
     return err->code;
 }
 
-enum ig_code ig_upload_parts(struct ig_upload_parts *out, struct ig_db *db, struct ig_str id,
-                             struct ig_str path, struct ig_upload_parts named,
+enum ig_code ig_upload_parts(struct ig_upload_parts *out, struct ig_db *db,
+                             const struct ig_upload *upload, struct ig_upload_parts named,
                              struct ig_arena *arena, struct ig_err *err)
 {
-    struct call call = {.id = id, .path = path, .named = named, .arena = arena};
+    struct call call = {.id = upload->id, .path = upload->path, .named = named, .arena = arena};
     if (!named.count) return ig_fail(err, IG_INVALID, "parts: none, expected at least one");
     enum ig_code code = ig_db_read(db, read_parts, &call, err);
     if (code == IG_OK) *out = call.found;
@@ -169,10 +169,9 @@ static enum ig_code end(struct ig_db_tx *tx, void *context, struct ig_err *err)
                       err);
 }
 
-enum ig_code ig_upload_end(struct ig_db *db, struct ig_str id, struct ig_str path,
-                           struct ig_err *err)
+enum ig_code ig_upload_end(struct ig_db *db, const struct ig_upload *upload, struct ig_err *err)
 {
-    struct call call = {.id = id, .path = path};
+    struct call call = {.id = upload->id, .path = upload->path};
     return ig_db_write(db, end, &call, err);
 }
 

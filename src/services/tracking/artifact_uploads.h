@@ -15,6 +15,11 @@ enum {
     IG_UPLOADS_MAX = 10000, /* under way: EXHAUSTED beyond */
 };
 
+/* One that is under way. */
+struct ig_upload {
+    struct ig_str id, path;
+};
+
 /* The path as in ig_artifacts_put; INVALID unless 1 to PARTS_MAX parts are to come. */
 enum ig_code ig_upload_create(char id[IG_UPLOAD_ID_SIZE], struct ig_db *db, struct ig_str path,
                               int64_t parts, struct ig_err *err);
@@ -37,12 +42,11 @@ struct ig_upload_parts {
 /* The objects that make up the artifact, in their order: the parts that `named` lists by rising
  * numbers, each with the digest that it was answered. NOT_FOUND: no upload of this id to this path;
  * INVALID: parts that did not come, or are others. */
-enum ig_code ig_upload_parts(struct ig_upload_parts *out, struct ig_db *db, struct ig_str id,
-                             struct ig_str path, struct ig_upload_parts named,
+enum ig_code ig_upload_parts(struct ig_upload_parts *out, struct ig_db *db,
+                             const struct ig_upload *upload, struct ig_upload_parts named,
                              struct ig_arena *arena, struct ig_err *err);
 /* Forgets it, whether the artifact is there or not. NOT_FOUND. */
-enum ig_code ig_upload_end(struct ig_db *db, struct ig_str id, struct ig_str path,
-                           struct ig_err *err);
+enum ig_code ig_upload_end(struct ig_db *db, const struct ig_upload *upload, struct ig_err *err);
 /* For garbage collection: forgets those that began earlier. */
 enum ig_code ig_uploads_drop(struct ig_db *db, int64_t before_ms, struct ig_err *err);
 

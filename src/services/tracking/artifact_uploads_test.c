@@ -63,14 +63,16 @@ static void put(int64_t number, char letter)
 static enum ig_code parts(struct ig_upload_parts *out, const struct ig_upload_part *named,
                           size_t count)
 {
+    const struct ig_upload upload = {ig_str_view(world.id), PATH};
     ig_err_clear(&err);
-    return ig_upload_parts(out, world.db, ig_str_view(world.id), PATH,
-                           (struct ig_upload_parts){named, count}, &world.arena, &err);
+    return ig_upload_parts(out, world.db, &upload, (struct ig_upload_parts){named, count},
+                           &world.arena, &err);
 }
 
 static void test_order(void **state)
 {
     (void)state;
+    const struct ig_upload upload = {ig_str_view(world.id), PATH};
     struct ig_upload_parts found;
     put(3, 'c');
     put(1, 'x');
@@ -90,15 +92,15 @@ static void test_order(void **state)
     }
     assert_int_equal(parts(&found, named + 1, 2), IG_OK); /* those that are named */
     assert_int_equal(found.count, 2);
-    ASSERT_OK(ig_upload_end(world.db, ig_str_view(world.id), PATH, &err));
+    ASSERT_OK(ig_upload_end(world.db, &upload, &err));
     assert_int_equal(parts(&found, named, 3), IG_NOT_FOUND);
-    ASSERT_FAILS(ig_upload_end(world.db, ig_str_view(world.id), PATH, &err), IG_NOT_FOUND,
-                 "upload_id: no upload");
+    ASSERT_FAILS(ig_upload_end(world.db, &upload, &err), IG_NOT_FOUND, "upload_id: no upload");
 }
 
 static void test_refused(void **state)
 {
     (void)state;
+    const struct ig_upload elsewhere = {ig_str_view(world.id), IG_STR("0/other")};
     struct ig_upload_parts found;
     char id[IG_UPLOAD_ID_SIZE];
     struct ig_artifact object = {.size_bytes = 1};
@@ -121,8 +123,7 @@ static void test_refused(void **state)
                  "part_number: 5");
     ASSERT_FAILS(ig_upload_expects(world.db, IG_STR("' or 1=1"), 1, &err), IG_NOT_FOUND,
                  "no upload '' or 1=1'");
-    ASSERT_FAILS(ig_upload_end(world.db, ig_str_view(world.id), IG_STR("0/other"), &err),
-                 IG_NOT_FOUND, "no upload");
+    ASSERT_FAILS(ig_upload_end(world.db, &elsewhere, &err), IG_NOT_FOUND, "no upload");
     ASSERT_FAILS(ig_upload_create(id, world.db, IG_STR("../x"), 1, &err), IG_INVALID, "path");
     ASSERT_FAILS(ig_upload_create(id, world.db, PATH, 0, &err), IG_INVALID, "num_parts: 0");
     ASSERT_FAILS(ig_upload_create(id, world.db, PATH, 10001, &err), IG_INVALID, "1 to 10000");
