@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* `ingot model gate|gates|check|approve`: what has to hold before a version takes an alias. */
+/* `ingot model gate|gates|check|approve|report`: what has to hold before a version takes an alias,
+ * and what was found of it. */
 #include "remote.h"
 
+#include "base/file.h"
 #include "base/json.h"
 
 #include <string.h>
 
-enum { PATH_MAX_BYTES = 8192, BODY_MAX_BYTES = 64 << 10 };
+enum { PATH_MAX_BYTES = 8192, BODY_MAX_BYTES = 64 << 10, REPORT_MAX_BYTES = 1 << 20 };
 
 /* One call on /api/v1/models/NAME + the rest, its reply printed. */
 static int call(const struct ig_cli *cli, const char *method, const struct ig_buf *rest,
@@ -158,6 +160,29 @@ int ig_cmd_model_approve(const struct ig_cli *cli)
     if (why) ig_json_out_kv_str(&out, "reason", ig_str_view(why));
     ig_json_out_object_end(&out);
     int code = call(cli, withdraw ? "DELETE" : "PUT", &rest, withdraw ? NULL : &body);
+    ig_buf_deinit(&body);
+    ig_buf_deinit(&rest);
+    return code;
+}
+
+int ig_cmd_model_report(const struct ig_cli *cli)
+{
+    struct ig_err err = IG_ERR_INIT;
+    struct ig_buf rest, body;
+    const char *file = ig_cli_text(cli, "file");
+    bool remove = ig_cli_flag(cli, "delete");
+    if (file && remove) return ig_cli_usage(cli, "give either --file or --delete");
+    ig_buf_init(&rest, PATH_MAX_BYTES);
+    ig_buf_init(&body, REPORT_MAX_BYTES);
+    add_part(&rest, "/versions/", cli->operands[1]);
+    add_part(&rest, "/reports/", cli->operands[2]);
+    int code = file && ig_file_read(&body, IG_FILE_CWD, file, &err) != IG_OK
+                   ? ig_cli_fail(cli, &err, NULL)
+                   : call(cli,
+                          remove ? "DELETE"
+                          : file ? "PUT"
+                                 : "GET",
+                          &rest, file ? &body : NULL);
     ig_buf_deinit(&body);
     ig_buf_deinit(&rest);
     return code;

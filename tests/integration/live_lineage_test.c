@@ -55,6 +55,36 @@ static void test_card(void **state)
     EXPECT(404, "GET", "/api/v1/models/%3Cb%3E/versions/1/card", NULL);
 }
 
+/* What the command line computes is kept as it is, and told by the card. */
+static void test_reports(void **state)
+{
+    (void)state;
+    char table[256], file[256];
+    snprintf(table, sizeof table, "%s", live_path(&live, "table.csv"));
+    RUN("fairness", "--input", table, "--protected", "colour", "--decision", "label", "--positive",
+        "yes", "--format", "json");
+    expect_out("\"four_fifths\"");
+    live_write(&live, "fairness.json", ran.out);
+    snprintf(file, sizeof file, "%s", live_path(&live, "fairness.json"));
+    RUN("model", "report", "churn", "1", "fairness", "--file", file);
+    expect_out("\"outdated\": false");
+    EXPECT(200, "PUT", "/api/v1/models/churn/versions/1/reports/importance",
+           "{\"kind\":\"gain\",\"features\":[{\"feature\":\"x0\",\"importance\":0.5}]}");
+    RUN("model", "card", "churn", "1");
+    expect_out("## Fairness\n\nOf a table of 200 rows; kept on ");
+    expect_out("| colour | ");
+    expect_out("## Importance of features\n");
+    expect_out("| x0 | 0.5 |\n");
+    RUN("model", "report", "churn", "1", "importance", "--file", file);
+    assert_int_not_equal(ran.code, 0);
+    assert_non_null(strstr(ran.err, "features: missing"));
+    RUN("model", "report", "churn", "1", "fairness", "--delete");
+    EXPECT(404, "GET", "/api/v1/models/churn/versions/1/reports/fairness", NULL);
+    EXPECT(400, "GET", "/api/v1/models/churn/versions/1/reports/shap", NULL);
+    EXPECT(200, "GET", "/api/v1/models/churn/versions/1/reports/importance", NULL);
+    assert_string_equal(live_text(&live, "report.kind"), "gain");
+}
+
 static void test_lineage(void **state)
 {
     (void)state;
@@ -86,6 +116,7 @@ static void test_lineage(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_card), cmocka_unit_test(test_lineage)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_card), cmocka_unit_test(test_reports),
+                                       cmocka_unit_test(test_lineage)};
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -444,7 +444,8 @@ enum ig_code ig_gate_withdraw(struct ig_db *db, const struct ig_principal *who,
 #define OF_EACH_TABLE(before, after)                                                               \
     {                                                                                              \
         before "gates" after, before "gate_checks" after, before "gate_approvers" after,           \
-            before "version_checks" after, before "version_approvals" after                        \
+            before "version_checks" after, before "version_approvals" after,                       \
+            before "version_reports" after                                                         \
     }
 
 enum ig_code ig_gate_rename(struct ig_db_tx *tx, struct ig_str from, struct ig_str to,

@@ -453,7 +453,7 @@ static void test_by_itself(void **state)
 }
 
 /* Every column that holds digests of objects is asked for. The others: of what lies inside a
- * package, of MLflow's datasets, and what of a version was checked or approved. */
+ * package, of MLflow's datasets, and what of a version was checked, reported or approved. */
 static void test_references_are_complete(void **state)
 {
     (void)state;
@@ -466,7 +466,7 @@ static void test_references_are_complete(void **state)
 #include "services/gc/gc_references.def"
 #undef IG_GC_REFERENCE
         "'versions.model_digest', 'datasets.digest', 'logged_model_metrics.dataset_digest',"
-        " 'version_checks.digest', 'version_approvals.digest')");
+        " 'version_checks.digest', 'version_approvals.digest', 'version_reports.digest')");
     assert_int_equal(found, 0);
 }
 

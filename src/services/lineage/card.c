@@ -2,7 +2,7 @@
 /* Renders model cards. A section with nothing to say is left out.
  *
  * Thread rule: stateless over the stores. */
-#include "services/lineage/card.h"
+#include "services/lineage/card_priv.h"
 
 #include "base/clock.h"
 #include "base/json.h"
@@ -309,7 +309,27 @@ static void write_gate(struct card *card, const struct ig_gate *gate)
     ig_buf_add_cstr(card->out, "\n");
 }
 
-/* Fairness and whatever else was looked into and reported. */
+/* Those that were kept; one that cannot be read any more is left out. */
+static enum ig_code write_reports(struct card *card, struct ig_err *err)
+{
+    const struct ig_gate_subject subject = {card->model, card->version};
+    for (int kind = 0; kind < IG_REPORT_KINDS_COUNT; kind++) {
+        struct ig_report report;
+        struct ig_report_summary summary;
+        struct ig_err local = IG_ERR_INIT;
+        if (ig_report_get(&report, card->sources->db, subject, (enum ig_report_kind)kind,
+                          card->arena, &local) == IG_OK &&
+            ig_report_summarize(&summary, (enum ig_report_kind)kind, report.json, card->arena,
+                                &local) == IG_OK)
+            kind == IG_REPORT_FAIRNESS ? ig_card_fairness(card->out, &report, &summary)
+                                       : ig_card_importance(card->out, &report, &summary);
+        else if (local.code != IG_NOT_FOUND && local.code != IG_INVALID)
+            return ig_fail(err, local.code, "%s", local.message);
+    }
+    return IG_OK;
+}
+
+/* Whatever was looked into and reported. */
 static enum ig_code write_gates(struct card *card, struct ig_err *err)
 {
     struct ig_gates gates;
@@ -401,7 +421,8 @@ enum ig_code ig_card_write(struct ig_buf *out, const struct ig_card_sources *sou
     write_training(&card);
     write_metrics(&card);
     write_data(&card);
-    if (write_gates(&card, err) != IG_OK || write_explanations(&card, err) != IG_OK)
+    if (write_reports(&card, err) != IG_OK || write_gates(&card, err) != IG_OK ||
+        write_explanations(&card, err) != IG_OK)
         return err->code;
     write_uses(&card);
     if (out->overflowed)
