@@ -199,7 +199,8 @@ static enum ig_code find_statement(struct statement **out, struct ig_db_conn *co
     }
     IG_ASSERT(conn->statements_count < STATEMENTS_MAX);
     struct statement *fresh = &conn->statements[conn->statements_count];
-    if (prepare(fresh, conn, sql, SQLITE_PREPARE_PERSISTENT, err) != IG_OK) return err->code;
+    enum ig_code code = prepare(fresh, conn, sql, SQLITE_PREPARE_PERSISTENT, err);
+    if (code != IG_OK) return code;
     fresh->sql = sql;
     fresh->conn = conn;
     fresh->rows.driver = &ig_db_sqlite;
