@@ -9,9 +9,8 @@
 #include <cmocka.h>
 
 #include "formats/edge/edge_priv.h"
-#include "formats/format.h"
+#include "formats/edge/edge_testing.h"
 #include "kernels/tree/tree_predict_walk.h"
-#include "kernels/tree/tree_testing.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -19,26 +18,6 @@
 #include <string.h>
 
 enum { ROWS = 60 };
-
-static struct ig_model *round_trip(const struct ig_model *model, enum ig_compact_want want,
-                                   double *bounds)
-{
-    struct ig_err err = IG_ERR_INIT;
-    struct ig_tree_compact *compact = NULL;
-    struct ig_model *read = NULL;
-    struct ig_edge_sizes sizes;
-    struct ig_buf buf;
-    ig_buf_init(&buf, 1 << 26);
-    if (ig_tree_compact_new(&compact, model, want, &err) != IG_OK) fail_msg("%s", err.message);
-    if (ig_edge_write(&buf, compact, &err) != IG_OK) fail_msg("%s", err.message);
-    if (ig_format_load(&read, ig_buf_view(&buf), NULL, &err) != IG_OK) fail_msg("%s", err.message);
-    ig_edge_measure(&sizes, compact);
-    assert_int_equal(sizes.file, buf.len);
-    memcpy(bounds, compact->error_bounds, model->outputs_count * sizeof *bounds);
-    ig_tree_compact_free(compact);
-    ig_buf_deinit(&buf);
-    return read;
-}
 
 /* The two models' trees take the same way, split by split. */
 static void compare_ways(const struct ig_model *model, const struct ig_model *read,
@@ -76,7 +55,9 @@ static void check_shape(const struct ig_testing_shape *shape, uint64_t seed,
     struct ig_model *model = ig_testing_model(shape, seed);
     assert_non_null(model);
     double bounds[8], margins[8], computed[8];
-    struct ig_model *read = round_trip(model, want, bounds);
+    struct ig_buf buf;
+    struct ig_model *read = ig_edge_testing_file(&buf, model, want, bounds);
+    ig_buf_deinit(&buf);
     uint32_t features = model->features_count;
     double *rows = ig_zalloc_array((size_t)ROWS * features, sizeof *rows);
     double *floats = ig_zalloc_array(features, sizeof *floats);
@@ -100,75 +81,13 @@ static void check_shape(const struct ig_testing_shape *shape, uint64_t seed,
     ig_model_free(read);
 }
 
-static const struct ig_testing_shape SHAPES[] = {
-    {.features = 5,
-     .outputs = 1,
-     .trees = 20,
-     .depth = 6,
-     .leaf_percent = 10,
-     .f32 = true,
-     .sum_rule = IG_SUM_F32_BASE_FIRST},
-    {.features = 5,
-     .outputs = 1,
-     .trees = 20,
-     .depth = 5,
-     .leaf_percent = 20,
-     .set_percent = 40,
-     .f32 = true,
-     .sum_rule = IG_SUM_F32_BASE_LAST,
-     .thresholds = 7},
-    {.features = 9,
-     .outputs = 3,
-     .trees = 31,
-     .depth = 7,
-     .leaf_percent = 15,
-     .thresholds = 30,
-     .missing_kinds = true,
-     .sum_rule = IG_SUM_F64},
-    {.features = 6,
-     .outputs = 1,
-     .trees = 25,
-     .depth = 6,
-     .leaf_percent = 10,
-     .set_percent = 50,
-     .missing_kinds = true,
-     .sum_rule = IG_SUM_F64,
-     .average = true},
-    {.features = 40,
-     .outputs = 4,
-     .trees = 12,
-     .depth = 5,
-     .leaf_percent = 10,
-     .f32 = true,
-     .dart = true,
-     .leaf_vectors = true,
-     .sum_rule = IG_SUM_F32_BASE_FIRST},
-    {.features = 300,
-     .outputs = 2,
-     .trees = 3,
-     .depth = 11,
-     .leaf_percent = 2,
-     .missing_kinds = true,
-     .dart = true,
-     .sum_rule = IG_SUM_F64},
-    {.features = 3,
-     .outputs = 1,
-     .trees = 9,
-     .depth = 3,
-     .leaf_percent = 90,
-     .f32 = true,
-     .sum_rule = IG_SUM_F32_BASE_LAST,
-     .average = true},
-};
-enum { SHAPES_COUNT = sizeof SHAPES / sizeof *SHAPES };
-
 static void test_random_trees(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < SHAPES_COUNT; i++)
+    for (size_t i = 0; i < IG_EDGE_SHAPES_COUNT; i++)
         for (int want = 0; want <= IG_COMPACT_WANT_INT8; want++)
             for (uint64_t seed = 1; seed <= 3; seed++)
-                check_shape(&SHAPES[i], seed * 100 + i, (enum ig_compact_want)want);
+                check_shape(&IG_EDGE_SHAPES[i], seed * 100 + i, (enum ig_compact_want)want);
 }
 
 /* ---- files that are broken ---- */
@@ -177,7 +96,7 @@ static void write_small(struct ig_buf *buf)
 {
     struct ig_err err = IG_ERR_INIT;
     struct ig_tree_compact *compact = NULL;
-    struct ig_model *model = ig_testing_model(&SHAPES[3], 11);
+    struct ig_model *model = ig_testing_model(&IG_EDGE_SHAPES[3], 11);
     ig_buf_init(buf, 1 << 20);
     assert_int_equal(ig_tree_compact_new(&compact, model, IG_COMPACT_WANT_INT16, &err), IG_OK);
     assert_int_equal(ig_edge_write(buf, compact, &err), IG_OK);
