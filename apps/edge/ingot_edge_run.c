@@ -133,21 +133,46 @@ static const uint8_t *walk(const struct ige_interpreter *interpreter, const uint
     }
 }
 
-/* The usual layouts: all widths are constants, so that a field is one instruction. */
-static inline const uint8_t *walk_usual(const uint8_t *columns, const uint8_t *at, uint32_t bytes,
-                                        uint32_t threshold_bits, uint32_t skip_bits)
+/* The usual layouts, where all widths are constants and columns are bytes of numbers. */
+
+static const uint8_t *walk_2(const uint8_t *columns, const uint8_t *at)
 {
     for (;;) {
-        uint32_t word = bytes == 2 ? ige_u16(at) : ige_u16(at) | (uint32_t)at[2] << 16;
-        if (bytes == 4) word = ige_u32(at);
-        uint32_t top = 8 * bytes - 2;
-        uint32_t threshold = word & ((1U << threshold_bits) - 1);
-        uint32_t column = word << (32 - top) >> (32 - top) >> (threshold_bits + skip_bits);
-        at += bytes;
-        if (columns[column] >= threshold) {
-            at += word >> threshold_bits & ((1U << skip_bits) - 1);
-            if (word >> top & 1) return at;
-        } else if (word >> (top + 1)) {
+        uint32_t word = ige_u16(at);
+        at += 2;
+        if (columns[word >> 11 & 7] >= (word & 15)) {
+            at += word >> 4 & 127;
+            if (word & 0x4000U) return at;
+        } else if (word & 0x8000U) {
+            return at;
+        }
+    }
+}
+
+/* Reads four bytes, which is one instruction: two leaves follow a split at least. */
+static const uint8_t *walk_3(const uint8_t *columns, const uint8_t *at)
+{
+    for (;;) {
+        uint32_t word = ige_u32(at);
+        at += 3;
+        if (columns[word >> 16 & 63] >= (word & 255)) {
+            at += word >> 8 & 255;
+            if (word & 0x400000U) return at;
+        } else if (word & 0x800000U) {
+            return at;
+        }
+    }
+}
+
+static const uint8_t *walk_4(const uint8_t *columns, const uint8_t *at)
+{
+    for (;;) {
+        uint32_t word = ige_u32(at);
+        at += 4;
+        if (columns[word >> 22 & 255] >= (word & 1023)) {
+            at += word >> 10 & 4095;
+            if (word & 0x40000000U) return at;
+        } else if (word >> 31) {
             return at;
         }
     }
@@ -174,11 +199,11 @@ static const uint8_t *find_leaf(const struct ige_interpreter *interpreter, uint3
 {
     switch (layout) {
     case 2:
-        return walk_usual(interpreter->columns, at, 2, 4, 7);
+        return walk_2(interpreter->columns, at);
     case 3:
-        return walk_usual(interpreter->columns, at, 3, 8, 8);
+        return walk_3(interpreter->columns, at);
     case 4:
-        return walk_usual(interpreter->columns, at, 4, 10, 12);
+        return walk_4(interpreter->columns, at);
     default:
         return walk(interpreter, at);
     }

@@ -10,10 +10,13 @@
 
 #include "base/file.h"
 #include "formats/edge/edge_testing.h"
+#include "formats/package.h"
+#include "formats/rows.h"
 #include "kernels/tree/tree_predict_walk.h"
 
 #include "ingot_edge.h"
 
+#include <dirent.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -209,6 +212,80 @@ static void test_shared_models(void **state)
     if (!found) skip();
 }
 
+/* ---- golden models ---- */
+
+/* Whether the model is of a kind that devices run; runs its rows, as floats, and `read` beside it,
+ * whose leaves are exact, so that every margin is the model's own. */
+static bool check_golden(const struct ig_package *package, const char *rows_file)
+{
+    struct ig_err err = IG_ERR_INIT;
+    struct device device = {0};
+    struct ig_rows *rows = NULL;
+    const struct ig_model *model = package->model;
+    double bounds[16], margins[16];
+    size_t count = 1;
+    struct ig_buf text;
+    const struct ig_rows_options options = {.no_header = true};
+    if (model->kind != IG_MODEL_TREES || model->linear_leaves) return false;
+    struct ig_model *read =
+        ig_edge_testing_file(&device.file, model, IG_COMPACT_WANT_EXACT, bounds);
+    double *row = ig_zalloc_array(model->features_count, sizeof *row);
+    start(&device);
+    ig_buf_init(&text, 1 << 26);
+    if (ig_file_read(&text, IG_FILE_CWD, rows_file, &err) != IG_OK) fail_msg("%s", err.message);
+    struct ig_str body = ig_buf_view(&text);
+    ig_str_cut(&body, '\n'); /* its names are not always the model's */
+    if (ig_rows_open_bytes(&rows, body, &package->schema, &options, &err) != IG_OK)
+        fail_msg("%s: %s", rows_file, err.message);
+    while (count) {
+        if (ig_rows_next(rows, row, 1, &count, &err) != IG_OK) fail_msg("%s", err.message);
+        if (!count) break;
+        for (uint32_t f = 0; f < model->features_count; f++) row[f] = (double)(float)row[f];
+        check_row(&device, read, row);
+        ig_tree_walk_margin(model, row, margins);
+        for (uint32_t o = 0; o < model->outputs_count; o++)
+            if (output_of(&device, o) != margins[o] &&
+                output_of(&device, o) != (double)(float)margins[o])
+                fail_msg("%s: %.17g, expected %.17g", rows_file, output_of(&device, o), margins[o]);
+    }
+    ig_rows_close(rows);
+    ig_buf_deinit(&text);
+    stop(&device);
+    ig_free(row);
+    ig_model_free(read);
+    return true;
+}
+
+static unsigned check_golden_folder(const char *library, const char *file)
+{
+    char path[512], rows[512];
+    unsigned found = 0;
+    snprintf(path, sizeof path, "tests/golden/%s", library);
+    DIR *folder = opendir(path);
+    assert_non_null(folder);
+    for (struct dirent *entry; (entry = readdir(folder));) {
+        struct ig_err err = IG_ERR_INIT;
+        struct ig_package *package = NULL;
+        if (entry->d_name[0] == '.') continue;
+        snprintf(path, sizeof path, "tests/golden/%s/%s/%s", library, entry->d_name, file);
+        snprintf(rows, sizeof rows, "tests/golden/%s/%s/input.csv", library, entry->d_name);
+        if (ig_package_open(&package, IG_FILE_CWD, path, NULL, &err) == IG_OK)
+            found += check_golden(package, rows);
+        ig_package_free(package);
+    }
+    closedir(folder);
+    return found;
+}
+
+static void test_golden_models(void **state)
+{
+    (void)state;
+    assert_true(check_golden_folder("xgboost", "model.json") > 30);
+    assert_true(check_golden_folder("lightgbm", "model.txt") > 40);
+    assert_true(check_golden_folder("catboost", "model.json") > 10);
+    assert_true(check_golden_folder("pmml", "model.pmml") > 10);
+}
+
 /* ---- what is refused ---- */
 
 static void test_refusals(void **state)
@@ -245,6 +322,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_random_trees),
         cmocka_unit_test(test_shared_models),
+        cmocka_unit_test(test_golden_models),
         cmocka_unit_test(test_refusals),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -116,6 +116,7 @@ static bool read_header(struct reader *reader)
     const uint8_t *at = (const uint8_t *)reader->file.ptr;
     if (reader->file.len < IG_EDGE_HEADER_BYTES)
         return bad(reader, "file size", reader->file.len, "at least 16");
+    if (!ig_edge_probe(reader->file)) return bad(reader, "magic", get(at, 4), "that of the format");
     if (at[4] != IG_EDGE_VERSION) {
         ig_fail(reader->err, IG_UNSUPPORTED, "version %u of the format, known is %d", at[4],
                 IG_EDGE_VERSION);
@@ -511,7 +512,8 @@ static bool read_split(struct reader *reader, struct place *place)
     struct ig_model *model = reader->model;
     if (place->left.bytes < facts->node_bytes)
         return bad(reader, "bytes left of a tree", place->left.bytes, "a split");
-    if (model->nodes_count + 1 >= facts->splits_count * (uint64_t)2 + facts->trees_count)
+    if (model->nodes_count + 1 >= facts->splits_count * (uint64_t)2 + facts->trees_count ||
+        place->pending_count == facts->splits_count)
         return bad(reader, "splits", facts->splits_count, "as many as there are");
     uint64_t word = get(place->left.at, facts->node_bytes);
     uint32_t top = 8U * facts->node_bytes - 1;

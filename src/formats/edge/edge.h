@@ -9,15 +9,9 @@
 #include "base/str.h"
 #include "kernels/quantize/tree_compact.h"
 
-/* Bytes of the file's parts. */
-struct ig_edge_sizes {
-    uint32_t file, splits, leaves, thresholds, sets, rest;
-};
-
 /* Appends the file to `out`. IG_TOO_LARGE: `out` is full. */
 enum ig_code ig_edge_write(struct ig_buf *out, const struct ig_tree_compact *compact,
                            struct ig_err *err);
-void ig_edge_measure(struct ig_edge_sizes *sizes, const struct ig_tree_compact *compact);
 /* Appends one C99 source that includes only <stdint.h> and whose symbols begin with `name`, a C
  * identifier. */
 enum ig_code ig_edge_write_c(struct ig_buf *out, const struct ig_tree_compact *compact,

@@ -223,22 +223,3 @@ enum ig_code ig_edge_write(struct ig_buf *out, const struct ig_tree_compact *com
     for (uint32_t i = 0; i < 4; i++) at[IG_EDGE_CRC_AT + i] = (uint8_t)(crc >> (8 * i));
     return IG_OK;
 }
-
-void ig_edge_measure(struct ig_edge_sizes *sizes, const struct ig_tree_compact *compact)
-{
-    uint32_t sets = compact->sets_count;
-    *sizes = (struct ig_edge_sizes){.splits = compact->splits_count * compact->node_bytes};
-    sizes->leaves = compact->leaves_count * compact->leaf_bytes + (uint32_t)table_bytes(compact);
-    for (uint32_t i = 0; i < compact->sources_count; i++)
-        if (compact->sources[i].keys)
-            sizes->thresholds += compact->sources[i].keys_count * compact->sources[i].key_bytes;
-    if (sets) sizes->sets = compact->set_starts[sets] + (sets + 1) * ig_edge_set_width(compact);
-    uint32_t per_tree = ig_edge_tree_width(compact) + ig_edge_output_width(compact) +
-                        (compact->tree_shifts ? 1 : 0);
-    sizes->rest = IG_EDGE_HEADER_BYTES + IG_EDGE_SECTION_BYTES + IG_EDGE_TREE_BYTES +
-                  compact->outputs_count * ig_edge_base_bytes(compact->leaf) +
-                  compact->sources_count * IG_EDGE_SOURCE_BYTES + compact->trees_count * per_tree;
-    uint32_t sum = sizes->splits + sizes->leaves + sizes->thresholds + sizes->sets + sizes->rest;
-    sizes->rest += (IG_EDGE_ALIGN - sum % IG_EDGE_ALIGN) % IG_EDGE_ALIGN;
-    sizes->file = sizes->splits + sizes->leaves + sizes->thresholds + sizes->sets + sizes->rest;
-}
