@@ -38,11 +38,14 @@ static inline uint32_t ige_u32(const uint8_t *at)
     return (uint32_t)at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 | (uint32_t)at[3] << 24;
 }
 
-/* A number of 1 to 4 bytes. */
+/* A number of 0 to 4 bytes. */
 static inline uint32_t ige_get(const uint8_t *at, uint32_t bytes)
 {
     uint32_t value = 0;
-    while (bytes--) value = value << 8 | at[bytes];
+    if (bytes) value = at[0];
+    if (bytes > 1) value |= (uint32_t)at[1] << 8;
+    if (bytes > 2) value |= (uint32_t)at[2] << 16;
+    if (bytes > 3) value |= (uint32_t)at[3] << 24;
     return value;
 }
 

@@ -15,6 +15,11 @@ enum {
     MISSING = 1, /* of categories' columns */
     UNKNOWN = 2,
 };
+#ifdef __GNUC__
+#define IGE_APART __attribute__((noinline))
+#else
+#define IGE_APART
+#endif
 #define MAGNITUDE 0x7fffffffU
 #define INFINITE 0x7f800000U
 #define TINY 0x0554ad2eU /* 1e-35 */
@@ -49,17 +54,13 @@ static uint32_t rank_of(const uint8_t *source, const uint8_t *keys, uint32_t bit
     return low;
 }
 
-static uint32_t number_column(const struct ige_model *model, const uint8_t *source,
-                              const uint8_t *keys, uint32_t bits, uint32_t rule)
+/* A number's column by one of its rules; `rank` is that of the number, or of 0 for NaN. */
+static uint32_t number_column(const struct ige_model *model, uint32_t rank, uint32_t bits,
+                              uint32_t rule)
 {
     uint32_t size = bits & MAGNITUDE;
-    int missing = size > INFINITE;
-    if (rule >= ZERO_LEFT && size <= TINY) missing = 1;
-    if (rule == NAN_ZERO) {
-        if (missing) bits = 0;
-        missing = 0;
-    }
-    if (!missing) return rank_of(source, keys, bits);
+    int missing = size > INFINITE || (rule >= ZERO_LEFT && size <= TINY);
+    if (!missing || rule == NAN_ZERO) return rank;
     return rule & (NAN_RIGHT | ZERO_RIGHT) ? model->missing_rank : 0;
 }
 
@@ -77,7 +78,7 @@ static uint32_t category_column(const struct ige_model *model, const uint8_t *so
     return code < ige_u16(source + 2) ? code + IGE_CODE : UNKNOWN;
 }
 
-static void fill_columns(const struct ige_interpreter *interpreter)
+static IGE_APART void fill_columns(const struct ige_interpreter *interpreter)
 {
     const struct ige_model *model = interpreter->model;
     const uint8_t *keys = model->keys;
@@ -87,10 +88,12 @@ static void fill_columns(const struct ige_interpreter *interpreter)
     for (uint32_t i = 0; i < model->sources; i++) {
         const uint8_t *source = model->source + i * IGE_SOURCE_BYTES;
         uint32_t bits = bits_of(interpreter->input.data.f32 + ige_u16(source));
-        uint32_t rules = source[8];
+        uint32_t rules = source[8], rank = 0;
+        if (rules < CATEGORY)
+            rank = rank_of(source, keys, (bits & MAGNITUDE) > INFINITE ? 0 : bits);
         for (; rules; rules &= rules - 1, column++) {
             uint32_t rule = rules & (0U - rules);
-            uint32_t value = rule < CATEGORY ? number_column(model, source, keys, bits, rule)
+            uint32_t value = rule < CATEGORY ? number_column(model, rank, bits, rule)
                                              : category_column(model, source, bits, rule);
             if (model->rank_bytes == 1)
                 narrow[column] = (uint8_t)value;
@@ -133,24 +136,29 @@ static const uint8_t *walk(const struct ige_interpreter *interpreter, const uint
     }
 }
 
-/* The usual layouts, where all widths are constants and columns are bytes of numbers. */
-
-static const uint8_t *walk_2(const uint8_t *columns, const uint8_t *at)
+/* Splits of at most four bytes over numbers whose ranks are bytes. Always reads four bytes, which
+ * is one instruction: two leaves follow a split at least. */
+static const uint8_t *walk_short(const struct ige_model *model, const uint8_t *columns,
+                                 const uint8_t *at)
 {
+    uint32_t bytes = model->node_bytes, shift = 32 - 8 * bytes;
+    uint32_t threshold = (1U << model->threshold_bits) - 1, skip = (1U << model->skip_bits) - 1;
+    uint32_t skip_at = model->threshold_bits, column_at = skip_at + model->skip_bits;
+    uint32_t column = (1U << model->column_bits) - 1;
     for (;;) {
-        uint32_t word = ige_u16(at);
-        at += 2;
-        if (columns[word >> 11 & 7] >= (word & 15)) {
-            at += word >> 4 & 127;
-            if (word & 0x4000U) return at;
-        } else if (word & 0x8000U) {
+        uint32_t word = ige_u32(at), flags = word << shift;
+        at += bytes;
+        if (columns[word >> column_at & column] >= (word & threshold)) {
+            at += word >> skip_at & skip;
+            if (flags & 0x40000000U) return at;
+        } else if (flags & 0x80000000U) {
             return at;
         }
     }
 }
 
-/* Reads four bytes, which is one instruction: two leaves follow a split at least. */
-static const uint8_t *walk_3(const uint8_t *columns, const uint8_t *at)
+/* The usual layout of a split in three bytes, where all widths are constants. */
+static const uint8_t *walk_usual(const uint8_t *columns, const uint8_t *at)
 {
     for (;;) {
         uint32_t word = ige_u32(at);
@@ -164,49 +172,16 @@ static const uint8_t *walk_3(const uint8_t *columns, const uint8_t *at)
     }
 }
 
-static const uint8_t *walk_4(const uint8_t *columns, const uint8_t *at)
-{
-    for (;;) {
-        uint32_t word = ige_u32(at);
-        at += 4;
-        if (columns[word >> 22 & 255] >= (word & 1023)) {
-            at += word >> 10 & 4095;
-            if (word & 0x40000000U) return at;
-        } else if (word >> 31) {
-            return at;
-        }
-    }
-}
+enum layout { ANY, SHORT, USUAL };
 
-static int is_layout(const struct ige_model *model, uint32_t threshold, uint32_t skip,
-                     uint32_t column)
+static enum layout layout_of(const struct ige_model *model)
 {
-    return model->threshold_bits == threshold && model->skip_bits == skip &&
-           model->column_bits == column && model->rank_bytes == 1 &&
-           model->first_category == model->columns;
-}
-
-static uint32_t layout_of(const struct ige_model *model)
-{
-    if (model->node_bytes == 2 && is_layout(model, 4, 7, 3)) return 2;
-    if (model->node_bytes == 3 && is_layout(model, 8, 8, 6)) return 3;
-    if (model->node_bytes == 4 && is_layout(model, 10, 12, 8)) return 4;
-    return 0;
-}
-
-static const uint8_t *find_leaf(const struct ige_interpreter *interpreter, uint32_t layout,
-                                const uint8_t *at)
-{
-    switch (layout) {
-    case 2:
-        return walk_2(interpreter->columns, at);
-    case 3:
-        return walk_3(interpreter->columns, at);
-    case 4:
-        return walk_4(interpreter->columns, at);
-    default:
-        return walk(interpreter, at);
-    }
+    if (model->node_bytes > 4 || model->rank_bytes > 1 || model->first_category < model->columns)
+        return ANY;
+    return model->node_bytes == 3 && model->threshold_bits == 8 && model->skip_bits == 8 &&
+                   model->column_bits == 6
+               ? USUAL
+               : SHORT;
 }
 
 /* ---- sums ---- */
@@ -293,6 +268,13 @@ static void start_sums(const struct ige_interpreter *interpreter)
         interpreter->output.data.i32[i] = base ? (int32_t)ige_u32(model->base + 4 * i) : 0;
 }
 
+/* Unsigned, so that a sum past 31 bits, which no good file has, is no trap. */
+static inline void add_integer(int32_t *sum, const uint8_t *at, int narrow, uint32_t shift)
+{
+    uint32_t value = narrow ? (at[0] ^ 0x80U) - 0x80U : (ige_u16(at) ^ 0x8000U) - 0x8000U;
+    *sum = (int32_t)((uint32_t)*sum + (value << shift));
+}
+
 static void add_leaf(const struct ige_interpreter *interpreter, const uint8_t *leaf,
                      uint32_t output, uint32_t shift)
 {
@@ -301,35 +283,80 @@ static void add_leaf(const struct ige_interpreter *interpreter, const uint8_t *l
         leaf = model->table +
                ige_get(leaf, model->index_bytes) * model->value_bytes * model->leaf_values;
     for (uint32_t i = 0; i < model->leaf_values; i++, leaf += model->value_bytes) {
-        if (model->leaf < IGE_LEAF_I16) {
+        if (model->leaf < IGE_LEAF_I16)
             add_float(interpreter, leaf, output + i);
-            continue;
-        }
-        /* unsigned, so that a sum past 31 bits, which no good file has, is no trap */
-        uint32_t value =
-            (uint32_t)(model->leaf == IGE_LEAF_I8 ? (int32_t)(leaf[0] ^ 0x80U) - 0x80
-                                                  : (int32_t)(ige_u16(leaf) ^ 0x8000U) - 0x8000);
-        uint32_t sum = (uint32_t)interpreter->output.data.i32[output + i] + (value << shift);
-        interpreter->output.data.i32[output + i] = (int32_t)sum;
+        else
+            add_integer(interpreter->output.data.i32 + output + i, leaf, model->leaf == IGE_LEAF_I8,
+                        shift);
+    }
+}
+
+/* The commonest model: one output, integer leaves that stand in the trees, short splits. Kept
+ * apart, since its few variables all fit a Cortex-M's registers. */
+static IGE_APART int32_t sum_integers(const struct ige_model *model, const uint8_t *columns,
+                                      int32_t sum)
+{
+    const uint8_t *at = model->nodes, *sizes = model->tree_bytes, *end = model->tree_outputs;
+    const uint8_t *shifts = model->flags & IGE_SHIFTS ? model->tree_shifts : NULL;
+    uint32_t width = model->tree_width, leaf_bytes = model->leaf_bytes;
+    int usual = layout_of(model) == USUAL;
+    while (sizes < end) {
+        uint32_t bytes = width == 1 ? sizes[0] : ige_u16(sizes);
+        const uint8_t *leaf = at;
+        if (bytes != leaf_bytes)
+            leaf = usual ? walk_usual(columns, at) : walk_short(model, columns, at);
+        add_integer(&sum, leaf, leaf_bytes == 1, shifts ? *shifts++ : 0);
+        sizes += width;
+        at += bytes;
+    }
+    return sum;
+}
+
+static int is_common(const struct ige_model *model)
+{
+    return model->outputs == 1 && model->leaf >= IGE_LEAF_I16 && !model->index_bytes &&
+           model->tree_width < 4 && layout_of(model) != ANY;
+}
+
+static IGE_APART void run_trees(const struct ige_interpreter *interpreter)
+{
+    const struct ige_model *model = interpreter->model;
+    const uint8_t *at = model->nodes, *sizes = model->tree_bytes, *outputs = model->tree_outputs;
+    const uint8_t *shifts = model->flags & IGE_SHIFTS ? model->tree_shifts : NULL;
+    const uint8_t *columns = interpreter->columns;
+    int simple = model->leaf_values == 1 && !model->index_bytes && model->leaf >= IGE_LEAF_I16;
+    int narrow = model->leaf == IGE_LEAF_I8;
+    uint32_t width = model->tree_width, output_width = model->output_width;
+    uint32_t leaf_bytes = model->leaf_bytes;
+    enum layout layout = layout_of(model);
+    for (uint32_t t = 0; t < model->trees; t++) {
+        uint32_t bytes = ige_get(sizes, width), output = ige_get(outputs, output_width);
+        uint32_t shift = shifts ? shifts[t] : 0;
+        const uint8_t *leaf = at;
+        if (bytes != leaf_bytes)
+            leaf = layout == USUAL   ? walk_usual(columns, at)
+                   : layout == SHORT ? walk_short(model, columns, at)
+                                     : walk(interpreter, at);
+        if (simple)
+            add_integer(interpreter->output.data.i32 + output, leaf, narrow, shift);
+        else
+            add_leaf(interpreter, leaf, output, shift);
+        at += bytes;
+        sizes += width;
+        outputs += output_width;
     }
 }
 
 void ige_invoke(struct ige_interpreter *interpreter)
 {
     const struct ige_model *model = interpreter->model;
-    const uint8_t *at = model->nodes, *sizes = model->tree_bytes, *outputs = model->tree_outputs;
-    uint32_t layout = layout_of(model);
+    int32_t *sums = interpreter->output.data.i32;
     fill_columns(interpreter);
     start_sums(interpreter);
-    for (uint32_t t = 0; t < model->trees; t++) {
-        uint32_t bytes = ige_get(sizes, model->tree_width);
-        const uint8_t *leaf = bytes == model->leaf_bytes ? at : find_leaf(interpreter, layout, at);
-        uint32_t output = ige_get(outputs, model->output_width);
-        add_leaf(interpreter, leaf, output, model->flags & IGE_SHIFTS ? model->tree_shifts[t] : 0);
-        at += bytes;
-        sizes += model->tree_width;
-        outputs += model->output_width;
-    }
+    if (is_common(model))
+        sums[0] = sum_integers(model, interpreter->columns, sums[0]);
+    else
+        run_trees(interpreter);
     if (model->leaf < IGE_LEAF_I16) end_float(interpreter);
 }
 

@@ -185,9 +185,12 @@ static const char RANK[] =
     "    if (key < source->base) return 0;\n"
     "    distance = ((uint32_t)key - (uint32_t)source->base) >> source->shift;\n"
     "    while (low < high) {\n"
-    "        uint32_t middle = (low + high) / 2, value = 0, i = source->width;\n"
-    "        const uint8_t *at = @_keys + source->keys + middle * i;\n"
-    "        while (i--) value = value << 8 | at[i];\n"
+    "        uint32_t middle = (low + high) / 2, width = source->width, value;\n"
+    "        const uint8_t *at = @_keys + source->keys + middle * width;\n"
+    "        value = at[0];\n"
+    "        if (width > 1) value |= (uint32_t)at[1] << 8;\n"
+    "        if (width > 2) value |= (uint32_t)at[2] << 16;\n"
+    "        if (width > 3) value |= (uint32_t)at[3] << 24;\n"
     "        if (value <= distance)\n"
     "            low = middle + 1;\n"
     "        else\n"
@@ -195,12 +198,12 @@ static const char RANK[] =
     "    }\n"
     "    return low;\n"
     "}\n\n"
-    "static uint32_t @_number(const struct @_source *source, uint32_t bits, uint32_t rule)\n"
+    "/* A number's column by a rule; `rank` is that of the number, or of 0 for NaN. */\n"
+    "static uint32_t @_number(uint32_t rank, uint32_t bits, uint32_t rule)\n"
     "{\n"
-    "    uint32_t size = bits & 0x7fffffffU, missing = size > 0x7f800000U;\n"
-    "    if (rule == 4 && missing) return @_rank(source, 0);\n"
-    "    if (rule >= 8 && size <= 0x0554ad2eU) missing = 1;\n"
-    "    if (!missing) return @_rank(source, bits);\n"
+    "    uint32_t size = bits & 0x7fffffffU;\n"
+    "    uint32_t missing = size > 0x7f800000U || (rule >= 8 && size <= 0x0554ad2eU);\n"
+    "    if (!missing || rule == 4) return rank;\n"
     "    return rule & 18U ? @_MISSING_RANK : 0;\n"
     "}\n\n";
 static const char CATEGORY[] =
@@ -217,39 +220,42 @@ static const char CATEGORY_BELOW_ZERO[] = " else if (bits != size && size) {\n"
                                           "    }";
 static const char CATEGORY_END[] = "\n    return code < source->count ? code + 3 : 2;\n"
                                    "}\n\n";
-static const char COLUMNS[] = "static void @_fill(const float *features, @_column *columns)\n"
-                              "{\n"
-                              "    uint32_t i, column = 0;\n"
-                              "    for (i = 0; i < @_SOURCES; i++) {\n"
-                              "        const struct @_source *source = &@_sources[i];\n"
-                              "        uint32_t rules, bits = @_bits(features + source->feature);\n"
-                              "        for (rules = source->rules; rules; rules &= rules - 1) {\n"
-                              "            uint32_t rule = rules & (0U - rules);\n"
-                              "            columns[column++] = (@_column)";
-static const char COLUMNS_END[] = "        }\n    }\n}\n\n";
+static const char NUMBERS[] =
+    "    for (i = 0; i < @_NUMBERS; i++) {\n"
+    "        const struct @_source *source = &@_sources[i];\n"
+    "        uint32_t rules = source->rules, bits = @_bits(features + source->feature);\n"
+    "        uint32_t missing = (bits & 0x7fffffffU) > 0x7f800000U;\n"
+    "        uint32_t rank = @_rank(source, missing ? 0 : bits);\n"
+    "        for (; rules; rules &= rules - 1)\n"
+    "            columns[column++] = (@_column)@_number(rank, bits, rules & (0U - rules));\n"
+    "    }\n";
+static const char CATEGORIES[] =
+    "    for (i = @_NUMBERS; i < @_SOURCES; i++) {\n"
+    "        const struct @_source *source = &@_sources[i];\n"
+    "        uint32_t rules = source->rules, bits = @_bits(features + source->feature);\n"
+    "        for (; rules; rules &= rules - 1)\n"
+    "            columns[column++] = (@_column)@_category(source, bits, rules & (0U - rules));\n"
+    "    }\n";
 
 static void write_inputs(struct writer *writer)
 {
     const struct ig_tree_compact *compact = writer->compact;
     bool categories = compact->first_category < compact->columns_count;
-    bool both = categories && compact->first_category;
     ig_buf_printf(writer->out, "typedef uint%u_t %.*s_column;\n\n", 8 * compact->rank_bytes,
                   IG_STR_ARGS(writer->name));
     text(writer, BITS);
-    if (compact->first_category || !categories) text(writer, RANK);
+    if (compact->first_category) text(writer, RANK);
     if (categories) {
         text(writer, CATEGORY);
         if (!compact->inputs_truncate) text(writer, CATEGORY_BELOW_ZERO);
         text(writer, CATEGORY_END);
     }
-    text(writer, COLUMNS);
-    if (both)
-        text(writer, "(rule < 32 ? @_number(source, bits, rule)\n                          "
-                     "                    : @_category(source, bits, rule));\n");
-    else
-        text(writer,
-             categories ? "@_category(source, bits, rule);\n" : "@_number(source, bits, rule);\n");
-    text(writer, COLUMNS_END);
+    text(writer, "static void @_fill(const float *features, @_column *columns)\n"
+                 "{\n"
+                 "    uint32_t i, column = 0;\n");
+    if (compact->first_category) text(writer, NUMBERS);
+    if (categories) text(writer, CATEGORIES);
+    text(writer, "}\n\n");
 }
 
 /* ---- trees ---- */
@@ -458,7 +464,11 @@ static void write_class(struct writer *writer)
 static void write_constants(struct writer *writer)
 {
     const struct ig_tree_compact *compact = writer->compact;
+    uint32_t numbers_count = 0;
+    while (numbers_count < compact->sources_count && compact->sources[numbers_count].rules < 32)
+        numbers_count++;
     constant(writer, "SOURCES", compact->sources_count);
+    constant(writer, "NUMBERS", numbers_count);
     constant(writer, "MISSING_RANK", compact->missing_rank);
     if (compact->sets_count) constant(writer, "FIRST_CATEGORY", compact->first_category);
     constant(writer, "NODE_BYTES", compact->node_bytes);
