@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* `ingot edge ...`: tree models for devices. What is measured here and what `run` prints comes from
  * the device runtime itself (apps/edge), built for this machine. */
+#include "cmd_edge.h"
+
 #include "block.h"
 #include "ingot_edge.h"
 #include "model_source.h"
@@ -26,7 +28,7 @@ struct device {
     struct ig_arena memory;
 };
 
-static enum ig_compact_want want_of(const struct ig_cli *cli)
+enum ig_compact_want ig_cmd_edge_want(const struct ig_cli *cli)
 {
     static const char *const NAMES[] = {"exact", "float32", "int16", "int8"};
     int want = 0;
@@ -94,7 +96,7 @@ static enum ig_code open_device(struct device *device, const struct ig_cli *cli,
     init(device);
     if (read_compact(device, source)) return start(device, err);
     if (ig_model_source_open_uri(&package, cli, source, err) == IG_OK)
-        pack(device, package->model, want_of(cli), err);
+        pack(device, package->model, ig_cmd_edge_want(cli), err);
     ig_package_free(package);
     return err->code == IG_OK ? start(device, err) : err->code;
 }
@@ -219,7 +221,7 @@ int ig_cmd_edge_export(const struct ig_cli *cli)
     struct ig_buf text;
     ig_buf_init(&text, TEXT_MAX);
     if (ig_model_source_open_uri(&package, cli, cli->operands[0], &err) == IG_OK &&
-        ig_tree_compact_new(&compact, package->model, want_of(cli), &err) == IG_OK &&
+        ig_tree_compact_new(&compact, package->model, ig_cmd_edge_want(cli), &err) == IG_OK &&
         ig_edge_write_c(&text, compact, ig_str_view(ig_cli_text(cli, "name")), &err) == IG_OK)
         ig_file_replace(IG_FILE_CWD, ig_cli_text(cli, "output"), ig_buf_view(&text), &err);
     ig_tree_compact_free(compact);
@@ -306,7 +308,7 @@ int ig_cmd_edge_run(const struct ig_cli *cli)
     init(&device);
     if (ig_block_open(&block, cli, IG_ENGINE_MARGIN, &err) == IG_OK &&
         (read_compact(&device, ig_cli_text(cli, "model")) ||
-         pack(&device, block.package->model, want_of(cli), &err) == IG_OK) &&
+         pack(&device, block.package->model, ig_cmd_edge_want(cli), &err) == IG_OK) &&
         start(&device, &err) == IG_OK)
         while (ig_block_next(&block, &err))
             run_block(&block, &device, classes, compare ? &difference : NULL);

@@ -3,6 +3,7 @@
 #include "base/ed25519.h"
 
 #include <openssl/evp.h>
+#include <openssl/pem.h>
 
 static EVP_PKEY *key_of(const unsigned char seed[IG_ED25519_BYTES])
 {
@@ -32,6 +33,44 @@ enum ig_code ig_ed25519_sign(unsigned char signature[IG_ED25519_SIGNATURE_BYTES]
     EVP_MD_CTX_free(context);
     EVP_PKEY_free(secret);
     return good ? IG_OK : ig_fail(err, IG_INTERNAL, "OpenSSL signs nothing with Ed25519");
+}
+
+enum ig_code ig_ed25519_pem_write(struct ig_buf *out, const unsigned char seed[IG_ED25519_BYTES],
+                                  struct ig_err *err)
+{
+    char *text = NULL;
+    EVP_PKEY *secret = key_of(seed);
+    BIO *memory = BIO_new(BIO_s_mem());
+    bool good = secret && memory &&
+                PEM_write_bio_PKCS8PrivateKey(memory, secret, NULL, NULL, 0, NULL, NULL) == 1;
+    long length = good ? BIO_get_mem_data(memory, &text) : 0;
+    if (length > 0) ig_buf_add(out, text, (size_t)length);
+    BIO_free(memory);
+    EVP_PKEY_free(secret);
+    return length > 0 ? IG_OK : ig_fail(err, IG_INTERNAL, "OpenSSL writes no PEM");
+}
+
+/* Instead of asking the terminal for a password. */
+static int no_password(char *buffer, int size, int writes, void *context)
+{
+    (void)buffer, (void)size, (void)writes, (void)context;
+    return -1;
+}
+
+enum ig_code ig_ed25519_pem_read(unsigned char seed[IG_ED25519_BYTES], struct ig_str pem,
+                                 struct ig_err *err)
+{
+    size_t size = IG_ED25519_BYTES;
+    BIO *memory = BIO_new_mem_buf(pem.ptr, pem.len > INT32_MAX ? INT32_MAX : (int)pem.len);
+    EVP_PKEY *secret = memory ? PEM_read_bio_PrivateKey(memory, NULL, no_password, NULL) : NULL;
+    bool good = secret && EVP_PKEY_get_id(secret) == EVP_PKEY_ED25519 &&
+                EVP_PKEY_get_raw_private_key(secret, seed, &size) == 1;
+    EVP_PKEY_free(secret);
+    BIO_free(memory);
+    if (good) return IG_OK;
+    return ig_fail(err, IG_PARSE,
+                   "no Ed25519 secret key in PEM without a password "
+                   "(openssl genpkey -algorithm ed25519)");
 }
 
 enum ig_code ig_blake2b(unsigned char digest[IG_BLAKE2B_BYTES], struct ig_str message,

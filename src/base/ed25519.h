@@ -15,6 +15,11 @@ enum ig_code ig_ed25519_public(unsigned char key[IG_ED25519_BYTES],
 enum ig_code ig_ed25519_sign(unsigned char signature[IG_ED25519_SIGNATURE_BYTES],
                              const unsigned char seed[IG_ED25519_BYTES], struct ig_str message,
                              struct ig_err *err);
+/* A secret key as OpenSSL's PEM (PKCS #8, without a password). */
+enum ig_code ig_ed25519_pem_write(struct ig_buf *out, const unsigned char seed[IG_ED25519_BYTES],
+                                  struct ig_err *err);
+enum ig_code ig_ed25519_pem_read(unsigned char seed[IG_ED25519_BYTES], struct ig_str pem,
+                                 struct ig_err *err);
 enum ig_code ig_blake2b(unsigned char digest[IG_BLAKE2B_BYTES], struct ig_str message,
                         struct ig_err *err);
 

@@ -32,6 +32,21 @@ static void test_rfc_8032(void **state)
                               "085ac1e43e15996e458f3613d0f11d8c387b2eaeb4302aeeb00d291612bb0c00");
 }
 
+static void test_pem(void **state)
+{
+    (void)state;
+    struct ig_err err = IG_ERR_INIT;
+    unsigned char seed[32] = {1, 2, 3}, read[32];
+    struct ig_buf text;
+    ig_buf_init(&text, 4096);
+    assert_int_equal(ig_ed25519_pem_write(&text, seed, &err), IG_OK);
+    assert_true(ig_str_starts(ig_buf_view(&text), IG_STR("-----BEGIN PRIVATE KEY-----\n")));
+    assert_int_equal(ig_ed25519_pem_read(read, ig_buf_view(&text), &err), IG_OK);
+    assert_memory_equal(read, seed, 32);
+    assert_int_equal(ig_ed25519_pem_read(read, IG_STR("no key"), &err), IG_PARSE);
+    ig_buf_deinit(&text);
+}
+
 static void test_rfc_7693(void **state)
 {
     (void)state;
@@ -48,6 +63,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rfc_8032),
+        cmocka_unit_test(test_pem),
         cmocka_unit_test(test_rfc_7693),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -134,6 +134,42 @@ static void test_registered(void **state)
     expect_error(1, "7");
 }
 
+static void test_delivery(void **state)
+{
+    (void)state;
+    char key[256], secret[256], public_key[256], bundle[256];
+    snprintf(key, sizeof key, "%s", live_path(&live, "device"));
+    snprintf(secret, sizeof secret, "%s.pem", key);
+    snprintf(public_key, sizeof public_key, "%s.pub", key);
+    snprintf(bundle, sizeof bundle, "%s", live_path(&live, "model.igb"));
+    RUN("edge", "keygen", key);
+    expect_ok();
+    RUN("edge", "keygen", key);
+    expect_error(1, "is it there already?");
+    RUN("edge", "bundle", MODEL, "--output", bundle, "--secret", secret);
+    expect_error(2, "--counter is missing");
+    RUN("edge", "bundle", MODEL, "--output", bundle, "--secret", secret, "--counter", "0");
+    expect_error(1, "counter is 0");
+    RUN("edge", "bundle", MODEL, "--output", bundle, "--secret", public_key, "--counter", "1");
+    expect_error(1, "--secret: no Ed25519 secret key");
+    RUN("edge", "bundle", MODEL, "--output", bundle, "--secret", secret, "--counter", "7", "--id",
+        "risk", "--target", "meter");
+    expect_ok();
+    RUN("edge", "verify", bundle, "--public", public_key, "--target", "meter");
+    expect_text("good: risk, counter 7");
+    RUN("edge", "verify", bundle, "--public", public_key, "--target", "pump");
+    expect_error(1, "for another kind of device");
+    RUN("edge", "verify", bundle, "--public", public_key, "--target", "meter", "--counter", "7");
+    expect_error(1, "a counter that is not above the device's");
+    FILE *file = fopen(bundle, "r+");
+    assert_non_null(file);
+    fseek(file, 20, SEEK_SET);
+    fputc('X', file);
+    fclose(file);
+    RUN("edge", "verify", bundle, "--public", public_key, "--target", "meter");
+    expect_error(1, "is not what was signed");
+}
+
 static void test_refusals(void **state)
 {
     (void)state;
@@ -156,7 +192,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_exact_leaves), cmocka_unit_test(test_integer_leaves),
         cmocka_unit_test(test_export),       cmocka_unit_test(test_registered),
-        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_delivery),     cmocka_unit_test(test_refusals),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
