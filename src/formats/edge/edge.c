@@ -212,6 +212,8 @@ static bool read_source(struct reader *reader, struct ig_compact_source *source,
         return bad(reader, "a source's rules", source->rules, "numbers' or categories'");
     if (source->key_bytes < 1 || source->key_bytes > 4 || source->key_shift > 31)
         return bad(reader, "bytes of a threshold", source->key_bytes, "1 to 4");
+    if (category && source->keys_count > UINT16_MAX - IG_COMPACT_CODE + 1)
+        return bad(reader, "categories of a feature", source->keys_count, "at most 65533");
     if (!category && source->keys_count >= reader->facts.missing_rank)
         return bad(reader, "thresholds of a feature", source->keys_count,
                    "less than the missing rank");
