@@ -84,6 +84,7 @@ static bool lay_sources(struct inputs *in)
 {
     struct ig_tree_compact *compact = in->build->compact;
     uint32_t features = compact->features_count;
+    IG_ASSERT(features > 0);
     compact->sources =
         ig_arena_array(&compact->arena, (size_t)features * 2 + 1, sizeof *compact->sources);
     if (!compact->sources) return ig_compact_no_memory(in->build, "inputs");
