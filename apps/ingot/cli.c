@@ -29,6 +29,9 @@
     IG_OPTION("data", TEXT, "DIR", NULL, "data directory for models:/ while no server runs")       \
     IG_CLIENT_OPTIONS
 #define IG_ROW_OPTIONS IG_ROW_OPTIONS_OF(REQUIRED)
+#define IG_EDGE_LEAVES                                                                             \
+    IG_OPTION("leaves", CHOICE, "exact|float32|int16|int8", "int16",                               \
+              "how leaves are kept; integers are summed exactly")
 
 #define IG_COMMAND(id, verb, operands, count, summary, doc, ...)                                   \
     static const struct ig_cli_option options_##id[] = {                                           \

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef INGOT_EDGE_H
+#define INGOT_EDGE_H
+
+/* Runs Ingot's compact model files (docs/edge-format.md) on a device: C99, freestanding, no heap,
+ * no stdio, no threads. The model's bytes are used where they lie, in flash for instance, and must
+ * stay there; the rest is in the caller's structs and the caller's arena, whose size is known from
+ * the file alone. Thread rule: a model may be shared, an interpreter belongs to one thread.
+ *
+ *     static uint8_t arena[ARENA_BYTES];             aligned to 8; `ingot edge inspect` tells how
+ * many struct ige_model model; struct ige_interpreter interpreter; ige_load(&model, bytes, size);
+ *     ige_allocate_tensors(&interpreter, &model, arena, sizeof arena);
+ *     ige_input(&interpreter)->data.f32[0] = 39.0F;  NaN: missing; a category: its code
+ *     ige_invoke(&interpreter);
+ *     int32_t class_index = ige_class(&interpreter);
+ *
+ * Compiled with IGE_NO_FLOAT it has no float arithmetic at all, and refuses files with float
+ * leaves.
+ */
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum ige_status {
+    IGE_OK,
+    IGE_BAD_FILE,        /* no compact file, or a broken one */
+    IGE_BAD_CRC,         /* its bytes have changed */
+    IGE_UNSUPPORTED,     /* another version, or a section or leaves that this build cannot run */
+    IGE_ARENA_TOO_SMALL, /* or not aligned to 8 */
+};
+
+enum ige_type { IGE_FLOAT32, IGE_FLOAT64, IGE_INT32 };
+
+struct ige_tensor {
+    enum ige_type type;
+    uint32_t count;
+    int32_t exponent; /* INT32: a value is the integer times 2^exponent */
+    union {
+        float *f32;
+        double *f64;
+        int32_t *i32;
+    } data;
+};
+
+/* A loaded file; its fields are the runtime's own. */
+struct ige_model {
+    uint32_t features, outputs, sources, columns, first_category, missing_rank, trees;
+    uint32_t table_rows, sets, iterations;
+    int32_t exponent;
+    uint8_t node_bytes, threshold_bits, skip_bits, column_bits;
+    uint8_t leaf, value_bytes, index_bytes, flags, transform;
+    uint8_t tree_width, output_width, set_width, rank_bytes;
+    uint32_t leaf_values, leaf_bytes;
+    const uint8_t *base, *source, *keys, *set_starts, *set_bytes;
+    const uint8_t *tree_bytes, *tree_outputs, *tree_shifts, *table, *nodes;
+    uint32_t nodes_bytes, set_pool_bytes;
+};
+
+struct ige_interpreter {
+    const struct ige_model *model;
+    struct ige_tensor input, output;
+    void *columns;
+};
+
+/* Checks all of the file, so that nothing need be checked later: no file, however broken, makes the
+ * runtime read outside it or loop. */
+enum ige_status ige_load(struct ige_model *model, const void *bytes, size_t size);
+/* What ige_allocate_tensors needs, to the byte. */
+size_t ige_arena_bytes(const struct ige_model *model);
+enum ige_status ige_allocate_tensors(struct ige_interpreter *interpreter,
+                                     const struct ige_model *model, void *arena, size_t size);
+/* One float a feature. */
+struct ige_tensor *ige_input(struct ige_interpreter *interpreter);
+void ige_invoke(struct ige_interpreter *interpreter);
+/* One margin an output: the model's score before its objective's transform. */
+const struct ige_tensor *ige_output(const struct ige_interpreter *interpreter);
+/* The class of the last row: the output that is greatest, the first of equals; of a single output 1
+ * when it is over 0 (over one half where it is a probability), else 0. */
+int32_t ige_class(const struct ige_interpreter *interpreter);
+#ifndef IGE_NO_FLOAT
+/* An output as a float, whatever its type. */
+float ige_margin(const struct ige_interpreter *interpreter, uint32_t output);
+#endif
+
+#endif

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Writes bundles. The golden margins are those of the server's own engine, run on the model as it
+ * is read back from the compact file. Stateless. */
+#include "formats/edge/edge_bundle.h"
+
+#include "base/mem.h"
+#include "formats/edge/edge_priv.h"
+#include "formats/format.h"
+#include "kernels/tree/tree_predict_walk.h"
+
+#include <math.h>
+#include <string.h>
+
+enum {
+    HEADER_BYTES = 112,
+    VERSION = 1,
+    ROWS = 16,
+    ALIGN = 8,
+    FILE_MAX = INT32_MAX,
+};
+
+static void put(struct ig_buf *out, uint64_t value, uint32_t bytes)
+{
+    for (uint32_t i = 0; i < bytes; i++) ig_buf_add_char(out, (char)(value >> (8 * i)));
+}
+
+static void put_text(struct ig_buf *out, struct ig_str text, size_t size)
+{
+    ig_buf_add_str(out, text);
+    for (size_t i = text.len; i < size; i++) ig_buf_add_char(out, 0);
+}
+
+static uint32_t words_of(const struct ig_tree_compact *compact)
+{
+    return compact->outputs_count * (compact->leaf == IG_COMPACT_FLOAT64 ? 2 : 1);
+}
+
+uint32_t ig_edge_arena_bytes(const struct ig_tree_compact *compact)
+{
+    return 4 * words_of(compact) + 4 * compact->features_count +
+           compact->columns_count * compact->rank_bytes;
+}
+
+/* The feature's value in a golden row: a threshold, the float below one, a code, or missing. */
+static double golden_value(const struct ig_compact_source *source, uint32_t row)
+{
+    uint32_t pick = (row * 7 + source->feature * 3) % (source->keys_count + 1);
+    if ((row + source->feature) % 5 == 4) return (double)NAN;
+    if (!source->keys) return pick;
+    if (!source->keys_count) return row;
+    uint64_t distance = 0;
+    const uint8_t *key = source->keys + (size_t)(pick % source->keys_count) * source->key_bytes;
+    for (uint32_t i = 0; i < source->key_bytes; i++) distance |= (uint64_t)key[i] << (8 * i);
+    int64_t whole = source->base + (int64_t)(distance << source->key_shift);
+    return (double)ig_compact_value((int32_t)(row % 3 && whole > -0x7f800000 ? whole - 1 : whole));
+}
+
+static void put_f32(struct ig_buf *out, double value)
+{
+    float narrow = (float)value;
+    uint32_t bits;
+    memcpy(&bits, &narrow, sizeof bits);
+    put(out, isnan(value) ? 0x7fc00000U : bits, 4);
+}
+
+static void put_margin(struct ig_buf *out, const struct ig_tree_compact *compact, double margin)
+{
+    uint64_t bits;
+    memcpy(&bits, &margin, sizeof bits);
+    if (compact->leaf == IG_COMPACT_FLOAT64)
+        put(out, bits, 8);
+    else if (compact->leaf == IG_COMPACT_FLOAT32)
+        put_f32(out, margin);
+    else
+        put(out, (uint32_t)(int32_t)ldexp(margin, -compact->scale_exponent), 4);
+}
+
+static enum ig_code put_rows(struct ig_buf *out, const struct ig_tree_compact *compact,
+                             const struct ig_model *model, struct ig_err *err)
+{
+    double *row = ig_zalloc_array(compact->features_count, sizeof *row);
+    double *margins = ig_zalloc_array(compact->outputs_count, sizeof *margins);
+    for (uint32_t r = 0; row && margins && r < ROWS; r++) {
+        for (uint32_t i = compact->sources_count; i-- > 0;)
+            row[compact->sources[i].feature] = golden_value(&compact->sources[i], r);
+        for (uint32_t f = 0; f < compact->features_count; f++) put_f32(out, row[f]);
+        ig_tree_walk_margin(model, row, margins);
+        for (uint32_t o = 0; o < compact->outputs_count; o++) put_margin(out, compact, margins[o]);
+    }
+    if (!row || !margins) ig_fail(err, IG_NO_MEMORY, "no memory for golden rows");
+    ig_free(row);
+    ig_free(margins);
+    return err->code;
+}
+
+static enum ig_code check(const struct ig_edge_bundle *bundle, struct ig_err *err)
+{
+    if (bundle->id.len > IG_EDGE_ID_MAX)
+        return ig_fail(err, IG_INVALID, "id '%.*s' is longer than %d bytes",
+                       IG_STR_ARGS(bundle->id), IG_EDGE_ID_MAX);
+    if (bundle->target.len > IG_EDGE_TARGET_MAX)
+        return ig_fail(err, IG_INVALID, "target '%.*s' is longer than %d bytes",
+                       IG_STR_ARGS(bundle->target), IG_EDGE_TARGET_MAX);
+    if (bundle->counter == 0) return ig_fail(err, IG_INVALID, "counter is 0, expected at least 1");
+    return IG_OK;
+}
+
+static void put_header(struct ig_buf *out, const struct ig_edge_bundle *bundle, size_t model_bytes)
+{
+    const struct ig_tree_compact *compact = bundle->compact;
+    size_t rows_at = HEADER_BYTES + (model_bytes + ALIGN - 1) / ALIGN * ALIGN;
+    size_t row_bytes = 4 * ((size_t)compact->features_count + words_of(compact));
+    ig_buf_add_cstr(out, "IGB\x1a");
+    put(out, VERSION, 4);
+    put(out, rows_at + ROWS * row_bytes, 4);
+    put(out, ROWS, 4);
+    put_text(out, bundle->id, IG_EDGE_ID_MAX);
+    put(out, bundle->counter, 8);
+    put(out, bundle->expiry, 8);
+    put_text(out, bundle->target, IG_EDGE_TARGET_MAX);
+    put(out, ig_edge_arena_bytes(compact), 4);
+    put(out, HEADER_BYTES, 4);
+    put(out, model_bytes, 4);
+    put(out, rows_at, 4);
+    put(out, compact->features_count, 4);
+    put(out, words_of(compact), 4);
+    put(out, 0, 8);
+}
+
+enum ig_code ig_edge_bundle_write(struct ig_buf *out, const struct ig_edge_bundle *bundle,
+                                  struct ig_err *err)
+{
+    struct ig_buf file;
+    struct ig_model *model = NULL;
+    if (check(bundle, err) != IG_OK) return err->code;
+    ig_buf_init(&file, FILE_MAX);
+    if (ig_edge_write(&file, bundle->compact, err) == IG_OK &&
+        ig_edge_load(&model, ig_buf_view(&file), err) == IG_OK) {
+        put_header(out, bundle, file.len);
+        ig_buf_add(out, file.ptr, file.len);
+        for (size_t i = file.len; i % ALIGN; i++) put(out, 0, 1);
+        put_rows(out, bundle->compact, model, err);
+        if (out->overflowed) ig_fail(err, IG_TOO_LARGE, "no room for a bundle");
+    }
+    ig_model_free(model);
+    ig_buf_deinit(&file);
+    return err->code;
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef IG_FORMATS_EDGE_EDGE_PRIV_H
+#define IG_FORMATS_EDGE_EDGE_PRIV_H
+
+#include "formats/edge/edge.h"
+
+/* Numbers of the file: docs/edge-format.md has them all. */
+#define IG_EDGE_MAGIC "IGE\x1a"
+
+enum {
+    IG_EDGE_VERSION = 1,
+    IG_EDGE_HEADER_BYTES = 16,
+    IG_EDGE_SECTION_BYTES = 12,
+    IG_EDGE_CRC_AT = 12,
+    IG_EDGE_ALIGN = 4,
+    IG_EDGE_TREE_BYTES = 64, /* of the tree section before its arrays */
+    IG_EDGE_SOURCE_BYTES = 12,
+    IG_EDGE_SECTIONS_MAX = 16,
+};
+
+enum ig_edge_flags {
+    IG_EDGE_BASE_FIRST = 1,
+    IG_EDGE_AVERAGE = 2,
+    IG_EDGE_TRUNCATES = 4,
+    IG_EDGE_VECTORS = 8,
+    IG_EDGE_SHIFTS = 16,
+    IG_EDGE_DOUBLE = 32, /* the source's transform computes in double */
+};
+
+/* Widths of the integers of the arrays that have several. */
+uint32_t ig_edge_tree_width(const struct ig_tree_compact *compact);
+uint32_t ig_edge_output_width(const struct ig_tree_compact *compact); /* 0: no such array */
+uint32_t ig_edge_set_width(const struct ig_tree_compact *compact);
+uint32_t ig_edge_value_bytes(enum ig_compact_leaf leaf);
+uint32_t ig_edge_base_bytes(enum ig_compact_leaf leaf);
+/* The file's number of a transform, and the transform of a number (false: unknown). */
+uint8_t ig_edge_transform_code(enum ig_transform transform);
+bool ig_edge_transform_of(enum ig_transform *out, uint8_t code);
+uint32_t ig_edge_crc(const char *bytes, size_t count);
+
+#endif

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Chooses the widths of a node's fields and writes the nodes. Parents come before their children in
+ * the model, so one pass backward sizes every subtree and one forward places it. Stateless. */
+#include "kernels/quantize/tree_compact_priv.h"
+
+#include <string.h>
+
+enum { NODE_BYTES_MIN = 2, NODE_BYTES_MAX = 8, FLAGS = 2 };
+
+/* Widths for which runtimes have code of their own: threshold, skip, column. */
+static const uint8_t USUAL[NODE_BYTES_MAX + 1][3] = {
+    [2] = {4, 7, 3}, [3] = {8, 8, 6}, [4] = {10, 12, 8}};
+
+static void size_subtrees(struct ig_compact_build *build)
+{
+    const struct ig_model *model = build->model;
+    for (uint32_t t = model->trees_count; t-- > 0;) {
+        const struct ig_tree *tree = &model->trees[t];
+        struct ig_compact_node *nodes = build->nodes + tree->first_node;
+        for (uint32_t i = tree->nodes_count; i-- > 0;) {
+            const struct ig_node *node = &model->nodes[tree->first_node + i];
+            if (node->op == IG_NODE_LEAF) {
+                nodes[i].leaves = 1;
+                continue;
+            }
+            nodes[i].splits = 1 + nodes[node->left].splits + nodes[node->right].splits;
+            nodes[i].leaves = nodes[node->left].leaves + nodes[node->right].leaves;
+        }
+    }
+}
+
+static uint64_t subtree_bytes(const struct ig_tree_compact *compact,
+                              const struct ig_compact_node *node, uint32_t node_bytes)
+{
+    return (uint64_t)node->splits * node_bytes + (uint64_t)node->leaves * compact->leaf_bytes;
+}
+
+static uint64_t greatest_skip(const struct ig_compact_build *build, uint32_t node_bytes)
+{
+    const struct ig_model *model = build->model;
+    uint64_t most = 0;
+    for (uint32_t t = 0; t < model->trees_count; t++) {
+        const struct ig_tree *tree = &model->trees[t];
+        for (uint32_t i = 0; i < tree->nodes_count; i++) {
+            const struct ig_node *node = &model->nodes[tree->first_node + i];
+            if (node->op == IG_NODE_LEAF) continue;
+            uint64_t skip = subtree_bytes(
+                build->compact, &build->nodes[tree->first_node + (uint32_t)node->left], node_bytes);
+            if (skip > most) most = skip;
+        }
+    }
+    return most;
+}
+
+static bool fits_usual(const uint8_t *usual, const uint32_t *bits)
+{
+    return usual[0] >= bits[0] && usual[1] >= bits[1] && usual[2] >= bits[2];
+}
+
+static bool choose_widths(struct ig_compact_build *build)
+{
+    struct ig_tree_compact *compact = build->compact;
+    uint32_t threshold = compact->missing_rank;
+    if (compact->sets_count > threshold + 1) threshold = compact->sets_count - 1;
+    uint32_t column = compact->columns_count ? compact->columns_count - 1 : 0;
+    for (uint32_t bytes = NODE_BYTES_MIN; bytes <= NODE_BYTES_MAX; bytes++) {
+        uint64_t skip = greatest_skip(build, bytes);
+        if (skip > UINT32_MAX) break;
+        uint32_t bits[3] = {ig_compact_bits(threshold), ig_compact_bits((uint32_t)skip),
+                            ig_compact_bits(column)};
+        if (bits[0] + bits[1] + bits[2] + FLAGS > 8 * bytes) continue;
+        const uint8_t *usual = USUAL[bytes];
+        bool same = fits_usual(usual, bits);
+        compact->node_bytes = (uint8_t)bytes;
+        compact->threshold_bits = (uint8_t)(same ? usual[0] : bits[0]);
+        compact->skip_bits = (uint8_t)(same ? usual[1] : bits[1]);
+        compact->column_bits = (uint8_t)(same ? usual[2] : bits[2]);
+        return true;
+    }
+    ig_fail(build->err, IG_TOO_LARGE, "a split needs over %d bytes", NODE_BYTES_MAX);
+    return false;
+}
+
+static void write_split(struct ig_compact_build *build, const struct ig_tree *tree, uint32_t index)
+{
+    const struct ig_tree_compact *compact = build->compact;
+    const struct ig_node *node = &build->model->nodes[tree->first_node + index];
+    struct ig_compact_node *nodes = build->nodes + tree->first_node;
+    uint64_t skip = subtree_bytes(compact, &nodes[node->left], compact->node_bytes);
+    nodes[node->left].at = nodes[index].at + compact->node_bytes;
+    nodes[node->right].at = nodes[node->left].at + (uint32_t)skip;
+    uint64_t word = nodes[index].threshold | skip << compact->threshold_bits |
+                    (uint64_t)nodes[index].column << (compact->threshold_bits + compact->skip_bits);
+    uint32_t top = 8U * compact->node_bytes - 1;
+    word |= (uint64_t)(nodes[node->left].splits == 0) << top;
+    word |= (uint64_t)(nodes[node->right].splits == 0) << (top - 1);
+    ig_compact_put(compact->stream + nodes[index].at, word, compact->node_bytes);
+}
+
+static void write_tree(struct ig_compact_build *build, uint32_t index, uint32_t start)
+{
+    const struct ig_tree_compact *compact = build->compact;
+    const struct ig_tree *tree = &build->model->trees[index];
+    struct ig_compact_node *nodes = build->nodes + tree->first_node;
+    nodes[0].at = start;
+    for (uint32_t i = 0; i < tree->nodes_count; i++) {
+        if (build->model->nodes[tree->first_node + i].op != IG_NODE_LEAF)
+            write_split(build, tree, i);
+        else
+            memcpy(compact->stream + nodes[i].at,
+                   build->rows + (size_t)nodes[i].leaf * compact->leaf_bytes, compact->leaf_bytes);
+    }
+}
+
+bool ig_compact_build_stream(struct ig_compact_build *build)
+{
+    struct ig_tree_compact *compact = build->compact;
+    size_subtrees(build);
+    if (!choose_widths(build)) return false;
+    uint64_t total = (uint64_t)compact->splits_count * compact->node_bytes +
+                     (uint64_t)compact->leaves_count * compact->leaf_bytes;
+    if (total > INT32_MAX) {
+        ig_fail(build->err, IG_TOO_LARGE, "the trees take %llu bytes, at most %d",
+                (unsigned long long)total, INT32_MAX);
+        return false;
+    }
+    compact->stream_bytes = (uint32_t)total;
+    compact->stream = ig_arena_array(&compact->arena, (size_t)total + 1, 1);
+    compact->tree_bytes =
+        ig_arena_array(&compact->arena, (size_t)compact->trees_count + 1, sizeof(uint32_t));
+    if (compact->arena.overflowed) return ig_compact_no_memory(build, "stream");
+    uint32_t at = 0;
+    for (uint32_t t = 0; t < compact->trees_count; t++) {
+        const struct ig_compact_node *root = &build->nodes[build->model->trees[t].first_node];
+        write_tree(build, t, at);
+        compact->tree_bytes[t] = (uint32_t)subtree_bytes(compact, root, compact->node_bytes);
+        at += compact->tree_bytes[t];
+    }
+    return true;
+}
