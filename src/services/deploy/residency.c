@@ -46,6 +46,7 @@ struct entry {
     struct entry **parts; /* that it holds */
     size_t parts_count;
     uint64_t used_ns;
+    size_t bytes; /* when it was last counted: explainers are prepared later */
     char key[IG_SHA256_HEX];
 };
 
@@ -160,7 +161,7 @@ static void make_room(struct ig_residency *residency, const struct entry *kept)
         struct entry *oldest = NULL, *entry;
         size_t at = 0, sum = 0;
         while ((entry = next_entry(residency, &at))) {
-            sum += bytes_of(entry);
+            sum += entry->bytes = bytes_of(entry);
             if (!entry->loaded || entry == kept || entry->waiting || entry->holders) continue;
             if (!oldest || entry->used_ns < oldest->used_ns) oldest = entry;
         }
@@ -372,7 +373,10 @@ static const struct ig_servable *take(struct ig_residency *residency, const stru
     }
     entry->waiting++;
     while (entry->loading) pthread_cond_wait(&residency->changed, &residency->lock);
-    if (!entry->loaded) load(residency, entry, recipe, err);
+    if (!entry->loaded)
+        load(residency, entry, recipe, err);
+    else if (entry->bytes != bytes_of(entry))
+        make_room(residency, entry);
     loaded = ig_servable_ref(entry->loaded);
     entry->used_ns = ig_clock_ns();
     entry->waiting--;
