@@ -12,7 +12,6 @@
  * Thread rule: any; models are loaded and freed without the lock. */
 #include "services/deploy/residency.h"
 
-#include "base/clock.h"
 #include "base/file.h"
 #include "base/map.h"
 #include "base/mem.h"
@@ -37,7 +36,8 @@ struct recipe {
 };
 
 struct entry {
-    struct entry *next; /* in `leaving` */
+    struct entry *older,
+        *newer; /* by use, of what is loaded; `older`: also the next in `leaving` */
     enum kind kind;
     const struct ig_servable *loaded; /* NULL: not here */
     bool loading;
@@ -45,7 +45,6 @@ struct entry {
     unsigned holders;
     struct entry **parts; /* that it holds */
     size_t parts_count;
-    uint64_t used_ns;
     size_t bytes; /* when it was last counted: explainers are prepared later */
     char key[IG_SHA256_HEX];
 };
@@ -56,7 +55,8 @@ struct ig_residency {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     struct ig_map entries; /* by key */
-    struct entry *leaving;
+    struct entry *oldest, *newest, *leaving;
+    size_t bytes; /* of all that is loaded, as last counted */
     uint64_t loads, unloads;
 };
 
@@ -77,13 +77,6 @@ enum ig_code ig_residency_open(struct ig_residency **out,
     return err->code;
 }
 
-static struct entry *next_entry(const struct ig_residency *residency, size_t *at)
-{
-    struct ig_str key;
-    void *entry;
-    return ig_map_each(&residency->entries, at, &key, &entry) ? entry : NULL;
-}
-
 static void free_entry(struct entry *entry)
 {
     ig_servable_unref(entry->loaded);
@@ -94,17 +87,15 @@ static void free_entry(struct entry *entry)
 static void free_gone(struct entry *gone)
 {
     for (struct entry *next; gone; gone = next) {
-        next = gone->next;
+        next = gone->older;
         free_entry(gone);
     }
 }
 
 void ig_residency_close(struct ig_residency *residency)
 {
-    struct entry *entry;
-    size_t at = 0;
     if (!residency) return;
-    while ((entry = next_entry(residency, &at))) free_entry(entry);
+    free_gone(residency->newest);
     free_gone(residency->leaving);
     ig_map_deinit(&residency->entries);
     ig_file_close(&residency->faces);
@@ -128,45 +119,60 @@ static struct entry *obtain(struct ig_residency *residency, const struct recipe 
     return NULL;
 }
 
-/* A part was used when what held it was. */
-static void release(struct entry *const *parts, size_t count, uint64_t used_ns)
+static void release(struct entry *const *parts, size_t count)
 {
-    for (size_t i = 0; i < count; i++) {
-        parts[i]->holders--;
-        if (parts[i]->used_ns < used_ns) parts[i]->used_ns = used_ns;
-    }
+    for (size_t i = 0; i < count; i++) parts[i]->holders--;
+}
+
+static void take_out(struct ig_residency *residency, struct entry *entry)
+{
+    *(entry->older ? &entry->older->newer : &residency->oldest) = entry->newer;
+    *(entry->newer ? &entry->newer->older : &residency->newest) = entry->older;
+}
+
+static void put_newest(struct ig_residency *residency, struct entry *entry)
+{
+    entry->newer = NULL;
+    entry->older = residency->newest;
+    *(entry->older ? &entry->older->newer : &residency->oldest) = entry;
+    residency->newest = entry;
+}
+
+/* Parts are newer than what holds them: from the oldest on it comes before them. */
+static void touch(struct ig_residency *residency, struct entry *entry)
+{
+    take_out(residency, entry);
+    put_newest(residency, entry);
+    for (size_t i = 0; i < entry->parts_count; i++) touch(residency, entry->parts[i]);
 }
 
 static size_t bytes_of(const struct entry *entry)
 {
     size_t own = sizeof *entry + sizeof *entry->loaded;
-    if (!entry->loaded) return 0;
     own += ig_prepared_memory_bytes(entry->loaded->prepared);
     return entry->kind == MODEL ? own : own + entry->loaded->package->memory_bytes;
 }
 
-/* Out of the table; what it holds may be the next. */
-static void evict(struct ig_residency *residency, struct entry *entry)
+static void count(struct ig_residency *residency, struct entry *entry)
 {
-    ig_map_remove(&residency->entries, ig_str_view(entry->key));
-    release(entry->parts, entry->parts_count, entry->used_ns);
-    residency->unloads += entry->kind == PACKAGE;
-    entry->next = residency->leaving;
-    residency->leaving = entry;
+    size_t bytes = bytes_of(entry);
+    residency->bytes += bytes - entry->bytes;
+    entry->bytes = bytes;
 }
 
-static void make_room(struct ig_residency *residency, const struct entry *kept)
+static void make_room(struct ig_residency *residency)
 {
-    for (;;) {
-        struct entry *oldest = NULL, *entry;
-        size_t at = 0, sum = 0;
-        while ((entry = next_entry(residency, &at))) {
-            sum += entry->bytes = bytes_of(entry);
-            if (!entry->loaded || entry == kept || entry->waiting || entry->holders) continue;
-            if (!oldest || entry->used_ns < oldest->used_ns) oldest = entry;
-        }
-        if (sum <= residency->options.memory_max_bytes || !oldest) return;
-        evict(residency, oldest);
+    struct entry *entry = residency->oldest, *newer;
+    for (; entry && residency->bytes > residency->options.memory_max_bytes; entry = newer) {
+        newer = entry->newer;
+        if (entry->waiting || entry->holders) continue;
+        ig_map_remove(&residency->entries, ig_str_view(entry->key));
+        release(entry->parts, entry->parts_count);
+        take_out(residency, entry);
+        residency->bytes -= entry->bytes;
+        residency->unloads += entry->kind == PACKAGE;
+        entry->older = residency->leaving;
+        residency->leaving = entry;
     }
 }
 
@@ -177,11 +183,11 @@ static struct entry *take_left(struct ig_residency *residency)
     while (*at) {
         struct entry *entry = *at;
         if (!ig_servable_is_last(entry->loaded)) {
-            at = &entry->next;
+            at = &entry->older;
             continue;
         }
-        *at = entry->next;
-        entry->next = left;
+        *at = entry->older;
+        entry->older = left;
         left = entry;
     }
     return left;
@@ -259,26 +265,23 @@ static void make_model(struct made *made, struct ig_residency *residency,
     ig_servable_unref(lender);
 }
 
-/* A member by its own name, which its package need not know. */
-static enum ig_code make_member(const struct ig_servable **out, struct made *made,
-                                struct ig_residency *residency, const struct ig_servable *pointed,
-                                struct ig_err *err)
+/* A member by its own name, which its package need not know; NULL with err. */
+static const struct ig_servable *make_member(struct made *made, struct ig_residency *residency,
+                                             const struct ig_servable *pointed, struct ig_err *err)
 {
     struct ig_servable_combination combination;
     struct recipe recipe = recipe_of(pointed, &combination);
+    const struct ig_servable *named = NULL;
     if (recipe.kind == MODEL) recipe = package_of(&recipe.version);
     const struct ig_servable *part = take(residency, &recipe, &made->parts[made->parts_count], err);
-    if (!part) return err->code;
+    if (!part) return NULL;
     made->parts_count++;
-    if (recipe.kind == ENSEMBLE) {
-        *out = part;
-        return IG_OK;
-    }
+    if (recipe.kind == ENSEMBLE) return part;
     const struct ig_registry_version version = version_of(pointed);
-    ig_servable_lend(out, part, residency->options.source.tables_max_bytes,
+    ig_servable_lend(&named, part, residency->options.source.tables_max_bytes,
                      ig_str_view(pointed->deployment), &version, err);
     ig_servable_unref(part);
-    return err->code;
+    return named;
 }
 
 static void make_ensemble(struct made *made, struct ig_residency *residency,
@@ -286,22 +289,21 @@ static void make_ensemble(struct made *made, struct ig_residency *residency,
 {
     struct ig_servable_combination own = *recipe->combination;
     struct ig_servable_member members[IG_COMPOSITE_MEMBERS_MAX];
-    const struct ig_servable *parts[PARTS_MAX];
-    size_t count = own.members_count + (own.meta != NULL), done = 0;
-    for (; done < count; done++) {
-        bool is_meta = done == own.members_count;
-        const struct ig_servable *pointed = is_meta ? own.meta : own.members[done].servable;
-        if (make_member(&parts[done], made, residency, pointed, err) != IG_OK) break;
-        if (is_meta) continue;
+    size_t done = 0;
+    for (; err->code == IG_OK && done < own.members_count; done++) {
         members[done] = own.members[done];
-        members[done].servable = parts[done];
+        members[done].servable = make_member(made, residency, own.members[done].servable, err);
     }
     own.members = members;
-    if (own.meta) own.meta = parts[count - 1];
+    if (err->code == IG_OK && own.meta)
+        own.meta = make_member(made, residency, own.meta, err);
+    else
+        own.meta = NULL;
     if (err->code == IG_OK)
         ig_servable_combine(&made->loaded, recipe->node, &own,
                             residency->options.source.tables_max_bytes, err);
-    while (done > 0) ig_servable_unref(parts[--done]);
+    while (done > 0) ig_servable_unref(members[--done].servable);
+    ig_servable_unref(own.meta);
 }
 
 static void make(struct made *made, struct ig_residency *residency, const struct recipe *recipe,
@@ -328,14 +330,14 @@ static void settle(struct ig_residency *residency, struct entry *entry, const st
     entry->loaded = made->loaded;
     pthread_cond_broadcast(&residency->changed);
     if (!made->loaded) {
-        release(made->parts, made->parts_count, 0);
+        release(made->parts, made->parts_count);
         return;
     }
-    if (made->parts_count) memcpy(parts, made->parts, made->parts_count * sizeof *parts);
+    for (size_t i = 0; i < made->parts_count; i++) parts[i] = made->parts[i];
     entry->parts = parts;
     entry->parts_count = made->parts_count;
     residency->loads += entry->kind == PACKAGE;
-    make_room(residency, entry);
+    put_newest(residency, entry);
 }
 
 /* Under lock, which it gives up meanwhile. */
@@ -373,17 +375,18 @@ static const struct ig_servable *take(struct ig_residency *residency, const stru
     }
     entry->waiting++;
     while (entry->loading) pthread_cond_wait(&residency->changed, &residency->lock);
-    if (!entry->loaded)
-        load(residency, entry, recipe, err);
-    else if (entry->bytes != bytes_of(entry))
-        make_room(residency, entry);
+    if (!entry->loaded) load(residency, entry, recipe, err);
     loaded = ig_servable_ref(entry->loaded);
-    entry->used_ns = ig_clock_ns();
-    entry->waiting--;
     if (loaded && held) {
         entry->holders++;
         *held = entry;
     }
+    if (loaded) {
+        touch(residency, entry);
+        count(residency, entry);
+        make_room(residency);
+    }
+    entry->waiting--;
     if (!loaded && !entry->waiting) {
         ig_map_remove(&residency->entries, recipe->key);
         free_entry(entry);
@@ -399,7 +402,7 @@ static const struct ig_servable *peek(struct ig_residency *residency, struct ig_
     pthread_mutex_lock(&residency->lock);
     struct entry *entry = ig_map_get(&residency->entries, key);
     const struct ig_servable *loaded = entry ? ig_servable_ref(entry->loaded) : NULL;
-    if (loaded) entry->used_ns = ig_clock_ns();
+    if (loaded) touch(residency, entry);
     pthread_mutex_unlock(&residency->lock);
     return loaded;
 }
@@ -525,17 +528,15 @@ enum ig_code ig_residency_combine(const struct ig_servable **out, struct ig_resi
 
 void ig_residency_stats(struct ig_residency_stats *out, struct ig_residency *residency)
 {
-    const struct entry *entry;
-    size_t at = 0;
-    *out = (struct ig_residency_stats){0};
     sweep(residency);
     pthread_mutex_lock(&residency->lock);
-    while ((entry = next_entry(residency, &at))) {
-        out->resident += entry->loaded && entry->kind == PACKAGE;
+    for (struct entry *entry = residency->oldest; entry; entry = entry->newer)
+        count(residency, entry);
+    *out = (struct ig_residency_stats){.resident = residency->loads - residency->unloads,
+                                       .loads = residency->loads,
+                                       .unloads = residency->unloads,
+                                       .bytes = residency->bytes};
+    for (const struct entry *entry = residency->leaving; entry; entry = entry->older)
         out->bytes += bytes_of(entry);
-    }
-    for (entry = residency->leaving; entry; entry = entry->next) out->bytes += bytes_of(entry);
-    out->loads = residency->loads;
-    out->unloads = residency->unloads;
     pthread_mutex_unlock(&residency->lock);
 }

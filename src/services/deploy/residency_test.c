@@ -228,14 +228,15 @@ static const char *ensemble_of(int i)
     return name;
 }
 
-/* Of two models of its own, one that all have, and by itself twice another ensemble. */
+/* Of two models of its own, one over the predictions of a third that all have. */
 static void graph_of(char *text, size_t size, int i)
 {
     snprintf(text, size,
              "{\"root\":{\"ensemble\":{\"combine\":\"median\",\"members\":[\"one\",\"two\","
              "{\"node\":\"m0\",\"timeout_ms\":60000}],\"on_failure\":\"skip\"}},\"nodes\":{"
              "\"one\":{\"ensemble\":{\"combine\":\"mean_margin\",\"members\":[{\"node\":\"own\","
-             "\"weight\":3},\"m0\"]}},\"two\":{\"model\":\"m%d\"},\"own\":{\"model\":\"m%d\"},"
+             "\"weight\":3},\"m0\"]}},\"two\":{\"ensemble\":{\"combine\":\"stack\",\"members\":["
+             "\"m0\"],\"meta\":\"over\"}},\"over\":{\"model\":\"m%d\"},\"own\":{\"model\":\"m%d\"},"
              "\"m0\":{\"model\":\"m0\"}}}",
              1 + (i + 7) % (MODELS - 1), 1 + i % (MODELS - 1));
 }
@@ -359,20 +360,22 @@ static void test_member_gone(void **state)
     const struct ig_routing *used = ig_deploy_acquire(deploy, ig_str_view(ensemble_of(2)));
     for (int i = 11; i < MODELS; i++) predict(i, &world.arena);
     ASSERT_OK(
-        ig_registry_version_get(&version, world.registry, IG_STR("m3"), 1, &world.arena, &err));
+        ig_registry_version_get(&version, world.registry, IG_STR("m10"), 1, &world.arena, &err));
     snprintf(from, sizeof from, "blobs/%.2s/%.*s", version.digest.ptr, IG_STR_ARGS(version.digest));
     ASSERT_OK(err.code);
     assert_int_equal(renameat(world.temp.fd, from, world.temp.fd, "away"), 0);
     for (int i = 0; i < 2; i++) {
         err = IG_ERR_INIT;
         assert_int_not_equal(ask_face(&result, used, 0, &world.arena, &err), IG_OK);
-        assert_non_null(strstr(err.message, "model 'm3' version 1: "));
+        assert_non_null(strstr(err.message, "model 'm10' version 1: "));
     }
     assert_int_equal(renameat(world.temp.fd, "away", world.temp.fd, from), 0);
     err = IG_ERR_INIT;
     ASSERT_OK(ask_face(&result, used, 0, &world.arena, &err));
     for (int i = 11; i < MODELS; i++) predict(i, &world.arena); /* what was held goes as well */
+    int32_t one = ig_routing_spec_find(&used->spec, IG_STR("one"));
     assert_null(ig_residency_get(used->face, false, &err));
+    assert_null(ig_residency_get(ig_routing_servable(used, (uint32_t)one), false, &err));
     assert_true(stats_of().bytes <= FEW_BYTES);
 }
 
