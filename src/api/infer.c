@@ -2,7 +2,8 @@
 /* POST /predict-with-explanation, and the path that all inference fronts share.
  *
  * On the loop a servable is only borrowed: it lives until the turn ends. A call that goes to the
- * pool takes its reference before the hand-off (call->held); the loop drops it at the end. */
+ * pool takes its reference before the hand-off (call->held), one that waits for another turn's end
+ * as well; the loop drops it at the end. */
 #include "api/infer.h"
 
 #include "api/gather.h"
