@@ -166,6 +166,11 @@ static bool find_target(struct ig_predict_target *out, void *context, struct ig_
     return true;
 }
 
+static uint32_t node_of(struct replay *replay)
+{
+    return (uint32_t)ig_routing_spec_find(&replay->routing->spec, text_of(replay, "node"));
+}
+
 /* The rows of the request that went the record's way, as its model reads them. */
 static enum ig_code gather(struct replay *replay)
 {
@@ -188,9 +193,8 @@ static enum ig_code gather(struct replay *replay)
             memcpy(rows + width * count++, request->rows + width * place, width * sizeof *rows);
         replay->rows_count = count;
     }
-    int32_t node = ig_routing_spec_find(&replay->routing->spec, text_of(replay, "node"));
     replay->rows = rows + request->rows_count * width;
-    ig_feature_map_rows(ig_routing_map(replay->routing, (uint32_t)node), rows, replay->rows_count,
+    ig_feature_map_rows(ig_routing_map(replay->routing, node_of(replay)), rows, replay->rows_count,
                         (uint32_t)width, replay->rows);
     return IG_OK;
 }
@@ -208,8 +212,10 @@ static enum ig_code decode(struct replay *replay)
     if (ig_predict_request_decode(&replay->request, &json, &source, &field) != IG_OK)
         return replay->err->code;
     if (gather(replay) != IG_OK) return replay->err->code;
-    return ig_explain_ask_read(&replay->asked, &replay->request, replay->package, &replay->arena,
-                               &field, replay->err);
+    const struct ig_explain_subject subject = {
+        replay->package, replay->routing ? ig_routing_map(replay->routing, node_of(replay)) : NULL};
+    return ig_explain_ask_read(&replay->asked, &replay->request, &subject, &replay->arena, &field,
+                               replay->err);
 }
 
 static enum ig_code prepare(struct replay *replay)

@@ -120,6 +120,13 @@ INGOT_API enum ingot_code ingot_explain(const struct ingot_model *model,
  * UNSUPPORTED: not of trees, or the file gives no gains or covers. `error` may be NULL. */
 INGOT_API enum ingot_code ingot_importance(const struct ingot_model *model, const char *kind,
                                            double *importances, struct ingot_error *error);
+/* importances[groups_count] of groups of features, each as if its features were one: sums over the
+ * group's splits, or their mean. group_of_feature[features_count]; INVALID besides: a group that is
+ * not below groups_count. */
+INGOT_API enum ingot_code ingot_importance_groups(const struct ingot_model *model, const char *kind,
+                                                  const uint32_t *group_of_feature,
+                                                  uint32_t groups_count, double *importances,
+                                                  struct ingot_error *error);
 
 enum ingot_interactions {
     INGOT_HALVED = 0, /* half of it, so that rows add up to contributions */

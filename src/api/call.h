@@ -36,7 +36,7 @@ struct ig_call {
     bool gathered;                 /* computed together with others of them */
     struct ig_decision *decisions; /* of an answered inference; or NULL */
     size_t decisions_count;
-    const struct ig_routing *held;        /* reference taken for the pool */
+    const struct ig_routing *held;        /* reference taken for the pool, or a later turn */
     bool entered;                         /* it has a place in the pool */
     const struct ig_servable **residents; /* references on models that come and go; or NULL */
     size_t residents_count;

@@ -11,6 +11,7 @@ struct reading {
     struct ig_explain_asked *out;
     const struct ig_explain_request *request;
     const struct ig_package *package;
+    const struct ig_feature_map *map; /* or NULL */
     struct ig_arena *arena;
     const char **field;
     struct ig_err *err;
@@ -95,16 +96,34 @@ static enum ig_code find_class(struct reading *reading)
                    name.ptr);
 }
 
+/* The constraints of each feature, in the model's order. */
+static enum ig_code find_constraints(struct reading *reading)
+{
+    const struct ig_schema *schema = &reading->package->schema;
+    const struct ig_feature_map *map = reading->map;
+    struct ig_constraints constraints = reading->request->constraints;
+    reading->out->counterfactual.constraints = constraints.items;
+    if (!constraints.items) {
+        if (ig_constraints_begin(&constraints, schema, reading->arena, reading->err) == IG_OK)
+            reading->out->counterfactual.constraints = constraints.items;
+        return reading->err->code;
+    }
+    if (!map || !map->source_of) return IG_OK;
+    struct ig_counterfactual_constraint *own =
+        ig_arena_array(reading->arena, map->features_count, sizeof *own);
+    if (!own) return ig_fail(reading->err, IG_NO_MEMORY, "no memory for constraints");
+    for (uint32_t f = 0; f < map->features_count; f++)
+        own[f] = constraints.items[map->source_of[f]];
+    reading->out->counterfactual.constraints = own;
+    return IG_OK;
+}
+
 static enum ig_code read_counterfactual(struct reading *reading)
 {
     const struct ig_explain_request *request = reading->request;
     const struct ig_schema *schema = &reading->package->schema;
     struct ig_counterfactual_ask *ask = &reading->out->counterfactual;
-    struct ig_constraints constraints = request->constraints;
     if (reading->out->ask.method != IG_EXPLAINER_COUNTERFACTUAL) return IG_OK;
-    if (!constraints.items &&
-        ig_constraints_begin(&constraints, schema, reading->arena, reading->err) != IG_OK)
-        return reading->err->code;
     *ask = (struct ig_counterfactual_ask){
         .has_low = !isnan(request->wanted_low),
         .has_high = !isnan(request->wanted_high),
@@ -112,12 +131,12 @@ static enum ig_code read_counterfactual(struct reading *reading)
         .high = request->wanted_high,
         .decides = schema->task == IG_TASK_BINARY,
         .class = IG_EXPLAIN_PREDICTED,
-        .constraints = constraints.items,
         .price = request->change_price,
         .changes_max = small(request->max_changes),
         .count = small(request->alternatives),
     };
     reading->out->ask.options.counterfactual = ask;
+    if (find_constraints(reading) != IG_OK) return reading->err->code;
     if (!request->wanted_class.ptr ||
         ig_answer_find_class(schema, request->wanted_class, &ask->class))
         return IG_OK;
@@ -128,14 +147,13 @@ static enum ig_code read_counterfactual(struct reading *reading)
 
 enum ig_code ig_explain_ask_read(struct ig_explain_asked *out,
                                  const struct ig_predict_request *request,
-                                 const struct ig_package *package, struct ig_arena *arena,
+                                 const struct ig_explain_subject *subject, struct ig_arena *arena,
                                  const char **field, struct ig_err *err)
 {
     const struct ig_explain_request *explain = &request->explain;
-    struct reading reading = {out, explain, package, arena, field, err};
+    struct reading reading = {out, explain, subject->package, subject->map, arena, field, err};
     bool budgeted = explain->budget_us < UINT64_MAX / 1000;
     out->ask = (struct ig_explain_ask){.background = explain->background,
-                                       .players = explain->groups.players,
                                        .budget_ns = budgeted ? explain->budget_us * 1000 : 0,
                                        .rows_count = request->rows_count};
     out->ask.options.seed = explain->seed;
@@ -146,6 +164,9 @@ enum ig_code ig_explain_ask_read(struct ig_explain_asked *out,
         *field = "target_se";
         return ig_fail(err, IG_INVALID, "target_se: expected a number of at least 0");
     }
+    if (ig_groups_map(&out->ask.players, &explain->groups.players, subject->map, arena, err) !=
+        IG_OK)
+        return err->code;
     if (find_method(&reading) != IG_OK || read_counterfactual(&reading) != IG_OK ||
         find_unit(&reading) != IG_OK || find_interactions(&reading) != IG_OK)
         return err->code;

@@ -26,13 +26,15 @@ static struct ig_arena arena;
 static struct ig_err err;
 static const char *field;
 static struct ig_explain_asked asked;
+static const struct ig_feature_map *map;
 
 static enum ig_code ask(const struct ig_explain_request *explain)
 {
     const struct ig_predict_request request = {.rows_count = 2, .explain = *explain};
+    const struct ig_explain_subject subject = {&package, map};
     err = IG_ERR_INIT;
     field = NULL;
-    return ig_explain_ask_read(&asked, &request, &package, &arena, &field, &err);
+    return ig_explain_ask_read(&asked, &request, &subject, &arena, &field, &err);
 }
 
 static struct ig_explain_request plain(void)
@@ -95,6 +97,28 @@ static void test_counterfactual(void **state)
     assert_true(own->constraints[0].step == 1); /* whole numbers */
 }
 
+/* What was read in the order of the rows is told in the model's. */
+static void test_other_order(void **state)
+{
+    static const uint32_t SOURCE_OF[] = {2, 0, 1}, PLAYERS[] = {0, 1, 0};
+    const struct ig_feature_map swapped = {.features_count = 3, .source_of = SOURCE_OF};
+    struct ig_counterfactual_constraint items[3] = {{.immutable = true}, {0}, {.only_up = true}};
+    struct ig_explain_request request = plain();
+    (void)state;
+    map = &swapped;
+    request.method = IG_STR("counterfactual");
+    request.groups.players = (struct ig_players){PLAYERS, 2};
+    request.constraints.items = items;
+    assert_int_equal(ask(&request), IG_OK);
+    map = NULL;
+    const struct ig_counterfactual_ask *own = asked.ask.options.counterfactual;
+    assert_memory_equal(asked.ask.players.of_feature, ((const uint32_t[]){0, 0, 1}),
+                        sizeof PLAYERS);
+    assert_int_equal(asked.ask.players.count, 2);
+    assert_true(own->constraints[0].only_up && !own->constraints[0].immutable);
+    assert_true(own->constraints[1].immutable && !own->constraints[2].immutable);
+}
+
 static void test_refusals(void **state)
 {
     struct ig_explain_request request = plain();
@@ -121,9 +145,8 @@ static void test_refusals(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_names),
-        cmocka_unit_test(test_interactions),
-        cmocka_unit_test(test_counterfactual),
+        cmocka_unit_test(test_names),          cmocka_unit_test(test_interactions),
+        cmocka_unit_test(test_counterfactual), cmocka_unit_test(test_other_order),
         cmocka_unit_test(test_refusals),
     };
     ig_arena_init(&arena, 1 << 12, 1 << 16);

@@ -74,6 +74,7 @@ bool ig_gather_add(struct ig_gather *gather, struct ig_call *call, const struct 
 {
     struct gathered *own = &gather->of_loop[call->exchange->loop];
     if (own->count == CALLS_MAX || !is_plain(infer) || !gains(infer, gather->gain_ns)) return false;
+    if (call->exchange->turn_is_ending) call->held = ig_routing_ref(infer->routing);
     call->at_turn_end = go_on;
     call->next = NULL;
     *own->last = call;

@@ -18,6 +18,7 @@
 enum { CALLS_MAX = 100 };
 
 static struct ig_infer_testing testing;
+static bool late; /* the turn is at its end when calls come */
 static struct ig_call_testing calls[CALLS_MAX];
 static size_t calls_count;
 
@@ -52,6 +53,7 @@ static enum ig_code ask_with(enum ig_code (*handler)(struct ig_call *), struct i
     ig_call_testing_init(own);
     own->app = testing.test.app;
     own->call.may_wait = true;
+    own->exchange.turn_is_ending = late;
     own->call.params[0] = IG_STR("d");
     own->exchange.body = body;
     if (json_bytes) ig_call_testing_header(own, "Inference-Header-Content-Length", json_bytes);
@@ -236,6 +238,33 @@ static void test_what_does_not_wait(void **state)
     assert_int_equal(ig_gather_new(&testing.test.app.gather, 1, 0, &err), IG_OK);
 }
 
+/* A call that comes at a turn's end is computed in the next one, when what serves may be gone. */
+static void test_late(void **state)
+{
+    (void)state;
+    late = true;
+    for (size_t i = 0; i < 2; i++)
+        assert_int_equal(ask(ig_infer_explained, "{\"features\":{\"f1\":4}}"), IG_OK);
+    late = false;
+    assert_int_equal(ask(ig_infer_explained, "{\"features\":{\"f1\":4}}"), IG_OK);
+    assert_non_null(calls[0].call.at_turn_end);
+    assert_ptr_equal(calls[0].call.held, calls[1].call.held);
+    assert_non_null(calls[0].call.held);
+    assert_null(calls[2].call.held); /* its turn's end is near */
+    end_turn();
+    forget();
+    late = true;
+    assert_int_equal(ask(ig_infer_explained, "{\"features\":{\"f1\":4}}"), IG_OK);
+    late = false;
+    for (int i = 0; i < 4; i++)
+        redeploy(i % 2 ? "{\"root\":{\"model\":\"m\"}}"
+                       : "{\"root\":{\"model\":\"m\"},\"resources\":{\"concurrency\":9}}");
+    usleep(50000); /* the reaper has freed the first */
+    assert_int_equal(end_turn(), 1);
+    assert_as_ever(ig_infer_explained, 0);
+    forget();
+}
+
 /* A failing batch leaves each call to itself. */
 static void test_no_memory(void **state)
 {
@@ -260,6 +289,7 @@ int main(void)
         cmocka_unit_test(test_alone),
         cmocka_unit_test(test_many),
         cmocka_unit_test(test_what_does_not_wait),
+        cmocka_unit_test(test_late),
         cmocka_unit_test(test_no_memory),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

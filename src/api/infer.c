@@ -2,7 +2,8 @@
 /* POST /predict-with-explanation, and the path that all inference fronts share.
  *
  * On the loop a servable is only borrowed: it lives until the turn ends. A call that goes to the
- * pool takes its reference before the hand-off (call->held); the loop drops it at the end. */
+ * pool takes its reference before the hand-off (call->held), one that waits for another turn's end
+ * as well; the loop drops it at the end. */
 #include "api/infer.h"
 
 #include "api/gather.h"
@@ -238,8 +239,10 @@ static bool choose_part(struct ig_call *call, struct ig_infer_part *part, bool w
 {
     struct ig_infer *infer = call->state;
     struct ig_explain_ask *ask = &part->asked.ask;
-    if (ig_explain_ask_read(&part->asked, &infer->request, part->servable->package, call->arena,
-                            &call->field, &call->err) != IG_OK)
+    const struct ig_explain_subject subject = {part->servable->package,
+                                               ig_routing_map(infer->routing, part->route.node)};
+    if (ig_explain_ask_read(&part->asked, &infer->request, &subject, call->arena, &call->field,
+                            &call->err) != IG_OK)
         return true;
     ask->rows_count = part->inference.rows_count;
     if (!find_reasons(call, part, wait)) return false;
@@ -429,7 +432,6 @@ static void fill_explanation(struct ig_infer *infer, const struct ig_infer_part 
 {
     const struct ig_explanations *explanations = &part->result.explanations;
     const struct ig_explain_choice *choice = part->result.choice;
-    const struct ig_groups *groups = &infer->request.explain.groups;
     size_t each = explanations->values_count * (explanations->players_count + (size_t)1);
     if (explanations->interactions)
         answer->interactions =
@@ -442,8 +444,8 @@ static void fill_explanation(struct ig_infer *infer, const struct ig_infer_part 
         answer->contributions = explanations->contributions + row * each;
     answer->values_count = explanations->values_count;
     answer->players_count = explanations->players_count;
-    answer->player_of_feature = groups->players.of_feature;
-    answer->player_names = groups->names;
+    answer->player_of_feature = part->asked.ask.players.of_feature;
+    answer->player_names = infer->request.explain.groups.names;
     answer->whole_interactions = part->asked.whole_interactions;
     answer->additivity_error = explanations->notes[row].additivity;
     answer->method = ig_explainer_name(choice ? choice->method : IG_EXPLAINER_TREE_PATH_DEPENDENT);

@@ -13,6 +13,7 @@
 #include "api/route.h"
 #include "base/lru.h"
 #include "base/mem.h"
+#include "services/deploy/residency.h"
 
 #include <sys/stat.h>
 #include <unistd.h>
@@ -278,6 +279,58 @@ static void test_cpu_limit_of_a_part(void **state)
     redeploy("{\"root\":{\"model\":\"m\",\"version\":1}}");
 }
 
+/* An ensemble that is not here: the loop hands the call on and loads nothing; once it is here the
+ * loop answers the same itself, and holds it no longer than the call. */
+static void test_residents(void **state)
+{
+    (void)state;
+    static const char *const BODIES[] = {
+        "{\"instances\":[[0.5,4,100,null,0.25,-1]]}",
+        "{\"instances\":[[0.5,4,100,null,0.25,-1]],\"groups\":{\"g\":[\"f1\",\"f3\"]}}"};
+    char here[2][8192];
+    struct ig_err err = IG_ERR_INIT;
+    struct ig_residency_stats stats;
+    struct ig_app *app = &test.app;
+    struct ig_deploy_options options = {.db = app->db,
+                                        .blobs = app->blobs,
+                                        .registry = app->registry,
+                                        .dirfd = testing.dirfd,
+                                        .models_max_bytes = 1};
+    redeploy("{\"root\":{\"ensemble\":{\"combine\":\"mean_margin\",\"members\":[{\"node\":\"a\","
+             "\"weight\":2},\"b\"]}},\"nodes\":{\"a\":{\"model\":\"m\"},\"b\":{\"model\":\"m\"}}}");
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(call(i ? ig_infer_kserve_explain : ig_infer_kserve_predict, BODIES[i]),
+                         IG_OK);
+        if (test.call.in_pool) assert_int_equal(test.call.in_pool(&test.call), IG_OK);
+        snprintf(here[i], sizeof here[i], "%s", test.exchange.reply.ptr);
+        ig_call_release(&test.call);
+    }
+    ig_deploy_close(app->deploy);
+    assert_int_equal(ig_deploy_open(&app->deploy, &options, &err), IG_OK); /* makes faces */
+    for (int i = 0; i < 2; i++) {
+        ig_deploy_close(app->deploy);
+        assert_int_equal(ig_deploy_open(&app->deploy, &options, &err), IG_OK);
+        for (int again = 0; again < 2; again++) {
+            assert_int_equal(call(i ? ig_infer_kserve_explain : ig_infer_kserve_predict, BODIES[i]),
+                             IG_OK);
+            ig_residency_stats(&stats, ig_deploy_residency(app->deploy));
+            assert_int_equal(stats.loads, again);
+            assert_int_equal(test.call.in_pool != NULL, !again);
+            if (!again) assert_int_equal(test.call.in_pool(&test.call), IG_OK);
+            assert_string_equal(test.exchange.reply.ptr, here[i]);
+            ig_residency_stats(&stats, ig_deploy_residency(app->deploy));
+            assert_int_equal(stats.loads, 1); /* both members are one package */
+            assert_int_equal(test.call.residents_count, 1);
+            ig_call_release(&test.call);
+            assert_int_equal(test.call.residents_count, 0);
+        }
+    }
+    ig_deploy_close(app->deploy);
+    options.models_max_bytes = 0;
+    assert_int_equal(ig_deploy_open(&app->deploy, &options, &err), IG_OK);
+    redeploy("{\"root\":{\"model\":\"m\",\"version\":1}}");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -292,6 +345,7 @@ int main(void)
         cmocka_unit_test(test_kserve),
         cmocka_unit_test(test_method),
         cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_residents),
         cmocka_unit_test(test_kserve_failed),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

@@ -6,6 +6,8 @@
  * rows_max. */
 #include "api/predict_request.h"
 
+#include "api/groups_json.h"
+
 #include <math.h>
 #include <string.h>
 
@@ -282,7 +284,16 @@ static enum ig_code find_schema(struct decoder *decoder)
 
 /* ---- groups ---- */
 
-/* An error of the groups gets its place in the body. */
+static enum ig_code read_groups(struct decoder *decoder)
+{
+    *decoder->field = "groups";
+    return ig_groups_json_read(&decoder->request.explain.groups, decoder->json,
+                               decoder->request.schema);
+}
+
+/* ---- constraints ---- */
+
+/* An error of the constraints gets its place in the body. */
 static enum ig_code place_error(struct decoder *decoder)
 {
     struct ig_err *err = errors(decoder);
@@ -290,36 +301,6 @@ static enum ig_code place_error(struct decoder *decoder)
         err->at_byte = (int64_t)ig_json_position(decoder->json);
     return err->code;
 }
-
-static enum ig_code read_group(struct decoder *decoder, struct ig_groups_builder *builder)
-{
-    struct ig_json *json = decoder->json;
-    if (ig_groups_add(builder, json->text, errors(decoder)) != IG_OK ||
-        !ig_json_expect(json, IG_JSON_ARRAY, "groups"))
-        return place_error(decoder);
-    while (ig_json_element(json))
-        if (!ig_json_expect(json, IG_JSON_STRING, "groups") ||
-            ig_groups_add_feature(builder, json->text, errors(decoder)) != IG_OK)
-            return place_error(decoder);
-    return errors(decoder)->code;
-}
-
-static enum ig_code read_groups(struct decoder *decoder)
-{
-    struct ig_groups_builder builder;
-    *decoder->field = "groups";
-    if (ig_groups_begin(&builder, decoder->request.schema, decoder->json->arena, errors(decoder)) !=
-        IG_OK)
-        return errors(decoder)->code;
-    if (!ig_json_expect(decoder->json, IG_JSON_OBJECT, "groups")) return errors(decoder)->code;
-    while (ig_json_member(decoder->json))
-        if (read_group(decoder, &builder) != IG_OK) return errors(decoder)->code;
-    if (errors(decoder)->code == IG_OK)
-        ig_groups_end(&decoder->request.explain.groups, &builder, errors(decoder));
-    return place_error(decoder);
-}
-
-/* ---- constraints ---- */
 
 /* {"age": "immutable", "hours": "up,20..60"} */
 static enum ig_code read_constraints(struct decoder *decoder)

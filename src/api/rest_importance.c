@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* POST /api/v1/importance: which features a deployment goes by. */
+#include "api/groups_json.h"
 #include "api/importance_json.h"
 #include "api/rest.h"
 #include "api/route.h"
@@ -11,7 +12,15 @@ struct request {
     struct ig_importance_spec spec;
     struct ig_str deployment, data_digest;
     int64_t seed, repeats, top;
+    struct ig_json groups; /* before its value, which the deployment's schema tells how to read */
 };
+
+static enum ig_code keep_groups(void *out, struct ig_json *json)
+{
+    *(struct ig_json *)out = *json;
+    ig_json_skip(json);
+    return json->err->code;
+}
 
 static enum ig_code read_request(struct request *request, struct ig_call *call)
 {
@@ -23,6 +32,7 @@ static enum ig_code read_request(struct request *request, struct ig_call *call)
         {"label", IG_REST_STR, &spec->label, false, NULL},
         {"metric", IG_REST_STR, &spec->metric, false, NULL},
         {"class", IG_REST_STR, &spec->class_name, false, NULL},
+        {"groups", IG_REST_CALL, &request->groups, false, keep_groups},
         {"seed", IG_REST_I64, &request->seed, false, NULL},
         {"repeats", IG_REST_I64, &request->repeats, false, NULL},
         {"top", IG_REST_I64, &request->top, false, NULL},
@@ -46,10 +56,21 @@ static enum ig_code read_request(struct request *request, struct ig_call *call)
     return IG_OK;
 }
 
+static enum ig_code read_groups(struct request *request, struct ig_call *call,
+                                const struct ig_schema *schema)
+{
+    if (!request->groups.start) return IG_OK;
+    call->field = "groups";
+    if (ig_groups_json_read(&request->spec.groups, &request->groups, schema) == IG_OK)
+        call->field = NULL;
+    return call->err.code;
+}
+
 /* The field that a message begins with: one of the request, or an attribute of the context. */
 static const char *field_of(struct ig_call *call)
 {
-    static const char *const FIELDS[] = {"kind", "label", "metric", "class", "repeats", NULL};
+    static const char *const FIELDS[] = {"kind",   "label",   "metric", "class",
+                                         "groups", "repeats", NULL};
     struct ig_str rest = ig_str_view(call->err.message), first = ig_str_cut(&rest, ':');
     if (ig_str_starts(first, IG_STR("context."))) return ig_arena_cstr(call->arena, first);
     return ig_call_field(&call->err, FIELDS);
@@ -86,7 +107,7 @@ enum ig_code ig_rest_importance_post(struct ig_call *call)
     if (read_request(&request, call) != IG_OK) return call->err.code;
     const struct ig_routing *routing = ig_rest_routing(call, request.deployment);
     if (!routing) return call->err.code;
-    report(call, &request, routing);
+    if (read_groups(&request, call, routing->schema) == IG_OK) report(call, &request, routing);
     ig_routing_unref(routing);
     return call->err.code;
 }

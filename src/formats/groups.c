@@ -92,3 +92,18 @@ enum ig_code ig_groups_end(struct ig_groups *out, struct ig_groups_builder *buil
     *out = (struct ig_groups){{builder->group_of, count}, names};
     return IG_OK;
 }
+
+enum ig_code ig_groups_map(struct ig_players *out, const struct ig_players *players,
+                           const struct ig_feature_map *map, struct ig_arena *arena,
+                           struct ig_err *err)
+{
+    *out = *players;
+    if (!players->of_feature || !map || !map->source_of) return IG_OK;
+    uint32_t *of_feature = ig_arena_array(arena, map->features_count, sizeof *of_feature);
+    if (!of_feature)
+        return ig_fail(err, IG_NO_MEMORY, "groups: no memory for %u features", map->features_count);
+    for (uint32_t f = 0; f < map->features_count; f++)
+        of_feature[f] = players->of_feature[map->source_of[f]];
+    out->of_feature = of_feature;
+    return IG_OK;
+}

@@ -8,6 +8,7 @@
 
 #include "base/arena.h"
 #include "formats/schema.h"
+#include "kernels/composite.h"
 #include "kernels/explain/background.h"
 
 struct ig_groups {
@@ -36,6 +37,12 @@ enum ig_code ig_groups_add_feature(struct ig_groups_builder *builder, struct ig_
                                    struct ig_err *err);
 /* INVALID: a group has the name of a feature that is not its own. */
 enum ig_code ig_groups_end(struct ig_groups *out, struct ig_groups_builder *builder,
+                           struct ig_err *err);
+
+/* The same players of a model that numbers the features by `map` (NULL: alike): in the arena, or
+ * the ones given. */
+enum ig_code ig_groups_map(struct ig_players *out, const struct ig_players *players,
+                           const struct ig_feature_map *map, struct ig_arena *arena,
                            struct ig_err *err);
 
 #endif

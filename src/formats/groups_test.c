@@ -68,6 +68,26 @@ static void test_players_in_order(void **state)
     assert_int_equal(groups.players.count, 4);
 }
 
+static void test_other_order(void **state)
+{
+    static const uint32_t SOURCE_OF[] = {3, 2, 0, 1};
+    const struct ig_feature_map map = {.features_count = 4, .source_of = SOURCE_OF};
+    struct ig_groups groups;
+    struct ig_players own;
+    struct ig_err err;
+    (void)state;
+    assert_int_equal(build(&groups, "where: lon lat", &err), IG_OK);
+    assert_int_equal(ig_groups_map(&own, &groups.players, &map, &arena, &err), IG_OK);
+    const uint32_t wanted[] = {2, 0, 0, 1};
+    assert_int_equal(own.count, 3);
+    assert_memory_equal(own.of_feature, wanted, sizeof wanted);
+    assert_int_equal(ig_groups_map(&own, &groups.players, NULL, &arena, &err), IG_OK);
+    assert_ptr_equal(own.of_feature, groups.players.of_feature);
+    assert_int_equal(build(&groups, "", &err), IG_OK);
+    assert_int_equal(ig_groups_map(&own, &groups.players, &map, &arena, &err), IG_OK);
+    assert_null(own.of_feature);
+}
+
 static void test_refusals(void **state)
 {
     static const struct {
@@ -94,6 +114,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_players_in_order),
+        cmocka_unit_test(test_other_order),
         cmocka_unit_test(test_refusals),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

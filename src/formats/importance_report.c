@@ -73,16 +73,34 @@ static enum ig_code answer(void *context, struct ig_row_answers *out, const stru
 
 /* ---- of the trees ---- */
 
-static enum ig_code run_trees(struct ig_importance_run *run, const struct ig_package *package,
+/* The groups among the features of the part's own schema. */
+static enum ig_code groups_of(struct ig_groups *out, const struct ig_importance_run *run,
+                              const struct ig_importance_part *part)
+{
+    const struct ig_groups *groups = &run->spec->groups;
+    const struct ig_schema *own = &part->package->schema, *rows = run->models->schema;
+    *out = (struct ig_groups){{NULL, own->features_count}, NULL};
+    if (!groups->players.of_feature || part->meta) return IG_OK;
+    uint32_t *player_of = ig_arena_array(run->arena, own->features_count, sizeof *player_of);
+    if (!player_of) return ig_importance_no_memory(run);
+    for (uint32_t f = 0; f < own->features_count; f++) {
+        int32_t feature = ig_schema_feature_index(rows, own->features[f].name);
+        IG_ASSERT(feature >= 0);
+        player_of[f] = groups->players.of_feature[feature];
+    }
+    *out = (struct ig_groups){{player_of, groups->players.count}, groups->names};
+    return IG_OK;
+}
+
+static enum ig_code run_trees(struct ig_importance_run *run, const struct ig_importance_part *part,
                               enum ig_importance kind)
 {
-    double *values = ig_arena_array(run->arena, package->model->features_count, sizeof *values);
+    struct ig_groups groups;
+    if (groups_of(&groups, run, part) != IG_OK) return run->err->code;
+    double *values = ig_arena_array(run->arena, groups.players.count + (size_t)1, sizeof *values);
     if (!values) return ig_importance_no_memory(run);
-    if (run->spec->groups.players.of_feature)
-        return ig_fail(run->err, IG_INVALID, "groups: kind %s knows single features only",
-                       ig_importance_name(kind));
-    if (ig_package_importance(values, package, kind, run->err) != IG_OK ||
-        ig_importance_start_items(run, &package->schema, NULL) != IG_OK)
+    if (ig_package_importance(values, part->package, kind, &groups.players, run->err) != IG_OK ||
+        ig_importance_start_items(run, &part->package->schema, &groups) != IG_OK)
         return run->err->code;
     for (size_t i = 0; i < run->out->count; i++) run->items[i].importance = values[i];
     qsort(run->items, run->out->count, sizeof *run->items, by_importance);
@@ -99,7 +117,7 @@ static enum ig_code run_parts(struct ig_importance_run *run,
         part->items = NULL;
         part->count = 0;
         part->failure = IG_STR("");
-        if (run_trees(run, part->package, kind) == IG_OK) {
+        if (run_trees(run, part, kind) == IG_OK) {
             part->items = run->items;
             part->count = run->out->count;
         } else if (run->err->code == IG_UNSUPPORTED && ++failed < models->parts_count) {

@@ -21,7 +21,7 @@ struct ig_importance_spec {
     uint64_t seed;
     uint64_t repeats;         /* permutation; 0: 5, at most 1000 */
     struct ig_str class_name; /* shap, several outputs: of which; empty: mean over all */
-    struct ig_groups groups;  /* shap and permutation, of a package */
+    struct ig_groups groups;  /* of the features of the rows; of trees: as if each were one */
 };
 
 struct ig_importance_item {
@@ -38,6 +38,7 @@ struct ig_importance_part {
     struct ig_str model;
     int64_t version;
     const struct ig_package *package;       /* or its face */
+    bool meta;                              /* of a stack: it reads its members' predictions */
     const struct ig_importance_item *items; /* out: by falling importance */
     size_t count;
     struct ig_str failure; /* out: why there are none; else empty */
@@ -57,7 +58,8 @@ struct ig_importance_report {
     size_t parts_count;
 };
 
-/* In the arena. INVALID names the member: an unknown kind or metric, a table that is missing or has
+/* In the arena. Groups are the players of a shap game, and are shuffled together.
+ * INVALID names the member: an unknown kind or metric, a table that is missing or has
  * no such column, a label that is no class of the model. UNSUPPORTED: the model's file has no gains
  * or covers, or the model has no trees. */
 enum ig_code ig_importance_report_run(struct ig_importance_report *out,
@@ -72,10 +74,11 @@ struct ig_importance_models {
     size_t parts_count;               /* 1: the report's items are its */
 };
 
-/* The same of several models, without groups. shap: of each row the contributions of what answers
+/* The same of several models. shap: of each row the contributions of what answers
  * it, sampled against rows of the table where it has no exact ones. permutation: of all as one
  * function, so a shuffled column may send a row elsewhere. Of the trees: of each model for itself,
- * for neither gains nor covers compare between models; fails where none has any. */
+ * for neither gains nor covers compare between models (a meta model's features are in no group);
+ * fails where none has any. */
 enum ig_code ig_importance_models_run(struct ig_importance_report *out,
                                       const struct ig_importance_models *models,
                                       const struct ig_importance_spec *spec, struct ig_arena *arena,

@@ -166,7 +166,7 @@ static void ask(const struct ig_predictor *predictor, const double *rows, size_t
                 double *values, void *scratch)
 {
     struct asking *asking = (void *)(uintptr_t)predictor->context;
-    const struct ig_row_ask question = {asking->model, rows, rows_count, false};
+    const struct ig_row_ask question = {asking->model, rows, rows_count, false, NULL};
     size_t bytes = rows_count * predictor->values_count * sizeof *values;
     struct ig_row_answers answers = {0};
     (void)scratch;
@@ -202,6 +202,7 @@ struct summing {
     struct ig_global_importance sums;
     struct ig_row_answered *answered;
     struct ig_background *backgrounds; /* by model, in its own order; no rows: not asked for yet */
+    const struct ig_players *players;  /* by model, in its own order; NULL: each feature its own */
     double *ordered;                   /* players: one output's in the schema's order */
     const char *method;                /* so far of all rows; NULL: they differ */
     size_t rows_count;
@@ -228,9 +229,10 @@ static void add_row(struct summing *summing, const struct ig_row_part *part, con
     uint32_t outputs = asked->model->outputs_count;
     size_t stride = summing->sums.players_count + (size_t)1;
     for (uint32_t k = 0; k < outputs; k++) {
+        const double *own = values + k * stride;
         if (output != UINT32_MAX && k != output) continue;
-        ig_global_importance_add(
-            &summing->sums, ig_row_in_order(asked->map, values + k * stride, summing->ordered));
+        if (!summing->players) own = ig_row_in_order(asked->map, own, summing->ordered);
+        ig_global_importance_add(&summing->sums, own);
     }
 }
 
@@ -259,8 +261,10 @@ static enum ig_code sample_row(struct summing *summing, const struct ig_row_part
                                            no_scratch};
     const double *row = part->rows + i * model->features_count;
     const struct ig_any_shap_input input = {&predictor, &summing->backgrounds[part->model], row};
-    const struct ig_any_shap_options options = {.method = IG_ANY_SHAP_LEVERAGE,
-                                                .seed = seed_of(row, model->features_count)};
+    const struct ig_any_shap_options options = {
+        .method = IG_ANY_SHAP_LEVERAGE,
+        .players = summing->players ? &summing->players[part->model] : NULL,
+        .seed = seed_of(row, model->features_count)};
     struct ig_any_shap_result result;
     ig_arena_reset(&asking->one);
     if (ig_any_shap_run(&result, &input, &options, &asking->one, asking->err) == IG_OK)
@@ -308,8 +312,11 @@ static enum ig_code take_contributions(void *context, const struct ig_row_part *
 static enum ig_code sum_contributions(struct summing *summing)
 {
     struct ig_importance_run *run = summing->run;
-    struct ig_row_blocks blocks = {
-        .models = run->models, .explain = true, .take = take_contributions, .context = summing};
+    struct ig_row_blocks blocks = {.models = run->models,
+                                   .explain = true,
+                                   .players = summing->players,
+                                   .take = take_contributions,
+                                   .context = summing};
     if (!ig_row_blocks_init(&blocks, run->arena)) ig_importance_no_memory(run);
     for (size_t first = 0; first < run->rows_count && run->err->code == IG_OK;
          first += IG_ROW_BLOCK) {
@@ -329,6 +336,8 @@ enum ig_code ig_importance_shap(struct ig_importance_run *run)
     if (read_table(run, false, false) != IG_OK ||
         ig_importance_start_items(run, run->models->schema, &run->spec->groups) != IG_OK ||
         start_answered(run, &summing.answered) != IG_OK ||
+        ig_row_players(&summing.players, run->models, &run->spec->groups.players, run->arena,
+                       run->err) != IG_OK ||
         ig_global_importance_init(&summing.sums, (uint32_t)run->out->count, run->arena, run->err) !=
             IG_OK)
         return run->err->code;

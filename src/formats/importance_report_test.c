@@ -10,8 +10,10 @@
 
 #include "base/csv.h"
 #include "base/file.h"
+#include "base/random.h"
 #include "formats/importance_report.h"
 #include "kernels/predictor.h"
+#include "kernels/tree/tree_shap.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -187,6 +189,103 @@ static void test_permutation(void **state)
     end(&x);
 }
 
+/* ---- groups ---- */
+
+/* "pair" is the first two features and the last. */
+static void group(struct ig_groups *out, const struct ig_schema *schema)
+{
+    struct ig_groups_builder builder;
+    const uint32_t of[] = {1, 0, schema->features_count - 1};
+    assert_int_equal(ig_groups_begin(&builder, schema, &arena, &err), IG_OK);
+    assert_int_equal(ig_groups_add(&builder, IG_STR("pair"), &err), IG_OK);
+    for (size_t i = 0; i < sizeof of / sizeof *of; i++)
+        assert_int_equal(ig_groups_add_feature(&builder, schema->features[of[i]].name, &err),
+                         IG_OK);
+    assert_int_equal(ig_groups_end(out, &builder, &err), IG_OK);
+}
+
+/* What the kinds say of the splits of the group's features, split by split. */
+static void sum_splits(double want[IG_IMPORTANCES_COUNT], const struct ig_model *model,
+                       const struct ig_players *players, uint32_t player)
+{
+    double count = 0, gain = 0, cover = 0;
+    for (uint32_t i = 0; i < model->nodes_count; i++) {
+        const struct ig_node *node = &model->nodes[i];
+        if (node->op == IG_NODE_LEAF || players->of_feature[node->feature] != player) continue;
+        count++;
+        gain += model->gains[i];
+        cover += node->cover;
+    }
+    want[IG_IMPORTANCE_SPLIT] = count;
+    want[IG_IMPORTANCE_GAIN] = count > 0 ? gain / count : 0;
+    want[IG_IMPORTANCE_TOTAL_GAIN] = gain;
+    want[IG_IMPORTANCE_COVER] = count > 0 ? cover / count : 0;
+    want[IG_IMPORTANCE_TOTAL_COVER] = cover;
+}
+
+/* Of a package and of its face. */
+static void test_groups_of_trees(void **state)
+{
+    struct ig_package *face = NULL;
+    struct ig_buf bytes;
+    struct fixture x;
+    (void)state;
+    begin(&x, "xgboost/binary_missing");
+    ig_buf_reset(&x.csv);
+    ig_buf_init(&bytes, 1 << 20);
+    ig_package_face_write(&bytes, x.package);
+    assert_int_equal(ig_package_face_read(&face, ig_buf_view(&bytes), &err), IG_OK);
+    group(&x.spec.groups, &x.package->schema);
+    const struct ig_groups *groups = &x.spec.groups;
+    for (int other = 0; other < 2; other++)
+        for (int kind = 0; kind < IG_IMPORTANCES_COUNT; kind++) {
+            x.spec.kind = ig_str_view(ig_importance_name((enum ig_importance)kind));
+            if (ig_importance_report_run(&x.report, other ? face : x.package, &x.spec, &arena,
+                                         &err) != IG_OK)
+                fail_msg("%s", err.message);
+            assert_int_equal(x.report.count, x.package->schema.features_count - 2);
+            for (uint32_t p = 0; p < groups->players.count; p++) {
+                double want[IG_IMPORTANCES_COUNT];
+                sum_splits(want, x.package->model, &groups->players, p);
+                double got = importance_of(&x.report, groups->names[p]);
+                assert_true(want[kind] > 0 && fabs(got / want[kind] - 1) < 1e-12);
+            }
+        }
+    ig_package_free(face);
+    ig_buf_deinit(&bytes);
+    end(&x);
+}
+
+/* The mean size of the group game's Shapley values, by their definition. */
+static void test_groups_of_contributions(void **state)
+{
+    struct fixture x;
+    double sums[16] = {0}, own[16], row[16];
+    size_t rows = 0;
+    (void)state;
+    begin(&x, "xgboost/binary_missing");
+    group(&x.spec.groups, &x.package->schema);
+    const struct ig_groups *groups = &x.spec.groups;
+    struct ig_str rest = ig_buf_view(&x.csv);
+    ig_str_cut(&rest, '\n');
+    for (; rest.len; rows++) {
+        struct ig_str fields = ig_str_cut(&rest, '\n');
+        for (uint32_t i = 0; i < x.package->schema.features_count; i++)
+            if (!ig_str_to_f64(ig_str_cut(&fields, ','), &row[i])) row[i] = NAN;
+        assert_int_equal(ig_tree_shap_reference(x.package->model, &groups->players, row, own, &err),
+                         IG_OK);
+        for (uint32_t p = 0; p < groups->players.count; p++) sums[p] += fabs(own[p]);
+    }
+    if (run(&x) != IG_OK) fail_msg("%s", err.message);
+    assert_int_equal(x.report.rows_count, rows);
+    assert_int_equal(x.report.count, groups->players.count);
+    for (uint32_t p = 0; p < groups->players.count; p++) {
+        double got = importance_of(&x.report, groups->names[p]);
+        assert_true(fabs(got - sums[p] / (double)rows) < 1e-6);
+    }
+    end(&x);
+}
+
 /* ---- several models ---- */
 
 enum { MANY = 600 };
@@ -211,7 +310,8 @@ static enum ig_code route(void *context, uint32_t *to, const struct ig_row_span 
     return IG_OK;
 }
 
-/* 2 x + z + 5, with the cells' shares as contributions; 3 z + x, which has none. */
+/* 2 x + z + 5, with the cells' shares as contributions, or their sum where both are one player;
+ * 3 z + x, which has none. */
 static enum ig_code answer(void *context, struct ig_row_answers *to, const struct ig_row_ask *ask,
                            struct ig_arena *own, struct ig_err *error)
 {
@@ -224,6 +324,8 @@ static enum ig_code answer(void *context, struct ig_row_answers *to, const struc
         const double *row = ask->rows + i * 2;
         values[i] = slope * row[0] + row[1] + base;
         memcpy(shares + i * 3, (double[]){slope * row[0], row[1], base}, 3 * sizeof *shares);
+        if (ask->players)
+            memcpy(shares + i * 2, (double[]){slope * row[0] + row[1], base}, 2 * sizeof *shares);
     }
     *to = (struct ig_row_answers){values, values, ask->explain && !ask->model ? shares : NULL};
     return IG_OK;
@@ -338,6 +440,51 @@ static void test_several_permutation(void **state)
     assert_int_equal(it.report.answered[0].rows, MANY / 2);
     assert_int_equal(it.report.answered[1].rows, MANY / 2);
     assert_null(it.report.answered[0].method);
+    end_several(&it);
+}
+
+/* Both columns are one player: all that the row's function is away from its mean, and shuffled
+ * together they are another row's. */
+static void test_several_groups(void **state)
+{
+    struct several it;
+    double mean = 0, size = 0;
+    (void)state;
+    begin_several(&it);
+    struct ig_groups_builder builder;
+    assert_int_equal(ig_groups_begin(&builder, &it.schema, &arena, &err), IG_OK);
+    assert_int_equal(ig_groups_add(&builder, IG_STR("both"), &err), IG_OK);
+    assert_int_equal(ig_groups_add_feature(&builder, IG_STR("z"), &err), IG_OK);
+    assert_int_equal(ig_groups_add_feature(&builder, IG_STR("x"), &err), IG_OK);
+    assert_int_equal(ig_groups_end(&it.spec.groups, &builder, &err), IG_OK);
+    for (size_t i = 0; i < 200; i++) mean += (3 * z_of(i * 3) + x_of(i * 3)) / 200;
+    for (size_t i = 0; i < MANY; i++)
+        size += fabs(i % 2 ? 3 * z_of(i) + x_of(i) - mean : 2 * x_of(i) + z_of(i)) / MANY;
+    if (run_several(&it) != IG_OK) fail_msg("%s", err.message);
+    assert_int_equal(it.report.count, 1);
+    assert_true(fabs(importance_of(&it.report, IG_STR("both")) - size) < 1e-12);
+    it.spec.kind = IG_STR("permutation");
+    it.spec.metric = IG_STR("mse");
+    it.spec.label = IG_STR("y");
+    it.spec.repeats = 1;
+    it.spec.seed = 11;
+    if (run_several(&it) != IG_OK) fail_msg("%s", err.message);
+    struct ig_rng rng;
+    size_t order[MANY];
+    double loss = 0;
+    ig_rng_seed(&rng, it.spec.seed);
+    for (size_t i = 0; i < MANY; i++) order[i] = i;
+    for (size_t i = MANY; i-- > 1;) {
+        size_t other = (size_t)ig_rng_below(&rng, i + 1), kept = order[i];
+        order[i] = order[other];
+        order[other] = kept;
+    }
+    for (size_t i = 0; i < MANY; i++) {
+        double x = x_of(order[i]) - x_of(i), z = z_of(order[i]) - z_of(i);
+        loss += pow(i % 2 ? 3 * z + x : 2 * x + z, 2) / MANY;
+    }
+    assert_int_equal(it.report.count, 1);
+    assert_true(fabs(importance_of(&it.report, IG_STR("both")) - loss) < 1e-9);
     end_several(&it);
 }
 
@@ -457,8 +604,11 @@ int main(void)
         cmocka_unit_test(test_golden),
         cmocka_unit_test(test_shap),
         cmocka_unit_test(test_permutation),
+        cmocka_unit_test(test_groups_of_trees),
+        cmocka_unit_test(test_groups_of_contributions),
         cmocka_unit_test(test_several_shap),
         cmocka_unit_test(test_several_permutation),
+        cmocka_unit_test(test_several_groups),
         cmocka_unit_test(test_several_fail),
         cmocka_unit_test(test_parts),
         cmocka_unit_test(test_refusals),

@@ -38,6 +38,18 @@ static enum ig_code read_budget(struct ig_explain_budget *budget,
     return IG_OK;
 }
 
+static enum ig_code check_groups(const uint32_t *group_of_feature, uint64_t groups_count,
+                                 uint32_t features_count, struct ig_err *err)
+{
+    if (group_of_feature && groups_count > UINT32_MAX)
+        return ig_fail(err, IG_INVALID, "groups_count: %llu", (unsigned long long)groups_count);
+    for (uint32_t i = 0; group_of_feature && i < features_count; i++)
+        if (group_of_feature[i] >= groups_count)
+            return ig_fail(err, IG_INVALID, "group_of_feature[%u]: %u is not below %llu", i,
+                           group_of_feature[i], (unsigned long long)groups_count);
+    return IG_OK;
+}
+
 static enum ig_code read_spec(struct ig_explain_spec *spec, const struct ingot_model *model,
                               const struct ingot_explainer_options *options, struct ig_err *err)
 {
@@ -61,11 +73,8 @@ static enum ig_code read_spec(struct ig_explain_spec *spec, const struct ingot_m
         (options->background_rows == 0 || options->background_rows > SIZE_MAX / sizeof(double)))
         return ig_fail(err, IG_INVALID, "background: %llu rows",
                        (unsigned long long)options->background_rows);
-    for (uint32_t i = 0; options->group_of_feature && i < schema->features_count; i++)
-        if (options->group_of_feature[i] >= options->groups_count)
-            return ig_fail(err, IG_INVALID, "group_of_feature[%u]: %u is not below %llu", i,
-                           options->group_of_feature[i], (unsigned long long)options->groups_count);
-    return IG_OK;
+    return check_groups(options->group_of_feature, options->groups_count, schema->features_count,
+                        err);
 }
 
 static enum ig_code prepare(struct ingot_explainer *explainer, const struct ingot_model *model,
@@ -117,16 +126,33 @@ enum ingot_code ingot_explainer_new(struct ingot_explainer **out, const struct i
     return INGOT_OK;
 }
 
-enum ingot_code ingot_importance(const struct ingot_model *model, const char *kind,
-                                 double *importances, struct ingot_error *error)
+static enum ingot_code find_importance(double *out, const struct ingot_model *model,
+                                       const char *kind, const struct ig_players *players,
+                                       struct ingot_error *error)
 {
     struct ig_err err = IG_ERR_INIT;
     enum ig_importance which;
+    uint32_t features = model->package->model->features_count;
     if (!ig_importance_parse(ig_str_view(kind), &which))
         ig_fail(&err, IG_INVALID, "kind: unknown kind '%.64s'", kind ? kind : "");
-    else
-        ig_importance_run(importances, model->package->model, which, &err);
+    else if (check_groups(players->of_feature, players->count, features, &err) == IG_OK)
+        ig_package_importance(out, model->package, which, players, &err);
     return err.code == IG_OK ? INGOT_OK : ingot_report(error, &err);
+}
+
+enum ingot_code ingot_importance(const struct ingot_model *model, const char *kind,
+                                 double *importances, struct ingot_error *error)
+{
+    const struct ig_players each = {NULL, model->package->model->features_count};
+    return find_importance(importances, model, kind, &each, error);
+}
+
+enum ingot_code ingot_importance_groups(const struct ingot_model *model, const char *kind,
+                                        const uint32_t *group_of_feature, uint32_t groups_count,
+                                        double *importances, struct ingot_error *error)
+{
+    const struct ig_players players = {group_of_feature, groups_count};
+    return find_importance(importances, model, kind, &players, error);
 }
 
 void ingot_explainer_free(struct ingot_explainer *explainer)

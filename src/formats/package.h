@@ -65,9 +65,11 @@ void ig_package_face_write(struct ig_buf *out, const struct ig_package *package)
  * its precision; no foreign model stands behind it, its runtime is told all the same.
  * CORRUPT for bytes that are none; they are aligned to 8. */
 enum ig_code ig_package_face_read(struct ig_package **out, struct ig_str bytes, struct ig_err *err);
-/* As ig_importance_run, of a package or a face. */
+/* As ig_importance_run, of a package or a face. With groups among the players (else NULL)
+ * out[players->count], of each as if its features were one: sums over its splits, or their mean. */
 enum ig_code ig_package_importance(double *out, const struct ig_package *package,
-                                   enum ig_importance kind, struct ig_err *err);
+                                   enum ig_importance kind, const struct ig_players *players,
+                                   struct ig_err *err);
 /* Whether its file tells the gains of splits. */
 bool ig_package_has_gains(const struct ig_package *package);
 

@@ -42,8 +42,8 @@ static void pack_importances(struct ig_buf *out, const struct ig_package *packag
     double *values = ig_zalloc_array(count + (size_t)1, sizeof *values);
     for (int kind = 0; kind < IG_IMPORTANCES_COUNT; kind++) {
         struct ig_err none = IG_ERR_INIT;
-        bool has = values &&
-                   ig_package_importance(values, package, (enum ig_importance)kind, &none) == IG_OK;
+        bool has = values && ig_package_importance(values, package, (enum ig_importance)kind, NULL,
+                                                   &none) == IG_OK;
         ig_pack_u64(out, has);
         if (has) ig_pack_array(out, values, count, sizeof *values);
     }
@@ -201,14 +201,47 @@ enum ig_code ig_package_face_read(struct ig_package **out, struct ig_str bytes, 
     return err->code;
 }
 
-enum ig_code ig_package_importance(double *out, const struct ig_package *package,
-                                   enum ig_importance kind, struct ig_err *err)
+static enum ig_code features_importance(double *out, const struct ig_package *package,
+                                        enum ig_importance kind, struct ig_err *err)
 {
     const double *known = package->importances[kind];
     uint32_t count = package->model->features_count;
     if (!known) return ig_importance_run(out, package->model, kind, err);
     if (count) memcpy(out, known, count * sizeof *out);
     return IG_OK;
+}
+
+/* `values`: of features, of the sums' kind. */
+static enum ig_code find_means(double *out, double *values, const struct ig_package *package,
+                               const struct ig_players *players, struct ig_err *err)
+{
+    uint32_t features = package->model->features_count;
+    double *splits = ig_zalloc_array(players->count + (size_t)1, sizeof *splits);
+    if (!splits) return ig_fail(err, IG_NO_MEMORY, "no memory for importances");
+    if (features_importance(values, package, IG_IMPORTANCE_SPLIT, err) == IG_OK)
+        ig_importance_gather(splits, values, features, players);
+    for (uint32_t p = 0; p < players->count; p++)
+        if (splits[p] > 0) out[p] /= splits[p];
+    ig_free(splits);
+    return err->code;
+}
+
+enum ig_code ig_package_importance(double *out, const struct ig_package *package,
+                                   enum ig_importance kind, const struct ig_players *players,
+                                   struct ig_err *err)
+{
+    uint32_t features = package->model->features_count;
+    enum ig_importance sum = ig_importance_sum(kind);
+    if (!players || !players->of_feature) return features_importance(out, package, kind, err);
+    double *values = ig_zalloc_array(features + (size_t)1, sizeof *values);
+    if (!values) return ig_fail(err, IG_NO_MEMORY, "no memory for importances");
+    if (features_importance(values, package, kind, err) == IG_OK &&
+        (sum == kind || features_importance(values, package, sum, err) == IG_OK)) {
+        ig_importance_gather(out, values, features, players);
+        if (sum != kind) find_means(out, values, package, players, err);
+    }
+    ig_free(values);
+    return err->code;
 }
 
 bool ig_package_has_gains(const struct ig_package *package)

@@ -173,7 +173,8 @@ static void test_importances_of_faces(void **state)
     ig_package_face_write(&bytes, package);
     assert_int_equal(ig_package_face_read(&face, ig_buf_view(&bytes), &err), IG_OK);
     assert_true(ig_package_has_gains(package) && ig_package_has_gains(face));
-    assert_int_equal(ig_package_importance(&value, face, IG_IMPORTANCE_TOTAL_GAIN, &err), IG_OK);
+    assert_int_equal(ig_package_importance(&value, face, IG_IMPORTANCE_TOTAL_GAIN, NULL, &err),
+                     IG_OK);
     assert_true(value == 2);
     ig_package_free(face);
     char *at = memmem(bytes.ptr, bytes.len, PART, 8);

@@ -3,6 +3,8 @@
  * ig_row_blocks. */
 #include "formats/row_models.h"
 
+#include "formats/groups.h"
+
 #include <string.h>
 
 static const size_t ANSWERS_MAX_BYTES = (size_t)1 << 32;
@@ -47,7 +49,8 @@ static enum ig_code ask_model(struct ig_row_blocks *blocks, const struct ig_row_
         blocks->places[count++] = i;
     }
     if (count == 0) return IG_OK;
-    struct ig_row_ask ask = {index, blocks->own, count, blocks->explain};
+    struct ig_row_ask ask = {index, blocks->own, count, blocks->explain,
+                             blocks->players ? &blocks->players[index] : NULL};
     if (map && !ig_feature_map_is_identity(map)) {
         ig_feature_map_rows(map, blocks->own, count, width, blocks->mapped);
         ask.rows = blocks->mapped;
@@ -71,6 +74,21 @@ enum ig_code ig_row_blocks_run(struct ig_row_blocks *blocks, const struct ig_row
     for (uint32_t i = 0; i < models->models_count && err->code == IG_OK; i++)
         ask_model(blocks, rows, i, err);
     return err->code;
+}
+
+enum ig_code ig_row_players(const struct ig_players **out, const struct ig_row_models *models,
+                            const struct ig_players *players, struct ig_arena *arena,
+                            struct ig_err *err)
+{
+    *out = NULL;
+    if (!players->of_feature) return IG_OK;
+    struct ig_players *own = ig_arena_array(arena, models->models_count, sizeof *own);
+    if (!own) return ig_fail(err, IG_NO_MEMORY, "no memory for %u models", models->models_count);
+    for (uint32_t i = 0; i < models->models_count; i++)
+        if (ig_groups_map(&own[i], players, models->models[i].map, arena, err) != IG_OK)
+            return err->code;
+    *out = own;
+    return IG_OK;
 }
 
 const double *ig_row_in_order(const struct ig_feature_map *map, const double *own, double *scratch)

@@ -9,6 +9,7 @@
 #include "base/table.h"
 #include "formats/package.h"
 #include "kernels/composite.h"
+#include "kernels/explain/background.h"
 
 struct ig_row_model {
     struct ig_str name;               /* in the report; where there are several */
@@ -28,12 +29,13 @@ struct ig_row_ask {
     const double *rows; /* in its own order */
     size_t rows_count;
     bool explain;
+    const struct ig_players *players; /* with `explain`: in its own order; NULL: each feature */
 };
 
 struct ig_row_answers {
     const double *margins;       /* rows x outputs */
     const double *predictions;   /* rows x predictions */
-    const double *contributions; /* with `explain`: rows x outputs x (features + 1); NULL: the model
+    const double *contributions; /* with `explain`: rows x outputs x (players + 1); NULL: the model
                                     has no exact ones */
 };
 
@@ -77,6 +79,7 @@ struct ig_row_part {
 struct ig_row_blocks {
     const struct ig_row_models *models;
     bool explain;
+    const struct ig_players *players; /* by model, as ig_row_players made them; or NULL */
     enum ig_code (*take)(void *context, const struct ig_row_part *part, struct ig_err *err);
     void *context;
     /* its own: */
@@ -86,12 +89,17 @@ struct ig_row_blocks {
     struct ig_arena answers;
 };
 
-/* The first four are set by the caller; the rest comes from `arena`. False: no memory. */
+/* The first five are set by the caller; the rest comes from `arena`. False: no memory. */
 bool ig_row_blocks_init(struct ig_row_blocks *blocks, struct ig_arena *arena);
 void ig_row_blocks_deinit(struct ig_row_blocks *blocks);
 /* Asks each model for its rows among at most IG_ROW_BLOCK, and gives what it says to `take`. */
 enum ig_code ig_row_blocks_run(struct ig_row_blocks *blocks, const struct ig_row_span *rows,
                                struct ig_err *err);
+
+/* The players of each model in its own order, in the arena; *out NULL: there are no groups. */
+enum ig_code ig_row_players(const struct ig_players **out, const struct ig_row_models *models,
+                            const struct ig_players *players, struct ig_arena *arena,
+                            struct ig_err *err);
 
 /* One output's contributions (or anything by feature) in the schema's order: `own`, or `scratch` of
  * as many features. */

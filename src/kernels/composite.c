@@ -246,6 +246,11 @@ void ig_composite_free(struct ig_composite *composite)
     ig_free(composite);
 }
 
+size_t ig_composite_memory_bytes(const struct ig_composite *composite)
+{
+    return sizeof *composite;
+}
+
 struct ig_model *ig_composite_model(const struct ig_composite *composite, struct ig_err *err)
 {
     struct ig_model *model = ig_model_new(MODEL_BYTES);

@@ -65,6 +65,9 @@ enum ig_code ig_composite_new(struct ig_composite **out, const struct ig_composi
                               struct ig_err *err);
 void ig_composite_free(struct ig_composite *composite); /* NULL is allowed */
 
+/* Without its members. */
+size_t ig_composite_memory_bytes(const struct ig_composite *composite);
+
 /* What it is as a model: kind IG_MODEL_COMPOSITE. The caller frees it, after the engines on it. */
 struct ig_model *ig_composite_model(const struct ig_composite *composite, struct ig_err *err);
 bool ig_composite_is_linear(const struct ig_composite *composite);

@@ -255,6 +255,7 @@ static void handle(struct ig_http2_call *call)
     struct ig_grpc_run *run = &call->run;
     const struct ig_grpc_service *service = run->service;
     run->call.again = false;
+    call->base.exchange.turn_is_ending = ig_loop_is_ending(call->base.conn->home->loop);
     enum ig_grpc_next next = run->at_over ? service->on_over(service->context, &run->call)
                                           : service->on_message(service->context, &run->call);
     if (next == IG_GRPC_AT_TURN_END) {

@@ -580,6 +580,7 @@ static void run_body(struct ig_http2_call *call)
     const struct ig_http_handler *handler = &ig_http2_options(call)->handler;
     exchange->body = call->base.body.len ? ig_buf_view(&call->base.body) : IG_STR("");
     exchange->body_bytes = exchange->body.len;
+    exchange->turn_is_ending = ig_loop_is_ending(call->base.conn->home->loop);
     enum ig_http_next next = handler->on_body(handler->context, exchange);
     if (next == IG_HTTP_DONE) {
         answer(call);

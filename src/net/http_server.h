@@ -51,6 +51,8 @@ struct ig_exchange {
     uint64_t sent_bytes;  /* response body bytes handed over so far (on_end: all) */
     bool aborted;         /* valid in on_end: the response did not reach the socket whole */
     unsigned loop;        /* index of the loop it arrived on; for per-loop counters */
+    bool turn_is_ending;  /* in on_body and gRPC's callbacks: AT_TURN_END may be that of the next
+                             turn, so what is good for this one alone has to be held */
 
     void (*work)(void *context, struct ig_exchange *exchange); /* for IG_HTTP_TO_POOL, _STREAM */
     struct ig_pool *pool; /* of IG_HTTP_TO_POOL, instead of the server's; NULL at the start. It

@@ -127,6 +127,7 @@ static enum ig_http_step run_body(struct ig_http_conn *conn)
     struct ig_http_call *call = conn->call;
     const struct ig_http_handler *handler = &options_of(conn)->handler;
     call->exchange.body_bytes = call->exchange.body.len;
+    call->exchange.turn_is_ending = ig_loop_is_ending(conn->home->loop);
     enum ig_http_next next = handler->on_body(handler->context, &call->exchange);
     if (next == IG_HTTP_DONE) return queue_reply(conn);
     atomic_store_explicit(&call->gone, conn->half_closed, memory_order_relaxed);

@@ -27,6 +27,7 @@
  *   /stream/ignore  reads nothing, answers at once
  */
 
+#include "net/http_server_priv.h"
 #include "net/http_socket_testing.h"
 
 #include "base/clock.h"
@@ -232,6 +233,8 @@ static inline enum ig_http_next wait_for_turn_end(struct ig_exchange *exchange)
 {
     size_t at = later[exchange->loop].count++;
     assert_true(at < LATER_MAX);
+    assert_true(exchange->turn_is_ending ==
+                ig_loop_is_ending(ig_http_call_of(exchange)->conn->home->loop));
     later[exchange->loop].exchanges[at] = exchange;
     return IG_HTTP_AT_TURN_END;
 }

@@ -31,6 +31,7 @@ struct ig_loop {
     struct ig_loop_timer *slots[SLOTS];
     uint64_t occupied[SLOT_WORDS];
     struct ig_loop_task *deferred, **deferred_end;
+    bool ending;
     _Atomic(struct ig_loop_task *) inbox;
     _Atomic uint64_t turn;
     struct epoll_event events[EVENTS_MAX];
@@ -190,11 +191,18 @@ static void run_deferred(struct ig_loop *loop)
     struct ig_loop_task *task = loop->deferred;
     loop->deferred = NULL;
     loop->deferred_end = &loop->deferred;
+    loop->ending = true;
     while (task) {
         struct ig_loop_task *next = task->next;
         task->run(task);
         task = next;
     }
+    loop->ending = false;
+}
+
+bool ig_loop_is_ending(const struct ig_loop *loop)
+{
+    return loop->ending;
 }
 
 void ig_loop_post(struct ig_loop *loop, struct ig_loop_task *task)

@@ -47,6 +47,8 @@ void ig_loop_timer_clear(struct ig_loop *loop, struct ig_loop_timer *timer);
 /* Runs the task at the end of this turn; not while the same task is queued. The loop forgets the
  * task before it runs it. */
 void ig_loop_defer(struct ig_loop *loop, struct ig_loop_task *task);
+/* Whether this turn's deferred tasks run: what is deferred now waits for the next turn. */
+bool ig_loop_is_ending(const struct ig_loop *loop);
 /* From any thread: runs the task on the loop soon, tasks of one thread in order. */
 void ig_loop_post(struct ig_loop *loop, struct ig_loop_task *task);
 

@@ -105,6 +105,7 @@ static void run_counted(struct ig_loop_task *task)
     struct counted *counted = (struct counted *)task;
     assert_int_equal(*counted->order, counted->number);
     ++*counted->order;
+    assert_true(ig_loop_is_ending(loop));
     if (!counted->more--) return;
     counted->number += 3;
     ig_loop_defer(loop, task); /* in the next turn */
@@ -121,6 +122,7 @@ static void test_deferred_tasks(void **state)
     }
     ig_loop_turn(loop, -1);
     assert_int_equal(order, 3);
+    assert_false(ig_loop_is_ending(loop));
     ig_loop_turn(loop, -1);
     assert_int_equal(order, 6);
 }

@@ -219,6 +219,21 @@ static void test_other_forms(const struct ingot_model *model,
     ingot_explainer_free(explainer);
 }
 
+/* All features as one group have all splits; two groups share them. */
+static void test_importance_groups(const struct ingot_model *model, const double *splits)
+{
+    uint32_t features = ingot_model_features_count(model), groups[FEATURES_MAX] = {0};
+    double sum = 0, found[2];
+    struct ingot_error error;
+    for (uint32_t i = 0; i < features; i++) sum += splits[i];
+    EXPECT(ingot_importance_groups(model, "split", groups, 1, found, &error) == INGOT_OK);
+    EXPECT(found[0] == sum);
+    groups[0] = 1;
+    EXPECT(ingot_importance_groups(model, "split", groups, 2, found, &error) == INGOT_OK);
+    EXPECT(found[1] == splits[0] && found[0] == sum - splits[0]);
+    EXPECT(ingot_importance_groups(model, "split", groups, 1, found, &error) == INGOT_INVALID);
+}
+
 /* Against a background: trees, and the same by enumerating coalitions of groups. */
 static void test_explainers(const struct ingot_model *model)
 {
@@ -263,6 +278,7 @@ static void test_explainers(const struct ingot_model *model)
     double splits[FEATURES_MAX];
     EXPECT(ingot_importance(model, "split", splits, &error) == INGOT_OK && splits[0] > 0);
     EXPECT(ingot_importance(model, "best", splits, &error) == INGOT_INVALID);
+    test_importance_groups(model, splits);
     options.method = "guess";
     EXPECT(ingot_explainer_new(&explainer, model, &options, &error) == INGOT_INVALID);
     groups[0] = 3;

@@ -156,26 +156,27 @@ static void test_importance(void **state)
 {
     (void)state;
     static char reports[2][1 << 14];
-    static const char *const NAMES[] = {"apart", "here"}, *const KINDS[] = {"shap", "permutation",
-                                                                            "split", "total_gain",
-                                                                            "cover"};
+    static const char *const NAMES[] = {"apart", "here"};
+    static const char *const KINDS[] = {"shap", "permutation", "split", "total_gain", "cover"};
+    static const char *const GROUPS[] = {"", ",\"groups\":{\"both\":[\"x0\",\"colour\"]}"};
     char table[4096] = "x0,x1,colour,y\n", digest[80], request[512];
     for (int i = 0; i < 60; i++)
         snprintf(table + strlen(table), sizeof table - strlen(table), "%.2f,%.2f,%s,%s\n",
                  i % 10 / 10.0, i % 7 / 7.0, i % 3 ? "red" : "green", i % 10 > 4 ? "yes" : "no");
     EXPECT(201, "POST", "/api/v1/blobs", table);
     snprintf(digest, sizeof digest, "%s", live_text(&live, "digest"));
-    for (size_t k = 0; k < sizeof KINDS / sizeof *KINDS; k++) {
+    for (size_t k = 0; k < 2 * (sizeof KINDS / sizeof *KINDS); k++) {
         for (int i = 0; i < 2; i++) {
             snprintf(request, sizeof request,
                      "{\"data_digest\":\"%s\",\"kind\":\"%s\",\"label\":\"y\","
-                     "\"deployment\":\"%s\"}",
-                     digest, KINDS[k], NAMES[i]);
+                     "\"deployment\":\"%s\"%s}",
+                     digest, KINDS[k / 2], NAMES[i], GROUPS[k % 2]);
             EXPECT(200, "POST", "/api/v1/importance", request);
             snprintf(reports[i], sizeof reports[i], "%s", live_body(&live));
         }
         assert_string_equal(reports[0], reports[1]);
-        bool of_trees = k >= 2;
+        assert_true((strstr(reports[0], "\"feature\":\"both\"") != NULL) == (k % 2 == 1));
+        bool of_trees = k / 2 >= 2;
         assert_true(live_number(&live, of_trees ? "models.1.features.0.importance"
                                                 : "features.0.importance") > 0);
         assert_true(of_trees || (live_number(&live, "answered.0.rows") > 0 &&

@@ -323,6 +323,83 @@ static void test_importance(void **state)
     assert_string_equal(live_text(&live, "error.field"), "kind");
 }
 
+/* A tree over a and b and one over c, whose columns a model has in an order of its own. */
+static void register_abc(const char *name, const char *names, const int of[3])
+{
+    char text[2048], body[256], path[64];
+    int length = snprintf(
+        text, sizeof text,
+        "tree\nversion=v4\nnum_class=1\nnum_tree_per_iteration=1\nlabel_index=0\n"
+        "max_feature_idx=2\nobjective=binary sigmoid:1\nfeature_names=%s\n"
+        "feature_infos=[0:9] [0:9] [0:9]\ntree_sizes=1 1\n\nTree=0\nnum_leaves=3\nnum_cat=0\n"
+        "split_feature=%d %d\nsplit_gain=5 2\nthreshold=0.5 0.5\ndecision_type=8 8\n"
+        "left_child=-1 -2\nright_child=1 -3\nleaf_value=1 -2 3\nleaf_count=6 3 1\n"
+        "internal_count=10 4\n\nTree=1\nnum_leaves=2\nnum_cat=0\nsplit_feature=%d\n"
+        "split_gain=1\nthreshold=0.5\ndecision_type=8\nleft_child=-1\nright_child=-2\n"
+        "leaf_value=0.5 -1.5\nleaf_count=4 6\ninternal_count=10\n\nend of trees\n",
+        names, of[0], of[1], of[2]);
+    snprintf(body, sizeof body, "{\"name\":\"%s\"}", name);
+    EXPECT(201, "POST", "/api/v1/models", body);
+    snprintf(body, sizeof body, "{\"digest\":\"%s\"}", live_upload(&live, text, (size_t)length));
+    snprintf(path, sizeof path, "/api/v1/models/%s/versions", name);
+    EXPECT(201, "POST", path, body);
+}
+
+/* Groups and constraints are of the features that they name, whatever order the model has. */
+static void test_groups_in_another_order(void **state)
+{
+    (void)state;
+    static const char *const ASKED[] = {
+        "\"groups\":{\"pair\":[\"a\",\"c\"]}",
+        "\"method\":\"counterfactual\",\"constraints\":{\"a\":\"immutable\",\"b\":\"immutable\"}"};
+    static char answers[2][1 << 13];
+    char body[512], digest[80];
+    register_abc("abc", "a b c", (const int[]){0, 1, 2});
+    register_abc("cab", "c a b", (const int[]){1, 2, 0});
+    EXPECT(200, "PUT", "/api/v1/deployments/abc", "{\"model\":\"abc\"}");
+    EXPECT(200, "PUT", "/api/v1/deployments/cab",
+           "{\"graph\":{\"root\":{\"segment\":{\"rules\":[{\"when\":\"b > 5\",\"then\":\"x\"}],"
+           "\"default\":\"y\"}},\"nodes\":{\"x\":{\"model\":\"cab\"},\"y\":{\"model\":\"abc\"}}}}");
+    for (size_t k = 0; k < sizeof ASKED / sizeof *ASKED; k++) {
+        for (int i = 0; i < 2; i++) {
+            snprintf(body, sizeof body,
+                     "{\"model\":\"%s\",\"features\":{\"a\":0,\"b\":9,\"c\":1},%s}",
+                     i ? "cab" : "abc", ASKED[k]);
+            EXPECT(200, "POST", PREDICT, body);
+            snprintf(answers[i], sizeof answers[i], "%s", live_body(&live));
+            assert_non_null(strstr(answers[i], ",\"model\":"));
+            *strstr(answers[i], ",\"model\":") = 0;
+            if (k) continue;
+            assert_true(fabs(number("explanation.shap_values.b") - 0.75) < 1e-6);
+            assert_true(fabs(number("explanation.shap_values.pair") + 0.85) < 1e-6);
+        }
+        if (k) assert_non_null(strstr(answers[1], "\"feature\":\"c\""));
+        if (k) assert_string_equal(answers[0], answers[1]);
+    }
+    static const char TABLE[] = "a,b,c,y\n0,9,1,0\n1,9,0,1\n1,0,1,0\n0,9,0,1\n";
+    snprintf(digest, sizeof digest, "%s", live_upload(&live, TABLE, sizeof TABLE - 1));
+    snprintf(body, sizeof body,
+             "{\"groups\":{\"pair\":[\"a\",\"c\"]},\"data_digest\":\"%s\",\"deployment\":\"cab\"}",
+             digest);
+    EXPECT(200, "POST", "/api/v1/importance", body);
+    assert_string_equal(live_text(&live, "features.0.feature"), "pair");
+    assert_string_equal(live_text(&live, "features.1.feature"), "b");
+    assert_true(isnan(live_number(&live, "features.2.importance")));
+    EXPECT(200, "POST", "/api/v1/importance",
+           "{\"deployment\":\"cab\",\"kind\":\"gain\",\"groups\":{\"pair\":[\"a\",\"c\"]}}");
+    for (int i = 0; i < 2; i++) {
+        assert_true(
+            number(i ? "models.1.features.0.importance" : "models.0.features.0.importance") == 3);
+        assert_true(
+            number(i ? "models.1.features.1.importance" : "models.0.features.1.importance") == 2);
+    }
+    EXPECT(400, "POST", "/api/v1/importance",
+           "{\"groups\":{\"pair\":[\"a\",\"d\"]},\"deployment\":\"cab\"}");
+    assert_string_equal(live_text(&live, "error.field"), "groups");
+    assert_non_null(
+        strstr(live_text(&live, "error.message"), "groups.pair: the model has no feature 'd'"));
+}
+
 /* Answers, rewards and mirrors are told apart by arm, and again after kill -9. */
 static void check_experiment(int answers, int rewards)
 {
@@ -446,6 +523,7 @@ int main(void)
         cmocka_unit_test(test_rows_part_and_meet),
         cmocka_unit_test(test_fairness),
         cmocka_unit_test(test_importance),
+        cmocka_unit_test(test_groups_in_another_order),
         cmocka_unit_test(test_records_are_replayed),
         cmocka_unit_test(test_changes),
         cmocka_unit_test(test_canary_and_restart),

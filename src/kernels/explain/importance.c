@@ -36,6 +36,14 @@ bool ig_importance_parse(struct ig_str name, enum ig_importance *out)
     return false;
 }
 
+enum ig_importance ig_importance_sum(enum ig_importance kind)
+{
+    int sum = 0;
+    if (!KINDS[kind].mean) return kind;
+    while (KINDS[sum].mean || KINDS[sum].needs != KINDS[kind].needs) sum++;
+    return (enum ig_importance)sum;
+}
+
 /* LightGBM's own importances pass over splits that gained nothing. */
 static bool counts(const struct ig_model *model, uint32_t node)
 {
@@ -78,4 +86,11 @@ enum ig_code ig_importance_run(double *out, const struct ig_model *model, enum i
         if (splits[f]) out[f] /= splits[f];
     ig_free(splits);
     return IG_OK;
+}
+
+void ig_importance_gather(double *out, const double *values, uint32_t features_count,
+                          const struct ig_players *players)
+{
+    for (uint32_t p = 0; p < players->count; p++) out[p] = 0;
+    for (uint32_t f = 0; f < features_count; f++) out[ig_player_of(players, f)] += values[f];
 }

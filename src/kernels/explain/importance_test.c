@@ -51,6 +51,21 @@ static void test_kinds(void **state)
     assert_string_equal(err.message, "kind: the model's file has no covers of nodes");
 }
 
+static void test_gather(void **state)
+{
+    static const double VALUES[] = {1, 2, 4, 8};
+    static const uint32_t OF[] = {1, 0, 1, 2};
+    const struct ig_players players = {OF, 3};
+    double out[3];
+    (void)state;
+    ig_importance_gather(out, VALUES, 4, &players);
+    assert_true(out[0] == 2 && out[1] == 5 && out[2] == 8);
+    assert_int_equal(ig_importance_sum(IG_IMPORTANCE_GAIN), IG_IMPORTANCE_TOTAL_GAIN);
+    assert_int_equal(ig_importance_sum(IG_IMPORTANCE_COVER), IG_IMPORTANCE_TOTAL_COVER);
+    assert_int_equal(ig_importance_sum(IG_IMPORTANCE_TOTAL_COVER), IG_IMPORTANCE_TOTAL_COVER);
+    assert_int_equal(ig_importance_sum(IG_IMPORTANCE_SPLIT), IG_IMPORTANCE_SPLIT);
+}
+
 static void test_names(void **state)
 {
     enum ig_importance kind = IG_IMPORTANCE_SPLIT;
@@ -66,6 +81,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_kinds),
+        cmocka_unit_test(test_gather),
         cmocka_unit_test(test_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

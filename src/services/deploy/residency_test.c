@@ -14,7 +14,9 @@
 #include "services/deploy/residency.h"
 #include "services/registry/world_testing.h"
 
+#include <math.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 enum { MODELS = 40, FEW_BYTES = 1 << 20, THREADS = 4 };
@@ -178,55 +180,249 @@ static void *predict_all(void *context)
     return NULL;
 }
 
+struct running {
+    void *(*work)(void *arena); /* NULL: all was well */
+    struct ig_arena arena;
+    void *result;
+};
+
 static void *run_thread(void *context)
 {
-    void **failed = context;
-    *failed = predict_all(*failed);
+    struct running *running = context;
+    running->result = running->work(&running->arena);
     return NULL;
+}
+
+static void run_threads(void *(*work)(void *arena))
+{
+    struct running running[THREADS];
+    uint64_t threads[THREADS];
+    struct ig_err err = IG_ERR_INIT;
+    for (int i = 0; i < THREADS; i++) {
+        running[i].work = work;
+        ig_arena_init(&running[i].arena, 1 << 16, 64 << 20);
+        ASSERT_OK(ig_thread_start(&threads[i], "resident", run_thread, &running[i], &err));
+    }
+    for (int i = 0; i < THREADS; i++) {
+        ig_thread_join(threads[i]);
+        assert_null(running[i].result);
+        ig_arena_deinit(&running[i].arena);
+    }
 }
 
 static void test_many_threads(void **state)
 {
     (void)state;
-    struct ig_arena arenas[THREADS];
-    void *results[THREADS];
-    uint64_t threads[THREADS];
-    struct ig_err err = IG_ERR_INIT;
-    for (int i = 0; i < THREADS; i++) {
-        ig_arena_init(&arenas[i], 1 << 16, 64 << 20);
-        results[i] = &arenas[i];
-        ASSERT_OK(ig_thread_start(&threads[i], "resident", run_thread, &results[i], &err));
-    }
-    for (int i = 0; i < THREADS; i++) {
-        ig_thread_join(threads[i]);
-        assert_null(results[i]);
-        ig_arena_deinit(&arenas[i]);
-    }
+    run_threads(predict_all);
     assert_true(stats_of().bytes <= FEW_BYTES);
 }
 
-/* Members of an ensemble are loaded for good, the graph's other models are not. */
-static void test_members_stay(void **state)
+/* ---- ensembles ---- */
+
+enum { ENSEMBLES = 30 };
+
+static const char *ensemble_of(int i)
+{
+    static char name[16];
+    snprintf(name, sizeof name, "e%d", i);
+    return name;
+}
+
+/* Of two models of its own, one over the predictions of a third that all have. */
+static void graph_of(char *text, size_t size, int i)
+{
+    snprintf(text, size,
+             "{\"root\":{\"ensemble\":{\"combine\":\"median\",\"members\":[\"one\",\"two\","
+             "{\"node\":\"m0\",\"timeout_ms\":60000}],\"on_failure\":\"skip\"}},\"nodes\":{"
+             "\"one\":{\"ensemble\":{\"combine\":\"mean_margin\",\"members\":[{\"node\":\"own\","
+             "\"weight\":3},\"m0\"]}},\"two\":{\"ensemble\":{\"combine\":\"stack\",\"members\":["
+             "\"m0\"],\"meta\":\"over\"}},\"over\":{\"model\":\"m%d\"},\"own\":{\"model\":\"m%d\"},"
+             "\"m0\":{\"model\":\"m0\"}}}",
+             1 + (i + 7) % (MODELS - 1), 1 + i % (MODELS - 1));
+}
+
+static void deploy_ensemble(int i)
+{
+    char text[1024];
+    struct ig_err err = IG_ERR_INIT;
+    struct ig_routing_spec graph;
+    const struct ig_deployment_spec spec = {.name = ig_str_view(ensemble_of(i)), .graph = &graph};
+    graph_of(text, sizeof text, i);
+    ASSERT_OK(ig_routing_spec_read(&graph, ig_str_view(text), &world.arena, &err));
+    ASSERT_OK(ig_deploy_set(deploy, &IG_PRINCIPAL_LOCAL, &spec, &err));
+}
+
+/* The same graph with all its models loaded for good. */
+static const struct ig_routing *build_here(int i)
+{
+    char text[1024];
+    struct ig_err err = IG_ERR_INIT;
+    struct ig_routing_spec graph;
+    const struct ig_routing *routing = NULL;
+    const struct ig_servable_source servables = {.blobs = world.blobs};
+    const struct ig_routing_source source = {.servables = &servables, .registry = world.registry};
+    graph_of(text, sizeof text, i);
+    ASSERT_OK(ig_routing_spec_read(&graph, ig_str_view(text), &world.arena, &err));
+    ASSERT_OK(ig_routing_new(&routing, &source, IG_STR("here"), 1, &graph, &err));
+    return routing;
+}
+
+static enum ig_code ask_face(struct ig_inference_result *out, const struct ig_routing *routing,
+                             uint32_t node, struct ig_arena *arena, struct ig_err *err)
+{
+    static const double ROWS[] = {1, 2};
+    const struct ig_inference_request request = {.rows = ROWS, .rows_count = 2};
+    return ig_inference_run(out, ig_routing_servable(routing, node), &request, arena, err);
+}
+
+/* Every node's answers, bit for bit. */
+static void assert_same_answers(const struct ig_routing *here, const struct ig_routing *pointed)
+{
+    struct ig_inference_result want, got;
+    struct ig_err err = IG_ERR_INIT;
+    for (uint32_t i = 0; i < here->spec.nodes_count; i++) {
+        const struct ig_servable *own = ig_routing_servable(here, i);
+        const struct ig_servable *other = ig_routing_servable(pointed, i);
+        assert_non_null(other->residency);
+        assert_null(other->package->engine);
+        assert_string_equal(own->digest, other->digest);
+        assert_string_equal(own->model_digest, other->package->model_digest);
+        ASSERT_OK(ask_face(&want, here, i, &world.arena, &err));
+        ASSERT_OK(ask_face(&got, pointed, i, &world.arena, &err));
+        assert_memory_equal(got.margins, want.margins, 2 * sizeof(double));
+        assert_memory_equal(got.predictions, want.predictions, 2 * sizeof(double));
+        assert_int_equal(got.probabilities, want.probabilities);
+    }
+}
+
+static void test_ensembles(void **state)
+{
+    (void)state;
+    uint64_t before = stats_of().loads;
+    for (int i = 0; i < ENSEMBLES; i++) deploy_ensemble(i);
+    assert_true(stats_of().loads > before && stats_of().bytes <= FEW_BYTES);
+    for (int i = 0; i < ENSEMBLES; i += 3) {
+        const struct ig_routing *here = build_here(i);
+        assert_same_answers(here, ig_deploy_acquire(deploy, ig_str_view(ensemble_of(i))));
+        ig_routing_unref(here);
+        assert_true(stats_of().bytes <= FEW_BYTES);
+    }
+    before = stats_of().loads;
+    ig_deploy_close(deploy); /* a start reads none */
+    open_deploy(FEW_BYTES);
+    assert_true(ig_deploy_ready(deploy));
+    assert_int_equal(stats_of().loads, 0);
+}
+
+/* As long as an ensemble is used its members stay, and a package is here once for all. */
+static void test_members(void **state)
+{
+    (void)state;
+    struct ig_err err = IG_ERR_INIT;
+    struct ig_inference_result result;
+    const struct ig_routing *used = ig_deploy_acquire(deploy, ig_str_view(ensemble_of(0)));
+    ASSERT_OK(ask_face(&result, used, 0, &world.arena, &err));
+    uint64_t loads = stats_of().loads;
+    assert_int_equal(loads, 3);
+    predict(0, &world.arena);
+    assert_int_equal(stats_of().loads, loads);
+    for (int round = 0; round < 2; round++)
+        for (int i = 10; i < MODELS; i++) {
+            predict(i, &world.arena);
+            loads = stats_of().loads;
+            ASSERT_OK(ask_face(&result, used, 0, &world.arena, &err));
+            assert_int_equal(stats_of().loads, loads);
+        }
+    assert_true(stats_of().bytes <= FEW_BYTES && stats_of().unloads > 0);
+    for (int i = 1; i < MODELS; i++) predict(i, &world.arena);
+    assert_null(ig_residency_get(used->face, false, &err)); /* with none of its members */
+    loads = stats_of().loads;
+    ASSERT_OK(ask_face(&result, used, 0, &world.arena, &err));
+    assert_true(stats_of().loads > loads);
+    const struct ig_servable *loaded = ig_residency_get(used->face, false, &err);
+    assert_non_null(loaded);
+    assert_string_equal(loaded->node, used->face->node);
+    assert_int_equal(loaded->members_count, 3);
+    assert_string_equal(loaded->members[2].servable->model, "m0");
+    assert_int_equal(loaded->members[2].timeout_ms, 60000);
+    assert_true(ig_engine_skips(loaded->package->engine));
+    ig_servable_unref(loaded);
+}
+
+/* A member that does not load: the call says which, and the next is well again. */
+static void test_member_gone(void **state)
+{
+    (void)state;
+    struct ig_err err = IG_ERR_INIT;
+    struct ig_inference_result result;
+    struct ig_registry_version version;
+    char from[IG_SHA256_HEX + 16];
+    const struct ig_routing *used = ig_deploy_acquire(deploy, ig_str_view(ensemble_of(2)));
+    for (int i = 11; i < MODELS; i++) predict(i, &world.arena);
+    ASSERT_OK(
+        ig_registry_version_get(&version, world.registry, IG_STR("m10"), 1, &world.arena, &err));
+    snprintf(from, sizeof from, "blobs/%.2s/%.*s", version.digest.ptr, IG_STR_ARGS(version.digest));
+    ASSERT_OK(err.code);
+    assert_int_equal(renameat(world.temp.fd, from, world.temp.fd, "away"), 0);
+    for (int i = 0; i < 2; i++) {
+        err = IG_ERR_INIT;
+        assert_int_not_equal(ask_face(&result, used, 0, &world.arena, &err), IG_OK);
+        assert_non_null(strstr(err.message, "model 'm10' version 1: "));
+    }
+    assert_int_equal(renameat(world.temp.fd, "away", world.temp.fd, from), 0);
+    err = IG_ERR_INIT;
+    ASSERT_OK(ask_face(&result, used, 0, &world.arena, &err));
+    for (int i = 11; i < MODELS; i++) predict(i, &world.arena); /* what was held goes as well */
+    int32_t one = ig_routing_spec_find(&used->spec, IG_STR("one"));
+    assert_null(ig_residency_get(used->face, false, &err));
+    assert_null(ig_residency_get(ig_routing_servable(used, (uint32_t)one), false, &err));
+    assert_true(stats_of().bytes <= FEW_BYTES);
+}
+
+/* A graph whose members do not fit is refused as ever. */
+static void test_refused(void **state)
 {
     (void)state;
     struct ig_err err = IG_ERR_INIT;
     struct ig_routing_spec graph;
-    const struct ig_deployment_spec spec = {.name = IG_STR("graph"), .graph = &graph};
+    const struct ig_deployment_spec spec = {.name = IG_STR("bad"), .graph = &graph};
     ASSERT_OK(ig_routing_spec_read(
         &graph,
-        IG_STR("{\"root\":{\"canary\":{\"stable\":\"a\",\"candidate\":{\"ensemble\":{\"combine\":"
-               "\"mean_margin\",\"members\":[{\"model\":\"m1\"},{\"model\":\"m2\"}]}},"
-               "\"canary_percent\":100}},\"nodes\":{\"a\":{\"model\":\"m1\"}}}"),
+        IG_STR("{\"root\":{\"ensemble\":{\"combine\":\"mean_margin\",\"members\":[{\"node\":\"in\","
+               "\"timeout_ms\":5},\"b\"]}},\"nodes\":{\"in\":{\"ensemble\":{\"combine\":"
+               "\"mean_margin\",\"members\":[\"b\"]}},\"b\":{\"model\":\"m1\"}}}"),
         &world.arena, &err));
-    ASSERT_OK(ig_deploy_set(deploy, &IG_PRINCIPAL_LOCAL, &spec, &err));
-    const struct ig_routing *routing = ig_deploy_acquire(deploy, IG_STR("graph"));
-    for (uint32_t i = 0; i < routing->spec.nodes_count; i++) {
-        const struct ig_servable *servable = ig_routing_servable(routing, i);
-        if (!servable) continue;
-        bool alone = ig_str_is(routing->spec.nodes[i].name, "a");
-        assert_int_equal(servable->residency != NULL, alone);
-        assert_int_equal(servable->package->engine == NULL, alone);
-    }
+    assert_int_equal(ig_deploy_set(deploy, &IG_PRINCIPAL_LOCAL, &spec, &err), IG_INVALID);
+    assert_non_null(strstr(err.message, "members[0].timeout_ms: 5, but it is an ensemble"));
+    assert_true(ig_str_starts(ig_str_view(err.message), IG_STR("graph.nodes.")));
+}
+
+static void *ask_ensembles(void *context)
+{
+    struct ig_arena *arena = context;
+    for (int round = 0; round < 3; round++)
+        for (int i = 0; i < ENSEMBLES; i++) {
+            char name[16];
+            struct ig_err err = IG_ERR_INIT;
+            struct ig_inference_result result = {0};
+            snprintf(name, sizeof name, "e%d", i);
+            const struct ig_routing *routing = ig_deploy_get_routing(deploy, ig_str_view(name));
+            double one = (3 * (1 + i % (MODELS - 1) + 1.0) + 1) / 4;
+            double two = 1 + (i + 7) % (MODELS - 1) + 1.0, median = one < two ? one : two;
+            bool good = ask_face(&result, routing, 0, arena, &err) == IG_OK && !result.skipped &&
+                        fabs(result.predictions[0] - 1 / (1 + exp(-median))) < 1e-12;
+            ig_routing_unref(routing);
+            ig_arena_reset(arena);
+            if (!good) return arena;
+        }
+    return NULL;
+}
+
+static void test_ensembles_of_many_threads(void **state)
+{
+    (void)state;
+    run_threads(ask_ensembles);
+    assert_true(stats_of().bytes <= FEW_BYTES);
 }
 
 int main(void)
@@ -234,7 +430,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_few_are_here),    cmocka_unit_test(test_what_is_used_stays),
         cmocka_unit_test(test_held_while_used), cmocka_unit_test(test_start_reads_no_model),
-        cmocka_unit_test(test_many_threads),    cmocka_unit_test(test_members_stay),
+        cmocka_unit_test(test_many_threads),    cmocka_unit_test(test_ensembles),
+        cmocka_unit_test(test_members),         cmocka_unit_test(test_member_gone),
+        cmocka_unit_test(test_refused),         cmocka_unit_test(test_ensembles_of_many_threads),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

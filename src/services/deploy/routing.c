@@ -146,22 +146,12 @@ static enum ig_code find_version(struct ig_registry_version *out, struct build *
     return build->err->code;
 }
 
-/* Of an ensemble, or its meta model. */
-static bool is_member(const struct ig_routing_spec *spec, uint32_t index)
-{
-    for (uint32_t i = 0; i < spec->nodes_count; i++) {
-        const struct ig_routing_node *node = &spec->nodes[i];
-        for (uint32_t e = 0; node->kind == IG_ROUTING_ENSEMBLE && e < node->edges_count; e++)
-            if (spec->edges[node->first_edge + e].to == index) return true;
-    }
-    return false;
-}
-
 static struct ig_servable_elsewhere take_face(struct build *build, uint32_t index)
 {
     struct ig_package *face = build->faces[index];
     build->faces[index] = NULL;
-    return (struct ig_servable_elsewhere){face, build->counted->routing.replicas, index, NULL};
+    return (struct ig_servable_elsewhere){
+        .face = face, .replicas = build->counted->routing.replicas, .node = index};
 }
 
 static enum ig_code load_model(struct build *build, uint32_t index)
@@ -179,7 +169,7 @@ static enum ig_code load_model(struct build *build, uint32_t index)
         return ig_servable_point(&place->servable, &elsewhere, ig_str_view(routing->name), &version,
                                  build->err);
     }
-    bool pointed = source->residency && !is_member(&routing->spec, index);
+    bool pointed = source->residency != NULL;
     found = find_loaded(source->current, node->model, node->version, pointed);
     if (!found) found = find_loaded(source->previous, node->model, node->version, pointed);
     if (!found) found = find_loaded(routing, node->model, node->version, pointed);
@@ -216,9 +206,14 @@ static enum ig_code combine(struct build *build, uint32_t index)
         .members_count = node->edges_count - has_meta,
         .meta = has_meta ? places[edges[node->edges_count - 1].to].servable : NULL,
     };
-    if (ig_servable_combine(&places[index].servable, node->name, &combination,
-                            build->source->servables->tables_max_bytes, build->err) != IG_OK)
-        prefix_node(build, node);
+    const struct ig_routing_source *source = build->source;
+    if (source->residency && !combination.elsewhere && !source->open)
+        ig_residency_combine(&places[index].servable, source->residency, node->name, &combination,
+                             build->err);
+    else
+        ig_servable_combine(&places[index].servable, node->name, &combination,
+                            source->servables->tables_max_bytes, build->err);
+    if (build->err->code != IG_OK) prefix_node(build, node);
     return build->err->code;
 }
 

@@ -5,13 +5,21 @@
 
 #include "base/num.h"
 #include "services/deploy/inference.h"
+#include "services/deploy/residency.h"
 
 enum { TEXT_SIZE = IG_NUM_TEXT_MAX };
+
+/* A node's explainer of groups: of one report alone, so a model's own set does not grow by it. */
+struct grouping {
+    const struct ig_servable *loaded; /* a reference */
+    struct ig_explain *explain;
+};
 
 struct ways {
     const struct ig_routing *routing;
     struct ig_rules_value *values; /* of the attributes, of the row at hand */
     char (*texts)[TEXT_SIZE];      /* numbers among them, as text */
+    struct grouping *groupings;    /* by node */
 };
 
 static struct ig_str no_header(void *context, struct ig_str name)
@@ -78,6 +86,44 @@ static enum ig_code route(void *context, uint32_t *out, const struct ig_row_span
     return IG_OK;
 }
 
+static enum ig_code prepare(struct grouping *grouping, const struct ig_servable *servable,
+                            const struct ig_players *players, struct ig_err *err)
+{
+    const struct ig_explain_spec spec = {.method = IG_EXPLAINER_TREE_PATH_DEPENDENT,
+                                         .players = players};
+    if (grouping->explain) return IG_OK;
+    if (!grouping->loaded)
+        grouping->loaded =
+            servable->residency ? ig_residency_get(servable, true, err) : ig_servable_ref(servable);
+    if (!grouping->loaded) return err->code;
+    return ig_explain_new(&grouping->explain, grouping->loaded->package->engine, &spec, err);
+}
+
+/* Groups are players of an explainer of their own; another process makes its own choice of one. */
+static enum ig_code explain_groups(struct ig_inference_result *out, const struct ways *ways,
+                                   const struct ig_row_ask *ask, struct ig_arena *arena,
+                                   struct ig_err *err)
+{
+    const struct ig_servable *servable = ig_routing_servable(ways->routing, ask->model);
+    struct grouping *grouping = &ways->groupings[ask->model];
+    struct ig_inference_request request = {
+        .rows = ask->rows, .rows_count = ask->rows_count, .explain = true};
+    if (servable->replicas) {
+        const struct ig_explain_ask groups = {.method = IG_EXPLAINER_TREE_PATH_DEPENDENT,
+                                              .method_given = true,
+                                              .players = *ask->players,
+                                              .rows_count = ask->rows_count};
+        request.ask = &groups;
+        return ig_inference_run(out, servable, &request, arena, err);
+    }
+    if (prepare(grouping, servable, ask->players, err) != IG_OK) return err->code;
+    const struct ig_explain_choice choice = {.method = IG_EXPLAINER_TREE_PATH_DEPENDENT,
+                                             .explain = grouping->explain,
+                                             .players = *ask->players};
+    request.choice = &choice;
+    return ig_inference_run(out, grouping->loaded, &request, arena, err);
+}
+
 static enum ig_code answer(void *context, struct ig_row_answers *out, const struct ig_row_ask *ask,
                            struct ig_arena *arena, struct ig_err *err)
 {
@@ -86,7 +132,10 @@ static enum ig_code answer(void *context, struct ig_row_answers *out, const stru
     struct ig_inference_request request = {
         .rows = ask->rows, .rows_count = ask->rows_count, .explain = ask->explain};
     struct ig_inference_result result;
-    ig_inference_run(&result, servable, &request, arena, err);
+    if (ask->explain && ask->players)
+        explain_groups(&result, ways, ask, arena, err);
+    else
+        ig_inference_run(&result, servable, &request, arena, err);
     if (ask->explain && err->code == IG_UNSUPPORTED) { /* it has no exact contributions */
         ig_err_clear(err);
         request.explain = false;
@@ -96,6 +145,15 @@ static enum ig_code answer(void *context, struct ig_row_answers *out, const stru
         *out = (struct ig_row_answers){result.margins, result.predictions,
                                        result.explanations.contributions};
     return err->code;
+}
+
+static void forget_groups(const struct ig_row_models *models)
+{
+    const struct ways *ways = models->context;
+    for (uint32_t i = 0; i < models->models_count; i++) {
+        ig_explain_free(ways->groupings[i].explain);
+        ig_servable_unref(ways->groupings[i].loaded);
+    }
 }
 
 /* Callbacks over `ways`, which comes from the arena as well. */
@@ -111,7 +169,8 @@ static enum ig_code models_of(struct ig_row_models *out, const struct ig_routing
     ways->routing = routing;
     ways->values = ig_arena_array(arena, attributes_count, sizeof *ways->values);
     ways->texts = ig_arena_array(arena, attributes_count, sizeof *ways->texts);
-    if (!ways->values || !ways->texts)
+    ways->groupings = ig_arena_zalloc(arena, graph->nodes_count * sizeof *ways->groupings);
+    if (!ways->values || !ways->texts || !ways->groupings)
         return ig_fail(err, IG_NO_MEMORY, "report: no memory for %zu attributes", attributes_count);
     for (uint32_t i = 0; i < graph->nodes_count; i++) {
         models[i] = (struct ig_row_model){.name = graph->nodes[i].name};
@@ -135,7 +194,20 @@ enum ig_code ig_routing_reports_fairness(struct ig_fairness_table *out, struct i
 {
     struct ig_row_models models;
     if (models_of(&models, routing, arena, err) != IG_OK) return err->code;
-    return ig_fairness_models_run(out, csv, spec, &models, arena, err);
+    ig_fairness_models_run(out, csv, spec, &models, arena, err);
+    forget_groups(&models);
+    return err->code;
+}
+
+static bool is_meta(const struct ig_routing_spec *graph, uint32_t index)
+{
+    for (uint32_t i = 0; i < graph->nodes_count; i++) {
+        const struct ig_routing_node *node = &graph->nodes[i];
+        if (node->kind == IG_ROUTING_ENSEMBLE && ig_combine_takes_meta(node->combine) &&
+            graph->edges[node->first_edge + node->edges_count - 1].to == index)
+            return true;
+    }
+    return false;
 }
 
 /* The graph's models, each by the name of its node. What comes and goes is taken as it looks. */
@@ -153,6 +225,7 @@ static enum ig_code parts_of(struct ig_importance_models *out, const struct ig_r
             (struct ig_importance_part){.name = node->name,
                                         .model = node->model,
                                         .version = node->version,
+                                        .meta = is_meta(graph, i),
                                         .package = ig_routing_servable(routing, i)->package};
     }
     return IG_OK;
@@ -164,8 +237,9 @@ enum ig_code ig_routing_reports_importance(struct ig_importance_report *out,
                                            struct ig_err *err)
 {
     struct ig_importance_models models = {0};
-    if (models_of(&models.rows, routing, arena, err) != IG_OK ||
-        parts_of(&models, routing, arena, err) != IG_OK)
-        return err->code;
-    return ig_importance_models_run(out, &models, spec, arena, err);
+    if (models_of(&models.rows, routing, arena, err) != IG_OK) return err->code;
+    if (parts_of(&models, routing, arena, err) == IG_OK)
+        ig_importance_models_run(out, &models, spec, arena, err);
+    forget_groups(&models.rows);
+    return err->code;
 }

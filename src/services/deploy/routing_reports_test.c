@@ -228,6 +228,127 @@ static void test_importance_of_routes(void **state)
     ig_routing_unref(routing);
 }
 
+/* ---- groups ---- */
+
+/* A tree over a and b (a <= 0.5, else b <= 0.5) and one over c (c <= 0.5), that a model has in an
+ * order of columns of its own. Leaves of the first: 6, 3, 1 rows; of the second: 4, 6. */
+static const double LEAVES[] = {1, -2, 3, 0.5, -1.5};
+
+static void register_abc(struct ig_world *world, const char *model, const char *names,
+                         const int of[3], double scale)
+{
+    char text[2048], digest[IG_SHA256_HEX];
+    int64_t version = 0;
+    int length = snprintf(
+        text, sizeof text,
+        "tree\nversion=v4\nnum_class=1\nnum_tree_per_iteration=1\nlabel_index=0\n"
+        "max_feature_idx=2\nobjective=binary sigmoid:1\nfeature_names=%s\n"
+        "feature_infos=[0:9] [0:9] [0:9]\ntree_sizes=1 1\n\nTree=0\nnum_leaves=3\nnum_cat=0\n"
+        "split_feature=%d %d\nsplit_gain=5 2\nthreshold=0.5 0.5\ndecision_type=8 8\n"
+        "left_child=-1 -2\nright_child=1 -3\nleaf_value=%.17g %.17g %.17g\nleaf_count=6 3 1\n"
+        "internal_count=10 4\n\nTree=1\nnum_leaves=2\nnum_cat=0\nsplit_feature=%d\n"
+        "split_gain=1\nthreshold=0.5\ndecision_type=8\nleft_child=-1\nright_child=-2\n"
+        "leaf_value=%.17g %.17g\nleaf_count=4 6\ninternal_count=10\n\nend of trees\n",
+        names, of[0], of[1], scale * LEAVES[0], scale * LEAVES[1], scale * LEAVES[2], of[2],
+        scale * LEAVES[3], scale * LEAVES[4]);
+    ASSERT_OK(ig_blob_put(digest, world->blobs, (struct ig_str){text, (size_t)length}, &err));
+    const struct ig_version_spec spec = {.model = ig_str_view(model),
+                                         .digest = ig_str_view(digest)};
+    ASSERT_OK(
+        ig_registry_version_create(&version, world->registry, &IG_PRINCIPAL_LOCAL, &spec, &err));
+}
+
+/* What the trees expect of x when a and c (`pair`) and b are known, or not. */
+static double expected(const double *x, bool pair, bool b)
+{
+    double right = b ? LEAVES[x[1] <= 0.5 ? 1 : 2] : (3 * LEAVES[1] + LEAVES[2]) / 4;
+    double first = !pair ? (6 * LEAVES[0] + 4 * right) / 10 : x[0] <= 0.5 ? LEAVES[0] : right;
+    double second = pair ? LEAVES[x[2] <= 0.5 ? 3 : 4] : (4 * LEAVES[3] + 6 * LEAVES[4]) / 10;
+    return first + second;
+}
+
+static void pair_of(struct ig_groups *out, const struct ig_routing *routing)
+{
+    struct ig_groups_builder builder;
+    ASSERT_OK(ig_groups_begin(&builder, routing->schema, &arena, &err));
+    ASSERT_OK(ig_groups_add(&builder, IG_STR("pair"), &err));
+    ASSERT_OK(ig_groups_add_feature(&builder, IG_STR("c"), &err));
+    ASSERT_OK(ig_groups_add_feature(&builder, IG_STR("a"), &err));
+    ASSERT_OK(ig_groups_end(out, &builder, &err));
+}
+
+static double of_item(const struct ig_importance_item *items, size_t count, const char *name)
+{
+    for (size_t i = 0; i < count; i++)
+        if (ig_str_is(items[i].name, name)) return items[i].importance;
+    fail_msg("no %s", name);
+    return NAN;
+}
+
+#define ABC "{\"model\":\"abc\",\"version\":1}"
+#define CAB "{\"model\":\"cab\",\"version\":1}"
+static const char ROWS[] = "b,a,c,y\n0,0,0,1\n1,0,1,0\n0,1,0,1\n1,1,1,0\n1,1,0,1\n";
+static const double XS[5][3] = {{0, 0, 0}, {0, 1, 1}, {1, 0, 0}, {1, 1, 1}, {1, 1, 0}};
+
+/* Models that have the columns in another order, each alone and in a mean: the group game's Shapley
+ * values by their definition. */
+static void test_groups(void **state)
+{
+    static const char *const GRAPHS[] = {
+        "{\"root\":{\"segment\":{\"rules\":[{\"when\":\"b > "
+        "0.5\",\"then\":\"x\"}],\"default\":\"y\"}},"
+        "\"nodes\":{\"x\":" CAB ",\"y\":" ABC "}}",
+        ENSEMBLE("mean_margin") "{\"node\":\"x\",\"weight\":3},\"y\"]}},\"nodes\":{\"x\":" CAB
+                                ",\"y\":" ABC "}}"};
+    register_abc(*state, "abc", "a b c", (const int[]){0, 1, 2}, 1);
+    register_abc(*state, "cab", "c a b", (const int[]){1, 2, 0}, 2);
+    for (int graph = 0; graph < 2; graph++) {
+        const struct ig_routing *routing = build(*state, GRAPHS[graph]);
+        struct ig_importance_spec spec = {.kind = IG_STR("shap"), .csv = ig_str_view(ROWS)};
+        struct ig_importance_report report;
+        double pair = 0, b = 0;
+        pair_of(&spec.groups, routing);
+        for (int i = 0; i < 5; i++) {
+            const double *x = XS[i], scale = graph ? 1.75 : x[1] > 0.5 ? 2 : 1;
+            double none = expected(x, false, false), all = expected(x, true, true);
+            double first = expected(x, true, false), other = expected(x, false, true);
+            pair += scale * fabs((first - none + all - other) / 2) / 5;
+            b += scale * fabs((other - none + all - first) / 2) / 5;
+        }
+        ASSERT_OK(ig_routing_reports_importance(&report, &spec, routing, &arena, &err));
+        assert_string_equal(report.method, "tree_path_dependent");
+        assert_int_equal(report.count, 2);
+        if (!(fabs(of_item(report.items, 2, "pair") - pair) < 1e-6))
+            fail_msg("%.17g %.17g", of_item(report.items, 2, "pair"), pair);
+        assert_true(fabs(of_item(report.items, 2, "b") - b) < 1e-6);
+        spec.kind = IG_STR("gain");
+        ASSERT_OK(ig_routing_reports_importance(&report, &spec, routing, &arena, &err));
+        assert_int_equal(report.parts_count, 2);
+        for (size_t i = 0; i < 2; i++) {
+            assert_int_equal(report.parts[i].count, 2);
+            assert_true(of_item(report.parts[i].items, 2, "pair") == 3);
+            assert_true(of_item(report.parts[i].items, 2, "b") == 2);
+        }
+        ig_routing_unref(routing);
+    }
+}
+
+/* A stack's meta model reads predictions, whatever they are called. */
+static void test_groups_of_a_stack(void **state)
+{
+    const struct ig_routing *routing =
+        build(*state, ENSEMBLE("stack") "\"x\",\"y\",\"z\"],\"meta\":\"m\"}},\"nodes\":{\"x\":" CAB
+                                        ",\"y\":" ABC ",\"z\":" ABC ",\"m\":" ABC "}}");
+    struct ig_importance_spec spec = {.kind = IG_STR("split")};
+    struct ig_importance_report report;
+    pair_of(&spec.groups, routing);
+    ASSERT_OK(ig_routing_reports_importance(&report, &spec, routing, &arena, &err));
+    assert_int_equal(report.parts_count, 4);
+    for (size_t i = 0; i < 4; i++)
+        assert_int_equal(report.parts[i].count, ig_str_is(report.parts[i].name, "m") ? 3 : 2);
+    ig_routing_unref(routing);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -236,6 +357,8 @@ int main(void)
         cmocka_unit_test(test_one_model),
         cmocka_unit_test(test_importance_of_ensembles),
         cmocka_unit_test(test_importance_of_routes),
+        cmocka_unit_test(test_groups),
+        cmocka_unit_test(test_groups_of_a_stack),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -29,7 +29,6 @@ static void describe(struct ig_servable_counted *counted, struct ig_str deployme
                      const struct ig_registry_version *version)
 {
     struct ig_servable *servable = &counted->servable;
-    servable->package = counted->package;
     servable->version = version->version;
     servable->loaded_ms = ig_clock_unix_ms();
     copy_text(servable->deployment, sizeof servable->deployment, deployment);
@@ -58,10 +57,40 @@ enum ig_code ig_servable_load(const struct ig_servable **out,
         ig_free(counted);
         return code;
     }
+    counted->servable.package = counted->package;
     counted->servable.prepared = counted->prepared;
     describe(counted, deployment, version);
     *out = &counted->servable;
     return IG_OK;
+}
+
+enum ig_code ig_servable_lend(const struct ig_servable **out, const struct ig_servable *lender,
+                              size_t tables_max_bytes, struct ig_str deployment,
+                              const struct ig_registry_version *version, struct ig_err *err)
+{
+    struct ig_servable_counted *counted = ig_servable_counted_new();
+    if (!counted) return ig_fail(err, IG_NO_MEMORY, "model version");
+    if (ig_prepared_new(&counted->prepared, tables_max_bytes, err) != IG_OK) {
+        ig_free(counted);
+        return err->code;
+    }
+    counted->lender = ig_servable_ref(lender);
+    counted->servable.package = lender->package;
+    counted->servable.prepared = counted->prepared;
+    describe(counted, deployment, version);
+    *out = &counted->servable;
+    return IG_OK;
+}
+
+void ig_servable_counted_point(struct ig_servable_counted *counted,
+                               const struct ig_servable_elsewhere *elsewhere)
+{
+    struct ig_servable *servable = &counted->servable;
+    servable->replicas = ig_replicas_ref(elsewhere->replicas);
+    servable->replica_node = elsewhere->node;
+    servable->residency = elsewhere->residency;
+    if (elsewhere->residency)
+        copy_text(servable->resident_key, sizeof servable->resident_key, elsewhere->resident_key);
 }
 
 enum ig_code ig_servable_point(const struct ig_servable **out,
@@ -75,9 +104,8 @@ enum ig_code ig_servable_point(const struct ig_servable **out,
         return ig_fail(err, IG_NO_MEMORY, "model version");
     }
     counted->package = elsewhere->face;
-    counted->servable.replicas = ig_replicas_ref(elsewhere->replicas);
-    counted->servable.replica_node = elsewhere->node;
-    counted->servable.residency = elsewhere->residency;
+    counted->servable.package = counted->package;
+    ig_servable_counted_point(counted, elsewhere);
     describe(counted, deployment, version);
     *out = &counted->servable;
     return IG_OK;
@@ -124,6 +152,11 @@ const struct ig_servable *ig_servable_ref(const struct ig_servable *servable)
     return servable;
 }
 
+bool ig_servable_is_last(const struct ig_servable *servable)
+{
+    return atomic_load_explicit(&counted_of(servable)->references, memory_order_acquire) == 1;
+}
+
 void ig_servable_unref(const struct ig_servable *servable)
 {
     if (!servable) return;
@@ -136,5 +169,6 @@ void ig_servable_unref(const struct ig_servable *servable)
     ig_package_free(counted->package);
     ig_composite_free(counted->composite);
     ig_replicas_unref(servable->replicas);
+    ig_servable_unref(counted->lender);
     ig_free(counted);
 }

@@ -29,15 +29,17 @@ struct ig_servable {
      * engine, and of the model the shape alone. */
     struct ig_replicas *replicas;
     uint32_t replica_node;
-    /* Where its model is loaded when it is asked for (services/deploy/residency.h); NULL: it is
-     * here for good. Its package is then such a face as well. */
+    /* Where it is loaded when it is asked for (services/deploy/residency.h), under this key; NULL:
+     * it is here for good. Its package is then such a face as well, and so are its members. */
     struct ig_residency *residency;
+    char resident_key[IG_SHA256_HEX];
 
     char node[IG_NAME_SIZE]; /* an ensemble's name in its graph; else empty */
     enum ig_combine combine; /* of an ensemble */
     const struct ig_servable_member *members;
     size_t members_count;           /* 0: no ensemble */
     const struct ig_servable *meta; /* of a stack, else NULL */
+    bool skips;                     /* members that fail are left out */
 };
 
 struct ig_servable_member {
@@ -50,5 +52,7 @@ struct ig_servable_member {
 const char *ig_servable_name(const struct ig_servable *servable);
 const struct ig_servable *ig_servable_ref(const struct ig_servable *servable);
 void ig_servable_unref(const struct ig_servable *servable); /* NULL is allowed; any thread */
+/* Whether the caller's is the only reference. */
+bool ig_servable_is_last(const struct ig_servable *servable);
 
 #endif

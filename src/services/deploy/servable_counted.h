@@ -13,8 +13,13 @@ struct ig_servable_counted {
     struct ig_package *package;
     struct ig_composite *composite; /* of an ensemble, else NULL */
     struct ig_prepared_set *prepared;
+    const struct ig_servable *lender; /* whose package the servable has; or NULL */
     atomic_uint references;
 };
+
+/* Where it runs, when not here. */
+void ig_servable_counted_point(struct ig_servable_counted *counted,
+                               const struct ig_servable_elsewhere *elsewhere);
 
 /* With one reference; NULL when out of memory. */
 struct ig_servable_counted *ig_servable_counted_new(void);

@@ -4,7 +4,6 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "formats/schema_map.h"
-#include "services/deploy/replica_set.h"
 #include "services/deploy/servable_counted.h"
 
 #include <stdio.h>
@@ -67,6 +66,9 @@ static enum ig_code build(struct ig_servable_counted *counted, struct ig_package
     if (ig_composite_new(&counted->composite, &spec, err) != IG_OK) return err->code;
     package->model = ig_composite_model(counted->composite, err);
     if (!package->model) return err->code;
+    package->memory_bytes = sizeof *package + package->arena.held_bytes + sizeof *package->model +
+                            package->model->arena.held_bytes +
+                            ig_composite_memory_bytes(counted->composite);
     return ig_engine_new_composite(&package->engine, package->model, counted->composite, err);
 }
 
@@ -127,12 +129,10 @@ enum ig_code ig_servable_combine(const struct ig_servable **out, struct ig_str n
     counted->package = package;
     keep_members(counted, package, combination);
     if (package->arena.overflowed) ig_fail(err, IG_NO_MEMORY, "ensemble");
-    if (elsewhere) {
-        servable->replicas = ig_replicas_ref(elsewhere->replicas);
-        servable->replica_node = elsewhere->node;
-    } else if (err->code == IG_OK) {
+    if (elsewhere)
+        ig_servable_counted_point(counted, elsewhere);
+    else if (err->code == IG_OK)
         build(counted, package, combination, err);
-    }
     if (err->code == IG_OK) find_digests(servable, combination, err);
     if (err->code == IG_OK && !elsewhere)
         ig_prepared_new(&counted->prepared, tables_max_bytes, err);
@@ -143,6 +143,7 @@ enum ig_code ig_servable_combine(const struct ig_servable **out, struct ig_str n
     servable->package = package;
     servable->prepared = counted->prepared;
     servable->combine = combination->combine;
+    servable->skips = combination->skips;
     servable->loaded_ms = ig_clock_unix_ms();
     snprintf(servable->deployment, sizeof servable->deployment, "%s", first->deployment);
     snprintf(servable->model, sizeof servable->model, "%s", first->model);

@@ -18,6 +18,12 @@ enum ig_code ig_servable_load(const struct ig_servable **out,
                               const struct ig_servable_source *source, struct ig_str deployment,
                               const struct ig_registry_version *version, struct ig_err *err);
 
+/* The model that `lender` has, with explainers of its own, as a deployment's: takes a reference on
+ * the lender. */
+enum ig_code ig_servable_lend(const struct ig_servable **out, const struct ig_servable *lender,
+                              size_t tables_max_bytes, struct ig_str deployment,
+                              const struct ig_registry_version *version, struct ig_err *err);
+
 /* A package in memory as a servable, which frees it. Its digest stays empty. */
 enum ig_code ig_servable_own(const struct ig_servable **out, struct ig_package *package,
                              struct ig_str model, int64_t version, size_t tables_max_bytes,
@@ -30,6 +36,7 @@ struct ig_servable_elsewhere {
     struct ig_replicas *replicas; /* or NULL, and then: */
     uint32_t node;
     struct ig_residency *residency;
+    struct ig_str resident_key;
 };
 enum ig_code ig_servable_point(const struct ig_servable **out,
                                const struct ig_servable_elsewhere *elsewhere,
