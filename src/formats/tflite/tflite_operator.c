@@ -10,24 +10,31 @@ struct operator_row {
     uint32_t inputs; /* how many are tensors of the layer; 0: all */
 };
 
+/* What is read: builtin codes and the greatest versions whose meaning is known here. */
 static const struct operator_row operator_rows[] = {
-#define IG_TFLITE_OP(name, code, version_max, options, inputs, op)                                 \
-    {IG_NETWORK_##op, code, version_max, options, inputs},
-#include "formats/tflite/tflite_ops.def"
-#undef IG_TFLITE_OP
+    {IG_NETWORK_ADD, 0, 5, OPTIONS_ADD, 0},
+    {IG_NETWORK_AVERAGE_POOL_2D, 1, 3, OPTIONS_POOL, 0},
+    {IG_NETWORK_CONCATENATION, 2, 4, OPTIONS_CONCATENATION, 0},
+    {IG_NETWORK_CONV_2D, 3, 8, OPTIONS_CONV, 0},
+    {IG_NETWORK_DEPTHWISE_CONV_2D, 4, 7, OPTIONS_DEPTHWISE, 0},
+    {IG_NETWORK_DEQUANTIZE, 6, 6, OPTIONS_DEQUANTIZE, 0},
+    {IG_NETWORK_FULLY_CONNECTED, 9, 13, OPTIONS_FULLY_CONNECTED, 0},
+    {IG_NETWORK_LOGISTIC, 14, 3, OPTIONS_NONE, 0},
+    {IG_NETWORK_MAX_POOL_2D, 17, 3, OPTIONS_POOL, 0},
+    {IG_NETWORK_MUL, 18, 7, OPTIONS_MUL, 0},
+    {IG_NETWORK_RELU, 19, 3, OPTIONS_NONE, 0},
+    {IG_NETWORK_RELU_N1_TO_1, 20, 2, OPTIONS_NONE, 0},
+    {IG_NETWORK_RELU6, 21, 3, OPTIONS_NONE, 0},
+    {IG_NETWORK_RESHAPE, 22, 1, OPTIONS_RESHAPE, 1},
+    {IG_NETWORK_SOFTMAX, 25, 3, OPTIONS_SOFTMAX, 0},
+    {IG_NETWORK_TANH, 28, 3, OPTIONS_NONE, 0},
+    {IG_NETWORK_PAD, 34, 4, OPTIONS_PAD, 1},
+    {IG_NETWORK_MEAN, 40, 3, OPTIONS_REDUCER, 1},
+    {IG_NETWORK_SUB, 41, 5, OPTIONS_SUB, 0},
+    {IG_NETWORK_RESHAPE, 43 /* SQUEEZE */, 2, OPTIONS_SQUEEZE, 1},
+    {IG_NETWORK_RESHAPE, 70 /* EXPAND_DIMS */, 1, OPTIONS_EXPAND_DIMS, 1},
+    {IG_NETWORK_QUANTIZE, 114, 3, OPTIONS_QUANTIZE, 0},
 };
-
-static const char *const builtin_names[] = {
-#define IG_TFLITE_BUILTIN(name) #name,
-#include "formats/tflite/tflite_builtins.def"
-#undef IG_TFLITE_BUILTIN
-};
-
-const char *ig_tflite_builtin_name(int32_t code)
-{
-    bool known = code >= 0 && (size_t)code < sizeof builtin_names / sizeof *builtin_names;
-    return known ? builtin_names[code] : NULL;
-}
 
 /* What an operator is: its code, and its name where it is a custom one. */
 struct operator_kind {

@@ -17,7 +17,7 @@ struct nn_multiplier {
 /* The nearest multiplier; 0 for what is less than 2^-32, the greatest for what is over 2^30. */
 struct nn_multiplier nn_multiplier_of(double real);
 
-/* 2 * a * b / 2^32, rounded to nearest, ties away from zero; saturates. */
+/* 2 * a * b / 2^32, rounded to nearest, ties towards plus infinity; saturates. */
 static inline int32_t nn_high_product(int32_t a, int32_t b)
 {
     if (a == INT32_MIN && b == INT32_MIN) return INT32_MAX;

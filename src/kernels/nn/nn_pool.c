@@ -14,13 +14,15 @@ struct pool {
     float least_f32, most_f32;
 };
 
-/* The cells of a window along one side. */
-static void span(size_t at, size_t stride, size_t pad, size_t filter, size_t size, size_t *first,
-                 size_t *end)
+/* The cells of a window along one side that lie inside. */
+struct span {
+    size_t first, end;
+};
+
+static struct span span(size_t start, size_t pad, size_t filter, size_t size)
 {
-    size_t start = at * stride;
-    *first = start > pad ? start - pad : 0;
-    *end = start + filter - pad < size ? start + filter - pad : size;
+    size_t end = start + filter - pad;
+    return (struct span){start > pad ? start - pad : 0, end < size ? end : size};
 }
 
 static void cell_i8(int32_t *sums, const int8_t *in, size_t channels, bool average)
@@ -55,22 +57,24 @@ static void window(const struct nn_run *run, const struct nn_step *step, size_t 
     const struct pool *pool = step->state;
     const struct ig_network_layer *layer = step->layer;
     const struct ig_network_tensor *in = nn_in(run->nn, step, 0), *out = nn_out(run->nn, step);
-    size_t channels = in->dims[3], y0, y1, x0, x1;
+    size_t channels = in->dims[3];
     bool i8 = in->type == IG_NETWORK_I8, average = layer->op == IG_NETWORK_AVERAGE_POOL_2D;
-    span(y, layer->window.stride_h, pool->pad_h, layer->window.filter_h, in->dims[1], &y0, &y1);
-    span(x, layer->window.stride_w, pool->pad_w, layer->window.filter_w, in->dims[2], &x0, &x1);
+    const struct ig_network_window *w = &layer->window;
+    struct span rows = span(y * w->stride_h, pool->pad_h, w->filter_h, in->dims[1]);
+    struct span columns = span(x * w->stride_w, pool->pad_w, w->filter_w, in->dims[2]);
     const void *from = nn_read(run, layer->inputs[0]);
     void *to = nn_write(run, layer->output);
     size_t at = ((image * out->dims[1] + y) * out->dims[2] + x) * channels;
-    int32_t *sums = run->scratch, cells = (int32_t)((y1 - y0) * (x1 - x0));
+    int32_t *sums = run->scratch,
+            cells = (int32_t)((rows.end - rows.first) * (columns.end - columns.first));
     float *sums_f32 = run->scratch;
     for (size_t c = 0; c < channels; c++)
         if (i8)
             sums[c] = average ? 0 : INT8_MIN;
         else
             sums_f32[c] = average ? 0 : -INFINITY;
-    for (size_t row = y0; row < y1; row++)
-        for (size_t column = x0; column < x1; column++) {
+    for (size_t row = rows.first; row < rows.end; row++)
+        for (size_t column = columns.first; column < columns.end; column++) {
             size_t cell = ((image * in->dims[1] + row) * in->dims[2] + column) * channels;
             if (i8)
                 cell_i8(sums, (const int8_t *)from + cell, channels, average);
