@@ -241,6 +241,11 @@ size_t ig_nn_memory_bytes(const struct ig_nn *nn)
     return sizeof *nn + nn->arena.held_bytes;
 }
 
+enum ig_isa ig_nn_isa(const struct ig_nn *nn)
+{
+    return nn->products == &nn_products_avx2 ? IG_ISA_AVX2 : IG_ISA_SCALAR;
+}
+
 uint64_t ig_nn_products(const struct ig_nn *nn)
 {
     uint64_t sum = 0;

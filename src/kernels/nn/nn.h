@@ -31,6 +31,7 @@ void ig_nn_free(struct ig_nn *nn);
 size_t ig_nn_scratch_bytes(const struct ig_nn *nn);
 size_t ig_nn_arena_bytes(const struct ig_nn *nn);
 size_t ig_nn_memory_bytes(const struct ig_nn *nn); /* of the laid out weights */
+enum ig_isa ig_nn_isa(const struct ig_nn *nn);     /* whose instructions it uses */
 /* Products of a run: multiplications of weights. */
 uint64_t ig_nn_products(const struct ig_nn *nn);
 /* Where a tensor lies in the arena; SIZE_MAX of constants and of what nothing uses. */
