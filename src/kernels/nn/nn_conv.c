@@ -9,15 +9,15 @@
 #include <string.h>
 
 struct conv {
-    size_t depth;                            /* numbers of a row */
-    size_t padded;                           /* of a row in scratch: even for int8 */
-    size_t blocks;                           /* of output channels */
-    size_t channels;                         /* outputs of a row */
-    size_t rows;                             /* output positions */
-    const void *weights;                     /* blocks x padded x NN_BLOCK */
-    const void *bias;                        /* int32_t or float, blocks x NN_BLOCK */
-    const struct nn_multiplier *multipliers; /* int8 */
-    int32_t zero_in, zero_out, least, most;
+    size_t depth;            /* numbers of a row */
+    size_t padded;           /* of a row in scratch: even for int8 */
+    size_t blocks;           /* of output channels */
+    size_t channels;         /* outputs of a row */
+    size_t rows;             /* output positions */
+    const void *weights;     /* blocks x padded x NN_BLOCK */
+    struct nn_finish finish; /* int8 */
+    int32_t zero_in;
+    const float *bias; /* float, blocks x NN_BLOCK */
     float least_f32, most_f32;
     /* CONV_2D: how rows are gathered */
     bool gathers;
@@ -92,21 +92,6 @@ static void load_rows(const struct conv *conv, void *to, const void *in, size_t 
 
 /* ---- int8 ---- */
 
-static void finish_i8(const struct nn_run *run, const struct conv *conv, size_t block,
-                      const int32_t *sums, int8_t *out)
-{
-    size_t first = block * NN_BLOCK, left = conv->channels - first;
-    const int32_t *bias = (const int32_t *)conv->bias + first;
-    const struct nn_multiplier *multipliers = conv->multipliers + first;
-    bool single = run->nn->network->rounding == IG_NETWORK_ROUNDING_SINGLE;
-    for (size_t c = 0; c < (left < NN_BLOCK ? left : NN_BLOCK); c++) {
-        int32_t sum = (int32_t)((uint32_t)sums[c] + (uint32_t)bias[c]);
-        int64_t scaled =
-            single ? nn_scale_single(sum, multipliers[c]) : nn_scale_double(sum, multipliers[c]);
-        out[first + c] = nn_clamp(scaled + conv->zero_out, conv->least, conv->most);
-    }
-}
-
 static void run_i8(const struct nn_run *run, const struct nn_step *step)
 {
     const struct conv *conv = step->state;
@@ -123,8 +108,10 @@ static void run_i8(const struct nn_run *run, const struct nn_step *step)
                 products->i8_row(sums[0], run->scratch, weights, conv->padded / 2);
             else
                 products->i8(sums, run->scratch, weights, conv->padded / 2);
+            size_t first = b * NN_BLOCK, left = conv->channels - first;
             for (size_t r = 0; r < count; r++)
-                finish_i8(run, conv, b, sums[r], out + (row + r) * conv->channels);
+                products->finish_i8(out + (row + r) * conv->channels + first, sums[r],
+                                    &conv->finish, first, left < NN_BLOCK ? left : NN_BLOCK);
         }
     }
 }
@@ -150,9 +137,8 @@ static void run_f32(const struct nn_run *run, const struct nn_step *step)
                 products->f32(sums, run->scratch, weights, conv->padded);
             for (size_t r = 0; r < count; r++)
                 for (size_t c = 0; c < (left < NN_BLOCK ? left : NN_BLOCK); c++)
-                    out[(row + r) * conv->channels + first + c] =
-                        nn_clamp_f32(sums[r][c] + ((const float *)conv->bias)[first + c],
-                                     conv->least_f32, conv->most_f32);
+                    out[(row + r) * conv->channels + first + c] = nn_clamp_f32(
+                        sums[r][c] + conv->bias[first + c], conv->least_f32, conv->most_f32);
         }
     }
 }
@@ -183,19 +169,17 @@ static enum ig_code lay_out(struct ig_nn *nn, struct nn_step *step, struct conv 
     const struct ig_network_tensor *bias = nn_in(nn, step, 2);
     size_t outputs = conv->blocks * NN_BLOCK;
     void *weights = ig_arena_array(&nn->arena, outputs * conv->padded, i8 ? 1 : sizeof(float));
-    void *biases = ig_arena_array(&nn->arena, outputs, sizeof(float));
-    if (!weights || !biases) return nn_no_memory(err);
-    if (bias) memcpy(biases, nn->data[layer->inputs[2]], ig_network_tensor_bytes(bias));
+    if (!weights) return nn_no_memory(err);
     conv->weights = weights;
-    conv->bias = biases;
     if (i8) {
         lay_out_i8(conv, weights, nn->data[layer->inputs[1]]);
-        conv->multipliers =
-            nn_channel_multipliers(nn, step, (uint32_t)conv->channels, (uint32_t)outputs);
-        return conv->multipliers ? IG_OK : nn_no_memory(err);
+        return nn_prepare_finish(nn, step, &conv->finish, (uint32_t)outputs, err);
     }
+    float *biases = ig_arena_array(&nn->arena, outputs, sizeof *biases);
     const float *numbers = nn_weights_f32(nn, step);
-    if (!numbers) return nn_no_memory(err);
+    if (!numbers || !biases) return nn_no_memory(err);
+    if (bias) memcpy(biases, nn->data[layer->inputs[2]], ig_network_tensor_bytes(bias));
+    conv->bias = biases;
     lay_out_f32(conv, weights, numbers);
     return IG_OK;
 }
@@ -208,11 +192,7 @@ static enum ig_code finish(struct ig_nn *nn, struct nn_step *step, struct conv *
     conv->padded = i8 ? (conv->depth + 1) / 2 * 2 : conv->depth;
     conv->blocks = (conv->channels + NN_BLOCK - 1) / NN_BLOCK;
     conv->rows = ig_network_tensor_count(out) / conv->channels;
-    if (i8) {
-        conv->zero_in = in->quantization.zero_points[0];
-        conv->zero_out = out->quantization.zero_points[0];
-        nn_range_i8(out, step->layer->activation, &conv->least, &conv->most);
-    }
+    if (i8) conv->zero_in = in->quantization.zero_points[0];
     nn_range_f32(step->layer->activation, &conv->least_f32, &conv->most_f32);
     step->run = i8 ? run_i8 : run_f32;
     step->state = conv;

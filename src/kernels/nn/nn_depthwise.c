@@ -9,81 +9,103 @@
 struct depthwise {
     size_t in_h, in_w, in_c, out_h, out_w, out_c, each; /* each: outputs of an input channel */
     size_t images, filter_h, filter_w, stride_h, stride_w, dilation_h, dilation_w, pad_h, pad_w;
-    const void *weights, *bias;
-    const struct nn_multiplier *multipliers;
-    int32_t zero_in, zero_out, least, most;
+    const void *weights;
+    const float *bias;
+    struct nn_finish finish; /* int8 */
+    int32_t zero_in;
     float least_f32, most_f32;
 };
 
-/* Calls for every cell that position (image, y, x) sees: its channels and the tap's weights. */
-struct cells {
-    const struct depthwise *layer;
-    size_t image, y, x, tap; /* tap: the next to look at */
-    size_t at;               /* out: the cell, in pixels */
+/* Filter rows or columns whose cells lie inside, of the window that begins at start - pad. */
+struct taps {
+    size_t first, end;
 };
 
-/* The next tap whose cell lies inside; false at the end. */
-static bool next_cell(struct cells *cells)
+static struct taps inside(size_t start, size_t pad, size_t dilation, size_t filter, size_t size)
 {
-    const struct depthwise *d = cells->layer;
-    for (; cells->tap < d->filter_h * d->filter_w; cells->tap++) {
-        size_t fy = cells->tap / d->filter_w, fx = cells->tap % d->filter_w;
-        size_t y = cells->y * d->stride_h + fy * d->dilation_h;
-        size_t x = cells->x * d->stride_w + fx * d->dilation_w;
-        if (y < d->pad_h || y - d->pad_h >= d->in_h || x < d->pad_w || x - d->pad_w >= d->in_w)
-            continue;
-        cells->at = (cells->image * d->in_h + y - d->pad_h) * d->in_w + x - d->pad_w;
-        cells->tap++;
-        return true;
-    }
-    return false;
+    struct taps taps = {start < pad ? (pad - start + dilation - 1) / dilation : 0, 0};
+    if (size + pad > start) taps.end = (size + pad - start + dilation - 1) / dilation;
+    if (taps.end > filter) taps.end = filter;
+    if (taps.first > taps.end) taps.first = taps.end;
+    return taps;
 }
 
-static void add_spread_i8(int32_t *sums, const struct depthwise *d, const int8_t *x,
-                          const int8_t *weights)
+/* An output position and what it sees. */
+struct position {
+    const struct depthwise *layer;
+    size_t image, y, x; /* of the window's first cell, with padding */
+    struct taps rows, columns;
+};
+
+/* Where in the input, in pixels, a tap's cell lies. */
+static size_t cell(const struct position *at, size_t fy, size_t fx)
 {
-    for (size_t c = 0; c < d->in_c; c++)
-        for (size_t m = 0; m < d->each; m++)
-            sums[c * d->each + m] += (x[c] - d->zero_in) * weights[c * d->each + m];
+    const struct depthwise *d = at->layer;
+    size_t y = at->y + fy * d->dilation_h - d->pad_h, x = at->x + fx * d->dilation_w - d->pad_w;
+    return (at->image * d->in_h + y) * d->in_w + x;
 }
 
-static void position_i8(const struct nn_run *run, const struct depthwise *d, struct cells cells,
-                        const int8_t *in, int8_t *out)
+/* More than one output of an input channel. */
+static void spread_i8(int32_t *sums, const struct depthwise *d, const struct nn_cells *cells)
 {
-    int32_t *sums = run->scratch;
-    bool single = run->nn->network->rounding == IG_NETWORK_ROUNDING_SINGLE;
     memset(sums, 0, d->out_c * sizeof *sums);
-    while (next_cell(&cells)) {
-        const int8_t *weights = (const int8_t *)d->weights + (cells.tap - 1) * d->out_c;
-        const int8_t *x = in + cells.at * d->in_c;
-        if (d->each == 1)
-            run->nn->products->depthwise_i8(sums, x, (int16_t)d->zero_in, weights, d->out_c);
-        else
-            add_spread_i8(sums, d, x, weights);
-    }
-    for (size_t c = 0; c < d->out_c; c++) {
-        uint32_t bias = d->bias ? (uint32_t)((const int32_t *)d->bias)[c] : 0;
-        int32_t sum = (int32_t)((uint32_t)sums[c] + bias);
-        int64_t scaled = single ? nn_scale_single(sum, d->multipliers[c])
-                                : nn_scale_double(sum, d->multipliers[c]);
-        out[c] = nn_clamp(scaled + d->zero_out, d->least, d->most);
+    for (size_t i = 0; i < cells->rows * cells->columns; i++) {
+        size_t y = i / cells->columns, x = i % cells->columns;
+        const int8_t *in = cells->x + y * cells->x_row + x * cells->x_column;
+        const int8_t *weights = cells->weights + y * cells->weights_row + x * cells->weights_column;
+        for (size_t c = 0; c < d->out_c; c++)
+            sums[c] += (in[c / d->each] - d->zero_in) * weights[c];
     }
 }
 
-static void position_f32(const struct nn_run *run, const struct depthwise *d, struct cells cells,
-                         const float *in, float *out)
+static void position_i8(const struct nn_run *run, const struct position *at, const int8_t *in,
+                        int8_t *out)
 {
+    const struct depthwise *d = at->layer;
+    size_t fy = at->rows.first, fx = at->columns.first, rows = at->rows.end - fy;
+    int32_t *sums = run->scratch;
+    struct nn_cells cells = {
+        .rows = rows,
+        .columns = at->columns.end - fx,
+        .x_row = d->dilation_h * d->in_w * d->in_c,
+        .x_column = d->dilation_w * d->in_c,
+        .weights_row = d->filter_w * d->out_c,
+        .weights_column = d->out_c,
+        .zero = (int16_t)d->zero_in,
+    };
+    if (cells.rows && cells.columns) {
+        cells.x = in + cell(at, fy, fx) * d->in_c;
+        cells.weights = (const int8_t *)d->weights + (fy * d->filter_w + fx) * d->out_c;
+    } else {
+        cells.rows = 0;
+    }
+    if (d->each == 1)
+        run->nn->products->depthwise_i8(sums, &cells, d->out_c);
+    else
+        spread_i8(sums, d, &cells);
+    run->nn->products->finish_i8(out, sums, &d->finish, 0, d->out_c);
+}
+
+static void add_f32(float *sums, const struct depthwise *d, const float *x, const float *weights)
+{
+    if (d->each == 1)
+        for (size_t c = 0; c < d->out_c; c++) sums[c] += x[c] * weights[c];
+    else
+        for (size_t c = 0; c < d->out_c; c++) sums[c] += x[c / d->each] * weights[c];
+}
+
+static void position_f32(const struct nn_run *run, const struct position *at, const float *in,
+                         float *out)
+{
+    const struct depthwise *d = at->layer;
     float *sums = run->scratch;
     memset(sums, 0, d->out_c * sizeof *sums);
-    while (next_cell(&cells)) {
-        const float *weights = (const float *)d->weights + (cells.tap - 1) * d->out_c;
-        const float *x = in + cells.at * d->in_c;
-        for (size_t c = 0; d->each == 1 && c < d->out_c; c++) sums[c] += x[c] * weights[c];
-        for (size_t c = 0; d->each > 1 && c < d->out_c; c++) sums[c] += x[c / d->each] * weights[c];
-    }
+    for (size_t fy = at->rows.first; fy < at->rows.end; fy++)
+        for (size_t fx = at->columns.first; fx < at->columns.end; fx++)
+            add_f32(sums, d, in + cell(at, fy, fx) * d->in_c,
+                    (const float *)d->weights + (fy * d->filter_w + fx) * d->out_c);
     for (size_t c = 0; c < d->out_c; c++)
-        out[c] = nn_clamp_f32(sums[c] + (d->bias ? ((const float *)d->bias)[c] : 0), d->least_f32,
-                              d->most_f32);
+        out[c] = nn_clamp_f32(sums[c] + (d->bias ? d->bias[c] : 0), d->least_f32, d->most_f32);
 }
 
 static void run_positions(const struct nn_run *run, const struct nn_step *step, bool i8)
@@ -91,16 +113,21 @@ static void run_positions(const struct nn_run *run, const struct nn_step *step, 
     const struct depthwise *d = step->state;
     const void *in = nn_read(run, step->layer->inputs[0]);
     void *out = nn_write(run, step->layer->output);
-    size_t at = 0;
-    for (size_t image = 0; image < d->images; image++)
-        for (size_t y = 0; y < d->out_h; y++)
-            for (size_t x = 0; x < d->out_w; x++, at += d->out_c) {
-                const struct cells cells = {d, image, y, x, 0, 0};
-                if (i8)
-                    position_i8(run, d, cells, in, (int8_t *)out + at);
-                else
-                    position_f32(run, d, cells, in, (float *)out + at);
-            }
+    for (size_t i = 0; i < d->images * d->out_h * d->out_w; i++) {
+        size_t y = i / d->out_w % d->out_h * d->stride_h, x = i % d->out_w * d->stride_w;
+        const struct position at = {
+            .layer = d,
+            .image = i / d->out_w / d->out_h,
+            .y = y,
+            .x = x,
+            .rows = inside(y, d->pad_h, d->dilation_h, d->filter_h, d->in_h),
+            .columns = inside(x, d->pad_w, d->dilation_w, d->filter_w, d->in_w),
+        };
+        if (i8)
+            position_i8(run, &at, in, (int8_t *)out + i * d->out_c);
+        else
+            position_f32(run, &at, in, (float *)out + i * d->out_c);
+    }
 }
 
 static void run_i8(const struct nn_run *run, const struct nn_step *step)
@@ -150,14 +177,13 @@ enum ig_code nn_prepare_depthwise(struct ig_nn *nn, struct nn_step *step, struct
     bool i8 = in->type == IG_NETWORK_I8;
     measure(d, nn, step);
     d->weights = i8 ? nn->data[layer->inputs[1]] : nn_weights_f32(nn, step);
-    d->bias = nn_in(nn, step, 2) ? nn->data[layer->inputs[2]] : NULL;
+    if (!d->weights) return nn_no_memory(err);
     if (i8) {
         d->zero_in = in->quantization.zero_points[0];
-        d->zero_out = out->quantization.zero_points[0];
-        nn_range_i8(out, layer->activation, &d->least, &d->most);
-        d->multipliers = nn_channel_multipliers(nn, step, (uint32_t)d->out_c, (uint32_t)d->out_c);
+        if (nn_prepare_finish(nn, step, &d->finish, (uint32_t)d->out_c, err)) return err->code;
+    } else if (nn_in(nn, step, 2)) {
+        d->bias = nn->data[layer->inputs[2]];
     }
-    if (!d->weights || (i8 && !d->multipliers)) return nn_no_memory(err);
     step->run = i8 ? run_i8 : run_f32;
     step->state = d;
     step->scratch_bytes = d->out_c * sizeof(int32_t);

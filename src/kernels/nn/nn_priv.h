@@ -77,10 +77,9 @@ nn_prepare_fn nn_prepare_conv, nn_prepare_depthwise, nn_prepare_fully_connected,
     nn_prepare_unary, nn_prepare_mean, nn_prepare_quantize, nn_prepare_dequantize;
 enum ig_code nn_no_memory(struct ig_err *err);
 
-/* Multipliers of the weights' channels (channels of them, padded by zeros to `padded`), of an int8
- * layer. NULL when out of memory. */
-const struct nn_multiplier *nn_channel_multipliers(struct ig_nn *nn, const struct nn_step *step,
-                                                   uint32_t channels, uint32_t padded);
+/* Biases and multipliers of an int8 layer's channels, padded by zeros to `padded` of them. */
+enum ig_code nn_prepare_finish(struct ig_nn *nn, const struct nn_step *step,
+                               struct nn_finish *finish, uint32_t padded, struct ig_err *err);
 /* Weights as numbers: themselves, or what int8 ones stand for; channel d of `dimension` has its
  * own scale where there are several. NULL when out of memory. */
 const float *nn_weights_f32(struct ig_nn *nn, const struct nn_step *step);

@@ -31,10 +31,23 @@ static void rows_f32(float sums[NN_ROWS][NN_BLOCK], const float *rows, const flo
     for (size_t r = 0; r < NN_ROWS; r++) row_f32(sums[r], rows + r * count, weights, count);
 }
 
-static void depthwise_i8(int32_t *sums, const int8_t *x, int16_t zero, const int8_t *weights,
-                         size_t count)
+static void depthwise_i8(int32_t *sums, const struct nn_cells *cells, size_t count)
 {
-    for (size_t c = 0; c < count; c++) sums[c] += (x[c] - zero) * weights[c];
+    memset(sums, 0, count * sizeof *sums);
+    for (size_t y = 0; y < cells->rows; y++)
+        for (size_t x = 0; x < cells->columns; x++) {
+            const int8_t *in = cells->x + y * cells->x_row + x * cells->x_column;
+            const int8_t *weights =
+                cells->weights + y * cells->weights_row + x * cells->weights_column;
+            for (size_t c = 0; c < count; c++) sums[c] += (in[c] - cells->zero) * weights[c];
+        }
 }
 
-const struct nn_products nn_products_scalar = {rows_i8, rows_f32, row_i8, row_f32, depthwise_i8};
+static void finish_i8(int8_t *out, const int32_t *sums, const struct nn_finish *finish,
+                      size_t first, size_t count)
+{
+    for (size_t c = 0; c < count; c++) out[c] = nn_finish_one(finish, sums[c], first + c);
+}
+
+const struct nn_products nn_products_scalar = {rows_i8, rows_f32,     row_i8,
+                                               row_f32, depthwise_i8, finish_i8};

@@ -75,26 +75,82 @@ static void row_f32(float sums[NN_BLOCK], const float *row, const float *weights
     sum_f32(sums, row, weights, count, 1);
 }
 
-/* A product of 9 and 8 bits fits 16. */
-static void depthwise_i8(int32_t *sums, const int8_t *x, int16_t zero, const int8_t *weights,
-                         size_t count)
+static inline __m128i wide_eight(const int8_t *from)
 {
-    const __m256i zeros = _mm256_set1_epi16(zero);
-    size_t c = 0;
-    for (; c + NN_BLOCK <= count; c += NN_BLOCK) {
-        __m256i a = _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)(x + c)));
-        __m256i w = _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)(weights + c)));
-        __m256i product = _mm256_mullo_epi16(_mm256_sub_epi16(a, zeros), w);
-        __m256i low = _mm256_cvtepi16_epi32(_mm256_castsi256_si128(product));
-        __m256i high = _mm256_cvtepi16_epi32(_mm256_extracti128_si256(product, 1));
-        __m256i *to = (__m256i *)(sums + c);
-        _mm256_storeu_si256(to, _mm256_add_epi32(_mm256_loadu_si256(to), low));
-        _mm256_storeu_si256(to + 1, _mm256_add_epi32(_mm256_loadu_si256(to + 1), high));
-    }
-    for (; c < count; c++) sums[c] += (x[c] - zero) * weights[c];
+    return _mm_cvtepi8_epi16(_mm_loadl_epi64((const __m128i *)from));
 }
 
-const struct nn_products nn_products_avx2 = {rows_i8, rows_f32, row_i8, row_f32, depthwise_i8};
+/* Eight channels' sums in a register. A product of 9 and 8 bits fits 16. */
+static __m256i depthwise_eight(const struct nn_cells *cells, size_t channel)
+{
+    const __m128i zero = _mm_set1_epi16(cells->zero);
+    __m256i sum = _mm256_setzero_si256();
+    for (size_t y = 0; y < cells->rows; y++) {
+        const int8_t *x = cells->x + y * cells->x_row + channel;
+        const int8_t *weights = cells->weights + y * cells->weights_row + channel;
+        for (size_t i = 0; i < cells->columns; i++) {
+            __m128i product =
+                _mm_mullo_epi16(_mm_sub_epi16(wide_eight(x), zero), wide_eight(weights));
+            sum = _mm256_add_epi32(sum, _mm256_cvtepi16_epi32(product));
+            x += cells->x_column;
+            weights += cells->weights_column;
+        }
+    }
+    return sum;
+}
+
+static void depthwise_i8(int32_t *sums, const struct nn_cells *cells, size_t count)
+{
+    size_t c = 0;
+    for (; c + LANES <= count; c += LANES)
+        _mm256_storeu_si256((__m256i *)(sums + c), depthwise_eight(cells, c));
+    struct nn_cells rest = *cells;
+    rest.x += c;
+    rest.weights += c;
+    if (c < count) nn_products_scalar.depthwise_i8(sums + c, &rest, count - c);
+}
+
+/* Four sums scaled with one rounding: a 64-bit product, half of the last bit that stays, and a
+ * shift, which AVX2 has for unsigned numbers alone. Multipliers of at most 1, so results fit. */
+static inline __m128i scale_four(__m128i sums, const struct nn_multiplier *multipliers)
+{
+    const __m256i one = _mm256_set1_epi64x(1), sign = _mm256_set1_epi64x(INT64_MIN);
+    __m256i m = _mm256_loadu_si256((const __m256i *)multipliers);
+    __m256i shift = _mm256_srli_epi64(m, 32); /* of 32 bits, may be negative */
+    __m256i bits = _mm256_srli_epi64(
+        _mm256_slli_epi64(_mm256_sub_epi32(_mm256_set1_epi64x(31), shift), 32), 32);
+    __m256i product = _mm256_mul_epi32(_mm256_cvtepi32_epi64(sums), m);
+    __m256i half = _mm256_sllv_epi64(one, _mm256_sub_epi64(bits, one));
+    __m256i shifted =
+        _mm256_srlv_epi64(_mm256_xor_si256(_mm256_add_epi64(product, half), sign), bits);
+    shifted = _mm256_sub_epi64(shifted, _mm256_srlv_epi64(sign, bits));
+    __m256i low = _mm256_permutevar8x32_epi32(shifted, _mm256_setr_epi32(0, 2, 4, 6, 0, 2, 4, 6));
+    return _mm256_castsi256_si128(low);
+}
+
+static void finish_i8(int8_t *out, const int32_t *sums, const struct nn_finish *finish,
+                      size_t first, size_t count)
+{
+    enum { FOUR = 4 };
+    const __m128i zero = _mm_set1_epi32(finish->zero);
+    const __m128i least = _mm_set1_epi32(finish->least - finish->zero);
+    const __m128i most = _mm_set1_epi32(finish->most - finish->zero);
+    size_t c = 0;
+    bool vector = finish->shrinks && finish->rounding == IG_NETWORK_ROUNDING_SINGLE;
+    for (; vector && c + FOUR <= count; c += FOUR) {
+        __m128i sum = _mm_add_epi32(_mm_loadu_si128((const __m128i *)(sums + c)),
+                                    _mm_loadu_si128((const __m128i *)(finish->bias + first + c)));
+        __m128i step = scale_four(sum, finish->multipliers + first + c);
+        step = _mm_add_epi32(_mm_min_epi32(_mm_max_epi32(step, least), most), zero);
+        step = _mm_packs_epi32(step, step);
+        int32_t bytes = _mm_cvtsi128_si32(_mm_packs_epi16(step, step));
+        memcpy(out + c, &bytes, sizeof bytes);
+    }
+    for (; c < count; c++) out[c] = nn_finish_one(finish, sums[c], first + c);
+}
+
+const struct nn_products nn_products_avx2 = {rows_i8, rows_f32,     row_i8,
+                                             row_f32, depthwise_i8, finish_i8};
 
 #else
 

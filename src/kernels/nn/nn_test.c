@@ -273,11 +273,40 @@ static void forms_give_the_same_bits(void **state)
         b->f32_row(y[1][0], rows_f32, weights_f32, n);
         assert_memory_equal(x[0][0], x[1][0], sizeof x[0][0]);
         assert_memory_equal(y[0][0], y[1][0], sizeof y[0][0]);
-        int32_t sums[2][PAIRS] = {{0}};
-        int16_t zero = (int16_t)((int16_t)n - 128);
-        a->depthwise_i8(sums[0], weights, zero, weights + PAIRS, n);
-        b->depthwise_i8(sums[1], weights, zero, weights + PAIRS, n);
-        assert_memory_equal(sums[0], sums[1], sizeof sums[0]);
+        int32_t sums[2][PAIRS];
+        const struct nn_cells cells = {weights,   weights + 300, n % 4,
+                                       3,         2 * PAIRS,     PAIRS,
+                                       3 * PAIRS, PAIRS,         (int16_t)((int16_t)n - 128)};
+        a->depthwise_i8(sums[0], &cells, n);
+        b->depthwise_i8(sums[1], &cells, n);
+        assert_memory_equal(sums[0], sums[1], n * sizeof sums[0][0]);
+    }
+}
+
+/* Sums of all sizes through multipliers of all sizes, over 1 too. */
+static void forms_finish_alike(void **state)
+{
+    (void)state;
+    if (ig_cpu_isa() < IG_ISA_AVX2) skip();
+    enum { CHANNELS = 23 };
+    struct ig_rng random;
+    ig_rng_seed(&random, 9);
+    for (int round = 0; round < 4000; round++) {
+        struct nn_multiplier multipliers[CHANNELS];
+        int32_t bias[CHANNELS], sums[CHANNELS];
+        int8_t out[2][CHANNELS];
+        struct nn_finish finish = {bias, multipliers, (int32_t)ig_rng_below(&random, 256) - 128,
+                                   -128, 127,         (enum ig_network_rounding)(round & 1),
+                                   true};
+        for (int c = 0; c < CHANNELS; c++) {
+            multipliers[c] = nn_multiplier_of(ldexp(ig_rng_unit(&random), 2 - round % 34));
+            sums[c] = (int32_t)ig_rng_u64(&random) >> (round % 31);
+            bias[c] = (int32_t)ig_rng_u64(&random) >> (round % 29);
+            finish.shrinks = finish.shrinks && multipliers[c].shift <= 0;
+        }
+        nn_products_scalar.finish_i8(out[0], sums, &finish, 0, CHANNELS);
+        nn_products_avx2.finish_i8(out[1], sums, &finish, 0, CHANNELS);
+        assert_memory_equal(out[0], out[1], CHANNELS);
     }
 }
 
@@ -287,7 +316,7 @@ int main(void)
         cmocka_unit_test(shares_memory_by_lifetime), cmocka_unit_test(rows_are_real_numbers),
         cmocka_unit_test(refuses_what_is_too_large), cmocka_unit_test(multipliers_and_roundings),
         cmocka_unit_test(fixed_point_functions),     cmocka_unit_test(plans_do_not_overlap),
-        cmocka_unit_test(forms_give_the_same_bits),
+        cmocka_unit_test(forms_give_the_same_bits),  cmocka_unit_test(forms_finish_alike),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

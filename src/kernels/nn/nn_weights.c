@@ -4,6 +4,8 @@
  * GetQuantizedConvolutionMultipler). */
 #include "kernels/nn/nn_priv.h"
 
+#include <string.h>
+
 /* Convolutions multiply the scales in double, a fully connected layer's single scale goes through a
  * float: the products differ in their last bits. */
 static double real_multiplier(const struct ig_nn *nn, const struct nn_step *step, uint32_t channel)
@@ -17,13 +19,27 @@ static double real_multiplier(const struct ig_nn *nn, const struct nn_step *step
     return (double)in * (double)weight / out;
 }
 
-const struct nn_multiplier *nn_channel_multipliers(struct ig_nn *nn, const struct nn_step *step,
-                                                   uint32_t channels, uint32_t padded)
+enum ig_code nn_prepare_finish(struct ig_nn *nn, const struct nn_step *step,
+                               struct nn_finish *finish, uint32_t padded, struct ig_err *err)
 {
-    struct nn_multiplier *all = ig_arena_array(&nn->arena, padded, sizeof *all);
-    for (uint32_t c = 0; all && c < channels; c++)
-        all[c] = nn_multiplier_of(real_multiplier(nn, step, c));
-    return all;
+    const struct ig_network_tensor *weights = nn_in(nn, step, 1), *bias = nn_in(nn, step, 2);
+    const struct ig_network_tensor *out = nn_out(nn, step);
+    uint32_t channels = weights->dims[step->layer->op == IG_NETWORK_DEPTHWISE_CONV_2D ? 3 : 0];
+    struct nn_multiplier *multipliers = ig_arena_array(&nn->arena, padded, sizeof *multipliers);
+    int32_t *biases = ig_arena_array(&nn->arena, padded, sizeof *biases);
+    if (!multipliers || !biases) return nn_no_memory(err);
+    if (bias) memcpy(biases, nn->data[step->layer->inputs[2]], channels * sizeof *biases);
+    finish->bias = biases;
+    finish->multipliers = multipliers;
+    finish->zero = out->quantization.zero_points[0];
+    finish->rounding = nn->network->rounding;
+    finish->shrinks = true;
+    nn_range_i8(out, step->layer->activation, &finish->least, &finish->most);
+    for (uint32_t c = 0; c < channels; c++) {
+        multipliers[c] = nn_multiplier_of(real_multiplier(nn, step, c));
+        finish->shrinks = finish->shrinks && multipliers[c].shift <= 0;
+    }
+    return IG_OK;
 }
 
 const float *nn_weights_f32(struct ig_nn *nn, const struct nn_step *step)
