@@ -8,8 +8,6 @@
 
 enum { MEMORY_FACTOR = 16, MEMORY_FLOOR_BYTES = 1 << 20 };
 
-#define ROUNDING_NAME "ingot.rounding" /* metadata of Ingot's own */
-
 bool tflite_ok(const struct tflite_reader *reader)
 {
     return reader->err->code == IG_OK;
@@ -260,14 +258,14 @@ static bool read_rounding(struct tflite_reader *reader, struct ig_flatbuffer_tab
     for (uint32_t i = 0; i < all.count && tflite_ok(reader); i++) {
         struct ig_flatbuffer_table entry = ig_flatbuffer_table_at(buffer, all, i);
         struct ig_str word;
-        if (!ig_str_is(ig_flatbuffer_text(buffer, entry, METADATA_NAME), ROUNDING_NAME)) continue;
+        if (!ig_str_is(ig_flatbuffer_text(buffer, entry, METADATA_NAME), TFLITE_ROUNDING)) continue;
         uint32_t index = (uint32_t)ig_flatbuffer_i32(buffer, entry, METADATA_BUFFER, 0);
         if (!tflite_ok(reader) || !buffer_bytes(reader, index, &word)) return false;
         if (ig_str_is(word, "double"))
             reader->network->rounding = IG_NETWORK_ROUNDING_DOUBLE;
         else if (!ig_str_is(word, "single"))
             (void)ig_fail(reader->err, IG_INVALID, "metadata %s is neither single nor double",
-                          ROUNDING_NAME);
+                          TFLITE_ROUNDING);
     }
     return tflite_ok(reader);
 }

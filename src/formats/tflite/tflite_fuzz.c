@@ -21,6 +21,22 @@ static void run_once(const struct ig_nn *nn)
     ig_free(scratch);
 }
 
+/* What was read can be written, and read again. */
+static void write_again(const struct ig_network *network)
+{
+    struct ig_err err = IG_ERR_INIT;
+    struct ig_network *again = NULL;
+    struct ig_buf out;
+    ig_buf_init(&out, 1 << 22);
+    if (ig_tflite_write(&out, network, &err) == IG_OK &&
+        ig_tflite_network(&again, ig_buf_view(&out), &err) == IG_OK)
+        IG_ASSERT(again->layers_count == network->layers_count);
+    IG_ASSERT(err.code == IG_OK || err.code == IG_NO_MEMORY || err.code == IG_TOO_LARGE ||
+              err.code == IG_UNSUPPORTED);
+    ig_network_free(again);
+    ig_buf_deinit(&out);
+}
+
 /* Whatever loads has passed its check, and plans or refuses. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -36,10 +52,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         struct ig_nn *nn = NULL;
         const struct ig_nn_options options = {SCRATCH_MAX, (enum ig_isa)isa};
         ig_err_clear(&again);
-        if (ig_nn_new(&nn, network, &options, &again) == IG_OK)
+        if (ig_nn_new(&nn, network, &options, &again) == IG_OK) {
             run_once(nn);
-        else
+            write_again(network);
+        } else {
             IG_ASSERT(!nn && again.message[0]);
+        }
         ig_nn_free(nn);
     }
     ig_network_free(network);

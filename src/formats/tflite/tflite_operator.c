@@ -90,6 +90,17 @@ static const struct operator_row *find_row(struct tflite_reader *reader,
     return NULL;
 }
 
+void tflite_code_of(enum ig_network_op op, int32_t *code, uint8_t *options)
+{
+    for (size_t i = 0; i < sizeof operator_rows / sizeof *operator_rows; i++) {
+        if (operator_rows[i].op != op) continue;
+        *code = operator_rows[i].code;
+        *options = operator_rows[i].options;
+        return;
+    }
+    IG_ASSERT(false); /* every operator of a network has a row */
+}
+
 /* Fields of one operator's options while they are read. */
 struct options {
     struct tflite_reader *reader;

@@ -24,6 +24,8 @@ bool tflite_numbers(struct tflite_reader *reader, int32_t index, int64_t *number
                     uint32_t *count);
 /* Reads operator `index` as a layer; the message does not name it. */
 bool tflite_operator(struct tflite_reader *reader, struct ig_flatbuffer_table table);
+/* The builtin code and kind of options that a layer's operator is written with. */
+void tflite_code_of(enum ig_network_op op, int32_t *code, uint8_t *options);
 /* "operator's name" for messages; never NULL. */
 struct ig_str tflite_operator_name(struct tflite_reader *reader, struct ig_flatbuffer_table table);
 

@@ -5,6 +5,9 @@
 /* Field numbers and values of LiteRT's schema.fbs, version 3: what is read here of it. */
 
 #define TFLITE_IDENTIFIER "TFL3"
+/* Metadata: Ingot's own (single or double), and TensorFlow Lite Micro's plan of its arena. */
+#define TFLITE_ROUNDING "ingot.rounding"
+#define TFLITE_MEMORY_PLAN "OfflineMemoryAllocation"
 
 enum { TFLITE_VERSION = 3 };
 enum {
@@ -14,11 +17,20 @@ enum {
     MODEL_DESCRIPTION = 3,
     MODEL_BUFFERS = 4,
     MODEL_METADATA = 6,
+    MODEL_SIGNATURES = 7,
 };
+enum { SIGNATURE_INPUTS = 0, SIGNATURE_OUTPUTS = 1, SIGNATURE_KEY = 2, SIGNATURE_SUBGRAPH = 4 };
+enum { MAP_NAME = 0, MAP_TENSOR = 1 };
 enum { METADATA_NAME = 0, METADATA_BUFFER = 1 };
 enum { CODE_DEPRECATED = 0, CODE_CUSTOM = 1, CODE_VERSION = 2, CODE_BUILTIN = 3 };
 enum { BUILTIN_CUSTOM = 32 };
-enum { SUBGRAPH_TENSORS = 0, SUBGRAPH_INPUTS = 1, SUBGRAPH_OUTPUTS = 2, SUBGRAPH_OPERATORS = 3 };
+enum {
+    SUBGRAPH_TENSORS = 0,
+    SUBGRAPH_INPUTS = 1,
+    SUBGRAPH_OUTPUTS = 2,
+    SUBGRAPH_OPERATORS = 3,
+    SUBGRAPH_NAME = 4,
+};
 enum {
     TENSOR_SHAPE = 0,
     TENSOR_TYPE = 1,
