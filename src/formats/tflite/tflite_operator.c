@@ -54,7 +54,8 @@ static bool read_kind(struct tflite_reader *reader, struct ig_flatbuffer_table t
         return false;
     }
     struct ig_flatbuffer_table entry = ig_flatbuffer_table_at(buffer, reader->codes, index);
-    int32_t old = (int8_t)ig_flatbuffer_u8(buffer, entry, CODE_DEPRECATED, 0);
+    int32_t old = ig_flatbuffer_u8(buffer, entry, CODE_DEPRECATED, 0);
+    if (old > INT8_MAX) old -= 1 << 8; /* a signed byte */
     int32_t code = ig_flatbuffer_i32(buffer, entry, CODE_BUILTIN, 0);
     *kind = (struct operator_kind){code > old ? code : old,
                                    ig_flatbuffer_i32(buffer, entry, CODE_VERSION, 1),

@@ -29,8 +29,8 @@ static void row_f32(const struct softmax *s, const float *in, float *out)
 
 static int32_t greatest_of(const int8_t *in, size_t width)
 {
-    int32_t greatest = in[0];
-    for (size_t i = 1; i < width; i++) greatest = in[i] > greatest ? in[i] : greatest;
+    int32_t greatest = INT8_MIN;
+    for (size_t i = 0; i < width; i++) greatest = in[i] > greatest ? in[i] : greatest;
     return greatest;
 }
 
