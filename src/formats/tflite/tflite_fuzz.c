@@ -3,7 +3,7 @@
 #include "formats/tflite/tflite.h"
 #include "kernels/nn/nn.h"
 
-enum { SCRATCH_MAX = 1 << 22, PRODUCTS_MAX = 1 << 22 };
+enum { SCRATCH_MAX = 1 << 22, WORK_MAX = 1 << 22 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -11,7 +11,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static void run_once(const struct ig_nn *nn)
 {
     struct ig_predictor predictor = ig_nn_predictor(nn);
-    if (ig_nn_products(nn) > PRODUCTS_MAX) return;
     double *row = ig_zalloc_array(predictor.features_count + (size_t)1, sizeof *row);
     double *values = ig_zalloc_array(predictor.values_count, sizeof *values);
     void *scratch = ig_alloc_aligned(64, ig_nn_scratch_bytes(nn) + 1);
@@ -50,7 +49,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     IG_ASSERT(network->arena.held_bytes <= 16 * size + (1 << 20));
     for (int isa = IG_ISA_SCALAR; isa <= (int)ig_cpu_isa(); isa++) {
         struct ig_nn *nn = NULL;
-        const struct ig_nn_options options = {SCRATCH_MAX, (enum ig_isa)isa};
+        const struct ig_nn_options options = {SCRATCH_MAX, (enum ig_isa)isa, WORK_MAX};
         ig_err_clear(&again);
         if (ig_nn_new(&nn, network, &options, &again) == IG_OK) {
             run_once(nn);

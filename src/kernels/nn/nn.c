@@ -12,6 +12,7 @@
 
 enum { ALIGNMENT = 64, CHUNK_BYTES = 64 * 1024 };
 static const size_t MAX_BYTES = (size_t)1 << 30;
+static const uint64_t MAX_WORK = UINT64_C(1) << 34;
 
 static nn_prepare_fn *const prepare[IG_NETWORK_OPS_COUNT] = {
     [IG_NETWORK_CONV_2D] = nn_prepare_conv,
@@ -81,6 +82,7 @@ struct birth {
     uint32_t *root; /* by tensor: the one in whose memory it lies */
     struct ig_nn_buffer *buffers;
     size_t max_bytes;
+    uint64_t work_left;
 };
 
 static bool all_constant(const struct ig_nn *nn, const struct ig_network_layer *layer)
@@ -106,6 +108,23 @@ static enum ig_code fold(struct birth *birth, const struct nn_step *step)
     return IG_OK;
 }
 
+/* A small file can ask for very much: what a run may take is bounded. */
+static enum ig_code count_work(struct birth *birth, const struct nn_step *step)
+{
+    uint64_t work = ig_network_tensor_count(nn_out(birth->nn, step));
+    for (uint32_t i = 0; i < step->layer->inputs_count; i++) {
+        const struct ig_network_tensor *in = nn_in(birth->nn, step, i);
+        if (in) work += ig_network_tensor_count(in);
+    }
+    if (step->products > work) work = step->products;
+    if (step->work > work) work = step->work;
+    if (work > birth->work_left)
+        return ig_fail(birth->err, IG_TOO_LARGE, "a run would take too long: %llu operations more",
+                       (unsigned long long)work);
+    birth->work_left -= work;
+    return IG_OK;
+}
+
 static enum ig_code add_step(struct birth *birth, const struct ig_network_layer *layer)
 {
     struct ig_nn *nn = birth->nn;
@@ -115,7 +134,8 @@ static enum ig_code add_step(struct birth *birth, const struct ig_network_layer 
         birth->root[layer->output] = birth->root[layer->inputs[0]];
         return IG_OK;
     }
-    if (prepare[layer->op](nn, &step, birth->err) != IG_OK) return birth->err->code;
+    if (prepare[layer->op](nn, &step, birth->err) != IG_OK || count_work(birth, &step) != IG_OK)
+        return birth->err->code;
     if (all_constant(nn, layer)) return fold(birth, &step);
     if (step.scratch_bytes > nn->scratch_bytes) nn->scratch_bytes = step.scratch_bytes;
     nn->steps[nn->steps_count++] = step;
@@ -203,6 +223,7 @@ enum ig_code ig_nn_new(struct ig_nn **out, const struct ig_network *network,
     if (!nn) return ig_fail(err, IG_NO_MEMORY, "no memory for a network");
     struct birth birth = {.nn = nn, .err = err};
     birth.max_bytes = options->max_bytes ? options->max_bytes : MAX_BYTES;
+    birth.work_left = options->max_work ? options->max_work : MAX_WORK;
     ig_arena_init(&nn->arena, CHUNK_BYTES, birth.max_bytes);
     nn->network = network;
     nn->products = options->isa >= IG_ISA_AVX2 ? &nn_products_avx2 : &nn_products_scalar;

@@ -19,8 +19,9 @@
 struct ig_nn;
 
 struct ig_nn_options {
-    size_t max_bytes; /* bound over laid out weights, arena and scratch; 0: 1 GiB */
-    enum ig_isa isa;  /* at most this; ig_cpu_isa() as a rule */
+    size_t max_bytes;  /* bound over laid out weights, arena and scratch; 0: 1 GiB */
+    enum ig_isa isa;   /* at most this; ig_cpu_isa() as a rule */
+    uint64_t max_work; /* bound over a run's operations: products, or elements; 0: 2^34 */
 };
 
 enum ig_code ig_nn_new(struct ig_nn **out, const struct ig_network *network,

@@ -113,6 +113,9 @@ enum ig_code nn_prepare_pool(struct ig_nn *nn, struct nn_step *step, struct ig_e
     step->run = run_pool;
     step->state = pool;
     step->scratch_bytes = in->dims[3] * sizeof(float);
+    uint64_t cells = (uint64_t)(w->filter_h < in->dims[1] ? w->filter_h : in->dims[1]) *
+                     (w->filter_w < in->dims[2] ? w->filter_w : in->dims[2]);
+    step->work = ig_network_tensor_count(out) * cells;
     return IG_OK;
 }
 

@@ -20,7 +20,7 @@ struct nn_step {
     void (*run)(const struct nn_run *run, const struct nn_step *step);
     const void *state; /* what was prepared */
     size_t scratch_bytes;
-    uint64_t products;
+    uint64_t products, work; /* work: where it is more than its products and elements */
 };
 
 struct ig_nn {

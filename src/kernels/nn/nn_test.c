@@ -144,6 +144,11 @@ static void refuses_what_is_too_large(void **state)
     options.max_bytes = 600000;
     assert_int_equal(ig_nn_new(&nn, network, &options, &err), IG_TOO_LARGE);
     assert_non_null(strstr(err.message, "would need 800"));
+    ig_err_clear(&err);
+    options = (struct ig_nn_options){.max_work = 199999};
+    assert_int_equal(ig_nn_new(&nn, network, &options, &err), IG_TOO_LARGE);
+    assert_non_null(strstr(err.message, "layer 0 (TANH): a run would take too long: 200000"));
+    options.max_work = 0;
     for (uint64_t n = 1; n < 20; n++) {
         ig_err_clear(&err);
         ig_mem_fail_after(n);
