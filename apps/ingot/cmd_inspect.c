@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* `ingot inspect FILE`: what a model file or package, or a model of a server, holds. A package that
  * fails its golden rows is opened a second time without that check, described, and reported. */
+#include "inspect_network.h"
 #include "model_source.h"
 
 #include "base/file.h"
@@ -94,6 +95,7 @@ static void print_engine(const struct ig_package *package)
 static const char *kind_name(enum ig_model_kind kind)
 {
     if (kind == IG_MODEL_DERIVED) return "trees over columns derived from the row";
+    if (kind == IG_MODEL_NETWORK) return "neural network";
     return kind == IG_MODEL_LINEAR ? "linear" : "graph";
 }
 
@@ -110,6 +112,7 @@ static void print_text(const struct ig_package *package)
                totals.depth, (unsigned long long)totals.leaves, model->nodes_count);
     else
         printf("kind           %s\n", kind_name(model->kind));
+    if (model->network) ig_inspect_network_print(model->network);
     print_engine(package);
     printf("outputs        %u (%s)\nbase margin    ", model->outputs_count,
            ig_transform_name(model->transform));
@@ -184,6 +187,7 @@ static void write_model(struct ig_json_out *out, const struct ig_package *packag
     ig_json_out_kv_i64(out, "depth", totals.depth);
     ig_json_out_kv_i64(out, "leaves", (int64_t)totals.leaves);
     ig_json_out_kv_i64(out, "nodes", model->nodes_count);
+    if (model->network) ig_inspect_network_write(out, model->network);
     ig_json_out_kv_i64(out, "outputs", model->outputs_count);
     ig_json_out_kv_str(out, "transform", ig_str_view(ig_transform_name(model->transform)));
     ig_json_out_key(out, IG_STR("base_margin"));

@@ -25,7 +25,8 @@ static const char *advice_for(struct ig_str bytes)
 {
     for (size_t i = 0; i < sizeof strangers / sizeof *strangers; i++)
         if (ig_str_starts(bytes, strangers[i].magic)) return strangers[i].advice;
-    return "expected XGBoost JSON or UBJSON, LightGBM text, CatBoost JSON or cbm, PMML, or ONNX";
+    return "expected XGBoost JSON or UBJSON, LightGBM text, CatBoost JSON or cbm, PMML, ONNX or "
+           "TensorFlow Lite";
 }
 
 size_t ig_formats_count(void)

@@ -69,9 +69,9 @@ static void test_advice_for_other_files(void **state)
     (void)state;
     expect_advice(IG_STR("binf\0\0"), "XGBoost's old binary format");
     expect_advice(IG_STR("\x80\4\x95"), "a Python pickle");
-    expect_advice(
-        IG_STR("a,b\n1,2\n"),
-        "expected XGBoost JSON or UBJSON, LightGBM text, CatBoost JSON or cbm, PMML, or ONNX");
+    expect_advice(IG_STR("a,b\n1,2\n"), "expected XGBoost JSON or UBJSON, LightGBM text, CatBoost "
+                                        "JSON or cbm, PMML, ONNX or TensorFlow "
+                                        "Lite");
 }
 
 static const struct {

@@ -12,6 +12,7 @@
 #include "kernels/derived_run.h"
 #include "kernels/graph/program.h"
 #include "kernels/linear/linear.h"
+#include "kernels/nn/nn.h"
 #include "kernels/tree/tree_predict.h"
 #include "kernels/tree/tree_shap.h"
 #include "model/derived.h"
@@ -39,7 +40,8 @@ struct ig_engine {
     const struct ig_model *model;
     struct ig_tree_predict *predict;      /* of trees, derived columns' too; else NULL */
     struct ig_program *program;           /* of a graph; else NULL */
-    struct ig_predictor graph;            /* the program's */
+    struct ig_nn *network;                /* of a network; else NULL */
+    struct ig_predictor function;         /* the program's or the network's */
     struct ig_tree_shap *shap;            /* NULL as well where SHAP cannot be had */
     const struct ig_composite *composite; /* or NULL */
     double one_ns[OPS_COUNT];
@@ -178,14 +180,23 @@ static enum ig_code prepare_graph(struct ig_engine *engine, struct ig_err *err)
     const struct ig_model *model = engine->model;
     const struct ig_program_options options = {.batch = 1};
     if (ig_program_new(&engine->program, model->graph, &options, err) != IG_OK ||
-        ig_program_predictor(&engine->graph, engine->program, err) != IG_OK)
+        ig_program_predictor(&engine->function, engine->program, err) != IG_OK)
         return err->code;
-    if (engine->graph.features_count == model->features_count &&
-        engine->graph.values_count == model->outputs_count)
+    if (engine->function.features_count == model->features_count &&
+        engine->function.values_count == model->outputs_count)
         return IG_OK;
     return ig_fail(err, IG_INVALID, "the graph takes %u numbers and gives %u, expected %u and %u",
-                   engine->graph.features_count, engine->graph.values_count, model->features_count,
-                   model->outputs_count);
+                   engine->function.features_count, engine->function.values_count,
+                   model->features_count, model->outputs_count);
+}
+
+static enum ig_code prepare_network(struct ig_engine *engine, struct ig_err *err)
+{
+    const struct ig_nn_options options = {.isa = ig_cpu_isa()};
+    if (ig_nn_new(&engine->network, engine->model->network, &options, err) != IG_OK)
+        return err->code;
+    engine->function = ig_nn_predictor(engine->network);
+    return IG_OK;
 }
 
 /* Words go into a foreign model as they are, so every code needs one. */
@@ -211,6 +222,7 @@ static enum ig_code make(struct ig_engine **out, const struct ig_model *model,
     engine->composite = composite;
     if (trees_of(model)->kind == IG_MODEL_TREES && prepare_trees(engine, err) != IG_OK) goto out;
     if (model->kind == IG_MODEL_GRAPH && prepare_graph(engine, err) != IG_OK) goto out;
+    if (model->kind == IG_MODEL_NETWORK && prepare_network(engine, err) != IG_OK) goto out;
     if (model->kind == IG_MODEL_FOREIGN && check_words(model, err) != IG_OK) goto out;
     if (measure(engine, err) != IG_OK) goto out;
     *out = engine;
@@ -242,6 +254,7 @@ void ig_engine_free(struct ig_engine *engine)
     ig_tree_shap_free(engine->shap);
     ig_tree_predict_free(engine->predict);
     ig_program_free(engine->program);
+    ig_nn_free(engine->network);
     ig_free(engine);
 }
 
@@ -287,6 +300,7 @@ enum ig_code ig_engine_check(const struct ig_engine *engine, const double *value
 const char *ig_engine_isa(const struct ig_engine *engine)
 {
     if (engine->model->foreign) return engine->model->foreign->runtime.ptr;
+    if (engine->network) return ig_isa_name(ig_nn_isa(engine->network));
     return ig_isa_name(engine->predict ? ig_tree_predict_isa(engine->predict) : IG_ISA_SCALAR);
 }
 
@@ -295,6 +309,7 @@ size_t ig_engine_memory_bytes(const struct ig_engine *engine)
     size_t bytes = sizeof *engine;
     if (engine->predict) bytes += ig_tree_predict_memory_bytes(engine->predict);
     if (engine->shap) bytes += ig_tree_shap_memory_bytes(engine->shap);
+    if (engine->network) bytes += ig_nn_memory_bytes(engine->network);
     if (engine->model->foreign) bytes += engine->model->foreign->memory_bytes;
     return bytes;
 }
@@ -319,7 +334,8 @@ size_t ig_engine_scratch_bytes(const struct ig_engine *engine, enum ig_engine_op
     if (engine->composite) return ig_composite_scratch_bytes(engine->composite, op, rows_count);
     if (engine->model->derived) return ig_derived_scratch_bytes(derived_kernels(engine));
     size_t bytes = engine->predict ? ig_tree_predict_scratch_bytes(engine->predict, rows_count) : 0;
-    if (engine->program) bytes = engine->graph.scratch_bytes(&engine->graph, rows_count);
+    if (engine->program || engine->network)
+        bytes = engine->function.scratch_bytes(&engine->function, rows_count);
     const struct ig_foreign *foreign = engine->model->foreign;
     if (foreign) bytes = foreign->scratch_bytes(foreign, rows_count);
     if (op == IG_ENGINE_MARGIN) return bytes;
@@ -344,8 +360,8 @@ static void run_margin(const struct ig_engine *engine, const double *rows, size_
         ig_tree_predict_run(engine->predict, rows, rows_count, margins, scratch);
         return;
     }
-    if (engine->program) {
-        engine->graph.run(&engine->graph, rows, rows_count, margins, scratch);
+    if (engine->program || engine->network) {
+        engine->function.run(&engine->function, rows, rows_count, margins, scratch);
         return;
     }
     if (model->foreign) {

@@ -9,6 +9,7 @@
 #include "model/derived.h"
 #include "model/foreign.h"
 #include "model/graph.h"
+#include "model/network.h"
 
 #include "base/mem.h"
 
@@ -38,6 +39,7 @@ void ig_model_free(struct ig_model *model)
 {
     if (!model) return;
     ig_graph_free(model->graph);
+    ig_network_free(model->network);
     if (model->foreign) model->foreign->free(model->foreign);
     if (model->derived) ig_model_free(model->derived->trees);
     ig_arena_deinit(&model->arena);
@@ -238,12 +240,35 @@ static bool check_foreign(const struct check *check)
     return false;
 }
 
+static size_t elements(const struct ig_network *network, const uint32_t *tensors, uint32_t count)
+{
+    size_t sum = 0;
+    for (uint32_t i = 0; i < count; i++)
+        sum += ig_network_tensor_count(&network->tensors[tensors[i]]);
+    return sum;
+}
+
+static bool check_network(const struct check *check)
+{
+    const struct ig_model *model = check->model;
+    const struct ig_network *network = model->network;
+    if (!network || ig_network_check(network, check->err) != IG_OK) return false;
+    size_t inputs = elements(network, network->inputs, network->inputs_count);
+    size_t outputs = elements(network, network->outputs, network->outputs_count);
+    if (inputs == model->features_count && outputs == model->outputs_count) return true;
+    ig_fail(check->err, IG_INVALID,
+            "the network takes %zu numbers and gives %zu, expected %u and %u", inputs, outputs,
+            model->features_count, model->outputs_count);
+    return false;
+}
+
 static bool check_body(struct check *check)
 {
     struct ig_model *model = check->model;
     if (model->kind == IG_MODEL_GRAPH)
         return model->graph && ig_graph_check(model->graph, check->err) == IG_OK;
     if (model->kind == IG_MODEL_FOREIGN) return check_foreign(check);
+    if (model->kind == IG_MODEL_NETWORK) return check_network(check);
     if (model->kind == IG_MODEL_DERIVED)
         return model->derived && ig_derived_check(model->derived, model, check->err) == IG_OK;
     if (model->kind == IG_MODEL_LINEAR)

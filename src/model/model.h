@@ -76,6 +76,7 @@ enum ig_model_kind {
     IG_MODEL_COMPOSITE, /* several models as one: an engine of kernels/composite.h runs it */
     IG_MODEL_FOREIGN,   /* in another library's hands: model/foreign.h */
     IG_MODEL_DERIVED,   /* trees over columns computed from the row: model/derived.h */
+    IG_MODEL_NETWORK,   /* a neural network: model/network.h */
     IG_MODEL_KINDS_COUNT,
 };
 
@@ -117,6 +118,7 @@ struct ig_input {
 struct ig_graph;
 struct ig_foreign;
 struct ig_derived;
+struct ig_network;
 
 struct ig_model {
     struct ig_arena arena; /* owns all below and this struct's arrays */
@@ -153,6 +155,8 @@ struct ig_model {
     struct ig_graph *graph;     /* GRAPH: owned; its values are the margins */
     struct ig_foreign *foreign; /* FOREIGN: owned; its values are the margins */
     struct ig_derived *derived; /* DERIVED: in the arena, its trees are owned */
+    struct ig_network *network; /* NETWORK: owned; a row is the elements of its inputs as real
+                                   numbers, margins are those of its outputs */
 
     double *base_margin; /* outputs_count; already through the link */
     enum ig_transform transform;

@@ -26,7 +26,7 @@ timeout 120 sh tests/interop/setup_load.sh || echo "interop: perf_analyzer could
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 failed=0
-for part in golden adversarial contribs explainers indices sklearn_models foreign_graphs fairness triton load grpc_client mlflow_client mlflow_models s3_store; do
+for part in golden adversarial contribs explainers indices sklearn_models foreign_graphs tflite fairness triton load grpc_client mlflow_client mlflow_models s3_store; do
     echo "== $part"
     rc=0
     timeout 200 "$python" "tests/interop/$part.py" > "$log" 2>&1 || rc=$?
