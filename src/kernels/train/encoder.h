@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef IG_KERNELS_TRAIN_ENCODER_H
+#define IG_KERNELS_TRAIN_ENCODER_H
+
+/* From a table's rows to what a network takes: numbers scaled to mean 0 and deviation 1 and clipped
+ * (an outlier would take all the steps of an int8 input), a column a category, a column for
+ * "missing" where training has seen that. A missing number is its mean, an unknown category nothing
+ * at all. Immutable once fitted. */
+
+#include "base/arena.h"
+#include "base/err.h"
+
+enum { IG_ENCODER_INPUTS_MAX = 1 << 16 };
+
+struct ig_encoder_feature {
+    uint32_t categories; /* codes 0..categories - 1; 0: a number */
+    bool missing;        /* has a column for it, the last of its own */
+    uint32_t first;      /* input */
+    double mean, deviation;
+};
+
+struct ig_encoder {
+    struct ig_encoder_feature *features;
+    uint32_t features_count, inputs_count;
+};
+
+struct ig_encoder_rows {
+    const double *values; /* rows_count x features_count; NaN is missing, a code below 0 too */
+    size_t rows_count;
+    uint32_t features_count;
+    const uint32_t *categories; /* features_count; NULL: all are numbers */
+};
+
+/* In the arena. INVALID names the feature. */
+enum ig_code ig_encoder_fit(struct ig_encoder *encoder, struct ig_arena *arena,
+                            const struct ig_encoder_rows *rows, struct ig_err *err);
+/* inputs[rows_count x inputs_count], all finite. */
+void ig_encoder_run(const struct ig_encoder *encoder, const double *rows, size_t rows_count,
+                    float *inputs);
+
+#endif

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "kernels/train/encoder.h"
+
+#include <math.h>
+
+static void encodes_a_table(void **state)
+{
+    (void)state;
+    const double values[] = {
+        1, 0, NAN, 5, /* a number, 3 categories, a number and a category that are missing at times
+                       */
+        3, 2, 10,  5, 1, 1, 20, 5, 3, 1, 30, 5,
+    };
+    const uint32_t categories[] = {0, 3, 0, 0};
+    struct ig_arena arena;
+    struct ig_err err = IG_ERR_INIT;
+    struct ig_encoder encoder;
+    float inputs[14];
+    ig_arena_init(&arena, 4096, 1 << 16);
+    const struct ig_encoder_rows rows = {values, 4, 4, categories};
+    assert_int_equal(ig_encoder_fit(&encoder, &arena, &rows, &err), IG_OK);
+    assert_int_equal(encoder.inputs_count, 1 + 3 + 2 + 1);
+    ig_encoder_run(&encoder, values, 2, inputs);
+    const float spread = (float)sqrt(200.0 / 3);
+    const float expected[14] = {-1, 1, 0, 0, 0, 1, 0, 1, 0, 0, 1, -10 / spread, 0, 0};
+    for (int i = 0; i < 14; i++) assert_float_equal(inputs[i], expected[i], 1e-6);
+    const double strange[] = {1e9, 7, 20, NAN, -1e9, -1, 20, 6}; /* outliers, categories unseen */
+    ig_encoder_run(&encoder, strange, 2, inputs);
+    const float clipped[14] = {5, 0, 0, 0, 0, 0, 0, -5, 0, 0, 0, 0, 0, 1};
+    for (int i = 0; i < 14; i++) assert_float_equal(inputs[i], clipped[i], 1e-6);
+    const double codes[] = {0, -1, 1, 0}; /* a code below 0 is missing */
+    const uint32_t two = 2;
+    const struct ig_encoder_rows coded = {codes, 4, 1, &two};
+    assert_int_equal(ig_encoder_fit(&encoder, &arena, &coded, &err), IG_OK);
+    assert_int_equal(encoder.inputs_count, 3);
+    ig_encoder_run(&encoder, codes, 2, inputs);
+    const float missing[6] = {1, 0, 0, 0, 0, 1};
+    for (int i = 0; i < 6; i++) assert_float_equal(inputs[i], missing[i], 0);
+    ig_arena_deinit(&arena);
+}
+
+static void refuses(void **state)
+{
+    (void)state;
+    struct ig_arena arena;
+    struct ig_encoder encoder;
+    const double values[] = {1, INFINITY};
+    const uint32_t many = IG_ENCODER_INPUTS_MAX + 1;
+    ig_arena_init(&arena, 4096, 1 << 16);
+    struct ig_err err = IG_ERR_INIT;
+    struct ig_encoder_rows rows = {values, 1, 2, NULL};
+    assert_int_equal(ig_encoder_fit(&encoder, &arena, &rows, &err), IG_INVALID);
+    assert_non_null(strstr(err.message, "feature 1: row 0 is inf"));
+    rows = (struct ig_encoder_rows){values, 1, 1, &many};
+    ig_err_clear(&err);
+    assert_int_equal(ig_encoder_fit(&encoder, &arena, &rows, &err), IG_UNSUPPORTED);
+    rows.features_count = 0;
+    ig_err_clear(&err);
+    assert_int_equal(ig_encoder_fit(&encoder, &arena, &rows, &err), IG_INVALID);
+    ig_arena_deinit(&arena);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(encodes_a_table),
+                                       cmocka_unit_test(refuses)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
