@@ -62,3 +62,8 @@ float ig_steps_weight_scale(const struct ig_steps_weights *weights)
         scale = fmaxf(scale, weights->bias_most / (weights->input_scale * BIAS_STEPS_MAX));
     return scale > 1e-20F ? scale : 1.0F / WEIGHT_STEPS;
 }
+
+int8_t ig_steps_quantize_weight(float scale, float real)
+{
+    return (int8_t)fminf(fmaxf(roundf(real / scale), -WEIGHT_STEPS), WEIGHT_STEPS);
+}

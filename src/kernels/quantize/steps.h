@@ -37,5 +37,6 @@ struct ig_steps_weights {
     float input_scale; /* 0: no bias is counted */
 };
 float ig_steps_weight_scale(const struct ig_steps_weights *weights);
+int8_t ig_steps_quantize_weight(float scale, float real); /* -127..127 */
 
 #endif

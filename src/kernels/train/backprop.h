@@ -82,6 +82,10 @@ struct ig_range *ig_backprop_ranges(struct ig_backprop *backprop);
 /* The tensor whose range and steps a tensor has: itself, or what it is a pool or reshape of. */
 uint32_t ig_backprop_root(const struct ig_backprop *backprop, uint32_t tensor);
 
+/* Scales of a layer's int8 weights, as the ranges and parameters stand: one a channel, or one. */
+uint32_t ig_backprop_weight_scales(const struct ig_backprop *backprop, uint32_t layer,
+                                   float *scales);
+
 /* Sees each layer's sums before batch norm and activation: rows_count x elements. */
 struct ig_backprop_observer {
     void (*see)(void *context, uint32_t layer, const float *sums);

@@ -30,6 +30,16 @@ static void follow(struct ig_range *range, const float *values, size_t count)
     range->most += (1 - RANGE_MOMENTUM) * (seen.most - range->most);
 }
 
+/* The step of a mean of steps: an integer kernel rounds halves of the steps themselves, which lie
+ * the zero point apart from the numbers. A half is told through the noise of float. */
+static int8_t mean_step(struct ig_steps steps, float value)
+{
+    const float grain = 4096;
+    float step = value / steps.scale + (float)steps.zero_point;
+    step = roundf(roundf(step * grain) / grain);
+    return (int8_t)fminf(fmaxf(step, INT8_MIN), INT8_MAX);
+}
+
 /* Rounds a tensor to its steps; false where its range is not known. */
 static bool round_tensor(struct ig_backprop *bp, struct bp_tensor *tensor)
 {
@@ -45,8 +55,8 @@ static bool round_tensor(struct ig_backprop *bp, struct bp_tensor *tensor)
     for (size_t i = 0; i < count; i++) {
         float value = tensor->values[i];
         tensor->passes[i] &= value >= ends.least && value <= ends.most;
-        tensor->values[i] =
-            steps.scale * (float)(ig_steps_quantize(steps, value) - steps.zero_point);
+        int8_t step = root ? ig_steps_quantize(steps, value) : mean_step(steps, value);
+        tensor->values[i] = steps.scale * (float)(step - steps.zero_point);
     }
     return true;
 }
@@ -105,21 +115,33 @@ static float scale_of(const struct ig_backprop *bp, const struct bp_layer *layer
     return ig_steps_weight_scale(&of);
 }
 
+static bool one_scale(const struct ig_backprop *bp, const struct bp_layer *layer)
+{
+    return bp->int8.per_tensor_dense && layer->layer->op == IG_NETWORK_FULLY_CONNECTED;
+}
+
 void bp_int8_weights(struct ig_backprop *bp)
 {
     for (uint32_t i = 0; i < bp->network->layers_count; i++) {
         const struct bp_layer *layer = &bp->layers[i];
         const struct ig_parameter *w = layer->weights;
         if (!w) continue;
-        bool all = bp->int8.per_tensor_dense && layer->layer->op == IG_NETWORK_FULLY_CONNECTED;
+        bool all = one_scale(bp, layer);
         for (uint32_t c = 0; c < (all ? 1 : w->channels); c++) {
             float scale = scale_of(bp, layer, c, all);
             struct ig_steps_weights part = part_of(w, c, all);
             float *used = w->used + (part.values - w->values);
-            for (size_t k = 0; k < part.count * part.stride; k += part.stride) {
-                float step = roundf(part.values[k] / scale);
-                used[k] = scale * fminf(fmaxf(step, -127), 127);
-            }
+            for (size_t k = 0; k < part.count * part.stride; k += part.stride)
+                used[k] = scale * (float)ig_steps_quantize_weight(scale, part.values[k]);
         }
     }
+}
+
+uint32_t ig_backprop_weight_scales(const struct ig_backprop *bp, uint32_t layer, float *scales)
+{
+    const struct bp_layer *of = &bp->layers[layer];
+    bool all = one_scale(bp, of);
+    uint32_t count = all ? 1 : of->weights->channels;
+    for (uint32_t c = 0; c < count; c++) scales[c] = scale_of(bp, of, c, all);
+    return count;
 }
