@@ -142,7 +142,7 @@ static void open_data(struct bench *b, const char *target, uint64_t seed)
     take_part(b, &b->valid, b->data.validation, b->data.validation_count, 0);
     b->data.train_count = train;
     const struct ig_encoder_rows real = {b->train.rows, train, schema->features_count,
-                                         b->categories};
+                                         b->categories, true};
     stop_on(ig_encoder_fit(&b->encoder, &b->arena, &real, &err), &err);
     const struct ig_distill_sampling sampling = {real, &b->encoder, 0.5, 8, seed};
     stop_on(

@@ -99,7 +99,8 @@ static void samples_keep_what_belongs_together(void **state)
     struct ig_encoder encoder;
     make_rows(real, REAL, 1);
     ig_arena_init(&arena, 4096, 1 << 16);
-    struct ig_distill_sampling sampling = {{real, REAL, 3, categories}, &encoder, 0.5, 32, 7};
+    struct ig_distill_sampling sampling = {
+        {real, REAL, 3, categories, false}, &encoder, 0.5, 32, 7};
     assert_int_equal(ig_encoder_fit(&encoder, &arena, &sampling.from, &err), IG_OK);
     assert_int_equal(ig_distill_sample(made, MADE, &sampling, &err), IG_OK);
     assert_int_equal(ig_distill_sample(again, MADE, &sampling, &err), IG_OK);
@@ -148,7 +149,7 @@ static void a_student_of_few_labels(void **state)
     struct ig_arena arena;
     struct ig_encoder encoder;
     ig_arena_init(&arena, 4096, 1 << 16);
-    const struct ig_distill_sampling sampling = {{rows, REAL, 3, NULL}, &encoder, 0.7, 2, 5};
+    const struct ig_distill_sampling sampling = {{rows, REAL, 3, NULL, false}, &encoder, 0.7, 2, 5};
     assert_int_equal(ig_encoder_fit(&encoder, &arena, &sampling.from, &err), IG_OK);
     assert_int_equal(ig_distill_sample(rows + 3 * REAL, MADE, &sampling, &err), IG_OK);
     ig_encoder_run(&encoder, rows, ALL, inputs);

@@ -3,20 +3,22 @@
 #define IG_KERNELS_TRAIN_ENCODER_H
 
 /* From a table's rows to what a network takes: numbers scaled to mean 0 and deviation 1 and clipped
- * (an outlier would take all the steps of an int8 input), a column a category, a column for
- * "missing" where training has seen that. A missing number is its mean, an unknown category nothing
- * at all. Immutable once fitted. */
+ * (an outlier would take all the steps of an int8 input), on demand their rank as well, a column a
+ * category, a column for "missing" where training has seen that. A missing number is its mean, an
+ * unknown category nothing at all. Immutable once fitted. */
 
 #include "base/arena.h"
 #include "base/err.h"
 
-enum { IG_ENCODER_INPUTS_MAX = 1 << 16 };
+enum { IG_ENCODER_INPUTS_MAX = 1 << 16, IG_ENCODER_KNOTS = 33 };
 
 struct ig_encoder_feature {
     uint32_t categories; /* codes 0..categories - 1; 0: a number */
     bool missing;        /* has a column for it, the last of its own */
     uint32_t first;      /* input */
     double mean, deviation;
+    uint32_t knots_count;           /* 0: no column of ranks */
+    double knots[IG_ENCODER_KNOTS]; /* quantiles of the different values seen, ascending */
 };
 
 struct ig_encoder {
@@ -29,6 +31,8 @@ struct ig_encoder_rows {
     size_t rows_count;
     uint32_t features_count;
     const uint32_t *categories; /* features_count; NULL: all are numbers */
+    bool ranks; /* a second column a number: its place among the values seen, -1 to 1; what trees
+                   split, a network then finds in few steps of int8, however long the tail is */
 };
 
 /* In the arena. INVALID names the feature. */

@@ -24,7 +24,7 @@ static void encodes_a_table(void **state)
     struct ig_encoder encoder;
     float inputs[14];
     ig_arena_init(&arena, 4096, 1 << 16);
-    const struct ig_encoder_rows rows = {values, 4, 4, categories};
+    const struct ig_encoder_rows rows = {values, 4, 4, categories, false};
     assert_int_equal(ig_encoder_fit(&encoder, &arena, &rows, &err), IG_OK);
     assert_int_equal(encoder.inputs_count, 1 + 3 + 2 + 1);
     ig_encoder_run(&encoder, values, 2, inputs);
@@ -37,12 +37,40 @@ static void encodes_a_table(void **state)
     for (int i = 0; i < 14; i++) assert_float_equal(inputs[i], clipped[i], 1e-6);
     const double codes[] = {0, -1, 1, 0}; /* a code below 0 is missing */
     const uint32_t two = 2;
-    const struct ig_encoder_rows coded = {codes, 4, 1, &two};
+    const struct ig_encoder_rows coded = {codes, 4, 1, &two, false};
     assert_int_equal(ig_encoder_fit(&encoder, &arena, &coded, &err), IG_OK);
     assert_int_equal(encoder.inputs_count, 3);
     ig_encoder_run(&encoder, codes, 2, inputs);
     const float missing[6] = {1, 0, 0, 0, 0, 1};
     for (int i = 0; i < 6; i++) assert_float_equal(inputs[i], missing[i], 0);
+    ig_arena_deinit(&arena);
+}
+
+static void ranks_follow_the_different_values(void **state)
+{
+    (void)state;
+    enum { ROWS = 400 };
+    double values[ROWS * 2];
+    struct ig_arena arena;
+    struct ig_err err = IG_ERR_INIT;
+    struct ig_encoder encoder;
+    float inputs[8];
+    for (int i = 0; i < ROWS; i++) { /* mostly 0, with a long tail; and one value alone */
+        values[2 * i] = i < 300 ? 0 : (i - 299) * (i - 299);
+        values[2 * i + 1] = 3;
+    }
+    values[2 * 5] = NAN;
+    ig_arena_init(&arena, 4096, 1 << 16);
+    const struct ig_encoder_rows rows = {values, ROWS, 2, NULL, true};
+    assert_int_equal(ig_encoder_fit(&encoder, &arena, &rows, &err), IG_OK);
+    assert_int_equal(encoder.inputs_count, 2 + 1 + 1); /* one value has no ranks */
+    const double asked[] = {-5, 3, 2500, 3, 1e9, 3, NAN, 3};
+    for (int i = 0; i < 4; i++) {
+        ig_encoder_run(&encoder, asked + 2 * i, 1, inputs);
+        const float expected[] = {-1, 0, 1, 0}; /* 2500 is the middle of 101 different values */
+        assert_float_equal(inputs[1], expected[i], 0.02);
+        assert_float_equal(inputs[2], i == 3, 0);
+    }
     ig_arena_deinit(&arena);
 }
 
@@ -55,10 +83,10 @@ static void refuses(void **state)
     const uint32_t many = IG_ENCODER_INPUTS_MAX + 1;
     ig_arena_init(&arena, 4096, 1 << 16);
     struct ig_err err = IG_ERR_INIT;
-    struct ig_encoder_rows rows = {values, 1, 2, NULL};
+    struct ig_encoder_rows rows = {values, 1, 2, NULL, true};
     assert_int_equal(ig_encoder_fit(&encoder, &arena, &rows, &err), IG_INVALID);
     assert_non_null(strstr(err.message, "feature 1: row 0 is inf"));
-    rows = (struct ig_encoder_rows){values, 1, 1, &many};
+    rows = (struct ig_encoder_rows){values, 1, 1, &many, false};
     ig_err_clear(&err);
     assert_int_equal(ig_encoder_fit(&encoder, &arena, &rows, &err), IG_UNSUPPORTED);
     rows.features_count = 0;
@@ -70,6 +98,7 @@ static void refuses(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(encodes_a_table),
+                                       cmocka_unit_test(ranks_follow_the_different_values),
                                        cmocka_unit_test(refuses)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
