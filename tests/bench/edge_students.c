@@ -136,7 +136,7 @@ static void open_data(struct bench *b, const char *target, uint64_t seed)
         b->data.train[i - 1] = b->data.train[other];
         b->data.train[other] = kept;
     }
-    size_t made = b->smoke ? 100 : train < 5000 ? 10 * train : 2 * train;
+    size_t made = b->smoke ? 100 : train < 5000 ? 10 * train : 5 * train;
     take_part(b, &b->test, b->data.train + train, b->data.train_count - train, 0);
     take_part(b, &b->train, b->data.train, train, made);
     take_part(b, &b->valid, b->data.validation, b->data.validation_count, 0);
@@ -301,10 +301,9 @@ static struct ig_network *fresh_network(struct bench *b, uint64_t seed)
 
 static struct ig_fit_options fit_options(const struct bench *b, uint64_t seed, size_t rows)
 {
-    uint32_t epochs = rows > 20000 ? 20 : 40;
     return (struct ig_fit_options){.loss = b->loss,
                                    .optimizer = {.learning_rate = 0.003, .weight_decay = 1e-3},
-                                   .epochs = b->smoke ? 2 : epochs,
+                                   .epochs = b->smoke ? 2 : 40,
                                    .batch = rows > 20000 ? 128 : 32,
                                    .patience = 10,
                                    .seed = seed,
@@ -319,7 +318,7 @@ static struct ig_network *teach(struct bench *b, const struct ig_network *from, 
     struct ig_network *out = NULL;
     struct ig_fit_options options = fit_options(b, seed, b->train.count);
     options.fresh = fresh;
-    options.alpha = 0.1;
+    options.alpha = 0;
     options.temperature = b->loss == IG_FIT_SQUARED ? 1 : 2;
     if (!fresh) options.optimizer.learning_rate = 0.002;
     struct ig_pruning_schedule schedule;
