@@ -93,11 +93,11 @@ static bool has_own_steps(const struct search *s, uint32_t tensor)
     return tensor == s->network->inputs[0];
 }
 
-static void fill_histograms(struct search *s)
+static void fill_histograms(struct search *s, const float *from, size_t count)
 {
-    for (size_t first = 0; first < s->rows_count; first += BATCH) {
-        size_t rows = batch_at(first, s->rows_count);
-        run_at(s->real, s, s->rows, first, rows);
+    for (size_t first = 0; first < count; first += BATCH) {
+        size_t rows = batch_at(first, count);
+        run_at(s->real, s, from, first, rows);
         for (uint32_t i = 0; i < s->network->tensors_count; i++)
             if (s->histograms[i])
                 ig_histogram_add(s->histograms[i], ig_backprop_values(s->real, i),
@@ -132,6 +132,22 @@ static void choose(struct search *s, uint32_t tensor)
         }
         *range = kept;
     }
+}
+
+/* The chosen calibrators with the held-out rows as well, where those were taken from the rest:
+ * ranges of few rows are short. */
+static void widen(struct search *s)
+{
+    struct ig_range *ranges = ig_backprop_ranges(s->int8);
+    fill_histograms(s, s->held_out, s->held_out_count);
+    ig_backprop_save(s->int8, s->state);
+    for (uint32_t i = 0; i < s->network->tensors_count; i++)
+        if (s->histograms[i]) ranges[i] = ig_histogram_range(s->histograms[i], s->chosen[i]);
+    double error = measure(s);
+    if (error <= s->error)
+        s->error = error;
+    else
+        ig_backprop_restore(s->int8, s->state);
 }
 
 /* ---- bias correction ---- */
@@ -269,7 +285,7 @@ static void run_search(struct search *s)
 {
     const struct ig_quantize_options *o = s->options;
     run_float(s);
-    fill_histograms(s);
+    fill_histograms(s, s->rows, s->rows_count);
     ig_backprop_simulate(s->int8,
                          &(struct ig_backprop_int8){.weights = true,
                                                     .activations = true,
@@ -283,6 +299,7 @@ static void run_search(struct search *s)
     }
     for (uint32_t i = 0; i < s->network->tensors_count && o->calibrator < 0; i++)
         if (s->histograms[i]) choose(s, i);
+    if (!o->held_out) widen(s);
     if (!o->no_correction) correct(s);
 }
 

@@ -18,7 +18,8 @@
 struct ig_quantize_options {
     const float *rows; /* rows_count x elements of the input: calibration */
     size_t rows_count;
-    const float *held_out; /* NULL: the last quarter of `rows`, which then calibrates nothing */
+    const float *held_out; /* NULL: the last quarter of `rows`, which calibrates
+                              once the choice is made */
     size_t held_out_count;
     bool per_channel_dense;
     bool no_equalization, no_correction;
