@@ -227,6 +227,35 @@ static void hard_networks(void **state)
     ig_arena_deinit(&arena);
 }
 
+static void survives_without_memory(void **state)
+{
+    (void)state;
+    struct ig_arena arena;
+    struct ig_quantize_result result;
+    struct ig_quantize_options options = calibration();
+    options.rows_count = 4;
+    uint64_t n = 1;
+    struct ig_err ignored = IG_ERR_INIT;
+    const struct ig_layer dense[] = {{.kind = IG_LAYER_DENSE, .units = 4},
+                                     {.kind = IG_LAYER_DENSE, .units = 2}};
+    bool norms[2 * IG_LAYERS_MAX];
+    struct ig_network *network = NULL;
+    const struct ig_layers layers = {0, 0, DIGITS_CELLS, dense, 2, 4};
+    assert_int_equal(ig_layers_make(&network, norms, &layers, &ignored), IG_OK);
+    ig_arena_init(&arena, 4096, 1 << 20);
+    for (enum ig_code code = IG_NO_MEMORY; code != IG_OK; n++) {
+        struct ig_err err = IG_ERR_INIT;
+        ig_mem_fail_after(n);
+        code = ig_quantize_run(&result, &arena, network, &options, &err);
+        ig_mem_fail_after(0);
+        assert_true(code == IG_OK || code == IG_NO_MEMORY);
+    }
+    assert_true(n > 8);
+    ig_network_free(result.network);
+    ig_network_free(network);
+    ig_arena_deinit(&arena);
+}
+
 static void refuses(void **state)
 {
     (void)state;
@@ -265,7 +294,9 @@ int main(void)
     const struct CMUnitTest tests[] = {cmocka_unit_test(int8_answers_as_the_float_network),
                                        cmocka_unit_test(simulation_and_integers_agree),
                                        cmocka_unit_test(each_calibrator_and_float_ends),
-                                       cmocka_unit_test(hard_networks), cmocka_unit_test(refuses)};
+                                       cmocka_unit_test(hard_networks),
+                                       cmocka_unit_test(survives_without_memory),
+                                       cmocka_unit_test(refuses)};
     testing_digits(&digits);
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     ig_network_free(trained());

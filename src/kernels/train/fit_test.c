@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "base/mem.h"
 #include "base/random.h"
 #include "kernels/train/network_testing.h"
 
@@ -162,6 +163,70 @@ static void prunes_under_simulated_int8(void **state)
     ig_network_free(groups);
 }
 
+/* A teacher, masks and int8 in the same step: a student of a network twice as wide. */
+static void distils_prunes_and_simulates_int8_at_once(void **state)
+{
+    (void)state;
+    static float logits[DIGITS_TRAIN * 10];
+    bool norms[2 * IG_LAYERS_MAX];
+    struct ig_err err = IG_ERR_INIT;
+    struct ig_network *wide = small_cnn(norms, 1), *student = NULL, *small = NULL;
+    struct ig_fit_options options = plain(norms);
+    struct ig_network *teacher = run(wide, &options);
+    struct ig_backprop *bp = NULL;
+    const struct ig_backprop_options batch = {.batch_max = DIGITS_TRAIN};
+    assert_int_equal(ig_backprop_new(&bp, teacher, &batch, &err), IG_OK);
+    ig_backprop_forward(bp, digits.inputs, DIGITS_TRAIN, IG_BACKPROP_INFER);
+    memcpy(logits, ig_backprop_values(bp, ig_backprop_logits(bp)), sizeof logits);
+    ig_backprop_free(bp);
+    const struct ig_layer items[] = {
+        {.kind = IG_LAYER_DENSE, .units = 24, .activation = IG_NETWORK_ACTIVATION_RELU},
+        {.kind = IG_LAYER_DENSE, .units = 10},
+        {.kind = IG_LAYER_SOFTMAX}};
+    const struct ig_layers layers = {0, 0, DIGITS_CELLS, items, 3, 5};
+    assert_int_equal(ig_layers_make(&small, norms, &layers, &err), IG_OK);
+    const struct ig_pruning_schedule schedule = {IG_PRUNING_POLYNOMIAL, 0, 0.5, 20, 200, 10, 3};
+    const struct ig_fit_data soft = {digits.inputs, NULL, logits, DIGITS_TRAIN}; /* no label */
+    options = plain(NULL);
+    options.epochs = 25;
+    options.alpha = 0;
+    options.temperature = 3;
+    options.pruning = &schedule;
+    options.int8_from = 12;
+    options.int8.per_tensor_dense = true;
+    if (ig_fit_run(&student, small, &soft, &digits.valid, &options, &err))
+        fail_msg("%s", err.message);
+    assert_int_equal(zeros_of(student, 0), 64 * 24 / 2);
+    assert_true(test_accuracy(student) >= 0.92);
+    ig_network_free(wide);
+    ig_network_free(teacher);
+    ig_network_free(small);
+    ig_network_free(student);
+}
+
+static void survives_without_memory(void **state)
+{
+    (void)state;
+    bool norms[2 * IG_LAYERS_MAX];
+    struct ig_network *network = small_cnn(norms, 1), *out = NULL;
+    static const struct ig_pruning_schedule schedule = {IG_PRUNING_CONSTANT, 0, 0.5, 0, -1, 10, 3};
+    struct ig_fit_options options = plain(norms);
+    const struct ig_fit_data few = {digits.inputs, digits.labels, NULL, 8};
+    options.epochs = 1;
+    options.pruning = &schedule;
+    uint64_t n = 1;
+    for (enum ig_code code = IG_NO_MEMORY; code != IG_OK; n++) {
+        struct ig_err err = IG_ERR_INIT;
+        ig_mem_fail_after(n);
+        code = ig_fit_run(&out, network, &few, NULL, &options, &err);
+        ig_mem_fail_after(0);
+        assert_true(code == IG_OK || code == IG_NO_MEMORY);
+    }
+    assert_true(n > 8);
+    ig_network_free(out);
+    ig_network_free(network);
+}
+
 static void numbers_in_their_own_units(void **state)
 {
     (void)state;
@@ -314,6 +379,8 @@ int main(void)
                                        cmocka_unit_test(learns_digits_again_and_again),
                                        cmocka_unit_test(stops_early_and_keeps_the_best),
                                        cmocka_unit_test(prunes_under_simulated_int8),
+                                       cmocka_unit_test(distils_prunes_and_simulates_int8_at_once),
+                                       cmocka_unit_test(survives_without_memory),
                                        cmocka_unit_test(numbers_in_their_own_units),
                                        cmocka_unit_test(refuses)};
     testing_digits(&digits);
