@@ -54,12 +54,11 @@ static uint32_t add_activation(struct emitter *e, uint32_t tensor)
 
 static const struct ig_parameter *parameter_of(const struct emitter *e, uint32_t tensor)
 {
-    uint32_t count;
+    uint32_t count, at = 0;
     const struct ig_parameter *parameters = ig_backprop_parameters(e->bp, &count);
-    for (uint32_t i = 0; i < count; i++)
-        if (parameters[i].tensor == tensor) return &parameters[i];
-    IG_ASSERT(!"a constant that is no parameter");
-    return NULL;
+    while (at < count && parameters[at].tensor != tensor) at++;
+    IG_ASSERT(at < count);
+    return &parameters[at];
 }
 
 static uint32_t add_weights(struct emitter *e, const struct ig_network_layer *layer, uint32_t count)

@@ -71,6 +71,11 @@ static uint32_t columns_of(const struct ig_encoder_feature *feature)
     return feature->categories ? feature->categories : feature->knots_count > 1 ? 2 : 1;
 }
 
+uint32_t ig_encoder_columns(const struct ig_encoder_feature *feature)
+{
+    return columns_of(feature) + feature->missing;
+}
+
 enum ig_code ig_encoder_fit(struct ig_encoder *encoder, struct ig_arena *arena,
                             const struct ig_encoder_rows *rows, struct ig_err *err)
 {
@@ -86,7 +91,7 @@ enum ig_code ig_encoder_fit(struct ig_encoder *encoder, struct ig_arena *arena,
         if (fit_feature(feature, rows, i, err)) return ig_err_code(err);
         if (rows->ranks && !feature->categories && fit_ranks(feature, rows, i, err))
             return ig_err_code(err);
-        inputs += (uint64_t)columns_of(feature) + feature->missing;
+        inputs += ig_encoder_columns(feature);
         if (inputs > IG_ENCODER_INPUTS_MAX)
             return ig_fail(err, IG_UNSUPPORTED, "feature %u: more than %d inputs", i,
                            IG_ENCODER_INPUTS_MAX);
@@ -102,7 +107,9 @@ static double rank(const struct ig_encoder_feature *feature, double value)
     if (value <= feature->knots[0]) return -1;
     if (value >= feature->knots[last]) return 1;
     while (value >= feature->knots[k + 1]) k++;
-    double part = (value - feature->knots[k]) / (feature->knots[k + 1] - feature->knots[k]);
+    /* halves: the difference of two numbers may be none */
+    double part =
+        (value / 2 - feature->knots[k] / 2) / (feature->knots[k + 1] / 2 - feature->knots[k] / 2);
     return 2 * (k + part) / last - 1;
 }
 

@@ -7,8 +7,7 @@
  * category, a column for "missing" where training has seen that. A missing number is its mean, an
  * unknown category nothing at all. Immutable once fitted. */
 
-#include "base/arena.h"
-#include "base/err.h"
+#include "base/json.h"
 
 enum { IG_ENCODER_INPUTS_MAX = 1 << 16, IG_ENCODER_KNOTS = 33 };
 
@@ -41,5 +40,15 @@ enum ig_code ig_encoder_fit(struct ig_encoder *encoder, struct ig_arena *arena,
 /* inputs[rows_count x inputs_count], all finite. */
 void ig_encoder_run(const struct ig_encoder *encoder, const double *rows, size_t rows_count,
                     float *inputs);
+
+/* Inputs of a feature. */
+uint32_t ig_encoder_columns(const struct ig_encoder_feature *feature);
+
+/* What stands beside the network in its package: one JSON object, which reads back to the same
+ * encoder bit for bit. The reader takes any bytes: an unknown member, a number out of its range, or
+ * more than IG_ENCODER_INPUTS_MAX inputs is an error that names it. */
+void ig_encoder_write(struct ig_json_out *out, const struct ig_encoder *encoder);
+enum ig_code ig_encoder_read(struct ig_encoder *encoder, struct ig_arena *arena, struct ig_str json,
+                             struct ig_err *err);
 
 #endif

@@ -74,6 +74,55 @@ static void ranks_follow_the_different_values(void **state)
     ig_arena_deinit(&arena);
 }
 
+static void reads_what_it_wrote(void **state)
+{
+    (void)state;
+    const double values[] = {1.1, 0, NAN, 3, 2, 10, 1e-9, 1, 20.0 / 3, 3e17, 1, -0.1};
+    const uint32_t categories[] = {0, 3, 0};
+    struct ig_arena arena;
+    struct ig_err err = IG_ERR_INIT;
+    struct ig_encoder encoder, again;
+    struct ig_json_out out;
+    struct ig_buf text;
+    ig_arena_init(&arena, 4096, 1 << 20);
+    ig_buf_init(&text, 1 << 16);
+    const struct ig_encoder_rows rows = {values, 4, 3, categories, true};
+    assert_int_equal(ig_encoder_fit(&encoder, &arena, &rows, &err), IG_OK);
+    ig_json_out_init(&out, &text);
+    ig_encoder_write(&out, &encoder);
+    if (ig_encoder_read(&again, &arena, ig_buf_view(&text), &err)) fail_msg("%s", err.message);
+    assert_true(again.inputs_count == encoder.inputs_count && again.features_count == 3);
+    float a[32], b[32];
+    ig_encoder_run(&encoder, values, 4, a);
+    ig_encoder_run(&again, values, 4, b);
+    assert_memory_equal(a, b, 4 * encoder.inputs_count * sizeof *a);
+    static const struct {
+        const char *json, *message;
+    } cases[] = {
+        {"[]", "encoder"},
+        {"{\"version\":2,\"features\":[{}]}", "version 2 of an encoder"},
+        {"{\"features\":[{}]}", "version 0 of an encoder"},
+        {"{\"version\":1}", "no features"},
+        {"{\"version\":1,\"colour\":1}", "no 'colour'"},
+        {"{\"version\":1,\"features\":[{\"median\":1}]}", "no 'median'"},
+        {"{\"version\":1,\"features\":[{\"deviation\":0}]}", "deviation 0"},
+        {"{\"version\":1,\"features\":[{\"categories\":0}]}", "categories is 0"},
+        {"{\"version\":1,\"features\":[{\"knots\":[1]}]}", "1 knots"},
+        {"{\"version\":1,\"features\":[{\"knots\":[1,1]}]}", "knot 1 is 1"},
+        {"{\"version\":1,\"features\":[{\"categories\":65000},{\"categories\":65000}]}",
+         "feature 1: more than"},
+        {"{\"version\":1,\"features\":[{}]} x", ""},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        ig_err_clear(&err);
+        assert_int_not_equal(ig_encoder_read(&again, &arena, ig_str_view(cases[i].json), &err),
+                             IG_OK);
+        if (!strstr(err.message, cases[i].message)) fail_msg("%zu: %s", i, err.message);
+    }
+    ig_buf_deinit(&text);
+    ig_arena_deinit(&arena);
+}
+
 static void refuses(void **state)
 {
     (void)state;
@@ -97,8 +146,8 @@ static void refuses(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(encodes_a_table),
-                                       cmocka_unit_test(ranks_follow_the_different_values),
-                                       cmocka_unit_test(refuses)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(encodes_a_table), cmocka_unit_test(ranks_follow_the_different_values),
+        cmocka_unit_test(reads_what_it_wrote), cmocka_unit_test(refuses)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
