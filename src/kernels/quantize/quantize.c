@@ -261,7 +261,7 @@ static enum ig_code open_search(struct search *s, struct ig_err *err)
     s->inputs = ig_backprop_elements(s->real, ig_backprop_input(s->real));
     s->outputs = ig_backprop_elements(s->real, ig_backprop_logits(s->real));
     split_rows(s);
-    s->histograms = ig_arena_array(&s->arena, tensors, sizeof *s->histograms);
+    s->histograms = ig_arena_array(&s->arena, tensors, sizeof(void *));
     s->chosen = ig_arena_array(&s->arena, tensors, sizeof *s->chosen);
     s->logits = ig_arena_array(&s->arena, s->held_out_count, s->outputs * sizeof(float));
     s->sums[0] = ig_arena_array(&s->arena, channels, sizeof(double));
