@@ -24,18 +24,23 @@ static bool has_weights(enum ig_network_op op)
            op == IG_NETWORK_FULLY_CONNECTED;
 }
 
+/* The layer that gives a tensor; NULL: none does. */
+static const struct ig_network_layer *giver(const struct emitter *e, uint32_t tensor)
+{
+    for (uint32_t i = 0; i < e->from->layers_count; i++)
+        if (e->from->layers[i].output == tensor) return &e->from->layers[i];
+    return NULL;
+}
+
 /* Steps of each activation: its root's range, or what its operator prescribes. */
 static enum ig_code find_steps(struct emitter *e, struct ig_err *err)
 {
     const struct ig_range *ranges = ig_backprop_ranges(e->bp);
     for (uint32_t i = 0; i < e->from->tensors_count; i++) {
         uint32_t root = ig_backprop_root(e->bp, i);
-        if (e->from->tensors[i].data) continue;
-        bool known = false;
-        for (uint32_t k = 0; k < e->from->layers_count && !known; k++)
-            known = e->from->layers[k].output == root &&
-                    ig_steps_fixed(e->from->layers[k].op, &e->steps[i]);
-        if (known) continue;
+        const struct ig_network_layer *layer = giver(e, root);
+        if (!layer && root != e->from->inputs[0]) continue; /* a constant, or nobody's */
+        if (layer && ig_steps_fixed(layer->op, &e->steps[i])) continue;
         if (!(ranges[root].least <= ranges[root].most))
             return ig_fail(err, IG_INVALID, "tensor %u: its range is not known", i);
         e->steps[i] = ig_steps_of_range(ranges[root]);

@@ -242,6 +242,8 @@ static void survives_without_memory(void **state)
     struct ig_network *network = NULL;
     const struct ig_layers layers = {0, 0, DIGITS_CELLS, dense, 2, 4};
     assert_int_equal(ig_layers_make(&network, norms, &layers, &ignored), IG_OK);
+    const struct ig_network_tensor nobodys = {.type = IG_NETWORK_F32, .rank = 1, .dims = {3}};
+    ig_network_add_tensor(network, &nobodys);
     ig_arena_init(&arena, 4096, 1 << 20);
     for (enum ig_code code = IG_NO_MEMORY; code != IG_OK; n++) {
         struct ig_err err = IG_ERR_INIT;
