@@ -62,11 +62,9 @@ static double classes_row(const struct ig_fit_batch *batch, const struct row *ro
     for (size_t c = 1; c < count; c++)
         if (z[c] > z[best]) best = c;
     softmax(p, z, count, 1);
+    if (row->label) target[(size_t)*row->label] = 1;
     if (row->teacher) spread(t, row->teacher, batch);
-    if (row->label)
-        target[(size_t)*row->label] = 1;
-    else
-        softmax(target, t, count, 1);
+    if (row->teacher && !row->label) softmax(target, t, count, 1);
     *right = row->label && (size_t)*row->label == best;
     if (alpha > 0) loss = alpha * cross_entropy(target, p, count);
     if (row->teacher) {

@@ -139,25 +139,28 @@ static void mask_blocks(uint8_t *mask, const struct ig_pruning_weights *w,
                 threshold;
 }
 
-/* The least of each group go, of equals the later; a last group that is shorter keeps as many. */
+/* The least go, of equals the later; a group that is shorter keeps as many. */
+static void mask_group(uint8_t *mask, const float *values, size_t size, size_t keep)
+{
+    for (size_t gone = 0; gone + keep < size; gone++) {
+        size_t least = size;
+        for (size_t i = 0; i < size; i++)
+            if (mask[i] && (least == size || fabsf(values[i]) <= fabsf(values[least]))) least = i;
+        mask[least] = 0;
+    }
+}
+
 static void mask_groups(uint8_t *mask, const struct ig_pruning_weights *w,
                         const struct ig_pruning_pattern *pattern)
 {
     memset(mask, 1, w->rows * w->columns);
-    for (size_t at = 0; at < w->rows * w->columns;) {
-        size_t left = w->columns - at % w->columns;
-        size_t size = left < pattern->group ? left : pattern->group;
-        size_t keep = pattern->group - pattern->zeros;
-        for (size_t gone = 0; gone + keep < size; gone++) {
-            size_t least = size;
-            for (size_t i = 0; i < size; i++)
-                if (mask[at + i] &&
-                    (least == size || fabsf(w->values[at + i]) <= fabsf(w->values[at + least])))
-                    least = i;
-            mask[at + least] = 0;
+    for (size_t row = 0; row < w->rows; row++)
+        for (size_t at = 0; at < w->columns; at += pattern->group) {
+            size_t left = w->columns - at, first = row * w->columns + at;
+            mask_group(mask + first, w->values + first,
+                       left < pattern->group ? left : pattern->group,
+                       pattern->group - pattern->zeros);
         }
-        at += size;
-    }
 }
 
 void ig_pruning_mask(uint8_t *mask, const struct ig_pruning_weights *weights,
