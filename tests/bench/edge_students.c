@@ -112,6 +112,15 @@ static void encode(struct bench *b, struct part *part)
     ig_encoder_run(&b->encoder, part->rows, part->count, part->inputs);
 }
 
+static void shuffle(size_t *rows, size_t count, struct ig_rng *rng)
+{
+    for (size_t i = count; i > 1; i--) {
+        size_t other = (size_t)ig_rng_below(rng, i), kept = rows[i - 1];
+        rows[i - 1] = rows[other];
+        rows[other] = kept;
+    }
+}
+
 static void open_data(struct bench *b, const char *target, uint64_t seed)
 {
     struct ig_err err = IG_ERR_INIT;
@@ -131,11 +140,8 @@ static void open_data(struct bench *b, const char *target, uint64_t seed)
     size_t train = b->data.train_count * 3 / 4; /* the rest is the test */
     struct ig_rng rng;
     ig_rng_seed(&rng, seed);
-    for (size_t i = b->data.train_count; i > 1; i--) {
-        size_t other = (size_t)ig_rng_below(&rng, i), kept = b->data.train[i - 1];
-        b->data.train[i - 1] = b->data.train[other];
-        b->data.train[other] = kept;
-    }
+    shuffle(b->data.train, b->data.train_count, &rng);
+    shuffle(b->data.validation, b->data.validation_count, &rng); /* the first calibrate */
     size_t made = b->smoke ? 100 : train < 5000 ? 10 * train : 5 * train;
     take_part(b, &b->test, b->data.train + train, b->data.train_count - train, 0);
     take_part(b, &b->train, b->data.train, train, made);

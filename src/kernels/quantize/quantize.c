@@ -12,7 +12,7 @@
 
 enum { BATCH = 64, CHUNK_BYTES = 1 << 20 };
 static const size_t BYTES_MAX = (size_t)1 << 31;
-static const double BETTER = 1 - 1e-6; /* less error by so much, or it is not worth a change */
+static const double BETTER = 0.98; /* less error by so much, or it may be chance */
 
 struct search {
     struct ig_arena arena;
@@ -135,19 +135,28 @@ static void choose(struct search *s, uint32_t tensor)
 }
 
 /* The chosen calibrators with the held-out rows as well, where those were taken from the rest:
- * ranges of few rows are short. */
+ * ranges of few rows are short. All by min-max is asked once more, as it gains most by them. */
 static void widen(struct search *s)
 {
     struct ig_range *ranges = ig_backprop_ranges(s->int8);
     fill_histograms(s, s->held_out, s->held_out_count);
-    ig_backprop_save(s->int8, s->state);
-    for (uint32_t i = 0; i < s->network->tensors_count; i++)
-        if (s->histograms[i]) ranges[i] = ig_histogram_range(s->histograms[i], s->chosen[i]);
-    double error = measure(s);
-    if (error <= s->error)
+    for (int all = 0; all < 2; all++) {
+        ig_backprop_save(s->int8, s->state);
+        for (uint32_t i = 0; i < s->network->tensors_count; i++)
+            if (s->histograms[i])
+                ranges[i] =
+                    ig_histogram_range(s->histograms[i], all ? IG_CALIBRATE_MIN_MAX : s->chosen[i]);
+        double error = measure(s);
+        bool better = all ? s->options->calibrator < 0 && error < s->error : error <= s->error;
+        if (all) s->error_min_max = fmin(s->error_min_max, error);
+        if (!better) {
+            ig_backprop_restore(s->int8, s->state);
+            continue;
+        }
         s->error = error;
-    else
-        ig_backprop_restore(s->int8, s->state);
+        for (uint32_t i = 0; all && i < s->network->tensors_count; i++)
+            s->chosen[i] = IG_CALIBRATE_MIN_MAX;
+    }
 }
 
 /* ---- bias correction ---- */
@@ -236,6 +245,7 @@ static void correct(struct search *s)
 
 /* ---- the search ---- */
 
+/* Where no rows are held out, every fourth is: tables are often in an order. */
 static void split_rows(struct search *s)
 {
     const struct ig_quantize_options *o = s->options;
@@ -244,9 +254,16 @@ static void split_rows(struct search *s)
     s->held_out = o->held_out;
     s->held_out_count = o->held_out_count;
     if (o->held_out) return;
-    s->held_out_count = (o->rows_count + 3) / 4;
+    s->held_out_count = o->rows_count / 4;
     s->rows_count = o->rows_count - s->held_out_count;
-    s->held_out = o->rows + s->rows_count * s->inputs;
+    float *rows = ig_arena_array(&s->arena, o->rows_count, s->inputs * sizeof *rows);
+    if (!rows) return;
+    size_t at[2] = {0, s->rows_count};
+    for (size_t i = 0; i < o->rows_count; i++)
+        memcpy(rows + at[i % 4 == 3]++ * s->inputs, o->rows + i * s->inputs,
+               s->inputs * sizeof *rows);
+    s->rows = rows;
+    s->held_out = rows + s->rows_count * s->inputs;
 }
 
 static enum ig_code open_search(struct search *s, struct ig_err *err)
@@ -365,9 +382,9 @@ static enum ig_code make_report(struct ig_quantize_report *report, struct ig_are
 
 static enum ig_code check_options(const struct ig_quantize_options *o, struct ig_err *err)
 {
-    if (o->rows_count < (o->held_out ? 1 : 2))
+    if (o->rows_count < (o->held_out ? 1 : 4))
         return ig_fail(err, IG_INVALID, "%zu rows to calibrate with, expected at least %d",
-                       o->rows_count, o->held_out ? 1 : 2);
+                       o->rows_count, o->held_out ? 1 : 4);
     if (o->held_out && o->held_out_count == 0) return ig_fail(err, IG_INVALID, "no held-out rows");
     if (o->calibrator < -1 || o->calibrator >= IG_CALIBRATORS_COUNT)
         return ig_fail(err, IG_INVALID, "calibrator is %d", o->calibrator);

@@ -16,9 +16,10 @@
 #include "kernels/train/fit.h"
 
 struct ig_quantize_options {
-    const float *rows; /* rows_count x elements of the input: calibration */
+    const float *rows; /* rows_count x elements of the input: calibration, a fair sample of what is
+                          to come (a range that they do not reach is cut off) */
     size_t rows_count;
-    const float *held_out; /* NULL: the last quarter of `rows`, which calibrates
+    const float *held_out; /* NULL: every fourth of `rows`, which calibrates
                               once the choice is made */
     size_t held_out_count;
     bool per_channel_dense;
