@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "kernels/nn/nn.h"
 #include "kernels/quantize/int8_testing.h"
 #include "kernels/quantize/quantize.h"
 #include "kernels/train/network_testing.h"
@@ -71,6 +72,28 @@ static double plain_accuracy(const struct ig_network *network, const struct ig_f
     return (double)right / (double)data->rows_count;
 }
 
+/* The product's own kernels, which round as the network says, give the same steps. */
+static void kernels_agree(const struct ig_network *network)
+{
+    struct ig_err err = IG_ERR_INIT;
+    struct ig_nn *nn = NULL;
+    const struct ig_nn_options options = {.isa = ig_cpu_isa()};
+    if (ig_nn_new(&nn, network, &options, &err)) fail_msg("%s", err.message);
+    struct ig_predictor predictor = ig_nn_predictor(nn);
+    void *scratch = ig_alloc_aligned(64, predictor.scratch_bytes(&predictor, 1) + 64);
+    for (size_t i = 0; i < digits.test.rows_count; i++) {
+        double row[DIGITS_CELLS], values[10];
+        float plain[10];
+        for (size_t k = 0; k < DIGITS_CELLS; k++)
+            row[k] = (double)digits.test.inputs[i * DIGITS_CELLS + k];
+        predictor.run(&predictor, row, 1, values, scratch);
+        plain_network(network, digits.test.inputs + i * DIGITS_CELLS, network->outputs[0], plain);
+        for (int c = 0; c < 10; c++) assert_float_equal((float)values[c], plain[c], 1e-6);
+    }
+    ig_free(scratch);
+    ig_nn_free(nn);
+}
+
 static struct ig_quantize_options calibration(void)
 {
     return (struct ig_quantize_options){
@@ -104,6 +127,7 @@ static void int8_answers_as_the_float_network(void **state)
                     report->layers[i].error < 0.05);
     /* the input, two convolutions, one depthwise, the sum and the logits */
     assert_int_equal(report->tensors_count, 6);
+    kernels_agree(result.network);
     double before = float_accuracy(trained()), after = plain_accuracy(result.network, &digits.test);
     if (!(before > 0.9 && fabs(before - after) <= 0.014)) /* two of 150 */
         fail_msg("accuracy %g, in int8 %g", before, after);
