@@ -175,6 +175,14 @@ size_t ig_network_tensor_bytes(const struct ig_network_tensor *tensor)
     return ig_network_tensor_count(tensor) * types[tensor->type].bytes;
 }
 
+size_t ig_network_bytes(const struct ig_network *network)
+{
+    size_t bytes = network->arena.held_bytes;
+    for (uint32_t i = 0; i < network->tensors_count; i++)
+        if (network->tensors[i].data) bytes += ig_network_tensor_bytes(&network->tensors[i]);
+    return bytes;
+}
+
 const struct ig_network_tensor *ig_network_input(const struct ig_network *network,
                                                  const struct ig_network_layer *layer,
                                                  uint32_t index)

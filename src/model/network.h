@@ -154,6 +154,8 @@ void ig_network_filter(const struct ig_network *network, const struct ig_network
 /* Product of the dimensions, and with the size of an element; of a checked tensor. */
 size_t ig_network_tensor_count(const struct ig_network_tensor *tensor);
 size_t ig_network_tensor_bytes(const struct ig_network_tensor *tensor);
+/* At least what a copy holds: the arena, and constants wherever they lie. Of a checked network. */
+size_t ig_network_bytes(const struct ig_network *network);
 /* A layer's input, or NULL where it has none there. */
 const struct ig_network_tensor *ig_network_input(const struct ig_network *network,
                                                  const struct ig_network_layer *layer,

@@ -411,6 +411,7 @@ static void copies_share_nothing(void **state)
     assert_true(ig_str_is(copy->tensors[W1].name, "conv/weights"));
     assert_true(ig_str_is(copy->description, "small"));
     assert_int_equal(ig_network_tensor_bytes(&copy->tensors[B2]), 12);
+    assert_true(ig_network_bytes(copy) > copy->arena.held_bytes);
     assert_int_equal(ig_network_tensor_count(&copy->tensors[CONV]), 32);
     assert_ptr_equal(ig_network_input(copy, &copy->layers[L_FC], 1), &copy->tensors[W2]);
     assert_null(ig_network_input(copy, &copy->layers[L_POOL], 1));

@@ -10,7 +10,9 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { FEATURES = 20, VALUES = 6 };
 
@@ -151,6 +153,78 @@ static void test_on_the_command_line(void **state)
     assert_non_null(strstr(run.out, "\"network\":{\"layers\":3,\"parameters\":126,"));
 }
 
+#define RUN(...) live_run(&run, &live, (const char *const[]){__VA_ARGS__, NULL})
+
+static void write_sample(const char *file, const char *sample)
+{
+    struct ig_str bytes = tflite_sample(sample);
+    FILE *out = fopen(live_path(&live, file), "wb");
+    assert_non_null(out);
+    assert_int_equal(fwrite(bytes.ptr, 1, bytes.len, out), bytes.len);
+    fclose(out);
+    tflite_sample_free(bytes);
+}
+
+/* A dense layer made int8 answers almost as before. */
+static void test_quantized(void **state)
+{
+    (void)state;
+    enum { ROWS = 40, COLUMNS = 60 };
+    struct live_run run = {0};
+    char dense[256], rows[256], made[256], *before, *other;
+    struct ig_buf text;
+    write_sample("dense.tflite", "fully_connected_keep_float");
+    snprintf(dense, sizeof dense, "%s", live_path(&live, "dense.tflite"));
+    snprintf(made, sizeof made, "%s", live_path(&live, "made.tflite"));
+    ig_buf_init(&text, 1 << 16);
+    for (int row = 0; row < ROWS; row++)
+        for (int i = 0; i < COLUMNS; i++)
+            ig_buf_printf(&text, "%.3f%c", (row * 7 + i * 5) % 13 / 6.0 - 1,
+                          i + 1 < COLUMNS ? ',' : '\n');
+    live_write(&live, "rows.csv", text.ptr);
+    ig_buf_deinit(&text);
+    snprintf(rows, sizeof rows, "%s", live_path(&live, "rows.csv"));
+    RUN("edge", "quantize", "--model", dense, "--input", rows, "--no-header", "--output", made);
+    if (run.code != 0) fail_msg("%s", run.err);
+    assert_non_null(strstr(run.out, "rows           40\n"));
+    RUN("inspect", made);
+    assert_non_null(strstr(run.out, " int8\n"));
+    RUN("predict", "--model", dense, "--input", rows, "--no-header");
+    before = strdup(run.out);
+    RUN("predict", "--model", made, "--input", rows, "--no-header");
+    other = run.out;
+    double error = 0, size = 0;
+    for (char *at = before; *at && *other; at++, other++) {
+        double x = strtod(at, &at), y = strtod(other, &other);
+        error += (x - y) * (x - y);
+        size += x * x;
+        if (!*at || !*other) break;
+    }
+    assert_true(size > 1 && error < 1e-3 * size);
+    free(before);
+    RUN("edge", "quantize", "--model", dense, "--to", "float16", "--output", made);
+    assert_int_equal(run.code, 0);
+    RUN("edge", "quantize", "--model", dense, "--output", made);
+    assert_non_null(strstr(run.err, "--to int8 needs --input"));
+    RUN("edge", "quantize", "--model", dense, "--input", rows, "--no-header");
+    assert_non_null(strstr(run.err, "--output: expected the file to write"));
+    ig_buf_init(&text, 1 << 16); /* a missing value, found when the file was begun */
+    for (int i = 0; i < COLUMNS; i++) ig_buf_printf(&text, "%s1", i ? "," : "");
+    ig_buf_add_cstr(&text, "\n");
+    for (int i = 0; i < COLUMNS; i++) ig_buf_add_cstr(&text, i ? "," : "1");
+    ig_buf_add_cstr(&text, "\n");
+    live_write(&live, "rows.csv", text.ptr);
+    ig_buf_deinit(&text);
+    RUN("edge", "quantize", "--model", dense, "--input", rows, "--no-header", "--output", made);
+    assert_int_not_equal(run.code, 0);
+    assert_int_not_equal(access(made, F_OK), 0);
+    live_write_table(&live, "table.csv", 60);
+    const char *job = live_submit(&live, "trees", "table.csv", 2);
+    assert_string_equal(live_wait_job(&live, job), "succeeded");
+    RUN("edge", "quantize", "--model", "models:/trees/1", "--to", "weights", "--output", made);
+    assert_non_null(strstr(run.err, "trees are packed by edge convert"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -159,6 +233,7 @@ int main(void)
         cmocka_unit_test(test_missing_values_are_refused),
         cmocka_unit_test(test_damaged_files_are_refused),
         cmocka_unit_test(test_on_the_command_line),
+        cmocka_unit_test(test_quantized),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

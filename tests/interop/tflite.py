@@ -134,6 +134,39 @@ def check_explanation(directory, path):
     check("contributions add up, within %.1e" % gap, gap < 1e-6)
 
 
+def check_quantized(directory, path):
+    """A float network made int8: LiteRT runs the file, gives the same codes, and little is lost."""
+    lite = Interpreter(path)
+    lite.allocate_tensors()
+    ins, outs = lite.get_input_details(), lite.get_output_details()
+    rows = [RNG.normal(size=ins[0]["shape"]).astype(np.float32) for _ in range(200)]
+    table, made = os.path.join(directory, "rows.csv"), os.path.join(directory, "made.tflite")
+    np.savetxt(table, np.array(rows).reshape(len(rows), -1), delimiter=",", fmt="%.9g")
+    for name, options in (("int8", ()), ("weights", ("--to", "weights")), ("float16", ("--to", "float16"))):
+        rest = ("--input", table, "--no-header") if name == "int8" else ()
+        program.run("edge", "quantize", "--model", path, "--output", made, *options, *rest)
+        small = Interpreter(made)
+        small.allocate_tensors()
+        to, back = small.get_input_details()[0], small.get_output_details()[0]
+        want, got, ours = [], [], []
+        for row in rows[:ROWS]:
+            lite.set_tensor(ins[0]["index"], row)
+            lite.invoke()
+            want.append(lite.get_tensor(outs[0]["index"]).ravel())
+            x = row
+            if name == "int8":
+                scale, zero = to["quantization"]
+                x = np.clip(np.rint(row / np.float32(scale)) + zero, -128, 127).astype(np.int8)
+            small.set_tensor(to["index"], x)
+            small.invoke()
+            got.append(real(small.get_tensor(back["index"]), back).ravel())
+            ours.append(real(x, to).ravel())
+        gap = np.abs(predict(made, ours) - np.array(got)).max()
+        check("quantized to %s: as LiteRT runs it" % name, gap < (1e-9 if name == "int8" else 0.02), gap)
+        lost = np.mean((np.array(got) - np.array(want)) ** 2) / np.var(want)
+        check("quantized to %s: %.1e of the variance lost" % (name, lost), lost < 0.01, lost)
+
+
 def main():
     with tempfile.TemporaryDirectory() as directory:
         for name, model in make_tflite.cases().items():
@@ -144,6 +177,7 @@ def main():
             compare(name, path, (1 if name in A_STEP else 0) if int8 else 2e-6)
             if int8 and name != "quantize" and name not in make_tflite.NOT_MICRO:
                 compare_micro(name, path)
+        check_quantized(directory, os.path.join(directory, "cnn_float.tflite"))
         check_inspect(os.path.join(directory, "cnn_int8.tflite"))
         check_explanation(directory, os.path.join(directory, "two_heads_int8.tflite"))
     for name in ("ad01_int8", "kws_int8", "vww_96_int8", "streaming_wakeword_int8", "ad01_float32", "kws_float32",

@@ -406,7 +406,7 @@ static enum ig_code equalized(struct ig_network **out, const struct ig_network *
                               struct ig_err *err)
 {
     uint32_t pairs = 0;
-    *out = ig_network_dup(network, 8 * network->arena.held_bytes + CHUNK_BYTES);
+    *out = ig_network_dup(network, 8 * ig_network_bytes(network) + CHUNK_BYTES);
     if (!*out) return ig_fail(err, IG_NO_MEMORY, "equalization");
     enum ig_code code = ig_equalize_run(&pairs, *out, err);
     if (code == IG_OK && pairs) return IG_OK;

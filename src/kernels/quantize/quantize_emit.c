@@ -167,7 +167,7 @@ enum ig_code ig_quantize_emit(struct ig_network **out, struct ig_backprop *backp
     ig_arena_init(&arena, 1 << 16, (size_t)1 << 28);
     struct emitter e = {.from = from,
                         .bp = backprop,
-                        .out = ig_network_new(4 * bytes + 4 * from->arena.held_bytes + FIXED_BYTES),
+                        .out = ig_network_new(4 * bytes + 4 * ig_network_bytes(from) + FIXED_BYTES),
                         .places = ig_arena_array(&arena, from->tensors_count, sizeof *e.places),
                         .steps = ig_arena_array(&arena, from->tensors_count, sizeof *e.steps),
                         .scales = ig_arena_array(&arena, widest, sizeof *e.scales)};

@@ -137,7 +137,7 @@ enum ig_code ig_weights_run(struct ig_network **out, const struct ig_network *ne
         if (network->tensors[i].type != IG_NETWORK_F32)
             return ig_fail(err, IG_UNSUPPORTED, "tensor %u is of type %s, expected float32", i,
                            ig_network_type_name(network->tensors[i].type));
-    struct ig_network *made = ig_network_new(4 * network->arena.held_bytes + FIXED_BYTES);
+    struct ig_network *made = ig_network_new(4 * ig_network_bytes(network) + FIXED_BYTES);
     if (!made) return ig_fail(err, IG_NO_MEMORY, "the network");
     enum ig_code code =
         form == IG_WEIGHTS_F16 ? halve(made, network, err) : make_int8(made, network, err);

@@ -452,7 +452,7 @@ enum ig_code ig_backprop_export(struct ig_network **out, struct ig_backprop *bp,
         if (bp->network->tensors[i].data)
             bytes += ig_network_tensor_bytes(&bp->network->tensors[i]);
     struct ig_network *network =
-        ig_network_dup(bp->network, 2 * bytes + 2 * bp->network->arena.held_bytes + CHUNK_BYTES);
+        ig_network_dup(bp->network, 2 * bytes + 2 * ig_network_bytes(bp->network) + CHUNK_BYTES);
     if (!network) return ig_fail(err, IG_NO_MEMORY, "the trained network");
     for (uint32_t i = 0; i < bp->parameters_count; i++) {
         const struct ig_parameter *p = &bp->parameters[i];

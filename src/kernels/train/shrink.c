@@ -239,7 +239,7 @@ static void cut_layer(const struct shrinker *s, struct ig_network *out,
 static enum ig_code build(struct ig_network **out, const struct shrinker *s, struct ig_err *err)
 {
     struct ig_network *network =
-        ig_network_dup(s->network, 4 * s->network->arena.held_bytes + (size_t)(1 << 20));
+        ig_network_dup(s->network, 4 * ig_network_bytes(s->network) + (size_t)(1 << 20));
     if (!network) return ig_fail(err, IG_NO_MEMORY, "the smaller network");
     for (uint32_t i = 0; i < network->tensors_count; i++) {
         struct ig_network_tensor *tensor = &network->tensors[i];
