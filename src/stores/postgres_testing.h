@@ -74,29 +74,39 @@ static inline bool ig_postgres_find(struct ig_postgres *postgres)
     return any && (geteuid() != 0 || getpwnam("postgres"));
 }
 
-/* Starts it over what is in the directory; returns once it takes connections. */
-static inline void ig_postgres_run(struct ig_postgres *postgres)
+static inline void ig_postgres_launch(struct ig_postgres *postgres)
 {
-    char data[80], socket[80], path[96], line[512];
+    char data[80], socket[80];
     bool fast = postgres->mode == IG_POSTGRES_FAST;
     snprintf(data, sizeof data, "%s/data", postgres->dir);
     snprintf(socket, sizeof socket, "unix_socket_directories=%s", postgres->dir);
-    snprintf(path, sizeof path, "%s/data/postmaster.pid", postgres->dir);
-    unlink(path);
     postgres->pid = ig_postgres_spawn(
         postgres, (char *[]){"postgres", "-D", data, "-c", socket, "-c", "listen_addresses=", "-c",
                              fast ? "fsync=off" : "fsync=on", "-c",
                              fast ? "full_page_writes=off" : "full_page_writes=on", "-c",
                              "max_connections=400", "-c", "shared_buffers=16MB", "-c",
                              "log_min_messages=fatal", NULL});
-    for (int i = 0; i < 3000; i++) { /* the last line of the file is its state */
+}
+
+/* Starts it over what is in the directory; returns once it takes connections. Behind kill -9 it
+ * refuses to start while a process of the one before has not seen that yet. */
+static inline void ig_postgres_run(struct ig_postgres *postgres)
+{
+    char path[96], line[512];
+    snprintf(path, sizeof path, "%s/data/postmaster.pid", postgres->dir);
+    unlink(path);
+    ig_postgres_launch(postgres);
+    for (int i = 0, starts = 1; i < 3000; i++) { /* the last line of the file is its state */
         char *found = NULL;
         FILE *file = fopen(path, "r");
         while (file && fgets(line, sizeof line, file)) found = strstr(line, "ready");
         if (file) fclose(file);
         if (found) return;
-        if (waitpid(postgres->pid, NULL, WNOHANG) == postgres->pid) break;
         usleep(10000);
+        if (waitpid(postgres->pid, NULL, WNOHANG) != postgres->pid) continue;
+        if (starts++ == 20) break;
+        usleep(100000);
+        ig_postgres_launch(postgres);
     }
     fail_msg("PostgreSQL did not start: see %s/log", postgres->dir);
 }
