@@ -54,14 +54,20 @@ static enum ig_code open_rows(struct ig_block *block, const struct ig_cli *cli, 
     return err->code;
 }
 
+enum ig_code ig_block_open_input(struct ig_block *block, const struct ig_cli *cli,
+                                 enum ig_engine_op op, struct ig_err *err)
+{
+    *block = (struct ig_block){.out = stdout, .input = -1};
+    if (ig_model_source_open(&block->package, cli, err) != IG_OK) return err->code;
+    if (open_rows(block, cli, err) != IG_OK) return err->code;
+    return allocate(block, op, err);
+}
+
 enum ig_code ig_block_open(struct ig_block *block, const struct ig_cli *cli, enum ig_engine_op op,
                            struct ig_err *err)
 {
     const char *output = ig_cli_text(cli, "output");
-    *block = (struct ig_block){.out = stdout, .input = -1};
-    if (ig_model_source_open(&block->package, cli, err) != IG_OK) return err->code;
-    if (open_rows(block, cli, err) != IG_OK) return err->code;
-    if (allocate(block, op, err) != IG_OK) return err->code;
+    if (ig_block_open_input(block, cli, op, err) != IG_OK) return err->code;
     if (!output || strcmp(output, "-") == 0) return IG_OK;
     block->out = fopen(output, "we");
     if (!block->out)

@@ -28,6 +28,9 @@ struct ig_block {
     void *scratch;
 };
 
+/* The same without --output, which is the caller's; `out` stays standard output. */
+enum ig_code ig_block_open_input(struct ig_block *block, const struct ig_cli *cli,
+                                 enum ig_engine_op op, struct ig_err *err);
 enum ig_code ig_block_open(struct ig_block *block, const struct ig_cli *cli, enum ig_engine_op op,
                            struct ig_err *err);
 /* Reads the next block; false at the end or on error. */

@@ -3,16 +3,14 @@
 #include "block.h"
 #include "model_source.h"
 
+#include "base/file.h"
 #include "base/json.h"
-#include "base/num.h"
 #include "formats/tflite/tflite.h"
 #include "kernels/quantize/quantize.h"
 #include "kernels/quantize/weights.h"
 
-#include <errno.h>
 #include <math.h>
 #include <string.h>
-#include <unistd.h>
 
 enum { FILE_MAX = INT32_MAX, ROWS_MAX_BYTES = 1 << 30, SHOWN = 5 };
 static const size_t MEMORY_MAX = (size_t)8 << 30;
@@ -77,7 +75,7 @@ static enum ig_code quantize(struct work *work, const struct ig_cli *cli, struct
     options.rounding = strcmp(ig_cli_text(cli, "rounding"), "double") == 0
                            ? IG_NETWORK_ROUNDING_DOUBLE
                            : IG_NETWORK_ROUNDING_SINGLE;
-    if (ig_block_open(&work->block, cli, IG_ENGINE_MARGIN, err) != IG_OK ||
+    if (ig_block_open_input(&work->block, cli, IG_ENGINE_MARGIN, err) != IG_OK ||
         network_of(&network, work->block.package, err) != IG_OK ||
         read_rows(&rows, work, err) != IG_OK)
         return err->code;
@@ -94,15 +92,11 @@ static enum ig_code shrink(struct work *work, const struct ig_cli *cli, bool hal
                            struct ig_err *err)
 {
     const struct ig_network *network = NULL;
-    const char *output = ig_cli_text(cli, "output");
     work->block = (struct ig_block){.input = -1};
     if (ig_model_source_open(&work->block.package, cli, err) != IG_OK ||
-        network_of(&network, work->block.package, err) != IG_OK ||
-        ig_weights_run(&work->made, network, halves ? IG_WEIGHTS_F16 : IG_WEIGHTS_I8, err) != IG_OK)
+        network_of(&network, work->block.package, err) != IG_OK)
         return err->code;
-    work->block.out = fopen(output, "we");
-    if (work->block.out) return IG_OK;
-    return ig_fail(err, IG_IO, "--output: cannot write '%s': %s", output, strerror(errno));
+    return ig_weights_run(&work->made, network, halves ? IG_WEIGHTS_F16 : IG_WEIGHTS_I8, err);
 }
 
 static void print_text(const struct work *work)
@@ -166,15 +160,17 @@ int ig_cmd_edge_quantize(const struct ig_cli *cli)
         return ig_cli_usage(cli, "--to int8 needs --input: rows like those to come");
     ig_arena_init(&work.arena, 1 << 16, MEMORY_MAX);
     ig_buf_init(&work.file, FILE_MAX);
-    if ((int8 ? quantize(&work, cli, &err)
-              : shrink(&work, cli, strcmp(to, "float16") == 0, &err)) == IG_OK &&
-        ig_tflite_write(&work.file, work.made, &err) == IG_OK)
-        fwrite(work.file.ptr, 1, work.file.len, work.block.out);
-    bool opened = work.block.out && work.block.out != stdout;
+    if (int8)
+        quantize(&work, cli, &err);
+    else
+        shrink(&work, cli, strcmp(to, "float16") == 0, &err);
+    if (err.code == IG_OK && ig_tflite_write(&work.file, work.made, &err) == IG_OK)
+        ig_file_replace(IG_FILE_CWD, output, ig_buf_view(&work.file), &err);
+    if (err.code == IG_OK && strcmp(ig_cli_text(cli, "format"), "json") == 0)
+        print_json(&work);
+    else if (err.code == IG_OK)
+        print_text(&work);
     bool written = ig_block_close(&work.block, cli);
-    if (opened && (err.code != IG_OK || !written)) unlink(output);
-    if (err.code == IG_OK && written)
-        strcmp(ig_cli_text(cli, "format"), "json") == 0 ? print_json(&work) : print_text(&work);
     ig_network_free(work.made);
     ig_buf_deinit(&work.file);
     ig_arena_deinit(&work.arena);

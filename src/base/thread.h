@@ -18,9 +18,9 @@ bool ig_pool_submit(struct ig_pool *pool, void (*run)(void *context), void *cont
 void ig_pool_free(struct ig_pool *pool);
 unsigned ig_pool_queued(struct ig_pool *pool);
 
-/* Around a wait that needs no processor (a disk, a database): where the calling thread is a pool's,
- * the pool runs another task meanwhile, on one of at most IG_POOL_SPARES more threads that it
- * starts when they are first needed. Not nested. */
+/* Around what mostly waits, for a disk or a database, and not for a processor: where the calling
+ * thread is a pool's, the pool runs another task meanwhile, on one of at most IG_POOL_SPARES more
+ * threads that it starts when they are first needed. Not nested. */
 enum { IG_POOL_SPARES = 62 };
 void ig_pool_wait_begin(void);
 void ig_pool_wait_end(void);

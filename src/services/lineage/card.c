@@ -318,13 +318,15 @@ static enum ig_code write_reports(struct card *card, struct ig_err *err)
         struct ig_report_summary summary;
         struct ig_err local = IG_ERR_INIT;
         if (ig_report_get(&report, card->sources->db, subject, (enum ig_report_kind)kind,
-                          card->arena, &local) == IG_OK &&
+                          card->arena, &local) == IG_OK)
             ig_report_summarize(&summary, (enum ig_report_kind)kind, report.json, card->arena,
-                                &local) == IG_OK)
-            kind == IG_REPORT_FAIRNESS ? ig_card_fairness(card->out, &report, &summary)
-                                       : ig_card_importance(card->out, &report, &summary);
-        else if (local.code != IG_NOT_FOUND && local.code != IG_INVALID)
-            return ig_fail(err, local.code, "%s", local.message);
+                                &local);
+        if (local.code == IG_NOT_FOUND || local.code == IG_INVALID) continue;
+        if (local.code != IG_OK) return ig_fail(err, local.code, "%s", local.message);
+        if (kind == IG_REPORT_FAIRNESS)
+            ig_card_fairness(card->out, &report, &summary);
+        else
+            ig_card_importance(card->out, &report, &summary);
     }
     return IG_OK;
 }
