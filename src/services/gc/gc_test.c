@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "services/gc/gc_priv.h"
+#include "services/tracking/artifact_uploads.h"
 #include "services/tracking/artifacts.h"
 #include "services/tracking/logged.h"
 #include "services/tracking/tracking_traces.h"
@@ -239,6 +240,27 @@ static void test_objects(void **state)
     ask.unused_before_ms = ig_clock_unix_ms() - 60 * 1000;
     struct ig_gc_report report;
     ASSERT_FAILS(ig_gc_run(&report, world.gc, who, &ask, &err), IG_INVALID, "10 minutes");
+}
+
+/* Parts of an upload stay while it is under way; one that nobody ended goes with them. */
+static void test_uploads(void **state)
+{
+    (void)state;
+    char id[IG_UPLOAD_ID_SIZE];
+    struct ig_artifact part = {.size_bytes = 4};
+    struct ig_gc_ask ask = everything();
+    ASSERT_OK(ig_upload_create(id, world.db, IG_STR("0/r/artifacts/x"), 1, &err));
+    ASSERT_OK(ig_blob_put(part.digest, world.blobs, IG_STR("part"), &err));
+    ASSERT_OK(ig_upload_put(world.db, ig_str_view(id), 1, &part, &err));
+    assert_int_equal(age_objects(), 1);
+    assert_int_equal(collect(&ask).objects, 0);
+    sql("update uploads set created_ms = 1");
+    ask.dry_run = true;
+    assert_int_equal(collect(&ask).objects, 0);
+    ASSERT_OK(ig_upload_expects(world.db, ig_str_view(id), 1, &err));
+    ask.dry_run = false;
+    assert_int_equal(collect(&ask).objects, 1);
+    ASSERT_FAILS(ig_upload_expects(world.db, ig_str_view(id), 1, &err), IG_NOT_FOUND, "no upload");
 }
 
 static void test_named(void **state)
@@ -476,6 +498,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
         TEST(test_runs),
         TEST(test_objects),
+        TEST(test_uploads),
         TEST(test_named),
         TEST(test_experiments),
         TEST(test_registered_stay),
