@@ -18,7 +18,6 @@ static enum ig_code read_token(struct history_call *call, struct ig_err *err)
 {
     struct ig_str rest = call->query->token;
     int64_t bits = 0;
-    call->at_ms = call->step = call->kind = INT64_MIN;
     if (!rest.len) return IG_OK;
     struct ig_str at = ig_str_cut(&rest, '.'), step = ig_str_cut(&rest, '.');
     struct ig_str kind = ig_str_cut(&rest, '.');
@@ -62,15 +61,22 @@ static enum ig_code read_page(struct ig_db_tx *tx, void *context, struct ig_err 
     size_t count = 0, cap = 0;
     bool more = false;
     if (!query->lenient && must_exist(tx, query->run, err) != IG_OK) return err->code;
+    const struct ig_db_value values[] = {
+        IG_DB_T(query->run),  IG_DB_T(query->key), IG_DB_I((int64_t)query->max + 1),
+        IG_DB_I(call->at_ms), IG_DB_I(call->step), IG_DB_F(call->value),
+        IG_DB_I(call->kind)};
+    /* A first page costs no comparison a row. */
     enum ig_code code =
-        ig_db_query(&rows, tx,
-                    "select at_ms, step, kind, value from metrics where run = $1 and key = $2"
-                    " and (at_ms, step, value, kind) > ($3, $4, $5, $6)"
-                    " order by at_ms, step, value, kind limit $7",
-                    IG_DB_VALUES(IG_DB_T(query->run), IG_DB_T(query->key), IG_DB_I(call->at_ms),
-                                 IG_DB_I(call->step), IG_DB_F(call->value), IG_DB_I(call->kind),
-                                 IG_DB_I((int64_t)query->max + 1)),
-                    err);
+        query->token.len
+            ? ig_db_query(&rows, tx,
+                          "select at_ms, step, kind, value from metrics where run = $1 and key = $2"
+                          " and (at_ms, step, value, kind) > ($4, $5, $6, $7)"
+                          " order by at_ms, step, value, kind limit $3",
+                          values, 7, err)
+            : ig_db_query(&rows, tx,
+                          "select at_ms, step, kind, value from metrics where run = $1 and key = $2"
+                          " order by at_ms, step, value, kind limit $3",
+                          values, 3, err);
     while (code == IG_OK && ig_db_next(rows, err)) {
         more = count == query->max;
         if (more) break;

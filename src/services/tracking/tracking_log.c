@@ -124,13 +124,23 @@ static const char *field(char text[48], bool single, const char *list, size_t at
     return text;
 }
 
+/* Its place is made a text when it is wrong. */
+static enum ig_code check_key(const struct ig_tracking_batch *batch, const char *list, size_t at,
+                              const char *name, struct ig_str key, struct ig_err *err)
+{
+    struct ig_err unplaced;
+    char text[48];
+    ig_err_clear(&unplaced);
+    if (ig_tracking_check_key(key, "", &unplaced) == IG_OK) return IG_OK;
+    return ig_tracking_check_key(key, field(text, batch->single, list, at, name), err);
+}
+
 static enum ig_code check_metric(const struct ig_tracking_batch *batch, size_t at,
                                  struct ig_err *err)
 {
     const struct ig_tracking_metric *metric = &batch->metrics.items[at];
     char name[48], value[IG_NUM_TEXT_MAX];
-    field(name, batch->single, "metrics", at, "name");
-    if (ig_tracking_check_key(metric->key, name, err) != IG_OK) return err->code;
+    if (check_key(batch, "metrics", at, "name", metric->key, err) != IG_OK) return err->code;
     if (metric->at_ms >= 0) return IG_OK;
     ig_num_format_f64(value, metric->value);
     return ig_fail(err, IG_INVALID,
@@ -177,17 +187,14 @@ static enum ig_code check_unique(struct ig_tracking_pairs params, struct ig_err 
 
 static enum ig_code check_batch(const struct ig_tracking_batch *batch, struct ig_err *err)
 {
-    char name[48];
     if (check_limits(batch, err) != IG_OK) return err->code;
     for (size_t i = 0; i < batch->metrics.count; i++)
         if (check_metric(batch, i, err) != IG_OK) return err->code;
     for (size_t i = 0; i < batch->params.count; i++)
-        if (ig_tracking_check_key(batch->params.items[i].key,
-                                  field(name, batch->single, "params", i, "key"), err) != IG_OK)
+        if (check_key(batch, "params", i, "key", batch->params.items[i].key, err) != IG_OK)
             return err->code;
     for (size_t i = 0; i < batch->tags.count; i++)
-        if (ig_tracking_check_key(batch->tags.items[i].key,
-                                  field(name, batch->single, "tags", i, "key"), err) != IG_OK)
+        if (check_key(batch, "tags", i, "key", batch->tags.items[i].key, err) != IG_OK)
             return err->code;
     return check_unique(batch->params, err);
 }
