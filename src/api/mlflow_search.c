@@ -8,6 +8,7 @@
 #include "api/mlflow_traces.h"
 #include "api/mlflow_tracking.h"
 #include "api/route.h"
+#include "services/tracking/run_texts.h"
 
 enum { ITEM_BYTES_MAX = 256 << 20 }; /* of one run with its datasets */
 
@@ -113,24 +114,43 @@ static bool is_long(const struct ig_json_out *out)
     return out->buf->len > out->buf->max_bytes / 2;
 }
 
-/* Runs are read many at a time, unless that is more than the arena holds. Returns how many were
- * passed. */
+static void write_run(struct ig_json_out *out, struct ig_tracking *tracking,
+                      const struct ig_run_text_key *key, const struct ig_tracking_run *run)
+{
+    size_t before = out->buf->len;
+    ig_mlflow_write_run(out, run);
+    struct ig_str text = {out->buf->ptr + before, out->buf->len - before};
+    if (text.len && *text.ptr == ',') text = (struct ig_str){text.ptr + 1, text.len - 1};
+    if (!out->buf->overflowed) ig_run_text_keep(tracking, key, text);
+}
+
+/* The first run, if its text is kept; else all up to the next one whose text is, many at a time
+ * unless that is more than the arena holds. Returns how many were passed. */
 static size_t write_runs(struct ig_json_out *out, struct ig_call *call,
                          const struct ig_tracking_found *found, size_t at, struct ig_arena *arena)
 {
+    struct ig_tracking *tracking = call->app->tracking;
+    struct ig_run_text_key keys[IG_TRACKING_RUNS_AT_ONCE];
     struct ig_tracking_run runs[IG_TRACKING_RUNS_AT_ONCE];
-    size_t count = found->count - at;
-    if (count > IG_TRACKING_RUNS_AT_ONCE) count = IG_TRACKING_RUNS_AT_ONCE;
-    ig_tracking_runs_get(runs, call->app->tracking, found->ids + at, count, arena, &call->err);
+    size_t count = 0;
+    while (count < IG_TRACKING_RUNS_AT_ONCE && at + count < found->count) {
+        struct ig_str text =
+            ig_run_text_find(&keys[count], tracking, found->ids[at + count], arena);
+        if (text.ptr && !count) ig_json_out_raw(out, text);
+        if (text.ptr) break;
+        count++;
+    }
+    if (!count) return 1;
+    ig_tracking_runs_get(runs, tracking, found->ids + at, count, arena, &call->err);
     if (call->err.code == IG_NO_MEMORY && count > 1) {
         ig_err_clear(&call->err);
         ig_arena_reset(arena);
         count = 1;
-        ig_tracking_runs_get(runs, call->app->tracking, found->ids + at, 1, arena, &call->err);
+        ig_tracking_runs_get(runs, tracking, found->ids + at, 1, arena, &call->err);
     }
     for (size_t i = 0; call->err.code == IG_OK && i < count; i++) {
         if (i && is_long(out)) return i;
-        if (runs[i].id.len) ig_mlflow_write_run(out, &runs[i]);
+        if (runs[i].id.len) write_run(out, tracking, &keys[i], &runs[i]);
     }
     return count;
 }

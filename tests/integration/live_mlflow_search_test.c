@@ -117,6 +117,25 @@ static void test_pages(void **state)
            "Invalid page token");
 }
 
+/* What a page told before is told again by its text, until it changes; between others too. */
+static void test_pages_again(void **state)
+{
+    char first[1 << 14], body[160];
+    (void)state;
+    expect("", "43210");
+    snprintf(first, sizeof first, "%s", live_body(&live));
+    expect("", "43210");
+    assert_string_equal(live_body(&live), first);
+    snprintf(body, sizeof body, "{\"run_id\":\"%s\",\"key\":\"x\",\"value\":\"new\"}", ids[2]);
+    post(API "/runs/set-tag", body);
+    expect("", "43210");
+    assert_true(strstr(live_body(&live), "\"value\":\"new\"") != NULL);
+    snprintf(body, sizeof body, "{\"run_id\":\"%s\",\"key\":\"x\"}", ids[2]);
+    post(API "/runs/delete-tag", body);
+    expect("", "43210");
+    assert_string_equal(live_body(&live), first);
+}
+
 static void test_refusals(void **state)
 {
     (void)state;
@@ -199,10 +218,10 @@ static void test_experiments(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_filters),   cmocka_unit_test(test_orders),
-        cmocka_unit_test(test_pages),     cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_many_runs), cmocka_unit_test(test_experiments),
-        cmocka_unit_test(test_forms),
+        cmocka_unit_test(test_filters),     cmocka_unit_test(test_orders),
+        cmocka_unit_test(test_pages),       cmocka_unit_test(test_pages_again),
+        cmocka_unit_test(test_refusals),    cmocka_unit_test(test_many_runs),
+        cmocka_unit_test(test_experiments), cmocka_unit_test(test_forms),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -46,6 +46,7 @@ enum ig_code ig_tracking_open(struct ig_tracking **out, struct ig_db *db, struct
     tracking->db = db;
     enum ig_code code = ig_db_read(db, find_default, &there, err);
     if (code == IG_OK && !there) code = ig_db_write(db, make_default, NULL, err);
+    if (code == IG_OK) code = ig_lru_new(&tracking->texts, IG_TRACKING_TEXTS_BYTES, err);
     if (code != IG_OK) {
         ig_free(tracking);
         return code;
@@ -56,6 +57,8 @@ enum ig_code ig_tracking_open(struct ig_tracking **out, struct ig_db *db, struct
 
 void ig_tracking_close(struct ig_tracking *tracking)
 {
+    if (!tracking) return;
+    ig_lru_free(tracking->texts);
     ig_free(tracking);
 }
 
@@ -377,7 +380,7 @@ enum ig_code ig_tracking_experiment_delete(struct ig_tracking *tracking,
                                            struct ig_err *err)
 {
     struct experiment_call call = {.who = who, .id = id, .from = "active", .to = "deleted"};
-    return ig_db_write(tracking->db, move_experiment, &call, err);
+    return ig_tracking_write(tracking, IG_STR(""), move_experiment, &call, err);
 }
 
 enum ig_code ig_tracking_experiment_restore(struct ig_tracking *tracking,
@@ -385,7 +388,7 @@ enum ig_code ig_tracking_experiment_restore(struct ig_tracking *tracking,
                                             struct ig_err *err)
 {
     struct experiment_call call = {.who = who, .id = id, .from = "deleted", .to = "active"};
-    return ig_db_write(tracking->db, move_experiment, &call, err);
+    return ig_tracking_write(tracking, IG_STR(""), move_experiment, &call, err);
 }
 
 static enum ig_code set_tag(struct ig_db_tx *tx, void *context, struct ig_err *err)

@@ -155,7 +155,7 @@ enum ig_code ig_tracking_outputs_log(struct ig_tracking *tracking, struct ig_str
 {
     struct inputs_call call = {.run = run, .outputs = models};
     if (check_models(models, err) != IG_OK) return err->code;
-    return ig_db_write(tracking->db, log_inputs, &call, err);
+    return ig_tracking_write(tracking, run, log_inputs, &call, err);
 }
 
 enum ig_code ig_tracking_inputs_log(struct ig_tracking *tracking, struct ig_str run,
@@ -169,7 +169,7 @@ enum ig_code ig_tracking_inputs_log(struct ig_tracking *tracking, struct ig_str 
                        IG_TRACKING_DATASETS_MAX);
     for (size_t i = 0; i < datasets.count; i++)
         if (check_dataset(&datasets.items[i], err) != IG_OK) return err->code;
-    return ig_db_write(tracking->db, log_inputs, &call, err);
+    return ig_tracking_write(tracking, run, log_inputs, &call, err);
 }
 
 static struct ig_str optional_text(struct ig_db_rows *rows, int column, struct ig_arena *arena)

@@ -204,5 +204,5 @@ enum ig_code ig_tracking_log(struct ig_tracking *tracking, struct ig_str id,
 {
     struct log_call call = {.id = id, .batch = batch};
     if (check_batch(batch, err) != IG_OK) return err->code;
-    return ig_db_write(tracking->db, log_batch, &call, err);
+    return ig_tracking_write(tracking, id, log_batch, &call, err);
 }

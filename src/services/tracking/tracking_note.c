@@ -141,7 +141,7 @@ enum ig_code ig_tracking_model_note(struct ig_tracking *tracking, struct ig_str 
     struct note_call call = {.run = run};
     if (shorten(&note, model_json, &arena, err) == IG_OK) {
         call.note = ig_buf_view(&note);
-        ig_db_write(tracking->db, add_note, &call, err);
+        ig_tracking_write(tracking, run, add_note, &call, err);
     }
     ig_buf_deinit(&note);
     ig_arena_deinit(&arena);

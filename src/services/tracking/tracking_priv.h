@@ -8,12 +8,23 @@
  * it is of the key; 2 and 3 are the infinities, value the greatest and the least double, so that
  * SQL compares them. */
 
+#include "base/lru.h"
 #include "services/tracking/tracking.h"
 #include "services/tracking/tracking_check.h"
 
+#include <stdatomic.h>
+
+enum { IG_TRACKING_CHANGE_COUNTS = 4096, IG_TRACKING_TEXTS_BYTES = 16 << 20 };
+
 struct ig_tracking {
     struct ig_db *db;
+    struct ig_lru *texts; /* run_texts.h */
+    _Atomic uint64_t all_changes, run_changes[IG_TRACKING_CHANGE_COUNTS];
 };
+
+/* Every write by which a run, or with an empty id any number of them, may look different. */
+enum ig_code ig_tracking_write(struct ig_tracking *tracking, struct ig_str run, ig_db_work *work,
+                               void *context, struct ig_err *err);
 
 #define IG_TRACKING_RUN_NAME "mlflow.runName"
 

@@ -170,7 +170,7 @@ enum ig_code ig_tracking_run_create(struct ig_tracking_run *out, struct ig_track
     ig_hex(id, random, sizeof random);
     call.id = spec->id.len ? spec->id : ig_str_view(id);
     if (ig_tracking_check_id(call.id, IG_TRACKING_RUN_ID, "run_id", err) != IG_OK) return err->code;
-    enum ig_code code = ig_db_write(tracking->db, create_run, &call, err);
+    enum ig_code code = ig_tracking_write(tracking, call.id, create_run, &call, err);
     if (code == IG_OK) *out = call.run;
     return code;
 }
@@ -232,7 +232,7 @@ enum ig_code ig_tracking_run_update(struct ig_tracking_run *out, struct ig_track
                                     struct ig_arena *arena, struct ig_err *err)
 {
     struct run_call call = {.update = update, .arena = arena};
-    enum ig_code code = ig_db_write(tracking->db, update_run, &call, err);
+    enum ig_code code = ig_tracking_write(tracking, update->id, update_run, &call, err);
     if (code == IG_OK && arena->overflowed)
         code = ig_fail(err, IG_NO_MEMORY, "no memory for the run");
     if (code == IG_OK) *out = call.run;
@@ -263,14 +263,14 @@ enum ig_code ig_tracking_run_delete(struct ig_tracking *tracking, const struct i
                                     struct ig_str id, struct ig_err *err)
 {
     struct run_call call = {.who = who, .id = id, .stage = "deleted"};
-    return ig_db_write(tracking->db, move_run, &call, err);
+    return ig_tracking_write(tracking, id, move_run, &call, err);
 }
 
 enum ig_code ig_tracking_run_restore(struct ig_tracking *tracking, const struct ig_principal *who,
                                      struct ig_str id, struct ig_err *err)
 {
     struct run_call call = {.who = who, .id = id, .stage = "active"};
-    return ig_db_write(tracking->db, move_run, &call, err);
+    return ig_tracking_write(tracking, id, move_run, &call, err);
 }
 
 static enum ig_code delete_tag(struct ig_db_tx *tx, void *context, struct ig_err *err)
@@ -289,5 +289,5 @@ enum ig_code ig_tracking_run_untag(struct ig_tracking *tracking, struct ig_str i
                                    struct ig_str key, struct ig_err *err)
 {
     struct run_call call = {.id = id, .key = key};
-    return ig_db_write(tracking->db, delete_tag, &call, err);
+    return ig_tracking_write(tracking, id, delete_tag, &call, err);
 }
