@@ -23,23 +23,26 @@ fi
 
 timeout 120 sh tests/interop/setup_load.sh || echo "interop: perf_analyzer could not be had"
 
-log=$(mktemp)
-trap 'rm -f "$log"' EXIT
-failed=0
-for part in golden adversarial contribs explainers indices sklearn_models foreign_graphs tflite fairness triton load grpc_client mlflow_client mlflow_models s3_store; do
-    echo "== $part"
-    rc=0
-    timeout 200 "$python" "tests/interop/$part.py" > "$log" 2>&1 || rc=$?
-    cat "$log"
+parts="golden adversarial contribs explainers indices sklearn_models foreign_graphs tflite fairness \
+    triton load grpc_client mlflow_client mlflow_models s3_store"
+logs=$(mktemp -d)
+trap 'rm -rf "$logs"' EXIT
+# Side by side, the long ones first; told in their order.
+printf '%s\n' $parts | tac | xargs -P "$(nproc)" -I{} sh -c \
+    "began=\$(date +%s); timeout 300 '$python' tests/interop/{}.py >'$logs/{}' 2>&1
+     echo \$? \$((\$(date +%s) - began)) >'$logs/{}.end'"
+passed=0 failed=0
+for part in $parts; do
+    read -r status seconds <"$logs/$part.end"
+    echo "== $part, $seconds s"
+    cat "$logs/$part"
     # A part that dies before its own verdict counts as one failure.
-    if [ "$rc" -ne 0 ] && ! grep -q '^FAIL ' "$log"; then
-        echo "FAIL $part ended with status $rc"
+    if [ "$status" -ne 0 ] && ! grep -q '^FAIL ' "$logs/$part"; then
+        echo "FAIL $part ended with status $status"
         failed=$((failed + 1))
     fi
-    passed_here=$(grep -c '^ok ' "$log" || true)
-    failed_here=$(grep -c '^FAIL ' "$log" || true)
-    passed=$((${passed:-0} + passed_here))
-    failed=$((failed + failed_here))
+    passed=$((passed + $(grep -c '^ok ' "$logs/$part" || true)))
+    failed=$((failed + $(grep -c '^FAIL ' "$logs/$part" || true)))
 done
 echo "== bench, smoke size"
 for peers in explain_peers onnx_peers; do
