@@ -16,7 +16,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { FILE_MAX = INT32_MAX, TEXT_MAX = INT32_MAX };
+enum { FILE_MAX = INT32_MAX };
 
 /* A compact file, loaded and ready. */
 struct device {
@@ -211,23 +211,6 @@ int ig_cmd_edge_convert(const struct ig_cli *cli)
     if (open_device(&device, cli, &err) == IG_OK)
         ig_file_replace(IG_FILE_CWD, ig_cli_text(cli, "output"), ig_buf_view(&device.file), &err);
     return finish(&device, cli, &err);
-}
-
-int ig_cmd_edge_export(const struct ig_cli *cli)
-{
-    struct ig_err err = IG_ERR_INIT;
-    struct ig_package *package = NULL;
-    struct ig_tree_compact *compact = NULL;
-    struct ig_buf text;
-    ig_buf_init(&text, TEXT_MAX);
-    if (ig_model_source_open_uri(&package, cli, cli->operands[0], &err) == IG_OK &&
-        ig_tree_compact_new(&compact, package->model, ig_cmd_edge_want(cli), &err) == IG_OK &&
-        ig_edge_write_c(&text, compact, ig_str_view(ig_cli_text(cli, "name")), &err) == IG_OK)
-        ig_file_replace(IG_FILE_CWD, ig_cli_text(cli, "output"), ig_buf_view(&text), &err);
-    ig_tree_compact_free(compact);
-    ig_package_free(package);
-    ig_buf_deinit(&text);
-    return err.code == IG_OK ? IG_EXIT_OK : ig_cli_fail(cli, &err, NULL);
 }
 
 /* ---- rows ---- */

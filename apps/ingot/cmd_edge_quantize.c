@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* `ingot edge quantize`: a smaller file of a network, as TensorFlow Lite reads it. */
 #include "block.h"
+#include "cmd_edge.h"
 #include "model_source.h"
 
 #include "base/file.h"
@@ -24,12 +25,13 @@ struct work {
     struct ig_buf file;
 };
 
-static enum ig_code network_of(const struct ig_network **out, const struct ig_package *package,
-                               struct ig_err *err)
+enum ig_code ig_cmd_edge_network(const struct ig_network **out, const struct ig_package *package,
+                                 struct ig_err *err)
 {
     if (package->model->kind != IG_MODEL_NETWORK)
-        return ig_fail(err, IG_UNSUPPORTED,
-                       "--model: no network of TensorFlow Lite; trees are packed by edge convert");
+        return ig_fail(
+            err, IG_UNSUPPORTED,
+            "the model is no network of TensorFlow Lite; trees are packed by edge convert");
     *out = package->model->network;
     return IG_OK;
 }
@@ -76,7 +78,7 @@ static enum ig_code quantize(struct work *work, const struct ig_cli *cli, struct
                            ? IG_NETWORK_ROUNDING_DOUBLE
                            : IG_NETWORK_ROUNDING_SINGLE;
     if (ig_block_open_input(&work->block, cli, IG_ENGINE_MARGIN, err) != IG_OK ||
-        network_of(&network, work->block.package, err) != IG_OK ||
+        ig_cmd_edge_network(&network, work->block.package, err) != IG_OK ||
         read_rows(&rows, work, err) != IG_OK)
         return err->code;
     options.rows = rows;
@@ -94,7 +96,7 @@ static enum ig_code shrink(struct work *work, const struct ig_cli *cli, bool hal
     const struct ig_network *network = NULL;
     work->block = (struct ig_block){.input = -1};
     if (ig_model_source_open(&work->block.package, cli, err) != IG_OK ||
-        network_of(&network, work->block.package, err) != IG_OK)
+        ig_cmd_edge_network(&network, work->block.package, err) != IG_OK)
         return err->code;
     return ig_weights_run(&work->made, network, halves ? IG_WEIGHTS_F16 : IG_WEIGHTS_I8, err);
 }

@@ -71,7 +71,7 @@ bool ig_proto_next(struct ig_proto *proto, struct ig_proto_field *out)
     return !proto->bad;
 }
 
-static void add_varint(struct ig_buf *out, uint64_t value)
+void ig_proto_put_varint(struct ig_buf *out, uint64_t value)
 {
     while (value > 127) {
         ig_buf_add_char(out, (char)(value | 128));
@@ -82,21 +82,42 @@ static void add_varint(struct ig_buf *out, uint64_t value)
 
 void ig_proto_add_varint(struct ig_buf *out, uint32_t number, uint64_t value)
 {
-    add_varint(out, (uint64_t)number << 3 | IG_PROTO_VARINT);
-    add_varint(out, value);
+    ig_proto_put_varint(out, (uint64_t)number << 3 | IG_PROTO_VARINT);
+    ig_proto_put_varint(out, value);
 }
 
 void ig_proto_add_bytes(struct ig_buf *out, uint32_t number, struct ig_str bytes)
 {
-    add_varint(out, (uint64_t)number << 3 | IG_PROTO_BYTES);
-    add_varint(out, bytes.len);
+    ig_proto_put_varint(out, (uint64_t)number << 3 | IG_PROTO_BYTES);
+    ig_proto_put_varint(out, bytes.len);
     ig_buf_add_str(out, bytes);
+}
+
+static void add_fixed(struct ig_buf *out, uint64_t bits, size_t size_bytes)
+{
+    for (size_t i = 0; i < size_bytes; i++, bits >>= 8) ig_buf_add_char(out, (char)(bits & 255));
+}
+
+void ig_proto_add_f32(struct ig_buf *out, uint32_t number, float value)
+{
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    ig_proto_put_varint(out, (uint64_t)number << 3 | IG_PROTO_32);
+    add_fixed(out, bits, sizeof bits);
+}
+
+void ig_proto_add_f64(struct ig_buf *out, uint32_t number, double value)
+{
+    uint64_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    ig_proto_put_varint(out, (uint64_t)number << 3 | IG_PROTO_64);
+    add_fixed(out, bits, sizeof bits);
 }
 
 size_t ig_proto_open(struct ig_buf *out, uint32_t number)
 {
     static const char ROOM[LENGTH_BYTES];
-    add_varint(out, (uint64_t)number << 3 | IG_PROTO_BYTES);
+    ig_proto_put_varint(out, (uint64_t)number << 3 | IG_PROTO_BYTES);
     ig_buf_add(out, ROOM, sizeof ROOM);
     return out->len;
 }

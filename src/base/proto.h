@@ -30,6 +30,10 @@ bool ig_proto_varint(struct ig_proto *proto, uint64_t *out);
 
 void ig_proto_add_varint(struct ig_buf *out, uint32_t number, uint64_t value);
 void ig_proto_add_bytes(struct ig_buf *out, uint32_t number, struct ig_str bytes);
+void ig_proto_add_f32(struct ig_buf *out, uint32_t number, float value);
+void ig_proto_add_f64(struct ig_buf *out, uint32_t number, double value);
+/* A number alone, as packed fields hold them. */
+void ig_proto_put_varint(struct ig_buf *out, uint64_t value);
 /* A message within: append its fields to `out`, then close it with what open returned. */
 size_t ig_proto_open(struct ig_buf *out, uint32_t number);
 void ig_proto_close(struct ig_buf *out, size_t at);

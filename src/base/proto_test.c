@@ -77,6 +77,8 @@ static void test_writes_what_it_reads(void **state)
     ig_proto_add_bytes(&buf, 2, IG_STR("x"));
     ig_proto_close(&buf, at);
     ig_proto_add_varint(&buf, 4, 0);
+    ig_proto_add_f32(&buf, 5, -1.5F);
+    ig_proto_add_f64(&buf, 6, 0.1);
     ig_proto_init(&proto, ig_buf_view(&buf));
     assert_true(ig_proto_next(&proto, &field) && field.number == 3);
     ig_proto_init(&inner, field.bytes);
@@ -84,6 +86,9 @@ static void test_writes_what_it_reads(void **state)
     assert_true(ig_proto_next(&inner, &field) && ig_str_is(field.bytes, "x"));
     assert_false(ig_proto_next(&inner, &field) || inner.bad);
     assert_true(ig_proto_next(&proto, &field) && field.number == 4 && field.value == 0);
+    assert_true(ig_proto_next(&proto, &field) && field.number == 5 && field.value == 0xBFC00000);
+    assert_true(ig_proto_next(&proto, &field) && field.number == 6);
+    assert_true(field.wire == IG_PROTO_64 && field.value == 0x3FB999999999999A);
     ig_buf_deinit(&buf);
 }
 

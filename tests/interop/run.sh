@@ -23,12 +23,12 @@ fi
 
 timeout 120 sh tests/interop/setup_load.sh || echo "interop: perf_analyzer could not be had"
 
-parts="golden adversarial contribs explainers indices sklearn_models foreign_graphs tflite fairness \
-    triton load grpc_client mlflow_client mlflow_models s3_store"
+parts="golden adversarial contribs explainers indices sklearn_models foreign_graphs tflite exports \
+    fairness triton load grpc_client mlflow_client mlflow_models s3_store"
 logs=$(mktemp -d)
 trap 'rm -rf "$logs"' EXIT
-# Side by side, the long ones first; told in their order.
-printf '%s\n' $parts | tac | xargs -P "$(nproc)" -I{} sh -c \
+# Side by side; told in their order.
+printf '%s\n' $parts | xargs -P "$(nproc)" -I{} sh -c \
     "began=\$(date +%s); timeout 300 '$python' tests/interop/{}.py >'$logs/{}' 2>&1
      echo \$? \$((\$(date +%s) - began)) >'$logs/{}.end'"
 passed=0 failed=0

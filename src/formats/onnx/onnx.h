@@ -9,6 +9,8 @@
 #include "model/graph.h"
 #include "model/model.h"
 
+struct ig_schema;
+
 /* The caller frees the graph with ig_graph_free. The last step is ig_graph_check. The bytes may go
  * after the call. */
 enum ig_code ig_onnx_graph(struct ig_graph **out, struct ig_str bytes, struct ig_err *err);
@@ -23,5 +25,15 @@ enum ig_code ig_onnx_program(struct ig_model **out, struct ig_graph *graph, stru
 /* One TensorProto message: data_type, dims and any of its data fields. */
 enum ig_code ig_onnx_tensor(struct ig_tensor *out, struct ig_str bytes, struct ig_arena *arena,
                             struct ig_err *err);
+
+/* Appends a checked model as a file to `out`, which is empty, valid for ONNX Runtime and onnx's
+ * checker. Trees, linear models: one input "input" [rows, features] of floats, where a NaN is
+ * missing and a category is its code; outputs "label" and "probabilities" (or "scores") of
+ * classifiers, "variable" of others. Decisions are the model's own for every float; sums are in
+ * float. Networks keep their inputs' order of dimensions; int8 ones become pairs of QuantizeLinear
+ * and DequantizeLinear, with float ends. `schema` names features and classes; it may be NULL.
+ * UNSUPPORTED, with the feature or layer: what ONNX cannot say. */
+enum ig_code ig_onnx_write(struct ig_buf *out, const struct ig_model *model,
+                           const struct ig_schema *schema, struct ig_err *err);
 
 #endif

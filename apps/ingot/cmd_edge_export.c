@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* `ingot edge export`: a model in the format of another runtime, or as C source. */
+#include "cmd_edge.h"
+
+#include "model_source.h"
+
+#include "base/file.h"
+#include "formats/edge/edge.h"
+#include "formats/onnx/onnx.h"
+#include "formats/tflite/tflite.h"
+
+#include <string.h>
+
+enum { FILE_MAX = INT32_MAX };
+
+struct job {
+    const struct ig_cli *cli;
+    const struct ig_package *package;
+    struct ig_buf *out;
+};
+
+static enum ig_code export_onnx(const struct job *job, struct ig_err *err)
+{
+    return ig_onnx_write(job->out, job->package->model, &job->package->schema, err);
+}
+
+static enum ig_code export_tflite(const struct job *job, struct ig_err *err)
+{
+    const struct ig_network *network = NULL;
+    if (ig_cmd_edge_network(&network, job->package, err) != IG_OK) return err->code;
+    return ig_tflite_write(job->out, network, err);
+}
+
+static enum ig_code export_trees(const struct job *job, bool source, struct ig_err *err)
+{
+    struct ig_tree_compact *compact = NULL;
+    if (ig_tree_compact_new(&compact, job->package->model, ig_cmd_edge_want(job->cli), err) !=
+        IG_OK)
+        return err->code;
+    if (source)
+        ig_edge_write_c(job->out, compact, ig_str_view(ig_cli_text(job->cli, "name")), err);
+    else
+        ig_edge_write(job->out, compact, err);
+    ig_tree_compact_free(compact);
+    return err->code;
+}
+
+static enum ig_code export_c(const struct job *job, struct ig_err *err)
+{
+    return export_trees(job, true, err);
+}
+
+static enum ig_code export_ige(const struct job *job, struct ig_err *err)
+{
+    return export_trees(job, false, err);
+}
+
+static const struct {
+    const char *name, *ending;
+    enum ig_code (*run)(const struct job *job, struct ig_err *err);
+} FORMATS[] = {
+    {"c", ".c", export_c},
+    {"ige", ".ige", export_ige},
+    {"onnx", ".onnx", export_onnx},
+    {"tflite", ".tflite", export_tflite},
+};
+enum { FORMATS_COUNT = sizeof FORMATS / sizeof *FORMATS };
+
+/* What --format says, else the output's ending; FORMATS_COUNT when neither tells. */
+static size_t wanted(const struct ig_cli *cli)
+{
+    const char *format = ig_cli_text(cli, "format");
+    struct ig_str output = ig_str_view(ig_cli_text(cli, "output"));
+    bool by_name = strcmp(format, "auto") != 0;
+    size_t i = 0;
+    while (i < FORMATS_COUNT && !(by_name ? strcmp(FORMATS[i].name, format) == 0
+                                          : ig_str_ends(output, ig_str_view(FORMATS[i].ending))))
+        i++;
+    return i;
+}
+
+int ig_cmd_edge_export(const struct ig_cli *cli)
+{
+    struct ig_err err = IG_ERR_INIT;
+    struct ig_package *package = NULL;
+    struct ig_buf out;
+    size_t format = wanted(cli);
+    if (format == FORMATS_COUNT)
+        return ig_cli_usage(cli, "--output %s: its ending names no format; give --format",
+                            ig_cli_text(cli, "output"));
+    ig_buf_init(&out, FILE_MAX);
+    if (ig_model_source_open_uri(&package, cli, cli->operands[0], &err) == IG_OK) {
+        const struct job job = {cli, package, &out};
+        if (FORMATS[format].run(&job, &err) == IG_OK)
+            ig_file_replace(IG_FILE_CWD, ig_cli_text(cli, "output"), ig_buf_view(&out), &err);
+    }
+    ig_package_free(package);
+    ig_buf_deinit(&out);
+    return err.code == IG_OK ? IG_EXIT_OK : ig_cli_fail(cli, &err, NULL);
+}
