@@ -12,6 +12,7 @@
 #include <string.h>
 
 enum { FILE_MAX = INT32_MAX };
+static const size_t MEMORY_MAX = (size_t)8 << 30;
 
 struct job {
     const struct ig_cli *cli;
@@ -24,11 +25,38 @@ static enum ig_code export_onnx(const struct job *job, struct ig_err *err)
     return ig_onnx_write(job->out, job->package->model, &job->package->schema, err);
 }
 
+static bool is_end(const struct ig_network *network, uint32_t tensor)
+{
+    for (uint32_t i = 0; i < network->inputs_count; i++)
+        if (network->inputs[i] == tensor) return true;
+    for (uint32_t i = 0; i < network->outputs_count; i++)
+        if (network->outputs[i] == tensor) return true;
+    return false;
+}
+
+/* A copy whose tensors have no names, but for its inputs and outputs. */
+static struct ig_network *strip_names(const struct ig_network *network)
+{
+    struct ig_network *copy = ig_network_dup(network, MEMORY_MAX);
+    if (!copy) return NULL;
+    for (uint32_t i = 0; i < copy->tensors_count; i++)
+        if (!is_end(copy, i)) copy->tensors[i].name = IG_STR("");
+    copy->description = IG_STR("");
+    return copy;
+}
+
 static enum ig_code export_tflite(const struct job *job, struct ig_err *err)
 {
     const struct ig_network *network = NULL;
+    struct ig_network *stripped = NULL;
     if (ig_cmd_edge_network(&network, job->package, err) != IG_OK) return err->code;
-    return ig_tflite_write(job->out, network, err);
+    if (ig_cli_flag(job->cli, "strip-names")) {
+        network = stripped = strip_names(network);
+        if (!stripped) return ig_fail(err, IG_NO_MEMORY, "no memory for a copy of the network");
+    }
+    ig_tflite_write(job->out, network, err);
+    ig_network_free(stripped);
+    return err->code;
 }
 
 static enum ig_code export_trees(const struct job *job, bool source, struct ig_err *err)

@@ -11,9 +11,11 @@ import os
 import sys
 import tempfile
 
+import flatbuffers
 import numpy as np
 import onnx
 import onnxruntime as ort
+from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 from tflite_micro import runtime
 
@@ -192,10 +194,117 @@ def networks(directory):
           (totals["int8"], 100 * share, totals["codes"], 100 * near), share > 0.99 and near > 0.999)
 
 
+# ---- TensorFlow Lite ----
+
+def run_signature(path, rows):
+    """By the names of the signature, as an application calls it."""
+    lite = Interpreter(path)
+    run = lite.get_signature_runner("serving_default")
+    ins, outs = run.get_input_details(), run.get_output_details()
+    order = sorted(ins, key=lambda name: [d["index"] for d in lite.get_input_details()].index(ins[name]["index"]))
+    back = [next(name for name in outs if outs[name]["index"] == d["index"]) for d in lite.get_output_details()]
+    made = [run(**dict(zip(order, row))) for row in rows]
+    return [[m[name] for name in back] for m in made]
+
+
+def run_lite(path, rows):
+    lite = Interpreter(path)
+    lite.allocate_tensors()
+    made = []
+    for row in rows:
+        for d, x in zip(lite.get_input_details(), row):
+            lite.set_tensor(d["index"], x)
+        lite.invoke()
+        made.append([lite.get_tensor(d["index"]) for d in lite.get_output_details()])
+    return made
+
+
+def run_micro(model, rows, outputs):
+    micro = runtime.Interpreter.from_bytes(model)
+    made = []
+    for row in rows:
+        for k, x in enumerate(row):
+            micro.set_input(x, k)
+        micro.invoke()
+        made.append([np.array(micro.get_output(k)) for k in range(outputs)])
+    return made
+
+
+def same(a, b):
+    return all(np.array_equal(x, y, equal_nan=True) for p, q in zip(a, b) for x, y in zip(p, q))
+
+
+def lite_rows(path, count=8):
+    details = Interpreter(path).get_input_details()
+    return [[RNG.integers(-128, 128, d["shape"]).astype(np.int8) if d["dtype"] == np.int8
+             else (RNG.normal(size=d["shape"]) * 2).astype(np.float32) for d in details] for _ in range(count)]
+
+
+def change_plan(model, change):
+    """The file with another plan of memory: version, subgraph, count, offsets."""
+    made = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(model, 0))
+    entry = next(m for m in made.metadata if m.name in (b"OfflineMemoryAllocation", "OfflineMemoryAllocation"))
+    plan = np.frombuffer(bytes(made.buffers[entry.buffer].data), np.int32).copy()
+    change(plan)
+    made.buffers[entry.buffer].data = np.frombuffer(plan.tobytes(), np.uint8)
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(made.Pack(builder), file_identifier=b"TFL3")
+    return bytes(builder.Output())
+
+
+def takes(model):
+    try:
+        runtime.Interpreter.from_bytes(model)
+        return True
+    except RuntimeError:
+        return False
+
+
+def check_plan(model):
+    """That Micro follows the plan: it takes ours, and refuses it with a tensor too many or far beyond the arena."""
+    def far(plan):
+        plan[3 + np.argmax(plan[3:] >= 0)] = 1 << 30
+
+    def more(plan):
+        plan[2] += 1
+
+    check("TensorFlow Lite Micro follows the plan of memory",
+          takes(model) and not takes(change_plan(model, far)) and not takes(change_plan(model, more)))
+
+
+def lites(directory):
+    by_lite, by_micro = 0, 0
+    for name, model in make_tflite.cases().items():
+        source, path = (os.path.join(directory, name + end) for end in (".tflite", ".out.tflite"))
+        with open(source, "wb") as out:
+            out.write(model)
+        export(source, path, "--strip-names")
+        rows = lite_rows(source)
+        with open(path, "rb") as made:
+            exported = made.read()
+        want = run_lite(source, rows)
+        good = same(run_signature(path, rows), want)
+        by_lite += good
+        if not good:
+            check(name + " by LiteRT's signature", False)
+        if not name.endswith("_int8") or name in make_tflite.NOT_MICRO:
+            continue
+        outputs = len(want[0])
+        good = same(run_micro(exported, rows, outputs), run_micro(model, rows, outputs))
+        by_micro += good
+        if not good:
+            check(name + " by TensorFlow Lite Micro", False)
+        if name == "cnn_int8":
+            check_plan(exported)
+    check("%d exported .tflite files as before by LiteRT's signatures, %d by TensorFlow Lite Micro" % (by_lite, by_micro),
+          by_lite > 60 and by_micro > 30)
+
+
 def main():
     with tempfile.TemporaryDirectory() as directory:
         golden_models(directory)
         networks(directory)
+        lites(directory)
 
 
 if __name__ == "__main__":
