@@ -5,6 +5,7 @@
 #include "model_source.h"
 
 #include "base/file.h"
+#include "formats/coreml/coreml.h"
 #include "formats/edge/edge.h"
 #include "formats/onnx/onnx.h"
 #include "formats/tflite/tflite.h"
@@ -23,6 +24,11 @@ struct job {
 static enum ig_code export_onnx(const struct job *job, struct ig_err *err)
 {
     return ig_onnx_write(job->out, job->package->model, &job->package->schema, err);
+}
+
+static enum ig_code export_mlmodel(const struct job *job, struct ig_err *err)
+{
+    return ig_coreml_write(job->out, job->package->model, &job->package->schema, err);
 }
 
 static bool is_end(const struct ig_network *network, uint32_t tensor)
@@ -89,6 +95,7 @@ static const struct {
 } FORMATS[] = {
     {"c", ".c", export_c},
     {"ige", ".ige", export_ige},
+    {"mlmodel", ".mlmodel", export_mlmodel},
     {"onnx", ".onnx", export_onnx},
     {"tflite", ".tflite", export_tflite},
 };
