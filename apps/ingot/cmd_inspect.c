@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "kernels/explain/explain.h"
+#include "kernels/train/encoder.h"
 #include "kernels/tree/tree_interventional.h"
 
 #include <stdio.h>
@@ -113,6 +114,9 @@ static void print_text(const struct ig_package *package)
     else
         printf("kind           %s\n", kind_name(model->kind));
     if (model->network) ig_inspect_network_print(model->network);
+    if (model->encoder)
+        printf("encoder        %u columns to %u inputs\n", model->encoder->features_count,
+               model->encoder->inputs_count);
     print_engine(package);
     printf("outputs        %u (%s)\nbase margin    ", model->outputs_count,
            ig_transform_name(model->transform));
@@ -188,6 +192,7 @@ static void write_model(struct ig_json_out *out, const struct ig_package *packag
     ig_json_out_kv_i64(out, "leaves", (int64_t)totals.leaves);
     ig_json_out_kv_i64(out, "nodes", model->nodes_count);
     if (model->network) ig_inspect_network_write(out, model->network);
+    if (model->encoder) ig_json_out_kv_i64(out, "encoder_inputs", model->encoder->inputs_count);
     ig_json_out_kv_i64(out, "outputs", model->outputs_count);
     ig_json_out_kv_str(out, "transform", ig_str_view(ig_transform_name(model->transform)));
     ig_json_out_key(out, IG_STR("base_margin"));

@@ -53,9 +53,16 @@ static void tell_runtime(struct ig_package *package)
     package->runtime_reason = foreign->reason;
 }
 
-static bool load_model(struct opening *opening, struct ig_str bytes, struct ig_str format)
+/* What the manifest says of the model, or nothing. */
+struct model_part {
+    struct ig_str format;
+    struct ig_str encoder_json;
+};
+
+static bool load_model(struct opening *opening, struct ig_str bytes, struct model_part part)
 {
     struct ig_package *package = opening->package;
+    struct ig_str format = part.format;
     if (ig_format_load(&package->model, bytes, &package->format, opening->err) != IG_OK)
         return false;
     if (format.len && !ig_str_is(format, package->format->name)) {
@@ -65,6 +72,10 @@ static bool load_model(struct opening *opening, struct ig_str bytes, struct ig_s
     }
     ig_sha256_hex(bytes.ptr, bytes.len, package->model_digest);
     if (pkg_schema_lend_words(package->model, &package->schema, opening->err) != IG_OK)
+        return false;
+    if (part.encoder_json.len &&
+        pkg_encoder_attach(package->model, &package->schema, part.encoder_json, &package->arena,
+                           opening->err) != IG_OK)
         return false;
     tell_runtime(package);
     return ig_engine_new(&package->engine, package->model, opening->err) == IG_OK;
@@ -82,7 +93,7 @@ static void measure(struct ig_package *package)
 static bool open_bare(struct opening *opening, struct ig_str bytes)
 {
     struct ig_package *package = opening->package;
-    return load_model(opening, bytes, (struct ig_str){0}) &&
+    return load_model(opening, bytes, (struct model_part){0}) &&
            pkg_schema_from_model(&package->schema, package->model, &package->arena, opening->err) ==
                IG_OK &&
            ig_schema_index(&package->schema, opening->err) == IG_OK;
@@ -117,16 +128,45 @@ static bool check_golden(struct opening *opening, const struct pkg_files *files,
 
 /* The model's bytes may go once the model stands. */
 static bool load_part(struct opening *opening, const struct pkg_files *files, const char *name,
-                      struct ig_str format)
+                      struct model_part part)
 {
     struct ig_buf bytes;
     ig_buf_init(&bytes, (size_t)opening->limits.file_max_bytes);
     bool good = read_part(opening, files, &bytes, name, false);
     if (good) {
-        good = load_model(opening, ig_buf_view(&bytes), format);
+        good = load_model(opening, ig_buf_view(&bytes), part);
         if (!good) ig_err_prefix(opening->err, "%s", name);
     }
     ig_buf_deinit(&bytes);
+    return good;
+}
+
+static void copy_name(char to[256], struct ig_str name)
+{
+    memcpy(to, name.ptr, name.len);
+    to[name.len] = '\0';
+}
+
+static bool load_parts(struct opening *opening, const struct pkg_files *files,
+                       const struct pkg_manifest *manifest)
+{
+    struct model_part part = {.format = manifest->format};
+    struct ig_buf encoder;
+    char name[256];
+    ig_buf_init(&encoder, PKG_ENCODER_MAX_BYTES);
+    bool good = true;
+    if (manifest->encoder_file.len) {
+        copy_name(name, manifest->encoder_file);
+        good = read_part(opening, files, &encoder, name, false);
+        part.encoder_json = ig_buf_view(&encoder);
+        if (good && !encoder.len) {
+            ig_fail(opening->err, IG_INVALID, "%s is empty", name);
+            good = false;
+        }
+    }
+    copy_name(name, manifest->model_file);
+    good = good && load_part(opening, files, name, part);
+    ig_buf_deinit(&encoder);
     return good;
 }
 
@@ -135,15 +175,12 @@ static bool open_manifest(struct opening *opening, const struct pkg_files *files
 {
     struct ig_package *package = opening->package;
     struct pkg_manifest manifest;
-    char name[256];
     if (pkg_manifest_read(&manifest, package, yaml, opening->err) != IG_OK ||
         ig_schema_index(&package->schema, opening->err) != IG_OK) {
         ig_err_prefix(opening->err, "%s", manifest_name);
         return false;
     }
-    memcpy(name, manifest.model_file.ptr, manifest.model_file.len);
-    name[manifest.model_file.len] = '\0';
-    if (!load_part(opening, files, name, manifest.format)) return false;
+    if (!load_parts(opening, files, &manifest)) return false;
     if (pkg_schema_check(&package->schema, package->model, &package->arena, opening->err) !=
         IG_OK) {
         ig_err_prefix(opening->err, "%s", manifest_name);
@@ -260,10 +297,13 @@ static enum ig_code write_parts(struct ig_buf *zip, const struct ig_package_spec
     ig_buf_init(&csv, PKG_GOLDEN_MAX_BYTES);
     if (pkg_manifest_write(&yaml, spec, format, err) != IG_OK) goto out;
     if (spec->golden_count > 0 && pkg_golden_write(&csv, spec, engine, err) != IG_OK) goto out;
-    struct pkg_entry entries[3] = {{manifest_name, ig_buf_view(&yaml)},
-                                   {format->file_name, spec->model_bytes},
-                                   {golden_name, ig_buf_view(&csv)}};
-    size_t count = spec->golden_count > 0 ? 3 : 2;
+    struct pkg_entry entries[4] = {{manifest_name, ig_buf_view(&yaml)},
+                                   {format->file_name, spec->model_bytes}};
+    size_t count = 2;
+    if (spec->encoder_json.len)
+        entries[count++] = (struct pkg_entry){PKG_ENCODER_NAME, spec->encoder_json};
+    if (spec->golden_count > 0)
+        entries[count++] = (struct pkg_entry){golden_name, ig_buf_view(&csv)};
     qsort(entries, count, sizeof *entries, compare_entries);
     pkg_zip_write(zip, entries, count, err);
 out:
@@ -272,21 +312,30 @@ out:
     return err->code;
 }
 
+static bool prepare_model(struct ig_model *model, const struct ig_package_spec *spec,
+                          struct ig_arena *arena, struct ig_err *err)
+{
+    if (spec->encoder_json.len &&
+        pkg_encoder_attach(model, spec->schema, spec->encoder_json, arena, err) != IG_OK)
+        return false;
+    if (spec->schema->features_count == model->features_count)
+        return pkg_schema_lend_words(model, spec->schema, err) == IG_OK;
+    ig_fail(err, IG_INVALID, "features: %u in the schema, %u in the model",
+            spec->schema->features_count, model->features_count);
+    return false;
+}
+
 enum ig_code ig_package_write(struct ig_buf *zip, const struct ig_package_spec *spec,
                               struct ig_err *err)
 {
     const struct ig_format *format = NULL;
+    struct ig_arena arena;
     struct ig_model *model = NULL;
     struct ig_engine *engine = NULL;
     struct ig_package *proof = NULL;
-    if (ig_format_load(&model, spec->model_bytes, &format, err) != IG_OK) goto out;
-    if (spec->schema->features_count != model->features_count) {
-        ig_fail(err, IG_INVALID, "features: %u in the schema, %u in the model",
-                spec->schema->features_count, model->features_count);
-        goto out;
-    }
-    if (pkg_schema_lend_words(model, spec->schema, err) != IG_OK ||
-        ig_engine_new(&engine, model, err) != IG_OK)
+    ig_arena_init(&arena, 16 * 1024, ((size_t)1 << 26) + spec->encoder_json.len * 4);
+    if (ig_format_load(&model, spec->model_bytes, &format, err) != IG_OK ||
+        !prepare_model(model, spec, &arena, err) || ig_engine_new(&engine, model, err) != IG_OK)
         goto out;
     if (write_parts(zip, spec, format, engine, err) != IG_OK) goto out;
     if (ig_package_open_bytes(&proof, ig_buf_view(zip), NULL, err) != IG_OK)
@@ -295,5 +344,6 @@ out:
     ig_package_free(proof);
     ig_engine_free(engine);
     ig_model_free(model);
+    ig_arena_deinit(&arena);
     return err->code;
 }

@@ -48,6 +48,7 @@ void ig_package_free(struct ig_package *package);
 struct ig_package_spec {
     struct ig_str model_bytes;
     const struct ig_schema *schema;
+    struct ig_str encoder_json; /* of a network that takes rows of a table, or empty */
     struct ig_str name;
     struct ig_str metadata_json; /* one JSON object or empty */
     const double *golden_rows;   /* golden_count x features_count; margins are computed here */

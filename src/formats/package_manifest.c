@@ -217,6 +217,7 @@ static bool read_root(struct reading *reading, struct pkg_manifest *out, const s
     if (!read_text(reading, &reading->package->name, root, "name") ||
         !read_text(reading, &out->model_file, root, "model") ||
         !read_text(reading, &out->format, root, "format") ||
+        !read_text(reading, &out->encoder_file, root, "encoder") ||
         !read_text(reading, &task, root, "task") ||
         !read_text(reading, &schema->target, root, "target") ||
         !read_texts(reading, &schema->classes, &schema->classes_count, root, "classes") ||
@@ -224,6 +225,9 @@ static bool read_root(struct reading *reading, struct pkg_manifest *out, const s
         return false;
     if (!is_plain_name(out->model_file))
         return fail(reading, ig_yaml_get(root, "model"), "model",
+                    "the name of a file without a folder");
+    if (out->encoder_file.ptr && !is_plain_name(out->encoder_file))
+        return fail(reading, ig_yaml_get(root, "encoder"), "encoder",
                     "the name of a file without a folder");
     if (!ig_task_parse(task, &schema->task))
         return fail(reading, ig_yaml_get(root, "task"), "task",
@@ -367,6 +371,7 @@ static bool write_manifest(struct ig_buf *yaml, const struct ig_package_spec *sp
     }
     ig_buf_printf(yaml, "model: %s\nformat: %s\ntask: %s\n", format->file_name, format->name,
                   ig_task_name(schema->task));
+    if (spec->encoder_json.len) ig_buf_printf(yaml, "encoder: %s\n", PKG_ENCODER_NAME);
     if (schema->target.len) {
         ig_buf_add_cstr(yaml, "target: ");
         if (!add_text(yaml, schema->target, "target", err)) return false;

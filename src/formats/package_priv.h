@@ -9,6 +9,7 @@
 
 enum {
     PKG_MANIFEST_MAX_BYTES = 64 << 20,
+    PKG_ENCODER_MAX_BYTES = 64 << 20,
     PKG_GOLDEN_MAX_BYTES = 512 << 20,
     PKG_GOLDEN_MAX_ROWS = 10000, /* each is computed at every load */
 };
@@ -35,9 +36,12 @@ struct pkg_entry {
 enum ig_code pkg_zip_write(struct ig_buf *zip, const struct pkg_entry *entries, size_t count,
                            struct ig_err *err);
 
+#define PKG_ENCODER_NAME "encoder.json" /* as it is written; the manifest may name another */
+
 struct pkg_manifest {
-    struct ig_str model_file; /* a plain name */
-    struct ig_str format;     /* or empty: by the bytes */
+    struct ig_str model_file;   /* a plain name */
+    struct ig_str format;       /* or empty: by the bytes */
+    struct ig_str encoder_file; /* or empty */
     double golden_tolerance;
 };
 
@@ -59,6 +63,11 @@ enum ig_code pkg_schema_check(struct ig_schema *schema, const struct ig_model *m
  * they are. */
 enum ig_code pkg_schema_lend_words(struct ig_model *model, const struct ig_schema *schema,
                                    struct ig_err *err);
+
+/* Puts an encoder before a network, so that the model takes rows of the schema. It lies in `arena`,
+ * which the model borrows. INVALID when it does not fit the network or the schema. */
+enum ig_code pkg_encoder_attach(struct ig_model *model, const struct ig_schema *schema,
+                                struct ig_str json, struct ig_arena *arena, struct ig_err *err);
 
 /* golden.csv from rows, with margins of `engine`. */
 enum ig_code pkg_golden_write(struct ig_buf *csv, const struct ig_package_spec *spec,

@@ -12,7 +12,7 @@
 #include "kernels/derived_run.h"
 #include "kernels/graph/program.h"
 #include "kernels/linear/linear.h"
-#include "kernels/nn/nn.h"
+#include "kernels/nn/nn_encoded.h"
 #include "kernels/tree/tree_predict.h"
 #include "kernels/tree/tree_shap.h"
 #include "model/derived.h"
@@ -41,6 +41,7 @@ struct ig_engine {
     struct ig_tree_predict *predict;      /* of trees, derived columns' too; else NULL */
     struct ig_program *program;           /* of a graph; else NULL */
     struct ig_nn *network;                /* of a network; else NULL */
+    struct ig_nn_encoded encoded;         /* of a network behind an encoder */
     struct ig_predictor function;         /* the program's or the network's */
     struct ig_tree_shap *shap;            /* NULL as well where SHAP cannot be had */
     const struct ig_composite *composite; /* or NULL */
@@ -196,6 +197,10 @@ static enum ig_code prepare_network(struct ig_engine *engine, struct ig_err *err
     if (ig_nn_new(&engine->network, engine->model->network, &options, err) != IG_OK)
         return err->code;
     engine->function = ig_nn_predictor(engine->network);
+    if (engine->model->encoder) {
+        engine->encoded = (struct ig_nn_encoded){engine->network, engine->model->encoder};
+        engine->function = ig_nn_encoded_predictor(&engine->encoded);
+    }
     return IG_OK;
 }
 

@@ -119,6 +119,7 @@ struct ig_graph;
 struct ig_foreign;
 struct ig_derived;
 struct ig_network;
+struct ig_encoder;
 
 struct ig_model {
     struct ig_arena arena; /* owns all below and this struct's arrays */
@@ -152,11 +153,13 @@ struct ig_model {
                         biases. margin = bias + base, then += x * weight for each feature that is
                         not missing, in float, in feature order */
 
-    struct ig_graph *graph;     /* GRAPH: owned; its values are the margins */
-    struct ig_foreign *foreign; /* FOREIGN: owned; its values are the margins */
-    struct ig_derived *derived; /* DERIVED: in the arena, its trees are owned */
-    struct ig_network *network; /* NETWORK: owned; a row is the elements of its inputs as real
-                                   numbers, margins are those of its outputs */
+    struct ig_graph *graph;           /* GRAPH: owned; its values are the margins */
+    struct ig_foreign *foreign;       /* FOREIGN: owned; its values are the margins */
+    struct ig_derived *derived;       /* DERIVED: in the arena, its trees are owned */
+    struct ig_network *network;       /* NETWORK: owned; a row is the elements of its inputs as real
+                                         numbers, margins are those of its outputs */
+    const struct ig_encoder *encoder; /* of a network: a row is a table's, from which this makes the
+                                         inputs (kernels/train/encoder.h); borrowed; or NULL */
 
     double *base_margin; /* outputs_count; already through the link */
     enum ig_transform transform;
