@@ -27,11 +27,14 @@ void ig_training_name(char name[129], const char *file)
     if (!length) snprintf(name, 129, "model");
 }
 
-static void write_params(struct ig_json_out *out, const struct ig_cli *cli)
+static void write_params(struct ig_json_out *out, const struct ig_training *training)
 {
+    const struct ig_cli *cli = training->cli;
     const char *item;
     ig_json_out_key(out, IG_STR("params"));
     ig_json_out_object(out);
+    if (training->teacher) ig_json_out_kv_str(out, "teacher", ig_str_view(training->teacher));
+    if (training->source) ig_json_out_kv_str(out, "source", ig_str_view(training->source));
     for (size_t i = 0; (item = ig_cli_item(cli, "param", i)); i++) {
         struct ig_str value = ig_str_view(item);
         ig_json_out_key(out, ig_str_cut(&value, '='));
@@ -69,10 +72,11 @@ enum ig_code ig_training_submit(struct ig_training *training, struct ig_err *err
     ig_json_out_kv_str(&out, "model", ig_str_view(training->model));
     ig_json_out_kv_str(&out, "target", ig_str_view(ig_cli_text(cli, "target")));
     ig_json_out_kv_str(&out, "data_digest", digest);
+    if (training->engine) ig_json_out_kv_str(&out, "engine", ig_str_view(training->engine));
     if (ig_cli_text(cli, "instance"))
         ig_json_out_kv_str(&out, "instance", ig_str_view(ig_cli_text(cli, "instance")));
     write_drop(&out, cli);
-    write_params(&out, cli);
+    write_params(&out, training);
     ig_json_out_object_end(&out);
     if (ig_remote_call(remote, "POST", "/api/v1/jobs", ig_buf_view(&body), err) != IG_OK) goto out;
     training->job_id = ig_arena_dup(

@@ -8,8 +8,10 @@
 
 struct ig_training {
     struct ig_remote *remote;
-    const struct ig_cli *cli; /* its --data, --target, --drop, --name, --param */
-    char model[129];          /* --name, or made from the file's name */
+    const struct ig_cli *cli;     /* its --data, --target, --drop, --name, --param */
+    const char *engine;           /* NULL: the server's usual one */
+    const char *teacher, *source; /* of edge: registered models that are parameters too; or NULL */
+    char model[129];              /* --name, or made from the file's name */
     struct ig_str job_id;
     int64_t version; /* of a success */
 };

@@ -44,9 +44,30 @@ static enum ig_code reply_job(struct ig_call *call, struct ig_str id)
     return IG_OK;
 }
 
+/* Parameters as they came: the engine that says what they mean may stand behind them. */
 static enum ig_code read_params(void *params, struct ig_json *json)
 {
-    return ig_params_read(params, json);
+    if (!ig_json_expect(json, IG_JSON_OBJECT, "params")) return json->err->code;
+    size_t from = ig_json_position(json) - 1;
+    if (ig_json_skip_open(json))
+        *(struct ig_str *)params =
+            (struct ig_str){json->start + from, ig_json_position(json) - from};
+    return json->err->code;
+}
+
+static enum ig_code apply_params(struct ig_call *call, struct ig_job_spec *spec,
+                                 struct ig_str engine, struct ig_str params)
+{
+    struct ig_json json;
+    enum ig_job_engine parsed;
+    call->field = "engine";
+    if (ig_job_engine_parse(&parsed, engine, &call->err) != IG_OK) return call->err.code;
+    ig_params_defaults(&spec->params, parsed);
+    call->field = "params";
+    ig_json_init(&json, params, call->arena, &call->err);
+    if (ig_params_read(&spec->params, &json) != IG_OK) return call->err.code;
+    call->field = NULL;
+    return IG_OK;
 }
 
 static enum ig_code read_drop(void *drop, struct ig_json *json)
@@ -63,30 +84,31 @@ static enum ig_code apply_instance(struct ig_call *call, struct ig_job_spec *spe
     if (ig_instance_find(&instance, name, "instance", &call->err) != IG_OK) return call->err.code;
     call->field = NULL;
     if (!spec->memory_limit_mb) spec->memory_limit_mb = instance->memory_mb;
-    if (!spec->params.threads) spec->params.threads = (instance->cpu_thousandths + 999) / 1000;
+    if (!spec->params.xgboost.threads)
+        spec->params.xgboost.threads = (instance->cpu_thousandths + 999) / 1000;
     return IG_OK;
 }
 
 enum ig_code ig_rest_job_post(struct ig_call *call)
 {
     struct ig_job_spec spec = {0};
-    struct ig_str instance = IG_STR("");
+    struct ig_str instance = IG_STR(""), engine = IG_STR(""), params = IG_STR("{}");
     char id[IG_ID_SIZE];
-    ig_params_defaults(&spec.params);
     const struct ig_rest_field fields[] = {
         {"model", IG_REST_STR, &spec.model, true, NULL},
         {"target", IG_REST_STR, &spec.target, true, NULL},
         {"data_digest", IG_REST_STR, &spec.data_digest, false, NULL},
         {"data_path", IG_REST_STR, &spec.data_path, false, NULL},
-        {"engine", IG_REST_STR, &spec.engine, false, NULL},
+        {"engine", IG_REST_STR, &engine, false, NULL},
         {"drop", IG_REST_CALL, &spec.drop, false, read_drop},
-        {"params", IG_REST_CALL, &spec.params, false, read_params},
+        {"params", IG_REST_CALL, &params, false, read_params},
         {"time_limit_s", IG_REST_I64, &spec.time_limit_s, false, NULL},
         {"memory_limit_mb", IG_REST_I64, &spec.memory_limit_mb, false, NULL},
         {"instance", IG_REST_STR, &instance, false, NULL},
     };
     if (ig_rest_read(call, fields, sizeof fields / sizeof fields[0]) != IG_OK)
         return call->err.code;
+    if (apply_params(call, &spec, engine, params) != IG_OK) return call->err.code;
     if (instance.len && apply_instance(call, &spec, instance) != IG_OK) return call->err.code;
     if (!spec.data_digest.len == !spec.data_path.len) {
         call->field = "data_digest";
@@ -160,18 +182,29 @@ enum ig_code ig_rest_job_metrics(struct ig_call *call)
     return reply_file(call, IG_JOB_FILE_METRICS, "application/x-ndjson");
 }
 
+static void write_choices(struct ig_json_out *out, struct ig_str choices)
+{
+    ig_json_out_key(out, IG_STR("choices"));
+    ig_json_out_array(out);
+    while (choices.len) ig_json_out_str(out, ig_str_cut(&choices, '|'));
+    ig_json_out_array_end(out);
+}
+
 static void write_param(struct ig_json_out *out, const struct ig_param_info *info)
 {
-    static const char *const types[] = {
-        [IG_PARAM_INT] = "integer", [IG_PARAM_REAL] = "number", [IG_PARAM_TEXT] = "string"};
+    static const char *const types[] = {[IG_PARAM_INT] = "integer",
+                                        [IG_PARAM_REAL] = "number",
+                                        [IG_PARAM_CHOICE] = "string",
+                                        [IG_PARAM_STRING] = "string"};
     ig_json_out_object(out);
     ig_json_out_kv_str(out, "name", ig_str_view(info->name));
     ig_json_out_kv_str(out, "type", ig_str_view(types[info->type]));
     ig_json_out_kv_str(out, "default", ig_str_view(info->standard));
-    if (info->type != IG_PARAM_TEXT) {
+    if (info->type == IG_PARAM_INT || info->type == IG_PARAM_REAL) {
         ig_json_out_kv_f64(out, "minimum", info->least);
         ig_json_out_kv_f64(out, "maximum", info->greatest);
     }
+    if (info->type == IG_PARAM_CHOICE) write_choices(out, ig_str_view(info->choices));
     ig_json_out_kv_str(out, "doc", ig_str_view(info->doc));
     ig_json_out_object_end(out);
 }
@@ -179,11 +212,15 @@ static void write_param(struct ig_json_out *out, const struct ig_param_info *inf
 enum ig_code ig_rest_job_params(struct ig_call *call)
 {
     struct ig_json_out out;
+    struct ig_str name;
+    enum ig_job_engine engine;
+    if (ig_call_query_str(&name, call, "engine") != IG_OK) return call->err.code;
+    if (ig_job_engine_parse(&engine, name, &call->err) != IG_OK) return call->err.code;
     ig_call_json(call, &out);
     ig_json_out_object(&out);
     ig_json_out_key(&out, IG_STR("parameters"));
     ig_json_out_array(&out);
-    for (size_t i = 0; i < ig_params_count(); i++) write_param(&out, ig_param_at(i));
+    for (size_t i = 0; i < ig_params_count(engine); i++) write_param(&out, ig_param_at(engine, i));
     ig_json_out_array_end(&out);
     ig_json_out_object_end(&out);
     return IG_OK;

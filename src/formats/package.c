@@ -71,6 +71,7 @@ static bool load_model(struct opening *opening, struct ig_str bytes, struct mode
         return false;
     }
     ig_sha256_hex(bytes.ptr, bytes.len, package->model_digest);
+    package->model_bytes = bytes.len;
     if (pkg_schema_lend_words(package->model, &package->schema, opening->err) != IG_OK)
         return false;
     if (part.encoder_json.len &&

@@ -27,7 +27,8 @@ struct ig_package {
     struct ig_str metadata_json;      /* training metadata as one JSON object, "{}" when none */
     char model_digest[IG_SHA256_HEX]; /* SHA-256 of the model file */
     uint32_t golden_rows_count;
-    size_t memory_bytes; /* estimate of all it holds */
+    uint64_t model_bytes; /* of the model file; a face has 0 */
+    size_t memory_bytes;  /* estimate of all it holds */
     /* Of a face: each kind by feature, NULL where there is none. */
     const double *importances[IG_IMPORTANCES_COUNT];
 };

@@ -194,17 +194,17 @@ static void quiet(void *context, const struct ig_trainer_round *round)
 static struct figure run_teacher(struct bench *b)
 {
     struct ig_err err = IG_ERR_INIT;
-    struct ig_train_params params = {0};
+    struct ig_job_params params;
     struct ig_trainer *trainer = NULL;
     struct ig_model *model = NULL;
     struct ig_engine *engine = NULL;
     struct ig_str bytes;
     int64_t kept;
-    ig_params_defaults(&params);
-    params.threads = 1;
-    params.rounds = b->smoke ? 5 : 500;
-    params.early_stopping = 20;
-    stop_on(ig_trainer_open(&trainer, &b->data, &params, &err), &err);
+    ig_params_defaults(&params, IG_JOB_XGBOOST);
+    params.xgboost.threads = 1;
+    params.xgboost.rounds = b->smoke ? 5 : 500;
+    params.xgboost.early_stopping = 20;
+    stop_on(ig_trainer_open(&trainer, &b->data, &params.xgboost, &err), &err);
     stop_on(ig_trainer_run(&kept, trainer, quiet, NULL, &err), &err);
     stop_on(ig_trainer_save(&bytes, trainer, &err), &err);
     stop_on(ig_format_load(&model, bytes, NULL, &err), &err);

@@ -90,7 +90,7 @@ static struct ig_job train(struct world *world, struct ig_str table, const char 
     char digest[IG_SHA256_HEX], id[IG_ID_SIZE];
     struct ig_job_spec spec = {.target = ig_str_view(target), .model = IG_STR("m")};
     struct ig_job job = {0};
-    ig_params_defaults(&spec.params);
+    ig_params_defaults(&spec.params, IG_JOB_XGBOOST);
     for (size_t i = 0; i < params_count; i++)
         ASSERT_OK(ig_params_set(&spec.params, ig_str_view(params[i][0]), ig_str_view(params[i][1]),
                                 &err));
@@ -253,7 +253,7 @@ static void test_memory_limit(void **state)
         ig_buf_printf(&text, "%d\n", row % 2);
     }
     assert_false(text.overflowed);
-    ig_params_defaults(&spec.params);
+    ig_params_defaults(&spec.params, IG_JOB_XGBOOST);
     ASSERT_OK(ig_blob_put(digest, world->blobs, ig_buf_view(&text), &err));
     ig_buf_deinit(&text);
     spec.data_digest = ig_str_view(digest);
@@ -292,9 +292,9 @@ static _Noreturn void be_server(struct world *world, struct ig_str table)
     char digest[IG_SHA256_HEX], id[IG_ID_SIZE];
     struct ig_job_spec spec = {.target = IG_STR("y"), .model = IG_STR("m")};
     open_world(world);
-    ig_params_defaults(&spec.params);
-    spec.params.rounds = 100000;
-    spec.params.early_stopping = 0;
+    ig_params_defaults(&spec.params, IG_JOB_XGBOOST);
+    spec.params.xgboost.rounds = 100000;
+    spec.params.xgboost.early_stopping = 0;
     if (ig_blob_put(digest, world->blobs, table, &err) != IG_OK) _exit(2);
     spec.data_digest = ig_str_view(digest);
     if (ig_job_submit(id, world->jobs, who, &spec, &err) != IG_OK) _exit(3);

@@ -12,6 +12,8 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/thread.h"
+#include "services/job/edge_plan.h"
+#include "services/job/job_models.h"
 #include "services/job/job_priv.h"
 
 #include <errno.h>
@@ -161,9 +163,6 @@ static enum ig_code check_spec(const struct ig_jobs *jobs, const struct ig_job_s
 {
     enum ig_code code = ig_name_check(spec->model, "model", err);
     if (code != IG_OK) return code;
-    if (spec->engine.len && !ig_str_is(spec->engine, "xgboost"))
-        return ig_fail(err, IG_INVALID, "job engine '%.*s' is unknown, expected xgboost",
-                       spec->engine.len > 40 ? 40 : (int)spec->engine.len, spec->engine.ptr);
     if (spec->target.len == 0 || spec->target.len > TARGET_MAX || !ig_str_utf8_valid(spec->target))
         return ig_fail(err, IG_INVALID, "job target: expected a column's name");
     if (ig_drop_has(&spec->drop, spec->target))
@@ -208,13 +207,13 @@ static enum ig_code insert_job(struct ig_db_tx *tx, void *context, struct ig_err
         " finished_ms, progress, metrics, error, version, dropped)"
         " values($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 0, 0, 0, '{}', '', 0,"
         " $14)",
-        IG_DB_VALUES(IG_DB_T(submission->id), IG_DB_I(IG_JOB_QUEUED), IG_DB_C("xgboost"),
-                     IG_DB_T(spec->target), IG_DB_T(spec->data_digest), IG_DB_T(spec->data_path),
-                     IG_DB_T(spec->model), IG_DB_T(submission->params),
-                     IG_DB_I(spec->time_limit_s ? spec->time_limit_s : 3600),
-                     IG_DB_I(spec->memory_limit_mb), IG_DB_C(submission->who->id),
-                     IG_DB_C(submission->who->name), IG_DB_I(ig_clock_unix_ms()),
-                     IG_DB_T(submission->drop)),
+        IG_DB_VALUES(
+            IG_DB_T(submission->id), IG_DB_I(IG_JOB_QUEUED),
+            IG_DB_C(ig_job_engine_name(spec->params.engine)), IG_DB_T(spec->target),
+            IG_DB_T(spec->data_digest), IG_DB_T(spec->data_path), IG_DB_T(spec->model),
+            IG_DB_T(submission->params), IG_DB_I(spec->time_limit_s ? spec->time_limit_s : 3600),
+            IG_DB_I(spec->memory_limit_mb), IG_DB_C(submission->who->id),
+            IG_DB_C(submission->who->name), IG_DB_I(ig_clock_unix_ms()), IG_DB_T(submission->drop)),
         err);
     if (code != IG_OK) return code;
     return ig_audit_add(tx, submission->who, "job.submit", submission->id, IG_STR(""), err);
@@ -227,12 +226,16 @@ enum ig_code ig_job_submit(char id[IG_ID_SIZE], struct ig_jobs *jobs,
     char made[IG_ID_SIZE];
     struct ig_buf params, drop;
     struct ig_json_out out;
+    struct ig_job_params numbered = spec->params;
     enum ig_code code = check_spec(jobs, spec, err);
+    if (code == IG_OK && numbered.engine == IG_JOB_EDGE)
+        code = ig_edge_plan_check(&numbered.edge, err);
+    if (code == IG_OK) code = ig_job_models_resolve(&numbered, jobs->options.registry, err);
     if (code != IG_OK) return code;
     ig_id_new(made);
     ig_buf_init(&params, 64 << 10);
     ig_json_out_init(&out, &params);
-    ig_params_write(&out, &spec->params);
+    ig_params_write(&out, &numbered);
     ig_buf_init(&drop, IG_DROP_JSON_MAX);
     ig_json_out_init(&out, &drop);
     ig_drop_write(&out, &spec->drop);

@@ -57,19 +57,19 @@ enum ig_code ig_jobs_open(struct ig_jobs **out, const struct ig_jobs_options *op
 void ig_jobs_close(struct ig_jobs *jobs);
 
 struct ig_job_spec {
-    struct ig_str engine;      /* empty: "xgboost" */
-    struct ig_str data_digest; /* an uploaded table (CSV, plain or gzip) in the blob store, or */
-    struct ig_str data_path;   /* a file beneath one of data_roots */
-    struct ig_str target;      /* column to predict */
-    struct ig_drop drop;       /* columns left out */
-    struct ig_str model;       /* name to register under; made when absent */
-    struct ig_train_params params; /* begin with ig_params_defaults */
-    int64_t time_limit_s;          /* 0: 3600; wall clock */
-    int64_t memory_limit_mb;       /* 0: none */
+    struct ig_str data_digest;   /* an uploaded table (CSV, plain or gzip) in the blob store, or */
+    struct ig_str data_path;     /* a file beneath one of data_roots */
+    struct ig_str target;        /* column to predict */
+    struct ig_drop drop;         /* columns left out */
+    struct ig_str model;         /* name to register under; made when absent */
+    struct ig_job_params params; /* begin with ig_params_defaults */
+    int64_t time_limit_s;        /* 0: 3600; wall clock */
+    int64_t memory_limit_mb;     /* 0: none */
 };
 
-/* Durable when it returns. Checks names, limits and that the data is there; the table itself is
- * checked by the child. */
+/* Durable when it returns. Checks names, limits, and that the data and the models that parameters
+ * name are there, each then by its number (an alias may move); the table itself is checked by the
+ * child. */
 enum ig_code ig_job_submit(char id[IG_ID_SIZE], struct ig_jobs *jobs,
                            const struct ig_principal *who, const struct ig_job_spec *spec,
                            struct ig_err *err);

@@ -11,12 +11,10 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { GIVEN_COUNT = 4 };
-
 enum ig_code ig_child_start(struct ig_child *out, const struct ig_child_options *options,
                             struct ig_err *err)
 {
-    int ends[2] = {-1, -1}, given[GIVEN_COUNT];
+    int ends[2] = {-1, -1}, given[IG_PROCESS_FDS_MAX];
     struct ig_child child = {.process = {.pidfd = -1}};
     if (pipe2(ends, O_CLOEXEC) != 0)
         return ig_fail(err, IG_IO, "training child: pipe: %s", strerror(errno));
@@ -25,7 +23,11 @@ enum ig_code ig_child_start(struct ig_child *out, const struct ig_child_options 
     given[IG_CHILD_EVENTS_FD] = ends[1];
     given[IG_CHILD_LOG_FD] = options->log_fd;
     given[IG_CHILD_DIR_FD] = options->dir_fd;
-    const struct ig_process_options process = {options->program, options->verb, given, GIVEN_COUNT};
+    IG_ASSERT(options->models_count <= IG_PROCESS_FDS_MAX - IG_CHILD_MODELS_FD);
+    for (size_t i = 0; i < options->models_count; i++)
+        given[IG_CHILD_MODELS_FD + i] = options->model_fds[i];
+    const struct ig_process_options process = {options->program, options->verb, given,
+                                               IG_CHILD_MODELS_FD + options->models_count};
     enum ig_code code = ig_process_start(&child.process, &process, err);
     ig_file_close(&ends[1]);
     if (code != IG_OK) {

@@ -15,6 +15,8 @@ struct ig_child_options {
     const char *program;
     const char *verb;
     int data_fd, log_fd, dir_fd; /* borrowed; see job_spec.h for where they arrive */
+    const int *model_fds;        /* borrowed too */
+    size_t models_count;
 };
 
 enum ig_code ig_child_start(struct ig_child *out, const struct ig_child_options *options,

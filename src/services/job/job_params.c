@@ -1,49 +1,101 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Training parameters from params.def. Thread rule: pure. */
+/* Training parameters from the engines' tables. Thread rule: pure. */
 #include "services/job/job_params.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-static const struct ig_param_info PARAMS[] = {
-#define IG_PARAM(name, type, standard, least, greatest, doc)                                       \
-    {#name, IG_PARAM_##type, standard, least, greatest, doc},
-#include "services/job/params.def"
-#undef IG_PARAM
-};
-enum { PARAMS_COUNT = sizeof PARAMS / sizeof PARAMS[0] };
-
-static const size_t OFFSETS[] = {
-#define IG_PARAM(name, type, standard, least, greatest, doc) offsetof(struct ig_train_params, name),
-#include "services/job/params.def"
-#undef IG_PARAM
+static const char *const ENGINE_NAMES[] = {
+#define X(id, name) name,
+    IG_JOB_ENGINES(X)
+#undef X
 };
 
-static const char *const OBJECTIVES[] = {"auto", "binary", "multiclass", "regression"};
-enum { OBJECTIVES_COUNT = sizeof OBJECTIVES / sizeof OBJECTIVES[0] };
+#define IG_PARAM(name, type, standard, least, greatest, choices, doc)                              \
+    {#name, IG_PARAM_##type, standard, least, greatest, choices, doc},
+static const struct ig_param_info XGBOOST[] = {
+#include "services/job/params.def"
+};
+static const struct ig_param_info EDGE[] = {
+#include "services/job/edge_params.def"
+};
+#undef IG_PARAM
 
-size_t ig_params_count(void)
+#define IG_PARAM(name, type, standard, least, greatest, choices, doc)                              \
+    offsetof(struct ig_job_params, xgboost.name),
+static const size_t XGBOOST_OFFSETS[] = {
+#include "services/job/params.def"
+};
+#undef IG_PARAM
+#define IG_PARAM(name, type, standard, least, greatest, choices, doc)                              \
+    offsetof(struct ig_job_params, edge.name),
+static const size_t EDGE_OFFSETS[] = {
+#include "services/job/edge_params.def"
+};
+#undef IG_PARAM
+
+static const struct {
+    const struct ig_param_info *items;
+    const size_t *offsets;
+    size_t count;
+} TABLES[] = {
+    [IG_JOB_XGBOOST] = {XGBOOST, XGBOOST_OFFSETS, sizeof XGBOOST / sizeof XGBOOST[0]},
+    [IG_JOB_EDGE] = {EDGE, EDGE_OFFSETS, sizeof EDGE / sizeof EDGE[0]},
+};
+
+const char *ig_job_engine_name(enum ig_job_engine engine)
 {
-    return PARAMS_COUNT;
+    return ENGINE_NAMES[engine];
 }
 
-const struct ig_param_info *ig_param_at(size_t index)
+enum ig_code ig_job_engine_parse(enum ig_job_engine *out, struct ig_str name, struct ig_err *err)
 {
-    IG_ASSERT(index < PARAMS_COUNT);
-    return &PARAMS[index];
-}
-
-static enum ig_code set_text(const char **out, const struct ig_param_info *info,
-                             struct ig_str value, struct ig_err *err)
-{
-    for (size_t i = 0; i < OBJECTIVES_COUNT; i++) {
-        if (!ig_str_is(value, OBJECTIVES[i])) continue;
-        *out = OBJECTIVES[i];
+    *out = IG_JOB_XGBOOST;
+    for (int i = 0; i < IG_JOB_ENGINES_COUNT; i++) {
+        if (!ig_str_is(name, ENGINE_NAMES[i])) continue;
+        *out = (enum ig_job_engine)i;
         return IG_OK;
     }
-    return ig_fail(err, IG_INVALID, "parameter '%s': value '%.*s' is not one of %s", info->name,
-                   value.len > 40 ? 40 : (int)value.len, value.len ? value.ptr : "", info->doc);
+    if (!name.len) return IG_OK;
+    return ig_fail(err, IG_INVALID, "job engine '%.*s' is unknown, expected xgboost or edge",
+                   name.len > 40 ? 40 : (int)name.len, name.ptr);
+}
+
+size_t ig_params_count(enum ig_job_engine engine)
+{
+    return TABLES[engine].count;
+}
+
+const struct ig_param_info *ig_param_at(enum ig_job_engine engine, size_t index)
+{
+    IG_ASSERT(index < TABLES[engine].count);
+    return &TABLES[engine].items[index];
+}
+
+static bool is_choice(const struct ig_param_info *info, struct ig_str value)
+{
+    struct ig_str rest = ig_str_view(info->choices);
+    while (rest.len)
+        if (ig_str_eq(ig_str_cut(&rest, '|'), value)) return true;
+    return false;
+}
+
+static enum ig_code set_text(char *out, const struct ig_param_info *info, struct ig_str value,
+                             struct ig_err *err)
+{
+    bool choice = info->type == IG_PARAM_CHOICE;
+    size_t size = choice ? IG_PARAM_WORD_SIZE : IG_PARAM_STRING_SIZE;
+    if (choice && !is_choice(info, value))
+        return ig_fail(err, IG_INVALID, "parameter '%s': value '%.*s' is not one of %s", info->name,
+                       value.len > 40 ? 40 : (int)value.len, value.len ? value.ptr : "",
+                       info->choices);
+    if (value.len >= size || (value.len && memchr(value.ptr, 0, value.len)))
+        return ig_fail(err, IG_INVALID, "parameter '%s': expected a text of at most %zu bytes",
+                       info->name, size - 1);
+    if (value.len) memcpy(out, value.ptr, value.len);
+    out[value.len] = 0;
+    return IG_OK;
 }
 
 static enum ig_code set_number(void *out, const struct ig_param_info *info, struct ig_str value,
@@ -66,73 +118,84 @@ static enum ig_code set_number(void *out, const struct ig_param_info *info, stru
     return IG_OK;
 }
 
-static enum ig_code unknown(struct ig_str name, struct ig_err *err)
+static enum ig_code set_member(struct ig_job_params *params, enum ig_job_engine engine, size_t at,
+                               struct ig_str value, struct ig_err *err)
 {
-    char known[300] = "";
+    const struct ig_param_info *info = &TABLES[engine].items[at];
+    char *member = (char *)params + TABLES[engine].offsets[at];
+    return info->type == IG_PARAM_INT || info->type == IG_PARAM_REAL
+               ? set_number(member, info, value, err)
+               : set_text(member, info, value, err);
+}
+
+static enum ig_code unknown(enum ig_job_engine engine, struct ig_str name, struct ig_err *err)
+{
+    char known[360] = ""; /* within a message's length */
     size_t at = 0;
-    for (size_t i = 0; i < PARAMS_COUNT && at < sizeof known; i++) {
-        size_t length = strlen(PARAMS[i].name);
-        if (at + length + 3 > sizeof known) break;
+    for (size_t i = 0; i < TABLES[engine].count; i++) {
+        size_t length = strlen(TABLES[engine].items[i].name);
+        if (at + length + sizeof ", ..." > sizeof known) {
+            memcpy(known + at, ", ...", sizeof ", ...");
+            break;
+        }
         if (at) {
             memcpy(known + at, ", ", 2);
             at += 2;
         }
-        memcpy(known + at, PARAMS[i].name, length + 1);
+        memcpy(known + at, TABLES[engine].items[i].name, length + 1);
         at += length;
     }
     return ig_fail(err, IG_INVALID, "parameter '%.*s' is unknown, expected one of %s",
                    name.len > 40 ? 40 : (int)name.len, name.len ? name.ptr : "", known);
 }
 
-enum ig_code ig_params_set(struct ig_train_params *params, struct ig_str name, struct ig_str value,
+enum ig_code ig_params_set(struct ig_job_params *params, struct ig_str name, struct ig_str value,
                            struct ig_err *err)
 {
-    for (size_t i = 0; i < PARAMS_COUNT; i++) {
-        char *member = (char *)params + OFFSETS[i];
-        if (!ig_str_is(name, PARAMS[i].name)) continue;
-        if (PARAMS[i].type == IG_PARAM_TEXT)
-            return set_text((const char **)(void *)member, &PARAMS[i], value, err);
-        return set_number(member, &PARAMS[i], value, err);
-    }
-    return unknown(name, err);
+    for (size_t i = 0; i < TABLES[params->engine].count; i++)
+        if (ig_str_is(name, TABLES[params->engine].items[i].name))
+            return set_member(params, params->engine, i, value, err);
+    return unknown(params->engine, name, err);
 }
 
-void ig_params_defaults(struct ig_train_params *params)
+void ig_params_defaults(struct ig_job_params *params, enum ig_job_engine engine)
 {
     struct ig_err err = IG_ERR_INIT;
     memset(params, 0, sizeof *params);
-    for (size_t i = 0; i < PARAMS_COUNT; i++)
-        IG_ASSERT(ig_params_set(params, ig_str_view(PARAMS[i].name),
-                                ig_str_view(PARAMS[i].standard), &err) == IG_OK);
+    params->engine = engine;
+    for (int e = 0; e < IG_JOB_ENGINES_COUNT; e++)
+        for (size_t i = 0; i < TABLES[e].count; i++)
+            IG_ASSERT(set_member(params, (enum ig_job_engine)e, i,
+                                 ig_str_view(TABLES[e].items[i].standard), &err) == IG_OK);
 }
 
-void ig_params_write(struct ig_json_out *out, const struct ig_train_params *params)
+void ig_params_write(struct ig_json_out *out, const struct ig_job_params *params)
 {
     ig_json_out_object(out);
-    for (size_t i = 0; i < PARAMS_COUNT; i++) {
-        const char *member = (const char *)params + OFFSETS[i];
+    for (size_t i = 0; i < TABLES[params->engine].count; i++) {
+        const struct ig_param_info *info = &TABLES[params->engine].items[i];
+        const char *member = (const char *)params + TABLES[params->engine].offsets[i];
         int64_t whole;
         double real;
-        const char *text;
-        switch (PARAMS[i].type) {
+        switch (info->type) {
         case IG_PARAM_INT:
             memcpy(&whole, member, sizeof whole);
-            ig_json_out_kv_i64(out, PARAMS[i].name, whole);
+            ig_json_out_kv_i64(out, info->name, whole);
             break;
         case IG_PARAM_REAL:
             memcpy(&real, member, sizeof real);
-            ig_json_out_kv_f64(out, PARAMS[i].name, real);
+            ig_json_out_kv_f64(out, info->name, real);
             break;
-        case IG_PARAM_TEXT:
-            memcpy(&text, member, sizeof text);
-            ig_json_out_kv_str(out, PARAMS[i].name, ig_str_view(text));
+        case IG_PARAM_CHOICE:
+        case IG_PARAM_STRING:
+            ig_json_out_kv_str(out, info->name, ig_str_view(member));
             break;
         }
     }
     ig_json_out_object_end(out);
 }
 
-enum ig_code ig_params_read(struct ig_train_params *params, struct ig_json *json)
+enum ig_code ig_params_read(struct ig_job_params *params, struct ig_json *json)
 {
     if (!ig_json_expect(json, IG_JSON_OBJECT, "params")) return json->err->code;
     while (ig_json_member(json)) {

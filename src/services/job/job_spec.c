@@ -10,7 +10,7 @@ void ig_train_spec_write(struct ig_buf *buf, const struct ig_train_spec *spec)
     ig_json_out_init(&out, buf);
     ig_json_out_object(&out);
     ig_json_out_kv_str(&out, "job_id", spec->job_id);
-    ig_json_out_kv_str(&out, "engine", spec->engine);
+    ig_json_out_kv_str(&out, "engine", ig_str_view(ig_job_engine_name(spec->params.engine)));
     ig_json_out_kv_str(&out, "target", spec->target);
     ig_json_out_kv_str(&out, "model", spec->model);
     ig_json_out_kv_str(&out, "data_digest", spec->data_digest);
@@ -25,9 +25,11 @@ void ig_train_spec_write(struct ig_buf *buf, const struct ig_train_spec *spec)
 
 static bool read_member(struct ig_train_spec *spec, struct ig_json *json)
 {
-    struct ig_str name = json->text;
+    struct ig_str name = json->text, engine;
     if (ig_str_is(name, "job_id")) return ig_json_string(json, &spec->job_id, "job_id");
-    if (ig_str_is(name, "engine")) return ig_json_string(json, &spec->engine, "engine");
+    if (ig_str_is(name, "engine"))
+        return ig_json_string(json, &engine, "engine") &&
+               ig_job_engine_parse(&spec->params.engine, engine, json->err) == IG_OK;
     if (ig_str_is(name, "target")) return ig_json_string(json, &spec->target, "target");
     if (ig_str_is(name, "model")) return ig_json_string(json, &spec->model, "model");
     if (ig_str_is(name, "data_digest"))
@@ -49,7 +51,7 @@ enum ig_code ig_train_spec_read(struct ig_train_spec *out, struct ig_str text,
     struct ig_json json;
     struct ig_train_spec spec;
     memset(&spec, 0, sizeof spec);
-    ig_params_defaults(&spec.params);
+    ig_params_defaults(&spec.params, IG_JOB_XGBOOST);
     ig_json_init(&json, text, arena, err);
     if (!ig_json_expect(&json, IG_JSON_OBJECT, "training spec")) return err->code;
     while (ig_json_member(&json)) {

@@ -9,17 +9,25 @@
  *   1  a pipe: one JSON object a line, see ig_train_event
  *   2  the job's log file
  *   3  the job's directory: spec.json to read, package.zip to write
+ *   4  of engine edge: the packages of its teacher and of its source, in this order, of each that
+ *   5  it has
  * It exits with 0 after "done", with 1 after "error". */
 
 #include "services/job/job_drop.h"
 #include "services/job/job_params.h"
 
-enum { IG_CHILD_DATA_FD = 0, IG_CHILD_EVENTS_FD = 1, IG_CHILD_LOG_FD = 2, IG_CHILD_DIR_FD = 3 };
+enum {
+    IG_CHILD_DATA_FD = 0,
+    IG_CHILD_EVENTS_FD = 1,
+    IG_CHILD_LOG_FD = 2,
+    IG_CHILD_DIR_FD = 3,
+    IG_CHILD_MODELS_FD = 4
+};
 
 struct ig_train_spec {
-    struct ig_str job_id, engine, target, model, data_digest;
+    struct ig_str job_id, target, model, data_digest;
     struct ig_drop drop; /* columns left out */
-    struct ig_train_params params;
+    struct ig_job_params params;
     int64_t time_limit_s;
     int64_t memory_limit_mb; /* 0: none */
 };

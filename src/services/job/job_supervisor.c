@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "services/job/job_models.h"
 #include "services/job/job_priv.h"
 
 #include <errno.h>
@@ -34,7 +35,7 @@ struct ready {
     struct ig_arena *arena;
     bool found;
     struct ig_train_spec spec;
-    struct ig_str data_path, params_json, drop_json, principal_id, principal_name;
+    struct ig_str engine, data_path, params_json, drop_json, principal_id, principal_name;
 };
 
 static enum ig_code read_oldest(struct ig_db_tx *tx, void *context, struct ig_err *err)
@@ -52,7 +53,7 @@ static enum ig_code read_oldest(struct ig_db_tx *tx, void *context, struct ig_er
     ready->found = ig_db_next(rows, err);
     if (ready->found) {
         ready->spec.job_id = ig_db_text_dup(rows, 0, arena);
-        ready->spec.engine = ig_db_text_dup(rows, 1, arena);
+        ready->engine = ig_db_text_dup(rows, 1, arena);
         ready->spec.target = ig_db_text_dup(rows, 2, arena);
         ready->spec.model = ig_db_text_dup(rows, 3, arena);
         ready->spec.data_digest = ig_db_text_dup(rows, 4, arena);
@@ -174,9 +175,12 @@ static enum ig_code write_spec(int dirfd, struct ready *ready, struct ig_err *er
 {
     struct ig_json json;
     struct ig_buf text;
-    ig_params_defaults(&ready->spec.params);
+    enum ig_job_engine engine;
+    enum ig_code code = ig_job_engine_parse(&engine, ready->engine, err);
+    if (code != IG_OK) return code;
+    ig_params_defaults(&ready->spec.params, engine);
     ig_json_init(&json, ready->params_json, ready->arena, err);
-    enum ig_code code = ig_params_read(&ready->spec.params, &json);
+    code = ig_params_read(&ready->spec.params, &json);
     if (code != IG_OK) return code;
     ig_json_init(&json, ready->drop_json, ready->arena, err);
     code = ig_drop_read(&ready->spec.drop, &json);
@@ -192,22 +196,29 @@ static enum ig_code write_spec(int dirfd, struct ready *ready, struct ig_err *er
 static enum ig_code start_child(struct ig_jobs *jobs, struct ig_job_slot *slot, struct ready *ready,
                                 struct ig_err *err)
 {
-    int data_fd = -1, log_fd = -1;
+    int data_fd = -1, log_fd = -1, models[IG_JOB_MODELS_MAX];
+    size_t models_count = 0;
+    const struct ig_job_models from = {jobs->options.registry, jobs->options.blobs};
     enum ig_code code = ig_dir_make(&slot->dir_fd, jobs->root, slot->id, err);
     if (code == IG_OK) code = write_spec(slot->dir_fd, ready, err);
     if (code == IG_OK) code = open_new(&log_fd, slot->dir_fd, "log", err);
     if (code == IG_OK) code = open_new(&slot->metrics_fd, slot->dir_fd, "metrics.jsonl", err);
     if (code == IG_OK) code = open_data(&data_fd, jobs, ready, err);
+    if (code == IG_OK)
+        code = ig_job_models_open(models, &models_count, &from, &ready->spec.params, err);
     if (code == IG_OK) {
         struct ig_child_options child = {.program = jobs->options.program,
                                          .verb = jobs->options.verb,
                                          .data_fd = data_fd,
                                          .log_fd = log_fd,
+                                         .model_fds = models,
+                                         .models_count = models_count,
                                          .dir_fd = slot->dir_fd};
         code = ig_child_start(&slot->child, &child, err);
     }
     ig_file_close(&data_fd);
     ig_file_close(&log_fd);
+    for (size_t i = 0; i < models_count; i++) ig_file_close(&models[i]);
     if (code != IG_OK) return code;
     slot->deadline_ns = ig_clock_ns() + (uint64_t)slot->time_limit_s * 1000000000;
     ig_log(IG_LOG_INFO, "job started", IG_LOG_C("job", slot->id),

@@ -56,7 +56,7 @@ static int play(struct ig_str part, const struct ig_train_spec *spec)
     for (size_t i = 0; i < spec->drop.count; i++)
         dprintf(IG_CHILD_LOG_FD, "without %.*s\n", IG_STR_ARGS(spec->drop.names[i]));
     dprintf(IG_CHILD_LOG_FD, "playing %.*s with %s, rounds %lld\n", IG_STR_ARGS(part), data,
-            (long long)spec->params.rounds);
+            (long long)spec->params.xgboost.rounds);
     if (ig_str_is(part, "fail")) {
         say(IG_TRAIN_ERROR, 0, "the target is constant");
         return 1;
@@ -141,7 +141,7 @@ static struct ig_job_spec spec_of(struct yard *yard, const char *part)
     struct ig_job_spec spec = {.target = ig_str_view(part),
                                .model = IG_STR("m"),
                                .data_digest = ig_str_view(yard->digest)};
-    ig_params_defaults(&spec.params);
+    ig_params_defaults(&spec.params, IG_JOB_XGBOOST);
     return spec;
 }
 
@@ -408,9 +408,8 @@ static void test_bad_specs(void **state)
     struct ig_job_spec spec = spec_of(yard, "succeed");
     spec.model = IG_STR("a/b");
     ASSERT_FAILS(ig_job_submit(id, yard->jobs, who, &spec, &err), IG_INVALID, "model name 'a/b'");
-    spec = spec_of(yard, "succeed");
-    spec.engine = IG_STR("magic");
-    ASSERT_FAILS(ig_job_submit(id, yard->jobs, who, &spec, &err), IG_INVALID, "'magic'");
+    enum ig_job_engine engine;
+    ASSERT_FAILS(ig_job_engine_parse(&engine, IG_STR("magic"), &err), IG_INVALID, "'magic'");
     spec = spec_of(yard, "");
     ASSERT_FAILS(ig_job_submit(id, yard->jobs, who, &spec, &err), IG_INVALID, "job target");
     spec = spec_of(yard, "succeed");
@@ -549,15 +548,17 @@ static void test_kill_loses_nothing_acknowledged(void **state)
 
 static void test_params(void **state)
 {
+    char long_text[600];
+    memset(long_text, '1', sizeof long_text);
     struct ig_err err = IG_ERR_INIT;
-    struct ig_train_params params;
+    struct ig_job_params params;
     (void)state;
-    ig_params_defaults(&params);
-    assert_int_equal(params.rounds, 200);
-    assert_true(params.learning_rate == 0.1);
-    assert_string_equal(params.objective, "auto");
+    ig_params_defaults(&params, IG_JOB_XGBOOST);
+    assert_int_equal(params.xgboost.rounds, 200);
+    assert_true(params.xgboost.learning_rate == 0.1);
+    assert_string_equal(params.xgboost.objective.text, "auto");
     ASSERT_OK(ig_params_set(&params, IG_STR("max_depth"), IG_STR("9"), &err));
-    assert_int_equal(params.max_depth, 9);
+    assert_int_equal(params.xgboost.max_depth, 9);
     ASSERT_FAILS(ig_params_set(&params, IG_STR("max_depth"), IG_STR("99"), &err), IG_INVALID,
                  "parameter 'max_depth': value '99' is not an integer from 1 to 16");
     ASSERT_FAILS(ig_params_set(&params, IG_STR("subsample"), IG_STR("nan"), &err), IG_INVALID,
@@ -568,7 +569,18 @@ static void test_params(void **state)
                  "value 'x' is not one of auto");
     ASSERT_FAILS(ig_params_set(&params, IG_STR("depth"), IG_STR("1"), &err), IG_INVALID,
                  "parameter 'depth' is unknown, expected one of rounds, learning_rate, max_depth");
-    for (size_t i = 0; i < ig_params_count(); i++) assert_true(strlen(ig_param_at(i)->doc) > 5);
+    ig_params_defaults(&params, IG_JOB_EDGE);
+    ASSERT_OK(ig_params_set(&params, IG_STR("sparsity_pattern"), IG_STR("2:4"), &err));
+    assert_string_equal(params.edge.sparsity_pattern.text, "2:4");
+    ASSERT_FAILS(ig_params_set(&params, IG_STR("optimizer"), IG_STR("adam|sgd"), &err), IG_INVALID,
+                 "value 'adam|sgd' is not one of adam|sgd");
+    ASSERT_FAILS(ig_params_set(&params, IG_STR("layers"), (struct ig_str){long_text, 600}, &err),
+                 IG_INVALID, "parameter 'layers': expected a text of at most 511 bytes");
+    ASSERT_FAILS(ig_params_set(&params, IG_STR("rounds"), IG_STR("1"), &err), IG_INVALID,
+                 "parameter 'rounds' is unknown, expected one of layers, ");
+    for (int engine = 0; engine < IG_JOB_ENGINES_COUNT; engine++)
+        for (size_t i = 0; i < ig_params_count(engine); i++)
+            assert_true(strlen(ig_param_at(engine, i)->doc) > 5);
 }
 
 static void test_spec_and_events_round_trip(void **state)
@@ -576,7 +588,6 @@ static void test_spec_and_events_round_trip(void **state)
     static const struct ig_str dropped[] = {{"id", 2}, {"a \"b\"", 5}};
     struct ig_err err = IG_ERR_INIT;
     struct ig_train_spec spec = {.job_id = IG_STR("j"),
-                                 .engine = IG_STR("xgboost"),
                                  .target = IG_STR("a \"b\"\n"),
                                  .model = IG_STR("m"),
                                  .data_digest = IG_STR("d"),
@@ -589,19 +600,27 @@ static void test_spec_and_events_round_trip(void **state)
     (void)state;
     ig_arena_init(&arena, 4096, 1 << 20);
     ig_buf_init(&text, 10000);
-    ig_params_defaults(&spec.params);
-    spec.params.gamma = 0.3;
+    ig_params_defaults(&spec.params, IG_JOB_XGBOOST);
+    spec.params.xgboost.gamma = 0.3;
     spec.drop = (struct ig_drop){dropped, 2};
     ig_train_spec_write(&text, &spec);
     ASSERT_OK(ig_train_spec_read(&back, ig_buf_view(&text), &arena, &err));
     assert_true(ig_str_eq(back.target, spec.target));
-    assert_true(back.params.gamma == 0.3);
+    assert_true(back.params.xgboost.gamma == 0.3);
     assert_int_equal(back.drop.count, 2);
     assert_true(ig_drop_has(&back.drop, IG_STR("a \"b\"")));
     assert_false(ig_drop_has(&back.drop, IG_STR("i")));
     assert_int_equal(back.memory_limit_mb, 99);
-    assert_int_equal(back.params.rounds, 200);
+    assert_int_equal(back.params.xgboost.rounds, 200);
     ASSERT_FAILS(ig_train_spec_read(&back, IG_STR("{\"x\":1}"), &arena, &err), IG_INVALID, "'x'");
+    ig_params_defaults(&spec.params, IG_JOB_EDGE);
+    ASSERT_OK(ig_params_set(&spec.params, IG_STR("teacher"), IG_STR("models:/t/1"), &err));
+    ig_buf_reset(&text);
+    ig_train_spec_write(&text, &spec);
+    ASSERT_OK(ig_train_spec_read(&back, ig_buf_view(&text), &arena, &err));
+    assert_int_equal(back.params.engine, IG_JOB_EDGE);
+    assert_string_equal(back.params.edge.teacher.text, "models:/t/1");
+    assert_string_equal(back.params.edge.layers.text, "32,32");
 
     ASSERT_OK(ig_train_event_read(
         &event,

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The engine `edge` of the training child: small networks, from the table and the models whose
+ * packages come as descriptors. */
+#include "train_engine.h"
+
+#include "base/file.h"
+#include "base/log.h"
+#include "services/job/edge_train.h"
+
+#include <errno.h>
+#include <math.h>
+#include <string.h>
+#include <unistd.h>
+
+static const size_t PACKAGE_MAX_BYTES = (size_t)2 << 30;
+static const char VERSION[] = "1";
+
+struct models {
+    struct ig_package *teacher, *source; /* or NULL */
+};
+
+static enum ig_code read_fd(struct ig_buf *bytes, int fd, struct ig_err *err)
+{
+    for (;;) {
+        if (!ig_buf_reserve(bytes, 1 << 16)) return ig_fail(err, IG_NO_MEMORY, "a model's package");
+        ssize_t got = read(fd, bytes->ptr + bytes->len, 1 << 16);
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0) return ig_fail(err, IG_IO, "a model's package: %s", strerror(errno));
+        if (got == 0) return IG_OK;
+        bytes->len += (size_t)got;
+    }
+}
+
+/* The next descriptor's package, when the parameter asks for one. */
+static enum ig_code open_model(struct ig_package **out, int *fd, const char *what,
+                               const struct ig_param_string *uri, struct ig_err *err)
+{
+    struct ig_buf bytes;
+    if (!uri->text[0]) return IG_OK;
+    ig_buf_init(&bytes, PACKAGE_MAX_BYTES);
+    if (read_fd(&bytes, *fd, err) != IG_OK ||
+        ig_package_open_bytes(out, ig_buf_view(&bytes), NULL, err) != IG_OK)
+        ig_err_prefix(err, "%s %s", what, uri->text);
+    ig_buf_deinit(&bytes);
+    ig_file_close(fd);
+    return err->code;
+}
+
+static enum ig_code open_models(struct models *models, const struct ig_edge_params *params,
+                                struct ig_err *err)
+{
+    int fd = IG_CHILD_MODELS_FD, next = IG_CHILD_MODELS_FD + (params->teacher.text[0] != 0);
+    if (open_model(&models->teacher, &fd, "teacher", &params->teacher, err) != IG_OK)
+        return err->code;
+    return open_model(&models->source, &next, "source", &params->source, err);
+}
+
+static void report(void *context, const struct ig_edge_progress *progress)
+{
+    struct ig_train_child *child = context;
+    const struct ig_fit_epoch *epoch = progress->epoch;
+    bool squared = child->data.schema.task == IG_TASK_REGRESSION;
+    struct ig_json_out out;
+    struct ig_buf metrics;
+    if (!ig_train_child_tells(epoch->epoch, epoch->epochs)) return;
+    ig_buf_init(&metrics, 4096);
+    ig_json_out_init(&out, &metrics);
+    ig_json_out_object(&out);
+    ig_json_out_kv_str(&out, "stage", ig_str_view(progress->stage));
+    ig_json_out_kv_i64(&out, "epoch", epoch->epoch);
+    ig_json_out_kv_i64(&out, "epochs", epoch->epochs);
+    ig_json_out_kv_f64(&out, "train_loss", epoch->train);
+    if (!isnan(epoch->held_out)) {
+        ig_json_out_kv_f64(&out, "validation_loss", epoch->held_out);
+        if (!squared) ig_json_out_kv_f64(&out, "validation_accuracy", epoch->metric);
+    }
+    if (epoch->zeros > 0) ig_json_out_kv_f64(&out, "sparsity", epoch->zeros);
+    ig_json_out_object_end(&out);
+    child->progress = 0.02 + 0.93 * progress->part;
+    const struct ig_train_event event = {.kind = IG_TRAIN_PROGRESS,
+                                         .progress = child->progress,
+                                         .metrics_json = ig_buf_view(&metrics)};
+    ig_train_child_say(&event);
+    ig_log(IG_LOG_INFO, "epoch", IG_LOG_C("stage", progress->stage),
+           IG_LOG_I("epoch", epoch->epoch), IG_LOG_F("train", epoch->train),
+           IG_LOG_F("validation", epoch->held_out));
+    ig_buf_deinit(&metrics);
+}
+
+static enum ig_code write_result(struct ig_train_child *child, const struct ig_edge_result *result,
+                                 struct ig_err *err)
+{
+    struct ig_json_out out;
+    ig_json_out_init(&out, &child->metrics);
+    ig_json_out_object(&out);
+    ig_edge_result_write(&out, result);
+    ig_json_out_object_end(&out);
+    const struct ig_train_made made = {.model = ig_buf_view(&result->model),
+                                       .encoder_json = ig_buf_view(&result->encoder),
+                                       .schema = result->schema,
+                                       .engine_version = VERSION,
+                                       .golden_rows = result->golden,
+                                       .golden_count = result->golden_count};
+    return ig_train_child_write(child, &made, err);
+}
+
+enum ig_code ig_train_child_edge(struct ig_train_child *child, struct ig_err *err)
+{
+    struct models models = {0};
+    struct ig_edge_result result;
+    if (open_models(&models, &child->spec.params.edge, err) != IG_OK) goto out;
+    const struct ig_edge_request request = {.data = &child->data,
+                                            .params = &child->spec.params.edge,
+                                            .teacher = models.teacher,
+                                            .source = models.source,
+                                            .report = report,
+                                            .context = child};
+    if (ig_edge_train_run(&result, &request, &child->arena, err) == IG_OK)
+        write_result(child, &result, err);
+    ig_edge_result_deinit(&result);
+out:
+    ig_package_free(models.source);
+    ig_package_free(models.teacher);
+    return err->code;
+}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef IG_SERVICES_JOB_JOB_MODELS_H
+#define IG_SERVICES_JOB_JOB_MODELS_H
+
+/* The registered models that a job's parameters name: a network's teacher, and the network that it
+ * goes on from. */
+
+#include "services/job/job_params.h"
+#include "services/registry/registry.h"
+
+enum { IG_JOB_MODELS_MAX = 2 };
+
+/* Puts the number of each version in the place of an alias. NOT_FOUND or INVALID names the
+ * parameter. */
+enum ig_code ig_job_models_resolve(struct ig_job_params *params, struct ig_registry *registry,
+                                   struct ig_err *err);
+/* Their packages for reading, in the order of job_spec.h; the caller closes fds[0..*count). */
+struct ig_job_models {
+    struct ig_registry *registry;
+    struct ig_blob_store *blobs;
+};
+enum ig_code ig_job_models_open(int fds[IG_JOB_MODELS_MAX], size_t *count,
+                                const struct ig_job_models *from,
+                                const struct ig_job_params *params, struct ig_err *err);
+
+#endif
