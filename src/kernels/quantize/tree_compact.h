@@ -108,6 +108,8 @@ void ig_tree_compact_free(struct ig_tree_compact *compact);
 /* The order key of a float that is no NaN, and the float of a key. */
 int32_t ig_compact_key(float value);
 float ig_compact_value(int32_t key);
+/* The least float that goes right at a split by a number; NaN where none does. */
+float ig_compact_threshold(const struct ig_node *node);
 bool ig_compact_is_integer(enum ig_compact_leaf leaf);
 
 #endif

@@ -39,8 +39,7 @@ static enum ig_compact_rule rule_of(const struct ig_node *node)
     return left ? IG_COMPACT_ZERO_LEFT : IG_COMPACT_ZERO_RIGHT;
 }
 
-/* The least float that goes right; NaN where none does. */
-static float least_right(const struct ig_node *node)
+float ig_compact_threshold(const struct ig_node *node)
 {
     float nearest = (float)node->value;
     if (node->op == IG_NODE_LT)
@@ -61,7 +60,7 @@ static void collect(struct inputs *in)
             if (bits > in->codes[node->feature]) in->codes[node->feature] = bits;
             continue;
         }
-        float least = least_right(node);
+        float least = ig_compact_threshold(node);
         if (isnan(least)) continue;
         in->items[in->items_count++] = (struct item){node->feature, i, ig_compact_key(least)};
     }
