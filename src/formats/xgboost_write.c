@@ -9,6 +9,7 @@
 
 #include "base/json.h"
 #include "base/mem.h"
+#include "base/num.h"
 #include "formats/xgboost_priv.h"
 #include "kernels/quantize/tree_compact.h"
 
@@ -49,7 +50,8 @@ struct writer {
     double scale; /* of leaves and base margins */
     struct written *trees;
     size_t trees_count;
-    uint32_t *parents;
+    int32_t *numbers; /* of the tree in hand: see number_nodes */
+    uint32_t *order, *parents;
     struct ig_err *err;
 };
 
@@ -100,6 +102,14 @@ static double margin_of(const struct writer *writer, float score)
     return (double)score;
 }
 
+static double base_of(const struct writer *writer, uint32_t output)
+{
+    const struct ig_model *model = writer->model;
+    bool divided = model->average && model->sum_rule == IG_SUM_F32_BASE_FIRST;
+    double divisor = divided ? (double)model->iterations_count : 1;
+    return model->base_margin[output] * writer->scale / divisor;
+}
+
 /* The score whose margin is the model's, or one nearest to it. */
 static void find_score(struct writer *writer, double margin)
 {
@@ -146,8 +156,7 @@ static bool lay_trees(struct writer *writer)
         writer->trees[i] = (struct written){IG_MODEL_NONE, (uint32_t)(i % outputs), 0};
     for (uint32_t o = 0; o < outputs; o++) {
         counts[o] = 0;
-        writer->trees[o].added =
-            model->base_margin[o] * writer->scale - margin_of(writer, writer->score);
+        writer->trees[o].added = base_of(writer, o) - margin_of(writer, writer->score);
     }
     for (uint32_t t = 0; t < model->trees_count; t++)
         for (uint32_t w = 0; w < width; w++) {
@@ -177,9 +186,8 @@ static bool default_left(const struct ig_model *model, const struct ig_node *nod
     if (node->missing == IG_NODE_MISSING_NONE) { /* a missing value is read as 0 */
         bool member_left = node->flags & IG_NODE_SET_LEFT;
         float threshold = node->op == IG_NODE_IN ? 0 : ig_compact_threshold(node);
-        left = node->op == IG_NODE_IN
-                   ? is_member(&model->sets[node->extra], 0) == member_left
-                   : isnan(threshold) || 0 < threshold;
+        left = node->op == IG_NODE_IN ? is_member(&model->sets[node->extra], 0) == member_left
+                                      : isnan(threshold) || 0 < threshold;
     }
     return left != swaps(node);
 }
@@ -196,10 +204,10 @@ static float leaf_of(const struct writer *writer, const struct written *written,
 {
     const struct ig_model *model = writer->model;
     const struct ig_tree *tree = &model->trees[written->tree];
-    double value = model->leaf_vectors
-                       ? model->leaf_values[(size_t)node->extra * model->outputs_count +
-                                            written->output]
-                       : node->value;
+    double value =
+        model->leaf_vectors
+            ? model->leaf_values[(size_t)node->extra * model->outputs_count + written->output]
+            : node->value;
     double divisor = model->average ? (double)model->iterations_count : 1;
     return (float)(value * tree->weight * writer->scale / divisor + written->added);
 }
@@ -209,29 +217,41 @@ static const struct {
     const char *name;
     enum field field;
 } fields[] = {
-    {"base_weights", WEIGHT},      {"default_left", DEFAULT},       {"left_children", LEFT},
-    {"loss_changes", GAIN},        {"parents", PARENT},             {"right_children", RIGHT},
-    {"split_conditions", CONDITION}, {"split_indices", FEATURE},    {"split_type", TYPE},
+    {"base_weights", WEIGHT},        {"default_left", DEFAULT},  {"left_children", LEFT},
+    {"loss_changes", GAIN},          {"parents", PARENT},        {"right_children", RIGHT},
+    {"split_conditions", CONDITION}, {"split_indices", FEATURE}, {"split_type", TYPE},
     {"sum_hessian", COVER},
 };
+
+/* XGBoost tells numbers from integers by how they are spelt. */
+static void write_number(struct ig_json_out *out, float value)
+{
+    char text[IG_NUM_TEXT_MAX + 2];
+    size_t length = ig_num_format_f32(text, value);
+    if (!memchr(text, '.', length) && !memchr(text, 'e', length)) {
+        memcpy(text + length, ".0", 2);
+        length += 2;
+    }
+    ig_json_out_raw(out, (struct ig_str){text, length});
+}
 
 static void write_cell(struct writer *writer, const struct written *written, uint32_t index,
                        enum field field)
 {
     const struct ig_model *model = writer->model;
     struct ig_json_out *out = &writer->out;
-    bool stub = written->tree == IG_MODEL_NONE;
+    bool filler = written->tree == IG_MODEL_NONE;
     static const struct ig_node empty = {.op = IG_NODE_LEAF, .left = -1, .right = -1};
-    uint32_t at = stub ? 0 : model->trees[written->tree].first_node + index;
-    const struct ig_node *node = stub ? &empty : &model->nodes[at];
+    uint32_t at = filler ? 0 : model->trees[written->tree].first_node + writer->order[index];
+    const struct ig_node *node = filler ? &empty : &model->nodes[at];
     bool leaf = node->op == IG_NODE_LEAF, swap = swaps(node);
-    float value = !leaf ? 0 : stub ? (float)written->added : leaf_of(writer, written, node);
+    float value = !leaf ? 0 : filler ? (float)written->added : leaf_of(writer, written, node);
     switch (field) {
     case LEFT:
-        ig_json_out_i64(out, leaf ? -1 : swap ? node->right : node->left);
+        ig_json_out_i64(out, leaf ? -1 : writer->numbers[swap ? node->right : node->left]);
         return;
     case RIGHT:
-        ig_json_out_i64(out, leaf ? -1 : swap ? node->left : node->right);
+        ig_json_out_i64(out, leaf ? -1 : writer->numbers[swap ? node->left : node->right]);
         return;
     case PARENT:
         ig_json_out_i64(out, index ? writer->parents[index] : NO_PARENT);
@@ -240,19 +260,19 @@ static void write_cell(struct writer *writer, const struct written *written, uin
         ig_json_out_i64(out, node->feature);
         return;
     case CONDITION:
-        ig_json_out_f32(out, leaf ? value : node->op == IG_NODE_IN ? 0 : threshold_of(node));
+        write_number(out, leaf ? value : node->op == IG_NODE_IN ? 0 : threshold_of(node));
         return;
     case WEIGHT:
-        ig_json_out_f32(out, value);
+        write_number(out, value);
         return;
     case DEFAULT:
         ig_json_out_i64(out, !leaf && default_left(model, node));
         return;
     case COVER:
-        ig_json_out_f32(out, (float)node->cover);
+        write_number(out, (float)node->cover);
         return;
     case GAIN:
-        ig_json_out_f32(out, model->gains && !stub ? (float)model->gains[at] : 0);
+        write_number(out, model->gains && !filler ? (float)model->gains[at] : 0);
         return;
     case TYPE:
         ig_json_out_i64(out, node->op == IG_NODE_IN);
@@ -274,7 +294,7 @@ static void write_sets(struct writer *writer, const struct written *written)
         ig_json_out_key(out, ig_str_view(NAMES[kind]));
         ig_json_out_array(out);
         for (uint32_t i = 0; tree && i < tree->nodes_count; i++) {
-            const struct ig_node *node = &model->nodes[tree->first_node + i];
+            const struct ig_node *node = &model->nodes[tree->first_node + writer->order[i]];
             if (node->op != IG_NODE_IN) continue;
             const struct ig_category_set *set = &model->sets[node->extra];
             int64_t first = codes;
@@ -296,12 +316,25 @@ static void text_number(struct ig_json_out *out, const char *key, uint64_t value
     ig_json_out_kv_str(out, key, ig_str_view(text));
 }
 
-static void find_parents(struct writer *writer, const struct ig_tree *tree)
+/* libxgboost takes the right child to follow the left one: breadth first, so. `order` has the
+ * model's nodes as they are written, `numbers` is the other way round, `parents` by what is
+ * written.
+ */
+static void number_nodes(struct writer *writer, const struct ig_tree *tree)
 {
+    uint32_t count = 1;
+    writer->order[0] = 0;
+    writer->numbers[0] = 0;
     for (uint32_t i = 0; i < tree->nodes_count; i++) {
-        const struct ig_node *node = &writer->model->nodes[tree->first_node + i];
+        const struct ig_node *node = &writer->model->nodes[tree->first_node + writer->order[i]];
         if (node->op == IG_NODE_LEAF) continue;
-        writer->parents[node->left] = writer->parents[node->right] = i;
+        int32_t children[] = {swaps(node) ? node->right : node->left,
+                              swaps(node) ? node->left : node->right};
+        for (int c = 0; c < 2; c++, count++) {
+            writer->order[count] = (uint32_t)children[c];
+            writer->numbers[children[c]] = (int32_t)count;
+            writer->parents[count] = i;
+        }
     }
 }
 
@@ -309,9 +342,9 @@ static void write_tree(struct writer *writer, size_t index)
 {
     const struct written *written = &writer->trees[index];
     struct ig_json_out *out = &writer->out;
-    bool stub = written->tree == IG_MODEL_NONE;
-    uint32_t nodes = stub ? 1 : writer->model->trees[written->tree].nodes_count;
-    if (!stub) find_parents(writer, &writer->model->trees[written->tree]);
+    bool filler = written->tree == IG_MODEL_NONE;
+    uint32_t nodes = filler ? 1 : writer->model->trees[written->tree].nodes_count;
+    if (!filler) number_nodes(writer, &writer->model->trees[written->tree]);
     ig_json_out_object(out);
     write_sets(writer, written);
     ig_json_out_kv_i64(out, "id", (int64_t)index);
@@ -455,9 +488,12 @@ enum ig_code ig_xgboost_write(struct ig_buf *out, const struct ig_model *model, 
                             .objective = find_objective(model),
                             .scale = sloped ? model->transform_parameter : 1,
                             .err = err};
-    find_score(&writer, model->base_margin[0] * writer.scale);
-    writer.parents = ig_zalloc_array((size_t)model->nodes_count + 1, sizeof *writer.parents);
-    if (writer.parents && lay_trees(&writer)) {
+    find_score(&writer, base_of(&writer, 0));
+    size_t nodes = (size_t)model->nodes_count + 1;
+    writer.order = ig_zalloc_array(nodes, sizeof *writer.order);
+    writer.numbers = ig_zalloc_array(nodes, sizeof *writer.numbers);
+    writer.parents = ig_zalloc_array(nodes, sizeof *writer.parents);
+    if (writer.order && writer.numbers && writer.parents && lay_trees(&writer)) {
         ig_json_out_init(&writer.out, out);
         write_document(&writer);
         if (out->overflowed) ig_fail(err, IG_TOO_LARGE, "the model's file does not fit");
@@ -466,5 +502,7 @@ enum ig_code ig_xgboost_write(struct ig_buf *out, const struct ig_model *model, 
     }
     ig_free(writer.trees);
     ig_free(writer.parents);
+    ig_free(writer.numbers);
+    ig_free(writer.order);
     return err->code;
 }

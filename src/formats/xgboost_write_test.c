@@ -45,6 +45,9 @@ static void check_margins(const struct ig_model *model, double tolerance)
     double row[16], margins[4], read[4];
     uint64_t seed = 9;
     assert_int_equal(back->outputs_count, model->outputs_count);
+    for (uint32_t i = 0; i < back->nodes_count; i++) /* which libxgboost takes for granted */
+        assert_true(back->nodes[i].op == IG_NODE_LEAF ||
+                    back->nodes[i].right == back->nodes[i].left + 1);
     assert_int_equal(back->features_count, model->features_count);
     for (int i = 0; i < ROWS; i++) {
         for (uint32_t f = 0; f < model->features_count; f++) row[f] = cell(model, &seed, f);

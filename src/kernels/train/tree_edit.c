@@ -42,7 +42,8 @@ enum ig_code ig_tree_edit_init(struct ig_tree_edit *edit, const struct ig_model 
     if (model->kind != IG_MODEL_TREES)
         return ig_fail(err, IG_UNSUPPORTED, "only tree ensembles can be pruned");
     if (model->linear_leaves)
-        return ig_fail(err, IG_UNSUPPORTED, "trees whose leaves are linear models stay as they are");
+        return ig_fail(err, IG_UNSUPPORTED,
+                       "trees whose leaves are linear models stay as they are");
     size_t count = (size_t)model->nodes_count + 1;
     edit->width = model->leaf_vectors ? model->outputs_count : 1;
     edit->kinds = ig_arena_array(&edit->arena, count, 1);
@@ -152,9 +153,8 @@ static void copy_facts(struct build *build)
     model->objective = ig_arena_dup(&model->arena, from->objective);
     model->source_version = ig_arena_dup(&model->arena, from->source_version);
     if (from->classes)
-        model->classes =
-            copy_texts(&model->arena, from->classes,
-                       from->outputs_count == 1 ? 2 : from->outputs_count);
+        model->classes = copy_texts(&model->arena, from->classes,
+                                    from->outputs_count == 1 ? 2 : from->outputs_count);
     copy_inputs(build);
 }
 
@@ -169,9 +169,10 @@ static bool allocate(struct build *build)
     model->base_margin = ig_arena_array(arena, model->outputs_count, sizeof(double));
     if (edit->model->gains) model->gains = ig_arena_array(arena, nodes + 1, sizeof(double));
     if (model->leaf_vectors)
-        model->leaf_values = ig_arena_array(arena, (size_t)edit->leaves_count + 1,
-                                            edit->width * sizeof(double));
+        model->leaf_values =
+            ig_arena_array(arena, (size_t)edit->leaves_count + 1, edit->width * sizeof(double));
     model->sets = ig_arena_array(arena, (size_t)edit->model->sets_count + 1, sizeof *model->sets);
+    model->sets_count = edit->model->sets_count;
     build->places =
         ig_arena_array(arena, (size_t)edit->model->nodes_count + 1, sizeof *build->places);
     return !arena->overflowed;
@@ -213,9 +214,10 @@ static void add_node(struct build *build, const struct ig_tree *from, uint32_t i
         return;
     }
     const struct ig_category_set *set = &edit->model->sets[made->extra];
-    made->extra = model->sets_count++;
-    model->sets[made->extra] = (struct ig_category_set){
-        copy(&model->arena, set->words, (set->bits + 31) / 32, sizeof(uint32_t)), set->bits};
+    struct ig_category_set *own = &model->sets[made->extra]; /* sets of what is gone stay empty */
+    if (own->words) return;
+    own->words = copy(&model->arena, set->words, (set->bits + 31) / 32, sizeof(uint32_t));
+    own->bits = set->bits;
 }
 
 static void add_tree(struct build *build, uint32_t index)
@@ -252,7 +254,7 @@ enum ig_code ig_tree_edit_model(struct ig_model **out, const struct ig_tree_edit
     copy_facts(&build);
     bool good = allocate(&build);
     for (uint32_t o = 0; good && o < from->outputs_count; o++)
-        build.model->base_margin[o] = from->base_margin[o];
+        build.model->base_margin[o] = ig_tree_edit_base(edit, o);
     for (uint32_t t = 0; good && t < from->trees_count; t++) add_tree(&build, t);
     for (uint32_t o = 0; good && o < from->outputs_count; o++)
         build.model->base_margin[o] = rounded(&build, build.model->base_margin[o]);

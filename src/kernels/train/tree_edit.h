@@ -36,6 +36,14 @@ void ig_tree_edit_cut(struct ig_tree_edit *edit, uint32_t tree, uint32_t node);
 enum ig_code ig_tree_edit_model(struct ig_model **out, const struct ig_tree_edit *edit,
                                 struct ig_err *err);
 
+/* What the margin starts from. */
+static inline double ig_tree_edit_base(const struct ig_tree_edit *edit, uint32_t output)
+{
+    const struct ig_model *model = edit->model;
+    bool divided = model->average && model->sum_rule == IG_SUM_F32_BASE_FIRST;
+    return model->base_margin[output] / (divided ? (double)model->iterations_count : 1);
+}
+
 /* The margin that value `w` of a leaf of the tree belongs to. */
 static inline uint32_t ig_tree_edit_output(const struct ig_tree_edit *edit, uint32_t tree,
                                            uint32_t w)

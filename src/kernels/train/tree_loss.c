@@ -109,9 +109,9 @@ double ig_tree_loss_run(const struct ig_tree_loss_batch *batch, double *gradient
     for (size_t i = 0; i < batch->rows_count; i++) {
         size_t at = i * outputs;
         if (loss == SOFTMAX) {
-            total += softmax_loss(batch->margins + at, batch->labels + at, outputs,
-                                  gradients ? gradients + at : NULL,
-                                  hessians ? hessians + at : NULL);
+            total +=
+                softmax_loss(batch->margins + at, batch->labels + at, outputs,
+                             gradients ? gradients + at : NULL, hessians ? hessians + at : NULL);
             continue;
         }
         for (uint32_t o = 0; o < outputs; o++, at++) {
@@ -143,8 +143,7 @@ double ig_tree_loss_accuracy(const struct ig_tree_loss_batch *batch)
     if (!ig_model_gives_probabilities(model) && model->transform != IG_TRANSFORM_ARGMAX)
         return (double)NAN;
     for (size_t i = 0; i < batch->rows_count; i++)
-        right +=
-            likeliest(batch->margins + i * outputs, outputs, probability ? 0.5 : 0) ==
-            likeliest(batch->labels + i * outputs, outputs, 0.5);
+        right += likeliest(batch->margins + i * outputs, outputs, probability ? 0.5 : 0) ==
+                 likeliest(batch->labels + i * outputs, outputs, 0.5);
     return batch->rows_count ? (double)right / (double)batch->rows_count : 0;
 }

@@ -125,6 +125,11 @@ static void explore(struct ig_pruner *pruner, struct schedule *schedule, double 
 static bool prune_to_loss(struct ig_pruner *pruner)
 {
     struct schedule schedule = {.count = 0};
+    double own = look(pruner).loss, limit = pruner->options->loss_max;
+    if (!(own <= limit)) {
+        ig_fail(pruner->err, IG_INVALID, "loss_max %g: the model's own loss is %g", limit, own);
+        return false;
+    }
     for (double share = ROUND; share > ROUND / 20; share /= 4) explore(pruner, &schedule, share);
     return true;
 }

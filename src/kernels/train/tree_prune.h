@@ -36,7 +36,8 @@ struct ig_tree_prune_report {
     struct ig_tree_prune_side before, after;
 };
 
-/* A checked model of its own. INVALID names the option; UNSUPPORTED as ig_tree_edit_init. Two
+/* A checked model of its own. INVALID names the option, or a loss
+ * that the model itself does not reach; UNSUPPORTED as ig_tree_edit_init. Two
  * leaves stay at least: TOO_LARGE when that is not small enough. */
 enum ig_code ig_tree_prune_run(struct ig_model **out, struct ig_tree_prune_report *report,
                                const struct ig_model *model,

@@ -25,18 +25,18 @@ struct ig_pruner {
     const struct ig_tree_prune_options *options;
     struct ig_err *err;
     struct ig_prune_part fit, judge;
-    uint32_t *parents;    /* by node; IG_MODEL_NONE at a root */
-    uint32_t *tree_of;    /* by node */
-    double *shares;       /* by node: its part of the training's weight */
-    double *totals;       /* by output: what that weight is */
-    double *anchors;      /* nodes x width: the value that training gave */
-    uint32_t *current;    /* by node: the leaf that it is part of now */
+    uint32_t *parents;          /* by node; IG_MODEL_NONE at a root */
+    uint32_t *tree_of;          /* by node */
+    double *shares;             /* by node: its part of the training's weight */
+    double *totals;             /* by output: what that weight is */
+    double *anchors;            /* nodes x width: the value that training gave */
+    uint32_t *current;          /* by node: the leaf that it is part of now */
     struct ig_prune_sums *sums; /* nodes x width */
-    double *costs;        /* by node: of its being a leaf */
-    double *rests;        /* by node: of the leaves that are below it now */
-    uint32_t *leaves;     /* by node: how many those are */
-    double *ratios;       /* by node: the heap's key */
-    uint32_t *heap, *places; /* splits by ratio; a split's place in it, or NONE */
+    double *costs;              /* by node: of its being a leaf */
+    double *rests;              /* by node: of the leaves that are below it now */
+    uint32_t *leaves;           /* by node: how many those are */
+    double *ratios;             /* by node: the heap's key */
+    uint32_t *heap, *places;    /* splits by ratio; a split's place in it, or NONE */
     uint32_t heap_count;
     bool to_root; /* the last tree's root may go as well */
 };

@@ -197,20 +197,18 @@ static void near(double a, double b)
 static void check_end(const struct world *world, bool refit)
 {
     struct ig_tree_prune_report report, other;
-    struct ig_model *model = prune(&report, world,
-                                   (struct ig_tree_prune_options){.fit = &world->fit,
-                                                                  .judge = &world->judge,
-                                                                  .leaves_max = 90,
-                                                                  .refit = refit});
+    struct ig_model *model =
+        prune(&report, world,
+              (struct ig_tree_prune_options){
+                  .fit = &world->fit, .judge = &world->judge, .leaves_max = 90, .refit = refit});
     assert_true(leaves_of(model) <= 90 && leaves_of(model) > 60);
     assert_int_equal(report.after.leaves, leaves_of(model));
     assert_int_equal(report.after.trees, model->trees_count);
     assert_int_equal(report.before.leaves, leaves_of(world->model));
     near(report.after.loss, loss_of(model, world, true));
     near(report.before.loss, loss_of(world->model, world, true));
-    struct ig_model *blind = prune(&other, world,
-                                   (struct ig_tree_prune_options){.judge = &world->judge,
-                                                                  .leaves_max = 90});
+    struct ig_model *blind = prune(
+        &other, world, (struct ig_tree_prune_options){.judge = &world->judge, .leaves_max = 90});
     assert_true(report.after.loss < other.after.loss);
     ig_model_free(blind);
     ig_model_free(model);
@@ -219,8 +217,8 @@ static void check_end(const struct world *world, bool refit)
 static void test_leaves_and_refit(void **state)
 {
     (void)state;
-    static const enum ig_transform ALL[] = {IG_TRANSFORM_IDENTITY, IG_TRANSFORM_SIGMOID,
-                                            IG_TRANSFORM_EXP, IG_TRANSFORM_SOFTMAX,
+    static const enum ig_transform ALL[] = {IG_TRANSFORM_IDENTITY,     IG_TRANSFORM_SIGMOID,
+                                            IG_TRANSFORM_EXP,          IG_TRANSFORM_SOFTMAX,
                                             IG_TRANSFORM_SIGMOID_EACH, IG_TRANSFORM_PROBABILITY};
     for (size_t i = 0; i < sizeof ALL / sizeof *ALL; i++) {
         struct ig_testing_shape shape = SHAPE;
@@ -245,7 +243,7 @@ static void test_refitting_helps(void **state)
     struct world world;
     struct ig_tree_prune_report plain, refit;
     make_world(&world, &SHAPE, IG_TRANSFORM_SIGMOID);
-    struct ig_tree_prune_options options = {.fit = &world.fit, .leaves_max = 60};
+    struct ig_tree_prune_options options = {.fit = &world.fit, .prior = 0.01, .leaves_max = 60};
     ig_model_free(prune(&plain, &world, options));
     options.refit = true;
     ig_model_free(prune(&refit, &world, options));
@@ -281,6 +279,17 @@ static void test_whole_trees(void **state)
     ig_model_free(world.model);
 }
 
+static void refused(const struct world *world, struct ig_tree_prune_options options,
+                    enum ig_code code, const char *message)
+{
+    struct ig_err err = IG_ERR_INIT;
+    struct ig_tree_prune_report report;
+    struct ig_model *out = NULL;
+    assert_int_equal(ig_tree_prune_run(&out, &report, world->model, &options, &err), code);
+    assert_null(out);
+    if (!strstr(err.message, message)) fail_msg("'%s', expected '%s'", err.message, message);
+}
+
 static void test_loss_is_kept(void **state)
 {
     (void)state;
@@ -296,10 +305,12 @@ static void test_loss_is_kept(void **state)
     assert_true(report.after.leaves < report.before.leaves);
     ig_model_free(model);
     model = prune(&report, &world,
-                  (struct ig_tree_prune_options){.fit = &world.fit, .loss_max = 0});
-    assert_int_equal(leaves_of(model), leaves_of(world.model));
-    assert_true(fabs(loss_of(model, &world, true) - limit / 1.1) < 1e-6);
+                  (struct ig_tree_prune_options){
+                      .fit = &world.fit, .judge = &world.judge, .loss_max = limit / 1.1 + 1e-6});
+    assert_true(loss_of(model, &world, true) <= limit / 1.1 + 1e-5);
     ig_model_free(model);
+    refused(&world, (struct ig_tree_prune_options){.fit = &world.fit, .prior = 1, .loss_max = 1e-3},
+            IG_INVALID, "loss_max 0.001: the model's own loss is");
     ig_model_free(world.model);
 }
 
@@ -315,24 +326,12 @@ static void test_bytes_are_kept(void **state)
     struct world world;
     struct ig_tree_prune_report report;
     make_world(&world, &SHAPE, IG_TRANSFORM_SIGMOID);
-    struct ig_model *model =
-        prune(&report, &world,
-              (struct ig_tree_prune_options){
-                  .fit = &world.fit, .bytes_max = 1000, .bytes = leaf_bytes});
+    struct ig_model *model = prune(
+        &report, &world,
+        (struct ig_tree_prune_options){.fit = &world.fit, .bytes_max = 1000, .bytes = leaf_bytes});
     assert_true(leaves_of(model) <= 100 && leaves_of(model) > 90);
     ig_model_free(model);
     ig_model_free(world.model);
-}
-
-static void refused(const struct world *world, struct ig_tree_prune_options options,
-                    enum ig_code code, const char *message)
-{
-    struct ig_err err = IG_ERR_INIT;
-    struct ig_tree_prune_report report;
-    struct ig_model *out = NULL;
-    assert_int_equal(ig_tree_prune_run(&out, &report, world->model, &options, &err), code);
-    assert_null(out);
-    if (!strstr(err.message, message)) fail_msg("'%s', expected '%s'", err.message, message);
 }
 
 static void test_refusals(void **state)
@@ -351,12 +350,10 @@ static void test_refusals(void **state)
             "prior is 0");
     refused(&world, (struct ig_tree_prune_options){.prior = 1, .loss_max = none}, IG_INVALID,
             "expected one of");
-    refused(&world,
-            (struct ig_tree_prune_options){.prior = 1, .leaves_max = 1, .loss_max = none},
+    refused(&world, (struct ig_tree_prune_options){.prior = 1, .leaves_max = 1, .loss_max = none},
             IG_TOO_LARGE, "leaves_max 1: the least that pruning leaves is 2 leaves");
     world.model->kind = IG_MODEL_LINEAR;
-    refused(&world,
-            (struct ig_tree_prune_options){.prior = 1, .leaves_max = 5, .loss_max = none},
+    refused(&world, (struct ig_tree_prune_options){.prior = 1, .leaves_max = 5, .loss_max = none},
             IG_UNSUPPORTED, "only tree ensembles");
     world.model->kind = IG_MODEL_TREES;
     ig_model_free(world.model);

@@ -41,9 +41,9 @@ static void place_rows(const struct ig_pruner *pruner, struct ig_prune_part *par
     for (uint32_t t = 0; t < model->trees_count; t++) {
         uint32_t *leaves = part->leaves + (size_t)t * part->rows->rows_count;
         for (size_t i = 0; i < part->rows->rows_count; i++)
-            leaves[i] = model->trees[t].first_node +
-                        ig_tree_walk(model, &model->trees[t],
-                                     part->rows->rows + i * model->features_count);
+            leaves[i] =
+                model->trees[t].first_node +
+                ig_tree_walk(model, &model->trees[t], part->rows->rows + i * model->features_count);
     }
 }
 
@@ -55,7 +55,8 @@ void ig_pruner_score(struct ig_pruner *pruner, struct ig_prune_part *part)
     size_t count = part->rows->rows_count;
     uint32_t outputs = model->outputs_count, width = edit->width;
     for (size_t i = 0; i < count; i++)
-        memcpy(part->margins + i * outputs, model->base_margin, outputs * sizeof(double));
+        for (uint32_t o = 0; o < outputs; o++)
+            part->margins[i * outputs + o] = ig_tree_edit_base(edit, o);
     for (uint32_t t = 0; t < model->trees_count; t++) {
         const uint32_t *leaves = part->leaves + (size_t)t * count;
         uint32_t output = ig_tree_edit_output(edit, t, 0);
@@ -211,8 +212,8 @@ static void sum_leaves(struct ig_pruner *pruner)
             if (edit->kinds[i] == IG_TREE_LEAF)
                 weight = pruner->shares[i] *
                          pruner->totals[ig_tree_edit_output(edit, pruner->tree_of[i], w)];
-            pruner->sums[at] = (struct ig_prune_sums){
-                weight, weight * anchor, weight * anchor * anchor, weight * anchor};
+            pruner->sums[at] = (struct ig_prune_sums){weight, weight * anchor,
+                                                      weight * anchor * anchor, weight * anchor};
         }
 }
 
@@ -291,8 +292,7 @@ static void settle(struct ig_pruner *pruner, uint32_t place)
         place = (place - 1) / 2;
     }
     for (uint32_t child; (child = 2 * place + 1) < count; place = child) {
-        if (child + 1 < count &&
-            comes_before(pruner, pruner->heap[child + 1], pruner->heap[child]))
+        if (child + 1 < count && comes_before(pruner, pruner->heap[child + 1], pruner->heap[child]))
             child++;
         if (!comes_before(pruner, pruner->heap[child], node)) break;
         put(pruner, place, pruner->heap[child]);
@@ -388,9 +388,8 @@ static void move_part(const struct ig_pruner *pruner, struct ig_prune_part *part
 void ig_pruner_move(struct ig_pruner *pruner)
 {
     for (uint32_t i = 0; i < pruner->edit.model->nodes_count; i++)
-        pruner->current[i] = pruner->edit.kinds[i] == IG_TREE_GONE
-                                 ? pruner->current[pruner->parents[i]]
-                                 : i;
+        pruner->current[i] =
+            pruner->edit.kinds[i] == IG_TREE_GONE ? pruner->current[pruner->parents[i]] : i;
     move_part(pruner, &pruner->fit);
     move_part(pruner, &pruner->judge);
     ig_pruner_score(pruner, &pruner->fit);
@@ -399,6 +398,7 @@ void ig_pruner_move(struct ig_pruner *pruner)
 
 /* ---- refitting ---- */
 
+/* All trees learn the same rest, so that each one's training has to hold against all. */
 static void step_tree(struct ig_pruner *pruner, uint32_t t)
 {
     struct ig_tree_edit *edit = &pruner->edit;
@@ -407,6 +407,7 @@ static void step_tree(struct ig_pruner *pruner, uint32_t t)
     uint32_t width = edit->width, outputs = edit->model->outputs_count;
     uint32_t output = ig_tree_edit_output(edit, t, 0);
     size_t count = fit->rows->rows_count;
+    double trees = (double)edit->model->trees_count / (edit->width > 1 ? 1 : outputs);
     const uint32_t *leaves = fit->leaves + t * count;
     for (size_t i = (size_t)tree->first_node * width;
          i < (size_t)(tree->first_node + tree->nodes_count) * width; i++)
@@ -421,14 +422,15 @@ static void step_tree(struct ig_pruner *pruner, uint32_t t)
         for (uint32_t w = 0; w < width && edit->kinds[i] == IG_TREE_LEAF; w++) {
             size_t at = (size_t)i * width + w;
             struct ig_prune_sums *sums = &pruner->sums[at];
-            double weight = pruner->shares[i] * pruner->totals[output + w];
+            double weight = pruner->shares[i] * pruner->totals[output + w] * trees;
             double pull = weight * (edit->values[at] - pruner->anchors[at]);
             sums->s2 = -(sums->s1 + pull) / (sums->s0 + weight);
             edit->values[at] += sums->s2;
         }
     for (size_t i = 0; i < count; i++)
         for (uint32_t w = 0; w < width; w++)
-            fit->margins[i * outputs + output + w] += pruner->sums[(size_t)leaves[i] * width + w].s2;
+            fit->margins[i * outputs + output + w] +=
+                pruner->sums[(size_t)leaves[i] * width + w].s2;
 }
 
 void ig_pruner_refit(struct ig_pruner *pruner)
