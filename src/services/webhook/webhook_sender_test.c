@@ -27,7 +27,7 @@ static void open_hooks(bool private_allowed)
     const struct ig_webhooks_options options = {.db = db,
                                                 .http_allowed = true,
                                                 .private_allowed = private_allowed,
-                                                .timeout_ms = 150,
+                                                .timeout_ms = 600,
                                                 .retries = 3,
                                                 .retry_first_ms = 5};
     ASSERT_OK(ig_webhooks_open(&webhooks, &options, &err));
