@@ -8,15 +8,13 @@
  * server's kernels/nn, bit by bit, in both roundings and in every variant.
  *
  * Tensors are NHWC as in TensorFlow Lite. Arrays of 32-bit numbers that come from a file are
- * little-endian and need no alignment; scratch is aligned to 8.
+ * little-endian and need no alignment; scratch is aligned to 4.
  *
- * Overlap. Unless said otherwise, an output lies apart from all inputs. Convolutions and pools
- * write rows in order, and write an output position after its inputs were read: the output may lie
- * over the input where, for every row y of every image, it has ended before what later positions
- * read:
- *     output + (y + 1) * output_row_bytes <= input + max(0, y * stride_h - pad_h) * input_row_bytes
- * A convolution of a 1x1 filter with strides of 1 and no padding may lie closer: for every position
- * p, output + p * output_channels <= input + p * input_channels. */
+ * Overlap. Unless said otherwise an output lies apart from all inputs. Positions of outputs,
+ * numbered through rows and images, are computed in order. CONV_2D takes them in pairs, an even one
+ * and the next, and reads all that a pair needs before it writes: an output position may lie over
+ * inputs that no later position reads. DEPTHWISE_CONV_2D and pools take IGE_NN_GROUP at a time: a
+ * group's outputs may lie over inputs that only earlier groups read. */
 
 #include <stddef.h>
 #include <stdint.h>
@@ -24,6 +22,8 @@
 #ifndef IGE_NN_API
 #define IGE_NN_API /* `static` where the kernels are part of another file */
 #endif
+
+enum { IGE_NN_GROUP = 4 };
 
 enum ige_nn_rounding {
     IGE_NN_SINGLE, /* TensorFlow Lite's: a product is rounded once, half up */
@@ -108,7 +108,7 @@ struct ige_nn_arithmetic {
     struct ige_nn_multiplier a_multiplier, b_multiplier, multiplier;
 };
 
-enum { IGE_NN_RANK_MAX = 5 };
+enum { IGE_NN_RANK_MAX = 6 };
 
 struct ige_nn_pad {
     const int8_t *input;
