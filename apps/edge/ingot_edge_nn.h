@@ -31,7 +31,8 @@ enum ige_nn_rounding {
 };
 
 /* A real multiplier: fraction * 2^(shift - 31), as TensorFlow Lite's QuantizeMultiplier makes it:
- * the fraction is in 2^30..2^31 - 1, or 0; the shift in -31..30. */
+ * the fraction is in 2^30..2^31 - 1, the
+ * shift in -31..30. A multiplier of 0 has any shift; one of -2 keeps its layer fast. */
 struct ige_nn_multiplier {
     int32_t fraction;
     int32_t shift;
@@ -39,11 +40,12 @@ struct ige_nn_multiplier {
 
 /* How sums become bytes. */
 struct ige_nn_finish {
-    const void *bias;        /* int32 a channel: bias - input zero point * sum of its weights */
+    const void *bias;        /* int32 a channel */
     const void *multipliers; /* int32: fractions */
     const int8_t *shifts;
     uint8_t per_channel;      /* 0: multipliers and shifts have one element for all channels */
-    uint8_t sum_bits;         /* |bias[c]| + 128 * sum of |weights[c]| < 2^sum_bits; 32: unknown */
+    uint8_t sum_bits;         /* |bias| + 255 * sum of |weights| < 2^sum_bits in every channel;
+                                 over 30: a slower way */
     uint8_t rounding;         /* enum ige_nn_rounding */
     int8_t zero, least, most; /* of the output: zero point and clamp */
 };
@@ -71,6 +73,7 @@ struct ige_nn_fully_connected {
     const int8_t *weights; /* [channels][depth] */
     int8_t *output;        /* [rows][channels] */
     int32_t rows, depth, channels;
+    int8_t input_zero;
     struct ige_nn_finish finish;
 };
 

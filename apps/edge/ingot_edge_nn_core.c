@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Fixed-point multipliers as TensorFlow Lite and TensorFlow Lite Micro apply them, and the choice
+ * of a fast way to do the same. Stateless. Source: gemmlowp's fixedpoint.h, TensorFlow Lite's
+ * kernels/internal/common.h. */
+#include "ingot_edge_nn_core.h"
+
+enum { IGE_NN_RIGHT_MAX = 30 };
+
+/* x / 2^bits, to nearest, half away from zero. */
+static int64_t ige_nn_divide(int64_t x, int32_t bits)
+{
+    if (!bits) return x;
+    return (x - (x < 0) + ((int64_t)1 << (bits - 1))) >> bits;
+}
+
+int32_t ige_nn_scale(int32_t x, struct ige_nn_multiplier multiplier, uint32_t rounding)
+{
+    const int32_t most = 0x7fffff00;
+    int64_t value;
+    if (rounding == IGE_NN_SINGLE) {
+        int32_t bits = 31 - multiplier.shift;
+        value = ((int64_t)x * multiplier.fraction + ((int64_t)1 << (bits - 1))) >> bits;
+    } else {
+        int32_t left = multiplier.shift > 0 ? multiplier.shift : 0;
+        int32_t wrapped = (int32_t)((uint32_t)x << left);
+        value = ((int64_t)wrapped * multiplier.fraction + ((int64_t)1 << 30)) >> 31;
+        value = ige_nn_divide(value, left - multiplier.shift);
+    }
+    return (int32_t)(value < -most ? -most : value > most ? most : value);
+}
+
+/* The high word has the product's bits from 32 on: the shift after it, which rounds, is by a bit at
+ * least. Two roundings take the bits from 31 on first. */
+static void ige_nn_choose(struct ige_nn_ready *ready, int32_t bits, int32_t least, int32_t greatest)
+{
+    if (ready->rounding == IGE_NN_DOUBLE) {
+        ready->way = IGE_NN_WAY_DOUBLE;
+        ready->left = 1;
+        if (greatest > 0) bits = 32;
+    } else {
+        ready->way = IGE_NN_WAY_SINGLE;
+        ready->left = greatest > -2 ? greatest + 2 : 0;
+    }
+    if (ready->left + bits > 31 || ready->left - 1 - least > IGE_NN_RIGHT_MAX) {
+        ready->way = IGE_NN_WAY_EXACT;
+        ready->left = 0;
+    }
+}
+
+void ige_nn_prepare(struct ige_nn_ready *ready, const struct ige_nn_finish *finish,
+                    int32_t channels)
+{
+    int32_t least = finish->shifts[0], greatest = least;
+    ready->bias = finish->bias;
+    ready->multipliers = finish->multipliers;
+    ready->shifts = finish->shifts;
+    ready->channel_mask = finish->per_channel ? 0xffffffffU : 0;
+    ready->zero = finish->zero;
+    ready->least = finish->least;
+    ready->most = finish->most;
+    ready->rounding = finish->rounding;
+    for (int32_t c = 1; finish->per_channel && c < channels; c++) {
+        int32_t shift = finish->shifts[c];
+        if (shift > greatest) greatest = shift;
+        if (shift < least) least = shift;
+    }
+    ige_nn_choose(ready, finish->sum_bits, least, greatest);
+}
+
+struct ige_nn_channel ige_nn_prepare_one(struct ige_nn_ready *ready,
+                                         struct ige_nn_multiplier multiplier, int32_t bits,
+                                         uint32_t rounding)
+{
+    ready->rounding = (uint8_t)rounding;
+    ige_nn_choose(ready, bits, multiplier.shift, multiplier.shift);
+    return ige_nn_channel_of(ready, multiplier.fraction, multiplier.shift);
+}
+
+void ige_nn_clamp(int8_t *bytes, int32_t count, int32_t least, int32_t most)
+{
+    if (least == -128 && most == 127) return;
+    for (int32_t i = 0; i < count; i++) {
+        int32_t value = bytes[i];
+        bytes[i] = (int8_t)(value < least ? least : value > most ? most : value);
+    }
+}

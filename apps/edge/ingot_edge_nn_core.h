@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef INGOT_EDGE_NN_CORE_H
+#define INGOT_EDGE_NN_CORE_H
+
+/* What the kernels of networks share: how sums become bytes, and the leaves, the inner loops that
+ * each instruction set has in a form of its own. */
+
+#include "ingot_edge_nn.h"
+
+/* The forms, each with whether the compiler can build it. The kernels use the one of the processor
+ * that is compiled for. */
+#define IGE_NN_FORMS(FORM)                                                                         \
+    FORM(portable, 1)                                                                              \
+    FORM(dsp, IGE_NN_HAS_DSP)                                                                      \
+    FORM(neon, IGE_NN_HAS_NEON)                                                                    \
+    FORM(avx2, IGE_NN_HAS_AVX2)
+
+#if defined(__ARM_FEATURE_DSP) && defined(__thumb2__) && defined(__ARM_ARCH_PROFILE) &&            \
+    __ARM_ARCH_PROFILE == 'M'
+#define IGE_NN_HAS_DSP 1
+#else
+#define IGE_NN_HAS_DSP 0
+#endif
+#ifdef __ARM_NEON
+#define IGE_NN_HAS_NEON 1
+#else
+#define IGE_NN_HAS_NEON 0
+#endif
+#if defined(__x86_64__) && defined(__GNUC__)
+#define IGE_NN_HAS_AVX2 1
+#else
+#define IGE_NN_HAS_AVX2 0
+#endif
+
+#ifndef IGE_NN_FORM
+#if IGE_NN_HAS_DSP
+#define IGE_NN_FORM(name) name##_dsp
+#elif IGE_NN_HAS_NEON
+#define IGE_NN_FORM(name) name##_neon
+#elif IGE_NN_HAS_AVX2 && defined(__AVX2__)
+#define IGE_NN_FORM(name) name##_avx2
+#else
+#define IGE_NN_FORM(name) name##_portable
+#endif
+#endif
+
+/* Rows for ige_nn_pair: two positions' inputs as 16-bit numbers without their zero point, by quads:
+ * four of the first position, four of the second; in a quad the order is 0, 2, 1, 3, as halves of
+ * registers take bytes apart. Behind the depth come zeros up to a whole quad. */
+enum { IGE_NN_QUAD = 4, IGE_NN_PAIR_QUAD = 8 };
+
+static inline int32_t ige_nn_place(int32_t i)
+{
+    return (i & ~3) * 2 + ((i & 1) << 1 | (i >> 1 & 1));
+}
+
+/* Cells that a depthwise position sees: of its rows and columns inside, with the distances of
+ * neighbours. */
+struct ige_nn_taps {
+    int32_t rows, columns;
+    int32_t x_row, x_column; /* from a column's end to the next row; from column to column */
+    int32_t w_row, w_column;
+    int32_t zero;
+};
+
+/* Leaves; all add to the sums.
+ * pair: sums[2 * c + p] of both positions p of x and the channels of w and w + stride.
+ * row: sums[c] of x - zero and the channels of w + c * stride.
+ * taps: sums[c] of four neighbouring channels. */
+#define IGE_NN_DECLARE_0(form)
+#define IGE_NN_DECLARE_1(form)                                                                     \
+    IGE_NN_API void ige_nn_pair_##form(uint32_t sums[4], const int16_t *x, const int8_t *w,        \
+                                       int32_t stride, int32_t quads);                             \
+    IGE_NN_API void ige_nn_row_##form(uint32_t sums[4], const int8_t *x, const int8_t *w,          \
+                                      int32_t stride, int32_t quads, int32_t zero);                \
+    IGE_NN_API void ige_nn_taps_##form(uint32_t sums[4], const int8_t *x, const int8_t *w,         \
+                                       const struct ige_nn_taps *taps);                            \
+    IGE_NN_API void ige_nn_expand_##form(int16_t *to, const int8_t *from, int32_t quads,           \
+                                         int32_t zero);
+#define IGE_NN_DECLARE_IF(form, has) IGE_NN_DECLARE_##has(form)
+#define IGE_NN_DECLARE(form, has) IGE_NN_DECLARE_IF(form, has)
+IGE_NN_FORMS(IGE_NN_DECLARE)
+#undef IGE_NN_DECLARE
+
+/* ---- how sums become bytes ---- */
+
+enum ige_nn_way {
+    IGE_NN_WAY_SINGLE, /* by the high word of a product of 32 bits */
+    IGE_NN_WAY_DOUBLE,
+    IGE_NN_WAY_EXACT, /* what those two cannot: great sums, multipliers of a half and more */
+};
+
+/* A layer's finish with its way chosen. */
+struct ige_nn_ready {
+    const uint8_t *bias, *multipliers;
+    const int8_t *shifts;
+    uint32_t channel_mask; /* 0 where one multiplier serves all */
+    int32_t left;          /* sums are shifted so far before they are multiplied */
+    int32_t zero, least, most;
+    uint8_t way, rounding;
+};
+
+/* A channel's numbers. */
+struct ige_nn_channel {
+    int32_t fraction, shift;
+    int32_t right, half; /* the shift after a high word, and a half of what it takes away */
+};
+
+IGE_NN_API void ige_nn_prepare(struct ige_nn_ready *ready, const struct ige_nn_finish *finish,
+                               int32_t channels);
+/* The same of one multiplier, for numbers below 2^bits. */
+IGE_NN_API struct ige_nn_channel ige_nn_prepare_one(struct ige_nn_ready *ready,
+                                                    struct ige_nn_multiplier multiplier,
+                                                    int32_t bits, uint32_t rounding);
+/* x * multiplier for any of both, within +-0x7fffff00. */
+IGE_NN_API int32_t ige_nn_scale(int32_t x, struct ige_nn_multiplier multiplier, uint32_t rounding);
+/* Clamps bytes that are already within int8. */
+IGE_NN_API void ige_nn_clamp(int8_t *bytes, int32_t count, int32_t least, int32_t most);
+
+static inline int32_t ige_nn_i32(const uint8_t *at)
+{
+    return (int32_t)((uint32_t)at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 |
+                     (uint32_t)at[3] << 24);
+}
+
+static inline int32_t ige_nn_sum(int32_t a, int32_t b)
+{
+    return (int32_t)((uint32_t)a + (uint32_t)b);
+}
+
+#if IGE_NN_HAS_DSP
+/* x * y / 2^32, rounded down, plus z; and to nearest, half up. */
+static inline int32_t ige_nn_high_add(int32_t x, int32_t y, int32_t z)
+{
+    int32_t result;
+    __asm__("smmla %0, %1, %2, %3" : "=r"(result) : "r"(x), "r"(y), "r"(z));
+    return result;
+}
+
+static inline int32_t ige_nn_high_round(int32_t x, int32_t y)
+{
+    int32_t result;
+    __asm__("smmulr %0, %1, %2" : "=r"(result) : "r"(x), "r"(y));
+    return result;
+}
+#else
+static inline int32_t ige_nn_high_add(int32_t x, int32_t y, int32_t z)
+{
+    return ige_nn_sum((int32_t)(((int64_t)x * y) >> 32), z);
+}
+
+static inline int32_t ige_nn_high_round(int32_t x, int32_t y)
+{
+    return (int32_t)(((int64_t)x * y + ((int64_t)1 << 31)) >> 32);
+}
+#endif
+
+#if defined(__ARM_FEATURE_SAT) && defined(__thumb2__)
+static inline int32_t ige_nn_byte(int32_t x)
+{
+    int32_t result;
+    __asm__("ssat %0, #8, %1" : "=r"(result) : "r"(x));
+    return result;
+}
+#else
+static inline int32_t ige_nn_byte(int32_t x)
+{
+    return x < -128 ? -128 : x > 127 ? 127 : x;
+}
+#endif
+
+static inline struct ige_nn_channel ige_nn_channel_of(const struct ige_nn_ready *ready,
+                                                      int32_t fraction, int32_t shift)
+{
+    struct ige_nn_channel channel;
+    channel.fraction = fraction;
+    channel.shift = shift;
+    channel.right = ready->left - 1 - shift;
+    channel.half = (int32_t)((1U << (channel.right & 31)) >> 1);
+    return channel;
+}
+
+static inline struct ige_nn_channel ige_nn_channel(const struct ige_nn_ready *ready, int32_t index)
+{
+    uint32_t i = (uint32_t)index & ready->channel_mask;
+    return ige_nn_channel_of(ready, ige_nn_i32(ready->multipliers + 4 * i), ready->shifts[i]);
+}
+
+/* A sum scaled. */
+static inline int32_t ige_nn_value(const struct ige_nn_ready *ready,
+                                   const struct ige_nn_channel *channel, int32_t sum)
+{
+    int32_t shifted = (int32_t)((uint32_t)sum << ready->left), value;
+    if (ready->way == IGE_NN_WAY_SINGLE)
+        return ige_nn_high_add(shifted, channel->fraction, channel->half) >> channel->right;
+    if (ready->way == IGE_NN_WAY_DOUBLE) {
+        value = ige_nn_high_round(shifted, channel->fraction);
+        if (channel->half) value = ige_nn_sum(value, value >> 31);
+        return ige_nn_sum(value, channel->half) >> channel->right;
+    }
+    struct ige_nn_multiplier multiplier;
+    multiplier.fraction = channel->fraction;
+    multiplier.shift = channel->shift;
+    return ige_nn_scale(sum, multiplier, ready->rounding);
+}
+
+/* As a byte, not yet within the layer's clamp. */
+static inline int8_t ige_nn_finish(const struct ige_nn_ready *ready,
+                                   const struct ige_nn_channel *channel, uint32_t sum)
+{
+    return (int8_t)ige_nn_byte(ige_nn_value(ready, channel, (int32_t)sum) + ready->zero);
+}
+
+#endif

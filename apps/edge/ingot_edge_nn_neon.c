@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The leaves for Arm's Advanced SIMD: products of 16-bit numbers, added to 32 bits. Stateless. */
+#include "ingot_edge_nn_core.h"
+
+#if IGE_NN_HAS_NEON
+
+#include <arm_neon.h>
+
+static inline int16x8_t ige_nn_neon_eight(const int8_t *at)
+{
+    return vmovl_s8(vld1_s8(at));
+}
+
+/* Four bytes as 16-bit numbers. */
+static inline int16x4_t ige_nn_neon_four(const int8_t *at)
+{
+    uint32_t word = (uint32_t)ige_nn_i32((const uint8_t *)at);
+    return vget_low_s16(vmovl_s8(vcreate_s8(word)));
+}
+
+/* In the order of ige_nn_place: 0, 2, 1, 3. */
+static inline int16x4_t ige_nn_neon_place(int16x4_t x)
+{
+    const uint8x8_t order = vcreate_u8(0x0706030205040100U);
+    return vreinterpret_s16_u8(vtbl1_u8(vreinterpret_u8_s16(x), order));
+}
+
+static inline uint32_t ige_nn_neon_total(int32x4_t x)
+{
+    int32x2_t sum = vadd_s32(vget_low_s32(x), vget_high_s32(x));
+    return (uint32_t)vget_lane_s32(vpadd_s32(sum, sum), 0);
+}
+
+void ige_nn_pair_neon(uint32_t sums[4], const int16_t *x, const int8_t *w, int32_t stride,
+                      int32_t quads)
+{
+    int32x4_t a = vdupq_n_s32(0), b = a, c = a, d = a;
+    for (; quads; quads--) {
+        int16x8_t y = vld1q_s16(x);
+        int16x4_t u = ige_nn_neon_place(ige_nn_neon_four(w));
+        int16x4_t v = ige_nn_neon_place(ige_nn_neon_four(w + stride));
+        a = vmlal_s16(a, vget_low_s16(y), u);
+        b = vmlal_s16(b, vget_high_s16(y), u);
+        c = vmlal_s16(c, vget_low_s16(y), v);
+        d = vmlal_s16(d, vget_high_s16(y), v);
+        x += IGE_NN_PAIR_QUAD;
+        w += IGE_NN_QUAD;
+    }
+    sums[0] += ige_nn_neon_total(a);
+    sums[1] += ige_nn_neon_total(b);
+    sums[2] += ige_nn_neon_total(c);
+    sums[3] += ige_nn_neon_total(d);
+}
+
+void ige_nn_row_neon(uint32_t sums[4], const int8_t *x, const int8_t *w, int32_t stride,
+                     int32_t quads, int32_t zero)
+{
+    const int16x8_t zeros = vdupq_n_s16((int16_t)zero);
+    for (int32_t c = 0; c < 4; c++, w += stride) {
+        int32x4_t sum = vdupq_n_s32(0);
+        int32_t i = 0;
+        for (; i + 2 <= quads; i += 2) {
+            int16x8_t y = vsubq_s16(ige_nn_neon_eight(x + 4 * i), zeros);
+            int16x8_t v = ige_nn_neon_eight(w + 4 * i);
+            sum = vmlal_s16(sum, vget_low_s16(y), vget_low_s16(v));
+            sum = vmlal_s16(sum, vget_high_s16(y), vget_high_s16(v));
+        }
+        if (i < quads) {
+            int16x4_t y = vsub_s16(ige_nn_neon_four(x + 4 * i), vget_low_s16(zeros));
+            sum = vmlal_s16(sum, y, ige_nn_neon_four(w + 4 * i));
+        }
+        sums[c] += ige_nn_neon_total(sum);
+    }
+}
+
+void ige_nn_taps_neon(uint32_t sums[4], const int8_t *x, const int8_t *w,
+                      const struct ige_nn_taps *taps)
+{
+    const int16x4_t zero = vdup_n_s16((int16_t)taps->zero);
+    int32x4_t sum = vreinterpretq_s32_u32(vld1q_u32(sums));
+    for (int32_t row = taps->rows; row; row--) {
+        for (int32_t column = taps->columns; column; column--) {
+            sum = vmlal_s16(sum, vsub_s16(ige_nn_neon_four(x), zero), ige_nn_neon_four(w));
+            x += taps->x_column;
+            w += taps->w_column;
+        }
+        x += taps->x_row;
+        w += taps->w_row;
+    }
+    vst1q_u32(sums, vreinterpretq_u32_s32(sum));
+}
+
+void ige_nn_expand_neon(int16_t *to, const int8_t *from, int32_t quads, int32_t zero)
+{
+    const int16x4_t zeros = vdup_n_s16((int16_t)zero);
+    for (; quads; quads--) {
+        vst1_s16(to, ige_nn_neon_place(vsub_s16(ige_nn_neon_four(from), zeros)));
+        from += IGE_NN_QUAD;
+        to += IGE_NN_PAIR_QUAD;
+    }
+}
+
+#endif
