@@ -45,7 +45,7 @@ struct ige_nn_finish {
     const int8_t *shifts;
     uint8_t per_channel;      /* 0: multipliers and shifts have one element for all channels */
     uint8_t sum_bits;         /* |bias| + 255 * sum of |weights| < 2^sum_bits in every channel;
-                                 over 30: a slower way */
+                                 over 30 is slower */
     uint8_t rounding;         /* enum ige_nn_rounding */
     int8_t zero, least, most; /* of the output: zero point and clamp */
 };

@@ -34,9 +34,9 @@ int32_t ige_nn_scale(int32_t x, struct ige_nn_multiplier multiplier, uint32_t ro
 static void ige_nn_choose(struct ige_nn_ready *ready, int32_t bits, int32_t least, int32_t greatest)
 {
     if (ready->rounding == IGE_NN_DOUBLE) {
-        ready->way = IGE_NN_WAY_DOUBLE;
+        ready->way = bits > 30 ? IGE_NN_WAY_WIDE : IGE_NN_WAY_DOUBLE;
         ready->left = 1;
-        if (greatest > 0) bits = 32;
+        bits = greatest > 0 ? 32 : 30;
     } else {
         ready->way = IGE_NN_WAY_SINGLE;
         ready->left = greatest > -2 ? greatest + 2 : 0;

@@ -87,7 +87,8 @@ IGE_NN_FORMS(IGE_NN_DECLARE)
 enum ige_nn_way {
     IGE_NN_WAY_SINGLE, /* by the high word of a product of 32 bits */
     IGE_NN_WAY_DOUBLE,
-    IGE_NN_WAY_EXACT, /* what those two cannot: great sums, multipliers of a half and more */
+    IGE_NN_WAY_WIDE,  /* two roundings of sums over 30 bits */
+    IGE_NN_WAY_EXACT, /* any sum and multiplier */
 };
 
 /* A layer's finish with its way chosen. */
@@ -169,6 +170,12 @@ static inline int32_t ige_nn_byte(int32_t x)
 }
 #endif
 
+/* x * y / 2^31, to nearest, half up; y is not the least number. */
+static inline int32_t ige_nn_high31(int32_t x, int32_t y)
+{
+    return (int32_t)(((int64_t)x * y + ((int64_t)1 << 30)) >> 31);
+}
+
 static inline struct ige_nn_channel ige_nn_channel_of(const struct ige_nn_ready *ready,
                                                       int32_t fraction, int32_t shift)
 {
@@ -193,8 +200,9 @@ static inline int32_t ige_nn_value(const struct ige_nn_ready *ready,
     int32_t shifted = (int32_t)((uint32_t)sum << ready->left), value;
     if (ready->way == IGE_NN_WAY_SINGLE)
         return ige_nn_high_add(shifted, channel->fraction, channel->half) >> channel->right;
-    if (ready->way == IGE_NN_WAY_DOUBLE) {
-        value = ige_nn_high_round(shifted, channel->fraction);
+    if (ready->way != IGE_NN_WAY_EXACT) {
+        value = ready->way == IGE_NN_WAY_DOUBLE ? ige_nn_high_round(shifted, channel->fraction)
+                                                : ige_nn_high31(sum, channel->fraction);
         if (channel->half) value = ige_nn_sum(value, value >> 31);
         return ige_nn_sum(value, channel->half) >> channel->right;
     }

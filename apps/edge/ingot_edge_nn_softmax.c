@@ -121,12 +121,6 @@ static void ige_nn_softmax_single(const struct ige_nn_softmax *softmax, const in
 
 /* ---- fixed point ---- */
 
-/* a * b / 2^31, to nearest, half up; of numbers that are not both the least. */
-static int32_t ige_nn_high31(int32_t a, int32_t b)
-{
-    return (int32_t)(((int64_t)a * b + ((int64_t)1 << 30)) >> 31);
-}
-
 /* x / 2^bits, to nearest, half away from zero; bits of at least 1. */
 static int32_t ige_nn_halves(int32_t x, int32_t bits)
 {
