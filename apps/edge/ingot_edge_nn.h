@@ -68,12 +68,13 @@ struct ige_nn_conv {
     struct ige_nn_finish finish;
 };
 
+/* Its biases have the input's zero point in them: bias - zero point * sum of weights; so sum_bits
+ * is of |bias| + 128 * sum of |weights|. */
 struct ige_nn_fully_connected {
     const int8_t *input;   /* [rows][depth] */
     const int8_t *weights; /* [channels][depth] */
     int8_t *output;        /* [rows][channels] */
     int32_t rows, depth, channels;
-    int8_t input_zero;
     struct ige_nn_finish finish;
 };
 

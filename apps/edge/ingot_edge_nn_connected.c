@@ -6,24 +6,22 @@ static void ige_nn_connected_row(const struct ige_nn_fully_connected *layer,
                                  const struct ige_nn_ready *ready, const int8_t *input,
                                  int8_t *output)
 {
-    const int8_t *weights = layer->weights;
-    int32_t depth = layer->depth, channels = layer->channels, zero = layer->input_zero;
-    int32_t each;
-    uint32_t sums[4];
-    for (int32_t c = 0; c < channels; c += each, weights += each * depth) {
-        each = c + 4 <= channels ? 4 : 1;
-        int32_t stride = each == 4 ? depth : 0;
-        for (int32_t k = 0; k < 4; k++)
-            sums[k] = (uint32_t)ige_nn_i32(ready->bias + 4 * (c + (k & (each - 1))));
-        IGE_NN_FORM(ige_nn_row)(sums, input, weights, stride, depth / 4, zero);
-        for (int32_t k = 0; k < each; k++) {
-            struct ige_nn_channel channel = ige_nn_channel(ready, c + k);
-            for (int32_t i = depth & ~3; i < depth; i++)
-                sums[k] += (uint32_t)((input[i] - zero) * weights[k * depth + i]);
-            output[c + k] = ige_nn_finish(ready, &channel, sums[k]);
-        }
+    uint32_t sums[IGE_NN_BLOCK];
+    int32_t depth = layer->depth, count;
+    for (int32_t c = 0; c < layer->channels; c += count) {
+        const int8_t *weights = layer->weights + c * depth;
+        struct ige_nn_rows rows = {depth, depth / 4, 0};
+        count = layer->channels - c < IGE_NN_BLOCK ? layer->channels - c : IGE_NN_BLOCK;
+        if (count > 4) count &= ~3;
+        if (count < 4) rows.stride = 0, count = 1; /* four times the same */
+        rows.groups = (count + 3) / 4;
+        IGE_NN_FORM(ige_nn_row)(sums, input, weights, &rows);
+        for (int32_t i = depth & ~3; i < depth; i++)
+            for (int32_t k = 0; k < count; k++)
+                sums[k] += (uint32_t)(input[i] * weights[k * depth + i]);
+        ige_nn_bytes(output + c, sums, ready, c, count);
     }
-    ige_nn_clamp(output, channels, ready->least, ready->most);
+    ige_nn_clamp(output, layer->channels, ready->least, ready->most);
 }
 
 void ige_nn_fully_connected(const struct ige_nn_fully_connected *layer)

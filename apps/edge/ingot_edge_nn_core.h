@@ -7,6 +7,12 @@
 
 #include "ingot_edge_nn.h"
 
+#ifdef __GNUC__
+#define IGE_NN_INLINE static inline __attribute__((always_inline))
+#else
+#define IGE_NN_INLINE static inline
+#endif
+
 /* The forms, each with whether the compiler can build it. The kernels use the one of the processor
  * that is compiled for. */
 #define IGE_NN_FORMS(FORM)                                                                         \
@@ -48,32 +54,37 @@
  * four of the first position, four of the second; in a quad the order is 0, 2, 1, 3, as halves of
  * registers take bytes apart. Behind the depth come zeros up to a whole quad. */
 enum { IGE_NN_QUAD = 4, IGE_NN_PAIR_QUAD = 8 };
+/* Channels whose sums are held at a time. */
+enum { IGE_NN_BLOCK = 16 };
 
 static inline int32_t ige_nn_place(int32_t i)
 {
     return (i & ~3) * 2 + ((i & 1) << 1 | (i >> 1 & 1));
 }
 
-/* Cells that a depthwise position sees: of its rows and columns inside, with the distances of
- * neighbours. */
-struct ige_nn_taps {
-    int32_t rows, columns;
-    int32_t x_row, x_column; /* from a column's end to the next row; from column to column */
-    int32_t w_row, w_column;
-    int32_t zero;
+/* Rows of weights, `stride` bytes apart, in groups of two or four channels. */
+struct ige_nn_rows {
+    int32_t stride, quads, groups;
 };
 
-/* Leaves; all add to the sums.
- * pair: sums[2 * c + p] of both positions p of x and the channels of w and w + stride.
- * row: sums[c] of x - zero and the channels of w + c * stride.
- * taps: sums[c] of four neighbouring channels. */
+/* Cells that a depthwise position sees: its rows and columns inside, how far neighbours are apart,
+ * and groups of four channels. */
+struct ige_nn_taps {
+    int32_t rows, columns, x_row, x_column, w_row, w_column, zero, groups;
+};
+
+/* Leaves; they give the sums of groups of channels, one group behind the other.
+ * pair: sums[2 * c + p] of the two channels c and both positions p of x.
+ * row: sums[c] of four channels, of x as it lies.
+ * taps: sums[c] of four neighbouring channels; rows and columns may be 0.
+ * expand: quads of one position, less their zero point. */
 #define IGE_NN_DECLARE_0(form)
 #define IGE_NN_DECLARE_1(form)                                                                     \
-    IGE_NN_API void ige_nn_pair_##form(uint32_t sums[4], const int16_t *x, const int8_t *w,        \
-                                       int32_t stride, int32_t quads);                             \
-    IGE_NN_API void ige_nn_row_##form(uint32_t sums[4], const int8_t *x, const int8_t *w,          \
-                                      int32_t stride, int32_t quads, int32_t zero);                \
-    IGE_NN_API void ige_nn_taps_##form(uint32_t sums[4], const int8_t *x, const int8_t *w,         \
+    IGE_NN_API void ige_nn_pair_##form(uint32_t *sums, const int16_t *x, const int8_t *w,          \
+                                       const struct ige_nn_rows *rows);                            \
+    IGE_NN_API void ige_nn_row_##form(uint32_t *sums, const int8_t *x, const int8_t *w,            \
+                                      const struct ige_nn_rows *rows);                             \
+    IGE_NN_API void ige_nn_taps_##form(uint32_t *sums, const int8_t *x, const int8_t *w,           \
                                        const struct ige_nn_taps *taps);                            \
     IGE_NN_API void ige_nn_expand_##form(int16_t *to, const int8_t *from, int32_t quads,           \
                                          int32_t zero);
@@ -115,6 +126,12 @@ IGE_NN_API struct ige_nn_channel ige_nn_prepare_one(struct ige_nn_ready *ready,
                                                     int32_t bits, uint32_t rounding);
 /* x * multiplier for any of both, within +-0x7fffff00. */
 IGE_NN_API int32_t ige_nn_scale(int32_t x, struct ige_nn_multiplier multiplier, uint32_t rounding);
+/* Bytes of sums, with the biases, of `count` channels from `first` on; not yet within the layer's
+ * clamp. Of one position, and of two, whose sums alternate. */
+IGE_NN_API void ige_nn_bytes(int8_t *out, const uint32_t *sums, const struct ige_nn_ready *ready,
+                             int32_t first, int32_t count);
+IGE_NN_API void ige_nn_bytes_pair(int8_t *out[2], const uint32_t *sums,
+                                  const struct ige_nn_ready *ready, int32_t first, int32_t count);
 /* Clamps bytes that are already within int8. */
 IGE_NN_API void ige_nn_clamp(int8_t *bytes, int32_t count, int32_t least, int32_t most);
 
@@ -176,33 +193,26 @@ static inline int32_t ige_nn_high31(int32_t x, int32_t y)
     return (int32_t)(((int64_t)x * y + ((int64_t)1 << 30)) >> 31);
 }
 
-static inline struct ige_nn_channel ige_nn_channel_of(const struct ige_nn_ready *ready,
-                                                      int32_t fraction, int32_t shift)
+IGE_NN_INLINE struct ige_nn_channel ige_nn_channel(uint32_t way, const struct ige_nn_ready *ready,
+                                                   int32_t fraction, int32_t shift)
 {
-    struct ige_nn_channel channel;
-    channel.fraction = fraction;
-    channel.shift = shift;
+    struct ige_nn_channel channel = {fraction, shift, 0, 0};
+    if (way == IGE_NN_WAY_EXACT) return channel;
     channel.right = ready->left - 1 - shift;
-    channel.half = (int32_t)((1U << (channel.right & 31)) >> 1);
+    channel.half = (int32_t)((1U << channel.right) >> 1);
     return channel;
 }
 
-static inline struct ige_nn_channel ige_nn_channel(const struct ige_nn_ready *ready, int32_t index)
-{
-    uint32_t i = (uint32_t)index & ready->channel_mask;
-    return ige_nn_channel_of(ready, ige_nn_i32(ready->multipliers + 4 * i), ready->shifts[i]);
-}
-
-/* A sum scaled. */
-static inline int32_t ige_nn_value(const struct ige_nn_ready *ready,
+/* A sum scaled, in a way that the compiler may know. */
+IGE_NN_INLINE int32_t ige_nn_value(uint32_t way, const struct ige_nn_ready *ready,
                                    const struct ige_nn_channel *channel, int32_t sum)
 {
     int32_t shifted = (int32_t)((uint32_t)sum << ready->left), value;
-    if (ready->way == IGE_NN_WAY_SINGLE)
+    if (way == IGE_NN_WAY_SINGLE)
         return ige_nn_high_add(shifted, channel->fraction, channel->half) >> channel->right;
-    if (ready->way != IGE_NN_WAY_EXACT) {
-        value = ready->way == IGE_NN_WAY_DOUBLE ? ige_nn_high_round(shifted, channel->fraction)
-                                                : ige_nn_high31(sum, channel->fraction);
+    if (way != IGE_NN_WAY_EXACT) {
+        value = way == IGE_NN_WAY_DOUBLE ? ige_nn_high_round(shifted, channel->fraction)
+                                         : ige_nn_high31(sum, channel->fraction);
         if (channel->half) value = ige_nn_sum(value, value >> 31);
         return ige_nn_sum(value, channel->half) >> channel->right;
     }
@@ -210,13 +220,6 @@ static inline int32_t ige_nn_value(const struct ige_nn_ready *ready,
     multiplier.fraction = channel->fraction;
     multiplier.shift = channel->shift;
     return ige_nn_scale(sum, multiplier, ready->rounding);
-}
-
-/* As a byte, not yet within the layer's clamp. */
-static inline int8_t ige_nn_finish(const struct ige_nn_ready *ready,
-                                   const struct ige_nn_channel *channel, uint32_t sum)
-{
-    return (int8_t)ige_nn_byte(ige_nn_value(ready, channel, (int32_t)sum) + ready->zero);
 }
 
 #endif

@@ -24,62 +24,71 @@ static struct ige_nn_span ige_nn_depthwise_span(int32_t start, int32_t filter, i
 }
 
 /* A channel whose input is not beside its weights. */
-static int32_t ige_nn_depthwise_one(const struct ige_nn_taps *taps, const int8_t *x,
-                                    const int8_t *w)
+static uint32_t ige_nn_depthwise_one(const struct ige_nn_taps *taps, const int8_t *x,
+                                     const int8_t *w)
 {
     int32_t sum = 0;
     for (int32_t row = taps->rows; row; row--, x += taps->x_row, w += taps->w_row)
-        for (int32_t column = taps->columns; column; column--) {
-            sum += (*x - taps->zero) * *w;
-            x += taps->x_column;
-            w += taps->w_column;
-        }
-    return sum;
+        for (int32_t column = 0; column < taps->columns; column++)
+            sum += (x[column * taps->x_column] - taps->zero) * w[column * taps->w_column];
+    return (uint32_t)sum;
 }
 
+/* All channels of a position whose first cell inside is x. */
 static void ige_nn_depthwise_position(const struct ige_nn_conv *conv,
-                                      const struct ige_nn_ready *ready, int32_t index)
+                                      const struct ige_nn_ready *ready, struct ige_nn_taps *taps,
+                                      const int8_t *x, const int8_t *w, int8_t *out)
 {
-    const struct ige_nn_window *w = &conv->window;
-    int32_t x = index % conv->out_w, line = index / conv->out_w, y = line % conv->out_h;
-    struct ige_nn_span rows =
-        ige_nn_depthwise_span(y * w->stride_h - w->pad_h, w->filter_h, w->dilation_h, conv->in_h);
-    struct ige_nn_span columns =
-        ige_nn_depthwise_span(x * w->stride_w - w->pad_w, w->filter_w, w->dilation_w, conv->in_w);
-    const int8_t *in = conv->input, *weights = conv->weights;
-    int8_t *out = conv->output + index * conv->out_c;
-    int32_t each = conv->out_c / conv->in_c, step;
-    uint32_t sums[4];
-    struct ige_nn_taps taps;
-    taps.rows = rows.count;
-    taps.columns = columns.count;
-    taps.x_column = w->dilation_w * conv->in_c;
-    taps.x_row = w->dilation_h * conv->in_w * conv->in_c - columns.count * taps.x_column;
-    taps.w_column = conv->out_c;
-    taps.w_row = (w->filter_w - columns.count) * conv->out_c;
-    taps.zero = conv->input_zero;
-    in += ((line / conv->out_h * conv->in_h + rows.at) * conv->in_w + columns.at) * conv->in_c;
-    weights += (rows.first * w->filter_w + columns.first) * conv->out_c;
-    for (int32_t c = 0; c < conv->out_c; c += step) {
-        step = each == 1 && c + 4 <= conv->out_c ? 4 : 1;
-        for (int32_t k = 0; k < step; k++)
-            sums[k] = (uint32_t)ige_nn_i32(ready->bias + 4 * (c + k));
-        if (step == 4)
-            IGE_NN_FORM(ige_nn_taps)(sums, in + c, weights + c, &taps);
+    uint32_t sums[IGE_NN_BLOCK];
+    int32_t count, each = conv->out_c / conv->in_c;
+    for (int32_t c = 0; c < conv->out_c; c += count) {
+        count = conv->out_c - c < IGE_NN_BLOCK ? conv->out_c - c : IGE_NN_BLOCK;
+        if (each == 1 && count > 4) count &= ~3;
+        taps->groups = count / 4;
+        if (each == 1 && count >= 4)
+            IGE_NN_FORM(ige_nn_taps)(sums, x + c, w + c, taps);
         else
-            sums[0] += (uint32_t)ige_nn_depthwise_one(&taps, in + c / each, weights + c);
-        for (int32_t k = 0; k < step; k++) {
-            struct ige_nn_channel channel = ige_nn_channel(ready, c + k);
-            out[c + k] = ige_nn_finish(ready, &channel, sums[k]);
-        }
+            for (int32_t k = 0; k < count; k++)
+                sums[k] = ige_nn_depthwise_one(taps, x + (c + k) / each, w + c + k);
+        ige_nn_bytes(out + c, sums, ready, c, count);
     }
     ige_nn_clamp(out, conv->out_c, ready->least, ready->most);
+}
+
+/* A line of output positions. */
+static void ige_nn_depthwise_line(const struct ige_nn_conv *conv, const struct ige_nn_ready *ready,
+                                  int32_t line)
+{
+    const struct ige_nn_window *w = &conv->window;
+    int32_t y = line % conv->out_h, left = -w->pad_w;
+    int32_t extent = (w->filter_w - 1) * w->dilation_w, columns_inside = conv->in_w - extent;
+    struct ige_nn_span rows =
+        ige_nn_depthwise_span(y * w->stride_h - w->pad_h, w->filter_h, w->dilation_h, conv->in_h);
+    const int8_t *in =
+        conv->input + (line / conv->out_h * conv->in_h + rows.at) * conv->in_w * conv->in_c;
+    const int8_t *weights = conv->weights + rows.first * w->filter_w * conv->out_c;
+    int8_t *out = conv->output + line * conv->out_w * conv->out_c;
+    struct ige_nn_taps taps;
+    taps.rows = rows.count;
+    taps.x_row = w->dilation_h * conv->in_w * conv->in_c;
+    taps.x_column = w->dilation_w * conv->in_c;
+    taps.w_row = w->filter_w * conv->out_c;
+    taps.w_column = conv->out_c;
+    taps.zero = conv->input_zero;
+    for (int32_t x = 0; x < conv->out_w; x++, left += w->stride_w, out += conv->out_c) {
+        struct ige_nn_span columns = {0, w->filter_w, left};
+        if (left < 0 || left >= columns_inside)
+            columns = ige_nn_depthwise_span(left, w->filter_w, w->dilation_w, conv->in_w);
+        taps.columns = columns.count;
+        ige_nn_depthwise_position(conv, ready, &taps, in + columns.at * conv->in_c,
+                                  weights + columns.first * conv->out_c, out);
+    }
 }
 
 void ige_nn_depthwise(const struct ige_nn_conv *conv)
 {
     struct ige_nn_ready ready;
-    int32_t positions = conv->images * conv->out_h * conv->out_w;
     ige_nn_prepare(&ready, &conv->finish, conv->out_c);
-    for (int32_t i = 0; i < positions; i++) ige_nn_depthwise_position(conv, &ready, i);
+    for (int32_t line = 0; line < conv->images * conv->out_h; line++)
+        ige_nn_depthwise_line(conv, &ready, line);
 }

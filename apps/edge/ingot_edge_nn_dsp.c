@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The leaves for Cortex-M with the DSP extension (M4, M7, M33): SXTB16 takes bytes 0 and 2 of a
  * word as 16-bit halves, with a rotation bytes 1 and 3, and SMLAD multiplies and adds both halves.
- * The two loops that matter need every register, so they are written out, two quads a turn; a turn
- * begins in its middle when the quads are odd. Stateless. */
+ * The loops need every register, so they are written out. Stateless. */
 #include "ingot_edge_nn_core.h"
 
 #if IGE_NN_HAS_DSP
 
+/* Nobody but the assembly knows what its function reads. */
 #define IGE_NN_ASSEMBLY __attribute__((naked, noinline, used))
-#define IGE_NN_UNUSED __attribute__((unused))
+#define IGE_NN_READ __attribute__((unused))
 
-/* r0 sums, r1 x, r2 w, r3 stride; r12 turns, r4..r7 sums, r8..r11 both positions, r0 and lr weights
- */
+/* Four of both positions' numbers in r8..r11 with those of two channels, sums in r4..r7; r2 w, r3
+ * stride. */
 #define IGE_NN_PAIR_TURN                                                                           \
     "ldmia r1!, {r8-r11}\n"                                                                        \
     "ldr r0, [r2, r3]\n"                                                                           \
@@ -29,22 +29,44 @@
     "smlad r4, r9, r0, r4\n"                                                                       \
     "smlad r5, r11, r0, r5\n"
 
-IGE_NN_ASSEMBLY void ige_nn_pair_dsp(IGE_NN_UNUSED uint32_t sums[4], IGE_NN_UNUSED const int16_t *x,
-                                     IGE_NN_UNUSED const int8_t *w, IGE_NN_UNUSED int32_t stride,
-                                     IGE_NN_UNUSED int32_t quads)
+/* Two quads a turn, of which the first begins in its middle when they are odd. On the stack: sums,
+ * x, how far the next group's weights are, groups left, quads + 1. */
+IGE_NN_ASSEMBLY void ige_nn_pair_dsp(IGE_NN_READ uint32_t *sums, IGE_NN_READ const int16_t *x,
+                                     IGE_NN_READ const int8_t *w,
+                                     IGE_NN_READ const struct ige_nn_rows *rows)
 {
-    __asm__("push {r0, r4-r11, lr}\n"
-            "ldr r12, [sp, #40]\n"
-            "ldmia r0, {r4-r7}\n"
-            "add r12, r12, #1\n"
+    __asm__("push {r4-r11, lr}\n"
+            "ldmia r3, {r3, r4, r5}\n"
+            "lsl r6, r3, #1\n"
+            "sub r6, r6, r4, lsl #2\n"
+            "add r4, r4, #1\n"
+            "push {r4}\n"
+            "push {r0, r1, r6}\n"
+            "sub sp, sp, #4\n"
+            "str r5, [sp]\n"
+            "0:\n"
+            "ldr r1, [sp, #8]\n"
+            "ldr r12, [sp, #16]\n"
+            "mov r4, #0\n"
+            "mov r5, #0\n"
+            "mov r6, #0\n"
+            "mov r7, #0\n"
             "lsrs r12, r12, #1\n"
             "bcc 2f\n"
             "beq 3f\n"
             "1:\n" IGE_NN_PAIR_TURN "2:\n" IGE_NN_PAIR_TURN "subs r12, r12, #1\n"
             "bne 1b\n"
             "3:\n"
-            "pop {r0}\n"
-            "stmia r0, {r4-r7}\n"
+            "ldr r0, [sp, #4]\n"
+            "ldr r8, [sp, #12]\n"
+            "ldr r9, [sp]\n"
+            "stmia r0!, {r4-r7}\n"
+            "add r2, r2, r8\n"
+            "str r0, [sp, #4]\n"
+            "subs r9, r9, #1\n"
+            "str r9, [sp]\n"
+            "bne 0b\n"
+            "add sp, sp, #20\n"
             "pop {r4-r11, pc}\n");
 }
 
@@ -55,106 +77,145 @@ IGE_NN_ASSEMBLY void ige_nn_pair_dsp(IGE_NN_UNUSED uint32_t sums[4], IGE_NN_UNUS
     "smlad " sum ", r8, lr, " sum "\n"                                                             \
     "smlad " sum ", r9, r0, " sum "\n"
 
-/* The same, but r8 and r9 inputs, r10 twice -zero, r11 three strides. */
+/* Four inputs in r8 and r9 with those of four channels; r11 three strides. */
 #define IGE_NN_ROW_TURN                                                                            \
     "ldr r0, [r1], #4\n"                                                                           \
-    "sxtab16 r8, r10, r0\n"                                                                        \
-    "sxtab16 r9, r10, r0, ror #8\n" IGE_NN_ROW_CHANNEL("[r2, r3]", "r5")                           \
+    "sxtb16 r8, r0\n"                                                                              \
+    "sxtb16 r9, r0, ror #8\n" IGE_NN_ROW_CHANNEL("[r2, r3]", "r5")                                 \
         IGE_NN_ROW_CHANNEL("[r2, r3, lsl #1]", "r6") IGE_NN_ROW_CHANNEL("[r2, r11]", "r7")         \
             IGE_NN_ROW_CHANNEL("[r2], #4", "r4")
 
-IGE_NN_ASSEMBLY void ige_nn_row_dsp(IGE_NN_UNUSED uint32_t sums[4], IGE_NN_UNUSED const int8_t *x,
-                                    IGE_NN_UNUSED const int8_t *w, IGE_NN_UNUSED int32_t stride,
-                                    IGE_NN_UNUSED int32_t quads, IGE_NN_UNUSED int32_t zero)
+IGE_NN_ASSEMBLY void ige_nn_row_dsp(IGE_NN_READ uint32_t *sums, IGE_NN_READ const int8_t *x,
+                                    IGE_NN_READ const int8_t *w,
+                                    IGE_NN_READ const struct ige_nn_rows *rows)
 {
-    __asm__("push {r0, r4-r11, lr}\n"
-            "ldrd r12, r10, [sp, #40]\n"
-            "ldmia r0, {r4-r7}\n"
-            "rsb r10, r10, #0\n"
-            "pkhbt r10, r10, r10, lsl #16\n"
+    __asm__("push {r4-r11, lr}\n"
+            "ldmia r3, {r3, r4, r5}\n"
+            "lsl r6, r3, #2\n"
+            "sub r6, r6, r4, lsl #2\n"
+            "add r4, r4, #1\n"
             "add r11, r3, r3, lsl #1\n"
-            "add r12, r12, #1\n"
+            "push {r4}\n"
+            "push {r0, r1, r6}\n"
+            "sub sp, sp, #4\n"
+            "str r5, [sp]\n"
+            "0:\n"
+            "ldr r1, [sp, #8]\n"
+            "ldr r12, [sp, #16]\n"
+            "mov r4, #0\n"
+            "mov r5, #0\n"
+            "mov r6, #0\n"
+            "mov r7, #0\n"
             "lsrs r12, r12, #1\n"
             "bcc 2f\n"
             "beq 3f\n"
             "1:\n" IGE_NN_ROW_TURN "2:\n" IGE_NN_ROW_TURN "subs r12, r12, #1\n"
             "bne 1b\n"
             "3:\n"
-            "pop {r0}\n"
-            "stmia r0, {r4-r7}\n"
+            "ldr r0, [sp, #4]\n"
+            "ldr r8, [sp, #12]\n"
+            "ldr r9, [sp]\n"
+            "stmia r0!, {r4-r7}\n"
+            "add r2, r2, r8\n"
+            "str r0, [sp, #4]\n"
+            "subs r9, r9, #1\n"
+            "str r9, [sp]\n"
+            "bne 0b\n"
+            "add sp, sp, #20\n"
             "pop {r4-r11, pc}\n");
 }
 
-static inline uint32_t ige_nn_word(const void *at)
+/* A cell of four channels: r1 x and r2 w of the row, r3 and r12 to the next column, r8 twice -zero.
+ */
+#define IGE_NN_TAP(x, w)                                                                           \
+    "ldr r0, " x "\n"                                                                              \
+    "ldr r11, " w "\n"                                                                             \
+    "sxtab16 r10, r8, r0\n"                                                                        \
+    "sxtb16 lr, r11\n"                                                                             \
+    "sxtab16 r0, r8, r0, ror #8\n"                                                                 \
+    "sxtb16 r11, r11, ror #8\n"                                                                    \
+    "smlabb r4, r10, lr, r4\n"                                                                     \
+    "smlatt r6, r10, lr, r6\n"                                                                     \
+    "smlabb r5, r0, r11, r5\n"                                                                     \
+    "smlatt r7, r0, r11, r7\n"
+#define IGE_NN_TAP_0 IGE_NN_TAP("[r1]", "[r2]")
+#define IGE_NN_TAP_1 IGE_NN_TAP("[r1, r3]", "[r2, r12]")
+#define IGE_NN_TAP_2 IGE_NN_TAP("[r1, r3, lsl #1]", "[r2, r12, lsl #1]")
+#define IGE_NN_TAPS_ROWS(label, cells)                                                             \
+    label ":\n" cells "ldrd r0, lr, [sp, #12]\n"                                                   \
+          "add r1, r1, r0\n"                                                                       \
+          "add r2, r2, lr\n"                                                                       \
+          "subs r9, r9, #1\n"                                                                      \
+          "bne " label "b\n"
+
+/* One to three columns, at least one row and one group. On the stack: sums, x, w, x_row, w_row,
+ * groups, rows, columns. */
+IGE_NN_ASSEMBLY static void ige_nn_taps_three(IGE_NN_READ uint32_t *sums,
+                                              IGE_NN_READ const int8_t *x,
+                                              IGE_NN_READ const int8_t *w,
+                                              IGE_NN_READ const struct ige_nn_taps *taps)
 {
-    uint32_t word;
-    __asm__("ldr %0, %1" : "=r"(word) : "m"(*(const uint32_t *)at));
-    return word;
+    __asm__(
+        "push {r4-r11, lr}\n"
+        "ldmia r3!, {r4-r7, r10, r12}\n" /* rows, columns, x_row, x_column, w_row, w_column */
+        "ldmia r3, {r8, r9}\n"           /* zero, groups */
+        "rsb r8, r8, #0\n"
+        "pkhbt r8, r8, r8, lsl #16\n"
+        "push {r4, r5}\n"
+        "push {r9}\n"
+        "push {r10}\n"
+        "push {r6}\n"
+        "push {r0, r1, r2}\n"
+        "mov r3, r7\n"
+        "0:\n"
+        "ldmia sp, {r0, r1, r2}\n"
+        "ldrd r9, r10, [sp, #24]\n"
+        "mov r4, #0\n"
+        "mov r5, #0\n"
+        "mov r6, #0\n"
+        "mov r7, #0\n"
+        "cmp r10, #2\n"
+        "beq 2f\n"
+        "bmi 1f\n" IGE_NN_TAPS_ROWS(
+            "3",
+            IGE_NN_TAP_2 IGE_NN_TAP_1
+                IGE_NN_TAP_0) "b 4f\n" IGE_NN_TAPS_ROWS("2",
+                                                        IGE_NN_TAP_1
+                                                            IGE_NN_TAP_0) "b 4f\n" IGE_NN_TAPS_ROWS("1",
+                                                                                                    IGE_NN_TAP_0) "4:\n"
+                                                                                                                  "ldmia sp, {r0, r1, r2}\n"
+                                                                                                                  "ldr r9, [sp, #20]\n"
+                                                                                                                  "stmia r0!, {r4-r7}\n"
+                                                                                                                  "add r1, r1, #4\n"
+                                                                                                                  "add r2, r2, #4\n"
+                                                                                                                  "stmia sp, {r0, r1, r2}\n"
+                                                                                                                  "subs r9, r9, #1\n"
+                                                                                                                  "str r9, [sp, #20]\n"
+                                                                                                                  "bne 0b\n"
+                                                                                                                  "add sp, sp, #32\n"
+                                                                                                                  "pop {r4-r11, pc}\n");
 }
 
-/* The halves of bytes 0 and 2, or 1 and 3, added to the halves of `to`. */
-static inline uint32_t ige_nn_even(uint32_t to, uint32_t word)
-{
-    uint32_t halves;
-    __asm__("sxtab16 %0, %1, %2" : "=r"(halves) : "r"(to), "r"(word));
-    return halves;
-}
-
-static inline uint32_t ige_nn_odd(uint32_t to, uint32_t word)
-{
-    uint32_t halves;
-    __asm__("sxtab16 %0, %1, %2, ror #8" : "=r"(halves) : "r"(to), "r"(word));
-    return halves;
-}
-
-static inline uint32_t ige_nn_bottom(uint32_t sum, uint32_t a, uint32_t b)
-{
-    __asm__("smlabb %0, %1, %2, %0" : "+r"(sum) : "r"(a), "r"(b));
-    return sum;
-}
-
-static inline uint32_t ige_nn_top(uint32_t sum, uint32_t a, uint32_t b)
-{
-    __asm__("smlatt %0, %1, %2, %0" : "+r"(sum) : "r"(a), "r"(b));
-    return sum;
-}
-
-static inline uint32_t ige_nn_twice(int32_t zero)
-{
-    uint32_t half = (uint32_t)-zero & 0xffffU;
-    return half << 16 | half;
-}
-
-void ige_nn_taps_dsp(uint32_t sums[4], const int8_t *x, const int8_t *w,
+void ige_nn_taps_dsp(uint32_t *sums, const int8_t *x, const int8_t *w,
                      const struct ige_nn_taps *taps)
 {
-    uint32_t a = sums[0], b = sums[1], c = sums[2], d = sums[3], zero = ige_nn_twice(taps->zero);
-    for (int32_t row = taps->rows; row; row--) {
-        for (int32_t column = taps->columns; column; column--) {
-            uint32_t x_word = ige_nn_word(x), w_word = ige_nn_word(w);
-            uint32_t x_even = ige_nn_even(zero, x_word), w_even = ige_nn_even(0, w_word);
-            uint32_t x_odd = ige_nn_odd(zero, x_word), w_odd = ige_nn_odd(0, w_word);
-            a = ige_nn_bottom(a, x_even, w_even);
-            b = ige_nn_bottom(b, x_odd, w_odd);
-            c = ige_nn_top(c, x_even, w_even);
-            d = ige_nn_top(d, x_odd, w_odd);
-            x += taps->x_column;
-            w += taps->w_column;
-        }
-        x += taps->x_row;
-        w += taps->w_row;
-    }
-    sums[0] = a, sums[1] = b, sums[2] = c, sums[3] = d;
+    if (taps->rows && taps->columns && taps->columns <= 3)
+        ige_nn_taps_three(sums, x, w, taps);
+    else
+        ige_nn_taps_portable(sums, x, w, taps);
 }
 
 void ige_nn_expand_dsp(int16_t *to, const int8_t *from, int32_t quads, int32_t zero)
 {
-    uint32_t *halves = (uint32_t *)(void *)to, twice = ige_nn_twice(zero);
+    uint32_t *halves = (uint32_t *)(void *)to, half = (uint32_t)-zero & 0xffffU;
+    uint32_t twice = half << 16 | half;
     for (; quads; quads--) {
-        uint32_t word = ige_nn_word(from);
-        halves[0] = ige_nn_even(twice, word);
-        halves[1] = ige_nn_odd(twice, word);
-        from += IGE_NN_QUAD;
+        uint32_t word, even, odd;
+        __asm__("ldr %0, [%1], #4" : "=&r"(word), "+r"(from) : : "memory");
+        __asm__("sxtab16 %0, %1, %2" : "=r"(even) : "r"(twice), "r"(word));
+        __asm__("sxtab16 %0, %1, %2, ror #8" : "=r"(odd) : "r"(twice), "r"(word));
+        halves[0] = even;
+        halves[1] = odd;
         halves += IGE_NN_PAIR_QUAD / 2;
     }
 }

@@ -31,8 +31,8 @@ static inline uint32_t ige_nn_neon_total(int32x4_t x)
     return (uint32_t)vget_lane_s32(vpadd_s32(sum, sum), 0);
 }
 
-void ige_nn_pair_neon(uint32_t sums[4], const int16_t *x, const int8_t *w, int32_t stride,
-                      int32_t quads)
+static void ige_nn_neon_pair(uint32_t *sums, const int16_t *x, const int8_t *w, int32_t stride,
+                             int32_t quads)
 {
     int32x4_t a = vdupq_n_s32(0), b = a, c = a, d = a;
     for (; quads; quads--) {
@@ -46,48 +46,66 @@ void ige_nn_pair_neon(uint32_t sums[4], const int16_t *x, const int8_t *w, int32
         x += IGE_NN_PAIR_QUAD;
         w += IGE_NN_QUAD;
     }
-    sums[0] += ige_nn_neon_total(a);
-    sums[1] += ige_nn_neon_total(b);
-    sums[2] += ige_nn_neon_total(c);
-    sums[3] += ige_nn_neon_total(d);
+    sums[0] = ige_nn_neon_total(a);
+    sums[1] = ige_nn_neon_total(b);
+    sums[2] = ige_nn_neon_total(c);
+    sums[3] = ige_nn_neon_total(d);
 }
 
-void ige_nn_row_neon(uint32_t sums[4], const int8_t *x, const int8_t *w, int32_t stride,
-                     int32_t quads, int32_t zero)
+static void ige_nn_neon_row(uint32_t *sums, const int8_t *x, const int8_t *w,
+                            const struct ige_nn_rows *rows)
 {
-    const int16x8_t zeros = vdupq_n_s16((int16_t)zero);
-    for (int32_t c = 0; c < 4; c++, w += stride) {
+    for (int32_t c = 0; c < 4; c++, w += rows->stride) {
         int32x4_t sum = vdupq_n_s32(0);
         int32_t i = 0;
-        for (; i + 2 <= quads; i += 2) {
-            int16x8_t y = vsubq_s16(ige_nn_neon_eight(x + 4 * i), zeros);
+        for (; i + 2 <= rows->quads; i += 2) {
+            int16x8_t y = ige_nn_neon_eight(x + 4 * i);
             int16x8_t v = ige_nn_neon_eight(w + 4 * i);
             sum = vmlal_s16(sum, vget_low_s16(y), vget_low_s16(v));
             sum = vmlal_s16(sum, vget_high_s16(y), vget_high_s16(v));
         }
-        if (i < quads) {
-            int16x4_t y = vsub_s16(ige_nn_neon_four(x + 4 * i), vget_low_s16(zeros));
+        if (i < rows->quads) {
+            int16x4_t y = ige_nn_neon_four(x + 4 * i);
             sum = vmlal_s16(sum, y, ige_nn_neon_four(w + 4 * i));
         }
-        sums[c] += ige_nn_neon_total(sum);
+        sums[c] = ige_nn_neon_total(sum);
     }
 }
 
-void ige_nn_taps_neon(uint32_t sums[4], const int8_t *x, const int8_t *w,
-                      const struct ige_nn_taps *taps)
+static void ige_nn_neon_taps(uint32_t *sums, const int8_t *x, const int8_t *w,
+                             const struct ige_nn_taps *taps)
 {
     const int16x4_t zero = vdup_n_s16((int16_t)taps->zero);
-    int32x4_t sum = vreinterpretq_s32_u32(vld1q_u32(sums));
-    for (int32_t row = taps->rows; row; row--) {
-        for (int32_t column = taps->columns; column; column--) {
-            sum = vmlal_s16(sum, vsub_s16(ige_nn_neon_four(x), zero), ige_nn_neon_four(w));
-            x += taps->x_column;
-            w += taps->w_column;
+    int32x4_t sum = vdupq_n_s32(0);
+    for (int32_t row = 0; row < taps->rows; row++)
+        for (int32_t column = 0; column < taps->columns; column++) {
+            const int8_t *at = x + row * taps->x_row + column * taps->x_column;
+            const int8_t *v = w + row * taps->w_row + column * taps->w_column;
+            sum = vmlal_s16(sum, vsub_s16(ige_nn_neon_four(at), zero), ige_nn_neon_four(v));
         }
-        x += taps->x_row;
-        w += taps->w_row;
-    }
     vst1q_u32(sums, vreinterpretq_u32_s32(sum));
+}
+
+void ige_nn_pair_neon(uint32_t *sums, const int16_t *x, const int8_t *w,
+                      const struct ige_nn_rows *rows)
+{
+    for (int32_t group = 0; group < rows->groups; group++)
+        ige_nn_neon_pair(sums + 4 * group, x, w + 2 * group * rows->stride, rows->stride,
+                         rows->quads);
+}
+
+void ige_nn_row_neon(uint32_t *sums, const int8_t *x, const int8_t *w,
+                     const struct ige_nn_rows *rows)
+{
+    for (int32_t group = 0; group < rows->groups; group++)
+        ige_nn_neon_row(sums + 4 * group, x, w + 4 * group * rows->stride, rows);
+}
+
+void ige_nn_taps_neon(uint32_t *sums, const int8_t *x, const int8_t *w,
+                      const struct ige_nn_taps *taps)
+{
+    for (int32_t group = 0; group < taps->groups; group++)
+        ige_nn_neon_taps(sums + 4 * group, x + 4 * group, w + 4 * group, taps);
 }
 
 void ige_nn_expand_neon(int16_t *to, const int8_t *from, int32_t quads, int32_t zero)

@@ -295,7 +295,14 @@ static void connect(struct bed *bed)
                                           .output = bed->got};
     made.finish = weigh(bed, channels, depth, below(bed, 2) == 0, 0);
     clamp_of(bed, layer.activation, &made.finish.least, &made.finish.most);
-    made.input_zero = (int8_t)tensor(bed, bed->input)->quantization.zero_points[0];
+    int32_t zero = tensor(bed, bed->input)->quantization.zero_points[0];
+    static int32_t folded[CHANNELS_MAX];
+    for (uint32_t c = 0; c < channels; c++) {
+        folded[c] = bed->biases[c];
+        for (uint32_t i = 0; i < depth; i++)
+            folded[c] = ige_nn_sum(folded[c], -zero * bed->other[c * depth + i]);
+    }
+    made.finish.bias = folded;
     int8_t *weights = ig_alloc((size_t)channels * depth), *in = ig_alloc((size_t)rows * depth);
     memcpy(weights, bed->other, (size_t)channels * depth);
     memcpy(in, bed->in, (size_t)rows * depth);

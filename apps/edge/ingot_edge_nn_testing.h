@@ -9,8 +9,8 @@
 
 struct ige_nn_form {
     const char *name;
-    void (*pair)(uint32_t *, const int16_t *, const int8_t *, int32_t, int32_t);
-    void (*row)(uint32_t *, const int8_t *, const int8_t *, int32_t, int32_t, int32_t);
+    void (*pair)(uint32_t *, const int16_t *, const int8_t *, const struct ige_nn_rows *);
+    void (*row)(uint32_t *, const int8_t *, const int8_t *, const struct ige_nn_rows *);
     void (*taps)(uint32_t *, const int8_t *, const int8_t *, const struct ige_nn_taps *);
     void (*expand)(int16_t *, const int8_t *, int32_t, int32_t);
 };
@@ -31,45 +31,64 @@ static uint32_t ige_nn_random(uint32_t *state)
     return *state;
 }
 
-static int ige_nn_same(const uint32_t *a, const uint32_t *b)
+enum { IGE_NN_QUADS_MAX = 20, IGE_NN_BYTES_MAX = 4 * IGE_NN_QUADS_MAX, IGE_NN_GROUPS_MAX = 3 };
+
+static int ige_nn_same(uint32_t sums[2][4 * IGE_NN_GROUPS_MAX])
 {
-    return a[0] == b[0] && a[1] == b[1] && a[2] == b[2] && a[3] == b[3];
+    for (int32_t i = 0; i < 4 * IGE_NN_GROUPS_MAX; i++)
+        if (sums[0][i] != sums[1][i]) return 0;
+    return 1;
+}
+
+static void ige_nn_fill(int8_t *bytes, uint32_t count, uint32_t *random)
+{
+    uint32_t extreme = ige_nn_random(random) % 4 == 0;
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t word = ige_nn_random(random);
+        bytes[i] = (int8_t)(extreme ? 127 + word % 2 : word);
+    }
+}
+
+static int32_t ige_nn_below(uint32_t *random, uint32_t bound)
+{
+    return (int32_t)(ige_nn_random(random) % bound);
 }
 
 /* Whether a form gives the portable one's sums of one random piece of work. */
 static inline int ige_nn_form_agrees(const struct ige_nn_form *form, uint32_t *random)
 {
-    enum { QUADS = 20, BYTES = 4 * QUADS };
-    static int16_t x[2][8 * QUADS];
-    static int8_t bytes[BYTES], weights[4 * BYTES + 3];
-    uint32_t sums[2][4], extreme = ige_nn_random(random) % 4;
-    int32_t quads = (int32_t)(ige_nn_random(random) % (QUADS + 1));
-    int32_t zero = (int8_t)ige_nn_random(random), stride = (int32_t)(ige_nn_random(random) % BYTES);
-    int8_t *w = weights + ige_nn_random(random) % 4;
-    struct ige_nn_taps taps = {(int32_t)(ige_nn_random(random) % 4), 3, 2, 5, 1, 7, zero};
+    static int16_t x[2][2 * IGE_NN_BYTES_MAX];
+    static int8_t bytes[IGE_NN_BYTES_MAX + 100];
+    static int8_t weights[4 * IGE_NN_GROUPS_MAX * IGE_NN_BYTES_MAX + 3];
     const struct ige_nn_form *portable = &ige_nn_forms[0];
-    for (int32_t i = 0; i < 4; i++) sums[0][i] = sums[1][i] = ige_nn_random(random);
-    for (uint32_t i = 0; i < sizeof weights; i++)
-        weights[i] =
-            (int8_t)(extreme ? ige_nn_random(random) : ige_nn_random(random) % 2 * 255 + 128);
-    for (uint32_t i = 0; i < sizeof bytes; i++)
-        bytes[i] = (int8_t)(extreme ? ige_nn_random(random) : ige_nn_random(random) % 2 + 127);
+    uint32_t sums[2][4 * IGE_NN_GROUPS_MAX];
+    int32_t zero = (int8_t)ige_nn_random(random);
+    struct ige_nn_rows rows = {ige_nn_below(random, IGE_NN_BYTES_MAX),
+                               ige_nn_below(random, IGE_NN_QUADS_MAX + 1),
+                               ige_nn_below(random, IGE_NN_GROUPS_MAX) + 1};
+    struct ige_nn_taps taps = {
+        ige_nn_below(random, 4), ige_nn_below(random, 6), 13, 7, 21, 9, zero, rows.groups};
+    int8_t *w = weights + ige_nn_below(random, 4);
+    for (int32_t i = 0; i < 4 * IGE_NN_GROUPS_MAX; i++)
+        sums[0][i] = sums[1][i] = ige_nn_random(random);
+    ige_nn_fill(weights, sizeof weights, random);
+    ige_nn_fill(bytes, sizeof bytes, random);
     for (int32_t i = 0; i < 2; i++) {
         const struct ige_nn_form *f = i ? form : portable;
-        f->expand(x[i], bytes, quads, zero);
-        f->expand(x[i] + 4, weights, quads, zero);
+        f->expand(x[i], bytes + 1, rows.quads, zero);
+        f->expand(x[i] + IGE_NN_QUAD, weights, rows.quads, zero);
     }
-    for (int32_t i = 0; i < 8 * quads; i++)
+    for (int32_t i = 0; i < IGE_NN_PAIR_QUAD * rows.quads; i++)
         if (x[0][i] != x[1][i]) return 0;
-    portable->pair(sums[0], x[0], w, stride, quads);
-    form->pair(sums[1], x[0], w, stride, quads);
-    if (!ige_nn_same(sums[0], sums[1])) return 0;
-    portable->row(sums[0], bytes, w, stride, quads, zero);
-    form->row(sums[1], bytes, w, stride, quads, zero);
-    if (!ige_nn_same(sums[0], sums[1])) return 0;
+    portable->pair(sums[0], x[0], w, &rows);
+    form->pair(sums[1], x[0], w, &rows);
+    if (!ige_nn_same(sums)) return 0;
+    portable->row(sums[0], bytes + 1, w, &rows);
+    form->row(sums[1], bytes + 1, w, &rows);
+    if (!ige_nn_same(sums)) return 0;
     portable->taps(sums[0], bytes, w, &taps);
     form->taps(sums[1], bytes, w, &taps);
-    return ige_nn_same(sums[0], sums[1]);
+    return ige_nn_same(sums);
 }
 
 #endif

@@ -126,7 +126,7 @@ static uint32_t run_conv(const struct layer *layer, const struct ige_nn_finish *
 static uint32_t run_connected(const struct layer *layer, const struct ige_nn_finish *finish)
 {
     struct ige_nn_fully_connected connected = {input,       weights,      output, 1,
-                                               layer->in_c, layer->out_c, -3,     *finish};
+                                               layer->in_c, layer->out_c, *finish};
     uint32_t start = platform_ticks();
     ige_nn_fully_connected(&connected);
     return (start - platform_ticks()) & 0xffffffU;
