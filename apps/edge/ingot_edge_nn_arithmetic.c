@@ -49,6 +49,9 @@ static void ige_nn_arithmetic_sum(const struct ige_nn_arithmetic *arithmetic)
     if (a == IGE_NN_WAY_SINGLE && b == IGE_NN_WAY_SINGLE && sum == IGE_NN_WAY_SINGLE)
         ige_nn_arithmetic_way(arithmetic, scale, IGE_NN_WAY_SINGLE, IGE_NN_WAY_SINGLE,
                               IGE_NN_WAY_SINGLE);
+    else if (a != IGE_NN_WAY_EXACT && b != IGE_NN_WAY_EXACT && sum == IGE_NN_WAY_DOUBLE)
+        ige_nn_arithmetic_way(arithmetic, scale, IGE_NN_WAY_WIDE, IGE_NN_WAY_WIDE,
+                              IGE_NN_WAY_DOUBLE);
     else
         ige_nn_arithmetic_way(arithmetic, scale, a, b, sum);
 }

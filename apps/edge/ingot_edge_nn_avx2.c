@@ -91,7 +91,9 @@ IGE_NN_AVX2 static void ige_nn_avx2_taps(uint32_t *sums, const int8_t *x, const 
             __m128i product = _mm_mullo_epi16(y, ige_nn_avx2_four(v)); /* 9 and 8 bits */
             sum = _mm_add_epi32(sum, _mm_cvtepi16_epi32(product));
         }
-    _mm_storeu_si128((__m128i *)(void *)sums, sum);
+    uint32_t four[4];
+    _mm_storeu_si128((__m128i *)(void *)four, sum);
+    for (int32_t c = 0; c < 4; c++) sums[2 * c] = four[c];
 }
 
 IGE_NN_AVX2 void ige_nn_pair_avx2(uint32_t *sums, const int16_t *x, const int8_t *w,
@@ -113,7 +115,7 @@ IGE_NN_AVX2 void ige_nn_taps_avx2(uint32_t *sums, const int8_t *x, const int8_t 
                                   const struct ige_nn_taps *taps)
 {
     for (int32_t group = 0; group < taps->groups; group++)
-        ige_nn_avx2_taps(sums + 4 * group, x + 4 * group, w + 4 * group, taps);
+        ige_nn_avx2_taps(sums + 8 * group, x + 4 * group, w + 4 * group, taps);
 }
 
 IGE_NN_AVX2 void ige_nn_expand_avx2(int16_t *to, const int8_t *from, int32_t quads, int32_t zero)

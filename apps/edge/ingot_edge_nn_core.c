@@ -29,12 +29,12 @@ int32_t ige_nn_scale(int32_t x, struct ige_nn_multiplier multiplier, uint32_t ro
     return (int32_t)(value < -most ? -most : value > most ? most : value);
 }
 
-/* The high word has the product's bits from 32 on: the shift after it, which rounds, is by a bit at
- * least. Two roundings take the bits from 31 on first. */
+/* The high word has the product's bits from 32 on, or with sums shifted by 1 those from 31 on,
+ * where the first of two roundings is; the shift after it, which rounds, is by a bit at least. */
 static void ige_nn_choose(struct ige_nn_ready *ready, int32_t bits, int32_t least, int32_t greatest)
 {
     if (ready->rounding == IGE_NN_DOUBLE) {
-        ready->way = bits > 30 ? IGE_NN_WAY_WIDE : IGE_NN_WAY_DOUBLE;
+        ready->way = bits > 30 || greatest == 0 ? IGE_NN_WAY_WIDE : IGE_NN_WAY_DOUBLE;
         ready->left = 1;
         bits = greatest > 0 ? 32 : 30;
     } else {
@@ -82,17 +82,19 @@ IGE_NN_INLINE void ige_nn_bytes_way(uint32_t way, int8_t *out, const uint32_t *s
                                     const struct ige_nn_ready *ready, int32_t first, int32_t count)
 {
     const struct ige_nn_ready held = *ready;
-    uint32_t i = (uint32_t)first & held.channel_mask, step = 1 & held.channel_mask;
     const uint8_t *bias = held.bias + 4 * first;
     const uint32_t *end = sums + count;
+    uint32_t i = (uint32_t)first & held.channel_mask;
     while (sums < end) {
         struct ige_nn_channel channel =
             ige_nn_channel(way, &held, ige_nn_i32(held.multipliers + 4 * i), held.shifts[i]);
-        int32_t sum = ige_nn_sum((int32_t)*sums++, ige_nn_i32(bias));
-        int32_t value = ige_nn_value(way, &held, &channel, sum);
-        *out++ = (int8_t)ige_nn_byte(value + held.zero);
-        bias += 4;
-        i += step;
+        do { /* one channel, or all that share its multiplier */
+            int32_t sum = ige_nn_sum((int32_t)*sums++, ige_nn_i32(bias));
+            int32_t value = ige_nn_value(way, &held, &channel, sum);
+            *out++ = (int8_t)ige_nn_byte(value + held.zero);
+            bias += 4;
+        } while (!held.channel_mask && sums < end);
+        i++;
     }
 }
 

@@ -55,7 +55,7 @@
  * registers take bytes apart. Behind the depth come zeros up to a whole quad. */
 enum { IGE_NN_QUAD = 4, IGE_NN_PAIR_QUAD = 8 };
 /* Channels whose sums are held at a time. */
-enum { IGE_NN_BLOCK = 16 };
+enum { IGE_NN_BLOCK = 32 };
 
 static inline int32_t ige_nn_place(int32_t i)
 {
@@ -76,7 +76,7 @@ struct ige_nn_taps {
 /* Leaves; they give the sums of groups of channels, one group behind the other.
  * pair: sums[2 * c + p] of the two channels c and both positions p of x.
  * row: sums[c] of four channels, of x as it lies.
- * taps: sums[c] of four neighbouring channels; rows and columns may be 0.
+ * taps: sums[2 * c] of four neighbouring channels; rows and columns may be 0.
  * expand: quads of one position, less their zero point. */
 #define IGE_NN_DECLARE_0(form)
 #define IGE_NN_DECLARE_1(form)                                                                     \
@@ -98,7 +98,7 @@ IGE_NN_FORMS(IGE_NN_DECLARE)
 enum ige_nn_way {
     IGE_NN_WAY_SINGLE, /* by the high word of a product of 32 bits */
     IGE_NN_WAY_DOUBLE,
-    IGE_NN_WAY_WIDE,  /* two roundings of sums over 30 bits */
+    IGE_NN_WAY_WIDE,  /* two roundings of sums over 30 bits, or by multipliers over a half */
     IGE_NN_WAY_EXACT, /* any sum and multiplier */
 };
 
@@ -210,9 +210,12 @@ IGE_NN_INLINE int32_t ige_nn_value(uint32_t way, const struct ige_nn_ready *read
     int32_t shifted = (int32_t)((uint32_t)sum << ready->left), value;
     if (way == IGE_NN_WAY_SINGLE)
         return ige_nn_high_add(shifted, channel->fraction, channel->half) >> channel->right;
-    if (way != IGE_NN_WAY_EXACT) {
-        value = way == IGE_NN_WAY_DOUBLE ? ige_nn_high_round(shifted, channel->fraction)
-                                         : ige_nn_high31(sum, channel->fraction);
+    if (way == IGE_NN_WAY_DOUBLE) {
+        value = ige_nn_high_round(shifted, channel->fraction);
+        return ige_nn_sum(ige_nn_sum(value, value >> 31), channel->half) >> channel->right;
+    }
+    if (way == IGE_NN_WAY_WIDE) {
+        value = ige_nn_high31(sum, channel->fraction);
         if (channel->half) value = ige_nn_sum(value, value >> 31);
         return ige_nn_sum(value, channel->half) >> channel->right;
     }

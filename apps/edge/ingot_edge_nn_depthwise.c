@@ -34,54 +34,84 @@ static uint32_t ige_nn_depthwise_one(const struct ige_nn_taps *taps, const int8_
     return (uint32_t)sum;
 }
 
-/* All channels of a position whose first cell inside is x. */
-static void ige_nn_depthwise_position(const struct ige_nn_conv *conv,
-                                      const struct ige_nn_ready *ready, struct ige_nn_taps *taps,
-                                      const int8_t *x, const int8_t *w, int8_t *out)
+/* What a position sees. */
+struct ige_nn_view {
+    const int8_t *x, *w; /* the first cell inside and its weights */
+    struct ige_nn_taps taps;
+};
+
+/* Sums of `count` channels from c on. */
+static void ige_nn_depthwise_sums(uint32_t *sums, struct ige_nn_view *view, int32_t c,
+                                  int32_t count, int32_t each)
 {
-    uint32_t sums[IGE_NN_BLOCK];
-    int32_t count, each = conv->out_c / conv->in_c;
-    for (int32_t c = 0; c < conv->out_c; c += count) {
-        count = conv->out_c - c < IGE_NN_BLOCK ? conv->out_c - c : IGE_NN_BLOCK;
-        if (each == 1 && count > 4) count &= ~3;
-        taps->groups = count / 4;
-        if (each == 1 && count >= 4)
-            IGE_NN_FORM(ige_nn_taps)(sums, x + c, w + c, taps);
-        else
-            for (int32_t k = 0; k < count; k++)
-                sums[k] = ige_nn_depthwise_one(taps, x + (c + k) / each, w + c + k);
-        ige_nn_bytes(out + c, sums, ready, c, count);
+    int32_t done = 0;
+    if (each == 1 && count >= 4) {
+        view->taps.groups = count / 4;
+        IGE_NN_FORM(ige_nn_taps)(sums, view->x + c, view->w + c, &view->taps);
+        done = count & ~3;
     }
-    ige_nn_clamp(out, conv->out_c, ready->least, ready->most);
+    for (; done < count; done++)
+        sums[2 * done] =
+            ige_nn_depthwise_one(&view->taps, view->x + (c + done) / each, view->w + c + done);
 }
 
-/* A line of output positions. */
-static void ige_nn_depthwise_line(const struct ige_nn_conv *conv, const struct ige_nn_ready *ready,
-                                  int32_t line)
+/* All channels of two neighbouring positions, or of one. */
+static void ige_nn_depthwise_pair(const struct ige_nn_conv *conv, const struct ige_nn_ready *ready,
+                                  struct ige_nn_view views[2], int8_t *output, int32_t two)
+{
+    uint32_t sums[2 * IGE_NN_BLOCK];
+    int32_t count, each = conv->out_c / conv->in_c;
+    for (int32_t c = 0; c < conv->out_c; c += count) {
+        int8_t *out[2] = {output + c, output + (two ? conv->out_c : 0) + c};
+        count = conv->out_c - c < IGE_NN_BLOCK ? conv->out_c - c : IGE_NN_BLOCK;
+        if (two) {
+            ige_nn_depthwise_sums(sums + 1, &views[1], c, count, each);
+            ige_nn_depthwise_sums(sums, &views[0], c, count, each);
+        } else {
+            ige_nn_depthwise_sums(sums, &views[0], c, count, each);
+            for (int32_t k = 0; k < count; k++) sums[2 * k + 1] = sums[2 * k];
+        }
+        ige_nn_bytes_pair(out, sums, ready, c, count);
+    }
+    ige_nn_clamp(output, (1 + two) * conv->out_c, ready->least, ready->most);
+}
+
+/* The columns of a view of a line. */
+static void ige_nn_depthwise_look(const struct ige_nn_conv *conv, struct ige_nn_view *view,
+                                  const struct ige_nn_view *line, int32_t x)
 {
     const struct ige_nn_window *w = &conv->window;
-    int32_t y = line % conv->out_h, left = -w->pad_w;
-    int32_t extent = (w->filter_w - 1) * w->dilation_w, columns_inside = conv->in_w - extent;
+    int32_t left = x * w->stride_w - w->pad_w, extent = (w->filter_w - 1) * w->dilation_w;
+    struct ige_nn_span columns = {0, w->filter_w, left};
+    if (left < 0 || left + extent >= conv->in_w)
+        columns = ige_nn_depthwise_span(left, w->filter_w, w->dilation_w, conv->in_w);
+    *view = *line;
+    view->taps.columns = columns.count;
+    view->x += columns.at * conv->in_c;
+    view->w += columns.first * conv->out_c;
+}
+
+static void ige_nn_depthwise_line(const struct ige_nn_conv *conv, const struct ige_nn_ready *ready,
+                                  int32_t index)
+{
+    const struct ige_nn_window *w = &conv->window;
+    int32_t image = index / conv->out_h * conv->in_h, y = index % conv->out_h;
     struct ige_nn_span rows =
         ige_nn_depthwise_span(y * w->stride_h - w->pad_h, w->filter_h, w->dilation_h, conv->in_h);
-    const int8_t *in =
-        conv->input + (line / conv->out_h * conv->in_h + rows.at) * conv->in_w * conv->in_c;
-    const int8_t *weights = conv->weights + rows.first * w->filter_w * conv->out_c;
-    int8_t *out = conv->output + line * conv->out_w * conv->out_c;
-    struct ige_nn_taps taps;
-    taps.rows = rows.count;
-    taps.x_row = w->dilation_h * conv->in_w * conv->in_c;
-    taps.x_column = w->dilation_w * conv->in_c;
-    taps.w_row = w->filter_w * conv->out_c;
-    taps.w_column = conv->out_c;
-    taps.zero = conv->input_zero;
-    for (int32_t x = 0; x < conv->out_w; x++, left += w->stride_w, out += conv->out_c) {
-        struct ige_nn_span columns = {0, w->filter_w, left};
-        if (left < 0 || left >= columns_inside)
-            columns = ige_nn_depthwise_span(left, w->filter_w, w->dilation_w, conv->in_w);
-        taps.columns = columns.count;
-        ige_nn_depthwise_position(conv, ready, &taps, in + columns.at * conv->in_c,
-                                  weights + columns.first * conv->out_c, out);
+    int8_t *out = conv->output + index * conv->out_w * conv->out_c;
+    struct ige_nn_view line, views[2];
+    line.x = conv->input + (image + rows.at) * conv->in_w * conv->in_c;
+    line.w = conv->weights + rows.first * w->filter_w * conv->out_c;
+    line.taps.rows = rows.count;
+    line.taps.x_row = w->dilation_h * conv->in_w * conv->in_c;
+    line.taps.x_column = w->dilation_w * conv->in_c;
+    line.taps.w_row = w->filter_w * conv->out_c;
+    line.taps.w_column = conv->out_c;
+    line.taps.zero = conv->input_zero;
+    for (int32_t x = 0; x < conv->out_w; x += 2, out += 2 * conv->out_c) {
+        int32_t two = x + 1 < conv->out_w;
+        for (int32_t k = 0; k <= two; k++) ige_nn_depthwise_look(conv, &views[k], &line, x + k);
+        ige_nn_depthwise_pair(conv, ready, views, out, two);
     }
 }
 

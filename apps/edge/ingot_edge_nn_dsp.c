@@ -42,8 +42,7 @@ IGE_NN_ASSEMBLY void ige_nn_pair_dsp(IGE_NN_READ uint32_t *sums, IGE_NN_READ con
             "add r4, r4, #1\n"
             "push {r4}\n"
             "push {r0, r1, r6}\n"
-            "sub sp, sp, #4\n"
-            "str r5, [sp]\n"
+            "push {r5}\n"
             "0:\n"
             "ldr r1, [sp, #8]\n"
             "ldr r12, [sp, #16]\n"
@@ -79,50 +78,87 @@ IGE_NN_ASSEMBLY void ige_nn_pair_dsp(IGE_NN_READ uint32_t *sums, IGE_NN_READ con
 
 /* Four inputs in r8 and r9 with those of four channels; r11 three strides. */
 #define IGE_NN_ROW_TURN                                                                            \
-    "ldr r0, [r1], #4\n"                                                                           \
-    "sxtb16 r8, r0\n"                                                                              \
-    "sxtb16 r9, r0, ror #8\n" IGE_NN_ROW_CHANNEL("[r2, r3]", "r5")                                 \
-        IGE_NN_ROW_CHANNEL("[r2, r3, lsl #1]", "r6") IGE_NN_ROW_CHANNEL("[r2, r11]", "r7")         \
-            IGE_NN_ROW_CHANNEL("[r2], #4", "r4")
+    IGE_NN_ROW_CHANNEL("[r2, r3]", "r5")                                                           \
+    IGE_NN_ROW_CHANNEL("[r2, r3, lsl #1]", "r6")                                                   \
+    IGE_NN_ROW_CHANNEL("[r2, r11]", "r7")                                                          \
+    IGE_NN_ROW_CHANNEL("[r2], #4", "r4")
 
-IGE_NN_ASSEMBLY void ige_nn_row_dsp(IGE_NN_READ uint32_t *sums, IGE_NN_READ const int8_t *x,
-                                    IGE_NN_READ const int8_t *w,
-                                    IGE_NN_READ const struct ige_nn_rows *rows)
+#define IGE_NN_ROW_LOOP(load)                                                                      \
+    "push {r4-r11, lr}\n"                                                                          \
+    "ldmia r3, {r3, r4, r5}\n"                                                                     \
+    "lsl r6, r3, #2\n"                                                                             \
+    "sub r6, r6, r4, lsl #2\n"                                                                     \
+    "add r4, r4, #1\n"                                                                             \
+    "add r11, r3, r3, lsl #1\n"                                                                    \
+    "push {r4}\n"                                                                                  \
+    "push {r0, r1, r6}\n"                                                                          \
+    "push {r5}\n"                                                                                  \
+    "0:\n"                                                                                         \
+    "ldr r1, [sp, #8]\n"                                                                           \
+    "ldr r12, [sp, #16]\n"                                                                         \
+    "mov r4, #0\n"                                                                                 \
+    "mov r5, #0\n"                                                                                 \
+    "mov r6, #0\n"                                                                                 \
+    "mov r7, #0\n"                                                                                 \
+    "lsrs r12, r12, #1\n"                                                                          \
+    "bcc 2f\n"                                                                                     \
+    "beq 3f\n"                                                                                     \
+    "1:\n" load IGE_NN_ROW_TURN "2:\n" load IGE_NN_ROW_TURN "subs r12, r12, #1\n"                  \
+    "bne 1b\n"                                                                                     \
+    "3:\n"                                                                                         \
+    "ldr r0, [sp, #4]\n"                                                                           \
+    "ldr r8, [sp, #12]\n"                                                                          \
+    "ldr r9, [sp]\n"                                                                               \
+    "stmia r0!, {r4-r7}\n"                                                                         \
+    "add r2, r2, r8\n"                                                                             \
+    "str r0, [sp, #4]\n"                                                                           \
+    "subs r9, r9, #1\n"                                                                            \
+    "str r9, [sp]\n"                                                                               \
+    "bne 0b\n"                                                                                     \
+    "add sp, sp, #20\n"                                                                            \
+    "pop {r4-r11, pc}\n"
+
+/* Of bytes, and of 16-bit numbers as halves of registers hold them. */
+IGE_NN_ASSEMBLY static void ige_nn_row_bytes(IGE_NN_READ uint32_t *sums,
+                                             IGE_NN_READ const int8_t *x,
+                                             IGE_NN_READ const int8_t *w,
+                                             IGE_NN_READ const struct ige_nn_rows *rows)
 {
-    __asm__("push {r4-r11, lr}\n"
-            "ldmia r3, {r3, r4, r5}\n"
-            "lsl r6, r3, #2\n"
-            "sub r6, r6, r4, lsl #2\n"
-            "add r4, r4, #1\n"
-            "add r11, r3, r3, lsl #1\n"
-            "push {r4}\n"
-            "push {r0, r1, r6}\n"
-            "sub sp, sp, #4\n"
-            "str r5, [sp]\n"
-            "0:\n"
-            "ldr r1, [sp, #8]\n"
-            "ldr r12, [sp, #16]\n"
-            "mov r4, #0\n"
-            "mov r5, #0\n"
-            "mov r6, #0\n"
-            "mov r7, #0\n"
-            "lsrs r12, r12, #1\n"
-            "bcc 2f\n"
-            "beq 3f\n"
-            "1:\n" IGE_NN_ROW_TURN "2:\n" IGE_NN_ROW_TURN "subs r12, r12, #1\n"
-            "bne 1b\n"
-            "3:\n"
-            "ldr r0, [sp, #4]\n"
-            "ldr r8, [sp, #12]\n"
-            "ldr r9, [sp]\n"
-            "stmia r0!, {r4-r7}\n"
-            "add r2, r2, r8\n"
-            "str r0, [sp, #4]\n"
-            "subs r9, r9, #1\n"
-            "str r9, [sp]\n"
-            "bne 0b\n"
-            "add sp, sp, #20\n"
-            "pop {r4-r11, pc}\n");
+    __asm__(IGE_NN_ROW_LOOP("ldr r0, [r1], #4\n"
+                            "sxtb16 r8, r0\n"
+                            "sxtb16 r9, r0, ror #8\n"));
+}
+
+IGE_NN_ASSEMBLY static void ige_nn_row_halves(IGE_NN_READ uint32_t *sums,
+                                              IGE_NN_READ const uint32_t *x,
+                                              IGE_NN_READ const int8_t *w,
+                                              IGE_NN_READ const struct ige_nn_rows *rows)
+{
+    __asm__(IGE_NN_ROW_LOOP("ldrd r8, r9, [r1], #8\n"));
+}
+
+static inline void ige_nn_halves_of(uint32_t halves[2], const int8_t *from, uint32_t to)
+{
+    uint32_t word, even, odd;
+    __asm__("ldr %0, [%1]" : "=r"(word) : "r"(from) : "memory");
+    __asm__("sxtab16 %0, %1, %2" : "=r"(even) : "r"(to), "r"(word));
+    __asm__("sxtab16 %0, %1, %2, ror #8" : "=r"(odd) : "r"(to), "r"(word));
+    halves[0] = even;
+    halves[1] = odd;
+}
+
+/* Where there is room, inputs are taken apart once for all groups. */
+void ige_nn_row_dsp(uint32_t *sums, const int8_t *x, const int8_t *w,
+                    const struct ige_nn_rows *rows)
+{
+    enum { QUADS = 32 };
+    uint32_t halves[2 * QUADS];
+    if (rows->quads > QUADS) {
+        ige_nn_row_bytes(sums, x, w, rows);
+        return;
+    }
+    for (int32_t i = 0; i < rows->quads; i++) ige_nn_halves_of(halves + 2 * i, x + 4 * i, 0);
+    ige_nn_row_halves(sums, halves, w, rows);
 }
 
 /* A cell of four channels: r1 x and r2 w of the row, r3 and r12 to the next column, r8 twice -zero.
@@ -179,21 +215,70 @@ IGE_NN_ASSEMBLY static void ige_nn_taps_three(IGE_NN_READ uint32_t *sums,
         "bmi 1f\n" IGE_NN_TAPS_ROWS(
             "3",
             IGE_NN_TAP_2 IGE_NN_TAP_1
-                IGE_NN_TAP_0) "b 4f\n" IGE_NN_TAPS_ROWS("2",
-                                                        IGE_NN_TAP_1
-                                                            IGE_NN_TAP_0) "b 4f\n" IGE_NN_TAPS_ROWS("1",
-                                                                                                    IGE_NN_TAP_0) "4:\n"
-                                                                                                                  "ldmia sp, {r0, r1, r2}\n"
-                                                                                                                  "ldr r9, [sp, #20]\n"
-                                                                                                                  "stmia r0!, {r4-r7}\n"
-                                                                                                                  "add r1, r1, #4\n"
-                                                                                                                  "add r2, r2, #4\n"
-                                                                                                                  "stmia sp, {r0, r1, r2}\n"
-                                                                                                                  "subs r9, r9, #1\n"
-                                                                                                                  "str r9, [sp, #20]\n"
-                                                                                                                  "bne 0b\n"
-                                                                                                                  "add sp, sp, #32\n"
-                                                                                                                  "pop {r4-r11, pc}\n");
+                IGE_NN_TAP_0) "b "
+                              "4f"
+                              "\n" IGE_NN_TAPS_ROWS(
+                                  "2",
+                                  IGE_NN_TAP_1
+                                      IGE_NN_TAP_0) "b 4f\n" IGE_NN_TAPS_ROWS("1",
+                                                                              IGE_NN_TAP_0) "4:\n"
+                                                                                            "ldmia "
+                                                                                            "sp, "
+                                                                                            "{r0, "
+                                                                                            "r1, "
+                                                                                            "r2}\n"
+                                                                                            "ldr "
+                                                                                            "r9, "
+                                                                                            "[sp, "
+                                                                                            "#20]\n"
+                                                                                            "str "
+                                                                                            "r4, "
+                                                                                            "[r0], "
+                                                                                            "#8\n"
+                                                                                            "str "
+                                                                                            "r5, "
+                                                                                            "[r0], "
+                                                                                            "#8\n"
+                                                                                            "str "
+                                                                                            "r6, "
+                                                                                            "[r0], "
+                                                                                            "#8\n"
+                                                                                            "str "
+                                                                                            "r7, "
+                                                                                            "[r0], "
+                                                                                            "#8\n"
+                                                                                            "add "
+                                                                                            "r1, "
+                                                                                            "r1, "
+                                                                                            "#4\n"
+                                                                                            "add "
+                                                                                            "r2, "
+                                                                                            "r2, "
+                                                                                            "#4\n"
+                                                                                            "stmia "
+                                                                                            "sp, "
+                                                                                            "{r0, "
+                                                                                            "r1, "
+                                                                                            "r2}\n"
+                                                                                            "subs "
+                                                                                            "r9, "
+                                                                                            "r9, "
+                                                                                            "#1\n"
+                                                                                            "str "
+                                                                                            "r9, "
+                                                                                            "[sp, "
+                                                                                            "#20]\n"
+                                                                                            "bne "
+                                                                                            "0b\n"
+                                                                                            "add "
+                                                                                            "sp, "
+                                                                                            "sp, "
+                                                                                            "#32\n"
+                                                                                            "pop "
+                                                                                            "{r4-"
+                                                                                            "r11, "
+                                                                                            "pc}"
+                                                                                            "\n");
 }
 
 void ige_nn_taps_dsp(uint32_t *sums, const int8_t *x, const int8_t *w,
@@ -208,14 +293,9 @@ void ige_nn_taps_dsp(uint32_t *sums, const int8_t *x, const int8_t *w,
 void ige_nn_expand_dsp(int16_t *to, const int8_t *from, int32_t quads, int32_t zero)
 {
     uint32_t *halves = (uint32_t *)(void *)to, half = (uint32_t)-zero & 0xffffU;
-    uint32_t twice = half << 16 | half;
     for (; quads; quads--) {
-        uint32_t word, even, odd;
-        __asm__("ldr %0, [%1], #4" : "=&r"(word), "+r"(from) : : "memory");
-        __asm__("sxtab16 %0, %1, %2" : "=r"(even) : "r"(twice), "r"(word));
-        __asm__("sxtab16 %0, %1, %2, ror #8" : "=r"(odd) : "r"(twice), "r"(word));
-        halves[0] = even;
-        halves[1] = odd;
+        ige_nn_halves_of(halves, from, half << 16 | half);
+        from += IGE_NN_QUAD;
         halves += IGE_NN_PAIR_QUAD / 2;
     }
 }

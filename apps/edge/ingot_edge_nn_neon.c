@@ -83,7 +83,9 @@ static void ige_nn_neon_taps(uint32_t *sums, const int8_t *x, const int8_t *w,
             const int8_t *v = w + row * taps->w_row + column * taps->w_column;
             sum = vmlal_s16(sum, vsub_s16(ige_nn_neon_four(at), zero), ige_nn_neon_four(v));
         }
-    vst1q_u32(sums, vreinterpretq_u32_s32(sum));
+    uint32_t four[4];
+    vst1q_u32(four, vreinterpretq_u32_s32(sum));
+    for (int32_t c = 0; c < 4; c++) sums[2 * c] = four[c];
 }
 
 void ige_nn_pair_neon(uint32_t *sums, const int16_t *x, const int8_t *w,
@@ -105,7 +107,7 @@ void ige_nn_taps_neon(uint32_t *sums, const int8_t *x, const int8_t *w,
                       const struct ige_nn_taps *taps)
 {
     for (int32_t group = 0; group < taps->groups; group++)
-        ige_nn_neon_taps(sums + 4 * group, x + 4 * group, w + 4 * group, taps);
+        ige_nn_neon_taps(sums + 8 * group, x + 4 * group, w + 4 * group, taps);
 }
 
 void ige_nn_expand_neon(int16_t *to, const int8_t *from, int32_t quads, int32_t zero)

@@ -33,9 +33,9 @@ static uint32_t ige_nn_random(uint32_t *state)
 
 enum { IGE_NN_QUADS_MAX = 20, IGE_NN_BYTES_MAX = 4 * IGE_NN_QUADS_MAX, IGE_NN_GROUPS_MAX = 3 };
 
-static int ige_nn_same(uint32_t sums[2][4 * IGE_NN_GROUPS_MAX])
+static int ige_nn_same(uint32_t sums[2][8 * IGE_NN_GROUPS_MAX])
 {
-    for (int32_t i = 0; i < 4 * IGE_NN_GROUPS_MAX; i++)
+    for (int32_t i = 0; i < 8 * IGE_NN_GROUPS_MAX; i++)
         if (sums[0][i] != sums[1][i]) return 0;
     return 1;
 }
@@ -61,7 +61,7 @@ static inline int ige_nn_form_agrees(const struct ige_nn_form *form, uint32_t *r
     static int8_t bytes[IGE_NN_BYTES_MAX + 100];
     static int8_t weights[4 * IGE_NN_GROUPS_MAX * IGE_NN_BYTES_MAX + 3];
     const struct ige_nn_form *portable = &ige_nn_forms[0];
-    uint32_t sums[2][4 * IGE_NN_GROUPS_MAX];
+    uint32_t sums[2][8 * IGE_NN_GROUPS_MAX];
     int32_t zero = (int8_t)ige_nn_random(random);
     struct ige_nn_rows rows = {ige_nn_below(random, IGE_NN_BYTES_MAX),
                                ige_nn_below(random, IGE_NN_QUADS_MAX + 1),
@@ -69,7 +69,7 @@ static inline int ige_nn_form_agrees(const struct ige_nn_form *form, uint32_t *r
     struct ige_nn_taps taps = {
         ige_nn_below(random, 4), ige_nn_below(random, 6), 13, 7, 21, 9, zero, rows.groups};
     int8_t *w = weights + ige_nn_below(random, 4);
-    for (int32_t i = 0; i < 4 * IGE_NN_GROUPS_MAX; i++)
+    for (int32_t i = 0; i < 8 * IGE_NN_GROUPS_MAX; i++)
         sums[0][i] = sums[1][i] = ige_nn_random(random);
     ige_nn_fill(weights, sizeof weights, random);
     ige_nn_fill(bytes, sizeof bytes, random);

@@ -167,6 +167,7 @@ static uint32_t run_layer(const struct layer *layer, uint8_t rounding, int32_t s
     int32_t cells = layer->filter_h * layer->filter_w;
     int32_t depth = cells * (layer->op == DEPTHWISE ? 1 : layer->in_c);
     struct ige_nn_finish finish = finish_of(layer->out_c, depth, rounding);
+    finish.per_channel = layer->op != CONNECTED || layer->filter_w > 1;
     if (layer->op == CONV || layer->op == DEPTHWISE) return run_conv(layer, &finish, same);
     if (layer->op == CONNECTED) return run_connected(layer, &finish);
     return run_other(layer, rounding);
