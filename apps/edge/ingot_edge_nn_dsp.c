@@ -10,83 +10,14 @@
 #define IGE_NN_ASSEMBLY __attribute__((naked, noinline, used))
 #define IGE_NN_READ __attribute__((unused))
 
-/* Four of both positions' numbers in r8..r11 with those of two channels, sums in r4..r7; r2 w, r3
- * stride. */
-#define IGE_NN_PAIR_TURN                                                                           \
-    "ldmia r1!, {r8-r11}\n"                                                                        \
-    "ldr r0, [r2, r3]\n"                                                                           \
-    "sxtb16 lr, r0\n"                                                                              \
-    "sxtb16 r0, r0, ror #8\n"                                                                      \
-    "smlad r6, r8, lr, r6\n"                                                                       \
-    "smlad r7, r10, lr, r7\n"                                                                      \
-    "smlad r6, r9, r0, r6\n"                                                                       \
-    "smlad r7, r11, r0, r7\n"                                                                      \
-    "ldr r0, [r2], #4\n"                                                                           \
-    "sxtb16 lr, r0\n"                                                                              \
-    "sxtb16 r0, r0, ror #8\n"                                                                      \
-    "smlad r4, r8, lr, r4\n"                                                                       \
-    "smlad r5, r10, lr, r5\n"                                                                      \
-    "smlad r4, r9, r0, r4\n"                                                                       \
-    "smlad r5, r11, r0, r5\n"
-
-/* Two quads a turn, of which the first begins in its middle when they are odd. On the stack: sums,
- * x, how far the next group's weights are, groups left, quads + 1. */
-IGE_NN_ASSEMBLY void ige_nn_pair_dsp(IGE_NN_READ uint32_t *sums, IGE_NN_READ const int16_t *x,
-                                     IGE_NN_READ const int8_t *w,
-                                     IGE_NN_READ const struct ige_nn_rows *rows)
-{
-    __asm__("push {r4-r11, lr}\n"
-            "ldmia r3, {r3, r4, r5}\n"
-            "lsl r6, r3, #1\n"
-            "sub r6, r6, r4, lsl #2\n"
-            "add r4, r4, #1\n"
-            "push {r4}\n"
-            "push {r0, r1, r6}\n"
-            "push {r5}\n"
-            "0:\n"
-            "ldr r1, [sp, #8]\n"
-            "ldr r12, [sp, #16]\n"
-            "mov r4, #0\n"
-            "mov r5, #0\n"
-            "mov r6, #0\n"
-            "mov r7, #0\n"
-            "lsrs r12, r12, #1\n"
-            "bcc 2f\n"
-            "beq 3f\n"
-            "1:\n" IGE_NN_PAIR_TURN "2:\n" IGE_NN_PAIR_TURN "subs r12, r12, #1\n"
-            "bne 1b\n"
-            "3:\n"
-            "ldr r0, [sp, #4]\n"
-            "ldr r8, [sp, #12]\n"
-            "ldr r9, [sp]\n"
-            "stmia r0!, {r4-r7}\n"
-            "add r2, r2, r8\n"
-            "str r0, [sp, #4]\n"
-            "subs r9, r9, #1\n"
-            "str r9, [sp]\n"
-            "bne 0b\n"
-            "add sp, sp, #20\n"
-            "pop {r4-r11, pc}\n");
-}
-
-#define IGE_NN_ROW_CHANNEL(address, sum)                                                           \
-    "ldr r0, " address "\n"                                                                        \
-    "sxtb16 lr, r0\n"                                                                              \
-    "sxtb16 r0, r0, ror #8\n"                                                                      \
-    "smlad " sum ", r8, lr, " sum "\n"                                                             \
-    "smlad " sum ", r9, r0, " sum "\n"
-
-/* Four inputs in r8 and r9 with those of four channels; r11 three strides. */
-#define IGE_NN_ROW_TURN                                                                            \
-    IGE_NN_ROW_CHANNEL("[r2, r3]", "r5")                                                           \
-    IGE_NN_ROW_CHANNEL("[r2, r3, lsl #1]", "r6")                                                   \
-    IGE_NN_ROW_CHANNEL("[r2, r11]", "r7")                                                          \
-    IGE_NN_ROW_CHANNEL("[r2], #4", "r4")
-
-#define IGE_NN_ROW_LOOP(load)                                                                      \
+/* Groups of 2^bits channels: r0 sums, r1 x, r2 w, r3 the rows, then their stride; r4..r7 a group's
+ * sums, r11 three strides, r12 turns left. A turn is two quads, of which the first begins in its
+ * middle when they are odd. On the stack: groups left, sums, x, how far the next group's weights
+ * are, quads + 1. */
+#define IGE_NN_GROUPS(bits, quad)                                                                  \
     "push {r4-r11, lr}\n"                                                                          \
     "ldmia r3, {r3, r4, r5}\n"                                                                     \
-    "lsl r6, r3, #2\n"                                                                             \
+    "lsl r6, r3, #" bits "\n"                                                                      \
     "sub r6, r6, r4, lsl #2\n"                                                                     \
     "add r4, r4, #1\n"                                                                             \
     "add r11, r3, r3, lsl #1\n"                                                                    \
@@ -103,7 +34,7 @@ IGE_NN_ASSEMBLY void ige_nn_pair_dsp(IGE_NN_READ uint32_t *sums, IGE_NN_READ con
     "lsrs r12, r12, #1\n"                                                                          \
     "bcc 2f\n"                                                                                     \
     "beq 3f\n"                                                                                     \
-    "1:\n" load IGE_NN_ROW_TURN "2:\n" load IGE_NN_ROW_TURN "subs r12, r12, #1\n"                  \
+    "1:\n" quad "2:\n" quad "subs r12, r12, #1\n"                                                  \
     "bne 1b\n"                                                                                     \
     "3:\n"                                                                                         \
     "ldr r0, [sp, #4]\n"                                                                           \
@@ -118,15 +49,45 @@ IGE_NN_ASSEMBLY void ige_nn_pair_dsp(IGE_NN_READ uint32_t *sums, IGE_NN_READ con
     "add sp, sp, #20\n"                                                                            \
     "pop {r4-r11, pc}\n"
 
+#define IGE_NN_WEIGHTS(address)                                                                    \
+    "ldr r0, " address "\n"                                                                        \
+    "sxtb16 lr, r0\n"                                                                              \
+    "sxtb16 r0, r0, ror #8\n"
+
+/* A channel with both positions of r8..r11, and with the one of r8 and r9. */
+#define IGE_NN_PAIR_CHANNEL(address, first, second)                                                \
+    IGE_NN_WEIGHTS(address)                                                                        \
+    "smlad " first ", r8, lr, " first "\n"                                                         \
+    "smlad " second ", r10, lr, " second "\n"                                                      \
+    "smlad " first ", r9, r0, " first "\n"                                                         \
+    "smlad " second ", r11, r0, " second "\n"
+#define IGE_NN_ROW_CHANNEL(address, sum)                                                           \
+    IGE_NN_WEIGHTS(address)                                                                        \
+    "smlad " sum ", r8, lr, " sum "\n"                                                             \
+    "smlad " sum ", r9, r0, " sum "\n"
+#define IGE_NN_ROW_QUAD                                                                            \
+    IGE_NN_ROW_CHANNEL("[r2, r3]", "r5")                                                           \
+    IGE_NN_ROW_CHANNEL("[r2, r3, lsl #1]", "r6")                                                   \
+    IGE_NN_ROW_CHANNEL("[r2, r11]", "r7")                                                          \
+    IGE_NN_ROW_CHANNEL("[r2], #4", "r4")
+
+IGE_NN_ASSEMBLY void ige_nn_pair_dsp(IGE_NN_READ uint32_t *sums, IGE_NN_READ const int16_t *x,
+                                     IGE_NN_READ const int8_t *w,
+                                     IGE_NN_READ const struct ige_nn_rows *rows)
+{
+    __asm__(IGE_NN_GROUPS("1", "ldmia r1!, {r8-r11}\n" IGE_NN_PAIR_CHANNEL("[r2, r3]", "r6", "r7")
+                                   IGE_NN_PAIR_CHANNEL("[r2], #4", "r4", "r5")));
+}
+
 /* Of bytes, and of 16-bit numbers as halves of registers hold them. */
 IGE_NN_ASSEMBLY static void ige_nn_row_bytes(IGE_NN_READ uint32_t *sums,
                                              IGE_NN_READ const int8_t *x,
                                              IGE_NN_READ const int8_t *w,
                                              IGE_NN_READ const struct ige_nn_rows *rows)
 {
-    __asm__(IGE_NN_ROW_LOOP("ldr r0, [r1], #4\n"
-                            "sxtb16 r8, r0\n"
-                            "sxtb16 r9, r0, ror #8\n"));
+    __asm__(IGE_NN_GROUPS("2", "ldr r0, [r1], #4\n"
+                               "sxtb16 r8, r0\n"
+                               "sxtb16 r9, r0, ror #8\n" IGE_NN_ROW_QUAD));
 }
 
 IGE_NN_ASSEMBLY static void ige_nn_row_halves(IGE_NN_READ uint32_t *sums,
@@ -134,7 +95,7 @@ IGE_NN_ASSEMBLY static void ige_nn_row_halves(IGE_NN_READ uint32_t *sums,
                                               IGE_NN_READ const int8_t *w,
                                               IGE_NN_READ const struct ige_nn_rows *rows)
 {
-    __asm__(IGE_NN_ROW_LOOP("ldrd r8, r9, [r1], #8\n"));
+    __asm__(IGE_NN_GROUPS("2", "ldrd r8, r9, [r1], #8\n" IGE_NN_ROW_QUAD));
 }
 
 static inline void ige_nn_halves_of(uint32_t halves[2], const int8_t *from, uint32_t to)
@@ -183,102 +144,59 @@ void ige_nn_row_dsp(uint32_t *sums, const int8_t *x, const int8_t *w,
           "add r2, r2, lr\n"                                                                       \
           "subs r9, r9, #1\n"                                                                      \
           "bne " label "b\n"
+/* The rows' rows, columns, x_row, x_column, w_row, w_column, zero and groups to the stack's sums,
+ * x, w, x_row, w_row, groups, rows, columns. */
+#define IGE_NN_TAPS_BEGIN                                                                          \
+    "push {r4-r11, lr}\n"                                                                          \
+    "ldmia r3!, {r4-r7, r10, r12}\n"                                                               \
+    "ldmia r3, {r8, r9}\n"                                                                         \
+    "mov r3, r7\n"                                                                                 \
+    "rsb r8, r8, #0\n"                                                                             \
+    "pkhbt r8, r8, r8, lsl #16\n"                                                                  \
+    "push {r4, r5}\n"                                                                              \
+    "push {r9}\n"                                                                                  \
+    "push {r10}\n"                                                                                 \
+    "push {r6}\n"                                                                                  \
+    "push {r0, r1, r2}\n"
+#define IGE_NN_TAPS_GROUP                                                                          \
+    "ldmia sp, {r0, r1, r2}\n"                                                                     \
+    "ldrd r9, r10, [sp, #24]\n"                                                                    \
+    "mov r4, #0\n"                                                                                 \
+    "mov r5, #0\n"                                                                                 \
+    "mov r6, #0\n"                                                                                 \
+    "mov r7, #0\n"
+#define IGE_NN_TAPS_GIVE                                                                           \
+    "ldmia sp, {r0, r1, r2}\n"                                                                     \
+    "ldr r9, [sp, #20]\n"                                                                          \
+    "str r4, [r0], #8\n"                                                                           \
+    "str r5, [r0], #8\n"                                                                           \
+    "str r6, [r0], #8\n"                                                                           \
+    "str r7, [r0], #8\n"                                                                           \
+    "add r1, r1, #4\n"                                                                             \
+    "add r2, r2, #4\n"                                                                             \
+    "stmia sp, {r0, r1, r2}\n"                                                                     \
+    "subs r9, r9, #1\n"                                                                            \
+    "str r9, [sp, #20]\n"
 
-/* One to three columns, at least one row and one group. On the stack: sums, x, w, x_row, w_row,
- * groups, rows, columns. */
+#define IGE_NN_TAPS_CHOOSE                                                                         \
+    "cmp r10, #2\n"                                                                                \
+    "beq 2f\n"                                                                                     \
+    "bmi 1f\n"
+#define IGE_NN_TAPS_END                                                                            \
+    "bne 0b\n"                                                                                     \
+    "add sp, sp, #32\n"                                                                            \
+    "pop {r4-r11, pc}\n"
+
+/* One to three columns, at least one row and one group. */
 IGE_NN_ASSEMBLY static void ige_nn_taps_three(IGE_NN_READ uint32_t *sums,
                                               IGE_NN_READ const int8_t *x,
                                               IGE_NN_READ const int8_t *w,
                                               IGE_NN_READ const struct ige_nn_taps *taps)
 {
-    __asm__(
-        "push {r4-r11, lr}\n"
-        "ldmia r3!, {r4-r7, r10, r12}\n" /* rows, columns, x_row, x_column, w_row, w_column */
-        "ldmia r3, {r8, r9}\n"           /* zero, groups */
-        "rsb r8, r8, #0\n"
-        "pkhbt r8, r8, r8, lsl #16\n"
-        "push {r4, r5}\n"
-        "push {r9}\n"
-        "push {r10}\n"
-        "push {r6}\n"
-        "push {r0, r1, r2}\n"
-        "mov r3, r7\n"
-        "0:\n"
-        "ldmia sp, {r0, r1, r2}\n"
-        "ldrd r9, r10, [sp, #24]\n"
-        "mov r4, #0\n"
-        "mov r5, #0\n"
-        "mov r6, #0\n"
-        "mov r7, #0\n"
-        "cmp r10, #2\n"
-        "beq 2f\n"
-        "bmi 1f\n" IGE_NN_TAPS_ROWS(
-            "3",
-            IGE_NN_TAP_2 IGE_NN_TAP_1
-                IGE_NN_TAP_0) "b "
-                              "4f"
-                              "\n" IGE_NN_TAPS_ROWS(
-                                  "2",
-                                  IGE_NN_TAP_1
-                                      IGE_NN_TAP_0) "b 4f\n" IGE_NN_TAPS_ROWS("1",
-                                                                              IGE_NN_TAP_0) "4:\n"
-                                                                                            "ldmia "
-                                                                                            "sp, "
-                                                                                            "{r0, "
-                                                                                            "r1, "
-                                                                                            "r2}\n"
-                                                                                            "ldr "
-                                                                                            "r9, "
-                                                                                            "[sp, "
-                                                                                            "#20]\n"
-                                                                                            "str "
-                                                                                            "r4, "
-                                                                                            "[r0], "
-                                                                                            "#8\n"
-                                                                                            "str "
-                                                                                            "r5, "
-                                                                                            "[r0], "
-                                                                                            "#8\n"
-                                                                                            "str "
-                                                                                            "r6, "
-                                                                                            "[r0], "
-                                                                                            "#8\n"
-                                                                                            "str "
-                                                                                            "r7, "
-                                                                                            "[r0], "
-                                                                                            "#8\n"
-                                                                                            "add "
-                                                                                            "r1, "
-                                                                                            "r1, "
-                                                                                            "#4\n"
-                                                                                            "add "
-                                                                                            "r2, "
-                                                                                            "r2, "
-                                                                                            "#4\n"
-                                                                                            "stmia "
-                                                                                            "sp, "
-                                                                                            "{r0, "
-                                                                                            "r1, "
-                                                                                            "r2}\n"
-                                                                                            "subs "
-                                                                                            "r9, "
-                                                                                            "r9, "
-                                                                                            "#1\n"
-                                                                                            "str "
-                                                                                            "r9, "
-                                                                                            "[sp, "
-                                                                                            "#20]\n"
-                                                                                            "bne "
-                                                                                            "0b\n"
-                                                                                            "add "
-                                                                                            "sp, "
-                                                                                            "sp, "
-                                                                                            "#32\n"
-                                                                                            "pop "
-                                                                                            "{r4-"
-                                                                                            "r11, "
-                                                                                            "pc}"
-                                                                                            "\n");
+    __asm__(IGE_NN_TAPS_BEGIN "0:\n" IGE_NN_TAPS_GROUP IGE_NN_TAPS_CHOOSE);
+    __asm__(IGE_NN_TAPS_ROWS("3", IGE_NN_TAP_2 IGE_NN_TAP_1 IGE_NN_TAP_0) "b 4f\n");
+    __asm__(IGE_NN_TAPS_ROWS("2", IGE_NN_TAP_1 IGE_NN_TAP_0) "b 4f\n");
+    __asm__(IGE_NN_TAPS_ROWS("1", IGE_NN_TAP_0) "4:\n" IGE_NN_TAPS_GIVE IGE_NN_TAPS_END);
 }
 
 void ige_nn_taps_dsp(uint32_t *sums, const int8_t *x, const int8_t *w,

@@ -215,4 +215,5 @@ def main():
             print(f"{target}: {sum(len(m.rows) for m in models)} rows of {len(models)} models, every bit the same")
 
 
-main()
+if __name__ == "__main__":
+    main()
