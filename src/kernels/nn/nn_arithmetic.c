@@ -77,28 +77,40 @@ static double product_multiplier(float a, float b, float out, enum ig_network_ro
     return (double)a * (double)b / (double)out;
 }
 
+void nn_arithmetic_multipliers(const struct ig_network *network,
+                               const struct ig_network_layer *layer, struct nn_multiplier inputs[2],
+                               struct nn_multiplier *output)
+{
+    float a = ig_network_input(network, layer, 0)->quantization.scales[0];
+    float b = ig_network_input(network, layer, 1)->quantization.scales[0];
+    float out = network->tensors[layer->output].quantization.scales[0];
+    double twice = 2 * fmax((double)a, (double)b);
+    inputs[0] = nn_multiplier_of((double)a / twice);
+    inputs[1] = nn_multiplier_of((double)b / twice);
+    if (layer->op == IG_NETWORK_MUL)
+        *output = nn_multiplier_of(product_multiplier(a, b, out, network->rounding));
+    else
+        *output = nn_multiplier_of(twice / ((1 << LEFT_SHIFT) * (double)out));
+}
+
 static void prepare_i8(struct arithmetic *s, const struct ig_nn *nn, const struct nn_step *step)
 {
     const struct ig_network_quantization *in[2] = {&nn_in(nn, step, 0)->quantization,
                                                    &nn_in(nn, step, 1)->quantization};
     const struct ig_network_tensor *out = nn_out(nn, step);
     enum ig_network_rounding rounding = nn->network->rounding;
-    float out_scale = out->quantization.scales[0];
-    double twice = 2 * fmax((double)in[0]->scales[0], (double)in[1]->scales[0]);
     bool product = step->layer->op == IG_NETWORK_MUL;
+    struct nn_multiplier inputs[2];
+    nn_arithmetic_multipliers(nn->network, step->layer, inputs, &s->multiplier);
     s->zero_out = out->quantization.zero_points[0];
     nn_range_i8(out, step->layer->activation, &s->least, &s->most);
     for (int k = 0; k < 2; k++) {
-        struct nn_multiplier m = nn_multiplier_of((double)in[k]->scales[0] / twice);
         for (int32_t i = 0; i < STEPS; i++) {
             int32_t value = i + INT8_MIN - in[k]->zero_points[0];
             s->scaled[k][i] =
-                product ? value : (int32_t)nn_scale(value * (1 << LEFT_SHIFT), m, rounding);
+                product ? value : (int32_t)nn_scale(value * (1 << LEFT_SHIFT), inputs[k], rounding);
         }
     }
-    s->multiplier = nn_multiplier_of(
-        product ? product_multiplier(in[0]->scales[0], in[1]->scales[0], out_scale, rounding)
-                : twice / ((1 << LEFT_SHIFT) * (double)out_scale));
 }
 
 enum ig_code nn_prepare_arithmetic(struct ig_nn *nn, struct nn_step *step, struct ig_err *err)

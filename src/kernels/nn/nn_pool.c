@@ -169,9 +169,9 @@ static void run_mean(const struct nn_run *run, const struct nn_step *step)
 }
 
 /* The division by the cells goes into the multiplier, with as many bits as there are. */
-static struct nn_multiplier mean_multiplier(double scale, size_t cells)
+struct nn_multiplier nn_mean_multiplier(float in, float out, size_t cells)
 {
-    struct nn_multiplier m = nn_multiplier_of(scale);
+    struct nn_multiplier m = nn_multiplier_of((double)in / (double)out);
     int32_t shift = 63 - __builtin_clzll((unsigned long long)cells);
     if (shift > 32) shift = 32;
     if (shift > 31 + m.shift) shift = 31 + m.shift;
@@ -195,8 +195,8 @@ enum ig_code nn_prepare_mean(struct ig_nn *nn, struct nn_step *step, struct ig_e
         stride *= in->dims[d];
     }
     if (in->type == IG_NETWORK_I8)
-        mean->multiplier = mean_multiplier(
-            (double)in->quantization.scales[0] / (double)out->quantization.scales[0], mean->cells);
+        mean->multiplier = nn_mean_multiplier(in->quantization.scales[0],
+                                              out->quantization.scales[0], mean->cells);
     step->run = run_mean;
     step->state = mean;
     step->scratch_bytes = mean->count * sizeof(float);

@@ -6,7 +6,7 @@
 
 #include "base/mem.h"
 #include "kernels/nn/nn.h"
-#include "kernels/nn/nn_fixed.h"
+#include "kernels/nn/nn_numbers.h"
 #include "kernels/nn/nn_product.h"
 
 struct nn_run {
@@ -59,9 +59,7 @@ static inline const struct ig_network_tensor *nn_out(const struct ig_nn *nn,
     return &nn->network->tensors[step->layer->output];
 }
 
-/* Clamps of an int8 output, in steps, and of a float one. */
-void nn_range_i8(const struct ig_network_tensor *out, enum ig_network_activation activation,
-                 int32_t *least, int32_t *most);
+/* Clamps of a float output. */
 void nn_range_f32(enum ig_network_activation activation, float *least, float *most);
 
 static inline float nn_clamp_f32(float value, float least, float most)

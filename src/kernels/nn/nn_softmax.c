@@ -82,14 +82,29 @@ static void run_softmax(const struct nn_run *run, const struct nn_step *step)
             row_double(s, (const int8_t *)in + i, (int8_t *)to + i);
 }
 
+struct nn_multiplier nn_softmax_multiplier(float scale, float beta)
+{
+    double real = (double)beta * (double)scale * (1 << (31 - DIFFERENCE_BITS));
+    return nn_multiplier_of(fmin(real, 0x1p31 - 1));
+}
+
+int32_t nn_softmax_radius(struct nn_multiplier multiplier)
+{
+    return nn_input_radius(DIFFERENCE_BITS, multiplier.shift);
+}
+
+float nn_softmax_exp(float scale, float beta, int32_t difference)
+{
+    float step = -scale * beta;
+    return (float)exp((double)(step * (float)difference));
+}
+
 static void fill_tables(struct softmax *s, float scale)
 {
-    double real = (double)s->beta * (double)scale * (1 << (31 - DIFFERENCE_BITS));
-    struct nn_multiplier m = nn_multiplier_of(fmin(real, 0x1p31 - 1));
-    int32_t least = -nn_input_radius(DIFFERENCE_BITS, m.shift);
-    float step = -scale * s->beta;
+    struct nn_multiplier m = nn_softmax_multiplier(scale, s->beta);
+    int32_t least = -nn_softmax_radius(m);
     for (int32_t i = 0; i < STEPS; i++) {
-        s->exps[i] = (float)exp((double)(step * (float)i));
+        s->exps[i] = nn_softmax_exp(scale, s->beta, i);
         s->fixed[i] = -1;
         if (-i >= least)
             s->fixed[i] = nn_exp_negative((int32_t)nn_scale_double(-i, m), DIFFERENCE_BITS);

@@ -73,12 +73,13 @@ static enum ig_network_activation activation_of(enum ig_network_op op)
                                            : IG_NETWORK_ACTIVATION_NONE;
 }
 
-static int8_t table_step(const struct ig_nn *nn, const struct nn_step *step, int32_t value)
+int8_t nn_table_step(const struct ig_network *network, const struct ig_network_layer *layer,
+                     int32_t value)
 {
-    enum ig_network_op op = step->layer->op;
-    enum ig_network_rounding rounding = nn->network->rounding;
-    const struct ig_network_quantization *in = &nn_in(nn, step, 0)->quantization;
-    const struct ig_network_tensor *out = nn_out(nn, step);
+    enum ig_network_op op = layer->op;
+    enum ig_network_rounding rounding = network->rounding;
+    const struct ig_network_quantization *in = &ig_network_input(network, layer, 0)->quantization;
+    const struct ig_network_tensor *out = &network->tensors[layer->output];
     if (op != IG_NETWORK_LOGISTIC && op != IG_NETWORK_TANH)
         return rescaled(in, out, activation_of(op), rounding, value);
     if (rounding == IG_NETWORK_ROUNDING_DOUBLE) return through_fixed(op, in, value);
@@ -97,7 +98,8 @@ static enum ig_code prepare_table(struct ig_nn *nn, struct nn_step *step, struct
 {
     int8_t *table = ig_arena_alloc(&nn->arena, STEPS);
     if (!table) return nn_no_memory(err);
-    for (int32_t i = 0; i < STEPS; i++) table[i] = table_step(nn, step, i + INT8_MIN);
+    for (int32_t i = 0; i < STEPS; i++)
+        table[i] = nn_table_step(nn->network, step->layer, i + INT8_MIN);
     step->run = run_table;
     step->state = table;
     return IG_OK;

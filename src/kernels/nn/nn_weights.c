@@ -8,22 +8,20 @@
 
 /* Convolutions multiply the scales in double, a fully connected layer's single scale goes through a
  * float: the products differ in their last bits. */
-static double real_multiplier(const struct ig_nn *nn, const struct nn_step *step, uint32_t channel)
+struct nn_multiplier nn_weights_multiplier(enum ig_network_op op, bool single, float in,
+                                           float weight, float out)
 {
-    const struct ig_network_quantization *w = &nn_in(nn, step, 1)->quantization;
-    float in = nn_in(nn, step, 0)->quantization.scales[0];
-    float weight = w->scales[w->count == 1 ? 0 : channel];
-    double out = (double)nn_out(nn, step)->quantization.scales[0];
-    if (step->layer->op == IG_NETWORK_FULLY_CONNECTED && w->count == 1)
-        return (double)(in * weight) / out;
-    return (double)in * (double)weight / out;
+    if (op == IG_NETWORK_FULLY_CONNECTED && single)
+        return nn_multiplier_of((double)(in * weight) / (double)out);
+    return nn_multiplier_of((double)in * (double)weight / (double)out);
 }
 
 enum ig_code nn_prepare_finish(struct ig_nn *nn, const struct nn_step *step,
                                struct nn_finish *finish, uint32_t padded, struct ig_err *err)
 {
     const struct ig_network_tensor *weights = nn_in(nn, step, 1), *bias = nn_in(nn, step, 2);
-    const struct ig_network_tensor *out = nn_out(nn, step);
+    const struct ig_network_tensor *in = nn_in(nn, step, 0), *out = nn_out(nn, step);
+    const struct ig_network_quantization *w = &weights->quantization;
     uint32_t channels = weights->dims[step->layer->op == IG_NETWORK_DEPTHWISE_CONV_2D ? 3 : 0];
     struct nn_multiplier *multipliers = ig_arena_array(&nn->arena, padded, sizeof *multipliers);
     int32_t *biases = ig_arena_array(&nn->arena, padded, sizeof *biases);
@@ -36,7 +34,9 @@ enum ig_code nn_prepare_finish(struct ig_nn *nn, const struct nn_step *step,
     finish->shrinks = true;
     nn_range_i8(out, step->layer->activation, &finish->least, &finish->most);
     for (uint32_t c = 0; c < channels; c++) {
-        multipliers[c] = nn_multiplier_of(real_multiplier(nn, step, c));
+        multipliers[c] =
+            nn_weights_multiplier(step->layer->op, w->count == 1, in->quantization.scales[0],
+                                  w->scales[w->count == 1 ? 0 : c], out->quantization.scales[0]);
         finish->shrinks = finish->shrinks && multipliers[c].shift <= 0;
     }
     return IG_OK;
