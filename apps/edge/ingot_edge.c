@@ -3,6 +3,7 @@
 #include "ingot_edge_file.h"
 
 enum { HEADER_BYTES = 16, SECTION_BYTES = 12, CRC_AT = 12, VERSION = 1, SECTIONS_MAX = 16 };
+enum { TREE = 0x45455254, NNET = 0x54454e4e };
 
 /* CRC-32 by nibbles: 64 bytes of table. */
 static uint32_t crc_of(uint32_t crc, const uint8_t *bytes, size_t count)
@@ -32,60 +33,75 @@ static enum ige_status check_header(const uint8_t *bytes, size_t size)
     return IGE_OK;
 }
 
+static enum ige_status load_section(struct ige_model *model, uint32_t type, const uint8_t *section,
+                                    size_t size)
+{
+    return type == TREE ? ige_trees_load(model, section, size)
+                        : ige_network_load(model, section, size);
+}
+
 enum ige_status ige_load(struct ige_model *model, const void *file, size_t size)
 {
-    const uint8_t *bytes = file;
-    const uint8_t *trees = NULL;
-    size_t trees_bytes = 0;
+    const uint8_t *bytes = file, *section = NULL;
+    size_t section_bytes = 0;
+    uint32_t type = 0;
     enum ige_status status = check_header(bytes, size);
     if (status != IGE_OK) return status;
     for (uint32_t i = 0; i < bytes[5]; i++) {
         const uint8_t *entry = bytes + HEADER_BYTES + i * SECTION_BYTES;
         uint32_t start = ige_u32(entry + 4), length = ige_u32(entry + 8);
         if (start > size || length > size - start) return IGE_BAD_FILE;
-        if (ige_u32(entry) == 0x45455254U) { /* TREE */
-            if (trees) return IGE_BAD_FILE;
-            trees = bytes + start;
-            trees_bytes = length;
+        if (ige_u32(entry) == TREE || ige_u32(entry) == NNET) {
+            if (section) return IGE_BAD_FILE;
+            type = ige_u32(entry);
+            section = bytes + start;
+            section_bytes = length;
         } else if (entry[0] < 'a' || entry[0] > 'z') {
             return IGE_UNSUPPORTED;
         }
     }
-    return trees ? ige_load_trees(model, trees, trees_bytes) : IGE_BAD_FILE;
-}
-
-static size_t output_bytes(const struct ige_model *model)
-{
-    return (size_t)model->outputs * (model->leaf == IGE_LEAF_F64 ? 8 : 4);
+    return section ? load_section(model, type, section, section_bytes) : IGE_BAD_FILE;
 }
 
 size_t ige_arena_bytes(const struct ige_model *model)
 {
-    return output_bytes(model) + (size_t)model->features * sizeof(float) +
-           (size_t)model->columns * model->rank_bytes;
+    return ige_is_network(model) ? ige_network_arena_bytes(model) : ige_trees_arena_bytes(model);
 }
 
 enum ige_status ige_allocate_tensors(struct ige_interpreter *interpreter,
                                      const struct ige_model *model, void *arena, size_t size)
 {
-    uint8_t *bytes = arena;
     if (size < ige_arena_bytes(model) || (uintptr_t)arena % 8) return IGE_ARENA_TOO_SMALL;
     interpreter->model = model;
-    interpreter->output.count = model->outputs;
-    interpreter->output.exponent = 0;
-    interpreter->output.type = model->leaf == IGE_LEAF_F32 ? IGE_FLOAT32 : IGE_FLOAT64;
-    interpreter->output.data.f64 = arena;
-    if (model->leaf >= IGE_LEAF_I16) {
-        interpreter->output.type = IGE_INT32;
-        interpreter->output.exponent = model->exponent;
+    interpreter->columns = arena;
+    if (!ige_is_network(model)) {
+        ige_trees_allocate(interpreter, arena);
+        return IGE_OK;
     }
-    interpreter->input.type = IGE_FLOAT32;
-    interpreter->input.count = model->features;
-    interpreter->input.exponent = 0;
-    interpreter->input.data.f32 = (float *)(void *)(bytes + output_bytes(model));
-    interpreter->columns = interpreter->input.data.f32 + model->features;
-    for (uint32_t i = 0; i < model->features; i++) interpreter->input.data.f32[i] = 0;
+    interpreter->input = ige_input_at(interpreter, 0);
+    interpreter->output = ige_output_at(interpreter, 0);
     return IGE_OK;
+}
+
+static struct ige_tensor none(void)
+{
+    struct ige_tensor tensor = {IGE_INT8, 0, 0, 0, 0, {NULL}};
+    return tensor;
+}
+
+struct ige_tensor ige_input_at(const struct ige_interpreter *interpreter, uint32_t index)
+{
+    if (index >= ige_inputs_count(interpreter->model)) return none();
+    return ige_is_network(interpreter->model) ? ige_network_end(interpreter, index)
+                                              : interpreter->input;
+}
+
+struct ige_tensor ige_output_at(const struct ige_interpreter *interpreter, uint32_t index)
+{
+    const struct ige_model *model = interpreter->model;
+    if (index >= ige_outputs_count(model)) return none();
+    return ige_is_network(model) ? ige_network_end(interpreter, ige_inputs_count(model) + index)
+                                 : interpreter->output;
 }
 
 struct ige_tensor *ige_input(struct ige_interpreter *interpreter)
@@ -97,3 +113,34 @@ const struct ige_tensor *ige_output(const struct ige_interpreter *interpreter)
 {
     return &interpreter->output;
 }
+
+void ige_invoke(struct ige_interpreter *interpreter)
+{
+    if (ige_is_network(interpreter->model))
+        ige_network_invoke(interpreter);
+    else
+        ige_trees_invoke(interpreter);
+}
+
+int32_t ige_class(const struct ige_interpreter *interpreter)
+{
+    return ige_is_network(interpreter->model) ? ige_network_class(interpreter)
+                                              : ige_trees_class(interpreter);
+}
+
+#ifndef IGE_NO_FLOAT
+float ige_margin(const struct ige_interpreter *interpreter, uint32_t output)
+{
+    union {
+        uint32_t u;
+        float f;
+    } scale;
+    const struct ige_tensor *tensor = &interpreter->output;
+    if (tensor->type == IGE_FLOAT32) return tensor->data.f32[output];
+    if (tensor->type == IGE_INT8)
+        return tensor->scale * (float)(tensor->data.i8[output] - tensor->zero_point);
+    if (tensor->type == IGE_FLOAT64) return (float)tensor->data.f64[output];
+    scale.u = (uint32_t)(127 + tensor->exponent) << 23;
+    return (float)tensor->data.i32[output] * scale.f;
+}
+#endif

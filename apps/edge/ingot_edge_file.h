@@ -49,8 +49,200 @@ static inline uint32_t ige_get(const uint8_t *at, uint32_t bytes)
     return value;
 }
 
+/* ---- trees ---- */
+
+#ifdef IGE_NO_TREES
+#define IGE_HAS_TREES 0
+static inline enum ige_status ige_trees_load(struct ige_model *model, const uint8_t *section,
+                                             size_t size)
+{
+    (void)model;
+    (void)section;
+    (void)size;
+    return IGE_UNSUPPORTED;
+}
+static inline size_t ige_trees_arena_bytes(const struct ige_model *model)
+{
+    (void)model;
+    return 0;
+}
+static inline void ige_trees_allocate(struct ige_interpreter *interpreter, uint8_t *arena)
+{
+    (void)interpreter;
+    (void)arena;
+}
+static inline void ige_trees_invoke(struct ige_interpreter *interpreter)
+{
+    (void)interpreter;
+}
+static inline int32_t ige_trees_class(const struct ige_interpreter *interpreter)
+{
+    (void)interpreter;
+    return 0;
+}
+#else
+#define IGE_HAS_TREES 1
 /* The split at `at`; the model's widths are checked already. */
 struct ige_split ige_read_split(const struct ige_model *model, const uint8_t *at);
-enum ige_status ige_load_trees(struct ige_model *model, const uint8_t *section, size_t size);
+enum ige_status ige_trees_load(struct ige_model *model, const uint8_t *section, size_t size);
+size_t ige_trees_arena_bytes(const struct ige_model *model);
+void ige_trees_allocate(struct ige_interpreter *interpreter, uint8_t *arena);
+void ige_trees_invoke(struct ige_interpreter *interpreter);
+int32_t ige_trees_class(const struct ige_interpreter *interpreter);
+#endif
+
+/* ---- networks ---- */
+
+enum ige_op {
+    IGE_OP_CONV_2D = 1,
+    IGE_OP_DEPTHWISE_CONV_2D,
+    IGE_OP_FULLY_CONNECTED,
+    IGE_OP_AVERAGE_POOL_2D,
+    IGE_OP_MAX_POOL_2D,
+    IGE_OP_RESHAPE,
+    IGE_OP_PAD,
+    IGE_OP_ADD,
+    IGE_OP_SUB,
+    IGE_OP_MUL,
+    IGE_OP_CONCATENATION,
+    IGE_OP_SOFTMAX,
+    IGE_OP_LOGISTIC,
+    IGE_OP_TANH,
+    IGE_OP_RELU,
+    IGE_OP_RELU6,
+    IGE_OP_RELU_N1_TO_1,
+    IGE_OP_MEAN,
+    IGE_OP_QUANTIZE,
+    IGE_OP_DEQUANTIZE,
+    IGE_OPS_COUNT
+};
+#ifndef IGE_OPS
+#define IGE_OPS 0x1ffffeUL
+#endif
+#define IGE_HAS(op) (((IGE_OPS) >> (op)&1) != 0)
+/* Of operators that are one kernel. */
+#define IGE_HAS_ANY(mask) (((IGE_OPS) & (mask)) != 0)
+#define IGE_OPS_TABLES 0xbe000UL /* LOGISTIC, TANH, the RELUs, QUANTIZE */
+#define IGE_OPS_ARITHMETIC 0x700UL
+
+enum { IGE_DOUBLE_ROUNDING = 1, IGE_PROBABILITY = 2 };
+enum { IGE_VALID = 1, IGE_PER_CHANNEL = 2 };
+enum { IGE_TENSOR_BYTES = 20, IGE_TENSOR_I8 = 1, IGE_TENSOR_CONSTANT = 128 };
+enum { IGE_SUM_CELLS_MAX = 1 << 16, IGE_MEAN_CELLS_MAX = 1 << 23, IGE_SOFTMAX_MAX = 4095 };
+
+/* A layer of the file. */
+struct ige_layer {
+    const uint8_t *tensors; /* numbers of its output and its inputs, 2 bytes each */
+    const uint8_t *numbers; /* what only its operator has */
+    const uint8_t *next;
+    uint8_t op, inputs;
+};
+
+/* A window along one side of its input and output. */
+struct ige_side {
+    uint32_t in, out, filter, stride, dilation;
+};
+
+/* What a MEAN sums up: [outer][cells][inner]. */
+struct ige_mean_shape {
+    uint32_t outer, cells, inner;
+};
+
+#ifdef IGE_NO_NETWORKS
+static inline int ige_is_network(const struct ige_model *model)
+{
+    (void)model;
+    return 0;
+}
+static inline void ige_set_trees(struct ige_model *model)
+{
+    (void)model;
+}
+static inline enum ige_status ige_network_load(struct ige_model *model, const uint8_t *section,
+                                               size_t size)
+{
+    (void)model;
+    (void)section;
+    (void)size;
+    return IGE_UNSUPPORTED;
+}
+static inline size_t ige_network_arena_bytes(const struct ige_model *model)
+{
+    (void)model;
+    return 0;
+}
+static inline uint32_t ige_inputs_count(const struct ige_model *model)
+{
+    (void)model;
+    return 1;
+}
+static inline uint32_t ige_outputs_count(const struct ige_model *model)
+{
+    (void)model;
+    return 1;
+}
+static inline struct ige_tensor ige_network_end(const struct ige_interpreter *interpreter,
+                                                uint32_t index)
+{
+    (void)index;
+    return interpreter->input;
+}
+static inline void ige_network_invoke(struct ige_interpreter *interpreter)
+{
+    (void)interpreter;
+}
+static inline int32_t ige_network_class(const struct ige_interpreter *interpreter)
+{
+    (void)interpreter;
+    return 0;
+}
+#else
+static inline int ige_is_network(const struct ige_model *model)
+{
+    return !IGE_HAS_TREES || model->network.tensors != NULL;
+}
+static inline void ige_set_trees(struct ige_model *model)
+{
+    model->network.tensors = NULL;
+}
+static inline uint32_t ige_inputs_count(const struct ige_model *model)
+{
+    return ige_is_network(model) ? model->network.inputs : 1;
+}
+static inline uint32_t ige_outputs_count(const struct ige_model *model)
+{
+    return ige_is_network(model) ? model->network.outputs : 1;
+}
+static inline const uint8_t *ige_tensor_at(const struct ige_network *network, uint32_t index)
+{
+    return network->tensors + index * IGE_TENSOR_BYTES;
+}
+static inline uint32_t ige_dim(const uint8_t *tensor, uint32_t index)
+{
+    return ige_u16(tensor + 12 + 2 * index);
+}
+/* Its last dimension. */
+static inline uint32_t ige_last_dim(const uint8_t *tensor)
+{
+    return tensor[1] ? ige_dim(tensor, tensor[1] - 1U) : 1;
+}
+/* Of a checked tensor. */
+uint32_t ige_count(const uint8_t *tensor);
+/* The layer at `at`, within `left` bytes; op 0: it is none. */
+struct ige_layer ige_layer_at(const uint8_t *at, size_t left);
+/* The rows (0) or columns (1) of a window, whose 8 bytes begin at `window`. */
+struct ige_side ige_side(const uint8_t *in, const uint8_t *out, const uint8_t *window,
+                         uint32_t columns);
+/* Cells that padding adds before the first. */
+uint32_t ige_pad_before(const struct ige_side *side, uint32_t valid);
+/* 0 when the dimensions that go are no neighbours. */
+int ige_mean_shape(struct ige_mean_shape *shape, const uint8_t *tensor, uint32_t axes);
+enum ige_status ige_network_load(struct ige_model *model, const uint8_t *section, size_t size);
+size_t ige_network_arena_bytes(const struct ige_model *model);
+/* Input `index`, and behind the inputs the outputs. */
+struct ige_tensor ige_network_end(const struct ige_interpreter *interpreter, uint32_t index);
+void ige_network_invoke(struct ige_interpreter *interpreter);
+int32_t ige_network_class(const struct ige_interpreter *interpreter);
+#endif
 
 #endif

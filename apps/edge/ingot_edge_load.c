@@ -3,6 +3,8 @@
  * from left to right, which visits every split without a stack. Stateless. */
 #include "ingot_edge_file.h"
 
+#ifndef IGE_NO_TREES
+
 enum { FACTS_BYTES = 64, NUMBER_RULES = 31, CATEGORY_RULES = 96 };
 
 struct cursor {
@@ -208,13 +210,15 @@ static int check_trees(const struct ige_model *model)
     return at == end;
 }
 
-enum ige_status ige_load_trees(struct ige_model *model, const uint8_t *section, size_t size)
+enum ige_status ige_trees_load(struct ige_model *model, const uint8_t *section, size_t size)
 {
     struct cursor cursor = {section, size};
     const uint8_t *facts = take(&cursor, 1, FACTS_BYTES);
     if (!facts) return IGE_BAD_FILE;
+    ige_set_trees(model);
     read_facts(model, facts);
     enum ige_status status = check_facts(model);
     if (status != IGE_OK) return status;
     return take_arrays(model, &cursor) && check_trees(model) ? IGE_OK : IGE_BAD_FILE;
 }
+#endif

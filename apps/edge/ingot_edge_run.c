@@ -4,6 +4,8 @@
  * sums of float leaves alone. Stateless. */
 #include "ingot_edge_file.h"
 
+#ifndef IGE_NO_TREES
+
 enum {
     NAN_LEFT = 1,
     NAN_RIGHT = 2,
@@ -23,6 +25,37 @@ enum {
 #define MAGNITUDE 0x7fffffffU
 #define INFINITE 0x7f800000U
 #define TINY 0x0554ad2eU /* 1e-35 */
+
+/* ---- arena: output, input, columns ---- */
+
+static size_t output_bytes(const struct ige_model *model)
+{
+    return (size_t)model->outputs * (model->leaf == IGE_LEAF_F64 ? 8 : 4);
+}
+
+size_t ige_trees_arena_bytes(const struct ige_model *model)
+{
+    return output_bytes(model) + (size_t)model->features * sizeof(float) +
+           (size_t)model->columns * model->rank_bytes;
+}
+
+void ige_trees_allocate(struct ige_interpreter *interpreter, uint8_t *arena)
+{
+    const struct ige_model *model = interpreter->model;
+    struct ige_tensor *input = &interpreter->input, *output = &interpreter->output;
+    int integers = model->leaf >= IGE_LEAF_I16;
+    output->count = model->outputs;
+    output->exponent = integers ? model->exponent : 0;
+    output->type = model->leaf == IGE_LEAF_F32 ? IGE_FLOAT32 : IGE_FLOAT64;
+    if (integers) output->type = IGE_INT32;
+    output->data.f64 = (double *)(void *)arena;
+    input->type = IGE_FLOAT32;
+    input->count = model->features;
+    input->exponent = 0;
+    input->data.f32 = (float *)(void *)(arena + output_bytes(model));
+    interpreter->columns = input->data.f32 + model->features;
+    for (uint32_t i = 0; i < model->features; i++) input->data.f32[i] = 0;
+}
 
 /* ---- inputs ---- */
 
@@ -243,19 +276,6 @@ static void end_float(const struct ige_interpreter *interpreter)
         if (last) *narrow += f32_at(model->base + 4 * o);
     }
 }
-
-float ige_margin(const struct ige_interpreter *interpreter, uint32_t output)
-{
-    union {
-        uint32_t u;
-        float f;
-    } scale;
-    const struct ige_tensor *tensor = &interpreter->output;
-    if (tensor->type == IGE_FLOAT32) return tensor->data.f32[output];
-    if (tensor->type == IGE_FLOAT64) return (float)tensor->data.f64[output];
-    scale.u = (uint32_t)(127 + tensor->exponent) << 23;
-    return (float)tensor->data.i32[output] * scale.f;
-}
 #endif
 
 static void start_sums(const struct ige_interpreter *interpreter)
@@ -347,7 +367,7 @@ static IGE_APART void run_trees(const struct ige_interpreter *interpreter)
     }
 }
 
-void ige_invoke(struct ige_interpreter *interpreter)
+void ige_trees_invoke(struct ige_interpreter *interpreter)
 {
     const struct ige_model *model = interpreter->model;
     int32_t *sums = interpreter->output.data.i32;
@@ -371,7 +391,7 @@ static int is_over(const struct ige_tensor *tensor, uint32_t a, uint32_t b)
     return tensor->data.f64[a] > tensor->data.f64[b];
 }
 
-int32_t ige_class(const struct ige_interpreter *interpreter)
+int32_t ige_trees_class(const struct ige_interpreter *interpreter)
 {
     const struct ige_tensor *tensor = &interpreter->output;
     int probability = interpreter->model->transform == IGE_TRANSFORM_PROBABILITY;
@@ -386,3 +406,4 @@ int32_t ige_class(const struct ige_interpreter *interpreter)
     if (tensor->type == IGE_FLOAT32) return tensor->data.f32[0] > (probability ? 0.5F : 0.0F);
     return tensor->data.f64[0] > (probability ? 0.5 : 0.0);
 }
+#endif

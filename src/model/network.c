@@ -224,3 +224,19 @@ float ig_network_f16(uint16_t bits)
     memcpy(&value, &word, sizeof value);
     return value;
 }
+
+bool ig_network_gives_probabilities(const struct ig_network *network)
+{
+    if (network->outputs_count != 1) return false;
+    uint32_t tensor = network->outputs[0];
+    for (uint32_t i = network->layers_count; i-- > 0;) {
+        const struct ig_network_layer *layer = &network->layers[i];
+        if (layer->output != tensor) continue;
+        if (layer->op == IG_NETWORK_SOFTMAX || layer->op == IG_NETWORK_LOGISTIC) return true;
+        if (layer->op != IG_NETWORK_RESHAPE && layer->op != IG_NETWORK_DEQUANTIZE &&
+            layer->op != IG_NETWORK_QUANTIZE)
+            return false;
+        tensor = layer->inputs[0];
+    }
+    return false;
+}

@@ -164,6 +164,10 @@ size_t ig_network_type_bytes(enum ig_network_type type);
 const char *ig_network_type_name(enum ig_network_type type);                   /* "int8" */
 const char *ig_network_op_name(enum ig_network_op op);                         /* "CONV_2D" */
 const char *ig_network_activation_name(enum ig_network_activation activation); /* "relu6" */
+/* Whether the one output holds probabilities: a softmax's or logistic's, in whatever shape and
+ * type.
+ */
+bool ig_network_gives_probabilities(const struct ig_network *network);
 /* The float that IEEE half bits stand for, exactly. */
 float ig_network_f16(uint16_t bits);
 

@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Reads the compact file into the in-memory model, so that everything that runs models runs it too.
+/* Reads the compact file into the in-memory model, so that everything that runs models runs it too;
+ * a network's section is read by edge_network_read.c.
  * Believes nothing: every array lies within the file, every node within its tree. A device rounds
  * inputs to float; where the model does not, its thresholds are put at the numbers that round to
  * them, so that comparisons are the device's for every double. Owns nothing; stateless. */
 #include "formats/edge/edge_priv.h"
 
 #include "formats/format.h"
+#include "formats/network_model.h"
 
 #include <math.h>
 #include <string.h>
 
+enum { NUMBERS_FLOOR = 1 << 16 };
 enum { INNER_RULES = 31, CATEGORY_RULES = 96, INFINITE_KEY = 0x7f800000, SHIFT_MAX = 30 };
 
 struct span {
@@ -19,7 +22,8 @@ struct span {
 
 struct reader {
     struct ig_str file;
-    struct span left; /* of the tree section */
+    struct span left; /* of the section */
+    bool network;     /* it is a network's */
     struct ig_tree_compact facts;
     uint8_t flags, leaf_index_bytes, tree_width, output_width, set_width;
     uint32_t set_pool_bytes;
@@ -99,16 +103,18 @@ static bool find_section(struct reader *reader)
         uint64_t start = get(entry + 4, 4), bytes = get(entry + 8, 4);
         if (start < table || start > reader->file.len || bytes > reader->file.len - start)
             return bad(reader, "a section's place", start, "all of it within the file");
-        if (memcmp(entry, "TREE", 4) == 0) {
-            if (reader->left.at) return bad(reader, "sections TREE", 2, "one");
+        bool network = memcmp(entry, IG_EDGE_NETWORK, 4) == 0;
+        if (network || memcmp(entry, IG_EDGE_TREES, 4) == 0) {
+            if (reader->left.at) return bad(reader, "sections TREE or NNET", 2, "one");
             reader->left = (struct span){at + start, (size_t)bytes};
+            reader->network = network;
         } else if (entry[0] < 'a' || entry[0] > 'z') {
             ig_fail(reader->err, IG_UNSUPPORTED, "section '%.4s' is not known here",
                     (const char *)entry);
             return false;
         }
     }
-    return reader->left.at ? true : bad(reader, "sections TREE", 0, "one");
+    return reader->left.at ? true : bad(reader, "sections TREE or NNET", 0, "one");
 }
 
 static bool read_header(struct reader *reader)
@@ -675,18 +681,32 @@ static bool fill_model(struct reader *reader)
     return ig_model_check(model, reader->err) == IG_OK;
 }
 
+static bool read_trees_section(struct reader *reader)
+{
+    return read_facts(reader) &&
+           take(reader, &reader->bases, reader->facts.outputs_count,
+                ig_edge_base_bytes(reader->facts.leaf), "base margins") &&
+           read_sources(reader) && read_sets(reader) && read_arrays(reader) && fill_model(reader);
+}
+
+static bool read_network_section(struct reader *reader, size_t max_bytes)
+{
+    const struct ig_str section = {(const char *)reader->left.at, reader->left.bytes};
+    return ig_edge_read_network(&reader->model->network, section, max_bytes, reader->err) ==
+               IG_OK &&
+           ig_network_model_fill(reader->model, IG_STR("1"), reader->file.len + NUMBERS_FLOOR,
+                                 reader->err) == IG_OK;
+}
+
 enum ig_code ig_edge_load(struct ig_model **out, struct ig_str bytes, struct ig_err *err)
 {
-    size_t most = ((size_t)1 << 20) + bytes.len * 64;
+    size_t most = ((size_t)1 << 24) + bytes.len * 256;
     struct reader reader = {.file = bytes, .model = ig_model_new(most), .err = err};
     ig_arena_init(&reader.scratch, 64 * 1024, most);
     if (!reader.model) {
         ig_fail(err, IG_NO_MEMORY, "no memory for a model");
-    } else if (read_header(&reader) && read_facts(&reader) &&
-               take(&reader, &reader.bases, reader.facts.outputs_count,
-                    ig_edge_base_bytes(reader.facts.leaf), "base margins") &&
-               read_sources(&reader) && read_sets(&reader) && read_arrays(&reader) &&
-               fill_model(&reader)) {
+    } else if (read_header(&reader) && (reader.network ? read_network_section(&reader, most)
+                                                       : read_trees_section(&reader))) {
         *out = reader.model;
         reader.model = NULL;
     }

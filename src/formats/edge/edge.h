@@ -7,11 +7,15 @@
 
 #include "base/err.h"
 #include "base/str.h"
+#include "kernels/quantize/network_compact.h"
 #include "kernels/quantize/tree_compact.h"
 
 /* Appends the file to `out`. IG_TOO_LARGE: `out` is full. */
 enum ig_code ig_edge_write(struct ig_buf *out, const struct ig_tree_compact *compact,
                            struct ig_err *err);
+/* The same of a network. */
+enum ig_code ig_edge_write_network(struct ig_buf *out, const struct ig_network_compact *compact,
+                                   struct ig_err *err);
 /* Appends one C99 source that includes only <stdint.h> and whose symbols begin with `name`, a C
  * identifier. */
 enum ig_code ig_edge_write_c(struct ig_buf *out, const struct ig_tree_compact *compact,

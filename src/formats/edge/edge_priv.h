@@ -6,6 +6,8 @@
 
 /* Numbers of the file: docs/edge-format.md has them all. */
 #define IG_EDGE_MAGIC "IGE\x1a"
+#define IG_EDGE_TREES "TREE"
+#define IG_EDGE_NETWORK "NNET"
 
 enum {
     IG_EDGE_VERSION = 1,
@@ -37,5 +39,29 @@ uint32_t ig_edge_base_bytes(enum ig_compact_leaf leaf);
 uint8_t ig_edge_transform_code(enum ig_transform transform);
 bool ig_edge_transform_of(enum ig_transform *out, uint8_t code);
 uint32_t ig_edge_crc(const char *bytes, size_t count);
+
+/* A file of one section, whose bytes are written in between. Gives where it starts. */
+size_t ig_edge_begin(struct ig_buf *out);
+enum ig_code ig_edge_end(struct ig_buf *out, size_t start, const char *type, struct ig_err *err);
+
+/* ---- networks ---- */
+
+enum {
+    IG_EDGE_NETWORK_BYTES = 24, /* of the section before its arrays */
+    IG_EDGE_TENSOR_BYTES = 20,
+};
+
+enum ig_edge_network_flags { IG_EDGE_DOUBLE_ROUNDING = 1, IG_EDGE_PROBABILITY = 2 };
+enum ig_edge_tensor_kind { IG_EDGE_F32, IG_EDGE_I8, IG_EDGE_CONSTANT = 128 };
+enum ig_edge_layer_flags { IG_EDGE_VALID = 1, IG_EDGE_PER_CHANNEL = 2, IG_EDGE_KEEP_DIMS = 4 };
+
+/* The file's number of an operator, and the operator of a number (false: unknown). */
+uint8_t ig_edge_op_code(enum ig_network_op op);
+bool ig_edge_op_of(enum ig_network_op *out, uint8_t code);
+/* The section alone, whose start is a multiple of 4 in its file. */
+void ig_edge_put_network(struct ig_buf *out, const struct ig_network_compact *compact);
+/* The network of a section, in `*out`; at most `max_bytes`. */
+enum ig_code ig_edge_read_network(struct ig_network **out, struct ig_str section, size_t max_bytes,
+                                  struct ig_err *err);
 
 #endif

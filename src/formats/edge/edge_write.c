@@ -197,29 +197,39 @@ static void put_section(struct ig_buf *out, const struct ig_tree_compact *compac
     ig_buf_add(out, compact->stream, compact->stream_bytes);
 }
 
-enum ig_code ig_edge_write(struct ig_buf *out, const struct ig_tree_compact *compact,
-                           struct ig_err *err)
+size_t ig_edge_begin(struct ig_buf *out)
 {
-    size_t start = out->len, body = IG_EDGE_HEADER_BYTES + IG_EDGE_SECTION_BYTES;
     char header[IG_EDGE_HEADER_BYTES + IG_EDGE_SECTION_BYTES] = IG_EDGE_MAGIC;
+    size_t start = out->len;
     ig_buf_add(out, header, sizeof header);
-    put_section(out, compact);
-    size_t section = out->len - start - body;
+    return start;
+}
+
+enum ig_code ig_edge_end(struct ig_buf *out, size_t start, const char *type, struct ig_err *err)
+{
+    size_t body = IG_EDGE_HEADER_BYTES + IG_EDGE_SECTION_BYTES, section = out->len - start - body;
     while ((out->len - start) % IG_EDGE_ALIGN) put(out, 0, 1);
     if (out->overflowed || out->len - start > INT32_MAX)
-        return ig_fail(err, IG_TOO_LARGE, "no room for a compact file of %u bytes of trees",
-                       compact->stream_bytes);
+        return ig_fail(err, IG_TOO_LARGE, "no room for a compact file of over %zu bytes", section);
     uint8_t *at = (uint8_t *)out->ptr + start;
     size_t total = out->len - start;
     at[4] = IG_EDGE_VERSION;
     at[5] = 1;
     for (uint32_t i = 0; i < 4; i++) {
         at[8 + i] = (uint8_t)(total >> (8 * i));
+        at[16 + i] = (uint8_t)type[i];
         at[20 + i] = (uint8_t)(body >> (8 * i));
         at[24 + i] = (uint8_t)(section >> (8 * i));
     }
-    memcpy(at + 16, "TREE", 4);
     uint32_t crc = ig_edge_crc((const char *)at, total);
     for (uint32_t i = 0; i < 4; i++) at[IG_EDGE_CRC_AT + i] = (uint8_t)(crc >> (8 * i));
     return IG_OK;
+}
+
+enum ig_code ig_edge_write(struct ig_buf *out, const struct ig_tree_compact *compact,
+                           struct ig_err *err)
+{
+    size_t start = ig_edge_begin(out);
+    put_section(out, compact);
+    return ig_edge_end(out, start, IG_EDGE_TREES, err);
 }

@@ -102,8 +102,7 @@ static void try_order(struct plan *plan, struct cost *best)
     if (no_worse(cost, *best)) {
         *best = cost;
         memcpy(plan->best_order, plan->order, plan->count * sizeof *plan->order);
-        for (uint32_t i = 0; i < plan->count; i++)
-            plan->best_offsets[i] = plan->buffers[i].offset;
+        for (uint32_t i = 0; i < plan->count; i++) plan->best_offsets[i] = plan->buffers[i].offset;
     } else {
         memcpy(plan->order, plan->best_order, plan->count * sizeof *plan->order);
     }

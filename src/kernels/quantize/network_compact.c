@@ -89,28 +89,12 @@ static enum ig_code add_ends(struct ig_network_compact *compact, uint32_t *numbe
     return IG_OK;
 }
 
-bool ig_network_gives_probability(const struct ig_network *network)
-{
-    uint32_t tensor = network->outputs[0];
-    if (network->outputs_count != 1 || ig_network_tensor_count(&network->tensors[tensor]) != 1)
-        return false;
-    for (uint32_t i = network->layers_count; i-- > 0;) {
-        const struct ig_network_layer *layer = &network->layers[i];
-        if (layer->output != tensor) continue;
-        if (layer->op == IG_NETWORK_SOFTMAX || layer->op == IG_NETWORK_LOGISTIC) return true;
-        if (layer->op != IG_NETWORK_RESHAPE && layer->op != IG_NETWORK_DEQUANTIZE &&
-            layer->op != IG_NETWORK_QUANTIZE)
-            return false;
-        tensor = layer->inputs[0];
-    }
-    return false;
-}
-
 static void set_threshold(struct ig_network_compact *compact)
 {
     const struct ig_network *network = compact->network;
     const struct ig_network_tensor *out = &network->tensors[network->outputs[0]];
-    compact->probability = ig_network_gives_probability(network);
+    compact->probability =
+        ig_network_gives_probabilities(network) && ig_network_tensor_count(out) == 1;
     if (out->type != IG_NETWORK_I8) return;
     double steps = compact->probability ? floor(0.5 / (double)out->quantization.scales[0]) : 0;
     steps += out->quantization.zero_points[0];
@@ -135,8 +119,7 @@ static enum ig_code build(struct ig_network_compact *compact, struct ig_err *err
     if (network->layers_count > IG_COMPACT_LAYERS_MAX)
         return ig_fail(err, IG_UNSUPPORTED, "%u layers, at most %d on devices",
                        network->layers_count, IG_COMPACT_LAYERS_MAX);
-    if (!network->inputs_count)
-        return ig_fail(err, IG_UNSUPPORTED, "the network has no input");
+    if (!network->inputs_count) return ig_fail(err, IG_UNSUPPORTED, "the network has no input");
     if (add_ends(compact, numbers, err) != IG_OK) return err->code;
     for (uint32_t i = 0; i < network->layers_count; i++)
         if (add_layer(compact, numbers, i, err) != IG_OK) {
@@ -147,11 +130,11 @@ static enum ig_code build(struct ig_network_compact *compact, struct ig_err *err
         return ig_fail(err, IG_TOO_LARGE, "constants of over %d bytes",
                        IG_COMPACT_NETWORK_BYTES_MAX);
     set_threshold(compact);
-    return compact_plan(compact, err);
+    return IG_OK;
 }
 
-enum ig_code ig_network_compact_new(struct ig_network_compact **out,
-                                    const struct ig_network *network, struct ig_err *err)
+enum ig_code ig_network_compact_prepare(struct ig_network_compact **out,
+                                        const struct ig_network *network, struct ig_err *err)
 {
     struct ig_network_compact *compact = ig_zalloc(sizeof *compact);
     if (!compact) return ig_fail(err, IG_NO_MEMORY, "no memory for a compact network");
@@ -164,6 +147,19 @@ enum ig_code ig_network_compact_new(struct ig_network_compact **out,
     }
     ig_network_compact_free(compact);
     return ig_err_code(err);
+}
+
+enum ig_code ig_network_compact_new(struct ig_network_compact **out,
+                                    const struct ig_network *network, struct ig_err *err)
+{
+    struct ig_network_compact *compact = NULL;
+    if (ig_network_compact_prepare(&compact, network, err) == IG_OK &&
+        compact_plan(compact, err) == IG_OK) {
+        *out = compact;
+        return IG_OK;
+    }
+    ig_network_compact_free(compact);
+    return err->code;
 }
 
 void ig_network_compact_free(struct ig_network_compact *compact)

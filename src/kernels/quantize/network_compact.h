@@ -20,7 +20,7 @@ enum {
 struct ig_compact_tensor {
     const struct ig_network_tensor *tensor;
     bool constant;
-    uint32_t offset; /* into the constants, or into the arena */
+    uint32_t offset;                    /* into the constants, or into the arena */
     uint32_t dims[IG_COMPACT_RANK_MAX]; /* behind the rank: 1 */
 };
 
@@ -29,16 +29,17 @@ struct ig_compact_layer {
     uint32_t *inputs; /* inputs_count; without weights and bias */
     uint32_t inputs_count, output;
     int32_t least, most; /* clamp of an int8 output */
-    /* Layers with weights have in the constants: a bias for each channel (int32; the input's zero
-     * point times the weights is taken off), fractions (int32) and shifts (int8) of the multipliers,
-     * and the weights as TensorFlow Lite orders them. Tables have their 256 steps there. */
+    /* Layers with weights have in the constants: a bias for each channel (int32), fractions (int32)
+     * and shifts (int8) of the multipliers, and the weights as TensorFlow Lite orders them. Tables
+     * have their 256 steps there. */
     uint32_t constants; /* where, a multiple of 4 */
     uint32_t channels;
     bool per_channel;  /* else there is one multiplier */
     uint32_t sum_bits; /* every sum is less than 2^this, either way */
     uint32_t filter_h, filter_w;
     uint32_t scratch, scratch_bytes; /* CONV_2D: in the arena */
-    /* ADD, SUB: of both inputs and the sum. MUL, MEAN, SOFTMAX (double rounding): the last alone. */
+    /* ADD, SUB: of both inputs and the sum. MUL, MEAN, SOFTMAX (double rounding): the last alone.
+     */
     struct nn_multiplier multipliers[3];
     uint32_t step; /* SOFTMAX: bits of the float scale * beta; double rounding: the radius */
 };
@@ -52,8 +53,8 @@ struct ig_network_compact {
     uint32_t tensors_count, layers_count, inputs_count, outputs_count;
     struct ig_buf constants; /* owned */
     uint32_t arena_bytes;
-    uint64_t products;      /* multiplications of weights in a run */
-    bool probability;       /* the output is one number, a probability */
+    uint64_t products;       /* multiplications of weights in a run */
+    bool probability;        /* the output is one number, a probability */
     int32_t class_threshold; /* of one int8 output: above it the class is 1 */
 };
 
@@ -61,8 +62,9 @@ struct ig_network_compact {
  * not run, which the message names, and why. */
 enum ig_code ig_network_compact_new(struct ig_network_compact **out,
                                     const struct ig_network *network, struct ig_err *err);
+/* The same without places in an arena, which the caller knows. */
+enum ig_code ig_network_compact_prepare(struct ig_network_compact **out,
+                                        const struct ig_network *network, struct ig_err *err);
 void ig_network_compact_free(struct ig_network_compact *compact);
-/* Whether the output is one number that is a probability. */
-bool ig_network_gives_probability(const struct ig_network *network);
 
 #endif

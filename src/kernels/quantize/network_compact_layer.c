@@ -4,7 +4,14 @@
 
 #include <string.h>
 
-enum { SMALL_MAX = 255, STEPS = 256, FIXED_SOFTMAX_MAX = 4095, MEAN_CELLS_MAX = 1 << 23 };
+enum {
+    SMALL_MAX = 255,
+    STEPS = 256,
+    STEPS_APART = 255,
+    DEAD_SHIFT = -2,
+    FIXED_SOFTMAX_MAX = 4095,
+    MEAN_CELLS_MAX = 1 << 23
+};
 
 static enum ig_code want_i8(const struct ig_network_compact *compact,
                             const struct ig_compact_layer *made, struct ig_err *err)
@@ -37,20 +44,16 @@ static void put_i32(struct ig_buf *out, int32_t value)
     for (int i = 0; i < 4; i++) ig_buf_add_char(out, (char)(bits >> (8 * i)));
 }
 
-/* Sum of a channel's weights, and of how far they are from 0. */
-static int32_t sum_of(const struct ig_compact_layer *made, const struct ig_network_tensor *weights,
-                      uint32_t channel, int64_t *magnitude)
+/* Sum of how far a channel's weights are from 0. */
+static int64_t magnitude_of(const struct ig_compact_layer *made,
+                            const struct ig_network_tensor *weights, uint32_t channel)
 {
     size_t each = ig_network_tensor_count(weights) / made->channels;
     bool last = made->layer->op == IG_NETWORK_DEPTHWISE_CONV_2D;
     const int8_t *at = weights->data;
-    int32_t sum = 0;
-    *magnitude = 0;
+    int64_t sum = 0;
     at += last ? channel : channel * each;
-    for (size_t i = 0; i < each; i++, at += last ? made->channels : 1) {
-        sum += *at;
-        *magnitude += *at < 0 ? -*at : *at;
-    }
+    for (size_t i = 0; i < each; i++, at += last ? made->channels : 1) sum += *at < 0 ? -*at : *at;
     return sum;
 }
 
@@ -58,13 +61,11 @@ static void put_biases(struct ig_network_compact *compact, struct ig_compact_lay
 {
     const struct ig_network_tensor *weights = compact_in(compact, made, 1);
     const struct ig_network_tensor *bias = compact_in(compact, made, 2);
-    int64_t zero = compact_in(compact, made, 0)->quantization.zero_points[0], most = 0;
+    int64_t most = 0;
     for (uint32_t c = 0; c < made->channels; c++) {
-        int64_t magnitude, sum = sum_of(made, weights, c, &magnitude);
-        int64_t wide = (bias ? ((const int32_t *)bias->data)[c] : 0) - zero * sum;
-        int64_t folded = (int32_t)(uint32_t)(uint64_t)wide;
-        put_i32(&compact->constants, (int32_t)folded);
-        int64_t reach = (folded < 0 ? -folded : folded) + 128 * magnitude;
+        int64_t value = bias ? ((const int32_t *)bias->data)[c] : 0;
+        int64_t reach = (value < 0 ? -value : value) + STEPS_APART * magnitude_of(made, weights, c);
+        put_i32(&compact->constants, (int32_t)value);
         if (reach > most) most = reach;
     }
     made->sum_bits = 1;
@@ -81,8 +82,8 @@ static void put_multipliers(struct ig_network_compact *compact, struct ig_compac
         for (uint32_t c = 0; c < w->count; c++) {
             struct nn_multiplier m =
                 nn_weights_multiplier(made->layer->op, !made->per_channel, in, w->scales[c], out);
-            if (part)
-                ig_buf_add_char(&compact->constants, (char)m.shift);
+            if (part) /* of 0 every shift gives 0: one that is no exception to kernels */
+                ig_buf_add_char(&compact->constants, (char)(m.fraction ? m.shift : DEAD_SHIFT));
             else
                 put_i32(&compact->constants, m.fraction);
         }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Lives of activations and scratch, and how far below its input an output may lie: what the device's
- * kernels (apps/edge/ingot_edge_nn.h) promise of the order in which they read and write. A RESHAPE's
- * output lies where its input does. Stateless. */
+/* Lives of activations and scratch, and how far below its input an output may lie: what the
+ * device's kernels (apps/edge/ingot_edge_nn.h) promise of the order in which they read and write. A
+ * RESHAPE's output lies where its input does. Stateless. */
 #include "kernels/quantize/arena_plan.h"
 #include "kernels/quantize/network_compact_priv.h"
 
@@ -44,10 +44,10 @@ static void reaches(const struct ig_network_compact *compact, const struct ig_co
     const struct ig_network_window *w = &made->layer->window;
     uint32_t dilation_h = w->dilation_h ? w->dilation_h : 1;
     uint32_t dilation_w = w->dilation_w ? w->dilation_w : 1;
-    uint32_t pad_h = ig_network_pad_before(w->padding, in->dims[1], made->filter_h, w->stride_h,
-                                           dilation_h);
-    uint32_t pad_w = ig_network_pad_before(w->padding, in->dims[2], made->filter_w, w->stride_w,
-                                           dilation_w);
+    uint32_t pad_h =
+        ig_network_pad_before(w->padding, in->dims[1], made->filter_h, w->stride_h, dilation_h);
+    uint32_t pad_w =
+        ig_network_pad_before(w->padding, in->dims[2], made->filter_w, w->stride_w, dilation_w);
     least[positions] = UINT32_MAX;
     for (uint32_t p = positions; p-- > 0;) {
         uint32_t x = p % out->dims[2] * w->stride_w, y = p / out->dims[2] % out->dims[1];
