@@ -16,6 +16,7 @@
 #include "formats/format.h"
 #include "formats/tflite/tflite.h"
 #include "kernels/nn/nn.h"
+#include "kernels/quantize/network_testing.h"
 
 #include "ingot_edge.h"
 
@@ -46,6 +47,7 @@ static bool start(struct pair *pair, const struct ig_network *network, const cha
     const struct ig_nn_options options = {.isa = ig_cpu_isa()};
     *pair = (struct pair){.network = network, .random = 7};
     if (ig_network_compact_new(&compact, network, &err) != IG_OK) {
+        printf("%s is not for devices: %s\n", name, err.message);
         assert_int_equal(err.code, IG_UNSUPPORTED);
         return false;
     }
@@ -210,8 +212,6 @@ static void test_every_operator(void **state)
         if (check_network(network, text, 20)) {
             cases++;
             for (uint32_t i = 0; i < network->layers_count; i++) seen[network->layers[i].op]++;
-        } else {
-            printf("not for devices: %s\n", text);
         }
         ig_network_free(network);
     }
@@ -219,6 +219,24 @@ static void test_every_operator(void **state)
         if (!seen[op]) fail_msg("no case with %s", ig_network_op_name((enum ig_network_op)op));
     assert_true(cases >= CASES_MIN);
     ig_free((void *)(uintptr_t)bundle.ptr);
+}
+
+static void test_random_networks(void **state)
+{
+    (void)state;
+    uint64_t most = getenv("INGOT_LONG") ? 3000 : 60;
+    unsigned seen[IG_NETWORK_OPS_COUNT] = {0};
+    for (uint64_t seed = 1; seed <= most; seed++) {
+        char name[32];
+        struct ig_network *network = ig_testing_network(seed);
+        snprintf(name, sizeof name, "seed %d", (int)seed);
+        if (!check_network(network, name, 3)) fail_msg("%s is not for devices", name);
+        for (uint32_t i = 0; i < network->layers_count; i++) seen[network->layers[i].op]++;
+        ig_network_free(network);
+    }
+    for (int op = 0; op < IG_NETWORK_OPS_COUNT; op++)
+        if (seen[op] < 3)
+            fail_msg("%u of %s", seen[op], ig_network_op_name((enum ig_network_op)op));
 }
 
 /* ---- shared models ---- */
@@ -273,6 +291,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_operator),
+        cmocka_unit_test(test_random_networks),
         cmocka_unit_test(test_shared_models),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -184,7 +184,7 @@ void ig_edge_put_network(struct ig_buf *out, const struct ig_network_compact *co
     size_t bytes = out->len - layers;
     for (uint32_t i = 0; i < 4 && !out->overflowed; i++)
         out->ptr[start + 16 + i] = (char)(bytes >> (8 * i));
-    while ((out->len - start) % IG_EDGE_ALIGN) put(out, 0, 1);
+    while ((out->len - start) % IG_EDGE_ALIGN && !out->overflowed) put(out, 0, 1);
     ig_buf_add_str(out, ig_buf_view(&compact->constants));
 }
 

@@ -208,7 +208,7 @@ size_t ig_edge_begin(struct ig_buf *out)
 enum ig_code ig_edge_end(struct ig_buf *out, size_t start, const char *type, struct ig_err *err)
 {
     size_t body = IG_EDGE_HEADER_BYTES + IG_EDGE_SECTION_BYTES, section = out->len - start - body;
-    while ((out->len - start) % IG_EDGE_ALIGN) put(out, 0, 1);
+    while ((out->len - start) % IG_EDGE_ALIGN && !out->overflowed) put(out, 0, 1);
     if (out->overflowed || out->len - start > INT32_MAX)
         return ig_fail(err, IG_TOO_LARGE, "no room for a compact file of over %zu bytes", section);
     uint8_t *at = (uint8_t *)out->ptr + start;

@@ -12,7 +12,7 @@
 
 /* Comparisons of two buffers that a plan may cost. */
 static const uint64_t WORK_MAX = UINT64_C(40000000);
-enum { TRIALS_MAX = 4000 };
+enum { TRIALS_MAX = 1000 };
 
 struct cost {
     uint64_t peak, sum; /* of all ends */

@@ -10,7 +10,8 @@ enum { CHUNK_BYTES = 16384, MEMORY_MAX = 1 << 26 };
 
 uint32_t compact_constants_begin(struct ig_network_compact *compact)
 {
-    while (compact->constants.len % 4) ig_buf_add_char(&compact->constants, 0);
+    while (compact->constants.len % 4 && !compact->constants.overflowed)
+        ig_buf_add_char(&compact->constants, 0);
     return (uint32_t)compact->constants.len;
 }
 
