@@ -150,7 +150,6 @@ static void run_connected(const struct step *step)
     layer.rows = (int32_t)rows;
     layer.depth = (int32_t)(ige_count(step->in) / rows);
     layer.channels = (int32_t)channels;
-    layer.input_zero = (int8_t)step->in[2];
     layer.weights = set_finish(&layer.finish, step, channels);
     ige_nn_fully_connected(&layer);
 }

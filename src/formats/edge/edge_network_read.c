@@ -189,6 +189,17 @@ static void weights_dims(struct ig_network_tensor *weights, enum ig_network_op o
     weights->dims[3] = depthwise ? channels : in->dims[3];
 }
 
+/* The file's biases have the input's zero point in them. */
+static void unfold(int32_t *biases, const int8_t *weights, uint32_t channels, size_t depth,
+                   int32_t zero)
+{
+    for (uint32_t c = 0; c < channels; c++) {
+        int64_t sum = 0;
+        for (size_t i = 0; i < depth; i++) sum += weights[c * depth + i];
+        biases[c] = (int32_t)(uint32_t)(uint64_t)(biases[c] + sum * zero);
+    }
+}
+
 /* Weights and bias as two tensors more. */
 static bool add_weights(struct reader *reader, struct ig_network_layer *layer, uint32_t *inputs,
                         uint32_t at, const uint32_t facts[3])
@@ -212,8 +223,13 @@ static bool add_weights(struct reader *reader, struct ig_network_layer *layer, u
     uint64_t numbers = (uint64_t)weights.quantization.count * 5 + (uint64_t)channels * 4;
     const uint8_t *constants = constants_at(reader, at, numbers + count);
     if (!constants || count == 0) return false;
-    bias.data = ig_network_keep(reader->network, constants, (size_t)channels * 4);
+    int32_t *biases =
+        (int32_t *)(uintptr_t)ig_network_keep(reader->network, constants, (size_t)channels * 4);
     weights.data = ig_network_keep(reader->network, constants + numbers, count);
+    bias.data = biases;
+    if (connected && biases && weights.data)
+        unfold(biases, weights.data, channels, count / channels,
+               ends[0]->quantization.zero_points[0]);
     if (!fill_scales(reader, &weights, ends, layer->op, constants + (size_t)channels * 4))
         return false;
     inputs[1] = ig_network_add_tensor(reader->network, &weights);

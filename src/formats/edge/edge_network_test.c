@@ -43,7 +43,7 @@ static double *run(const struct ig_network *network, const double *row)
 static void test_the_same_again(void **state)
 {
     (void)state;
-    for (uint64_t seed = 1; seed <= 20; seed++) {
+    for (uint64_t seed = 1; seed <= 8; seed++) {
         struct ig_err err = IG_ERR_INIT;
         struct ig_model *model;
         struct ig_buf file, again;
@@ -87,7 +87,7 @@ static void test_changed_bytes(void **state)
     struct ig_network *network = ig_testing_network(3);
     write_file(&file, network);
     size_t section = IG_EDGE_HEADER_BYTES + IG_EDGE_SECTION_BYTES;
-    for (size_t at = section; at < file.len; at += at > 600 ? 14 : 1) {
+    for (size_t at = section; at<file.len; at += at> 300 ? 29 : 1) {
         struct ig_err err = IG_ERR_INIT;
         struct ig_model *model = NULL;
         char before = file.ptr[at];
@@ -105,7 +105,7 @@ static void test_changed_bytes(void **state)
         }
         file.ptr[at] = before;
     }
-    assert_true(refused > 100 && taken > 20);
+    assert_true(refused > 50 && taken > 5);
     ig_buf_deinit(&file);
     ig_network_free(network);
 }

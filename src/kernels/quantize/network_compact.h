@@ -29,8 +29,9 @@ struct ig_compact_layer {
     uint32_t *inputs; /* inputs_count; without weights and bias */
     uint32_t inputs_count, output;
     int32_t least, most; /* clamp of an int8 output */
-    /* Layers with weights have in the constants: a bias for each channel (int32), fractions (int32)
-     * and shifts (int8) of the multipliers, and the weights as TensorFlow Lite orders them. Tables
+    /* Layers with weights have in the constants: a bias for each channel (int32; FULLY_CONNECTED:
+     * less the input's zero point times the weights), fractions (int32) and shifts (int8) of the
+     * multipliers, and the weights as TensorFlow Lite orders them. Tables
      * have their 256 steps there. */
     uint32_t constants; /* where, a multiple of 4 */
     uint32_t channels;

@@ -7,6 +7,7 @@
 enum {
     SMALL_MAX = 255,
     STEPS = 256,
+    STEP_MOST = 128,
     STEPS_APART = 255,
     DEAD_SHIFT = -2,
     FIXED_SOFTMAX_MAX = 4095,
@@ -44,16 +45,20 @@ static void put_i32(struct ig_buf *out, int32_t value)
     for (int i = 0; i < 4; i++) ig_buf_add_char(out, (char)(bits >> (8 * i)));
 }
 
-/* Sum of how far a channel's weights are from 0. */
-static int64_t magnitude_of(const struct ig_compact_layer *made,
-                            const struct ig_network_tensor *weights, uint32_t channel)
+/* Sum of a channel's weights, and in *magnitude of how far they are from 0. */
+static int64_t sum_of(const struct ig_compact_layer *made, const struct ig_network_tensor *weights,
+                      uint32_t channel, int64_t *magnitude)
 {
     size_t each = ig_network_tensor_count(weights) / made->channels;
     bool last = made->layer->op == IG_NETWORK_DEPTHWISE_CONV_2D;
     const int8_t *at = weights->data;
     int64_t sum = 0;
+    *magnitude = 0;
     at += last ? channel : channel * each;
-    for (size_t i = 0; i < each; i++, at += last ? made->channels : 1) sum += *at < 0 ? -*at : *at;
+    for (size_t i = 0; i < each; i++, at += last ? made->channels : 1) {
+        sum += *at;
+        *magnitude += *at < 0 ? -*at : *at;
+    }
     return sum;
 }
 
@@ -61,10 +66,14 @@ static void put_biases(struct ig_network_compact *compact, struct ig_compact_lay
 {
     const struct ig_network_tensor *weights = compact_in(compact, made, 1);
     const struct ig_network_tensor *bias = compact_in(compact, made, 2);
-    int64_t most = 0;
+    bool folds = made->layer->op == IG_NETWORK_FULLY_CONNECTED;
+    int64_t zero = compact_in(compact, made, 0)->quantization.zero_points[0], most = 0;
     for (uint32_t c = 0; c < made->channels; c++) {
+        int64_t magnitude, sum = sum_of(made, weights, c, &magnitude);
         int64_t value = bias ? ((const int32_t *)bias->data)[c] : 0;
-        int64_t reach = (value < 0 ? -value : value) + STEPS_APART * magnitude_of(made, weights, c);
+        if (folds) value = (int32_t)(uint32_t)(uint64_t)(value - zero * sum);
+        int64_t reach =
+            (value < 0 ? -value : value) + (folds ? STEP_MOST : STEPS_APART) * magnitude;
         put_i32(&compact->constants, (int32_t)value);
         if (reach > most) most = reach;
     }
