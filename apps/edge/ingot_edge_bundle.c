@@ -76,30 +76,71 @@ enum ige_bundle_status ige_bundle_check(struct ige_bundle *bundle, const void *b
     return ige_bundle_try(bundle, device->arena, device->arena_bytes);
 }
 
-union word {
-    uint32_t u[2];
-    float f;
-    double d;
+/* All inputs, or all outputs, as little-endian bytes behind each other. */
+struct bytes {
+    const struct ige_interpreter *interpreter;
+    int outputs;
+    uint32_t tensor, at, end; /* the next tensor, and the place in the one before it */
+    uint32_t flip;            /* of a place within an element, where numbers are big-endian */
+    uint8_t *data;
 };
 
-static float float_of(uint32_t bits)
+static uint32_t element_bytes(const struct ige_tensor *tensor)
 {
-    union word word;
-    word.u[0] = bits;
-    return word.f;
+    return tensor->type == IGE_INT8 ? 1 : tensor->type == IGE_FLOAT64 ? 8 : 4;
 }
 
-/* The i-th 32 bits of the margins. */
-static uint32_t word_of(const struct ige_tensor *tensor, uint32_t i)
+static int is_big_endian(void)
 {
-    union word word;
-    if (tensor->type == IGE_INT32) return (uint32_t)tensor->data.i32[i];
-    if (tensor->type == IGE_FLOAT64) {
-        word.d = tensor->data.f64[i / 2];
-        return word.u[i % 2];
+    union {
+        uint32_t word;
+        uint8_t bytes[4];
+    } pun;
+    pun.word = 1;
+    return pun.bytes[0] == 0;
+}
+
+static struct ige_tensor tensor_of(const struct bytes *bytes, uint32_t index)
+{
+    return bytes->outputs ? ige_output_at(bytes->interpreter, index)
+                          : ige_input_at(bytes->interpreter, index);
+}
+
+/* In 32-bit words. */
+static uint64_t words_of(const struct bytes *bytes)
+{
+    uint64_t sum = 0;
+    struct ige_tensor tensor = tensor_of(bytes, 0);
+    for (uint32_t i = 0; tensor.count; tensor = tensor_of(bytes, ++i))
+        sum += (uint64_t)tensor.count * element_bytes(&tensor);
+    return (sum + 3) / 4;
+}
+
+/* NULL at the end. */
+static uint8_t *next_byte(struct bytes *bytes)
+{
+    if (bytes->at == bytes->end) {
+        struct ige_tensor tensor = tensor_of(bytes, bytes->tensor);
+        if (!tensor.count) return NULL;
+        bytes->tensor++;
+        bytes->at = 0;
+        bytes->end = tensor.count * element_bytes(&tensor);
+        bytes->flip = is_big_endian() ? element_bytes(&tensor) - 1 : 0;
+        bytes->data = (uint8_t *)tensor.data.i8;
     }
-    word.f = tensor->data.f32[i];
-    return word.u[0];
+    return bytes->data + (bytes->at++ ^ bytes->flip);
+}
+
+static int run_row(struct ige_interpreter *interpreter, const uint8_t *inputs,
+                   const uint8_t *outputs)
+{
+    struct bytes in = {interpreter, 0, 0, 0, 0, 0, NULL}, out = {interpreter, 1, 0, 0, 0, 0, NULL};
+    uint8_t *byte;
+    while ((byte = next_byte(&in)) != NULL) *byte = *inputs++;
+    ige_invoke(interpreter);
+    while ((byte = next_byte(&out)) != NULL)
+        if (*byte != *outputs++) return 0;
+    return 1;
 }
 
 enum ige_bundle_status ige_bundle_try(const struct ige_bundle *bundle, void *arena,
@@ -107,20 +148,18 @@ enum ige_bundle_status ige_bundle_try(const struct ige_bundle *bundle, void *are
 {
     struct ige_model model;
     struct ige_interpreter interpreter;
+    const struct bytes in = {&interpreter, 0, 0, 0, 0, 0, NULL};
+    const struct bytes out = {&interpreter, 1, 0, 0, 0, 0, NULL};
     if (ige_load(&model, bundle->model, bundle->model_bytes) != IGE_OK) return IGE_BUNDLE_BAD_MODEL;
     if (ige_allocate_tensors(&interpreter, &model, arena, arena_bytes) != IGE_OK)
         return IGE_BUNDLE_TOO_LARGE;
     const uint8_t *header = bundle->id - ID_AT, *at = bundle->rows;
-    uint32_t words = model.outputs * (model.leaf == IGE_LEAF_F64 ? 2 : 1);
-    if (bundle->rows_count &&
-        (ige_u32(header + FEATURES_AT) != model.features || ige_u32(header + WORDS_AT) != words))
+    uint32_t inputs = ige_u32(header + FEATURES_AT), outputs = ige_u32(header + WORDS_AT);
+    if (bundle->rows_count && (inputs != words_of(&in) || outputs != words_of(&out)))
         return IGE_BUNDLE_BROKEN;
     for (uint32_t row = 0; row < bundle->rows_count; row++) {
-        for (uint32_t f = 0; f < model.features; f++, at += 4)
-            interpreter.input.data.f32[f] = float_of(ige_u32(at));
-        ige_invoke(&interpreter);
-        for (uint32_t i = 0; i < words; i++, at += 4)
-            if (word_of(&interpreter.output, i) != ige_u32(at)) return IGE_BUNDLE_WRONG_ANSWERS;
+        if (!run_row(&interpreter, at, at + 4 * (size_t)inputs)) return IGE_BUNDLE_WRONG_ANSWERS;
+        at += 4 * ((size_t)inputs + outputs);
     }
     return IGE_BUNDLE_OK;
 }

@@ -3,7 +3,7 @@
 #define INGOT_EDGE_BUNDLE_H
 
 /* A signed model as it comes to a device (docs/edge-format.md): the model, what it needs, and rows
- * with the margins that it must give. Thread rule: as ingot_edge.h. */
+ * with the outputs that it must give. Thread rule: as ingot_edge.h. */
 
 #include "ingot_edge.h"
 #include "ingot_edge_sign.h"
@@ -18,7 +18,7 @@ enum ige_bundle_status {
     IGE_BUNDLE_REPLAYED,      /* its counter is not above that of the model in use */
     IGE_BUNDLE_TOO_LARGE,     /* it needs more memory than there is */
     IGE_BUNDLE_BAD_MODEL,     /* the runtime refuses the model */
-    IGE_BUNDLE_WRONG_ANSWERS, /* a row's margins are not those of the bundle, bit for bit */
+    IGE_BUNDLE_WRONG_ANSWERS, /* a row's outputs are not those of the bundle, bit for bit */
 };
 
 /* What the device is. */

@@ -11,7 +11,7 @@
 
 #include <string.h>
 
-enum { ARENA = 16384, MODEL_BYTES_AT = 88, ROWS_AT = 92, ID_AT = 16 };
+enum { ARENA = 16384, MODEL_BYTES_AT = 88, FEATURES_AT = 96, ROWS_AT = 92, ID_AT = 16 };
 
 static uint64_t arena[ARENA / 8];
 static uint8_t key[IGE_KEY_BYTES];
@@ -25,6 +25,12 @@ static struct ige_device device(void)
                                .now = 1900000000,
                                .arena = arena,
                                .arena_bytes = sizeof arena};
+}
+
+static uint32_t word_at(const char *at)
+{
+    const uint8_t *bytes = (const uint8_t *)at;
+    return bytes[0] | (uint32_t)bytes[1] << 8 | (uint32_t)bytes[2] << 16 | (uint32_t)bytes[3] << 24;
 }
 
 static enum ige_bundle_status check(const struct signed_bundle *bundle,
@@ -118,12 +124,43 @@ static void test_signed_faults(void **state)
     ig_buf_deinit(&bundle.bytes);
 }
 
+static void test_networks(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 4; seed++) {
+        struct signed_bundle bundle;
+        struct ige_device own = device();
+        own.counter = 0;
+        own.arena_bytes = 1 << 16;
+        own.arena = ig_alloc_aligned(8, own.arena_bytes);
+        bundle_make_network(&bundle, seed);
+        assert_int_equal(check(&bundle, &own), IGE_BUNDLE_OK);
+        struct ige_bundle found;
+        ige_bundle_open(&found, bundle.bytes.ptr, bundle.bytes.len);
+        assert_true(found.rows_count >= 2);
+        char *word = bundle.bytes.ptr + FEATURES_AT;
+        word[0] ^= 1;
+        bundle_resign(&bundle);
+        assert_int_equal(check(&bundle, &own), IGE_BUNDLE_BROKEN);
+        word[0] ^= 1;
+        size_t row = (bundle.bytes.len - (size_t)((const char *)found.rows - bundle.bytes.ptr)) /
+                     found.rows_count;
+        uint32_t words = word_at(bundle.bytes.ptr + FEATURES_AT);
+        bundle.bytes.ptr[bundle.bytes.len - row + 4 * (size_t)words] ^= 2; /* an output */
+        bundle_resign(&bundle);
+        assert_int_equal(check(&bundle, &own), IGE_BUNDLE_WRONG_ANSWERS);
+        ig_free(own.arena);
+        ig_buf_deinit(&bundle.bytes);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_all_kinds),
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_signed_faults),
+        cmocka_unit_test(test_networks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -8,6 +8,7 @@
 #include "formats/edge/edge_bundle.h"
 #include "formats/edge/edge_testing.h"
 #include "formats/edge/minisign.h"
+#include "kernels/quantize/network_testing.h"
 
 #include "ingot_edge_bundle.h"
 
@@ -45,6 +46,21 @@ static inline void bundle_make(struct signed_bundle *bundle, const struct ig_tes
     bundle_resign(bundle);
     ig_tree_compact_free(compact);
     ig_model_free(model);
+}
+
+static inline void bundle_make_network(struct signed_bundle *bundle, uint64_t seed)
+{
+    struct ig_err err = IG_ERR_INIT;
+    struct ig_network_compact *compact = NULL;
+    struct ig_network *network = ig_testing_network(seed);
+    struct ig_edge_bundle spec = {.id = IG_STR("digits"), .counter = 1};
+    ig_buf_init(&bundle->bytes, 1 << 24);
+    if (ig_network_compact_new(&compact, network, &err) != IG_OK) fail_msg("%s", err.message);
+    spec.network = compact;
+    if (ig_edge_bundle_write(&bundle->bytes, &spec, &err) != IG_OK) fail_msg("%s", err.message);
+    bundle_resign(bundle);
+    ig_network_compact_free(compact);
+    ig_network_free(network);
 }
 
 static inline void bundle_key(uint8_t key[IGE_KEY_BYTES])

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* `ingot edge ...`: tree models for devices. What is measured here and what `run` prints comes from
+/* `ingot edge ...`: models for devices. What is measured here and what `run` prints comes from
  * the device runtime itself (apps/edge), built for this machine. */
 #include "cmd_edge.h"
 
@@ -36,16 +36,17 @@ enum ig_compact_want ig_cmd_edge_want(const struct ig_cli *cli)
     return (enum ig_compact_want)want;
 }
 
-static enum ig_code pack(struct device *device, const struct ig_model *model,
-                         enum ig_compact_want want, struct ig_err *err)
+static enum ig_code pack(struct device *device, const struct ig_cli *cli,
+                         const struct ig_model *model, struct ig_err *err)
 {
-    struct ig_tree_compact *compact = NULL;
-    if (ig_tree_compact_new(&compact, model, want, err) != IG_OK) return err->code;
-    device->bound = 0;
-    for (uint32_t o = 0; o < model->outputs_count; o++)
-        device->bound = fmax(device->bound, compact->error_bounds[o]);
-    ig_edge_write(&device->file, compact, err);
-    ig_tree_compact_free(compact);
+    struct ig_cmd_edge_compact compact;
+    if (ig_cmd_edge_compact(&compact, cli, model, err) == IG_OK) {
+        device->bound = 0;
+        for (uint32_t o = 0; compact.trees && o < model->outputs_count; o++)
+            device->bound = fmax(device->bound, compact.trees->error_bounds[o]);
+        ig_cmd_edge_write(&device->file, &compact, err);
+    }
+    ig_cmd_edge_compact_free(&compact);
     return err->code;
 }
 
@@ -96,7 +97,7 @@ static enum ig_code open_device(struct device *device, const struct ig_cli *cli,
     init(device);
     if (read_compact(device, source)) return start(device, err);
     if (ig_model_source_open_uri(&package, cli, source, err) == IG_OK)
-        pack(device, package->model, ig_cmd_edge_want(cli), err);
+        pack(device, cli, package->model, err);
     ig_package_free(package);
     return err->code == IG_OK ? start(device, err) : err->code;
 }
@@ -134,8 +135,17 @@ static const char *leaf_name(const struct ige_model *model)
     return NAMES[model->leaf];
 }
 
+static bool is_network(const struct device *device)
+{
+    return device->model.network.tensors != NULL;
+}
+
 static void print_text(const struct device *device)
 {
+    if (is_network(device)) {
+        ig_cmd_edge_network_text(&device->interpreter, device->file.len);
+        return;
+    }
     const struct ige_model *model = &device->model;
     struct parts parts = measure(device);
     double nodes = parts.nodes ? (double)parts.nodes : 1;
@@ -153,32 +163,40 @@ static void print_text(const struct device *device)
     if (!isnan(device->bound)) printf("margins        off by at most %.3g\n", device->bound);
 }
 
-static void print_json(const struct device *device)
+static void trees_json(struct ig_json_out *out, const struct device *device)
 {
     const struct ige_model *model = &device->model;
     struct parts parts = measure(device);
+    ig_json_out_kv_i64(out, "features", model->features);
+    ig_json_out_kv_i64(out, "outputs", model->outputs);
+    ig_json_out_kv_i64(out, "trees", model->trees);
+    ig_json_out_kv_i64(out, "nodes", (int64_t)parts.nodes);
+    ig_json_out_kv_str(out, "leaves", ig_str_view(leaf_name(model)));
+    ig_json_out_kv_i64(out, "scale_exponent", ige_output(&device->interpreter)->exponent);
+    ig_json_out_kv_i64(out, "file_bytes", (int64_t)device->file.len);
+    ig_json_out_kv_i64(out, "split_bytes", parts.splits);
+    ig_json_out_kv_i64(out, "leaf_bytes", parts.leaves);
+    ig_json_out_kv_i64(out, "threshold_bytes", parts.thresholds);
+    ig_json_out_kv_i64(out, "category_bytes", parts.sets);
+    ig_json_out_kv_i64(out, "other_bytes", parts.rest);
+    ig_json_out_kv_i64(out, "arena_bytes", (int64_t)parts.arena);
+    if (!isnan(device->bound)) {
+        ig_json_out_key(out, IG_STR("margin_error_bound"));
+        ig_json_out_f64(out, device->bound);
+    }
+}
+
+static void print_json(const struct device *device)
+{
     struct ig_buf buf;
     struct ig_json_out out;
-    ig_buf_init(&buf, 4096);
+    ig_buf_init(&buf, 1 << 20);
     ig_json_out_init(&out, &buf);
     ig_json_out_object(&out);
-    ig_json_out_kv_i64(&out, "features", model->features);
-    ig_json_out_kv_i64(&out, "outputs", model->outputs);
-    ig_json_out_kv_i64(&out, "trees", model->trees);
-    ig_json_out_kv_i64(&out, "nodes", (int64_t)parts.nodes);
-    ig_json_out_kv_str(&out, "leaves", ig_str_view(leaf_name(model)));
-    ig_json_out_kv_i64(&out, "scale_exponent", ige_output(&device->interpreter)->exponent);
-    ig_json_out_kv_i64(&out, "file_bytes", (int64_t)device->file.len);
-    ig_json_out_kv_i64(&out, "split_bytes", parts.splits);
-    ig_json_out_kv_i64(&out, "leaf_bytes", parts.leaves);
-    ig_json_out_kv_i64(&out, "threshold_bytes", parts.thresholds);
-    ig_json_out_kv_i64(&out, "category_bytes", parts.sets);
-    ig_json_out_kv_i64(&out, "other_bytes", parts.rest);
-    ig_json_out_kv_i64(&out, "arena_bytes", (int64_t)parts.arena);
-    if (!isnan(device->bound)) {
-        ig_json_out_key(&out, IG_STR("margin_error_bound"));
-        ig_json_out_f64(&out, device->bound);
-    }
+    if (is_network(device))
+        ig_cmd_edge_network_json(&out, &device->interpreter, device->file.len);
+    else
+        trees_json(&out, device);
     ig_json_out_object_end(&out);
     printf("%.*s\n", IG_STR_ARGS(ig_buf_view(&buf)));
     ig_buf_deinit(&buf);
@@ -221,37 +239,22 @@ struct difference {
     uint64_t rows, agreeing;
 };
 
-static int32_t class_of(const struct ig_model *model, const double *margins)
+/* Of the first `count` margins. */
+static int32_t class_of(const struct ig_model *model, const double *margins, uint32_t count)
 {
     int32_t best = 0;
-    if (model->outputs_count == 1)
-        return margins[0] > (model->transform == IG_TRANSFORM_PROBABILITY ? 0.5 : 0);
-    for (uint32_t o = 1; o < model->outputs_count; o++)
+    if (count == 1) return margins[0] > (model->transform == IG_TRANSFORM_PROBABILITY ? 0.5 : 0);
+    for (uint32_t o = 1; o < count; o++)
         if (margins[o] > margins[best]) best = (int32_t)o;
     return best;
 }
 
-static double margin_of(const struct device *device, uint32_t output)
-{
-    const struct ige_tensor *tensor = ige_output(&device->interpreter);
-    if (tensor->type == IGE_INT32) return ldexp(tensor->data.i32[output], tensor->exponent);
-    return tensor->type == IGE_FLOAT64 ? tensor->data.f64[output]
-                                       : (double)tensor->data.f32[output];
-}
-
-static void run_row(struct device *device, const double *row)
-{
-    float *input = ige_input(&device->interpreter)->data.f32;
-    for (uint32_t f = 0; f < device->model.features; f++) input[f] = (float)row[f];
-    ige_invoke(&device->interpreter);
-}
-
 static void print_row(const struct ig_block *block, const struct device *device, bool classes)
 {
-    uint32_t outputs = classes ? 0 : device->model.outputs;
+    uint32_t outputs = classes ? 0 : ig_cmd_edge_values(&device->interpreter);
     if (classes) fprintf(block->out, "%d", ige_class(&device->interpreter));
     for (uint32_t o = 0; o < outputs; o++)
-        fprintf(block->out, "%s%.17g", o ? "," : "", margin_of(device, o));
+        fprintf(block->out, "%s%.17g", o ? "," : "", ig_cmd_edge_value(&device->interpreter, o));
     fputc('\n', block->out);
 }
 
@@ -259,9 +262,11 @@ static void compare_row(struct difference *difference, const struct ig_model *mo
                         const struct device *device, const double *margins)
 {
     for (uint32_t o = 0; o < model->outputs_count; o++)
-        difference->greatest = fmax(difference->greatest, fabs(margin_of(device, o) - margins[o]));
+        difference->greatest = fmax(difference->greatest,
+                                    fabs(ig_cmd_edge_value(&device->interpreter, o) - margins[o]));
     difference->rows++;
-    difference->agreeing += class_of(model, margins) == ige_class(&device->interpreter);
+    uint32_t outputs = ige_output(&device->interpreter)->count; /* of a network, the first one's */
+    difference->agreeing += class_of(model, margins, outputs) == ige_class(&device->interpreter);
 }
 
 static void run_block(struct ig_block *block, struct device *device, bool classes,
@@ -272,7 +277,8 @@ static void run_block(struct ig_block *block, struct device *device, bool classe
         ig_engine_margin(block->package->engine, block->values, block->rows_count, block->margins,
                          block->scratch);
     for (size_t i = 0; i < block->rows_count; i++) {
-        run_row(device, block->values + i * model->features_count);
+        ig_cmd_edge_set_row(&device->interpreter, block->values + i * model->features_count);
+        ige_invoke(&device->interpreter);
         if (difference)
             compare_row(difference, model, device, block->margins + i * model->outputs_count);
         else
@@ -291,7 +297,7 @@ int ig_cmd_edge_run(const struct ig_cli *cli)
     init(&device);
     if (ig_block_open(&block, cli, IG_ENGINE_MARGIN, &err) == IG_OK &&
         (read_compact(&device, ig_cli_text(cli, "model")) ||
-         pack(&device, block.package->model, ig_cmd_edge_want(cli), &err) == IG_OK) &&
+         pack(&device, cli, block.package->model, &err) == IG_OK) &&
         start(&device, &err) == IG_OK)
         while (ig_block_next(&block, &err))
             run_block(&block, &device, classes, compare ? &difference : NULL);

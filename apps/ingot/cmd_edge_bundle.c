@@ -82,7 +82,7 @@ static enum ig_code read_seed(unsigned char seed[IG_ED25519_BYTES], const char *
 static enum ig_code make_bundle(struct ig_buf *out, const struct ig_cli *cli, struct ig_err *err)
 {
     struct ig_package *package = NULL;
-    struct ig_tree_compact *compact = NULL;
+    struct ig_cmd_edge_compact compact = {0};
     uint64_t days = ig_cli_count(cli, "valid-days");
     struct ig_edge_bundle bundle = {.id = ig_str_view(ig_cli_text(cli, "id")),
                                     .target = ig_str_view(ig_cli_text(cli, "target")),
@@ -92,11 +92,12 @@ static enum ig_code make_bundle(struct ig_buf *out, const struct ig_cli *cli, st
         ig_fail(err, IG_INVALID, "--valid-days is %llu, at most %u", (unsigned long long)days,
                 UINT32_MAX);
     else if (ig_model_source_open_uri(&package, cli, cli->operands[0], err) == IG_OK &&
-             ig_tree_compact_new(&compact, package->model, ig_cmd_edge_want(cli), err) == IG_OK) {
-        bundle.compact = compact;
+             ig_cmd_edge_compact(&compact, cli, package->model, err) == IG_OK) {
+        bundle.compact = compact.trees;
+        bundle.network = compact.network;
         ig_edge_bundle_write(out, &bundle, err);
     }
-    ig_tree_compact_free(compact);
+    ig_cmd_edge_compact_free(&compact);
     ig_package_free(package);
     return err->code;
 }
@@ -170,7 +171,7 @@ static enum ig_code verify(const struct delivery *delivery, const struct ig_cli 
         "has a counter that is not above the device's",
         "needs more memory than there is",
         "holds a model that the runtime refuses",
-        "holds a model that does not give its golden margins",
+        "holds a model that does not give its golden outputs",
     };
     enum { ARENA_MAX = 1 << 24 };
     struct ige_bundle bundle = {0};

@@ -65,28 +65,24 @@ static enum ig_code export_tflite(const struct job *job, struct ig_err *err)
     return err->code;
 }
 
-static enum ig_code export_trees(const struct job *job, bool source, struct ig_err *err)
+static enum ig_code export_c(const struct job *job, struct ig_err *err)
 {
     struct ig_tree_compact *compact = NULL;
-    if (ig_tree_compact_new(&compact, job->package->model, ig_cmd_edge_want(job->cli), err) !=
-        IG_OK)
-        return err->code;
-    if (source)
-        ig_edge_write_c(job->out, compact, ig_str_view(ig_cli_text(job->cli, "name")), err);
-    else
-        ig_edge_write(job->out, compact, err);
+    struct ig_str name = ig_str_view(ig_cli_text(job->cli, "name"));
+    enum ig_compact_want want = ig_cmd_edge_want(job->cli);
+    if (ig_tree_compact_new(&compact, job->package->model, want, err) == IG_OK)
+        ig_edge_write_c(job->out, compact, name, err);
     ig_tree_compact_free(compact);
     return err->code;
 }
 
-static enum ig_code export_c(const struct job *job, struct ig_err *err)
-{
-    return export_trees(job, true, err);
-}
-
 static enum ig_code export_ige(const struct job *job, struct ig_err *err)
 {
-    return export_trees(job, false, err);
+    struct ig_cmd_edge_compact compact;
+    if (ig_cmd_edge_compact(&compact, job->cli, job->package->model, err) == IG_OK)
+        ig_cmd_edge_write(job->out, &compact, err);
+    ig_cmd_edge_compact_free(&compact);
+    return err->code;
 }
 
 static const struct {

@@ -16,6 +16,8 @@ enum ig_code ig_edge_write(struct ig_buf *out, const struct ig_tree_compact *com
 /* The same of a network. */
 enum ig_code ig_edge_write_network(struct ig_buf *out, const struct ig_network_compact *compact,
                                    struct ig_err *err);
+/* The operator of a number in the file; false: there is none. */
+bool ig_edge_op_of(enum ig_network_op *out, uint8_t code);
 /* Appends one C99 source that includes only <stdint.h> and whose symbols begin with `name`, a C
  * identifier. */
 enum ig_code ig_edge_write_c(struct ig_buf *out, const struct ig_tree_compact *compact,

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Writes bundles. The golden margins are those of the server's own engine, run on the model as it
+/* Writes bundles. The golden outputs are those of the server's own engine, run on the model as it
  * is read back from the compact file. Stateless. */
 #include "formats/edge/edge_bundle.h"
 
 #include "base/mem.h"
 #include "formats/edge/edge_priv.h"
 #include "formats/format.h"
+#include "kernels/nn/nn.h"
 #include "kernels/tree/tree_predict_walk.h"
 
 #include <math.h>
@@ -15,6 +16,8 @@ enum {
     HEADER_BYTES = 112,
     VERSION = 1,
     ROWS = 16,
+    ROWS_MIN = 2,   /* of a network, whose rows otherwise take at most */
+    ROWS_SHARE = 8, /* one part in so many of the model */
     ALIGN = 8,
     FILE_MAX = INT32_MAX,
 };
@@ -93,6 +96,104 @@ static enum ig_code put_rows(struct ig_buf *out, const struct ig_tree_compact *c
     return err->code;
 }
 
+/* ---- networks ---- */
+
+static uint32_t bytes_of(const struct ig_network *network, const uint32_t *tensors, uint32_t count)
+{
+    size_t sum = 0;
+    for (uint32_t i = 0; i < count; i++)
+        sum += ig_network_tensor_bytes(&network->tensors[tensors[i]]);
+    return (uint32_t)sum;
+}
+
+/* What a bundle says of its rows. */
+struct rows {
+    uint32_t count, input_words, output_words, arena_bytes;
+};
+
+static struct rows rows_of(const struct ig_edge_bundle *bundle, size_t model_bytes)
+{
+    const struct ig_tree_compact *trees = bundle->compact;
+    if (trees)
+        return (struct rows){ROWS, trees->features_count, words_of(trees),
+                             ig_edge_arena_bytes(trees)};
+    const struct ig_network_compact *compact = bundle->network;
+    const struct ig_network *network = compact->network;
+    struct rows rows = {.arena_bytes = compact->arena_bytes};
+    rows.input_words = (bytes_of(network, network->inputs, network->inputs_count) + 3) / 4;
+    rows.output_words = (bytes_of(network, network->outputs, network->outputs_count) + 3) / 4;
+    /* Wide rows would be larger than the model. */
+    size_t count = model_bytes / ROWS_SHARE / 4 / ((size_t)rows.input_words + rows.output_words);
+    rows.count = (uint32_t)(count < ROWS_MIN ? ROWS_MIN : count > ROWS ? ROWS : count);
+    return rows;
+}
+
+static void put_bytes(struct ig_buf *out, const struct ig_network_tensor *tensor, const void *data)
+{
+    for (size_t i = 0; i < ig_network_tensor_count(tensor); i++)
+        if (tensor->type == IG_NETWORK_I8)
+            put(out, (uint8_t)((const int8_t *)data)[i], 1);
+        else
+            put_f32(out, (double)((const float *)data)[i]);
+}
+
+static void fill_noise(const struct ig_network_tensor *tensor, void *data, uint64_t *random)
+{
+    for (size_t i = 0; i < ig_network_tensor_count(tensor); i++) {
+        *random = *random * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+        uint32_t bits = (uint32_t)(*random >> 33);
+        if (tensor->type == IG_NETWORK_I8)
+            ((int8_t *)data)[i] = (int8_t)(bits >> 8);
+        else
+            ((float *)data)[i] = (float)((int32_t)(bits % 4001) - 2000) / 512;
+    }
+}
+
+/* Memory of all inputs or outputs. */
+static void **take_ends(struct ig_arena *arena, const struct ig_network *network,
+                        const uint32_t *tensors, uint32_t count)
+{
+    void **data = ig_arena_array(arena, count, sizeof *data);
+    for (uint32_t i = 0; data && i < count; i++)
+        data[i] = ig_arena_zalloc(arena, ig_network_tensor_bytes(&network->tensors[tensors[i]]));
+    return data;
+}
+
+static void put_ends(struct ig_buf *out, const struct ig_network *network, const uint32_t *tensors,
+                     uint32_t count, void *const *data)
+{
+    uint32_t bytes = bytes_of(network, tensors, count);
+    for (uint32_t i = 0; i < count; i++) put_bytes(out, &network->tensors[tensors[i]], data[i]);
+    for (; bytes % 4; bytes++) put(out, 0, 1);
+}
+
+static enum ig_code put_network_rows(struct ig_buf *out, const struct rows *rows,
+                                     const struct ig_network *network, struct ig_err *err)
+{
+    struct ig_nn *nn = NULL;
+    struct ig_arena arena;
+    const struct ig_nn_options options = {.isa = ig_cpu_isa()};
+    uint64_t random = 1;
+    if (ig_nn_new(&nn, network, &options, err) != IG_OK) return err->code;
+    ig_arena_init(&arena, 65536, SIZE_MAX / 2);
+    void **inputs = take_ends(&arena, network, network->inputs, network->inputs_count);
+    void **outputs = take_ends(&arena, network, network->outputs, network->outputs_count);
+    void *scratch = ig_arena_alloc_aligned(&arena, ig_nn_scratch_bytes(nn) + 1, 64);
+    for (uint32_t row = 0; !arena.overflowed && row < rows->count; row++) {
+        for (uint32_t i = 0; i < network->inputs_count; i++)
+            fill_noise(&network->tensors[network->inputs[i]], inputs[i], &random);
+        ig_nn_run(nn, (const void *const *)inputs, outputs, scratch);
+        put_ends(out, network, network->inputs, network->inputs_count, inputs);
+        put_ends(out, network, network->outputs, network->outputs_count, outputs);
+    }
+    if (arena.overflowed) ig_fail(err, IG_NO_MEMORY, "no memory for golden rows");
+    ig_arena_deinit(&arena);
+    ig_nn_free(nn);
+    return err->code;
+}
+
+/* ---- the bundle ---- */
+
 static enum ig_code check(const struct ig_edge_bundle *bundle, struct ig_err *err)
 {
     if (bundle->id.len > IG_EDGE_ID_MAX)
@@ -107,23 +208,23 @@ static enum ig_code check(const struct ig_edge_bundle *bundle, struct ig_err *er
 
 static void put_header(struct ig_buf *out, const struct ig_edge_bundle *bundle, size_t model_bytes)
 {
-    const struct ig_tree_compact *compact = bundle->compact;
+    const struct rows rows = rows_of(bundle, model_bytes);
     size_t rows_at = HEADER_BYTES + (model_bytes + ALIGN - 1) / ALIGN * ALIGN;
-    size_t row_bytes = 4 * ((size_t)compact->features_count + words_of(compact));
+    size_t row_bytes = 4 * ((size_t)rows.input_words + rows.output_words);
     ig_buf_add_cstr(out, "IGB\x1a");
     put(out, VERSION, 4);
-    put(out, rows_at + ROWS * row_bytes, 4);
-    put(out, ROWS, 4);
+    put(out, rows_at + rows.count * row_bytes, 4);
+    put(out, rows.count, 4);
     put_text(out, bundle->id, IG_EDGE_ID_MAX);
     put(out, bundle->counter, 8);
     put(out, bundle->expiry, 8);
     put_text(out, bundle->target, IG_EDGE_TARGET_MAX);
-    put(out, ig_edge_arena_bytes(compact), 4);
+    put(out, rows.arena_bytes, 4);
     put(out, HEADER_BYTES, 4);
     put(out, model_bytes, 4);
     put(out, rows_at, 4);
-    put(out, compact->features_count, 4);
-    put(out, words_of(compact), 4);
+    put(out, rows.input_words, 4);
+    put(out, rows.output_words, 4);
     put(out, 0, 8);
 }
 
@@ -134,12 +235,19 @@ enum ig_code ig_edge_bundle_write(struct ig_buf *out, const struct ig_edge_bundl
     struct ig_model *model = NULL;
     if (check(bundle, err) != IG_OK) return err->code;
     ig_buf_init(&file, FILE_MAX);
-    if (ig_edge_write(&file, bundle->compact, err) == IG_OK &&
-        ig_edge_load(&model, ig_buf_view(&file), err) == IG_OK) {
+    if (bundle->compact)
+        ig_edge_write(&file, bundle->compact, err);
+    else
+        ig_edge_write_network(&file, bundle->network, err);
+    if (err->code == IG_OK && ig_edge_load(&model, ig_buf_view(&file), err) == IG_OK) {
+        const struct rows rows = rows_of(bundle, file.len);
         put_header(out, bundle, file.len);
         ig_buf_add(out, file.ptr, file.len);
         for (size_t i = file.len; i % ALIGN; i++) put(out, 0, 1);
-        put_rows(out, bundle->compact, model, err);
+        if (bundle->compact)
+            put_rows(out, bundle->compact, model, err);
+        else
+            put_network_rows(out, &rows, model->network, err);
         if (out->overflowed) ig_fail(err, IG_TOO_LARGE, "no room for a bundle");
     }
     ig_model_free(model);

@@ -38,6 +38,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (ig_edge_load(&model, (struct ig_str){(const char *)bytes, size}, &err) == IG_OK) {
         struct ig_tree_compact *compact = NULL;
         struct ig_err again = IG_ERR_INIT;
+        if (model->kind == IG_MODEL_NETWORK) {
+            ig_model_free(model);
+            ig_free(bytes);
+            return 0;
+        }
         walk(model);
         if (ig_tree_compact_new(&compact, model, IG_COMPACT_WANT_INT8, &again) == IG_OK)
             ig_tree_compact_free(compact);

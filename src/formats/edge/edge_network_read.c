@@ -374,6 +374,39 @@ static void get_ends(struct reader *reader, uint32_t count,
         ig_fail(reader->err, IG_NO_MEMORY, "no memory for %u inputs or outputs", count);
 }
 
+static bool is_within(uint64_t at, uint64_t bytes, uint64_t size)
+{
+    return at % 4 == 0 && at + bytes <= size;
+}
+
+/* Whether everything has its place in the arena. */
+static bool check_places(struct reader *reader, const struct ig_network_compact *compact)
+{
+    for (uint32_t i = 0; i < compact->tensors_count; i++) {
+        const struct ig_compact_tensor *t = &compact->tensors[i];
+        uint64_t bytes = ig_network_tensor_bytes(t->tensor);
+        if (!t->constant && !is_within(t->offset, bytes, compact->arena_bytes))
+            return bad(reader, "a tensor's place", t->offset, "a multiple of 4 within the arena");
+    }
+    for (uint32_t i = 0; i < compact->layers_count; i++) {
+        const struct ig_compact_layer *layer = &compact->layers[i];
+        if (layer->scratch_bytes &&
+            !is_within(layer->scratch, layer->scratch_bytes, compact->arena_bytes))
+            return bad(reader, "the place of scratch", layer->scratch,
+                       "a multiple of 4 within the arena");
+        uint32_t in = compact->tensors[layer->inputs[0]].offset;
+        if (layer->layer->op == IG_NETWORK_RESHAPE &&
+            (in != compact->tensors[layer->output].offset ||
+             compact->tensors[layer->inputs[0]].constant !=
+                 compact->tensors[layer->output].constant))
+            return bad(reader, "the place of a RESHAPE's output", in, "that of its input");
+    }
+    for (uint32_t i = 0; i < compact->outputs_count; i++)
+        if (compact->tensors[compact->outputs[i]].constant)
+            return bad(reader, "an output", compact->outputs[i], "no constant");
+    return true;
+}
+
 /* Whether all that was read says the same again. */
 static bool check_again(struct reader *reader)
 {
@@ -397,6 +430,8 @@ static bool check_again(struct reader *reader)
     if (at < reader->section.len || written.len != reader->section.len || again.overflowed)
         ig_fail(reader->err, IG_CORRUPT,
                 "byte %zu of the network's section is not what its other bytes make of it", at);
+    else
+        check_places(reader, compact);
     ig_buf_deinit(&again);
     ig_network_compact_free(compact);
     return good(reader);

@@ -27,11 +27,6 @@ static const uint8_t OP_CODES[IG_NETWORK_OPS_COUNT] = {
     [IG_NETWORK_DEQUANTIZE] = 20,
 };
 
-uint8_t ig_edge_op_code(enum ig_network_op op)
-{
-    return OP_CODES[op];
-}
-
 bool ig_edge_op_of(enum ig_network_op *out, uint8_t code)
 {
     for (int op = 0; op < IG_NETWORK_OPS_COUNT; op++)

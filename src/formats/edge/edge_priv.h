@@ -55,9 +55,6 @@ enum ig_edge_network_flags { IG_EDGE_DOUBLE_ROUNDING = 1, IG_EDGE_PROBABILITY = 
 enum ig_edge_tensor_kind { IG_EDGE_F32, IG_EDGE_I8, IG_EDGE_CONSTANT = 128 };
 enum ig_edge_layer_flags { IG_EDGE_VALID = 1, IG_EDGE_PER_CHANNEL = 2, IG_EDGE_KEEP_DIMS = 4 };
 
-/* The file's number of an operator, and the operator of a number (false: unknown). */
-uint8_t ig_edge_op_code(enum ig_network_op op);
-bool ig_edge_op_of(enum ig_network_op *out, uint8_t code);
 /* The section alone, whose start is a multiple of 4 in its file. */
 void ig_edge_put_network(struct ig_buf *out, const struct ig_network_compact *compact);
 /* The network of a section, in `*out`; at most `max_bytes`. */

@@ -40,6 +40,9 @@ static enum ig_code add_tensor(struct ig_network_compact *compact, uint32_t *ind
             return ig_fail(err, IG_UNSUPPORTED, "dimension %u is %u, at most %d on devices", d,
                            made->dims[d], IG_COMPACT_DIM_MAX);
     }
+    if (made->constant && from->type != IG_NETWORK_I8)
+        return ig_fail(err, IG_UNSUPPORTED, "a constant of type %s, int8 on devices",
+                       ig_network_type_name(from->type));
     if (made->constant) {
         made->offset = compact_constants_begin(compact);
         ig_buf_add(&compact->constants, from->data, ig_network_tensor_bytes(from));

@@ -149,13 +149,15 @@ static enum ig_code arithmetic(struct ig_network_compact *compact, struct ig_com
     return IG_OK;
 }
 
-static enum ig_code pad(const struct ig_compact_layer *made, struct ig_err *err)
+static enum ig_code pad(const struct ig_network_compact *compact,
+                        const struct ig_compact_layer *made, struct ig_err *err)
 {
+    uint32_t rank = compact_in(compact, made, 0)->rank;
     for (uint32_t d = 0; d < IG_COMPACT_RANK_MAX; d++)
         for (int end = 0; end < 2; end++)
-            if (made->layer->pads[d][end] > IG_COMPACT_DIM_MAX)
-                return ig_fail(err, IG_UNSUPPORTED, "pads of %u cells, at most %d on devices",
-                               made->layer->pads[d][end], IG_COMPACT_DIM_MAX);
+            if (made->layer->pads[d][end] > (d < rank ? IG_COMPACT_DIM_MAX : 0U))
+                return ig_fail(err, IG_UNSUPPORTED, "pads of %u cells of dimension %u, at most %u",
+                               made->layer->pads[d][end], d, d < rank ? IG_COMPACT_DIM_MAX : 0U);
     return IG_OK;
 }
 
@@ -231,7 +233,7 @@ enum ig_code compact_layer(struct ig_network_compact *compact, struct ig_compact
     case IG_NETWORK_MUL:
         return arithmetic(compact, made, err);
     case IG_NETWORK_PAD:
-        return pad(made, err);
+        return pad(compact, made, err);
     case IG_NETWORK_SOFTMAX:
         return softmax(compact, made, err);
     case IG_NETWORK_MEAN:
