@@ -19,8 +19,8 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 INGOT = os.path.join(os.environ.get("INGOT_BUILD_DIR", os.path.join(ROOT, "build/dev")), "ingot")
 GOLDEN = os.path.join(ROOT, "tests/golden")
-RUNTIME = [os.path.join(ROOT, "apps/edge", name)
-           for name in ("ingot_edge.c", "ingot_edge_load.c", "ingot_edge_run.c")]
+TREES = [os.path.join(ROOT, "apps/edge", f"ingot_edge{part}.c") for part in ("", "_load", "_run")]
+NO_NETWORKS = "-DIGE_NO_NETWORKS"  # network_device.py has them
 FLAGS = ["-std=c99", "-ffreestanding", "-O2", "-Wall", "-Wextra", "-Werror", "-ffp-contract=off", "-ffunction-sections",
          "-fdata-sections", "-I" + os.path.join(ROOT, "apps/edge"), "-I" + HERE]
 GCC = "arm-none-eabi-gcc"
@@ -123,9 +123,9 @@ def write_data(folder, models, repeats):
 def build(folder, target, models, data):
     compiler, platform, _ = TARGETS[target]
     program = os.path.join(folder, target + ".elf")
-    sources = RUNTIME + [os.path.join(HERE, "firmware.c"), os.path.join(HERE, platform), data]
+    sources = TREES + [os.path.join(HERE, "firmware.c"), os.path.join(HERE, platform), data]
     libraries = ["-lgcc"] if compiler[0] == GCC else []
-    run(*compiler, *FLAGS, *sources, *[m.source for m in models], *libraries, "-o", program)
+    run(*compiler, *FLAGS, NO_NETWORKS, *sources, *[m.source for m in models], *libraries, "-o", program)
     return program
 
 
@@ -167,7 +167,7 @@ def check(target, models, answers):
 
 def text_bytes(compiler, source, flags):
     with tempfile.NamedTemporaryFile(suffix=".o") as out:
-        run(*compiler, *[f for f in FLAGS if f != "-O2"], *flags, "-c", source, "-o", out.name)
+        run(*compiler, *[f for f in FLAGS if f != "-O2"], *flags, NO_NETWORKS, "-c", source, "-o", out.name)
         return int(run("arm-none-eabi-size", out.name).splitlines()[1].split()[0])
 
 
@@ -176,7 +176,7 @@ def bench(folder, models):
     for target in ("cortex-m3", "cortex-m4"):
         compiler = TARGETS[target][0][:2] + ["-mthumb"]
         for flags in (["-Os"], ["-Os", "-DIGE_NO_FLOAT"], ["-O2", "-DIGE_NO_FLOAT"]):
-            sizes = [text_bytes(compiler, source, flags) for source in RUNTIME]
+            sizes = [text_bytes(compiler, source, flags) for source in TREES]
             print(f"{target}: runtime code {' '.join(flags)}: file {sizes[0]}, load and check {sizes[1]}, trees "
                   f"{sizes[2]}, together {sum(sizes)} bytes")
         answers = parse(emulate(target, build(folder, target, models, data)), models)
