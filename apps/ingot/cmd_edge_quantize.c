@@ -1,28 +1,33 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* `ingot edge quantize`: a smaller file of a network, as TensorFlow Lite reads it. */
+/* `ingot edge quantize`: a smaller file of a network, as TensorFlow Lite reads it, or a package
+ * that keeps the encoder and schema. */
 #include "block.h"
 #include "cmd_edge.h"
+#include "edge_labels.h"
+#include "edge_report.h"
 #include "model_source.h"
 
 #include "base/file.h"
-#include "base/json.h"
 #include "formats/tflite/tflite.h"
-#include "kernels/quantize/quantize.h"
+#include "kernels/nn/nn_encoded.h"
 #include "kernels/quantize/weights.h"
 
 #include <math.h>
 #include <string.h>
 
-enum { FILE_MAX = INT32_MAX, ROWS_MAX_BYTES = 1 << 30, SHOWN = 5 };
+enum { FILE_MAX = INT32_MAX, ROWS_MAX_BYTES = 1 << 30, GOLDEN_ROWS = 16 };
 static const size_t MEMORY_MAX = (size_t)8 << 30;
 
 struct work {
+    const struct ig_cli *cli;
     struct ig_block block;
     struct ig_arena arena;
-    struct ig_network *made;
-    struct ig_quantize_report report; /* of int8 */
+    double *rows; /* as the package takes them */
     size_t rows_count;
-    struct ig_buf file;
+    struct ig_network *made;
+    struct ig_quantize_report int8;
+    struct ig_buf file; /* .tflite */
+    struct ig_edge_report report;
 };
 
 enum ig_code ig_cmd_edge_network(const struct ig_network **out, const struct ig_package *package,
@@ -36,142 +41,214 @@ enum ig_code ig_cmd_edge_network(const struct ig_network **out, const struct ig_
     return IG_OK;
 }
 
-/* All rows, as floats; a missing value has no place in a network. */
-static enum ig_code read_rows(float **out, struct work *work, struct ig_err *err)
+/* All rows, as the package takes them. */
+static enum ig_code read_rows(struct work *work, struct ig_err *err)
 {
     struct ig_block *block = &work->block;
-    size_t features = block->package->model->features_count, count = 0, cap = 0;
-    float *rows = NULL;
+    size_t row_bytes = block->package->model->features_count * sizeof(double), cap = 0;
+    char *rows = NULL;
     while (ig_block_next(block, err)) {
         for (size_t i = 0; i < block->rows_count; i++) {
-            if ((count + 1) * features * sizeof *rows > ROWS_MAX_BYTES)
+            if ((work->rows_count + 1) * row_bytes > ROWS_MAX_BYTES)
                 return ig_fail(err, IG_TOO_LARGE, "--input: over %d MiB of rows",
                                ROWS_MAX_BYTES >> 20);
-            rows = ig_arena_grow(&work->arena, rows, count, &cap, features * sizeof *rows);
+            rows = ig_arena_grow(&work->arena, rows, work->rows_count, &cap, row_bytes);
             if (!rows) return ig_fail(err, IG_NO_MEMORY, "--input: rows");
-            for (size_t f = 0; f < features; f++) {
-                double value = block->values[i * features + f];
-                if (!isfinite(value))
-                    return ig_fail(err, IG_INVALID, "--input: row %zu: column %zu is no number",
-                                   count + 1, f + 1);
-                rows[count * features + f] = (float)value;
-            }
-            count++;
+            memcpy(rows + work->rows_count++ * row_bytes, (char *)block->values + i * row_bytes,
+                   row_bytes);
         }
     }
-    work->rows_count = count;
-    *out = rows;
+    work->rows = (double *)(void *)rows;
     return err->code;
 }
 
-static enum ig_code quantize(struct work *work, const struct ig_cli *cli, struct ig_err *err)
+/* What the network takes of them: without an encoder, a missing value has no place in it. */
+static enum ig_code make_inputs(float **out, struct work *work, struct ig_err *err)
 {
-    const struct ig_network *network = NULL;
+    const struct ig_model *model = work->block.package->model;
+    size_t features = model->features_count;
+    size_t each = model->encoder ? model->encoder->inputs_count : features;
+    float *inputs = ig_arena_array(&work->arena, work->rows_count + 1, each * sizeof *inputs);
+    if (!inputs) return ig_fail(err, IG_NO_MEMORY, "--input: rows");
+    *out = inputs;
+    if (model->encoder) {
+        ig_encoder_run(model->encoder, work->rows, work->rows_count, inputs);
+        return IG_OK;
+    }
+    for (size_t i = 0; i < work->rows_count * features; i++) {
+        if (!isfinite(work->rows[i]))
+            return ig_fail(err, IG_INVALID, "--input: row %zu: column %zu is no number",
+                           i / features + 1, i % features + 1);
+        inputs[i] = (float)work->rows[i];
+    }
+    return IG_OK;
+}
+
+static enum ig_code quantize(struct work *work, const struct ig_network *network,
+                             struct ig_err *err)
+{
+    const struct ig_cli *cli = work->cli;
     struct ig_quantize_result result;
     const char *wanted = ig_cli_text(cli, "calibrator");
     struct ig_quantize_options options = {.calibrator = -1,
                                           .float_ends = ig_cli_flag(cli, "float-ends")};
-    float *rows = NULL;
+    float *inputs = NULL;
     for (int i = 0; i < IG_CALIBRATORS_COUNT; i++)
         if (strcmp(wanted, ig_calibrator_name((enum ig_calibrator)i)) == 0) options.calibrator = i;
     options.rounding = strcmp(ig_cli_text(cli, "rounding"), "double") == 0
                            ? IG_NETWORK_ROUNDING_DOUBLE
                            : IG_NETWORK_ROUNDING_SINGLE;
-    if (ig_block_open_input(&work->block, cli, IG_ENGINE_MARGIN, err) != IG_OK ||
-        ig_cmd_edge_network(&network, work->block.package, err) != IG_OK ||
-        read_rows(&rows, work, err) != IG_OK)
-        return err->code;
-    options.rows = rows;
+    if (make_inputs(&inputs, work, err) != IG_OK) return err->code;
+    options.rows = inputs;
     options.rows_count = work->rows_count;
     if (ig_quantize_run(&result, &work->arena, network, &options, err) != IG_OK) return err->code;
     work->made = result.network;
-    work->report = result.report;
+    work->int8 = result.report;
+    work->report.int8 = &work->int8;
     return IG_OK;
 }
 
-/* Weights alone, which needs no rows. */
-static enum ig_code shrink(struct work *work, const struct ig_cli *cli, bool halves,
-                           struct ig_err *err)
+static enum ig_code open_source(struct work *work, const struct ig_network **network,
+                                struct ig_err *err)
 {
-    const struct ig_network *network = NULL;
     work->block = (struct ig_block){.input = -1};
-    if (ig_model_source_open(&work->block.package, cli, err) != IG_OK ||
-        ig_cmd_edge_network(&network, work->block.package, err) != IG_OK)
+    if (!ig_cli_text(work->cli, "input"))
+        ig_model_source_open(&work->block.package, work->cli, err);
+    else
+        ig_block_open_input(&work->block, work->cli, IG_ENGINE_MARGIN, err);
+    if (err->code != IG_OK) return err->code;
+    if (ig_cmd_edge_network(network, work->block.package, err) != IG_OK) {
+        ig_err_prefix(err, "--model");
         return err->code;
-    return ig_weights_run(&work->made, network, halves ? IG_WEIGHTS_F16 : IG_WEIGHTS_I8, err);
-}
-
-static void print_text(const struct work *work)
-{
-    const struct ig_quantize_report *report = &work->report;
-    printf("file           %zu bytes\n", work->file.len);
-    if (!work->rows_count) return;
-    printf("rows           %zu\n", work->rows_count);
-    printf("constants      %zu bytes, as floats %zu\n", report->int8_bytes, report->float_bytes);
-    printf("error          %.3g of the outputs' variance, by min-max %.3g\n", report->error,
-           report->error_min_max);
-    printf("equalized      %s\nbias corrected %s\n", report->equalized ? "yes" : "no",
-           report->corrected ? "yes" : "no");
-    for (uint32_t i = 0; i < report->layers_count; i++)
-        printf("layer %-4u     %.3g%s\n", report->layers[i].layer, report->layers[i].error,
-               i == report->worst_layer ? "  (worst)" : "");
-}
-
-static void print_json(const struct work *work)
-{
-    const struct ig_quantize_report *report = &work->report;
-    struct ig_json_out out;
-    struct ig_buf buf;
-    ig_buf_init(&buf, FILE_MAX);
-    ig_json_out_init(&out, &buf);
-    ig_json_out_object(&out);
-    ig_json_out_kv_i64(&out, "file_bytes", (int64_t)work->file.len);
-    if (work->rows_count) {
-        ig_json_out_kv_i64(&out, "rows", (int64_t)work->rows_count);
-        ig_json_out_kv_i64(&out, "float_bytes", (int64_t)report->float_bytes);
-        ig_json_out_kv_i64(&out, "int8_bytes", (int64_t)report->int8_bytes);
-        ig_json_out_kv_f64(&out, "error", report->error);
-        ig_json_out_kv_f64(&out, "error_min_max", report->error_min_max);
-        ig_json_out_kv_bool(&out, "equalized", report->equalized);
-        ig_json_out_kv_bool(&out, "bias_corrected", report->corrected);
-        ig_json_out_key(&out, IG_STR("layers"));
-        ig_json_out_array(&out);
-        for (uint32_t i = 0; i < report->layers_count; i++) {
-            ig_json_out_object(&out);
-            ig_json_out_kv_i64(&out, "layer", report->layers[i].layer);
-            ig_json_out_kv_f64(&out, "error", report->layers[i].error);
-            ig_json_out_object_end(&out);
-        }
-        ig_json_out_array_end(&out);
     }
-    ig_json_out_object_end(&out);
-    printf("%.*s\n", IG_STR_ARGS(ig_buf_view(&buf)));
-    ig_buf_deinit(&buf);
+    return ig_cli_text(work->cli, "input") ? read_rows(work, err) : IG_OK;
+}
+
+static enum ig_code make(struct work *work, struct ig_err *err)
+{
+    const char *to = ig_cli_text(work->cli, "to");
+    const struct ig_network *network = NULL;
+    if (open_source(work, &network, err) != IG_OK) return err->code;
+    if (strcmp(to, "int8") == 0) return quantize(work, network, err);
+    return ig_weights_run(&work->made, network,
+                          strcmp(to, "float16") == 0 ? IG_WEIGHTS_F16 : IG_WEIGHTS_I8, err);
+}
+
+/* ---- judging ---- */
+
+static enum ig_code judge_made(struct work *work, const struct ig_edge_labels *labels,
+                               struct ig_err *err)
+{
+    const struct ig_package *package = work->block.package;
+    const struct ig_nn_options options = {.isa = ig_cpu_isa()};
+    struct ig_nn *nn = NULL;
+    if (ig_nn_new(&nn, work->made, &options, err) != IG_OK) return err->code;
+    const struct ig_nn_encoded encoded = {nn, package->model->encoder};
+    const struct ig_predictor made =
+        package->model->encoder ? ig_nn_encoded_predictor(&encoded) : ig_nn_predictor(nn);
+    ig_edge_labels_judge(&work->report.after, labels, &package->schema, &made, work->rows, err);
+    ig_nn_free(nn);
+    return err->code;
+}
+
+static enum ig_code judge(struct work *work, struct ig_err *err)
+{
+    const struct ig_package *package = work->block.package;
+    const struct ig_predictor before = ig_predictor_response(package->engine);
+    struct ig_edge_labels labels = {0};
+    if (!work->rows_count) return IG_OK;
+    if (ig_edge_labels_read(&labels, work->cli, package, &work->arena, err) != IG_OK)
+        return err->code;
+    if (!labels.values) return IG_OK;
+    if (labels.count != work->rows_count)
+        return ig_fail(err, IG_INVALID, "--label: %zu labels of %zu rows", labels.count,
+                       work->rows_count);
+    work->report.judged = true;
+    if (ig_edge_labels_judge(&work->report.before, &labels, &package->schema, &before, work->rows,
+                             err) != IG_OK)
+        return err->code;
+    return judge_made(work, &labels, err);
+}
+
+static enum ig_code fill_report(struct work *work, struct ig_err *err)
+{
+    struct ig_edge_report *report = &work->report;
+    report->file_bytes = work->file.len;
+    report->source_bytes = work->block.package->model_bytes;
+    report->rows_count = work->rows_count;
+    report->device = ig_nn_device_find(ig_cli_text(work->cli, "device"));
+    IG_ASSERT(report->device); /* a choice of the option */
+    if (ig_nn_device_estimate(&report->estimate, report->device, work->made, work->file.len, err) !=
+        IG_OK)
+        return err->code;
+    return judge(work, err);
+}
+
+/* ---- the file ---- */
+
+/* Rows spread over the input become golden ones. */
+static enum ig_code write_package(struct work *work, const char *output, struct ig_err *err)
+{
+    const struct ig_package *package = work->block.package;
+    size_t features = package->model->features_count;
+    size_t count = work->rows_count < GOLDEN_ROWS ? work->rows_count : GOLDEN_ROWS;
+    double *golden = ig_arena_array(&work->arena, count + 1, features * sizeof *golden);
+    struct ig_json_out out;
+    struct ig_buf encoder, zip;
+    if (!golden) return ig_fail(err, IG_NO_MEMORY, "golden rows");
+    for (size_t i = 0; i < count; i++)
+        memcpy(golden + i * features, work->rows + i * work->rows_count / count * features,
+               features * sizeof *golden);
+    ig_buf_init(&encoder, FILE_MAX);
+    ig_buf_init(&zip, FILE_MAX);
+    ig_json_out_init(&out, &encoder);
+    if (package->model->encoder) ig_encoder_write(&out, package->model->encoder);
+    const struct ig_package_spec spec = {.model_bytes = ig_buf_view(&work->file),
+                                         .schema = &package->schema,
+                                         .encoder_json = ig_buf_view(&encoder),
+                                         .name = package->name,
+                                         .metadata_json = package->metadata_json,
+                                         .golden_rows = golden,
+                                         .golden_count = count};
+    if (ig_package_write(&zip, &spec, err) == IG_OK)
+        ig_file_replace(IG_FILE_CWD, output, ig_buf_view(&zip), err);
+    ig_buf_deinit(&zip);
+    ig_buf_deinit(&encoder);
+    return err->code;
+}
+
+static bool is_package(const char *output)
+{
+    size_t length = strlen(output);
+    return length > 4 && strcmp(output + length - 4, ".zip") == 0;
+}
+
+static enum ig_code run(struct work *work, const char *output, struct ig_err *err)
+{
+    if (make(work, err) != IG_OK || ig_tflite_write(&work->file, work->made, err) != IG_OK ||
+        fill_report(work, err) != IG_OK)
+        return err->code;
+    if (is_package(output)) return write_package(work, output, err);
+    return ig_file_replace(IG_FILE_CWD, output, ig_buf_view(&work->file), err);
 }
 
 int ig_cmd_edge_quantize(const struct ig_cli *cli)
 {
     struct ig_err err = IG_ERR_INIT;
-    struct work work = {.block.input = -1};
-    const char *to = ig_cli_text(cli, "to"), *output = ig_cli_text(cli, "output");
-    bool int8 = strcmp(to, "int8") == 0;
+    struct work work = {.cli = cli, .block.input = -1};
+    const char *output = ig_cli_text(cli, "output");
     if (!output || strcmp(output, "-") == 0)
         return ig_cli_usage(cli, "--output: expected the file to write");
     if (!ig_cli_text(cli, "model")) return ig_cli_usage(cli, "--model is required");
-    if (int8 && !ig_cli_text(cli, "input"))
+    if (strcmp(ig_cli_text(cli, "to"), "int8") == 0 && !ig_cli_text(cli, "input"))
         return ig_cli_usage(cli, "--to int8 needs --input: rows like those to come");
     ig_arena_init(&work.arena, 1 << 16, MEMORY_MAX);
     ig_buf_init(&work.file, FILE_MAX);
-    if (int8)
-        quantize(&work, cli, &err);
-    else
-        shrink(&work, cli, strcmp(to, "float16") == 0, &err);
-    if (err.code == IG_OK && ig_tflite_write(&work.file, work.made, &err) == IG_OK)
-        ig_file_replace(IG_FILE_CWD, output, ig_buf_view(&work.file), &err);
+    run(&work, output, &err);
     if (err.code == IG_OK && strcmp(ig_cli_text(cli, "format"), "json") == 0)
-        print_json(&work);
+        ig_edge_report_print_json(&work.report);
     else if (err.code == IG_OK)
-        print_text(&work);
+        ig_edge_report_print(&work.report);
     bool written = ig_block_close(&work.block, cli);
     ig_network_free(work.made);
     ig_buf_deinit(&work.file);

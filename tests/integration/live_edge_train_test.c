@@ -118,6 +118,37 @@ static void test_served(void **state)
                 live_number(&live, "predictions.0.1") == first);
 }
 
+/* A registered float network by rows of the table, to a file and to a package. */
+static void test_quantize_verb(const char *table)
+{
+    const char *package = live_path(&live, "int8.zip"), *file = live_path(&live, "int8.tflite");
+    RUN("edge", "quantize", "--model", "models:/net/1", "--input", table, "--output", file);
+    expect_ok();
+    assert_non_null(strstr(out.out, "rows           400\n"));
+    assert_non_null(strstr(out.out, "  (worst)\n"));
+    assert_non_null(strstr(out.out, "\naccuracy       0."));
+    assert_non_null(strstr(out.out, "on a device    cortex-m4, estimated\n  RAM          "));
+    assert_non_null(strstr(out.out, " uJ a row\n"));
+    RUN("edge", "quantize", "--model", "models:/net/1", "--input", table, "--output", package,
+        "--device", "cortex-m3", "--format", "json");
+    expect_ok();
+    assert_non_null(strstr(out.out, "\"before\":{\"accuracy\":0."));
+    assert_non_null(strstr(out.out, "\"device\":\"cortex-m3\""));
+    assert_null(strstr(out.out, "energy"));
+    RUN("inspect", package);
+    expect_ok();
+    assert_non_null(strstr(out.out, "golden rows    16\n"));
+    assert_non_null(strstr(out.out, "encoder        3 columns to "));
+    RUN("model", "register", "packed", package);
+    expect_ok();
+    RUN("edge", "quantize", "--model", "models:/net/1", "--input", table, "--output", package,
+        "--to", "weights", "--label", "none");
+    expect_error("--label: ");
+    RUN("edge", "quantize", "--model", "models:/net/1", "--input", table, "--output", package,
+        "--label", "colour");
+    expect_error("--label: row 1: 'colour' is a class that the model lacks");
+}
+
 /* Trees -> float network -> pruned -> int8, verb by verb. */
 static void test_verbs(void **state)
 {
@@ -131,6 +162,7 @@ static void test_verbs(void **state)
     assert_non_null(strstr(out.out, "\n  student  "));
     assert_null(strstr(out.out, "hard_labels"));
     assert_non_null(strstr(out.out, "model    models:/net/1\n"));
+    test_quantize_verb(table);
     RUN("edge", "train", "--data", table, "--target", "label", "--source", "models:/net/1",
         "--name", "net", "--param", "epochs=3", "--param", "pruning=constant", "--param",
         "quantization=none");

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Estimates for devices. Thread rule: pure. */
+#include "kernels/nn/nn_device.h"
+
+#include <math.h>
+#include <string.h>
+
+static const struct ig_nn_device DEVICES[] = {
+#define IG_NN_DEVICE(id, name, int8, real, picojoules, doc) {name, int8, real, picojoules, doc},
+#include "kernels/nn/nn_devices.def"
+#undef IG_NN_DEVICE
+};
+
+size_t ig_nn_devices_count(void)
+{
+    return sizeof DEVICES / sizeof DEVICES[0];
+}
+
+const struct ig_nn_device *ig_nn_device_at(size_t index)
+{
+    IG_ASSERT(index < ig_nn_devices_count());
+    return &DEVICES[index];
+}
+
+const struct ig_nn_device *ig_nn_device_find(const char *name)
+{
+    for (size_t i = 0; i < ig_nn_devices_count(); i++)
+        if (strcmp(DEVICES[i].name, name) == 0) return &DEVICES[i];
+    return NULL;
+}
+
+static bool works_in_int8(const struct ig_network *network)
+{
+    for (uint32_t i = 0; i < network->tensors_count; i++)
+        if (!network->tensors[i].data && network->tensors[i].type == IG_NETWORK_I8) return true;
+    return false;
+}
+
+enum ig_code ig_nn_device_estimate(struct ig_nn_estimate *out, const struct ig_nn_device *device,
+                                   const struct ig_network *network, size_t file_bytes,
+                                   struct ig_err *err)
+{
+    struct ig_nn *nn = NULL;
+    const struct ig_nn_options options = {.isa = IG_ISA_SCALAR};
+    if (ig_nn_new(&nn, network, &options, err) != IG_OK) return err->code;
+    struct ig_nn_estimate estimate = {.ram_bytes = ig_nn_arena_bytes(nn),
+                                      .flash_bytes = file_bytes,
+                                      .products = ig_nn_products(nn),
+                                      .int8 = works_in_int8(network)};
+    ig_nn_free(nn);
+    estimate.instructions =
+        (double)estimate.products *
+        (estimate.int8 ? device->int8_instructions : device->float_instructions);
+    estimate.energy_microjoule =
+        device->picojoules > 0 ? estimate.instructions * device->picojoules / 1e6 : (double)NAN;
+    *out = estimate;
+    return IG_OK;
+}
