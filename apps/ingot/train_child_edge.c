@@ -13,7 +13,6 @@
 #include <unistd.h>
 
 static const size_t PACKAGE_MAX_BYTES = (size_t)2 << 30;
-static const char VERSION[] = "1";
 
 struct models {
     struct ig_package *teacher, *source; /* or NULL */
@@ -98,7 +97,7 @@ static enum ig_code write_result(struct ig_train_child *child, const struct ig_e
     const struct ig_train_made made = {.model = ig_buf_view(&result->model),
                                        .encoder_json = ig_buf_view(&result->encoder),
                                        .schema = result->schema,
-                                       .engine_version = VERSION,
+                                       .engine_version = INGOT_VERSION,
                                        .golden_rows = result->golden,
                                        .golden_count = result->golden_count};
     return ig_train_child_write(child, &made, err);

@@ -7,6 +7,11 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+
+/* OpenBLAS takes a buffer of 128 MB at its first product, and asks for it for ever where it does
+ * not get it. */
+static const size_t BUFFER_BYTES = (size_t)132 << 20;
 
 enum { ROW_MAJOR = 101, PLAIN = 111, TRANSPOSED = 112 }; /* enum CBLAS_ORDER, CBLAS_TRANSPOSE */
 
@@ -18,6 +23,19 @@ static struct {
                   float alpha, const float *a, int stride_a, const float *b, int stride_b,
                   float beta, float *out, int stride_out);
 } blas = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+static enum ig_code take_buffer(struct ig_err *err)
+{
+    float one = 1, out = 0;
+    void *room =
+        mmap(NULL, BUFFER_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (room == MAP_FAILED)
+        return ig_fail(err, IG_NO_MEMORY, "training networks: OpenBLAS needs %zu MB of memory",
+                       BUFFER_BYTES >> 20);
+    munmap(room, BUFFER_BYTES);
+    blas.sgemm(ROW_MAJOR, PLAIN, PLAIN, 1, 1, 1, 1.0F, &one, 1, &one, 1, 0.0F, &out, 1);
+    return IG_OK;
+}
 
 static enum ig_code load(struct ig_err *err)
 {
@@ -39,8 +57,8 @@ static enum ig_code load(struct ig_err *err)
     memcpy(&blas.sgemm, &sgemm, sizeof sgemm);
     memcpy(&blas.set_num_threads, &set_num_threads, sizeof set_num_threads);
     blas.set_num_threads(1);
-    blas.loaded = true;
-    return IG_OK;
+    blas.loaded = take_buffer(err) == IG_OK;
+    return err->code;
 }
 
 enum ig_code ig_blas_load(struct ig_err *err)

@@ -9,7 +9,8 @@
 
 #include <stddef.h>
 
-/* UNSUPPORTED where the library is not installed. Idempotent; the process keeps the library. */
+/* UNSUPPORTED where the library is not installed, NO_MEMORY where its buffer finds no room.
+ * Idempotent; the process keeps the library. */
 enum ig_code ig_blas_load(struct ig_err *err);
 
 struct ig_blas_matrix {

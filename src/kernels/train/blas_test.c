@@ -8,6 +8,12 @@
 
 #include "kernels/train/blas.h"
 
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 static void products_of_all_kinds(void **state)
 {
     (void)state;
@@ -38,8 +44,33 @@ static void products_of_all_kinds(void **state)
         }
 }
 
+/* In a child, since a loaded library stays; under a limit, training would hang in the library. */
+static void no_room_is_an_error(void **state)
+{
+    (void)state;
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        struct ig_err err = IG_ERR_INIT;
+        unsigned long kilobytes = 0;
+        char line[256];
+        FILE *status = fopen("/proc/self/status", "r");
+        while (status && fgets(line, sizeof line, status))
+            if (sscanf(line, "VmData: %lu", &kilobytes) == 1) break;
+        struct rlimit limit = {(kilobytes << 10) + ((rlim_t)64 << 20), RLIM_INFINITY};
+        alarm(20);
+        bool good = kilobytes && setrlimit(RLIMIT_DATA, &limit) == 0 &&
+                    ig_blas_load(&err) == IG_NO_MEMORY && strstr(err.message, "MB of memory");
+        _exit(good ? 0 : 1);
+    }
+    int status = 0;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(products_of_all_kinds)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(no_room_is_an_error),
+                                       cmocka_unit_test(products_of_all_kinds)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
