@@ -150,6 +150,19 @@ int ige_slots_write(struct ige_slots *slots, const void *bytes, size_t size)
     return 1;
 }
 
+const uint8_t *ige_slots_confirmed(const struct ige_slots *slots, uint32_t *size)
+{
+    if (slots->active > 1) return NULL;
+    const uint8_t *slot = slots->flash->slots[slots->active];
+    *size = ige_u32(slot);
+    return *size > slots->flash->slot_bytes - SLOT_HEADER_BYTES ? NULL : slot + SLOT_HEADER_BYTES;
+}
+
+const uint8_t *ige_slots_incoming(const struct ige_slots *slots)
+{
+    return slots->flash->slots[slots->active == 0 ? 1 : 0] + SLOT_HEADER_BYTES;
+}
+
 enum ige_bundle_status ige_slots_finish(struct ige_slots *slots,
                                         const uint8_t signature[IGE_SIGNATURE_BYTES])
 {

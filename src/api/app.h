@@ -17,6 +17,7 @@
 #include "services/explain/cache.h"
 #include "services/explain/reasons.h"
 #include "services/explain/records.h"
+#include "services/fleet/fleet.h"
 #include "services/gc/gc.h"
 #include "services/job/job.h"
 #include "services/registry/registry.h"
@@ -36,6 +37,7 @@ struct ig_app {
     struct ig_tracking *tracking;
     struct ig_webhooks *webhooks;
     struct ig_gc *gc;
+    struct ig_fleet *fleet;
     struct ig_jobs *jobs;
     struct ig_backgrounds *backgrounds;
     struct ig_reasons *reasons;

@@ -14,7 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { ROUTES_MAX = 256, CLASSES = 6, BUCKETS = 16 };
+enum { ROUTES_MAX = 384, CLASSES = 6, BUCKETS = 16 };
 
 /* Upper bounds in seconds; the last bucket is +Inf. */
 static const double bounds[BUCKETS - 1] = {5e-6, 1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3,

@@ -90,6 +90,10 @@ static void write_security(struct ig_json_out *out, const struct ig_route *route
         return;
     }
     ig_json_out_raw(out, IG_STR("[{\"bearer\":[]},{\"key\":[]}]"));
+    if (route->scope == IG_SCOPE_DEVICE) {
+        ig_json_out_kv_str(out, "x-scope", IG_STR("a device's own token"));
+        return;
+    }
     struct ig_buf scopes;
     ig_buf_init(&scopes, 256);
     ig_scopes_format(&scopes, route->scope);

@@ -12,12 +12,15 @@ enum ig_route_class {
     IG_ROUTE_STREAM, /* runs on a stream worker and reads or writes piece by piece */
 };
 
-enum { IG_SCOPE_NONE = 0 }; /* open to everyone */
+enum {
+    IG_SCOPE_NONE = 0,        /* open to everyone */
+    IG_SCOPE_DEVICE = 1 << 30 /* a device's own token alone, which the handler asks for */
+};
 
 struct ig_route {
     const char *method;
     const char *path; /* template: "/api/v1/models/{model}"; a last "{path*}" takes all the rest */
-    unsigned scope;   /* enum ig_scope, or IG_SCOPE_NONE */
+    unsigned scope;   /* enum ig_scope, or one of these */
     enum ig_route_class class;
     uint64_t body_max_bytes;
     enum ig_code (*handler)(struct ig_call *call);

@@ -35,6 +35,19 @@ enum ig_code ig_ed25519_sign(unsigned char signature[IG_ED25519_SIGNATURE_BYTES]
     return good ? IG_OK : ig_fail(err, IG_INTERNAL, "OpenSSL signs nothing with Ed25519");
 }
 
+bool ig_ed25519_verify(const unsigned char signature[IG_ED25519_SIGNATURE_BYTES],
+                       const unsigned char key[IG_ED25519_BYTES], struct ig_str message)
+{
+    EVP_PKEY *owner = EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, NULL, key, IG_ED25519_BYTES);
+    EVP_MD_CTX *context = EVP_MD_CTX_new();
+    bool good = owner && context && EVP_DigestVerifyInit(context, NULL, NULL, NULL, owner) == 1 &&
+                EVP_DigestVerify(context, signature, IG_ED25519_SIGNATURE_BYTES,
+                                 (const unsigned char *)message.ptr, message.len) == 1;
+    EVP_MD_CTX_free(context);
+    EVP_PKEY_free(owner);
+    return good;
+}
+
 enum ig_code ig_ed25519_pem_write(struct ig_buf *out, const unsigned char seed[IG_ED25519_BYTES],
                                   struct ig_err *err)
 {

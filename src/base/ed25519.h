@@ -15,6 +15,9 @@ enum ig_code ig_ed25519_public(unsigned char key[IG_ED25519_BYTES],
 enum ig_code ig_ed25519_sign(unsigned char signature[IG_ED25519_SIGNATURE_BYTES],
                              const unsigned char seed[IG_ED25519_BYTES], struct ig_str message,
                              struct ig_err *err);
+/* Whether the key's owner signed the message. */
+bool ig_ed25519_verify(const unsigned char signature[IG_ED25519_SIGNATURE_BYTES],
+                       const unsigned char key[IG_ED25519_BYTES], struct ig_str message);
 /* A secret key as OpenSSL's PEM (PKCS #8, without a password). */
 enum ig_code ig_ed25519_pem_write(struct ig_buf *out, const unsigned char seed[IG_ED25519_BYTES],
                                   struct ig_err *err);

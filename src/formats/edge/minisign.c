@@ -98,3 +98,20 @@ enum ig_code ig_minisign_signature_read(unsigned char out[IG_MINISIGN_SIGNATURE_
 {
     return read_line(out, IG_MINISIGN_SIGNATURE_BYTES, file, "signature", err);
 }
+
+enum ig_code ig_minisign_verify(const unsigned char signature[IG_MINISIGN_SIGNATURE_BYTES],
+                                const unsigned char key[IG_MINISIGN_KEY_BYTES],
+                                struct ig_str message, struct ig_err *err)
+{
+    unsigned char digest[IG_BLAKE2B_BYTES];
+    const unsigned char *own = key + 2 + NUMBER_BYTES;
+    struct ig_str signed_bytes = message;
+    if (memcmp(signature + 2, key + 2, NUMBER_BYTES) != 0)
+        return ig_fail(err, IG_INVALID, "it is signed by another key");
+    if (signature[1] == 'D') {
+        if (ig_blake2b(digest, message, err) != IG_OK) return err->code;
+        signed_bytes = (struct ig_str){(const char *)digest, sizeof digest};
+    }
+    if (ig_ed25519_verify(signature + 2 + NUMBER_BYTES, own, signed_bytes)) return IG_OK;
+    return ig_fail(err, IG_CORRUPT, "it is not what was signed");
+}

@@ -22,5 +22,10 @@ enum ig_code ig_minisign_public_read(unsigned char out[IG_MINISIGN_KEY_BYTES], s
                                      struct ig_err *err);
 enum ig_code ig_minisign_signature_read(unsigned char out[IG_MINISIGN_SIGNATURE_BYTES],
                                         struct ig_str file, struct ig_err *err);
+/* Whether the signature is the message's by the key: OK, INVALID when another key made it, CORRUPT
+ * when the message is not what was signed. */
+enum ig_code ig_minisign_verify(const unsigned char signature[IG_MINISIGN_SIGNATURE_BYTES],
+                                const unsigned char key[IG_MINISIGN_KEY_BYTES],
+                                struct ig_str message, struct ig_err *err);
 
 #endif

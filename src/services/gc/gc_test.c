@@ -475,7 +475,8 @@ static void test_by_itself(void **state)
 }
 
 /* Every column that holds digests of objects is asked for. The others: of what lies inside a
- * package, of MLflow's datasets, and what of a version was checked, reported or approved. */
+ * package, of MLflow's datasets, what of a version was checked, reported or approved, and bundles
+ * of fleet_bundles. */
 static void test_references_are_complete(void **state)
 {
     (void)state;
@@ -488,7 +489,9 @@ static void test_references_are_complete(void **state)
 #include "services/gc/gc_references.def"
 #undef IG_GC_REFERENCE
         "'versions.model_digest', 'datasets.digest', 'logged_model_metrics.dataset_digest',"
-        " 'version_checks.digest', 'version_approvals.digest', 'version_reports.digest')");
+        " 'version_checks.digest', 'version_approvals.digest', 'version_reports.digest',"
+        " 'fleet_devices.digest', 'fleet_rollouts.digest', 'fleet_deltas.from_digest',"
+        " 'fleet_deltas.to_digest')");
     assert_int_equal(found, 0);
 }
 

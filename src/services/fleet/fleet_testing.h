@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef IG_SERVICES_FLEET_FLEET_TESTING_H
+#define IG_SERVICES_FLEET_FLEET_TESTING_H
+
+/* For tests: signed bundles whose model is any bytes, since the server does not look at it. */
+
+#include "formats/edge/edge_header.h"
+#include "formats/edge/minisign.h"
+#include "services/fleet/fleet_rollout.h"
+#include "services/registry/world_testing.h"
+
+static const unsigned char FLEET_SEED[32] = {7, 7, 7};
+
+struct fleet_bundle {
+    struct ig_buf bytes, signature;
+    char digest[IG_SHA256_HEX];
+};
+
+static inline void fleet_public_key(struct ig_buf *out)
+{
+    struct ig_err err = IG_ERR_INIT;
+    ig_buf_init(out, 4096);
+    ASSERT_OK(ig_minisign_public_write(out, FLEET_SEED, &err));
+}
+
+static inline void fleet_bundle_put(struct ig_buf *out, uint64_t value, int bytes)
+{
+    for (int i = 0; i < bytes; i++) ig_buf_add_char(out, (char)(value >> (8 * i)));
+}
+
+/* Signed, and in the blob store. */
+static inline void fleet_bundle_make(struct fleet_bundle *bundle, struct ig_blob_store *blobs,
+                                     uint64_t counter, const char *target, uint64_t expiry)
+{
+    enum { MODEL = 4000 };
+    struct ig_err err = IG_ERR_INIT;
+    struct ig_buf *out = &bundle->bytes;
+    char text[32] = "risk", kind[16] = "";
+    ig_buf_init(out, 1 << 20);
+    ig_buf_init(&bundle->signature, 4096);
+    ig_buf_add_cstr(out, "IGB\x1a");
+    fleet_bundle_put(out, 1, 4);
+    fleet_bundle_put(out, IG_EDGE_HEADER_BYTES + MODEL, 4);
+    fleet_bundle_put(out, 0, 4);
+    ig_buf_add(out, text, sizeof text);
+    fleet_bundle_put(out, counter, 8);
+    fleet_bundle_put(out, expiry, 8);
+    memcpy(kind, target, strlen(target));
+    ig_buf_add(out, kind, sizeof kind);
+    fleet_bundle_put(out, 64, 4);
+    fleet_bundle_put(out, IG_EDGE_HEADER_BYTES, 4);
+    fleet_bundle_put(out, MODEL, 4);
+    fleet_bundle_put(out, IG_EDGE_HEADER_BYTES + MODEL, 4);
+    fleet_bundle_put(out, 0, 8);
+    fleet_bundle_put(out, 0, 8);
+    for (uint64_t i = 0; i < MODEL; i++)
+        fleet_bundle_put(out, i % 100 == counter ? counter : i * i, 1);
+    ASSERT_OK(ig_minisign_sign(&bundle->signature, FLEET_SEED, ig_buf_view(out), IG_STR(""), &err));
+    ASSERT_OK(ig_blob_put(bundle->digest, blobs, ig_buf_view(out), &err));
+}
+
+static inline void fleet_bundle_free(struct fleet_bundle *bundle)
+{
+    ig_buf_deinit(&bundle->bytes);
+    ig_buf_deinit(&bundle->signature);
+}
+
+#endif
