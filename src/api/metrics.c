@@ -254,6 +254,21 @@ static void write_webhooks(struct ig_buf *buf, struct ig_app *app)
     write_plain(buf, METRIC_WEBHOOKS_GIVEN_UP, (double)stats.given_up);
 }
 
+static void write_fleet(struct ig_buf *buf, struct ig_app *app)
+{
+    struct ig_fleet_counts counts = {0};
+    struct ig_err err = IG_ERR_INIT;
+    if (app->fleet && ig_fleet_count(&counts, app->fleet, &err) != IG_OK) return;
+    write_head(buf, METRIC_FLEET_DEVICES);
+    for (int i = 0; i <= IG_FLEET_STATES_COUNT; i++)
+        ig_buf_printf(buf, "%s{state=\"%s\"} %lld\n", table[METRIC_FLEET_DEVICES].name,
+                      i < IG_FLEET_STATES_COUNT ? ig_fleet_state_name((enum ig_fleet_state)i)
+                                                : "none",
+                      (long long)counts.by_state[i]);
+    write_plain(buf, METRIC_FLEET_SEEN, (double)counts.seen_last_hour);
+    write_plain(buf, METRIC_FLEET_DRIFTING, (double)counts.drifting);
+}
+
 static void write_services(struct ig_buf *buf, struct ig_app *app, struct ig_arena *arena)
 {
     struct ig_decision_stats decisions = {0};
@@ -275,6 +290,7 @@ static void write_services(struct ig_buf *buf, struct ig_app *app, struct ig_are
     write_plain(buf, METRIC_MIRROR_DROPPED, (double)mirrored.dropped);
     write_plain(buf, METRIC_TRACES_DROPPED, (double)ig_traces_dropped(app->traces));
     write_webhooks(buf, app);
+    write_fleet(buf, app);
     write_plain(buf, METRIC_DEPLOYMENTS, serving(app, arena));
     struct ig_residency_stats residency = {0};
     if (app->deploy && ig_deploy_residency(app->deploy))

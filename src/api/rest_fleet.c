@@ -4,6 +4,7 @@
 #include "api/rest.h"
 #include "api/route.h"
 #include "services/fleet/fleet_rollout.h"
+#include "services/fleet/fleet_telemetry.h"
 
 static enum ig_code read_page(struct ig_fleet_page *page, struct ig_call *call)
 {
@@ -160,6 +161,14 @@ enum ig_code ig_rest_fleet_bundle_post(struct ig_call *call)
     return IG_OK;
 }
 
+enum ig_code ig_rest_fleet_baseline_put(struct ig_call *call)
+{
+    if (ig_fleet_baseline_set(call->app->fleet, &call->who, call->params[0], call->params[1],
+                              call->exchange->body, &call->err) != IG_OK)
+        return call->err.code;
+    return ig_rest_done(call);
+}
+
 /* ---- devices ---- */
 
 static void write_device(struct ig_json_out *out, const struct ig_fleet_device *device)
@@ -314,6 +323,47 @@ enum ig_code ig_rest_fleet_device_history(struct ig_call *call)
         ig_rest_kv_time(&out, "at", list.items[i].at_ms);
         ig_json_out_object_end(&out);
     }
+    return end_list(&out);
+}
+
+static void write_part(struct ig_json_out *out, const struct ig_fleet_drift_part *part)
+{
+    ig_json_out_object(out);
+    ig_json_out_key(out, IG_STR("feature"));
+    if (part->feature < 0)
+        ig_json_out_null(out);
+    else
+        ig_json_out_i64(out, part->feature);
+    ig_json_out_kv_i64(out, "rows", part->rows);
+    ig_json_out_kv_i64(out, "missing", part->missing);
+    ig_json_out_kv_f64(out, "min", part->low);
+    ig_json_out_kv_f64(out, "max", part->high);
+    ig_json_out_kv_f64(out, "index", part->index);
+    ig_json_out_object_end(out);
+}
+
+enum ig_code ig_rest_fleet_drift(struct ig_call *call)
+{
+    struct ig_fleet_drift drift;
+    struct ig_json_out out;
+    if (ig_fleet_drift_get(&drift, call->app->fleet, call->params[0], call->arena, &call->err) !=
+        IG_OK)
+        return call->err.code;
+    ig_call_json(call, &out);
+    ig_json_out_object(&out);
+    ig_json_out_kv_i64(&out, "counter", drift.counter);
+    ig_rest_kv_time(&out, "day", drift.day * 86400 * 1000);
+    ig_json_out_kv_str(&out, "against", drift.baseline ? IG_STR("baseline") : IG_STR("group"));
+    ig_json_out_key(&out, IG_STR("index"));
+    if (drift.index < 0)
+        ig_json_out_null(&out);
+    else
+        ig_json_out_f64(&out, drift.index);
+    ig_json_out_kv_f64(&out, "threshold", drift.threshold);
+    ig_json_out_kv_bool(&out, "drifting", drift.index > drift.threshold);
+    ig_json_out_key(&out, IG_STR("features"));
+    ig_json_out_array(&out);
+    for (size_t i = 0; i < drift.count; i++) write_part(&out, &drift.parts[i]);
     return end_list(&out);
 }
 

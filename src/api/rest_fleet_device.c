@@ -5,7 +5,7 @@
 #include "api/rest.h"
 #include "api/route.h"
 #include "base/file.h"
-#include "services/fleet/fleet.h"
+#include "services/fleet/fleet_telemetry.h"
 
 #include <stdio.h>
 #include <unistd.h>
@@ -117,6 +117,28 @@ enum ig_code ig_rest_fleet_report(struct ig_call *call)
         return call->err.code;
     }
     return ig_rest_done(call);
+}
+
+/* ---- telemetry ---- */
+
+enum ig_code ig_rest_fleet_telemetry(struct ig_call *call)
+{
+    struct ig_fleet_device device;
+    struct ig_fleet_upload upload;
+    struct ig_json_out out;
+    if (know(&device, call) != IG_OK ||
+        ig_fleet_telemetry_add(&upload, call->app->fleet, &device, call->exchange->body,
+                               &call->err) != IG_OK)
+        return call->err.code;
+    ig_call_json(call, &out);
+    ig_json_out_object(&out);
+    ig_json_out_kv_i64(&out, "telemetry_seq", upload.seq);
+    ig_json_out_kv_i64(&out, "taken", upload.taken);
+    ig_json_out_kv_i64(&out, "repeated", upload.repeated);
+    ig_json_out_kv_i64(&out, "lost", upload.lost);
+    ig_json_out_kv_i64(&out, "ignored", upload.ignored);
+    ig_json_out_object_end(&out);
+    return IG_OK;
 }
 
 /* ---- downloads ---- */

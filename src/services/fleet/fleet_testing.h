@@ -9,6 +9,8 @@
 #include "services/fleet/fleet_rollout.h"
 #include "services/registry/world_testing.h"
 
+#include <zlib.h>
+
 static const unsigned char FLEET_SEED[32] = {7, 7, 7};
 
 struct fleet_bundle {
@@ -57,6 +59,33 @@ static inline void fleet_bundle_make(struct fleet_bundle *bundle, struct ig_blob
         fleet_bundle_put(out, i % 100 == counter ? counter : i * i, 1);
     ASSERT_OK(ig_minisign_sign(&bundle->signature, FLEET_SEED, ig_buf_view(out), IG_STR(""), &err));
     ASSERT_OK(ig_blob_put(bundle->digest, blobs, ig_buf_view(out), &err));
+}
+
+/* Appends a record of a sketch over edges 0 and 10 with these counts. */
+static inline void fleet_record(struct ig_buf *out, uint32_t number, uint64_t counter,
+                                uint32_t feature, const uint32_t counts[3])
+{
+    size_t start = out->len;
+    fleet_bundle_put(out, 0x0046 << 16 | 0x4c49, 4);
+    fleet_bundle_put(out, number, 4);
+    fleet_bundle_put(out, 52, 4);
+    fleet_bundle_put(out, 0, 4);
+    fleet_bundle_put(out, counter, 8);
+    fleet_bundle_put(out, 0, 4);
+    fleet_bundle_put(out, feature, 2);
+    fleet_bundle_put(out, 2, 1);
+    fleet_bundle_put(out, 1, 1);
+    fleet_bundle_put(out, (uint64_t)counts[0] + counts[1] + counts[2], 4);
+    fleet_bundle_put(out, 0, 4);
+    fleet_bundle_put(out, (uint32_t)-5, 4);
+    fleet_bundle_put(out, 20, 4);
+    fleet_bundle_put(out, 0, 4);
+    fleet_bundle_put(out, 10, 4);
+    for (int i = 0; i < 3; i++) fleet_bundle_put(out, counts[i], 4);
+    unsigned char *at = (unsigned char *)out->ptr + start;
+    uLong sum = crc32_z(crc32_z(0, at, 12), at + 16, 52);
+    for (int i = 0; i < 4; i++) at[12 + i] = (unsigned char)(sum >> (8 * i));
+    fleet_bundle_put(out, 0, 4);
 }
 
 static inline void fleet_bundle_free(struct fleet_bundle *bundle)

@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Sketches: counts of keys between edges. Owns nothing. */
+#include "ingot_edge_telemetry.h"
+
+#include "ingot_edge_file.h"
+
+static const uint32_t SIGN = 0x80000000U;
+enum { CATEGORY_RULES = 32 | 64, GOLDEN_MAX = 32, FEATURES_AT = 96 };
+enum { WORDS_AT = 100, HEADER_TO_ID = 16, SKETCH_HEADER = 32 };
+
+static int32_t key_of_float(uint32_t bits)
+{
+    return (int32_t)(bits & SIGN ? SIGN - bits : bits);
+}
+
+/* The bits of a whole number below 2^24 as a float. */
+static uint32_t bits_of_whole(uint32_t number)
+{
+    uint32_t exponent = 127 + 23;
+    if (!number) return 0;
+    while (!(number & 1U << 23)) {
+        number <<= 1;
+        exponent--;
+    }
+    return exponent << 23 | (number & 0x7fffffU);
+}
+
+void ige_sketch_clear(struct ige_sketch *sketch)
+{
+    sketch->rows = sketch->missing = 0;
+    sketch->low = INT32_MAX;
+    sketch->high = INT32_MIN;
+    for (unsigned i = 0; i <= IGE_SKETCH_EDGES_MAX; i++) sketch->counts[i] = 0;
+}
+
+/* An edge is of use only above the one before. */
+static void add_edge(struct ige_sketch *sketch, int32_t edge)
+{
+    if (sketch->edges_count == IGE_SKETCH_EDGES_MAX ||
+        (sketch->edges_count && sketch->edges[sketch->edges_count - 1] >= edge))
+        return;
+    sketch->edges[sketch->edges_count++] = edge;
+}
+
+static void begin(struct ige_sketch *sketch, uint16_t feature, uint8_t integers)
+{
+    sketch->feature = feature;
+    sketch->integers = integers;
+    sketch->edges_count = 0;
+    ige_sketch_clear(sketch);
+}
+
+/* Which of `count` thresholds is the edge behind bin i, spread evenly. */
+static uint32_t spread(uint32_t i, uint32_t count)
+{
+    return (uint32_t)((uint64_t)(i + 1) * count / (IGE_SKETCH_EDGES_MAX + 1));
+}
+
+static void add_edges(struct ige_sketch *sketch, const uint8_t *source, const uint8_t *keys)
+{
+    uint32_t count = ige_u16(source + 2), bytes = source[9], shift = source[10];
+    int is_category = source[8] & CATEGORY_RULES;
+    for (uint32_t i = 0; i < IGE_SKETCH_EDGES_MAX && count; i++) {
+        uint32_t at = count <= IGE_SKETCH_EDGES_MAX ? i : spread(i, count);
+        if (at >= count) break;
+        add_edge(sketch, is_category
+                             ? key_of_float(bits_of_whole(at))
+                             : (int32_t)(ige_u32(source + 4) +
+                                         (ige_get(keys + (size_t)at * bytes, bytes) << shift)));
+    }
+}
+
+int ige_sketch_of_feature(struct ige_sketch *sketch, const struct ige_model *model,
+                          uint16_t feature)
+{
+    const uint8_t *keys = model->keys;
+    for (uint32_t s = 0; s < model->sources; s++) {
+        const uint8_t *source = model->source + (size_t)s * IGE_SOURCE_BYTES;
+        if (ige_u16(source) == feature) {
+            begin(sketch, feature, 0);
+            add_edges(sketch, source, keys);
+            return sketch->edges_count != 0;
+        }
+        if (!(source[8] & CATEGORY_RULES)) keys += (size_t)ige_u16(source + 2) * source[9];
+    }
+    return 0;
+}
+
+int ige_sketch_of_score(struct ige_sketch *sketch, const struct ige_bundle *bundle,
+                        const struct ige_model *model)
+{
+    int32_t keys[GOLDEN_MAX];
+    const uint8_t *header = bundle->id - HEADER_TO_ID;
+    size_t features = ige_u32(header + FEATURES_AT), words = ige_u32(header + WORDS_AT);
+    uint32_t count = bundle->rows_count < GOLDEN_MAX ? bundle->rows_count : GOLDEN_MAX;
+    uint8_t integers = model->leaf != IGE_LEAF_F32;
+    if (model->leaf == IGE_LEAF_F64 || !count || !words) return 0;
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t word = ige_u32(bundle->rows + 4 * (i * (features + words) + features)), at = i;
+        int32_t key = integers ? (int32_t)word : key_of_float(word);
+        for (; at > 0 && keys[at - 1] > key; at--) keys[at] = keys[at - 1];
+        keys[at] = key;
+    }
+    begin(sketch, IGE_SKETCH_SCORE, integers);
+    for (uint32_t i = 0; i < IGE_SKETCH_EDGES_MAX; i++) add_edge(sketch, keys[spread(i, count)]);
+    return 1;
+}
+
+static void add_key(struct ige_sketch *sketch, int32_t key)
+{
+    unsigned bin = 0;
+    while (bin < sketch->edges_count && key >= sketch->edges[bin]) bin++;
+    sketch->counts[bin]++;
+    if (key < sketch->low) sketch->low = key;
+    if (key > sketch->high) sketch->high = key;
+}
+
+void ige_sketch_add_float(struct ige_sketch *sketch, uint32_t bits)
+{
+    sketch->rows++;
+    if ((bits & ~SIGN) > 0x7f800000U)
+        sketch->missing++;
+    else
+        add_key(sketch, key_of_float(bits));
+}
+
+void ige_sketch_add_integer(struct ige_sketch *sketch, int32_t value)
+{
+    sketch->rows++;
+    add_key(sketch, value);
+}
+
+void ige_sketch_add_score(struct ige_sketch *sketch, const struct ige_interpreter *interpreter)
+{
+    const struct ige_tensor *output = ige_output(interpreter);
+    union {
+        float f;
+        uint32_t bits;
+    } word;
+    if (output->type == IGE_INT32) {
+        ige_sketch_add_integer(sketch, output->data.i32[0]);
+    } else if (output->type == IGE_FLOAT32) {
+        word.f = output->data.f32[0];
+        ige_sketch_add_float(sketch, word.bits);
+    }
+}
+
+static size_t put(uint8_t *out, size_t at, uint64_t value, unsigned bytes)
+{
+    for (unsigned i = 0; i < bytes; i++) out[at + i] = (uint8_t)(value >> (8 * i));
+    return at + bytes;
+}
+
+size_t ige_sketch_write(uint8_t out[IGE_SKETCH_BYTES_MAX], const struct ige_sketch *sketch,
+                        uint64_t counter, uint32_t day)
+{
+    size_t at = put(out, 0, counter, 8);
+    at = put(out, at, day, 4);
+    at = put(out, at, sketch->feature, 2);
+    at = put(out, at, sketch->edges_count, 1);
+    at = put(out, at, sketch->integers, 1);
+    at = put(out, at, sketch->rows, 4);
+    at = put(out, at, sketch->missing, 4);
+    at = put(out, at, (uint32_t)sketch->low, 4);
+    at = put(out, at, (uint32_t)sketch->high, 4);
+    for (unsigned i = 0; i < sketch->edges_count; i++)
+        at = put(out, at, (uint32_t)sketch->edges[i], 4);
+    for (unsigned i = 0; i <= sketch->edges_count; i++) at = put(out, at, sketch->counts[i], 4);
+    return at;
+}
+
+int ige_sketch_log(struct ige_log *log, const struct ige_sketch *sketch, uint64_t counter,
+                   uint32_t day)
+{
+    uint8_t payload[IGE_SKETCH_BYTES_MAX];
+    return ige_log_add(log, IGE_RECORD_SKETCH, payload,
+                       ige_sketch_write(payload, sketch, counter, day));
+}
