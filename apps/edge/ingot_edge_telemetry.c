@@ -175,9 +175,9 @@ int ige_log_add(struct ige_log *log, uint8_t kind, const void *payload, size_t s
 
 int ige_log_ack(struct ige_log *log, uint32_t number)
 {
-    if (number <= log->acked || number >= log->next) return number <= log->acked;
-    if (!add(log, ACKED, number, "", 0)) return 0;
-    log->acked = number;
+    if (number <= log->acked) return 1;
+    if (number == UINT32_MAX || !add(log, ACKED, number, "", 0)) return 0;
+    know(log, number + 1, number);
     return 1;
 }
 

@@ -38,7 +38,8 @@ int ige_log_add(struct ige_log *log, uint8_t kind, const void *payload, size_t s
 /* The record with the least number above `after`, whole, as it is uploaded; NULL: there is none. */
 const uint8_t *ige_log_find(const struct ige_log *log, uint32_t after, size_t *size);
 uint32_t ige_log_number(const uint8_t *record);
-/* The server has all up to `number`. */
+/* The server has all up to `number`; of a device whose flash was erased since that may be more than
+ * the log has had, which then goes on behind it. */
 int ige_log_ack(struct ige_log *log, uint32_t number);
 
 /* ---- sketches ---- */

@@ -84,8 +84,7 @@ static bool answer(struct run *run, struct source *source, struct ig_str line)
 static bool answer_lines(struct run *run, struct source *source)
 {
     struct ig_str rest = ig_buf_view(&source->text);
-    const char *end;
-    while (rest.len && (end = memchr(rest.ptr, '\n', rest.len)) != NULL) {
+    while (rest.len && memchr(rest.ptr, '\n', rest.len)) {
         struct ig_str line = ig_str_trim(ig_str_cut(&rest, '\n'));
         if (line.len && !answer(run, source, line)) return false;
     }

@@ -81,7 +81,7 @@ static enum ig_code read_check(struct ig_fleet_check *check, struct ig_call *cal
 enum ig_code ig_rest_fleet_update(struct ig_call *call)
 {
     struct ig_fleet_device device;
-    struct ig_fleet_check check;
+    struct ig_fleet_check check = {.digest = IG_STR(""), .agent = IG_STR("")};
     struct ig_fleet_offer offer;
     struct ig_json_out out;
     if (know(&device, call) != IG_OK || read_check(&check, call) != IG_OK ||

@@ -3,6 +3,8 @@
  * itself, bundles that devices refuse, telemetry and drift. */
 #include "support/live.h"
 
+#include "base/hash.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -270,13 +272,60 @@ static void test_devices_refuse(void **state)
     expect_rollout("halted");
 }
 
+static int device_call(const char *token, const char *rest, const char *header)
+{
+    char path[512], headers[256];
+    snprintf(path, sizeof path, "/api/v1/fleet/devices/reader%s", rest);
+    snprintf(headers, sizeof headers, "Authorization: Bearer %s\r\n%s", token, header);
+    const struct ig_client_call call = {.method = "GET", .path = path, .headers = headers};
+    return live_send(&live, &call);
+}
+
+/* What any client of its own would send: conditions, ranges, and what is wrong. */
+static void test_device_calls(void **state)
+{
+    (void)state;
+    char token[80], hash[IG_SHA256_HEX], header[96], rest[160];
+    EXPECT(201, "POST", "/api/v1/fleet/devices", "{\"group\":\"odd\",\"id\":\"reader\"}");
+    snprintf(token, sizeof token, "%s", live_text(&live, "token"));
+    assert_int_equal(device_call(token, "/update?counter=0", ""), 200);
+    ig_sha256_hex(live_body(&live), live.reply.body.len, hash);
+    snprintf(header, sizeof header, "If-None-Match: \"%.32s\"\r\n", hash);
+    assert_int_equal(device_call(token, "/update?counter=0", header), 304);
+    assert_int_equal(live.reply.body.len, 0);
+    act("resume");
+    assert_int_equal(device_call(token, "/update?counter=0", header), 200);
+    expect_text("update.digest", digest);
+    assert_int_equal(device_call(token, "/update?counter=9", ""), 200);
+    expect_text("update.digest", "");
+    assert_int_equal(device_call(token, "/update?counter=x", ""), 400);
+    assert_int_equal(device_call(token, "/update?digest=x", ""), 400);
+    snprintf(rest, sizeof rest, "/bundles/%s", digest);
+    assert_int_equal(device_call(token, rest, ""), 200);
+    size_t size = live.reply.body.len;
+    char all[16] = "";
+    memcpy(all, live_body(&live), 12);
+    assert_int_equal(device_call(token, rest, "Range: bytes=4-11\r\n"), 206);
+    assert_int_equal(live.reply.body.len, 8);
+    assert_memory_equal(live_body(&live), all + 4, 8);
+    assert_int_equal(device_call(token, rest, "Range: bytes=-5\r\n"), 206);
+    assert_int_equal(live.reply.body.len, 5);
+    snprintf(header, sizeof header, "Range: bytes=%zu-\r\n", size);
+    assert_int_equal(device_call(token, rest, header), 416);
+    assert_int_equal(device_call(token, rest, "Range: lines=1-2\r\n"), 200);
+    assert_int_equal(device_call("igd_0", rest, ""), 401);
+    snprintf(rest, sizeof rest, "/bundles/%s", hash);
+    assert_int_equal(device_call(token, rest, ""), 404);
+    EXPECT(200, "DELETE", "/api/v1/fleet/devices/reader/token", NULL);
+    assert_int_equal(device_call(token, "/update", ""), 401);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_waves),
-        cmocka_unit_test(test_reverts),
-        cmocka_unit_test(test_server_refuses),
-        cmocka_unit_test(test_devices_refuse),
+        cmocka_unit_test(test_waves),          cmocka_unit_test(test_reverts),
+        cmocka_unit_test(test_server_refuses), cmocka_unit_test(test_devices_refuse),
+        cmocka_unit_test(test_device_calls),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

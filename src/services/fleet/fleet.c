@@ -154,9 +154,10 @@ enum ig_code ig_fleet_group_create(struct ig_fleet *fleet, const struct ig_princ
 
 static enum ig_code delete_group(struct ig_db_tx *tx, void *context, struct ig_err *err)
 {
+    static const char MEMBERS[] = "delete from fleet_members where rollout in"
+                                  " (select id from fleet_rollouts where group_name = $1)";
     static const char *const STATEMENTS[] = {
-        "delete from fleet_members where rollout in"
-        " (select id from fleet_rollouts where group_name = $1)",
+        MEMBERS,
         "delete from fleet_rollouts where group_name = $1",
         "delete from fleet_bundles where group_name = $1",
         "delete from fleet_sketches where group_name = $1",

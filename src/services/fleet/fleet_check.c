@@ -44,6 +44,8 @@ static enum ig_code offer(struct ig_db_tx *tx, struct call *call, const struct i
                         "select count(*) from fleet_bundles where group_name = $1 and digest = $2",
                         IG_DB_VALUES(IG_DB_T(group), IG_DB_T(call->check->digest)), err) != IG_OK)
         return err->code;
+    if (call->offer.bundle.expiry_s && call->offer.bundle.expiry_s < ig_clock_unix_ms() / 1000)
+        return IG_OK; /* devices would refuse it */
     call->offer.update = true;
     call->has_base = known != 0;
     return ig_db_exec(

@@ -299,9 +299,10 @@ static enum ig_code judge(struct ig_db_tx *tx, struct ig_fleet_rollout *rollout,
     int64_t confirmed = rollout->by_state[IG_FLEET_CONFIRMED];
     int64_t failed = rollout->by_state[IG_FLEET_REVERTED] + rollout->by_state[IG_FLEET_REFUSED];
     if (!ig_fleet_plan_halts(&rollout->plan, confirmed, failed)) return IG_OK;
-    int length = snprintf(
-        reason, sizeof reason, "%lld of %lld devices went back or refused it, more than %g percent",
-        (long long)failed, (long long)(confirmed + failed), rollout->plan.halt_percent);
+    long long ended = confirmed + failed;
+    int length = snprintf(reason, sizeof reason,
+                          "%lld of %lld devices went back or refused it, more than %g percent",
+                          (long long)failed, ended, rollout->plan.halt_percent);
     struct ig_str text = {reason, (size_t)length};
     if (set_state(tx, rollout, "halted", text, err) != IG_OK) return err->code;
     return ig_fleet_audit(tx, &IG_FLEET_ITSELF, "fleet.rollout.halt", rollout->id, text, err);

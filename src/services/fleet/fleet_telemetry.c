@@ -201,7 +201,7 @@ static enum ig_code read_expected(struct sums *out, bool *baseline, struct ig_db
 {
     char text[OWNER_SIZE];
     struct place place = *device;
-    struct sums own;
+    struct sums own = {NULL, NULL};
     int64_t there = 0;
     place.owner = owner_of(text, "baseline", device->group);
     if (ig_fleet_number(&there, tx,
@@ -268,9 +268,11 @@ static enum ig_code read_drift(struct ig_fleet_drift *out, struct ig_db_tx *tx,
                                const struct place *place, struct ig_arena *arena,
                                struct ig_err *err)
 {
-    struct sums expected;
+    struct sums expected = {NULL, NULL};
     *out = (struct ig_fleet_drift){.counter = place->counter, .day = place->day, .index = -1};
-    if (read_expected(&expected, &out->baseline, tx, place, arena, err) != IG_OK) return err->code;
+    if (read_expected(&expected, &out->baseline, tx, place, arena, err) != IG_OK ||
+        !expected.items || !expected.known)
+        return err->code;
     return read_parts(out, tx, place, &expected, arena, err);
 }
 
@@ -285,6 +287,8 @@ struct call {
     struct ig_fleet_drift drift;
     const struct ig_principal *who;
     struct ig_str group, digest;
+    uint64_t counter; /* of the last sketch, and whether the group has that bundle */
+    bool is_known;
 };
 
 /* A device without a clock, or with a wrong one, has its records counted for today. */
@@ -309,6 +313,19 @@ static enum ig_code take_sketch(struct place *latest, struct ig_db_tx *tx, const
         *latest = own;
     if (add_sketch(tx, &own, sketch, err) != IG_OK) return err->code;
     return add_sketch(tx, &all, sketch, err);
+}
+
+/* Whether the bundle is the group's; of the same one as before it is known. */
+static bool has_bundle(struct call *call, struct ig_db_tx *tx, uint64_t counter, struct ig_err *err)
+{
+    int64_t found = 0;
+    if (call->counter == counter) return call->is_known;
+    if (ig_fleet_number(
+            &found, tx, "select count(*) from fleet_bundles where group_name = $1 and counter = $2",
+            IG_DB_VALUES(IG_DB_T(call->device->group), IG_DB_I((int64_t)counter)), err) != IG_OK)
+        return false;
+    call->counter = counter;
+    return call->is_known = found != 0;
 }
 
 /* Takes what is new of the records; *latest is the newest day that got any. */
@@ -336,7 +353,7 @@ static enum ig_code take_records(struct place *latest, struct ig_db_tx *tx, stru
         upload->taken++;
         if (record.kind != IG_EDGE_RECORD_SKETCH ||
             ig_edge_sketch_read(&sketch, record.payload, &local) != IG_OK ||
-            feature_of(&sketch) >= FEATURES_MAX)
+            feature_of(&sketch) >= FEATURES_MAX || !has_bundle(call, tx, sketch.counter, err))
             upload->ignored++;
         else if (take_sketch(latest, tx, call, &sketch, err) != IG_OK)
             break;
@@ -362,6 +379,7 @@ static enum ig_code take_upload(struct ig_db_tx *tx, void *context, struct ig_er
     struct call *call = context;
     struct ig_str id = call->device->id;
     struct place latest = {.counter = 0};
+    int64_t sketches = 0;
     call->upload = (struct ig_fleet_upload){0};
     if (ig_fleet_number(&call->upload.seq, tx,
                         "select telemetry_seq from fleet_devices where id = $1",
@@ -369,6 +387,12 @@ static enum ig_code take_upload(struct ig_db_tx *tx, void *context, struct ig_er
         take_records(&latest, tx, call, err) != IG_OK)
         return err->code;
     if (!call->upload.taken) return IG_OK;
+    if (ig_fleet_number(&sketches, tx, "select count(*) from fleet_sketches where device = $1",
+                        IG_DB_VALUES(IG_DB_T(id)), err) != IG_OK)
+        return err->code;
+    if (sketches > IG_FLEET_SKETCHES_MAX)
+        return ig_fail(err, IG_EXHAUSTED, "telemetry: the device has more than %d sketches",
+                       IG_FLEET_SKETCHES_MAX);
     if (ig_db_exec(tx,
                    "update fleet_devices set telemetry_seq = $2, seen_ms = $3,"
                    " telemetry_lost = telemetry_lost + $4 where id = $1",

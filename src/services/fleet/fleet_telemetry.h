@@ -11,8 +11,9 @@
 enum {
     IG_FLEET_UPLOAD_MAX_BYTES = 64 << 10,
     IG_FLEET_BASELINE_MAX_BYTES = 1 << 20,
-    IG_FLEET_SKETCH_DAYS = 90, /* older ones go */
-    IG_FLEET_DRIFT_ROWS = 50,  /* fewer rows say nothing */
+    IG_FLEET_SKETCH_DAYS = 90,      /* older ones go */
+    IG_FLEET_DRIFT_ROWS = 50,       /* fewer rows say nothing */
+    IG_FLEET_SKETCHES_MAX = 100000, /* of a device */
 };
 
 struct ig_fleet_upload {
@@ -20,10 +21,10 @@ struct ig_fleet_upload {
     int64_t taken;    /* new records */
     int64_t repeated; /* that were here already, and count once */
     int64_t lost;     /* between the last upload and this one */
-    int64_t ignored;  /* of kinds that are not known here, or sketches that do not add up */
+    int64_t ignored;  /* of kinds or bundles that are not known here, or that do not add up */
 };
 /* The same again changes nothing. INVALID: bytes that are no records, or whose numbers do not rise;
- * nothing is taken then. */
+ * nothing is taken then. EXHAUSTED: the device has too many sketches. */
 enum ig_code ig_fleet_telemetry_add(struct ig_fleet_upload *out, struct ig_fleet *fleet,
                                     const struct ig_fleet_device *device, struct ig_str bytes,
                                     struct ig_err *err);
