@@ -234,7 +234,7 @@ static void test_power_cuts(void **state)
 static void test_power_cuts_by_delta(void **state)
 {
     (void)state;
-    unsigned operation = 0, step = getenv("INGOT_LONG") ? 1 : 17;
+    unsigned operation = 0, step = getenv("INGOT_LONG") ? 1 : 29;
     bool ended = false;
     while (!ended) {
         operation += operation < 16 ? 1 : step;

@@ -32,6 +32,19 @@ static void test_rfc_8032(void **state)
                               "085ac1e43e15996e458f3613d0f11d8c387b2eaeb4302aeeb00d291612bb0c00");
 }
 
+static void test_verify(void **state)
+{
+    (void)state;
+    struct ig_err err = IG_ERR_INIT;
+    unsigned char seed[32] = {9}, key[32], signature[64];
+    assert_int_equal(ig_ed25519_public(key, seed, &err), IG_OK);
+    assert_int_equal(ig_ed25519_sign(signature, seed, IG_STR("a message"), &err), IG_OK);
+    assert_true(ig_ed25519_verify(signature, key, IG_STR("a message")));
+    assert_false(ig_ed25519_verify(signature, key, IG_STR("a massage")));
+    signature[40] ^= 1;
+    assert_false(ig_ed25519_verify(signature, key, IG_STR("a message")));
+}
+
 static void test_pem(void **state)
 {
     (void)state;
@@ -63,6 +76,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rfc_8032),
+        cmocka_unit_test(test_verify),
         cmocka_unit_test(test_pem),
         cmocka_unit_test(test_rfc_7693),
     };

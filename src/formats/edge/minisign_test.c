@@ -113,11 +113,45 @@ static void test_minisign_believes(void **state)
     assert_int_not_equal(changed, 0);
 }
 
+/* Of the message's hash, as it is written here, and of the message itself, as older ones are. */
+static void test_verify(void **state)
+{
+    (void)state;
+    static const unsigned char OTHER[IG_ED25519_BYTES] = {99};
+    struct ig_err err = IG_ERR_INIT;
+    unsigned char key[IG_MINISIGN_KEY_BYTES], other[IG_MINISIGN_KEY_BYTES];
+    unsigned char signature[IG_MINISIGN_SIGNATURE_BYTES];
+    struct ig_buf text;
+    struct ig_str message = IG_STR("a model's bytes");
+    ig_buf_init(&text, 4096);
+    ig_minisign_public_write(&text, SEED, &err);
+    assert_int_equal(ig_minisign_public_read(key, ig_buf_view(&text), &err), IG_OK);
+    ig_buf_reset(&text);
+    ig_minisign_public_write(&text, OTHER, &err);
+    assert_int_equal(ig_minisign_public_read(other, ig_buf_view(&text), &err), IG_OK);
+    ig_buf_reset(&text);
+    ig_minisign_sign(&text, SEED, message, IG_STR(""), &err);
+    assert_int_equal(ig_minisign_signature_read(signature, ig_buf_view(&text), &err), IG_OK);
+    assert_int_equal(ig_minisign_verify(signature, key, message, &err), IG_OK);
+    assert_int_equal(ig_minisign_verify(signature, other, message, &err), IG_INVALID);
+    ig_err_clear(&err);
+    assert_int_equal(ig_minisign_verify(signature, key, IG_STR("another's bytes"), &err),
+                     IG_CORRUPT);
+    ig_err_clear(&err);
+    assert_int_equal(ig_ed25519_sign(signature + 10, SEED, message, &err), IG_OK);
+    assert_int_equal(ig_minisign_verify(signature, key, message, &err), IG_CORRUPT);
+    ig_err_clear(&err);
+    signature[1] = 'd';
+    assert_int_equal(ig_minisign_verify(signature, key, message, &err), IG_OK);
+    ig_buf_deinit(&text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_files),
         cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_verify),
         cmocka_unit_test(test_minisign_believes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -368,17 +368,60 @@ static void test_reports_refused(void **state)
     assert_true(ig_str_is(device_at("a").word, "replayed"));
 }
 
+/* A store that fails at the n-th call: the call fails, and says so, or all of it is done. */
+static void test_store_fails(void **state)
+{
+    (void)state;
+    struct ig_str one = add_bundle(1);
+    struct ig_fleet_plan all = {
+        .waves = WAVES + 1, .waves_count = 1, .halt_percent = 20, .halt_min = 1};
+    add_device("a");
+    start(one, &all);
+    struct ig_fleet_device device = device_at("a");
+    const struct ig_fleet_report told = {1, IG_STR("refused"), IG_STR("expired")};
+    const struct ig_fleet_check check = {.digest = IG_STR(""), .agent = IG_STR("t")};
+    struct ig_fleet_offer offer;
+    bool failed = true;
+    for (uint64_t n = 1; failed; n++) {
+        ig_db_fail_after(n);
+        enum ig_code code = ig_fleet_check_in(&offer, fleet, &device, &check, &world.arena, &err);
+        failed = ig_db_failed();
+        ig_db_fail_after(0);
+        assert_true(failed ? code != IG_OK : code == IG_OK && offer.update);
+        ig_err_clear(&err);
+        assert_true(n < 100);
+    }
+    failed = true;
+    for (uint64_t n = 1; failed; n++) {
+        ig_db_fail_after(n);
+        enum ig_code code = ig_fleet_device_report(fleet, &device, &told, &err);
+        failed = ig_db_failed();
+        ig_db_fail_after(0);
+        assert_true(failed ? code != IG_OK : code == IG_OK);
+        ig_err_clear(&err);
+        if (failed) assert_true(rollout().by_state[IG_FLEET_REFUSED] == 0);
+        assert_true(n < 100);
+    }
+    expect_state("halted");
+}
+
+static enum ig_code age_waves(struct ig_db_tx *tx, void *context, struct ig_err *error)
+{
+    (void)context;
+    return ig_db_exec(tx, "update fleet_rollouts set wave_ms = wave_ms - 60000", NULL, 0, error);
+}
+
 /* The next wave by itself, once a device has confirmed and the time is over. */
 static void test_soak(void **state)
 {
     (void)state;
     struct ig_str one = add_bundle(1), none = IG_STR("");
     struct ig_fleet_plan plan = PLAN;
-    plan.soak_s = 1;
+    plan.soak_s = 60;
     add_device("a");
     add_device("b");
     start(one, &plan);
-    usleep(1020 * 1000);
+    ASSERT_OK(ig_db_write(world.db, age_waves, NULL, &err));
     assert_int_equal(offered("b", 0, none), 0); /* nobody has confirmed */
     report("a", 1, "confirmed", "");
     assert_int_equal(offered("b", 0, none), 1);
@@ -418,8 +461,9 @@ static void test_plans(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_groups), TEST(test_bundles),         TEST(test_devices), TEST(test_rollout),
-        TEST(test_halt),   TEST(test_reports_refused), TEST(test_soak),    TEST(test_plans),
+        TEST(test_groups),      TEST(test_bundles), TEST(test_devices),
+        TEST(test_rollout),     TEST(test_halt),    TEST(test_reports_refused),
+        TEST(test_store_fails), TEST(test_soak),    TEST(test_plans),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
