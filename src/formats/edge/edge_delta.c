@@ -13,9 +13,11 @@ enum {
     VERSION = 1,
     DIGEST_BYTES = 32,
     KEY_BYTES = 8,
-    HASH_BITS = 16,
+    HASH_BITS_MIN = 10,
+    HASH_BITS_MAX = 24,
     CHAIN_MAX = 24,
     MOVE_COST = 8, /* a match has to be better by more than this */
+    PATIENCE = 64,
     LONG = 15,
     SIZE_MAX_BYTES = 1 << 30,
 };
@@ -25,6 +27,7 @@ struct writer {
     const unsigned char *old, *new;
     size_t old_size, new_size;
     uint32_t *heads, *chains; /* places in the old plus 1; 0: none */
+    unsigned hash_bits;       /* about one head a place */
     size_t copy, insert;      /* of the token under way */
     size_t literal_at;        /* where its inserted bytes begin in the new */
 };
@@ -59,17 +62,17 @@ static void move(struct writer *writer, size_t from, size_t to)
     put_number(writer->out, to < from ? (from - to) << 1 | 1 : (to - from) << 1);
 }
 
-static uint32_t hash_of(const unsigned char *at)
+static uint32_t hash_of(const struct writer *writer, const unsigned char *at)
 {
     uint64_t key;
     memcpy(&key, at, KEY_BYTES);
-    return (uint32_t)(key * 0x9e3779b97f4a7c15U >> (64 - HASH_BITS));
+    return (uint32_t)(key * 0x9e3779b97f4a7c15U >> (64 - writer->hash_bits));
 }
 
 static void index_old(struct writer *writer)
 {
     for (size_t i = 0; i + KEY_BYTES <= writer->old_size; i++) {
-        uint32_t *head = &writer->heads[hash_of(writer->old + i)];
+        uint32_t *head = &writer->heads[hash_of(writer, writer->old + i)];
         writer->chains[i] = *head;
         *head = (uint32_t)i + 1;
     }
@@ -88,7 +91,7 @@ static size_t longest(const struct writer *writer, size_t new_at, size_t *at)
 {
     size_t best = 0;
     if (new_at + KEY_BYTES > writer->new_size) return 0;
-    uint32_t place = writer->heads[hash_of(writer->new + new_at)];
+    uint32_t place = writer->heads[hash_of(writer, writer->new + new_at)];
     for (int i = 0; i < CHAIN_MAX && place; i++, place = writer->chains[place - 1]) {
         size_t length = equal_bytes(writer, place - 1, new_at);
         if (length <= best) continue;
@@ -107,19 +110,35 @@ static size_t same_here(const struct writer *writer, size_t old_at, size_t new_a
     return same;
 }
 
+/* Where bytes match nothing for long, they are looked up ever more seldom: what is new altogether
+ * takes little more time than its length. */
+struct pace {
+    size_t next, misses;
+};
+
+static bool jump(struct writer *writer, struct pace *pace, size_t new_at, size_t *old_at)
+{
+    size_t place = 0;
+    if (new_at < pace->next) return false;
+    size_t length = longest(writer, new_at, &place);
+    if (length <= same_here(writer, *old_at, new_at, length) + MOVE_COST) {
+        pace->next = new_at + 1 + ++pace->misses / PATIENCE;
+        return false;
+    }
+    move(writer, *old_at, place);
+    *old_at = place;
+    pace->misses = 0;
+    return true;
+}
+
 static void compare(struct writer *writer)
 {
-    size_t old_at = 0, new_at = 0, place = 0;
+    size_t old_at = 0, new_at = 0;
+    struct pace pace = {0, 0};
     while (new_at < writer->new_size && !writer->out->overflowed) {
         bool equal = old_at < writer->old_size && writer->old[old_at] == writer->new[new_at];
-        if (!equal) {
-            size_t length = longest(writer, new_at, &place);
-            if (length > same_here(writer, old_at, new_at, length) + MOVE_COST) {
-                move(writer, old_at, place);
-                old_at = place;
-                equal = true;
-            }
-        }
+        if (!equal) equal = jump(writer, &pace, new_at, &old_at);
+        if (equal && writer->copy >= KEY_BYTES) pace = (struct pace){new_at, 0};
         if (equal && writer->insert) flush(writer);
         if (!equal && !writer->insert) writer->literal_at = new_at;
         writer->copy += equal;
@@ -155,7 +174,10 @@ enum ig_code ig_edge_delta_write(struct ig_buf *out, struct ig_str old, struct i
                             .new_size = new.len};
     if (old.len >= SIZE_MAX_BYTES || new.len >= SIZE_MAX_BYTES)
         return ig_fail(err, IG_TOO_LARGE, "a delta is of bundles below %d bytes", SIZE_MAX_BYTES);
-    writer.heads = ig_zalloc_array((size_t)1 << HASH_BITS, sizeof *writer.heads);
+    writer.hash_bits = HASH_BITS_MIN;
+    while (writer.hash_bits < HASH_BITS_MAX && (size_t)1 << writer.hash_bits < old.len)
+        writer.hash_bits++;
+    writer.heads = ig_zalloc_array((size_t)1 << writer.hash_bits, sizeof *writer.heads);
     writer.chains = ig_zalloc_array(old.len + 1, sizeof *writer.chains);
     if (!writer.heads || !writer.chains)
         ig_fail(err, IG_NO_MEMORY, "no memory for a delta");
