@@ -69,22 +69,34 @@ static uint32_t bits_of(const float *value)
     return pun.u;
 }
 
+/* How many of `left` keys are at most `distance`. Keys are read as four bytes, whatever their
+ * width: trees follow them, so that is inside the file. Apart, for the sake of its registers. */
+static IGE_APART uint32_t count_reached(const uint8_t *keys, uint32_t left, uint32_t width,
+                                        uint32_t distance)
+{
+    const uint8_t *from = keys;
+    uint32_t mask = ~0U >> (32 - 8 * width);
+    while (left) {
+        uint32_t half = left / 2;
+        const uint8_t *middle = from + half * width;
+        if ((ige_u32(middle) & mask) <= distance) {
+            from = middle + width;
+            left -= half + 1;
+        } else {
+            left = half;
+        }
+    }
+    return (uint32_t)(from - keys) / width;
+}
+
 /* How many thresholds a number reaches. */
-static uint32_t rank_of(const uint8_t *source, const uint8_t *keys, uint32_t bits)
+static inline uint32_t rank_of(const uint8_t *source, const uint8_t *keys, uint32_t bits)
 {
     int32_t key = (int32_t)(bits >> 31 ? 0x80000000U - bits : bits);
     int32_t base = (int32_t)ige_u32(source + 4);
-    uint32_t low = 0, high = ige_u16(source + 2), width = source[9];
     if (key < base) return 0;
-    uint32_t distance = ((uint32_t)key - (uint32_t)base) >> source[10];
-    while (low < high) {
-        uint32_t middle = (low + high) / 2;
-        if (ige_get(keys + middle * width, width) <= distance)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
+    return count_reached(keys, ige_u16(source + 2), source[9],
+                         ((uint32_t)key - (uint32_t)base) >> source[10]);
 }
 
 /* A number's column by one of its rules; `rank` is that of the number, or of 0 for NaN. */
@@ -111,29 +123,46 @@ static uint32_t category_column(const struct ige_model *model, const uint8_t *so
     return code < ige_u16(source + 2) ? code + IGE_CODE : UNKNOWN;
 }
 
+/* The columns of a source, one a rule, from `column` on; where the next ones begin. */
+static IGE_APART uint32_t fill_rules(const struct ige_interpreter *interpreter,
+                                     const uint8_t *source, uint32_t rank, uint32_t column)
+{
+    const struct ige_model *model = interpreter->model;
+    uint8_t *narrow = interpreter->columns;
+    uint16_t *wide = interpreter->columns;
+    uint32_t *shifted = interpreter->columns;
+    uint32_t bits = bits_of(interpreter->input.data.f32 + ige_u16(source));
+    for (uint32_t rules = source[8]; rules; rules &= rules - 1, column++) {
+        uint32_t rule = rules & (0U - rules);
+        uint32_t value = rule < CATEGORY ? number_column(model, rank, bits, rule)
+                                         : category_column(model, source, bits, rule);
+        if (model->rank_bytes == 4)
+            shifted[column] = value << (32U - model->threshold_bits);
+        else if (model->rank_bytes == 1)
+            narrow[column] = (uint8_t)value;
+        else
+            wide[column] = (uint16_t)value;
+    }
+    return column;
+}
+
 static IGE_APART void fill_columns(const struct ige_interpreter *interpreter)
 {
     const struct ige_model *model = interpreter->model;
-    const uint8_t *keys = model->keys;
-    uint8_t *narrow = interpreter->columns;
-    uint16_t *wide = interpreter->columns;
-    uint32_t column = 0;
-    for (uint32_t i = 0; i < model->sources; i++) {
-        const uint8_t *source = model->source + i * IGE_SOURCE_BYTES;
+    const uint8_t *keys = model->keys, *source = model->source;
+    uint32_t *shifted = interpreter->columns;
+    uint32_t column = 0, shift = 32U - model->threshold_bits;
+    for (uint32_t i = model->sources; i; i--, source += IGE_SOURCE_BYTES) {
         uint32_t bits = bits_of(interpreter->input.data.f32 + ige_u16(source));
-        uint32_t rules = source[8], rank = 0;
-        if (rules < CATEGORY)
-            rank = rank_of(source, keys, (bits & MAGNITUDE) > INFINITE ? 0 : bits);
-        for (; rules; rules &= rules - 1, column++) {
-            uint32_t rule = rules & (0U - rules);
-            uint32_t value = rule < CATEGORY ? number_column(model, rank, bits, rule)
-                                             : category_column(model, source, bits, rule);
-            if (model->rank_bytes == 1)
-                narrow[column] = (uint8_t)value;
-            else
-                wide[column] = (uint16_t)value;
+        uint32_t rules = source[8], missing = (bits & MAGNITUDE) > INFINITE, rank = 0;
+        if (rules < CATEGORY) {
+            rank = rank_of(source, keys, missing ? 0 : bits);
+            keys += ige_u16(source + 2) * source[9];
         }
-        if (source[8] < CATEGORY) keys += ige_u16(source + 2) * source[9];
+        if (model->rank_bytes == 4 && rules <= NAN_ZERO && rules != 3 && !missing)
+            shifted[column++] = rank << shift; /* the usual case */
+        else
+            column = fill_rules(interpreter, source, rank, column);
     }
 }
 
@@ -169,19 +198,20 @@ static const uint8_t *walk(const struct ige_interpreter *interpreter, const uint
     }
 }
 
-/* Splits of at most four bytes over numbers whose ranks are bytes. Always reads four bytes, which
- * is one instruction: two leaves follow a split at least. */
-static const uint8_t *walk_short(const struct ige_model *model, const uint8_t *columns,
-                                 const uint8_t *at)
+/* Splits of at most four bytes over numbers: the columns hold ranks in their topmost bits, where a
+ * shift brings the threshold as well. Always reads four bytes, which is one instruction: two leaves
+ * follow a split at least. */
+static IGE_APART const uint8_t *walk_short(const struct ige_model *model, const uint32_t *columns,
+                                           const uint8_t *at)
 {
     uint32_t bytes = model->node_bytes, shift = 32 - 8 * bytes;
-    uint32_t threshold = (1U << model->threshold_bits) - 1, skip = (1U << model->skip_bits) - 1;
+    uint32_t up = 32U - model->threshold_bits, skip = (1U << model->skip_bits) - 1;
     uint32_t skip_at = model->threshold_bits, column_at = skip_at + model->skip_bits;
     uint32_t column = (1U << model->column_bits) - 1;
     for (;;) {
         uint32_t word = ige_u32(at), flags = word << shift;
         at += bytes;
-        if (columns[word >> column_at & column] >= (word & threshold)) {
+        if (columns[word >> column_at & column] >= word << up) {
             at += word >> skip_at & skip;
             if (flags & 0x40000000U) return at;
         } else if (flags & 0x80000000U) {
@@ -190,31 +220,87 @@ static const uint8_t *walk_short(const struct ige_model *model, const uint8_t *c
     }
 }
 
-/* The usual layout of a split in three bytes, where all widths are constants. */
-static const uint8_t *walk_usual(const uint8_t *columns, const uint8_t *at)
+/* The usual layouts of splits in three and in four bytes, where all widths are constants: `column`
+ * and `skip` are taken from `word`. On Cortex-M4 a compiler makes two or three instructions more of
+ * a step. */
+#if defined(__thumb2__) && defined(__ARM_FEATURE_DSP)
+#define WALK(bytes, column, threshold, skip, right_leaf, left_leaf)                                \
+    uint32_t word, cell;                                                                           \
+    __asm__("1:  ldr %1, [%0], #" bytes "\n"                                                       \
+            "    ubfx %2, %1, #" column "\n"                                                       \
+            "    ldr %2, [%3, %2, lsl #2]\n"                                                       \
+            "    cmp %2, %1, lsl #" threshold "\n"                                                 \
+            "    bhs.n 2f\n"                                                                       \
+            "    lsls %2, %1, #" left_leaf "\n"                                                    \
+            "    bpl.n 1b\n"                                                                       \
+            "    b.n 3f\n"                                                                         \
+            "2:  " skip "\n"                                                                       \
+            "    lsls %2, %1, #" right_leaf "\n"                                                   \
+            "    bpl.n 1b\n"                                                                       \
+            "3:\n"                                                                                 \
+            : "+&r"(at), "=&r"(word), "=&r"(cell)                                                  \
+            : "r"(columns)                                                                         \
+            : "cc", "memory");                                                                     \
+    return at;
+
+static inline const uint8_t *walk_three(const uint32_t *columns, const uint8_t *at)
 {
-    for (;;) {
-        uint32_t word = ige_u32(at);
-        at += 3;
-        if (columns[word >> 16 & 63] >= (word & 255)) {
-            at += word >> 8 & 255;
-            if (word & 0x400000U) return at;
-        } else if (word & 0x800000U) {
-            return at;
-        }
-    }
+    WALK("3", "16, #6", "24", "uxtab %0, %0, %1, ror #8", "9", "8")
 }
 
-enum layout { ANY, SHORT, USUAL };
+static inline const uint8_t *walk_nine(const uint32_t *columns, const uint8_t *at)
+{
+    WALK("3", "18, #4", "23", "ubfx %2, %1, #9, #9\n    add %0, %2", "9", "8")
+}
+
+static inline const uint8_t *walk_four(const uint32_t *columns, const uint8_t *at)
+{
+    WALK("4", "24, #6", "20", "ubfx %2, %1, #12, #12\n    add %0, %2", "1", "0")
+}
+#else
+#define WALK(bytes, column, threshold, skip, right_leaf, left_leaf)                                \
+    for (;;) {                                                                                     \
+        uint32_t word = ige_u32(at);                                                               \
+        at += (bytes);                                                                             \
+        if (columns[column] >= word << (threshold)) {                                              \
+            at += skip;                                                                            \
+            if (word & (right_leaf)) return at;                                                    \
+        } else if (word & (left_leaf)) {                                                           \
+            return at;                                                                             \
+        }                                                                                          \
+    }
+
+static inline const uint8_t *walk_three(const uint32_t *columns, const uint8_t *at)
+{
+    WALK(3, word >> 16 & 63, 24, word >> 8 & 255, 0x400000U, 0x800000U)
+}
+
+static inline const uint8_t *walk_nine(const uint32_t *columns, const uint8_t *at)
+{
+    WALK(3, word >> 18 & 15, 23, word >> 9 & 511, 0x400000U, 0x800000U)
+}
+
+static inline const uint8_t *walk_four(const uint32_t *columns, const uint8_t *at)
+{
+    WALK(4, word >> 24 & 63, 20, word >> 12 & 4095, 0x40000000U, 0x80000000U)
+}
+#endif
+
+enum layout { ANY, SHORT, THREE, NINE, FOUR };
+
+static int is_layout(const struct ige_model *model, uint32_t bytes, uint32_t threshold,
+                     uint32_t skip, uint32_t column)
+{
+    return model->node_bytes == bytes && model->threshold_bits == threshold &&
+           model->skip_bits == skip && model->column_bits == column;
+}
 
 static enum layout layout_of(const struct ige_model *model)
 {
-    if (model->node_bytes > 4 || model->rank_bytes > 1 || model->first_category < model->columns)
-        return ANY;
-    return model->node_bytes == 3 && model->threshold_bits == 8 && model->skip_bits == 8 &&
-                   model->column_bits == 6
-               ? USUAL
-               : SHORT;
+    if (model->rank_bytes < 4) return ANY;
+    if (is_layout(model, 3, 8, 8, 6)) return THREE;
+    if (is_layout(model, 3, 9, 9, 4)) return NINE;
+    return is_layout(model, 4, 12, 12, 6) ? FOUR : SHORT;
 }
 
 /* ---- sums ---- */
@@ -291,7 +377,7 @@ static void start_sums(const struct ige_interpreter *interpreter)
 /* Unsigned, so that a sum past 31 bits, which no good file has, is no trap. */
 static inline void add_integer(int32_t *sum, const uint8_t *at, int narrow, uint32_t shift)
 {
-    uint32_t value = narrow ? (at[0] ^ 0x80U) - 0x80U : (ige_u16(at) ^ 0x8000U) - 0x8000U;
+    uint32_t value = narrow ? (uint32_t)((const int8_t *)at)[0] : (ige_u16(at) ^ 0x8000U) - 0x8000U;
     *sum = (int32_t)((uint32_t)*sum + (value << shift));
 }
 
@@ -311,25 +397,41 @@ static void add_leaf(const struct ige_interpreter *interpreter, const uint8_t *l
     }
 }
 
-/* The commonest model: one output, integer leaves that stand in the trees, short splits. Kept
- * apart, since its few variables all fit a Cortex-M's registers. */
-static IGE_APART int32_t sum_integers(const struct ige_model *model, const uint8_t *columns,
-                                      int32_t sum)
-{
-    const uint8_t *at = model->nodes, *sizes = model->tree_bytes, *end = model->tree_outputs;
-    const uint8_t *shifts = model->flags & IGE_SHIFTS ? model->tree_shifts : NULL;
-    uint32_t width = model->tree_width, leaf_bytes = model->leaf_bytes;
-    int usual = layout_of(model) == USUAL;
-    while (sizes < end) {
-        uint32_t bytes = width == 1 ? sizes[0] : ige_u16(sizes);
-        const uint8_t *leaf = at;
-        if (bytes != leaf_bytes)
-            leaf = usual ? walk_usual(columns, at) : walk_short(model, columns, at);
-        add_integer(&sum, leaf, leaf_bytes == 1, shifts ? *shifts++ : 0);
-        sizes += width;
-        at += bytes;
+/* The commonest model: one output, integer leaves that stand in the trees, short splits. A loop a
+ * layout, since its few variables then all fit a Cortex-M's registers. */
+#define SUM_INTEGERS(name, walk_on)                                                                \
+    static IGE_APART int32_t name(const struct ige_model *model, const uint32_t *columns,          \
+                                  int32_t sum)                                                     \
+    {                                                                                              \
+        const uint8_t *at = model->nodes, *sizes = model->tree_bytes, *end = model->tree_outputs;  \
+        static const uint8_t none = 0;                                                             \
+        uint32_t next = (model->flags & IGE_SHIFTS) != 0;                                          \
+        const uint8_t *shift = next ? model->tree_shifts : &none;                                  \
+        uint32_t width = model->tree_width, leaf_bytes = model->leaf_bytes;                        \
+        uint32_t mask = width == 1 ? 0xffU : 0xffffU;                                              \
+        while (sizes < end) {                                                                      \
+            uint32_t bytes = ige_u16(sizes) & mask;                                                \
+            const uint8_t *leaf = at;                                                              \
+            if (bytes != leaf_bytes) leaf = walk_on;                                               \
+            add_integer(&sum, leaf, leaf_bytes == 1, *shift);                                      \
+            shift += next;                                                                         \
+            sizes += width;                                                                        \
+            at += bytes;                                                                           \
+        }                                                                                          \
+        return sum;                                                                                \
     }
-    return sum;
+SUM_INTEGERS(sum_three, walk_three(columns, at))
+SUM_INTEGERS(sum_nine, walk_nine(columns, at))
+SUM_INTEGERS(sum_four, walk_four(columns, at))
+SUM_INTEGERS(sum_short, walk_short(model, columns, at))
+
+static int32_t sum_integers(const struct ige_model *model, const uint32_t *columns, int32_t sum)
+{
+    enum layout layout = layout_of(model);
+    return layout == THREE  ? sum_three(model, columns, sum)
+           : layout == NINE ? sum_nine(model, columns, sum)
+           : layout == FOUR ? sum_four(model, columns, sum)
+                            : sum_short(model, columns, sum);
 }
 
 static int is_common(const struct ige_model *model)
@@ -343,7 +445,7 @@ static IGE_APART void run_trees(const struct ige_interpreter *interpreter)
     const struct ige_model *model = interpreter->model;
     const uint8_t *at = model->nodes, *sizes = model->tree_bytes, *outputs = model->tree_outputs;
     const uint8_t *shifts = model->flags & IGE_SHIFTS ? model->tree_shifts : NULL;
-    const uint8_t *columns = interpreter->columns;
+    const uint32_t *columns = interpreter->columns;
     int simple = model->leaf_values == 1 && !model->index_bytes && model->leaf >= IGE_LEAF_I16;
     int narrow = model->leaf == IGE_LEAF_I8;
     uint32_t width = model->tree_width, output_width = model->output_width;
@@ -354,9 +456,11 @@ static IGE_APART void run_trees(const struct ige_interpreter *interpreter)
         uint32_t shift = shifts ? shifts[t] : 0;
         const uint8_t *leaf = at;
         if (bytes != leaf_bytes)
-            leaf = layout == USUAL   ? walk_usual(columns, at)
-                   : layout == SHORT ? walk_short(model, columns, at)
-                                     : walk(interpreter, at);
+            leaf = layout == ANY     ? walk(interpreter, at)
+                   : layout == THREE ? walk_three(columns, at)
+                   : layout == NINE  ? walk_nine(columns, at)
+                   : layout == FOUR  ? walk_four(columns, at)
+                                     : walk_short(model, columns, at);
         if (simple)
             add_integer(interpreter->output.data.i32 + output, leaf, narrow, shift);
         else

@@ -45,6 +45,7 @@ static uint32_t count_splits(void)
 {
     const uint8_t *narrow = interpreter.columns, *at = model.nodes;
     const uint16_t *wide = interpreter.columns;
+    const uint32_t *shifted = interpreter.columns;
     uint32_t count = 0;
     if (model.first_category < model.columns) return 0;
     for (uint32_t t = 0; t < model.trees; t++) {
@@ -53,7 +54,10 @@ static uint32_t count_splits(void)
         int leaf = bytes == model.leaf_bytes;
         while (!leaf) {
             struct ige_split split = ige_read_split(&model, place);
-            uint32_t value = model.rank_bytes == 1 ? narrow[split.column] : wide[split.column];
+            uint32_t value = model.rank_bytes == 4
+                                 ? shifted[split.column] >> (32 - model.threshold_bits)
+                             : model.rank_bytes == 1 ? narrow[split.column]
+                                                     : wide[split.column];
             int right = value >= split.threshold;
             place += model.node_bytes + (right ? split.skip : 0);
             leaf = right ? split.right_leaf : split.left_leaf;

@@ -124,6 +124,7 @@ static void write_sources(struct writer *writer)
         size_t count = source->keys ? (size_t)source->keys_count * source->key_bytes : 0;
         for (size_t k = 0; k < count; k++) item(writer, index++, source->keys[k]);
     }
+    for (int i = 0; i < 3; i++) item(writer, index++, 0); /* keys are read by four */
     ig_buf_add_cstr(writer->out, "};\n");
 }
 
@@ -181,20 +182,21 @@ static const char RANK[] =
     "static uint32_t @_rank(const struct @_source *source, uint32_t bits)\n"
     "{\n"
     "    int32_t key = (int32_t)(bits >> 31 ? 0x80000000U - bits : bits);\n"
-    "    uint32_t distance, low = 0, high = source->count;\n"
+    "    uint32_t distance, low = 0, left = source->count;\n"
+    "    uint32_t mask = 0xffffffffU >> (32 - 8 * source->width);\n"
     "    if (key < source->base) return 0;\n"
     "    distance = ((uint32_t)key - (uint32_t)source->base) >> source->shift;\n"
-    "    while (low < high) {\n"
-    "        uint32_t middle = (low + high) / 2, width = source->width, value;\n"
-    "        const uint8_t *at = @_keys + source->keys + middle * width;\n"
-    "        value = at[0];\n"
-    "        if (width > 1) value |= (uint32_t)at[1] << 8;\n"
-    "        if (width > 2) value |= (uint32_t)at[2] << 16;\n"
-    "        if (width > 3) value |= (uint32_t)at[3] << 24;\n"
-    "        if (value <= distance)\n"
+    "    while (left) {\n"
+    "        uint32_t half = left / 2, middle = low + half;\n"
+    "        const uint8_t *at = @_keys + source->keys + middle * source->width;\n"
+    "        uint32_t value = (uint32_t)at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 |\n"
+    "                         (uint32_t)at[3] << 24;\n"
+    "        if ((value & mask) <= distance) {\n"
     "            low = middle + 1;\n"
-    "        else\n"
-    "            high = middle;\n"
+    "            left -= half + 1;\n"
+    "        } else {\n"
+    "            left = half;\n"
+    "        }\n"
     "    }\n"
     "    return low;\n"
     "}\n\n"
@@ -227,7 +229,8 @@ static const char NUMBERS[] =
     "        uint32_t missing = (bits & 0x7fffffffU) > 0x7f800000U;\n"
     "        uint32_t rank = @_rank(source, missing ? 0 : bits);\n"
     "        for (; rules; rules &= rules - 1)\n"
-    "            columns[column++] = (@_column)@_number(rank, bits, rules & (0U - rules));\n"
+    "            columns[column++] = (@_column)(@_number(rank, bits, rules & (0U - rules))\n"
+    "                                           << @_COLUMN_SHIFT);\n"
     "    }\n";
 static const char CATEGORIES[] =
     "    for (i = @_NUMBERS; i < @_SOURCES; i++) {\n"
@@ -264,6 +267,9 @@ static const char WALK[] =
     "/* The leaf that is reached from the root. A split is threshold, skip and column; its top "
     "bits\n"
     " * say whether its children are leaves. */\n"
+    "#ifdef __GNUC__\n"
+    "__attribute__((noinline))\n"
+    "#endif\n"
     "static const uint8_t *@_walk(const uint8_t *at, const @_column *columns)\n"
     "{\n"
     "    for (;;) {\n"
@@ -276,6 +282,13 @@ static const char WALK_FIELDS[] =
     "        uint32_t value = columns[column];\n"
     "        at += @_NODE_BYTES;\n";
 static const char WALK_NUMBERS[] = "        if (value >= threshold) {\n";
+/* Columns hold ranks where the shift brings the threshold. */
+static const char WALK_SHIFTED[] =
+    ";\n"
+    "        uint32_t column = (uint32_t)(word >> (@_THRESHOLD_BITS + @_SKIP_BITS) &\n"
+    "                                     (((@_word)1 << @_COLUMN_BITS) - 1));\n"
+    "        at += @_NODE_BYTES;\n"
+    "        if (columns[column] >= word << @_COLUMN_SHIFT) {\n";
 static const char WALK_SETS[] =
     "        uint32_t right = value >= threshold;\n"
     "        if (column >= @_FIRST_CATEGORY) {\n"
@@ -312,8 +325,12 @@ static void write_walk(struct writer *writer)
         text(writer, "(@_word)at[");
         ig_buf_printf(writer->out, "%u] << %u", i, 8 * i);
     }
-    text(writer, WALK_FIELDS);
-    text(writer, compact->sets_count ? WALK_SETS : WALK_NUMBERS);
+    if (compact->rank_bytes == 4) {
+        text(writer, WALK_SHIFTED);
+    } else {
+        text(writer, WALK_FIELDS);
+        text(writer, compact->sets_count ? WALK_SETS : WALK_NUMBERS);
+    }
     text(writer, WALK_END);
 }
 
@@ -473,6 +490,7 @@ static void write_constants(struct writer *writer)
     if (compact->sets_count) constant(writer, "FIRST_CATEGORY", compact->first_category);
     constant(writer, "NODE_BYTES", compact->node_bytes);
     constant(writer, "THRESHOLD_BITS", compact->threshold_bits);
+    constant(writer, "COLUMN_SHIFT", compact->rank_bytes == 4 ? 32U - compact->threshold_bits : 0);
     constant(writer, "SKIP_BITS", compact->skip_bits);
     constant(writer, "COLUMN_BITS", compact->column_bits);
     constant(writer, "LEAF_BYTES", compact->leaf_bytes);

@@ -69,7 +69,8 @@ struct ig_tree_compact {
     struct ig_compact_source *sources;
     uint32_t sources_count, columns_count, first_category;
     uint32_t missing_rank; /* above every rank of a number */
-    uint32_t rank_bytes;   /* of a column in memory: 1 or 2 */
+    uint32_t rank_bytes;   /* of a column in memory: 1 or 2; 4 with short splits over numbers alone,
+                              where the rank stands in the topmost threshold_bits */
     uint32_t sets_count;
     uint32_t *set_starts; /* sets_count + 1, into set_bytes */
     uint8_t *set_bytes;

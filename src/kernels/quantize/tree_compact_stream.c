@@ -7,9 +7,8 @@
 
 enum { NODE_BYTES_MIN = 2, NODE_BYTES_MAX = 8, FLAGS = 2 };
 
-/* Widths for which runtimes have code of their own: threshold, skip, column. */
-static const uint8_t USUAL[NODE_BYTES_MAX + 1][3] = {
-    [2] = {4, 7, 3}, [3] = {8, 8, 6}, [4] = {10, 12, 8}};
+/* Widths for which runtimes have code of their own: bytes; threshold, skip, column. */
+static const uint8_t USUAL[][4] = {{2, 4, 7, 3}, {3, 8, 8, 6}, {3, 9, 9, 4}, {4, 12, 12, 6}};
 
 static void size_subtrees(struct ig_compact_build *build)
 {
@@ -52,9 +51,22 @@ static uint64_t greatest_skip(const struct ig_compact_build *build, uint32_t nod
     return most;
 }
 
-static bool fits_usual(const uint8_t *usual, const uint32_t *bits)
+/* A usual layout of so many bytes that has room; else just the bits that are needed. */
+static void set_widths(struct ig_tree_compact *compact, uint32_t bytes, const uint32_t *bits)
 {
-    return usual[0] >= bits[0] && usual[1] >= bits[1] && usual[2] >= bits[2];
+    compact->node_bytes = (uint8_t)bytes;
+    compact->threshold_bits = (uint8_t)bits[0];
+    compact->skip_bits = (uint8_t)bits[1];
+    compact->column_bits = (uint8_t)bits[2];
+    for (size_t i = sizeof USUAL / sizeof *USUAL; i-- > 0;) {
+        const uint8_t *usual = USUAL[i];
+        if (usual[0] != bytes || usual[1] < bits[0] || usual[2] < bits[1] || usual[3] < bits[2])
+            continue;
+        compact->threshold_bits = usual[1];
+        compact->skip_bits = usual[2];
+        compact->column_bits = usual[3];
+    }
+    if (bytes <= 4 && compact->first_category == compact->columns_count) compact->rank_bytes = 4;
 }
 
 static bool choose_widths(struct ig_compact_build *build)
@@ -69,12 +81,7 @@ static bool choose_widths(struct ig_compact_build *build)
         uint32_t bits[3] = {ig_compact_bits(threshold), ig_compact_bits((uint32_t)skip),
                             ig_compact_bits(column)};
         if (bits[0] + bits[1] + bits[2] + FLAGS > 8 * bytes) continue;
-        const uint8_t *usual = USUAL[bytes];
-        bool same = fits_usual(usual, bits);
-        compact->node_bytes = (uint8_t)bytes;
-        compact->threshold_bits = (uint8_t)(same ? usual[0] : bits[0]);
-        compact->skip_bits = (uint8_t)(same ? usual[1] : bits[1]);
-        compact->column_bits = (uint8_t)(same ? usual[2] : bits[2]);
+        set_widths(compact, bytes, bits);
         return true;
     }
     ig_fail(build->err, IG_TOO_LARGE, "a split needs over %d bytes", NODE_BYTES_MAX);
