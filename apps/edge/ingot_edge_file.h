@@ -117,13 +117,14 @@ enum ige_op {
     IGE_OPS_COUNT
 };
 #ifndef IGE_OPS
-#define IGE_OPS 0x1ffffeUL
+#define IGE_OPS 0x1ffffe
 #endif
-#define IGE_HAS(op) (((IGE_OPS) >> (op)&1) != 0)
+#define IGE_BIT(op) ((uint32_t)1 << (op))
+#define IGE_HAS_ANY(mask) (((uint32_t)(IGE_OPS) & (mask)) != 0)
+#define IGE_HAS(op) IGE_HAS_ANY(IGE_BIT(op))
 /* Of operators that are one kernel. */
-#define IGE_HAS_ANY(mask) (((IGE_OPS) & (mask)) != 0)
-#define IGE_OPS_TABLES 0xbe000UL /* LOGISTIC, TANH, the RELUs, QUANTIZE */
-#define IGE_OPS_ARITHMETIC 0x700UL
+#define IGE_OPS_TABLES 0xbe000U /* LOGISTIC, TANH, the RELUs, QUANTIZE */
+#define IGE_OPS_ARITHMETIC 0x700U
 
 enum { IGE_DOUBLE_ROUNDING = 1, IGE_PROBABILITY = 2 };
 enum { IGE_VALID = 1, IGE_PER_CHANNEL = 2 };

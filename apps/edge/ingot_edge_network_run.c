@@ -292,10 +292,10 @@ static void run_real(const struct step *step)
 
 static void run_step(const struct step *step)
 {
-    uint32_t bit = 1UL << step->op;
-    uint32_t convs = 1UL << IGE_OP_CONV_2D | 1UL << IGE_OP_DEPTHWISE_CONV_2D;
-    uint32_t pools = 1UL << IGE_OP_AVERAGE_POOL_2D | 1UL << IGE_OP_MAX_POOL_2D;
-    uint32_t reals = 1UL << IGE_OP_QUANTIZE | 1UL << IGE_OP_DEQUANTIZE;
+    uint32_t bit = IGE_BIT(step->op);
+    uint32_t convs = IGE_BIT(IGE_OP_CONV_2D) | IGE_BIT(IGE_OP_DEPTHWISE_CONV_2D);
+    uint32_t pools = IGE_BIT(IGE_OP_AVERAGE_POOL_2D) | IGE_BIT(IGE_OP_MAX_POOL_2D);
+    uint32_t reals = IGE_BIT(IGE_OP_QUANTIZE) | IGE_BIT(IGE_OP_DEQUANTIZE);
     if (IGE_HAS_ANY(convs) && bit & convs)
         run_conv(step);
     else if (IGE_HAS(IGE_OP_FULLY_CONNECTED) && step->op == IGE_OP_FULLY_CONNECTED)

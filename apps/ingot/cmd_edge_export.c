@@ -67,12 +67,15 @@ static enum ig_code export_tflite(const struct job *job, struct ig_err *err)
 
 static enum ig_code export_c(const struct job *job, struct ig_err *err)
 {
-    struct ig_tree_compact *compact = NULL;
+    struct ig_cmd_edge_compact compact;
     struct ig_str name = ig_str_view(ig_cli_text(job->cli, "name"));
-    enum ig_compact_want want = ig_cmd_edge_want(job->cli);
-    if (ig_tree_compact_new(&compact, job->package->model, want, err) == IG_OK)
-        ig_edge_write_c(job->out, compact, name, err);
-    ig_tree_compact_free(compact);
+    if (ig_cmd_edge_compact(&compact, job->cli, job->package->model, err) == IG_OK) {
+        if (compact.network)
+            ig_edge_write_network_c(job->out, compact.network, name, err);
+        else
+            ig_edge_write_c(job->out, compact.trees, name, err);
+    }
+    ig_cmd_edge_compact_free(&compact);
     return err->code;
 }
 

@@ -22,5 +22,9 @@ bool ig_edge_op_of(enum ig_network_op *out, uint8_t code);
  * identifier. */
 enum ig_code ig_edge_write_c(struct ig_buf *out, const struct ig_tree_compact *compact,
                              struct ig_str name, struct ig_err *err);
+/* The same of a network, with the kernels that it needs in it. IG_UNSUPPORTED: its inputs, or its
+ * outputs, are not of one type. */
+enum ig_code ig_edge_write_network_c(struct ig_buf *out, const struct ig_network_compact *compact,
+                                     struct ig_str name, struct ig_err *err);
 
 #endif

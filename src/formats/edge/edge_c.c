@@ -497,7 +497,7 @@ static void write_constants(struct writer *writer)
     ig_buf_add_char(writer->out, '\n');
 }
 
-static bool is_identifier(struct ig_str name)
+bool ig_edge_is_identifier(struct ig_str name)
 {
     for (size_t i = 0; i < name.len; i++) {
         char c = name.ptr[i];
@@ -511,7 +511,7 @@ enum ig_code ig_edge_write_c(struct ig_buf *out, const struct ig_tree_compact *c
                              struct ig_str name, struct ig_err *err)
 {
     static const char *const SUMS[] = {"float", "double", "int32_t", "int32_t"};
-    if (!is_identifier(name))
+    if (!ig_edge_is_identifier(name))
         return ig_fail(err, IG_INVALID, "name '%.*s' is no C identifier of at most 64 letters",
                        IG_STR_ARGS(name));
     struct writer writer = {.out = out,

@@ -38,6 +38,8 @@ uint32_t ig_edge_base_bytes(enum ig_compact_leaf leaf);
 /* The file's number of a transform, and the transform of a number (false: unknown). */
 uint8_t ig_edge_transform_code(enum ig_transform transform);
 bool ig_edge_transform_of(enum ig_transform *out, uint8_t code);
+/* Whether it is a C identifier of at most 64 letters. */
+bool ig_edge_is_identifier(struct ig_str name);
 uint32_t ig_edge_crc(const char *bytes, size_t count);
 
 /* A file of one section, whose bytes are written in between. Gives where it starts. */

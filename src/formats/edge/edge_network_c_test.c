@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The C file of a network: compiled by the strictest words of the compiler it stands alone, and
+ * answers as the server's kernels, byte for byte. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "base/file.h"
+#include "formats/edge/edge.h"
+#include "kernels/nn/nn.h"
+#include "kernels/quantize/network_testing.h"
+
+#include <dlfcn.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { ROWS = 10 };
+extern char **environ;
+
+static char folder[64];
+
+static int compile(const char *source, const char *library)
+{
+    char *arguments[] = {"cc",
+                         "-std=c99",
+                         "-Wall",
+                         "-Wextra",
+                         "-Wpedantic",
+                         "-Wconversion",
+                         "-Wshadow",
+                         "-Werror",
+                         "-O1",
+                         "-ffp-contract=off",
+                         "-shared",
+                         "-fPIC",
+                         "-o",
+                         (char *)(uintptr_t)library,
+                         (char *)(uintptr_t)source,
+                         NULL};
+    pid_t pid;
+    int status = -1;
+    assert_int_equal(posix_spawnp(&pid, "cc", NULL, NULL, arguments, environ), 0);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    return status;
+}
+
+/* dlsym gives functions as pointers to data. */
+static void *symbol(void *library, const char *name)
+{
+    void *found = dlsym(library, name);
+    if (!found) fail_msg("%s is absent", name);
+    return found;
+}
+
+static void check_rows(void *library, const struct ig_network *network)
+{
+    struct ig_err err = IG_ERR_INIT;
+    struct ig_nn *nn;
+    const struct ig_nn_options options = {.isa = ig_cpu_isa()};
+    const struct ig_network_tensor *in = &network->tensors[network->inputs[0]];
+    const struct ig_network_tensor *out = &network->tensors[network->outputs[0]];
+    void (*invoke)(const void *, void *);
+    int32_t (*class_index)(const void *);
+    *(void **)&invoke = symbol(library, "model_invoke");
+    *(void **)&class_index = symbol(library, "model_class");
+    if (ig_nn_new(&nn, network, &options, &err) != IG_OK) fail_msg("%s", err.message);
+    size_t bytes = ig_network_tensor_bytes(out);
+    void *input = ig_alloc(ig_network_tensor_bytes(in)),
+         *scratch = ig_alloc_aligned(64, ig_nn_scratch_bytes(nn));
+    char *expected = ig_alloc(bytes), *computed = ig_alloc(bytes);
+    for (uint32_t row = 0; row < ROWS; row++) {
+        for (size_t i = 0; i < ig_network_tensor_count(in); i++)
+            if (in->type == IG_NETWORK_I8)
+                ((int8_t *)input)[i] = (int8_t)(uint8_t)(row * 31 + i * 7 + i / 5);
+            else
+                ((float *)input)[i] = (float)((row * 31 + i * 7) % 101) / 16 - 3;
+        ig_nn_run(nn, (const void *[]){input}, (void *[]){expected}, scratch);
+        invoke(input, computed);
+        assert_memory_equal(computed, expected, bytes);
+        int32_t best = class_index(input);
+        if (out->type == IG_NETWORK_I8 && ig_network_tensor_count(out) > 1)
+            for (size_t i = 0; i < bytes; i++)
+                assert_true((int8_t)expected[i] <= (int8_t)expected[best]);
+    }
+    ig_free(input);
+    ig_free(scratch);
+    ig_free(expected);
+    ig_free(computed);
+    ig_nn_free(nn);
+}
+
+static void check_network(struct ig_network *network, unsigned number)
+{
+    struct ig_err err = IG_ERR_INIT;
+    struct ig_network_compact *compact = NULL;
+    char source[128], shared[128];
+    struct ig_buf text;
+    snprintf(source, sizeof source, "%s/%u.c", folder, number);
+    snprintf(shared, sizeof shared, "%s/%u.so", folder, number);
+    ig_buf_init(&text, 1 << 24);
+    if (ig_network_compact_new(&compact, network, &err) != IG_OK ||
+        ig_edge_write_network_c(&text, compact, IG_STR("model"), &err) != IG_OK ||
+        ig_file_replace(IG_FILE_CWD, source, ig_buf_view(&text), &err) != IG_OK)
+        fail_msg("%s", err.message);
+    if (compile(source, shared)) fail_msg("seed %u does not compile", number);
+    void *library = dlopen(shared, RTLD_NOW | RTLD_LOCAL);
+    if (!library) fail_msg("%s", dlerror());
+    check_rows(library, network);
+    dlclose(library);
+    ig_buf_deinit(&text);
+    ig_network_compact_free(compact);
+    unlink(source);
+    unlink(shared);
+}
+
+/* Each has operators that none before had. */
+static void test_random_networks(void **state)
+{
+    (void)state;
+    uint32_t seen = 0;
+    unsigned compiled = 0, most = getenv("INGOT_LONG") ? 60 : 4;
+    for (unsigned seed = 1; compiled < most && seed < 500; seed++) {
+        uint32_t ops = 0;
+        struct ig_network *network = ig_testing_network(seed);
+        network->rounding = (enum ig_network_rounding)(seed % 2);
+        for (uint32_t i = 0; i < network->layers_count; i++)
+            ops |= UINT32_C(1) << network->layers[i].op;
+        if ((most > 4 || __builtin_popcount(ops & ~seen) > 2)) {
+            check_network(network, seed);
+            seen |= ops;
+            compiled++;
+        }
+        ig_network_free(network);
+    }
+    assert_true(__builtin_popcount(seen) >= 16);
+}
+
+static void test_refusals(void **state)
+{
+    (void)state;
+    struct ig_err err = IG_ERR_INIT;
+    struct ig_network_compact *compact = NULL;
+    struct ig_network *network = ig_testing_network(1);
+    struct ig_buf text;
+    ig_buf_init(&text, 1000);
+    if (ig_network_compact_new(&compact, network, &err) != IG_OK) fail_msg("%s", err.message);
+    assert_int_equal(ig_edge_write_network_c(&text, compact, IG_STR("a-b"), &err), IG_INVALID);
+    ig_err_clear(&err);
+    assert_int_equal(ig_edge_write_network_c(&text, compact, IG_STR("ab"), &err), IG_TOO_LARGE);
+    ig_buf_deinit(&text);
+    ig_network_compact_free(compact);
+    ig_network_free(network);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_random_networks),
+        cmocka_unit_test(test_refusals),
+    };
+    snprintf(folder, sizeof folder, "/tmp/ingot-edge-XXXXXX");
+    if (!mkdtemp(folder)) return 1;
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    rmdir(folder);
+    return failed;
+}
