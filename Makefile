@@ -3,6 +3,7 @@
 #   make run      set up, build, start the server, run the main job on real data   [ONCE=1] [DATA=f.csv TARGET=column [DROP=column,column]]
 #   make test     build with sanitizers and pass every test
 #   make check    format, layers, sizes, static analysis, a second compiler
+#   make edge-demo  boosted trees to a Cortex-M4: distilled, pruned, int8, run by LiteRT and on the emulated device
 #   make bench    our figures beside the peers'
 #   make fuzz     every fuzz target for FUZZ_SECONDS
 #   make test-long, make fresh, make coverage, make setup, make clean
@@ -16,7 +17,7 @@ TARGET ?=
 DROP ?=
 PORT ?= 8080
 
-.PHONY: build run test check bench fuzz test-long fresh coverage setup clean
+.PHONY: build run edge-demo test check bench fuzz test-long fresh coverage setup clean
 .PHONY: setup-product setup-test
 
 setup-product:
@@ -33,6 +34,10 @@ build: setup-product build/release/build.ninja
 
 run: build
 	@ONCE='$(ONCE)' DATA='$(DATA)' TARGET='$(TARGET)' DROP='$(DROP)' PORT='$(PORT)' tools/run
+
+edge-demo: setup-test build/release/build.ninja
+	@cmake --build build/release -j $(JOBS) --target ingot
+	@tools/edge-demo $(DATA) $(TARGET)
 
 test: setup-test build/dev/build.ninja
 	@cmake --build build/dev -j $(JOBS)

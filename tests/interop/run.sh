@@ -51,5 +51,10 @@ for peers in explain_peers onnx_peers; do
         failed=$((failed + 1))
     fi
 done
+echo "== the demonstration on devices"
+if ! timeout 300 tools/edge-demo; then
+    echo "FAIL tools/edge-demo"
+    failed=$((failed + 1))
+fi
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]
