@@ -59,14 +59,18 @@ struct ige_sketch {
     uint8_t edges_count, integers;
 };
 
-/* Over the feature's thresholds; of a category over its codes. 0: the model does not use it. */
-int ige_sketch_of_feature(struct ige_sketch *sketch, const struct ige_model *model,
+/* Over the feature's thresholds, of a category over its codes; of an int8 network over the range of
+ * its first input. 0: the model does not use it, or its input is of floats without bounds. */
+int ige_sketch_of_feature(struct ige_sketch *sketch, const struct ige_interpreter *interpreter,
                           uint16_t feature);
-/* Over the first outputs of the bundle's golden rows. 0: there are none, or they are doubles. */
+/* Over the first outputs of the bundle's golden rows; of int8 over its range. 0: there are no rows,
+ * or they are doubles. */
 int ige_sketch_of_score(struct ige_sketch *sketch, const struct ige_bundle *bundle,
-                        const struct ige_model *model);
+                        const struct ige_interpreter *interpreter);
 void ige_sketch_add_float(struct ige_sketch *sketch, uint32_t bits); /* NaN: missing */
 void ige_sketch_add_integer(struct ige_sketch *sketch, int32_t value);
+/* The feature's value as it was set for the next inference, which may overwrite it. */
+void ige_sketch_add_input(struct ige_sketch *sketch, struct ige_interpreter *interpreter);
 /* The first output of the last inference. */
 void ige_sketch_add_score(struct ige_sketch *sketch, const struct ige_interpreter *interpreter);
 /* Keeps the edges, forgets the rows. */

@@ -13,18 +13,6 @@ static int32_t key_of_float(uint32_t bits)
     return (int32_t)(bits & SIGN ? SIGN - bits : bits);
 }
 
-/* The bits of a whole number below 2^24 as a float. */
-static uint32_t bits_of_whole(uint32_t number)
-{
-    uint32_t exponent = 127 + 23;
-    if (!number) return 0;
-    while (!(number & 1U << 23)) {
-        number <<= 1;
-        exponent--;
-    }
-    return exponent << 23 | (number & 0x7fffffU);
-}
-
 void ige_sketch_clear(struct ige_sketch *sketch)
 {
     sketch->rows = sketch->missing = 0;
@@ -56,6 +44,25 @@ static uint32_t spread(uint32_t i, uint32_t count)
     return (uint32_t)((uint64_t)(i + 1) * count / (IGE_SKETCH_EDGES_MAX + 1));
 }
 
+#ifdef IGE_NO_TREES
+static void add_tree_edges(struct ige_sketch *sketch, const struct ige_model *model)
+{
+    (void)sketch;
+    (void)model;
+}
+#else
+/* The bits of a whole number below 2^24 as a float. */
+static uint32_t bits_of_whole(uint32_t number)
+{
+    uint32_t exponent = 127 + 23;
+    if (!number) return 0;
+    while (!(number & 1U << 23)) {
+        number <<= 1;
+        exponent--;
+    }
+    return exponent << 23 | (number & 0x7fffffU);
+}
+
 static void add_edges(struct ige_sketch *sketch, const uint8_t *source, const uint8_t *keys)
 {
     uint32_t count = ige_u16(source + 2), bytes = source[9], shift = source[10];
@@ -70,38 +77,61 @@ static void add_edges(struct ige_sketch *sketch, const uint8_t *source, const ui
     }
 }
 
-int ige_sketch_of_feature(struct ige_sketch *sketch, const struct ige_model *model,
-                          uint16_t feature)
+static void add_tree_edges(struct ige_sketch *sketch, const struct ige_model *model)
 {
     const uint8_t *keys = model->keys;
     for (uint32_t s = 0; s < model->sources; s++) {
         const uint8_t *source = model->source + (size_t)s * IGE_SOURCE_BYTES;
-        if (ige_u16(source) == feature) {
-            begin(sketch, feature, 0);
+        if (ige_u16(source) == sketch->feature) {
             add_edges(sketch, source, keys);
-            return sketch->edges_count != 0;
+            return;
         }
         if (!(source[8] & CATEGORY_RULES)) keys += (size_t)ige_u16(source + 2) * source[9];
     }
-    return 0;
+}
+#endif
+
+/* Edges over all that int8 can be. */
+static void begin_int8(struct ige_sketch *sketch, uint16_t feature)
+{
+    begin(sketch, feature, 1);
+    for (int32_t edge = -96; edge <= 96; edge += 32) add_edge(sketch, edge);
+}
+
+int ige_sketch_of_feature(struct ige_sketch *sketch, const struct ige_interpreter *interpreter,
+                          uint16_t feature)
+{
+    struct ige_tensor input = ige_input_at(interpreter, 0);
+    if (feature >= input.count) return 0;
+    if (input.type == IGE_INT8) {
+        begin_int8(sketch, feature);
+        return 1;
+    }
+    begin(sketch, feature, 0);
+    if (!ige_is_network(interpreter->model)) add_tree_edges(sketch, interpreter->model);
+    return sketch->edges_count != 0;
 }
 
 int ige_sketch_of_score(struct ige_sketch *sketch, const struct ige_bundle *bundle,
-                        const struct ige_model *model)
+                        const struct ige_interpreter *interpreter)
 {
     int32_t keys[GOLDEN_MAX];
+    enum ige_type type = ige_output(interpreter)->type;
     const uint8_t *header = bundle->id - HEADER_TO_ID;
-    size_t features = ige_u32(header + FEATURES_AT), words = ige_u32(header + WORDS_AT);
+    size_t inputs = ige_u32(header + FEATURES_AT), words = ige_u32(header + WORDS_AT);
     uint32_t count = bundle->rows_count < GOLDEN_MAX ? bundle->rows_count : GOLDEN_MAX;
-    uint8_t integers = model->leaf != IGE_LEAF_F32;
-    if (model->leaf == IGE_LEAF_F64 || !count || !words) return 0;
+    if (type == IGE_INT8) {
+        begin_int8(sketch, IGE_SKETCH_SCORE);
+        return 1;
+    }
+    if (type == IGE_FLOAT64 || !count || !words) return 0;
     for (uint32_t i = 0; i < count; i++) {
-        uint32_t word = ige_u32(bundle->rows + 4 * (i * (features + words) + features)), at = i;
-        int32_t key = integers ? (int32_t)word : key_of_float(word);
+        uint32_t word = ige_u32(bundle->rows + 4 * (i * (inputs + words) + inputs)), at = i;
+        int32_t key = type == IGE_INT32 ? (int32_t)word : key_of_float(word);
         for (; at > 0 && keys[at - 1] > key; at--) keys[at] = keys[at - 1];
         keys[at] = key;
     }
-    begin(sketch, IGE_SKETCH_SCORE, integers);
+    begin(sketch, IGE_SKETCH_SCORE, type == IGE_INT32);
     for (uint32_t i = 0; i < IGE_SKETCH_EDGES_MAX; i++) add_edge(sketch, keys[spread(i, count)]);
     return 1;
 }
@@ -130,19 +160,27 @@ void ige_sketch_add_integer(struct ige_sketch *sketch, int32_t value)
     add_key(sketch, value);
 }
 
-void ige_sketch_add_score(struct ige_sketch *sketch, const struct ige_interpreter *interpreter)
+static void add_element(struct ige_sketch *sketch, const struct ige_tensor *tensor, uint32_t index)
 {
-    const struct ige_tensor *output = ige_output(interpreter);
     union {
         float f;
         uint32_t bits;
     } word;
-    if (output->type == IGE_INT32) {
-        ige_sketch_add_integer(sketch, output->data.i32[0]);
-    } else if (output->type == IGE_FLOAT32) {
-        word.f = output->data.f32[0];
-        ige_sketch_add_float(sketch, word.bits);
-    }
+    if (tensor->type == IGE_INT32) ige_sketch_add_integer(sketch, tensor->data.i32[index]);
+    if (tensor->type == IGE_INT8) ige_sketch_add_integer(sketch, tensor->data.i8[index]);
+    if (tensor->type != IGE_FLOAT32) return;
+    word.f = tensor->data.f32[index];
+    ige_sketch_add_float(sketch, word.bits);
+}
+
+void ige_sketch_add_input(struct ige_sketch *sketch, struct ige_interpreter *interpreter)
+{
+    add_element(sketch, ige_input(interpreter), sketch->feature);
+}
+
+void ige_sketch_add_score(struct ige_sketch *sketch, const struct ige_interpreter *interpreter)
+{
+    add_element(sketch, ige_output(interpreter), 0);
 }
 
 static size_t put(uint8_t *out, size_t at, uint64_t value, unsigned bytes)

@@ -186,7 +186,7 @@ static void test_sketches(void **state)
     assert_int_equal(ige_allocate_tensors(&interpreter, &model, arena, sizeof arena), IGE_OK);
     for (uint16_t f = 0; f < model.features; f++) {
         uint32_t counts[IGE_SKETCH_EDGES_MAX + 1] = {0}, missing = 0;
-        if (!ige_sketch_of_feature(&sketch, &model, f)) continue;
+        if (!ige_sketch_of_feature(&sketch, &interpreter, f)) continue;
         used++;
         for (unsigned e = 1; e < sketch.edges_count; e++)
             assert_true(sketch.edges[e] > sketch.edges[e - 1]);
@@ -208,7 +208,7 @@ static void test_sketches(void **state)
         assert_int_equal(sketch.rows, 500);
     }
     assert_true(used > 0);
-    assert_true(ige_sketch_of_score(&sketch, &open, &model));
+    assert_true(ige_sketch_of_score(&sketch, &open, &interpreter));
     assert_true(sketch.edges_count > 1 && sketch.integers);
     ige_invoke(&interpreter);
     ige_sketch_add_score(&sketch, &interpreter);

@@ -3,6 +3,8 @@
  * agent_sync.c. */
 #include "agent.h"
 
+#include "cmd_edge.h"
+#include "ingot_edge_file.h"
 #include "json_view.h"
 
 #include "base/clock.h"
@@ -98,17 +100,26 @@ void ig_agent_set_tried(struct agent *agent, uint64_t counter)
 
 /* ---- the model ---- */
 
+/* Inputs by the hundred (images, sound) are told by the score alone. */
+size_t ig_agent_sketches(struct ige_sketch **out, const struct ige_bundle *bundle,
+                         struct ige_interpreter *interpreter)
+{
+    enum { FEATURES_MAX = 256 };
+    size_t count = 0, features = ige_input(interpreter)->count;
+    if (ige_is_network(interpreter->model) && features > FEATURES_MAX) features = 0;
+    struct ige_sketch *sketches = ig_zalloc_array(features + 1, sizeof *sketches);
+    for (size_t f = 0; sketches && f < features; f++)
+        count += ige_sketch_of_feature(&sketches[count], interpreter, (uint16_t)f) != 0;
+    if (sketches) count += ige_sketch_of_score(&sketches[count], bundle, interpreter) != 0;
+    *out = sketches;
+    return count;
+}
+
 static void begin_sketches(struct agent *agent)
 {
-    size_t count = 0, features = agent->model.features;
     ig_free(agent->sketches);
-    agent->sketches = ig_zalloc_array(features + 1, sizeof *agent->sketches);
-    for (size_t f = 0; agent->sketches && f < features; f++)
-        count += ige_sketch_of_feature(&agent->sketches[count], &agent->model, (uint16_t)f) != 0;
-    if (agent->sketches)
-        count +=
-            ige_sketch_of_score(&agent->sketches[count], &agent->slots.bundle, &agent->model) != 0;
-    agent->sketches_count = count;
+    agent->sketches_count =
+        ig_agent_sketches(&agent->sketches, &agent->slots.bundle, &agent->interpreter);
     agent->rows = 0;
 }
 
@@ -144,6 +155,14 @@ static void confirm(struct agent *agent)
     ig_agent_set_tried(agent, 0);
 }
 
+static bool begin_row(struct agent *agent)
+{
+    ig_free(agent->row);
+    agent->row_count = ig_agent_inputs(&agent->interpreter);
+    agent->row = ig_zalloc_array(agent->row_count, sizeof *agent->row);
+    return agent->ready = agent->row != NULL;
+}
+
 void ig_agent_start(struct agent *agent)
 {
     const struct ige_device device = {
@@ -160,7 +179,7 @@ void ig_agent_start(struct agent *agent)
                                         AGENT_ARENA_BYTES) == IGE_OK;
     agent->trial_rows = 0;
     settle(agent);
-    if (!agent->ready) return;
+    if (!agent->ready || !begin_row(agent)) return;
     begin_sketches(agent);
     if (agent->slots.trial == IGE_SLOTS_NONE) return;
     if (agent->tried != agent->slots.bundle.counter)
@@ -174,60 +193,59 @@ void ig_agent_start(struct agent *agent)
 
 /* ---- rows ---- */
 
-enum ig_code ig_agent_numbers(float *out, size_t count, struct ig_str line, struct ig_err *err)
+enum ig_code ig_agent_numbers(double *out, size_t count, struct ig_str line, struct ig_err *err)
 {
     struct ig_str rest = line;
     for (size_t i = 0; i < count; i++) {
-        double value = (double)NAN;
+        out[i] = (double)NAN;
         if (!rest.ptr)
-            return ig_fail(err, IG_INVALID, "%zu numbers, the model has %zu features", i, count);
+            return ig_fail(err, IG_INVALID, "%zu numbers, the model takes %zu", i, count);
         struct ig_str cell = ig_str_trim(ig_str_cut(&rest, ','));
-        if (cell.len && !ig_str_to_f64(cell, &value))
+        if (cell.len && !ig_str_to_f64(cell, &out[i]))
             return ig_fail(err, IG_INVALID, "'%.*s' is no number",
                            cell.len > 40 ? 40 : (int)cell.len, cell.ptr);
-        out[i] = (float)value;
     }
-    if (rest.ptr)
-        return ig_fail(err, IG_INVALID, "more numbers than the model's %zu features", count);
+    if (rest.ptr) return ig_fail(err, IG_INVALID, "more numbers than the model's %zu", count);
     return IG_OK;
 }
 
-static void sketch_row(struct agent *agent, const float *row)
+size_t ig_agent_inputs(const struct ige_interpreter *interpreter)
 {
-    for (size_t i = 0; i < agent->sketches_count; i++) {
-        struct ige_sketch *sketch = &agent->sketches[i];
-        uint32_t bits;
-        if (sketch->feature == IGE_SKETCH_SCORE) {
-            ige_sketch_add_score(sketch, &agent->interpreter);
-            continue;
-        }
-        memcpy(&bits, &row[sketch->feature], sizeof bits);
-        ige_sketch_add_float(sketch, bits);
-    }
-    agent->rows++;
+    size_t sum = 0;
+    for (uint32_t i = 0; i < ige_inputs_count(interpreter->model); i++)
+        sum += ige_input_at(interpreter, i).count;
+    return sum;
 }
 
-static void write_margins(struct ig_buf *out, const struct ige_tensor *tensor)
+void ig_agent_invoke(struct ige_interpreter *interpreter, const double *row,
+                     struct ige_sketch *sketches, size_t count)
 {
-    for (uint32_t i = 0; i < tensor->count; i++) {
-        double margin = tensor->type == IGE_INT32     ? ldexp(tensor->data.i32[i], tensor->exponent)
-                        : tensor->type == IGE_FLOAT64 ? tensor->data.f64[i]
-                                                      : (double)tensor->data.f32[i];
-        ig_buf_printf(out, "%s%.17g", i ? "," : "", margin);
-    }
+    ig_cmd_edge_set_row(interpreter, row);
+    for (size_t i = 0; i < count; i++)
+        if (sketches[i].feature != IGE_SKETCH_SCORE)
+            ige_sketch_add_input(&sketches[i], interpreter);
+    ige_invoke(interpreter);
+    for (size_t i = 0; i < count; i++)
+        if (sketches[i].feature == IGE_SKETCH_SCORE)
+            ige_sketch_add_score(&sketches[i], interpreter);
+}
+
+static void write_margins(struct ig_buf *out, const struct ige_interpreter *interpreter)
+{
+    uint32_t count = ig_cmd_edge_values(interpreter);
+    for (uint32_t i = 0; i < count; i++)
+        ig_buf_printf(out, "%s%.17g", i ? "," : "", ig_cmd_edge_value(interpreter, i));
     ig_buf_add_char(out, '\n');
 }
 
 static enum ig_code run_row(struct ig_buf *out, struct agent *agent, struct ig_str line,
                             struct ig_err *err)
 {
-    float *input;
     if (!agent->ready) return ig_fail(err, IG_UNAVAILABLE, "there is no model yet");
-    input = ige_input(&agent->interpreter)->data.f32;
-    if (ig_agent_numbers(input, agent->model.features, line, err) != IG_OK) return err->code;
-    ige_invoke(&agent->interpreter);
-    write_margins(out, ige_output(&agent->interpreter));
-    sketch_row(agent, input);
+    if (ig_agent_numbers(agent->row, agent->row_count, line, err) != IG_OK) return err->code;
+    ig_agent_invoke(&agent->interpreter, agent->row, agent->sketches, agent->sketches_count);
+    agent->rows++;
+    write_margins(out, &agent->interpreter);
     if (agent->rows >= agent->options.flush_rows) ig_agent_flush(agent);
     if (agent->slots.trial != IGE_SLOTS_NONE && ++agent->trial_rows >= agent->options.trial_rows)
         confirm(agent);
@@ -306,6 +324,7 @@ void ig_agent_close(struct agent *agent)
     ig_file_close(&agent->dirfd);
     ig_buf_deinit(&agent->reply.body);
     ig_free(agent->sketches);
+    ig_free(agent->row);
     ig_free(agent->trial_arena);
     ig_free(agent->arena);
     ig_arena_deinit(&agent->memory);

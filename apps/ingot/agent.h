@@ -69,6 +69,8 @@ struct agent {
     bool ready; /* there is a model */
     struct ige_model model;
     struct ige_interpreter interpreter;
+    double *row; /* room for the model's inputs */
+    size_t row_count;
     struct ige_sketch *sketches; /* of features the model uses, and the score */
     size_t sketches_count;
     uint64_t rows, trial_rows; /* since the last flush, and of this trial */
@@ -107,8 +109,15 @@ void ig_agent_set_tried(struct agent *agent, uint64_t counter);
 enum ig_code ig_agent_keep_reports(struct agent *agent, struct ig_err *err);
 const char *ig_agent_word(enum ige_bundle_status status);
 
-/* Numbers of a line into floats; INVALID names the cell. */
-enum ig_code ig_agent_numbers(float *out, size_t count, struct ig_str line, struct ig_err *err);
+/* Numbers of a line; INVALID names the cell. */
+enum ig_code ig_agent_numbers(double *out, size_t count, struct ig_str line, struct ig_err *err);
+size_t ig_agent_inputs(const struct ige_interpreter *interpreter); /* numbers of a row */
+/* Runs a row and counts it. */
+void ig_agent_invoke(struct ige_interpreter *interpreter, const double *row,
+                     struct ige_sketch *sketches, size_t count);
+/* Sketches for a model; how many; *out on the heap, NULL when out of memory. */
+size_t ig_agent_sketches(struct ige_sketch **out, const struct ige_bundle *bundle,
+                         struct ige_interpreter *interpreter);
 
 /* ---- agent_sync.c ---- */
 

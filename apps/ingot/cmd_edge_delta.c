@@ -88,12 +88,13 @@ struct counting {
     void *arena;
     struct ige_sketch *sketches;
     size_t count;
+    double *row;
+    size_t row_count;
 };
 
 static enum ig_code open_counting(struct counting *counting, struct ig_str bytes,
                                   struct ig_err *err)
 {
-    size_t features;
     counting->arena = ig_alloc_aligned(8, ARENA_BYTES);
     if (!counting->arena) return ig_fail(err, IG_NO_MEMORY, "no memory for an arena");
     if (ige_bundle_open(&counting->bundle, bytes.ptr, bytes.len) != IGE_BUNDLE_OK ||
@@ -102,48 +103,27 @@ static enum ig_code open_counting(struct counting *counting, struct ig_str bytes
         ige_allocate_tensors(&counting->interpreter, &counting->model, counting->arena,
                              ARENA_BYTES) != IGE_OK)
         return ig_fail(err, IG_CORRUPT, "the device's code takes no model from this bundle");
-    features = counting->model.features;
-    counting->sketches = ig_zalloc_array(features + 1, sizeof *counting->sketches);
+    counting->count =
+        ig_agent_sketches(&counting->sketches, &counting->bundle, &counting->interpreter);
     if (!counting->sketches) return ig_fail(err, IG_NO_MEMORY, "no memory for sketches");
-    for (size_t f = 0; f < features; f++)
-        counting->count += ige_sketch_of_feature(&counting->sketches[counting->count],
-                                                 &counting->model, (uint16_t)f) != 0;
-    counting->count += ige_sketch_of_score(&counting->sketches[counting->count], &counting->bundle,
-                                           &counting->model) != 0;
-    return IG_OK;
-}
-
-static void count_row(struct counting *counting)
-{
-    const float *row = ige_input(&counting->interpreter)->data.f32;
-    for (size_t i = 0; i < counting->count; i++) {
-        struct ige_sketch *sketch = &counting->sketches[i];
-        uint32_t bits;
-        if (sketch->feature == IGE_SKETCH_SCORE) {
-            ige_sketch_add_score(sketch, &counting->interpreter);
-            continue;
-        }
-        memcpy(&bits, &row[sketch->feature], sizeof bits);
-        ige_sketch_add_float(sketch, bits);
-    }
+    counting->row_count = ig_agent_inputs(&counting->interpreter);
+    counting->row = ig_zalloc_array(counting->row_count, sizeof *counting->row);
+    return counting->row ? IG_OK : ig_fail(err, IG_NO_MEMORY, "no memory for a row");
 }
 
 /* A first line without a number in it is a header. */
 static enum ig_code count_rows(struct counting *counting, struct ig_str text, struct ig_err *err)
 {
-    float *row = ige_input(&counting->interpreter)->data.f32;
-    size_t features = counting->model.features;
     for (uint64_t line = 1; text.len; line++) {
         struct ig_err local = IG_ERR_INIT;
         struct ig_str cells = ig_str_trim(ig_str_cut(&text, '\n'));
         if (!cells.len) continue;
-        if (ig_agent_numbers(row, features, cells, &local) != IG_OK) {
+        if (ig_agent_numbers(counting->row, counting->row_count, cells, &local) != IG_OK) {
             if (line == 1) continue;
             return ig_fail(err, IG_INVALID, "--input, line %llu: %s", (unsigned long long)line,
                            local.message);
         }
-        ige_invoke(&counting->interpreter);
-        count_row(counting);
+        ig_agent_invoke(&counting->interpreter, counting->row, counting->sketches, counting->count);
     }
     return IG_OK;
 }
@@ -178,6 +158,7 @@ int ig_cmd_edge_sketch(const struct ig_cli *cli)
             ig_file_replace(IG_FILE_CWD, ig_cli_text(cli, "output"), ig_buf_view(&out), &err);
     }
     ig_free(counting.sketches);
+    ig_free(counting.row);
     ig_free(counting.arena);
     ig_buf_deinit(&bundle);
     ig_buf_deinit(&rows);

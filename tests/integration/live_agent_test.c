@@ -219,6 +219,45 @@ static void test_kill(void **state)
     assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }
 
+#define NETWORK "tests/corpus/tflite/fully_connected_keep_float"
+
+/* An int8 network in a bundle: the agent quantizes rows and tells of them as of trees. */
+static void test_network(void **state)
+{
+    (void)state;
+    enum { ROWS = 30, COLUMNS = 60 };
+    char net[160], small[160], rows[160], public_path[160], body[160], margins[4096];
+    static char text[ROWS * COLUMNS * 8];
+    size_t length = 0;
+    keep_path(net, "net.igb");
+    keep_path(public_path, "factory.pub");
+    for (int row = 0; row < ROWS; row++)
+        for (int i = 0; i < COLUMNS; i++)
+            length +=
+                (size_t)snprintf(text + length, sizeof text - length, "%.3f%c",
+                                 (row * 7 + i * 5) % 13 / 6.0 - 1, i + 1 < COLUMNS ? ',' : '\n');
+    live_write(&live, "net.csv", text);
+    keep_path(rows, "net.csv");
+    keep_path(dir, "networked");
+    keep_path(identity, "networked.json");
+    RUN(0, "fleet", "group", "nets", "--public", public_path);
+    RUN(0, "fleet", "enrol", "nets", "--id", "two", "--output", identity);
+    keep_path(small, "small.tflite");
+    RUN(0, "edge", "quantize", "--model", NETWORK, "--no-header", "--input", rows, "--output",
+        small);
+    RUN(0, "edge", "bundle", small, "--output", net, "--secret", pem, "--counter", "1");
+    RUN(0, "fleet", "bundle", "nets", net);
+    snprintf(body, sizeof body, "{\"digest\":\"%.64s\"}",
+             strstr(ran.out, "\"digest\": \"") + strlen("\"digest\": \""));
+    EXPECT(201, "POST", "/api/v1/fleet/groups/nets/rollouts", body);
+    RUN(0, AGENT, "--input", rows);
+    snprintf(margins, sizeof margins, "%.4000s", ran.out);
+    RUN(0, "edge", "run", "--model", small, "--no-header", "--input", rows);
+    if (strncmp(ran.out, margins, strlen(margins)) != 0) fail_msg("%s\n%s", ran.out, margins);
+    EXPECT(200, "GET", "/api/v1/fleet/devices/two/drift", NULL);
+    assert_true(live_number(&live, "features.59.rows") == ROWS);
+}
+
 /* Between files what is made between bundles on the server. */
 static void test_delta_files(void **state)
 {
@@ -244,6 +283,7 @@ int main(void)
         cmocka_unit_test(test_telemetry),
         cmocka_unit_test(test_kill),
         cmocka_unit_test(test_delta_files),
+        cmocka_unit_test(test_network),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
