@@ -34,6 +34,8 @@ struct api {
     int (*XGBoosterFree)(void *booster);
     int (*XGBoosterSetParam)(void *booster, const char *name, const char *value);
     int (*XGBoosterUpdateOneIter)(void *booster, int round, void *matrix);
+    int (*XGBoosterBoostOneIter)(void *booster, void *matrix, float *gradients, float *hessians,
+                                 uint64_t count);
     int (*XGBoosterEvalOneIter)(void *booster, int round, void *matrices[], const char *names[],
                                 uint64_t count, const char **out);
     int (*XGBoosterSlice)(void *booster, int begin, int end, int step, void **out);
@@ -55,6 +57,7 @@ struct api {
     X(XGBoosterFree)                                                                               \
     X(XGBoosterSetParam)                                                                           \
     X(XGBoosterUpdateOneIter)                                                                      \
+    X(XGBoosterBoostOneIter)                                                                       \
     X(XGBoosterEvalOneIter)                                                                        \
     X(XGBoosterSlice)                                                                              \
     X(XGBoosterSaveModelToBuffer)                                                                  \
@@ -69,7 +72,9 @@ struct ig_trainer {
     int threads;
     void *train, *validation; /* DMatrix; validation NULL without rows */
     void *booster;
-    double base_score; /* NaN: the library's own */
+    double base_score;                      /* NaN: the library's own */
+    const struct ig_trainer_lesson *lesson; /* NULL: the table's labels */
+    float *gradients, *hessians;            /* of soft labels of several classes; else NULL */
 };
 
 static enum ig_code refused(const struct ig_trainer *trainer, const char *what, struct ig_err *err)
@@ -115,29 +120,50 @@ static enum ig_code set_types(struct ig_trainer *trainer, void *matrix, struct i
     return result == 0 ? IG_OK : refused(trainer, "feature types", err);
 }
 
-static enum ig_code set_labels(struct ig_trainer *trainer, void *matrix, const size_t *rows,
-                               size_t count, struct ig_err *err)
+/* Rows of a DMatrix, dense. */
+struct rows {
+    const struct ig_trainer *trainer;
+    const size_t *numbers; /* of the table; NULL: of the lesson */
+    size_t count;
+};
+
+static void take_row(const struct rows *rows, size_t i, double *row)
 {
-    float *labels = ig_zalloc_array(count, sizeof *labels);
-    if (!labels) return ig_fail(err, IG_NO_MEMORY, "labels of %zu rows", count);
-    for (size_t i = 0; i < count; i++) labels[i] = (float)trainer->data->labels[rows[i]];
-    int result = trainer->api.XGDMatrixSetFloatInfo(matrix, "label", labels, count);
+    size_t features = rows->trainer->data->schema.features_count;
+    if (rows->numbers)
+        ig_train_data_row(rows->trainer->data, rows->numbers[i], row);
+    else
+        memcpy(row, rows->trainer->lesson->rows + i * features, features * sizeof *row);
+}
+
+/* Nothing for soft labels of several classes. */
+static float label_of(const struct rows *rows, size_t i)
+{
+    if (rows->numbers) return (float)rows->trainer->data->labels[rows->numbers[i]];
+    return rows->trainer->gradients ? 0 : rows->trainer->lesson->answers[i];
+}
+
+static enum ig_code set_labels(struct ig_trainer *trainer, void *matrix, const struct rows *rows,
+                               struct ig_err *err)
+{
+    float *labels = ig_zalloc_array(rows->count, sizeof *labels);
+    if (!labels) return ig_fail(err, IG_NO_MEMORY, "labels of %zu rows", rows->count);
+    for (size_t i = 0; i < rows->count; i++) labels[i] = label_of(rows, i);
+    int result = trainer->api.XGDMatrixSetFloatInfo(matrix, "label", labels, rows->count);
     ig_free(labels);
     return result == 0 ? IG_OK : refused(trainer, "labels", err);
 }
 
-/* A DMatrix of some rows of the table, dense. */
-static enum ig_code make_matrix(void **out, struct ig_trainer *trainer, const size_t *rows,
-                                size_t count, struct ig_err *err)
+static enum ig_code fill_rows(void **out, struct ig_trainer *trainer, const struct rows *rows,
+                              struct ig_err *err)
 {
-    size_t features = trainer->data->schema.features_count, cells;
-    void *matrix = NULL;
+    size_t features = trainer->data->schema.features_count, count = rows->count, cells;
     enum ig_code code = IG_OK;
     double *row = ig_zalloc_array(features, sizeof *row);
     float *values = ig_mul(&cells, count, features) ? ig_zalloc_array(cells, sizeof *values) : NULL;
     if (!row || !values) code = ig_fail(err, IG_NO_MEMORY, "%zu rows x %zu", count, features);
     for (size_t i = 0; i < count && code == IG_OK; i++) {
-        ig_train_data_row(trainer->data, rows[i], row);
+        take_row(rows, i, row);
         for (size_t at = 0; at < features; at++) {
             float value = (float)row[at];
             if (isinf(value))
@@ -146,19 +172,35 @@ static enum ig_code make_matrix(void **out, struct ig_trainer *trainer, const si
             values[i * features + at] = value;
         }
     }
-    if (code == IG_OK && trainer->api.XGDMatrixCreateFromMat_omp(values, count, features, NAN,
-                                                                 &matrix, trainer->threads) != 0)
+    if (code == IG_OK && trainer->api.XGDMatrixCreateFromMat_omp(values, count, features, NAN, out,
+                                                                 trainer->threads) != 0)
         code = refused(trainer, "matrix", err);
     ig_free(values);
     ig_free(row);
+    return code;
+}
+
+static enum ig_code make_matrix_of(void **out, struct ig_trainer *trainer, const struct rows *rows,
+                                   struct ig_err *err)
+{
+    void *matrix = NULL;
+    enum ig_code code = fill_rows(&matrix, trainer, rows, err);
     if (code == IG_OK) code = set_types(trainer, matrix, err);
-    if (code == IG_OK) code = set_labels(trainer, matrix, rows, count, err);
+    if (code == IG_OK) code = set_labels(trainer, matrix, rows, err);
     if (code != IG_OK) {
         if (matrix) trainer->api.XGDMatrixFree(matrix);
         return code;
     }
     *out = matrix;
     return IG_OK;
+}
+
+/* Of some rows of the table. */
+static enum ig_code make_matrix(void **out, struct ig_trainer *trainer, const size_t *numbers,
+                                size_t count, struct ig_err *err)
+{
+    const struct rows rows = {trainer, numbers, count};
+    return make_matrix_of(out, trainer, &rows, err);
 }
 
 static enum ig_code set_param(struct ig_trainer *trainer, const char *name, struct ig_err *err,
@@ -234,30 +276,60 @@ static double mean_label(const struct ig_train_data *data)
     return sum / (double)data->train_count;
 }
 
-enum ig_code ig_trainer_open(struct ig_trainer **out, const struct ig_train_data *data,
-                             const struct ig_train_params *params, struct ig_err *err)
+static enum ig_code make_train(struct ig_trainer *trainer, struct ig_err *err)
 {
-    struct ig_trainer *trainer = ig_zalloc(sizeof *trainer);
-    if (!trainer) return ig_fail(err, IG_NO_MEMORY, "trainer");
-    trainer->data = data;
-    trainer->params = params;
-    trainer->threads = params->threads ? (int)params->threads : (int)ig_cpu_count();
-    trainer->base_score = mean_label(data);
+    const struct ig_train_data *data = trainer->data;
+    const struct ig_trainer_lesson *lesson = trainer->lesson;
+    if (!lesson) return make_matrix(&trainer->train, trainer, data->train, data->train_count, err);
+    const struct rows rows = {trainer, NULL, lesson->rows_count};
+    if (data->schema.task == IG_TASK_MULTICLASS) {
+        size_t count = 0;
+        if (ig_mul(&count, lesson->rows_count, data->schema.classes_count)) {
+            trainer->gradients = ig_zalloc_array(count, sizeof(float));
+            trainer->hessians = ig_zalloc_array(count, sizeof(float));
+        }
+        if (!trainer->gradients || !trainer->hessians)
+            return ig_fail(err, IG_NO_MEMORY, "gradients of %zu rows", lesson->rows_count);
+    }
+    return make_matrix_of(&trainer->train, trainer, &rows, err);
+}
+
+static enum ig_code open_matrices(struct ig_trainer *trainer, struct ig_err *err)
+{
+    const struct ig_train_data *data = trainer->data;
     enum ig_code code = load_library(trainer, err);
-    if (code == IG_OK)
-        code = make_matrix(&trainer->train, trainer, data->train, data->train_count, err);
+    if (code == IG_OK) code = make_train(trainer, err);
     if (code == IG_OK && data->validation_count)
         code = make_matrix(&trainer->validation, trainer, data->validation, data->validation_count,
                            err);
     if (code == IG_OK && trainer->api.XGBoosterCreate(&trainer->train, 1, &trainer->booster) != 0)
         code = refused(trainer, "booster", err);
-    if (code == IG_OK) code = set_params(trainer, err);
-    if (code != IG_OK) {
+    return code == IG_OK ? set_params(trainer, err) : code;
+}
+
+enum ig_code ig_trainer_open_taught(struct ig_trainer **out, const struct ig_train_data *data,
+                                    const struct ig_train_params *params,
+                                    const struct ig_trainer_lesson *lesson, struct ig_err *err)
+{
+    struct ig_trainer *trainer = ig_zalloc(sizeof *trainer);
+    if (!trainer) return ig_fail(err, IG_NO_MEMORY, "trainer");
+    trainer->data = data;
+    trainer->params = params;
+    trainer->lesson = lesson;
+    trainer->threads = params->threads ? (int)params->threads : (int)ig_cpu_count();
+    trainer->base_score = mean_label(data);
+    if (open_matrices(trainer, err) != IG_OK) {
         ig_trainer_close(trainer);
-        return code;
+        return err->code;
     }
     *out = trainer;
     return IG_OK;
+}
+
+enum ig_code ig_trainer_open(struct ig_trainer **out, const struct ig_train_data *data,
+                             const struct ig_train_params *params, struct ig_err *err)
+{
+    return ig_trainer_open_taught(out, data, params, NULL, err);
 }
 
 void ig_trainer_close(struct ig_trainer *trainer)
@@ -266,6 +338,8 @@ void ig_trainer_close(struct ig_trainer *trainer)
     if (trainer->booster) trainer->api.XGBoosterFree(trainer->booster);
     if (trainer->validation) trainer->api.XGDMatrixFree(trainer->validation);
     if (trainer->train) trainer->api.XGDMatrixFree(trainer->train);
+    ig_free(trainer->gradients);
+    ig_free(trainer->hessians);
     ig_free(trainer); /* the library stays: its thread pool does not survive dlclose */
 }
 
@@ -291,8 +365,51 @@ static enum ig_code evaluate(struct ig_trainer_round *round, struct ig_trainer *
     if (trainer->api.XGBoosterEvalOneIter(trainer->booster, (int)round->round - 1, matrices, names,
                                           trainer->validation ? 2 : 1, &text) != 0)
         return refused(trainer, "evaluation", err);
-    round->train = find_value(text, "train-");
+    /* Soft labels of several classes are not the matrix's own. */
+    round->train = trainer->gradients ? (double)NAN : find_value(text, "train-");
     round->validation = find_value(text, "valid-");
+    return IG_OK;
+}
+
+/* Of the cross entropy of soft labels by the margins, with XGBoost's own second derivative. */
+static enum ig_code derive(struct ig_trainer *trainer, struct ig_err *err)
+{
+    static const char CONFIG[] = "{\"type\":1,\"training\":true,\"iteration_begin\":0,"
+                                 "\"iteration_end\":0,\"strict_shape\":true}";
+    const uint64_t *shape = NULL;
+    uint64_t dimensions = 0;
+    const float *margins = NULL;
+    size_t classes = trainer->data->schema.classes_count;
+    if (trainer->api.XGBoosterPredictFromDMatrix(trainer->booster, trainer->train, CONFIG, &shape,
+                                                 &dimensions, &margins) != 0)
+        return refused(trainer, "prediction", err);
+    if (dimensions != 2 || shape[0] != trainer->lesson->rows_count || shape[1] != classes)
+        return ig_fail(err, IG_INTERNAL, "xgboost: prediction of an unexpected shape");
+    for (size_t i = 0; i < trainer->lesson->rows_count; i++) {
+        const float *own = margins + i * classes, *answers = trainer->lesson->answers + i * classes;
+        double greatest = (double)own[0], sum = 0;
+        for (size_t c = 1; c < classes; c++) greatest = fmax(greatest, (double)own[c]);
+        for (size_t c = 0; c < classes; c++) sum += exp((double)own[c] - greatest);
+        for (size_t c = 0; c < classes; c++) {
+            double p = exp((double)own[c] - greatest) / sum;
+            trainer->gradients[i * classes + c] = (float)(p - (double)answers[c]);
+            trainer->hessians[i * classes + c] = (float)fmax(2 * p * (1 - p), 1e-16);
+        }
+    }
+    return IG_OK;
+}
+
+static enum ig_code boost(struct ig_trainer *trainer, int round, struct ig_err *err)
+{
+    if (!trainer->gradients)
+        return trainer->api.XGBoosterUpdateOneIter(trainer->booster, round, trainer->train) == 0
+                   ? IG_OK
+                   : refused(trainer, "boosting", err);
+    if (derive(trainer, err) != IG_OK) return err->code;
+    uint64_t count = trainer->lesson->rows_count * trainer->data->schema.classes_count;
+    if (trainer->api.XGBoosterBoostOneIter(trainer->booster, trainer->train, trainer->gradients,
+                                           trainer->hessians, count) != 0)
+        return refused(trainer, "boosting", err);
     return IG_OK;
 }
 
@@ -316,9 +433,8 @@ enum ig_code ig_trainer_run(int64_t *kept, struct ig_trainer *trainer, ig_traine
     for (int64_t at = 1; at <= params->rounds; at++) {
         struct ig_trainer_round round = {
             .round = at, .rounds = params->rounds, .metric = metric_of(trainer->data->schema.task)};
-        if (trainer->api.XGBoosterUpdateOneIter(trainer->booster, (int)at - 1, trainer->train) != 0)
-            return refused(trainer, "boosting", err);
-        enum ig_code code = evaluate(&round, trainer, err);
+        enum ig_code code = boost(trainer, (int)at - 1, err);
+        if (code == IG_OK) code = evaluate(&round, trainer, err);
         if (code != IG_OK) return code;
         done = at;
         report(context, &round);

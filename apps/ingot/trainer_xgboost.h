@@ -13,6 +13,19 @@ struct ig_trainer;
  * `params` are borrowed. */
 enum ig_code ig_trainer_open(struct ig_trainer **out, const struct ig_train_data *data,
                              const struct ig_train_params *params, struct ig_err *err);
+/* What another model says of rows, to learn instead of the table's labels. */
+struct ig_trainer_lesson {
+    const double *rows; /* rows_count x features of the schema */
+    size_t rows_count;
+    const float *answers; /* rows_count x classes: probabilities; of two classes that of the second;
+                             of a regression the number */
+};
+/* The same, but that the rows of training are the lesson's, which is borrowed. The validation's are
+ * the table's, with its labels. Soft labels of several classes are learnt through gradients of this
+ * program's own: the others are what the library takes for labels. */
+enum ig_code ig_trainer_open_taught(struct ig_trainer **out, const struct ig_train_data *data,
+                                    const struct ig_train_params *params,
+                                    const struct ig_trainer_lesson *lesson, struct ig_err *err);
 void ig_trainer_close(struct ig_trainer *trainer);                /* NULL is allowed */
 const char *ig_trainer_version(const struct ig_trainer *trainer); /* "1.7.4" */
 

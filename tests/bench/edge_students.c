@@ -1,20 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* From boosted trees to a small int8 network, on a real table: what each step keeps and saves.
+/* From boosted trees to a small int8 network, or to a few small trees, on a real table: what each
+ * step keeps and saves.
  *
  * For every seed a new split (60 % training, 20 % validation, 20 % test) and a new teacher by
  * libxgboost. Students are of one size: taught by labels alone; by the teacher on real and
  * synthetic rows; then half of the weights zero; or half of the neurons gone; each in int8. Int8
  * figures come from integers (quantize/int8_testing.h), next to min-max ranges alone.
  *
- *   edge_students CSV TARGET [SEEDS [HIDDEN]] | --smoke CSV TARGET */
+ * Then tree students of one size, as compact files with int16 leaves: by labels alone, by the
+ * teacher, and the latter pruned to half of its leaves. HIDDEN 0 leaves the networks out.
+ *
+ *   edge_students CSV TARGET [SEEDS [HIDDEN [ROUNDS [DEPTH]]]] | --smoke CSV TARGET */
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/random.h"
+#include "formats/edge/edge.h"
 #include "formats/format.h"
 #include "kernels/quantize/quantize.h"
 #include "kernels/train/distill.h"
 #include "kernels/train/layers.h"
 #include "kernels/train/shrink.h"
+#include "kernels/train/tree_prune.h"
 #include "services/job/job_params.h"
 #include "trainer_xgboost.h"
 
@@ -22,6 +28,7 @@
 #include "kernels/quantize/int8_testing.h"
 
 #include <fcntl.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -44,6 +51,9 @@ enum stage {
     PRUNED_INT8,
     SHRUNK,
     SHRUNK_INT8,
+    TREES_BY_LABELS,
+    TREES_DISTILLED,
+    TREES_PRUNED,
     STAGES_COUNT
 };
 
@@ -55,7 +65,10 @@ static const char *const stage_names[STAGES_COUNT] = {"teacher, boosted trees",
                                                       "  half the weights zero",
                                                       "    int8",
                                                       "  half the neurons gone",
-                                                      "    int8"};
+                                                      "    int8",
+                                                      "small trees by labels",
+                                                      "small trees distilled",
+                                                      "  half the leaves gone"};
 
 struct part {
     double *rows;
@@ -68,7 +81,7 @@ struct bench {
     struct ig_table *table;
     struct ig_train_data data;
     struct ig_encoder encoder;
-    uint32_t *categories, hidden;
+    uint32_t *categories, hidden, rounds, depth; /* of tree students */
     enum ig_fit_loss loss;
     size_t outputs;
     bool smoke;
@@ -355,14 +368,106 @@ static struct ig_network *by_labels(struct bench *b, const struct ig_network *fr
     return out;
 }
 
-static void run_seed(struct bench *b, const char *target, uint64_t seed,
-                     struct figure figures[STAGES_COUNT])
+/* ---- tree students ---- */
+
+/* The model as its compact file has it. */
+static struct figure score_trees(struct bench *b, const struct ig_model *model)
+{
+    struct ig_err err = IG_ERR_INIT;
+    struct ig_tree_compact *compact = NULL;
+    struct ig_model *back = NULL;
+    struct ig_engine *engine = NULL;
+    struct ig_buf file;
+    ig_buf_init(&file, (size_t)1 << 30);
+    stop_on(ig_tree_compact_new(&compact, model, IG_COMPACT_WANT_INT16, &err), &err);
+    stop_on(ig_edge_write(&file, compact, &err), &err);
+    stop_on(ig_format_load(&back, ig_buf_view(&file), NULL, &err), &err);
+    stop_on(ig_engine_new(&engine, back, &err), &err);
+    size_t count = b->test.count, values = count * b->outputs;
+    double *margins = take(b, values, sizeof *margins);
+    float *logits = take(b, values, sizeof *logits);
+    void *scratch = ig_arena_alloc_aligned(
+        &b->arena, ig_engine_scratch_bytes(engine, IG_ENGINE_MARGIN, count) + 64, 64);
+    ig_engine_margin(engine, b->test.rows, count, margins, scratch);
+    for (size_t i = 0; i < values; i++) logits[i] = (float)margins[i];
+    struct figure figure = score_logits(b, logits, file.len);
+    ig_engine_free(engine);
+    ig_model_free(back);
+    ig_tree_compact_free(compact);
+    ig_buf_deinit(&file);
+    return figure;
+}
+
+static struct ig_model *grow_trees(struct bench *b, const struct ig_trainer_lesson *lesson)
+{
+    struct ig_err err = IG_ERR_INIT;
+    struct ig_job_params params;
+    struct ig_trainer *trainer = NULL;
+    struct ig_model *model = NULL;
+    struct ig_str bytes;
+    int64_t kept;
+    ig_params_defaults(&params, IG_JOB_XGBOOST);
+    params.xgboost.threads = 1;
+    params.xgboost.rounds = b->smoke ? 5 : b->rounds;
+    params.xgboost.max_depth = b->depth;
+    params.xgboost.learning_rate = 0.3;
+    stop_on(ig_trainer_open_taught(&trainer, &b->data, &params.xgboost, lesson, &err), &err);
+    stop_on(ig_trainer_run(&kept, trainer, quiet, NULL, &err), &err);
+    stop_on(ig_trainer_save(&bytes, trainer, &err), &err);
+    stop_on(ig_format_load(&model, bytes, NULL, &err), &err);
+    ig_trainer_close(trainer);
+    return model;
+}
+
+static uint32_t leaves_of(const struct ig_model *model)
+{
+    uint32_t leaves = 0;
+    for (uint32_t t = 0; t < model->trees_count; t++) leaves += model->trees[t].leaves_count;
+    return leaves;
+}
+
+/* So many leaves, by what the teacher says of a part of the rows. */
+static struct figure prune_trees(struct bench *b, const struct ig_model *model,
+                                 const float *answers, uint32_t leaves)
+{
+    enum { ROWS_MOST = 30000 };
+    struct ig_err err = IG_ERR_INIT;
+    struct ig_tree_prune_report report;
+    struct ig_model *small = NULL;
+    size_t count = b->train.count < ROWS_MOST ? b->train.count : ROWS_MOST;
+    double *labels = take(b, count * b->outputs, sizeof *labels);
+    for (size_t i = 0; i < count * b->outputs; i++) labels[i] = (double)answers[i];
+    const struct ig_tree_rows fit = {b->train.rows, count, labels};
+    const struct ig_tree_prune_options options = {
+        .fit = &fit, .prior = 1, .refit = true, .leaves_max = leaves, .loss_max = (double)NAN};
+    stop_on(ig_tree_prune_run(&small, &report, model, &options, &err), &err);
+    struct figure figure = score_trees(b, small);
+    ig_model_free(small);
+    return figure;
+}
+
+static void run_trees(struct bench *b, struct figure figures[STAGES_COUNT])
+{
+    size_t values = b->train.count * b->outputs;
+    float *answers = take(b, values, sizeof *answers);
+    for (size_t i = 0; i < values; i++)
+        answers[i] = b->loss == IG_FIT_SQUARED    ? b->train.logits[i]
+                     : b->loss == IG_FIT_LOGISTIC ? 1 / (1 + expf(-b->train.logits[i]))
+                                                  : expf(b->train.logits[i]);
+    const struct ig_trainer_lesson lesson = {b->train.rows, b->train.count, answers};
+    struct ig_model *alone = grow_trees(b, NULL), *taught = grow_trees(b, &lesson);
+    figures[TREES_BY_LABELS] = score_trees(b, alone);
+    figures[TREES_DISTILLED] = score_trees(b, taught);
+    figures[TREES_PRUNED] = prune_trees(b, taught, answers, leaves_of(taught) / 2 + 2);
+    ig_model_free(alone);
+    ig_model_free(taught);
+}
+
+static void run_networks(struct bench *b, uint64_t seed, struct figure figures[STAGES_COUNT])
 {
     struct ig_err err = IG_ERR_INIT;
     struct ig_network *small = NULL;
     struct ig_shrink_report report;
-    open_data(b, target, seed);
-    figures[TEACHER] = run_teacher(b);
     struct ig_network *fresh = fresh_network(b, seed), *alone = by_labels(b, fresh, seed);
     struct ig_network *distilled = teach(b, fresh, seed, NULL, true);
     const struct ig_pruning_schedule half = {IG_PRUNING_POLYNOMIAL, 0, 0.5, 0, 0, 100, 3};
@@ -380,7 +485,30 @@ static void run_seed(struct bench *b, const char *target, uint64_t seed,
     figures[SHRUNK_INT8] = score_int8(b, shrunk, -1);
     struct ig_network *all[] = {fresh, alone, distilled, pruned, small, shrunk};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) ig_network_free(all[i]);
+}
+
+static void run_seed(struct bench *b, const char *target, uint64_t seed,
+                     struct figure figures[STAGES_COUNT])
+{
+    open_data(b, target, seed);
+    figures[TEACHER] = run_teacher(b);
+    if (b->hidden) run_networks(b, seed, figures);
+    run_trees(b, figures);
     ig_train_data_deinit(&b->data);
+}
+
+static bool is_made(const struct bench *b, int stage)
+{
+    return b->hidden || stage == TEACHER || stage >= TREES_BY_LABELS;
+}
+
+static void print_gap(const char *what, const double *means, const double *losses, int alone,
+                      int taught)
+{
+    printf("\nOf the gap between %s by labels alone and the teacher distillation closes %.0f %% "
+           "(loss: %.0f %%).\n",
+           what, 100 * (means[taught] - means[alone]) / (means[TEACHER] - means[alone]),
+           100 * (losses[taught] - losses[alone]) / (losses[TEACHER] - losses[alone]));
 }
 
 static void print(const struct bench *b, struct figure figures[][STAGES_COUNT], size_t seeds)
@@ -395,19 +523,19 @@ static void print(const struct bench *b, struct figure figures[][STAGES_COUNT], 
     printf("| %-24s | %-12s | %-12s | %10s | %9s |\n|---|---|---|---|---|\n", "",
            b->loss == IG_FIT_SQUARED ? "R2, %" : "accuracy, %", "loss", "bytes", "teacher /");
     for (int i = 0; i < STAGES_COUNT; i++)
-        printf("| %-24s | %12.2f | %12.5g | %10.0f | %9.1f |\n", stage_names[i], means[i],
-               losses[i], bytes[i], bytes[TEACHER] / bytes[i]);
-    printf("\nOf the gap between labels alone and the teacher distillation closes %.0f %% (loss: "
-           "%.0f %%).\n",
-           100 * (means[DISTILLED] - means[BY_LABELS]) / (means[TEACHER] - means[BY_LABELS]),
-           100 * (losses[DISTILLED] - losses[BY_LABELS]) / (losses[TEACHER] - losses[BY_LABELS]));
+        if (is_made(b, i))
+            printf("| %-24s | %12.2f | %12.5g | %10.0f | %9.1f |\n", stage_names[i], means[i],
+                   losses[i], bytes[i], bytes[TEACHER] / bytes[i]);
+    if (b->hidden) print_gap("networks", means, losses, BY_LABELS, DISTILLED);
+    print_gap("trees", means, losses, TREES_BY_LABELS, TREES_DISTILLED);
+    print_gap("trees", means, losses, TREES_BY_LABELS, TREES_PRUNED);
 }
 
 int main(int argc, char **argv)
 {
     static struct figure figures[SEEDS_MAX][STAGES_COUNT];
     struct ig_err err = IG_ERR_INIT;
-    struct bench bench = {.hidden = 16};
+    struct bench bench = {.hidden = 16, .rounds = 20, .depth = 4};
     const struct ig_table_options options = {0};
     if (argc > 1 && strcmp(argv[1], "--smoke") == 0) {
         bench.smoke = true;
@@ -415,11 +543,14 @@ int main(int argc, char **argv)
         argc--;
     }
     if (argc < 3) {
-        fprintf(stderr, "usage: edge_students [--smoke] CSV TARGET [SEEDS [HIDDEN]]\n");
+        fprintf(stderr,
+                "usage: edge_students [--smoke] CSV TARGET [SEEDS [HIDDEN [ROUNDS [DEPTH]]]]\n");
         return 2;
     }
     size_t seeds = argc > 3 ? strtoul(argv[3], NULL, 10) : 1;
     if (argc > 4) bench.hidden = (uint32_t)strtoul(argv[4], NULL, 10);
+    if (argc > 5) bench.rounds = (uint32_t)strtoul(argv[5], NULL, 10);
+    if (argc > 6) bench.depth = (uint32_t)strtoul(argv[6], NULL, 10);
     if (seeds < 1 || seeds > SEEDS_MAX) return 2;
     int fd = open(argv[1], O_RDONLY | O_CLOEXEC);
     if (fd < 0) {
