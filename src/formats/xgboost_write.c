@@ -137,6 +137,7 @@ static bool lay_trees(struct writer *writer)
 {
     const struct ig_model *model = writer->model;
     uint32_t outputs = model->outputs_count, width = model->leaf_vectors ? outputs : 1, most = 0;
+    IG_ASSERT(outputs > 0);
     uint32_t *counts = ig_zalloc_array(outputs, sizeof *counts);
     size_t layers = 0, cells = 0;
     for (uint32_t t = 0; counts && t < model->trees_count; t++)
@@ -147,7 +148,7 @@ static bool lay_trees(struct writer *writer)
     layers = most ? most : 1;
     if (counts && ig_mul(&cells, layers, outputs))
         writer->trees = ig_zalloc_array(cells, sizeof *writer->trees);
-    if (!writer->trees) {
+    if (!counts || !writer->trees) {
         ig_free(counts);
         return false;
     }

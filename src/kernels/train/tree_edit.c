@@ -259,6 +259,7 @@ enum ig_code ig_tree_edit_model(struct ig_model **out, const struct ig_tree_edit
     for (uint32_t o = 0; good && o < from->outputs_count; o++)
         build.model->base_margin[o] = rounded(&build, build.model->base_margin[o]);
     if (good && ig_model_check(build.model, err) == IG_OK) {
+        IG_ASSERT(from->outputs_count > 0);
         uint32_t layer = from->leaf_vectors ? 1 : from->outputs_count;
         build.model->iterations_count = (build.model->trees_count + layer - 1) / layer;
         *out = build.model;

@@ -92,7 +92,7 @@ static double softmax_loss(const double *margins, const double *labels, uint32_t
         sum += exp(margins[o] - greatest);
         fit += labels[o] * (margins[o] - greatest);
     }
-    for (uint32_t o = 0; o < count && gradients; o++) {
+    for (uint32_t o = 0; o < count && gradients && hessians; o++) {
         double p = exp(margins[o] - greatest) / sum;
         gradients[o] = p - labels[o];
         hessians[o] = p * (1 - p);
@@ -117,7 +117,7 @@ double ig_tree_loss_run(const struct ig_tree_loss_batch *batch, double *gradient
         for (uint32_t o = 0; o < outputs; o++, at++) {
             total +=
                 each(loss, model->transform_parameter, batch->margins[at], batch->labels[at], out);
-            if (!gradients) continue;
+            if (!gradients || !hessians) continue;
             gradients[at] = out[0];
             hessians[at] = out[1];
         }
