@@ -60,8 +60,8 @@ static void ige_nn_conv_gather(const struct ige_nn_conv *conv, int16_t *row, int
 }
 
 /* What is behind the last whole quad, of two channels. */
-static void ige_nn_conv_rest(uint32_t *sums, const int16_t *x, const int8_t *weights,
-                             int32_t stride, int32_t depth)
+IGE_NN_SMALL static void ige_nn_conv_rest(uint32_t *sums, const int16_t *x, const int8_t *weights,
+                                          int32_t stride, int32_t depth)
 {
     for (int32_t i = depth & ~3; i < depth; i++) {
         int32_t a = x[ige_nn_place(i)], b = x[ige_nn_place(i) + IGE_NN_QUAD];

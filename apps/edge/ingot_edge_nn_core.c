@@ -13,11 +13,11 @@ static int64_t ige_nn_divide(int64_t x, int32_t bits)
     return (x - (x < 0) + ((int64_t)1 << (bits - 1))) >> bits;
 }
 
-int32_t ige_nn_scale(int32_t x, struct ige_nn_multiplier multiplier, uint32_t rounding)
+IGE_NN_SMALL int32_t ige_nn_scale(int32_t x, struct ige_nn_multiplier multiplier, uint32_t rounding)
 {
     const int32_t most = 0x7fffff00;
     int64_t value;
-    if (rounding == IGE_NN_SINGLE) {
+    if (!ige_nn_is_double(rounding)) {
         int32_t bits = 31 - multiplier.shift;
         value = ((int64_t)x * multiplier.fraction + ((int64_t)1 << (bits - 1))) >> bits;
     } else {
@@ -31,9 +31,10 @@ int32_t ige_nn_scale(int32_t x, struct ige_nn_multiplier multiplier, uint32_t ro
 
 /* The high word has the product's bits from 32 on, or with sums shifted by 1 those from 31 on,
  * where the first of two roundings is; the shift after it, which rounds, is by a bit at least. */
-static void ige_nn_choose(struct ige_nn_ready *ready, int32_t bits, int32_t least, int32_t greatest)
+IGE_NN_SMALL static void ige_nn_choose(struct ige_nn_ready *ready, int32_t bits, int32_t least,
+                                       int32_t greatest)
 {
-    if (ready->rounding == IGE_NN_DOUBLE) {
+    if (ige_nn_is_double(ready->rounding)) {
         ready->way = bits > 30 || greatest == 0 ? IGE_NN_WAY_WIDE : IGE_NN_WAY_DOUBLE;
         ready->left = 1;
         bits = greatest > 0 ? 32 : 30;
@@ -47,8 +48,8 @@ static void ige_nn_choose(struct ige_nn_ready *ready, int32_t bits, int32_t leas
     }
 }
 
-void ige_nn_prepare(struct ige_nn_ready *ready, const struct ige_nn_finish *finish,
-                    int32_t channels)
+IGE_NN_SMALL void ige_nn_prepare(struct ige_nn_ready *ready, const struct ige_nn_finish *finish,
+                                 int32_t channels)
 {
     int32_t least = finish->shifts[0], greatest = least;
     ready->bias = finish->bias;
@@ -67,9 +68,9 @@ void ige_nn_prepare(struct ige_nn_ready *ready, const struct ige_nn_finish *fini
     ige_nn_choose(ready, finish->sum_bits, least, greatest);
 }
 
-struct ige_nn_channel ige_nn_prepare_one(struct ige_nn_ready *ready,
-                                         struct ige_nn_multiplier multiplier, int32_t bits,
-                                         uint32_t rounding)
+IGE_NN_SMALL struct ige_nn_channel ige_nn_prepare_one(struct ige_nn_ready *ready,
+                                                      struct ige_nn_multiplier multiplier,
+                                                      int32_t bits, uint32_t rounding)
 {
     ready->rounding = (uint8_t)rounding;
     ige_nn_choose(ready, bits, multiplier.shift, multiplier.shift);
@@ -98,7 +99,7 @@ IGE_NN_INLINE void ige_nn_bytes_way(uint32_t way, int8_t *out, const uint32_t *s
     }
 }
 
-IGE_NN_INLINE void ige_nn_bytes_pair_way(uint32_t way, int8_t *out[2], const uint32_t *sums,
+IGE_NN_INLINE void ige_nn_bytes_pair_way(uint32_t way, int8_t *const out[2], const uint32_t *sums,
                                          const struct ige_nn_ready *ready, int32_t first,
                                          int32_t count)
 {
@@ -123,26 +124,28 @@ IGE_NN_INLINE void ige_nn_bytes_pair_way(uint32_t way, int8_t *out[2], const uin
 void ige_nn_bytes(int8_t *out, const uint32_t *sums, const struct ige_nn_ready *ready,
                   int32_t first, int32_t count)
 {
-    if (ready->way == IGE_NN_WAY_SINGLE)
+    if (ready->way == IGE_NN_WAY_SINGLE && IGE_NN_HAS_SINGLE)
         ige_nn_bytes_way(IGE_NN_WAY_SINGLE, out, sums, ready, first, count);
-    else if (ready->way == IGE_NN_WAY_DOUBLE)
+    else if (ready->way == IGE_NN_WAY_DOUBLE && IGE_NN_HAS_DOUBLE)
         ige_nn_bytes_way(IGE_NN_WAY_DOUBLE, out, sums, ready, first, count);
     else
-        ige_nn_bytes_way(ready->way, out, sums, ready, first, count);
+        ige_nn_bytes_way(IGE_NN_WAY_EXACT, out, sums, ready, first, count);
 }
 
-void ige_nn_bytes_pair(int8_t *out[2], const uint32_t *sums, const struct ige_nn_ready *ready,
+void ige_nn_bytes_pair(int8_t *const out[2], const uint32_t *sums, const struct ige_nn_ready *ready,
                        int32_t first, int32_t count)
 {
-    if (ready->way == IGE_NN_WAY_SINGLE)
+    if (ready->way == IGE_NN_WAY_SINGLE && IGE_NN_HAS_SINGLE)
         ige_nn_bytes_pair_way(IGE_NN_WAY_SINGLE, out, sums, ready, first, count);
-    else if (ready->way == IGE_NN_WAY_DOUBLE)
+    else if (ready->way == IGE_NN_WAY_DOUBLE && IGE_NN_HAS_DOUBLE)
         ige_nn_bytes_pair_way(IGE_NN_WAY_DOUBLE, out, sums, ready, first, count);
+    else if (ready->way == IGE_NN_WAY_WIDE && IGE_NN_HAS_DOUBLE)
+        ige_nn_bytes_pair_way(IGE_NN_WAY_WIDE, out, sums, ready, first, count);
     else
-        ige_nn_bytes_pair_way(ready->way, out, sums, ready, first, count);
+        ige_nn_bytes_pair_way(IGE_NN_WAY_EXACT, out, sums, ready, first, count);
 }
 
-void ige_nn_clamp(int8_t *bytes, int32_t count, int32_t least, int32_t most)
+IGE_NN_SMALL void ige_nn_clamp(int8_t *bytes, int32_t count, int32_t least, int32_t most)
 {
     if (least == -128 && most == 127) return;
     for (int32_t i = 0; i < count; i++) {

@@ -7,11 +7,28 @@
 
 #include "ingot_edge_nn.h"
 
+/* SMALL is what runs seldom, which compilers then make small rather than fast. */
 #ifdef __GNUC__
 #define IGE_NN_INLINE static inline __attribute__((always_inline))
+#define IGE_NN_SMALL __attribute__((cold))
 #else
 #define IGE_NN_INLINE static inline
+#define IGE_NN_SMALL
 #endif
+
+/* A program whose networks have one rounding alone may leave out the other: 1 single, 2 double. */
+#ifndef IGE_NN_ROUNDINGS
+#define IGE_NN_ROUNDINGS 3
+#endif
+enum {
+    IGE_NN_HAS_SINGLE = (IGE_NN_ROUNDINGS & 1) != 0,
+    IGE_NN_HAS_DOUBLE = (IGE_NN_ROUNDINGS & 2) != 0,
+};
+
+static inline int32_t ige_nn_is_double(uint32_t rounding)
+{
+    return !IGE_NN_HAS_SINGLE || (IGE_NN_HAS_DOUBLE && rounding == IGE_NN_DOUBLE);
+}
 
 /* The forms, each with whether the compiler can build it. The kernels use the one of the processor
  * that is compiled for. */
@@ -130,7 +147,7 @@ IGE_NN_API int32_t ige_nn_scale(int32_t x, struct ige_nn_multiplier multiplier, 
  * clamp. Of one position, and of two, whose sums alternate. */
 IGE_NN_API void ige_nn_bytes(int8_t *out, const uint32_t *sums, const struct ige_nn_ready *ready,
                              int32_t first, int32_t count);
-IGE_NN_API void ige_nn_bytes_pair(int8_t *out[2], const uint32_t *sums,
+IGE_NN_API void ige_nn_bytes_pair(int8_t *const out[2], const uint32_t *sums,
                                   const struct ige_nn_ready *ready, int32_t first, int32_t count);
 /* Clamps bytes that are already within int8. */
 IGE_NN_API void ige_nn_clamp(int8_t *bytes, int32_t count, int32_t least, int32_t most);
@@ -208,13 +225,13 @@ IGE_NN_INLINE int32_t ige_nn_value(uint32_t way, const struct ige_nn_ready *read
                                    const struct ige_nn_channel *channel, int32_t sum)
 {
     int32_t shifted = (int32_t)((uint32_t)sum << ready->left), value;
-    if (way == IGE_NN_WAY_SINGLE)
+    if (way == IGE_NN_WAY_SINGLE && IGE_NN_HAS_SINGLE)
         return ige_nn_high_add(shifted, channel->fraction, channel->half) >> channel->right;
-    if (way == IGE_NN_WAY_DOUBLE) {
+    if (way == IGE_NN_WAY_DOUBLE && IGE_NN_HAS_DOUBLE) {
         value = ige_nn_high_round(shifted, channel->fraction);
         return ige_nn_sum(ige_nn_sum(value, value >> 31), channel->half) >> channel->right;
     }
-    if (way == IGE_NN_WAY_WIDE) {
+    if (way == IGE_NN_WAY_WIDE && IGE_NN_HAS_DOUBLE) {
         value = ige_nn_high31(sum, channel->fraction);
         if (channel->half) value = ige_nn_sum(value, value >> 31);
         return ige_nn_sum(value, channel->half) >> channel->right;

@@ -8,8 +8,8 @@ struct ige_nn_span {
     int32_t first, count, at;
 };
 
-static struct ige_nn_span ige_nn_depthwise_span(int32_t start, int32_t filter, int32_t dilation,
-                                                int32_t size)
+IGE_NN_SMALL static struct ige_nn_span ige_nn_depthwise_span(int32_t start, int32_t filter,
+                                                             int32_t dilation, int32_t size)
 {
     struct ige_nn_span span = {0, 0, start};
     for (int32_t i = 0; i < filter; i++, start += dilation) {
@@ -24,8 +24,8 @@ static struct ige_nn_span ige_nn_depthwise_span(int32_t start, int32_t filter, i
 }
 
 /* A channel whose input is not beside its weights. */
-static uint32_t ige_nn_depthwise_one(const struct ige_nn_taps *taps, const int8_t *x,
-                                     const int8_t *w)
+IGE_NN_SMALL static uint32_t ige_nn_depthwise_one(const struct ige_nn_taps *taps, const int8_t *x,
+                                                  const int8_t *w)
 {
     int32_t sum = 0;
     for (int32_t row = taps->rows; row; row--, x += taps->x_row, w += taps->w_row)
@@ -64,13 +64,9 @@ static void ige_nn_depthwise_pair(const struct ige_nn_conv *conv, const struct i
     for (int32_t c = 0; c < conv->out_c; c += count) {
         int8_t *out[2] = {output + c, output + (two ? conv->out_c : 0) + c};
         count = conv->out_c - c < IGE_NN_BLOCK ? conv->out_c - c : IGE_NN_BLOCK;
-        if (two) {
-            ige_nn_depthwise_sums(sums + 1, &views[1], c, count, each);
-            ige_nn_depthwise_sums(sums, &views[0], c, count, each);
-        } else {
-            ige_nn_depthwise_sums(sums, &views[0], c, count, each);
-            for (int32_t k = 0; k < count; k++) sums[2 * k + 1] = sums[2 * k];
-        }
+        for (int32_t k = 0; k <= two; k++)
+            ige_nn_depthwise_sums(sums + k, &views[k], c, count, each);
+        for (int32_t k = 0; !two && k < count; k++) sums[2 * k + 1] = sums[2 * k];
         ige_nn_bytes_pair(out, sums, ready, c, count);
     }
     ige_nn_clamp(output, (1 + two) * conv->out_c, ready->least, ready->most);
@@ -91,8 +87,8 @@ static void ige_nn_depthwise_look(const struct ige_nn_conv *conv, struct ige_nn_
     view->w += columns.first * conv->out_c;
 }
 
-static void ige_nn_depthwise_line(const struct ige_nn_conv *conv, const struct ige_nn_ready *ready,
-                                  int32_t index)
+IGE_NN_SMALL static void ige_nn_depthwise_line(const struct ige_nn_conv *conv,
+                                               const struct ige_nn_ready *ready, int32_t index)
 {
     const struct ige_nn_window *w = &conv->window;
     int32_t image = index / conv->out_h * conv->in_h, y = index % conv->out_h;

@@ -10,11 +10,11 @@
 #define IGE_NN_ASSEMBLY __attribute__((naked, noinline, used))
 #define IGE_NN_READ __attribute__((unused))
 
-/* Groups of 2^bits channels: r0 sums, r1 x, r2 w, r3 the rows, then their stride; r4..r7 a group's
- * sums, r11 three strides, r12 turns left. A turn is two quads, of which the first begins in its
- * middle when they are odd. On the stack: groups left, sums, x, how far the next group's weights
- * are, quads + 1. */
-#define IGE_NN_GROUPS(bits, quad)                                                                  \
+/* The sums of groups of 2^bits channels, of which `begin` says how they begin: r0 sums, r1 x, r2 w,
+ * r3 the rows, then their stride; r4..r7 a group's sums, r11 three strides, r12 turns left. A turn
+ * is two quads, of which the first begins in its middle when they are odd. On the stack: groups
+ * left, sums, x, how far the next group's weights are, quads + 1. */
+#define IGE_NN_GROUPS(bits, begin, quad)                                                           \
     "push {r4-r11, lr}\n"                                                                          \
     "ldmia r3, {r3, r4, r5}\n"                                                                     \
     "lsl r6, r3, #" bits "\n"                                                                      \
@@ -25,13 +25,8 @@
     "push {r0, r1, r6}\n"                                                                          \
     "push {r5}\n"                                                                                  \
     "0:\n"                                                                                         \
-    "ldr r1, [sp, #8]\n"                                                                           \
-    "ldr r12, [sp, #16]\n"                                                                         \
-    "mov r4, #0\n"                                                                                 \
-    "mov r5, #0\n"                                                                                 \
-    "mov r6, #0\n"                                                                                 \
-    "mov r7, #0\n"                                                                                 \
-    "lsrs r12, r12, #1\n"                                                                          \
+    "ldrd r0, r1, [sp, #4]\n"                                                                      \
+    "ldr r12, [sp, #16]\n" begin "lsrs r12, r12, #1\n"                                             \
     "bcc 2f\n"                                                                                     \
     "beq 3f\n"                                                                                     \
     "1:\n" quad "2:\n" quad "subs r12, r12, #1\n"                                                  \
@@ -48,6 +43,12 @@
     "bne 0b\n"                                                                                     \
     "add sp, sp, #20\n"                                                                            \
     "pop {r4-r11, pc}\n"
+
+#define IGE_NN_FROM_ZERO                                                                           \
+    "mov r4, #0\n"                                                                                 \
+    "mov r5, #0\n"                                                                                 \
+    "mov r6, #0\n"                                                                                 \
+    "mov r7, #0\n"
 
 #define IGE_NN_WEIGHTS(address)                                                                    \
     "ldr r0, " address "\n"                                                                        \
@@ -75,27 +76,18 @@ IGE_NN_ASSEMBLY void ige_nn_pair_dsp(IGE_NN_READ uint32_t *sums, IGE_NN_READ con
                                      IGE_NN_READ const int8_t *w,
                                      IGE_NN_READ const struct ige_nn_rows *rows)
 {
-    __asm__(IGE_NN_GROUPS("1", "ldmia r1!, {r8-r11}\n" IGE_NN_PAIR_CHANNEL("[r2, r3]", "r6", "r7")
-                                   IGE_NN_PAIR_CHANNEL("[r2], #4", "r4", "r5")));
+    __asm__(IGE_NN_GROUPS("1", IGE_NN_FROM_ZERO,
+                          "ldmia r1!, {r8-r11}\n" IGE_NN_PAIR_CHANNEL("[r2, r3]", "r6", "r7")
+                              IGE_NN_PAIR_CHANNEL("[r2], #4", "r4", "r5")));
 }
 
-/* Of bytes, and of 16-bit numbers as halves of registers hold them. */
-IGE_NN_ASSEMBLY static void ige_nn_row_bytes(IGE_NN_READ uint32_t *sums,
-                                             IGE_NN_READ const int8_t *x,
-                                             IGE_NN_READ const int8_t *w,
-                                             IGE_NN_READ const struct ige_nn_rows *rows)
-{
-    __asm__(IGE_NN_GROUPS("2", "ldr r0, [r1], #4\n"
-                               "sxtb16 r8, r0\n"
-                               "sxtb16 r9, r0, ror #8\n" IGE_NN_ROW_QUAD));
-}
-
+/* Adds to the sums. */
 IGE_NN_ASSEMBLY static void ige_nn_row_halves(IGE_NN_READ uint32_t *sums,
                                               IGE_NN_READ const uint32_t *x,
                                               IGE_NN_READ const int8_t *w,
                                               IGE_NN_READ const struct ige_nn_rows *rows)
 {
-    __asm__(IGE_NN_GROUPS("2", "ldrd r8, r9, [r1], #8\n" IGE_NN_ROW_QUAD));
+    __asm__(IGE_NN_GROUPS("2", "ldmia r0, {r4-r7}\n", "ldrd r8, r9, [r1], #8\n" IGE_NN_ROW_QUAD));
 }
 
 static inline void ige_nn_halves_of(uint32_t halves[2], const int8_t *from, uint32_t to)
@@ -108,18 +100,20 @@ static inline void ige_nn_halves_of(uint32_t halves[2], const int8_t *from, uint
     halves[1] = odd;
 }
 
-/* Where there is room, inputs are taken apart once for all groups. */
+/* Inputs are taken apart once for all groups, so many quads at a time. */
 void ige_nn_row_dsp(uint32_t *sums, const int8_t *x, const int8_t *w,
                     const struct ige_nn_rows *rows)
 {
     enum { QUADS = 32 };
     uint32_t halves[2 * QUADS];
-    if (rows->quads > QUADS) {
-        ige_nn_row_bytes(sums, x, w, rows);
-        return;
+    struct ige_nn_rows part = *rows;
+    for (int32_t i = 0; i < 4 * rows->groups; i++) sums[i] = 0;
+    for (int32_t at = 0; at < rows->quads; at += QUADS) {
+        part.quads = rows->quads - at < QUADS ? rows->quads - at : QUADS;
+        for (int32_t i = 0; i < part.quads; i++, x += IGE_NN_QUAD)
+            ige_nn_halves_of(halves + 2 * i, x, 0);
+        ige_nn_row_halves(sums, halves, w + IGE_NN_QUAD * at, &part);
     }
-    for (int32_t i = 0; i < rows->quads; i++) ige_nn_halves_of(halves + 2 * i, x + 4 * i, 0);
-    ige_nn_row_halves(sums, halves, w, rows);
 }
 
 /* A cell of four channels: r1 x and r2 w of the row, r3 and r12 to the next column, r8 twice -zero.
@@ -160,11 +154,7 @@ void ige_nn_row_dsp(uint32_t *sums, const int8_t *x, const int8_t *w,
     "push {r0, r1, r2}\n"
 #define IGE_NN_TAPS_GROUP                                                                          \
     "ldmia sp, {r0, r1, r2}\n"                                                                     \
-    "ldrd r9, r10, [sp, #24]\n"                                                                    \
-    "mov r4, #0\n"                                                                                 \
-    "mov r5, #0\n"                                                                                 \
-    "mov r6, #0\n"                                                                                 \
-    "mov r7, #0\n"
+    "ldrd r9, r10, [sp, #24]\n" IGE_NN_FROM_ZERO
 #define IGE_NN_TAPS_GIVE                                                                           \
     "ldmia sp, {r0, r1, r2}\n"                                                                     \
     "ldr r9, [sp, #20]\n"                                                                          \
@@ -182,30 +172,44 @@ void ige_nn_row_dsp(uint32_t *sums, const int8_t *x, const int8_t *w,
     "cmp r10, #2\n"                                                                                \
     "beq 2f\n"                                                                                     \
     "bmi 1f\n"
+#define IGE_NN_TAPS_ADD                                                                            \
+    "ldr r4, [r0]\n"                                                                               \
+    "ldr r5, [r0, #8]\n"                                                                           \
+    "ldr r6, [r0, #16]\n"                                                                          \
+    "ldr r7, [r0, #24]\n"                                                                          \
+    "sub r10, r10, #8\n"
 #define IGE_NN_TAPS_END                                                                            \
     "bne 0b\n"                                                                                     \
     "add sp, sp, #32\n"                                                                            \
     "pop {r4-r11, pc}\n"
 
-/* One to three columns, at least one row and one group. */
+/* One to three columns of at least one row and one group; with 8 more columns it adds. */
 IGE_NN_ASSEMBLY static void ige_nn_taps_three(IGE_NN_READ uint32_t *sums,
                                               IGE_NN_READ const int8_t *x,
                                               IGE_NN_READ const int8_t *w,
                                               IGE_NN_READ const struct ige_nn_taps *taps)
 {
-    __asm__(IGE_NN_TAPS_BEGIN "0:\n" IGE_NN_TAPS_GROUP IGE_NN_TAPS_CHOOSE);
+    __asm__(IGE_NN_TAPS_BEGIN "0:\n" IGE_NN_TAPS_GROUP "5:\n" IGE_NN_TAPS_CHOOSE);
+    __asm__("cmp r10, #8\nbhi 6f\n");
     __asm__(IGE_NN_TAPS_ROWS("3", IGE_NN_TAP_2 IGE_NN_TAP_1 IGE_NN_TAP_0) "b 4f\n");
     __asm__(IGE_NN_TAPS_ROWS("2", IGE_NN_TAP_1 IGE_NN_TAP_0) "b 4f\n");
     __asm__(IGE_NN_TAPS_ROWS("1", IGE_NN_TAP_0) "4:\n" IGE_NN_TAPS_GIVE IGE_NN_TAPS_END);
+    __asm__("6:\n" IGE_NN_TAPS_ADD "b 5b\n");
 }
 
 void ige_nn_taps_dsp(uint32_t *sums, const int8_t *x, const int8_t *w,
                      const struct ige_nn_taps *taps)
 {
-    if (taps->rows && taps->columns && taps->columns <= 3)
-        ige_nn_taps_three(sums, x, w, taps);
-    else
-        ige_nn_taps_portable(sums, x, w, taps);
+    struct ige_nn_taps part = *taps;
+    int32_t left = taps->rows ? taps->columns : 0;
+    if (left <= 0)
+        for (int32_t i = 0; i < 4 * taps->groups; i++) sums[2 * i] = 0;
+    for (int32_t add = 0; left > 0; left -= 3, add = 8) {
+        part.columns = (left < 3 ? left : 3) + add;
+        ige_nn_taps_three(sums, x, w, &part);
+        x += 3 * taps->x_column;
+        w += 3 * taps->w_column;
+    }
 }
 
 void ige_nn_expand_dsp(int16_t *to, const int8_t *from, int32_t quads, int32_t zero)

@@ -18,7 +18,8 @@ static int32_t ige_nn_pool_end(int32_t start, int32_t filter, int32_t size)
     return start + filter < size ? start + filter : size;
 }
 
-static struct ige_nn_cells ige_nn_pool_cells(const struct ige_nn_pool *pool, int32_t index)
+IGE_NN_SMALL static struct ige_nn_cells ige_nn_pool_cells(const struct ige_nn_pool *pool,
+                                                          int32_t index)
 {
     const struct ige_nn_window *w = &pool->window;
     int32_t x = index % pool->out_w, line = index / pool->out_w, y = line % pool->out_h;
@@ -69,7 +70,7 @@ void ige_nn_average_pool(const struct ige_nn_pool *pool)
     }
 }
 
-void ige_nn_max_pool(const struct ige_nn_pool *pool)
+IGE_NN_SMALL void ige_nn_max_pool(const struct ige_nn_pool *pool)
 {
     int32_t positions = pool->images * pool->out_h * pool->out_w;
     for (int32_t i = 0; i < positions; i++) {
@@ -81,7 +82,7 @@ void ige_nn_max_pool(const struct ige_nn_pool *pool)
     }
 }
 
-void ige_nn_mean(const struct ige_nn_mean *mean)
+IGE_NN_SMALL void ige_nn_mean(const struct ige_nn_mean *mean)
 {
     struct ige_nn_cells cells = {mean->input, 1, mean->cells, 0, mean->inner};
     int8_t *out = mean->output;

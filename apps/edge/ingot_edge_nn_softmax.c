@@ -14,7 +14,7 @@ struct ige_nn_real {
 enum { IGE_NN_DIFFERENCE_BITS = 5, IGE_NN_SUM_BITS = 12, IGE_NN_SQUARES = 6, IGE_NN_TERMS = 8 };
 
 /* The float next to value * 2^exponent, of two the even one. */
-static struct ige_nn_real ige_nn_round(uint64_t value, int32_t exponent)
+IGE_NN_SMALL static struct ige_nn_real ige_nn_round(uint64_t value, int32_t exponent)
 {
     struct ige_nn_real real = {0, 0};
     uint32_t rest = 0; /* the last bit lost, and whether any before it was 1 */
@@ -27,7 +27,7 @@ static struct ige_nn_real ige_nn_round(uint64_t value, int32_t exponent)
     return real;
 }
 
-static uint64_t ige_nn_high64(uint64_t a, uint64_t b)
+IGE_NN_SMALL static uint64_t ige_nn_high64(uint64_t a, uint64_t b)
 {
     uint64_t low_a = (uint32_t)a, low_b = (uint32_t)b, high_a = a >> 32, high_b = b >> 32;
     uint64_t cross = high_a * low_b + (low_a * low_b >> 32), other = low_a * high_b;
@@ -36,7 +36,7 @@ static uint64_t ige_nn_high64(uint64_t a, uint64_t b)
 }
 
 /* exp(-step * i): e^-r by its series for a 64th of r, where r is what whole powers of 2 leave. */
-static struct ige_nn_real ige_nn_exp(struct ige_nn_real step, uint32_t i)
+IGE_NN_SMALL static struct ige_nn_real ige_nn_exp(struct ige_nn_real step, uint32_t i)
 {
     /* 2^64 / k!; of the first two what fits */
     static const uint64_t terms[IGE_NN_TERMS] = {
@@ -59,7 +59,7 @@ static struct ige_nn_real ige_nn_exp(struct ige_nn_real step, uint32_t i)
     return ige_nn_round(rest ? sum : (uint64_t)1 << 63, rest ? -64 - powers : -63 - powers);
 }
 
-static struct ige_nn_real ige_nn_add(struct ige_nn_real a, struct ige_nn_real b)
+IGE_NN_SMALL static struct ige_nn_real ige_nn_add(struct ige_nn_real a, struct ige_nn_real b)
 {
     if (!a.mantissa) return b;
     if (!b.mantissa) return a;
@@ -71,7 +71,7 @@ static struct ige_nn_real ige_nn_add(struct ige_nn_real a, struct ige_nn_real b)
 }
 
 /* 256 / x */
-static struct ige_nn_real ige_nn_inverse(struct ige_nn_real x)
+IGE_NN_SMALL static struct ige_nn_real ige_nn_inverse(struct ige_nn_real x)
 {
     uint64_t quotient = 0, rest = 1;
     for (int32_t i = 0; i < 50; i++) { /* 2^49 / mantissa, bit by bit */
@@ -86,14 +86,14 @@ static struct ige_nn_real ige_nn_inverse(struct ige_nn_real x)
 }
 
 /* Nearest integer, half away from zero. */
-static int32_t ige_nn_integer(struct ige_nn_real x)
+IGE_NN_SMALL static int32_t ige_nn_integer(struct ige_nn_real x)
 {
     if (!x.mantissa || x.exponent < -25) return 0;
     if (x.exponent >= 0) return 256;
     return (int32_t)((x.mantissa + (1U << (-x.exponent - 1))) >> -x.exponent);
 }
 
-static int32_t ige_nn_softmax_greatest(const int8_t *in, int32_t width)
+IGE_NN_SMALL static int32_t ige_nn_softmax_greatest(const int8_t *in, int32_t width)
 {
     int32_t greatest = -128;
     for (int32_t i = 0; i < width; i++)
@@ -101,8 +101,8 @@ static int32_t ige_nn_softmax_greatest(const int8_t *in, int32_t width)
     return greatest;
 }
 
-static void ige_nn_softmax_single(const struct ige_nn_softmax *softmax, const int8_t *in,
-                                  int8_t *out)
+IGE_NN_SMALL static void ige_nn_softmax_single(const struct ige_nn_softmax *softmax,
+                                               const int8_t *in, int8_t *out)
 {
     int32_t greatest = ige_nn_softmax_greatest(in, softmax->width);
     struct ige_nn_real step =
@@ -122,12 +122,12 @@ static void ige_nn_softmax_single(const struct ige_nn_softmax *softmax, const in
 /* ---- fixed point ---- */
 
 /* x / 2^bits, to nearest, half away from zero; bits of at least 1. */
-static int32_t ige_nn_halves(int32_t x, int32_t bits)
+IGE_NN_SMALL static int32_t ige_nn_halves(int32_t x, int32_t bits)
 {
     return (int32_t)(((int64_t)x - (x < 0) + ((int64_t)1 << (bits - 1))) >> bits);
 }
 
-static int32_t ige_nn_shift_left(int32_t x, int32_t bits)
+IGE_NN_SMALL static int32_t ige_nn_shift_left(int32_t x, int32_t bits)
 {
     int64_t wide = (int64_t)x * (1 << bits);
     return (int32_t)(wide > INT32_MAX ? INT32_MAX : wide < INT32_MIN ? INT32_MIN : wide);
@@ -135,7 +135,7 @@ static int32_t ige_nn_shift_left(int32_t x, int32_t bits)
 
 /* exp(x) of x <= 0 with 5 integer bits, as a fraction of 2^31: a quarter by its Taylor series
  * around -1/8, the rest by powers. */
-static int32_t ige_nn_exp_fixed(int32_t x)
+IGE_NN_SMALL static int32_t ige_nn_exp_fixed(int32_t x)
 {
     static const int32_t powers[] = {1672461947, 1302514674, 790015084, 290630308,
                                      39332535,   720401,     242};
@@ -155,7 +155,7 @@ static int32_t ige_nn_exp_fixed(int32_t x)
 }
 
 /* 1 / (1 + x), of fractions of 2^31, by Newton and Raphson. */
-static int32_t ige_nn_reciprocal(int32_t x)
+IGE_NN_SMALL static int32_t ige_nn_reciprocal(int32_t x)
 {
     const int32_t start = 1515870810, slope = -1010580540; /* 48/17, -32/17 */
     int32_t half = (int32_t)(((int64_t)x + INT32_MAX + 1) / 2);
@@ -167,8 +167,8 @@ static int32_t ige_nn_reciprocal(int32_t x)
     return ige_nn_shift_left(y, 1);
 }
 
-static void ige_nn_softmax_double(const struct ige_nn_softmax *softmax, const int8_t *in,
-                                  int8_t *out)
+IGE_NN_SMALL static void ige_nn_softmax_double(const struct ige_nn_softmax *softmax,
+                                               const int8_t *in, int8_t *out)
 {
     int32_t greatest = ige_nn_softmax_greatest(in, softmax->width), headroom = 0, reciprocal = 0;
     uint32_t sum = 0;
@@ -190,14 +190,14 @@ static void ige_nn_softmax_double(const struct ige_nn_softmax *softmax, const in
     }
 }
 
-void ige_nn_softmax(const struct ige_nn_softmax *softmax)
+IGE_NN_SMALL void ige_nn_softmax(const struct ige_nn_softmax *softmax)
 {
     for (int32_t r = 0; r < softmax->rows; r++) {
         const int8_t *in = softmax->input + r * softmax->width;
         int8_t *out = softmax->output + r * softmax->width;
-        if (softmax->rounding == IGE_NN_SINGLE)
-            ige_nn_softmax_single(softmax, in, out);
-        else
+        if (ige_nn_is_double(softmax->rounding))
             ige_nn_softmax_double(softmax, in, out);
+        else
+            ige_nn_softmax_single(softmax, in, out);
     }
 }
