@@ -128,4 +128,10 @@ IGE_NN_AVX2 void ige_nn_expand_avx2(int16_t *to, const int8_t *from, int32_t qua
     }
 }
 
+void ige_nn_finish_avx2(int8_t *const out[2], const uint32_t *sums,
+                        const struct ige_nn_ready *ready, int32_t first, int32_t count)
+{
+    ige_nn_finish_portable(out, sums, ready, first, count);
+}
+
 #endif

@@ -89,7 +89,7 @@ static void ige_nn_conv_pair(const struct ige_nn_conv *conv, const struct ige_nn
         for (int32_t k = 0; depth & 3 && k < rows.groups; k++)
             ige_nn_conv_rest(sums + 4 * k, conv->scratch, weights + 2 * k * depth, rows.stride,
                              depth);
-        ige_nn_bytes_pair(out, sums, ready, c, count);
+        IGE_NN_FORM(ige_nn_finish)(out, sums, ready, c, count);
     }
     ige_nn_clamp(out0, conv->out_c, ready->least, ready->most);
     ige_nn_clamp(out1, conv->out_c, ready->least, ready->most);

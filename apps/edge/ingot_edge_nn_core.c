@@ -77,7 +77,7 @@ IGE_NN_SMALL struct ige_nn_channel ige_nn_prepare_one(struct ige_nn_ready *ready
     return ige_nn_channel(ready->way, ready, multiplier.fraction, multiplier.shift);
 }
 
-/* The loops of a way, with all that they read in variables: bytes may lie anywhere, for all that a
+/* The loop of a way, with all that it reads in variables: bytes may lie anywhere, for all that a
  * compiler knows. */
 IGE_NN_INLINE void ige_nn_bytes_way(uint32_t way, int8_t *out, const uint32_t *sums,
                                     const struct ige_nn_ready *ready, int32_t first, int32_t count)
@@ -99,28 +99,6 @@ IGE_NN_INLINE void ige_nn_bytes_way(uint32_t way, int8_t *out, const uint32_t *s
     }
 }
 
-IGE_NN_INLINE void ige_nn_bytes_pair_way(uint32_t way, int8_t *const out[2], const uint32_t *sums,
-                                         const struct ige_nn_ready *ready, int32_t first,
-                                         int32_t count)
-{
-    const struct ige_nn_ready held = *ready;
-    uint32_t i = (uint32_t)first & held.channel_mask, step = 1 & held.channel_mask;
-    const uint8_t *bias = held.bias + 4 * first;
-    const uint32_t *end = sums + 2 * count;
-    int8_t *a = out[0], *b = out[1];
-    for (; sums < end; sums += 2) {
-        struct ige_nn_channel channel =
-            ige_nn_channel(way, &held, ige_nn_i32(held.multipliers + 4 * i), held.shifts[i]);
-        int32_t add = ige_nn_i32(bias);
-        int32_t value = ige_nn_value(way, &held, &channel, ige_nn_sum((int32_t)sums[0], add));
-        int32_t other = ige_nn_value(way, &held, &channel, ige_nn_sum((int32_t)sums[1], add));
-        *a++ = (int8_t)ige_nn_byte(value + held.zero);
-        *b++ = (int8_t)ige_nn_byte(other + held.zero);
-        bias += 4;
-        i += step;
-    }
-}
-
 void ige_nn_bytes(int8_t *out, const uint32_t *sums, const struct ige_nn_ready *ready,
                   int32_t first, int32_t count)
 {
@@ -130,19 +108,6 @@ void ige_nn_bytes(int8_t *out, const uint32_t *sums, const struct ige_nn_ready *
         ige_nn_bytes_way(IGE_NN_WAY_DOUBLE, out, sums, ready, first, count);
     else
         ige_nn_bytes_way(IGE_NN_WAY_EXACT, out, sums, ready, first, count);
-}
-
-void ige_nn_bytes_pair(int8_t *const out[2], const uint32_t *sums, const struct ige_nn_ready *ready,
-                       int32_t first, int32_t count)
-{
-    if (ready->way == IGE_NN_WAY_SINGLE && IGE_NN_HAS_SINGLE)
-        ige_nn_bytes_pair_way(IGE_NN_WAY_SINGLE, out, sums, ready, first, count);
-    else if (ready->way == IGE_NN_WAY_DOUBLE && IGE_NN_HAS_DOUBLE)
-        ige_nn_bytes_pair_way(IGE_NN_WAY_DOUBLE, out, sums, ready, first, count);
-    else if (ready->way == IGE_NN_WAY_WIDE && IGE_NN_HAS_DOUBLE)
-        ige_nn_bytes_pair_way(IGE_NN_WAY_WIDE, out, sums, ready, first, count);
-    else
-        ige_nn_bytes_pair_way(IGE_NN_WAY_EXACT, out, sums, ready, first, count);
 }
 
 IGE_NN_SMALL void ige_nn_clamp(int8_t *bytes, int32_t count, int32_t least, int32_t most)

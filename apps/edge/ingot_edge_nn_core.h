@@ -90,6 +90,8 @@ struct ige_nn_taps {
     int32_t rows, columns, x_row, x_column, w_row, w_column, zero, groups;
 };
 
+struct ige_nn_ready;
+
 /* Leaves; they give the sums of groups of channels, one group behind the other.
  * pair: sums[2 * c + p] of the two channels c and both positions p of x.
  * row: sums[c] of four channels, of x as it lies.
@@ -104,7 +106,10 @@ struct ige_nn_taps {
     IGE_NN_API void ige_nn_taps_##form(uint32_t *sums, const int8_t *x, const int8_t *w,           \
                                        const struct ige_nn_taps *taps);                            \
     IGE_NN_API void ige_nn_expand_##form(int16_t *to, const int8_t *from, int32_t quads,           \
-                                         int32_t zero);
+                                         int32_t zero);                                            \
+    IGE_NN_API void ige_nn_finish_##form(int8_t *const out[2], const uint32_t *sums,               \
+                                         const struct ige_nn_ready *ready, int32_t first,          \
+                                         int32_t count);
 #define IGE_NN_DECLARE_IF(form, has) IGE_NN_DECLARE_##has(form)
 #define IGE_NN_DECLARE(form, has) IGE_NN_DECLARE_IF(form, has)
 IGE_NN_FORMS(IGE_NN_DECLARE)
@@ -144,11 +149,9 @@ IGE_NN_API struct ige_nn_channel ige_nn_prepare_one(struct ige_nn_ready *ready,
 /* x * multiplier for any of both, within +-0x7fffff00. */
 IGE_NN_API int32_t ige_nn_scale(int32_t x, struct ige_nn_multiplier multiplier, uint32_t rounding);
 /* Bytes of sums, with the biases, of `count` channels from `first` on; not yet within the layer's
- * clamp. Of one position, and of two, whose sums alternate. */
+ * clamp. */
 IGE_NN_API void ige_nn_bytes(int8_t *out, const uint32_t *sums, const struct ige_nn_ready *ready,
                              int32_t first, int32_t count);
-IGE_NN_API void ige_nn_bytes_pair(int8_t *const out[2], const uint32_t *sums,
-                                  const struct ige_nn_ready *ready, int32_t first, int32_t count);
 /* Clamps bytes that are already within int8. */
 IGE_NN_API void ige_nn_clamp(int8_t *bytes, int32_t count, int32_t least, int32_t most);
 
@@ -240,6 +243,29 @@ IGE_NN_INLINE int32_t ige_nn_value(uint32_t way, const struct ige_nn_ready *read
     multiplier.fraction = channel->fraction;
     multiplier.shift = channel->shift;
     return ige_nn_scale(sum, multiplier, ready->rounding);
+}
+
+/* The loop of a leaf's finish, in a way that the compiler may know, with all that it reads in
+ * variables: bytes may lie anywhere, for all that a compiler knows. */
+IGE_NN_INLINE void ige_nn_finish_way(uint32_t way, int8_t *const out[2], const uint32_t *sums,
+                                     const struct ige_nn_ready *ready, int32_t first, int32_t count)
+{
+    const struct ige_nn_ready held = *ready;
+    uint32_t i = (uint32_t)first & held.channel_mask, step = 1 & held.channel_mask;
+    const uint8_t *bias = held.bias + 4 * first;
+    const uint32_t *end = sums + 2 * count;
+    int8_t *a = out[0], *b = out[1];
+    for (; sums < end; sums += 2) {
+        struct ige_nn_channel channel =
+            ige_nn_channel(way, &held, ige_nn_i32(held.multipliers + 4 * i), held.shifts[i]);
+        int32_t add = ige_nn_i32(bias);
+        int32_t value = ige_nn_value(way, &held, &channel, ige_nn_sum((int32_t)sums[0], add));
+        int32_t other = ige_nn_value(way, &held, &channel, ige_nn_sum((int32_t)sums[1], add));
+        *a++ = (int8_t)ige_nn_byte(value + held.zero);
+        *b++ = (int8_t)ige_nn_byte(other + held.zero);
+        bias += 4;
+        i += step;
+    }
 }
 
 #endif

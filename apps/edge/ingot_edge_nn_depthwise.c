@@ -67,7 +67,7 @@ static void ige_nn_depthwise_pair(const struct ige_nn_conv *conv, const struct i
         for (int32_t k = 0; k <= two; k++)
             ige_nn_depthwise_sums(sums + k, &views[k], c, count, each);
         for (int32_t k = 0; !two && k < count; k++) sums[2 * k + 1] = sums[2 * k];
-        ige_nn_bytes_pair(out, sums, ready, c, count);
+        IGE_NN_FORM(ige_nn_finish)(out, sums, ready, c, count);
     }
     ige_nn_clamp(output, (1 + two) * conv->out_c, ready->least, ready->most);
 }

@@ -120,4 +120,10 @@ void ige_nn_expand_neon(int16_t *to, const int8_t *from, int32_t quads, int32_t 
     }
 }
 
+void ige_nn_finish_neon(int8_t *const out[2], const uint32_t *sums,
+                        const struct ige_nn_ready *ready, int32_t first, int32_t count)
+{
+    ige_nn_finish_portable(out, sums, ready, first, count);
+}
+
 #endif

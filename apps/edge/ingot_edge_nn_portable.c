@@ -86,3 +86,14 @@ void ige_nn_expand_portable(int16_t *to, const int8_t *from, int32_t quads, int3
         to += IGE_NN_PAIR_QUAD;
     }
 }
+
+void ige_nn_finish_portable(int8_t *const out[2], const uint32_t *sums,
+                            const struct ige_nn_ready *ready, int32_t first, int32_t count)
+{
+    if (ready->way == IGE_NN_WAY_SINGLE && IGE_NN_HAS_SINGLE)
+        ige_nn_finish_way(IGE_NN_WAY_SINGLE, out, sums, ready, first, count);
+    else if (ready->way == IGE_NN_WAY_DOUBLE && IGE_NN_HAS_DOUBLE)
+        ige_nn_finish_way(IGE_NN_WAY_DOUBLE, out, sums, ready, first, count);
+    else
+        ige_nn_finish_way(ready->way, out, sums, ready, first, count);
+}

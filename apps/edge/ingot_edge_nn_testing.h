@@ -13,11 +13,18 @@ struct ige_nn_form {
     void (*row)(uint32_t *, const int8_t *, const int8_t *, const struct ige_nn_rows *);
     void (*taps)(uint32_t *, const int8_t *, const int8_t *, const struct ige_nn_taps *);
     void (*expand)(int16_t *, const int8_t *, int32_t, int32_t);
+    void (*finish)(int8_t *const *, const uint32_t *, const struct ige_nn_ready *, int32_t,
+                   int32_t);
 };
 
 #define IGE_NN_FORM_0(form)
 #define IGE_NN_FORM_1(form)                                                                        \
-    {#form, ige_nn_pair_##form, ige_nn_row_##form, ige_nn_taps_##form, ige_nn_expand_##form},
+    {#form,                                                                                        \
+     ige_nn_pair_##form,                                                                           \
+     ige_nn_row_##form,                                                                            \
+     ige_nn_taps_##form,                                                                           \
+     ige_nn_expand_##form,                                                                         \
+     ige_nn_finish_##form},
 #define IGE_NN_FORM_IF(form, has) IGE_NN_FORM_##has(form)
 #define IGE_NN_FORM_ENTRY(form, has) IGE_NN_FORM_IF(form, has)
 static const struct ige_nn_form ige_nn_forms[] = {IGE_NN_FORMS(IGE_NN_FORM_ENTRY)};
@@ -54,6 +61,38 @@ static int32_t ige_nn_below(uint32_t *random, uint32_t bound)
     return (int32_t)(ige_nn_random(random) % bound);
 }
 
+/* Whether a form makes the portable one's bytes of sums, in any way. */
+static inline int ige_nn_form_finishes(const struct ige_nn_form *form, uint32_t *random)
+{
+    enum { CHANNELS = 9 };
+    uint32_t bias[CHANNELS], fractions[CHANNELS], sums[2 * CHANNELS];
+    int8_t shifts[CHANNELS], bytes[2][2 * CHANNELS];
+    int32_t bits = ige_nn_below(random, 32), shift = ige_nn_below(random, 34) - 32;
+    struct ige_nn_finish finish = {bias, fractions, shifts, 0, 0, 0, 0, -128, 127};
+    struct ige_nn_ready ready;
+    int32_t first = ige_nn_below(random, 3);
+    finish.per_channel = (uint8_t)ige_nn_below(random, 4);
+    finish.rounding = (uint8_t)ige_nn_below(random, 2);
+    finish.sum_bits = (uint8_t)(bits + 1);
+    finish.zero = (int8_t)ige_nn_random(random);
+    for (int32_t c = 0; c < CHANNELS; c++) {
+        bias[c] = (uint32_t)((int32_t)ige_nn_random(random) >> (31 - bits)) / 2;
+        fractions[c] = 0x40000000U | ige_nn_random(random) >> 2;
+        shifts[c] = (int8_t)(shift > -31 ? shift - ige_nn_below(random, 2) : -31);
+        for (int32_t p = 0; p < 2; p++)
+            sums[2 * c + p] = (uint32_t)((int32_t)ige_nn_random(random) >> (31 - bits)) / 2;
+    }
+    ige_nn_prepare(&ready, &finish, CHANNELS);
+    for (int32_t i = 0; i < 2; i++) {
+        int8_t *const out[2] = {bytes[i], bytes[i] + CHANNELS};
+        (i ? form : &ige_nn_forms[0])->finish(out, sums, &ready, first, CHANNELS - first);
+    }
+    for (int32_t c = 0; c < CHANNELS - first; c++)
+        if (bytes[0][c] != bytes[1][c] || bytes[0][CHANNELS + c] != bytes[1][CHANNELS + c])
+            return 0;
+    return 1;
+}
+
 /* Whether a form gives the portable one's sums of one random piece of work. */
 static inline int ige_nn_form_agrees(const struct ige_nn_form *form, uint32_t *random)
 {
@@ -88,7 +127,7 @@ static inline int ige_nn_form_agrees(const struct ige_nn_form *form, uint32_t *r
     if (!ige_nn_same(sums)) return 0;
     portable->taps(sums[0], bytes, w, &taps);
     form->taps(sums[1], bytes, w, &taps);
-    return ige_nn_same(sums);
+    return ige_nn_same(sums) && ige_nn_form_finishes(form, random);
 }
 
 #endif
