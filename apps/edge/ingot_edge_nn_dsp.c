@@ -222,19 +222,21 @@ void ige_nn_expand_dsp(int16_t *to, const int8_t *from, int32_t quads, int32_t z
     }
 }
 
-/* Where the assembly finds a layer's zero point. */
-typedef char ige_nn_ready_is_as_read[offsetof(struct ige_nn_ready, zero) == 20 ? 1 : -1];
+/* Where the assembly finds a layer's shift of sums and zero point. */
+typedef char ige_nn_ready_is_as_read[offsetof(struct ige_nn_ready, left) == 16 &&
+                                             offsetof(struct ige_nn_ready, zero) == 20
+                                         ? 1
+                                         : -1];
 
 /* Each turn a channel of two positions: r0 and r8 bytes, r1 sums to r7, r2 fractions, r3 shifts, r4
- * biases, r6 zero, r9 1; r10 the shift, r11 the fraction, r12 the bias, then half of what the shift
- * takes away, r5 and lr both values. */
-#define IGE_NN_FINISH(right, scale)                                                                \
+ * biases, r6 zero, r9 left; r10 the shift, r11 the fraction, r12 the bias, then half of what the
+ * shift takes away, r5 and lr both values. */
+#define IGE_NN_FINISH(scale)                                                                       \
     "push {r4-r11, lr}\n"                                                                          \
     "ldr r12, [sp, #36]\n"                                                                         \
     "ldrd r10, r11, [r2]\n"                                                                        \
     "ldr lr, [r2, #8]\n"                                                                           \
-    "ldr r6, [r2, #20]\n"                                                                          \
-    "mov r9, #1\n"                                                                                 \
+    "ldrd r9, r6, [r2, #16]\n"                                                                     \
     "add r4, r10, r3, lsl #2\n"                                                                    \
     "add r2, r11, r3, lsl #2\n"                                                                    \
     "add r3, lr, r3\n"                                                                             \
@@ -244,9 +246,13 @@ typedef char ige_nn_ready_is_as_read[offsetof(struct ige_nn_ready, zero) == 20 ?
     "ldrsb r10, [r3], #1\n"                                                                        \
     "ldr r11, [r2], #4\n"                                                                          \
     "ldr r12, [r4], #4\n"                                                                          \
-    "ldrd r5, lr, [r1], #8\n" right "add r5, r5, r12\n"                                            \
+    "ldrd r5, lr, [r1], #8\n"                                                                      \
+    "sub r10, r9, r10\n"                                                                           \
+    "sub r10, r10, #1\n"                                                                           \
+    "add r5, r5, r12\n"                                                                            \
     "add lr, lr, r12\n"                                                                            \
-    "lsl r12, r9, r10\n"                                                                           \
+    "mov r12, #1\n"                                                                                \
+    "lsl r12, r12, r10\n"                                                                          \
     "lsr r12, r12, #1\n" scale("r5") scale("lr") "asr r5, r5, r10\n"                               \
                                                  "asr lr, lr, r10\n"                               \
                                                  "add r5, r5, r6\n"                                \
@@ -258,20 +264,22 @@ typedef char ige_nn_ready_is_as_read[offsetof(struct ige_nn_ready, zero) == 20 ?
                                                  "cmp r1, r7\n"                                    \
                                                  "bne 1b\n"                                        \
                                                  "pop {r4-r11, pc}\n"
-#define IGE_NN_SCALE_ONCE(sum) "smmla " sum ", " sum ", r11, r12\n"
+#define IGE_NN_SCALE_ONCE(sum)                                                                     \
+    "lsl " sum ", " sum ", r9\n"                                                                   \
+    "smmla " sum ", " sum ", r11, r12\n"
 #define IGE_NN_SCALE_TWICE(sum)                                                                    \
     "lsl " sum ", " sum ", #1\n"                                                                   \
     "smmulr " sum ", " sum ", r11\n"                                                               \
     "add " sum ", " sum ", " sum ", asr #31\n"                                                     \
     "add " sum ", " sum ", r12\n"
 
-/* Of sums that are not shifted first, and of two roundings. */
+/* With one rounding, and with two. */
 IGE_NN_ASSEMBLY static void ige_nn_finish_once(IGE_NN_READ int8_t *const out[2],
                                                IGE_NN_READ const uint32_t *sums,
                                                IGE_NN_READ const struct ige_nn_ready *ready,
                                                IGE_NN_READ int32_t first, IGE_NN_READ int32_t count)
 {
-    __asm__(IGE_NN_FINISH("mvn r10, r10\n", IGE_NN_SCALE_ONCE));
+    __asm__(IGE_NN_FINISH(IGE_NN_SCALE_ONCE));
 }
 
 IGE_NN_ASSEMBLY static void ige_nn_finish_twice(IGE_NN_READ int8_t *const out[2],
@@ -280,18 +288,29 @@ IGE_NN_ASSEMBLY static void ige_nn_finish_twice(IGE_NN_READ int8_t *const out[2]
                                                 IGE_NN_READ int32_t first,
                                                 IGE_NN_READ int32_t count)
 {
-    __asm__(IGE_NN_FINISH("rsb r10, r10, #0\n", IGE_NN_SCALE_TWICE));
+    __asm__(IGE_NN_FINISH(IGE_NN_SCALE_TWICE));
 }
 
 void ige_nn_finish_dsp(int8_t *const out[2], const uint32_t *sums, const struct ige_nn_ready *ready,
                        int32_t first, int32_t count)
 {
-    if (IGE_NN_HAS_SINGLE && ready->way == IGE_NN_WAY_SINGLE && !ready->left && ready->channel_mask)
+    if (!ready->channel_mask) { /* one multiplier of all: a channel at a time, each as the first */
+        struct ige_nn_ready one = *ready;
+        one.channel_mask = 1;
+        one.bias += 4 * first;
+        for (int32_t c = 0; c < count; c++, one.bias += 4) {
+            int8_t *const at[2] = {out[0] + c, out[1] + c};
+            ige_nn_finish_dsp(at, sums + 2 * c, &one, 0, 1);
+        }
+    } else if (IGE_NN_HAS_SINGLE && ready->way == IGE_NN_WAY_SINGLE) {
         ige_nn_finish_once(out, sums, ready, first, count);
-    else if (IGE_NN_HAS_DOUBLE && ready->way == IGE_NN_WAY_DOUBLE && ready->channel_mask)
+    } else if (IGE_NN_HAS_DOUBLE && ready->way == IGE_NN_WAY_DOUBLE) {
         ige_nn_finish_twice(out, sums, ready, first, count);
-    else
-        ige_nn_finish_way(ready->way, out, sums, ready, first, count);
+    } else if (IGE_NN_HAS_DOUBLE && ready->way == IGE_NN_WAY_WIDE) {
+        ige_nn_finish_way(IGE_NN_WAY_WIDE, out, sums, ready, first, count);
+    } else {
+        ige_nn_finish_way(IGE_NN_WAY_EXACT, out, sums, ready, first, count);
+    }
 }
 
 #endif
