@@ -309,7 +309,8 @@ void ige_nn_finish_dsp(int8_t *const out[2], const uint32_t *sums, const struct 
     } else if (IGE_NN_HAS_DOUBLE && ready->way == IGE_NN_WAY_WIDE) {
         ige_nn_finish_way(IGE_NN_WAY_WIDE, out, sums, ready, first, count);
     } else {
-        ige_nn_finish_way(IGE_NN_WAY_EXACT, out, sums, ready, first, count);
+        for (int32_t i = 0; i < 2 * count; i++)
+            ige_nn_bytes(out[i & 1] + i / 2, sums + i, ready, first + i / 2, 1);
     }
 }
 
