@@ -235,9 +235,9 @@ IGE_NN_INLINE int32_t ige_nn_value(uint32_t way, const struct ige_nn_ready *read
         return ige_nn_sum(ige_nn_sum(value, value >> 31), channel->half) >> channel->right;
     }
     if (way == IGE_NN_WAY_WIDE && IGE_NN_HAS_DOUBLE) {
-        value = ige_nn_high31(sum, channel->fraction);
-        if (channel->half) value = ige_nn_sum(value, value >> 31);
-        return ige_nn_sum(value, channel->half) >> channel->right;
+        int64_t wide = ige_nn_high31(sum, channel->fraction);
+        if (channel->half) wide += channel->half - (wide < 0);
+        return (int32_t)(wide >> channel->right);
     }
     struct ige_nn_multiplier multiplier;
     multiplier.fraction = channel->fraction;

@@ -12,6 +12,7 @@
 #include "base/random.h"
 #include "kernels/nn/nn.h"
 #include "kernels/nn/nn_fixed.h"
+#include "kernels/nn/nn_product.h"
 
 #include "ingot_edge_nn_testing.h"
 
@@ -651,6 +652,47 @@ static void scales(void **state)
     }
 }
 
+/* Sums of up to `bits` bits in every way there is, as the server finishes them. */
+static void finishes(void **state)
+{
+    (void)state;
+    enum { CHANNELS = 7 };
+    struct ig_rng random;
+    ig_rng_seed(&random, 13);
+    for (int round = 0; round < 20000; round++) {
+        struct nn_multiplier multipliers[CHANNELS];
+        uint32_t sums[CHANNELS], twice[2 * CHANNELS], fractions[CHANNELS];
+        int32_t bias[CHANNELS], bits = round % 32, shift = (int32_t)ig_rng_below(&random, 34) - 31;
+        int8_t shifts[CHANNELS], out[CHANNELS], first[CHANNELS], second[CHANNELS];
+        struct ige_nn_finish made = {.bias = bias, .multipliers = fractions, .shifts = shifts};
+        made.per_channel = 1;
+        made.sum_bits = (uint8_t)bits;
+        made.rounding = (uint8_t)(round / 32 & 1);
+        made.zero = (int8_t)ig_rng_u64(&random);
+        for (int c = 0; c < CHANNELS; c++) {
+            fractions[c] = 0x40000000U | (uint32_t)ig_rng_u64(&random) >> 2;
+            shifts[c] = (int8_t)(shift > -31 ? shift - (int32_t)ig_rng_below(&random, 2) : shift);
+            multipliers[c] = (struct nn_multiplier){(int32_t)fractions[c], shifts[c]};
+            int64_t bound = (INT64_C(1) << bits) - 1;
+            bias[c] = (int32_t)((int64_t)ig_rng_below(&random, (uint64_t)bound + 1) - bound / 2);
+            sums[c] = (uint32_t)((int64_t)ig_rng_below(&random, (uint64_t)bound + 1) - bound / 2);
+        }
+        struct nn_finish finish = {.bias = bias, .multipliers = multipliers, .zero = made.zero};
+        finish.least = INT8_MIN;
+        finish.most = INT8_MAX;
+        finish.rounding = (enum ig_network_rounding)made.rounding;
+        struct ige_nn_ready ready;
+        ige_nn_prepare(&ready, &made, CHANNELS);
+        ige_nn_bytes(out, sums, &ready, 0, CHANNELS);
+        for (size_t c = 0; c < CHANNELS; c++) twice[2 * c] = twice[2 * c + 1] = sums[c];
+        ige_nn_finish_portable((int8_t *const[]){first, second}, twice, &ready, 0, CHANNELS);
+        for (size_t c = 0; c < CHANNELS; c++) {
+            int8_t expected = nn_finish_one(&finish, (int32_t)sums[c], c);
+            assert_true(out[c] == expected && first[c] == expected && second[c] == expected);
+        }
+    }
+}
+
 static void forms_agree(void **state)
 {
     (void)state;
@@ -670,6 +712,7 @@ int main(void)
         cmocka_unit_test(pools_and_means), cmocka_unit_test(elements),
         cmocka_unit_test(movements),       cmocka_unit_test(tables_and_reals),
         cmocka_unit_test(scales),          cmocka_unit_test(forms_agree),
+        cmocka_unit_test(finishes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
