@@ -18,6 +18,7 @@ struct nn_finish {
     int32_t zero, least, most;
     enum ig_network_rounding rounding;
     bool shrinks; /* no multiplier is over 1 */
+    bool small;   /* all are less than a quarter, and no less than 2^-31 unless 0 */
 };
 
 /* What a position of a depthwise convolution sees: cells that lie inside, by row and column, with

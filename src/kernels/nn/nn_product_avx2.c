@@ -128,8 +128,8 @@ static inline __m128i scale_four(__m128i sums, const struct nn_multiplier *multi
     return _mm256_castsi256_si128(low);
 }
 
-static void finish_i8(int8_t *out, const int32_t *sums, const struct nn_finish *finish,
-                      size_t first, size_t count)
+static void finish_four(int8_t *out, const int32_t *sums, const struct nn_finish *finish,
+                        size_t first, size_t count)
 {
     enum { FOUR = 4 };
     const __m128i zero = _mm_set1_epi32(finish->zero);
@@ -147,6 +147,72 @@ static void finish_i8(int8_t *out, const int32_t *sums, const struct nn_finish *
         memcpy(out + c, &bytes, sizeof bytes);
     }
     for (; c < count; c++) out[c] = nn_finish_one(finish, sums[c], first + c);
+}
+
+/* Lanes 0, 1, 2, 3 of each half behind one another. */
+static inline __m256i in_order(__m256i x)
+{
+    return _mm256_permute4x64_epi64(x, _MM_SHUFFLE(3, 1, 2, 0));
+}
+
+/* The odd numbers of a, then those of b. */
+static inline __m256i odd_ones(__m256i a, __m256i b)
+{
+    __m256 odd = _mm256_shuffle_ps(_mm256_castsi256_ps(a), _mm256_castsi256_ps(b), 0xdd);
+    return in_order(_mm256_castps_si256(odd));
+}
+
+static inline __m256i even_ones(__m256i a, __m256i b)
+{
+    __m256 even = _mm256_shuffle_ps(_mm256_castsi256_ps(a), _mm256_castsi256_ps(b), 0x88);
+    return in_order(_mm256_castps_si256(even));
+}
+
+/* Eight sums by multipliers of less than a quarter. One rounding: the shift takes away all of a
+ * product's low word and a bit more at least, so its high word is enough. Two: the bits from 31 on
+ * are rounded first, then again, half away from zero. */
+static inline __m256i scale_eight(__m256i sums, const struct nn_multiplier *multipliers, bool twice)
+{
+    const __m256i one = _mm256_set1_epi32(1), nudge = _mm256_set1_epi64x(INT64_C(1) << 30);
+    __m256i low_m = _mm256_loadu_si256((const __m256i *)multipliers);
+    __m256i high_m = _mm256_loadu_si256((const __m256i *)(multipliers + 4));
+    __m256i low = _mm256_mul_epi32(_mm256_cvtepi32_epi64(_mm256_castsi256_si128(sums)), low_m);
+    __m256i high =
+        _mm256_mul_epi32(_mm256_cvtepi32_epi64(_mm256_extracti128_si256(sums, 1)), high_m);
+    __m256i right = _mm256_sub_epi32(_mm256_setzero_si256(), odd_ones(low_m, high_m)), value;
+    if (twice) {
+        low = _mm256_srli_epi64(_mm256_add_epi64(low, nudge), 31);
+        high = _mm256_srli_epi64(_mm256_add_epi64(high, nudge), 31);
+        value = even_ones(low, high);
+        __m256i mask = _mm256_sub_epi32(_mm256_sllv_epi32(one, right), one);
+        __m256i most = _mm256_sub_epi32(_mm256_srli_epi32(mask, 1), _mm256_srai_epi32(value, 31));
+        __m256i up = _mm256_cmpgt_epi32(_mm256_and_si256(value, mask), most);
+        return _mm256_sub_epi32(_mm256_srav_epi32(value, right), up);
+    }
+    right = _mm256_sub_epi32(right, one);
+    __m256i half = _mm256_sllv_epi32(one, _mm256_sub_epi32(right, one));
+    return _mm256_srav_epi32(_mm256_add_epi32(odd_ones(low, high), half), right);
+}
+
+static void finish_i8(int8_t *out, const int32_t *sums, const struct nn_finish *finish,
+                      size_t first, size_t count)
+{
+    const __m256i zero = _mm256_set1_epi32(finish->zero);
+    const __m256i least = _mm256_set1_epi32(finish->least - finish->zero);
+    const __m256i most = _mm256_set1_epi32(finish->most - finish->zero);
+    size_t c = 0;
+    bool twice = finish->rounding == IG_NETWORK_ROUNDING_DOUBLE;
+    for (; finish->small && c + LANES <= count; c += LANES) {
+        __m256i sum = _mm256_loadu_si256((const __m256i *)(sums + c));
+        sum =
+            _mm256_add_epi32(sum, _mm256_loadu_si256((const __m256i *)(finish->bias + first + c)));
+        __m256i step = scale_eight(sum, finish->multipliers + first + c, twice);
+        step = _mm256_min_epi32(_mm256_max_epi32(step, least), most);
+        step = in_order(_mm256_packs_epi32(_mm256_add_epi32(step, zero), step));
+        __m128i bytes = _mm256_castsi256_si128(step);
+        _mm_storel_epi64((__m128i *)(void *)(out + c), _mm_packs_epi16(bytes, bytes));
+    }
+    if (c < count) finish_four(out + c, sums + c, finish, first + c, count - c);
 }
 
 const struct nn_products nn_products_avx2 = {rows_i8, rows_f32,     row_i8,

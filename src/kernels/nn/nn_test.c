@@ -302,12 +302,13 @@ static void forms_finish_alike(void **state)
         int8_t out[2][CHANNELS];
         struct nn_finish finish = {bias, multipliers, (int32_t)ig_rng_below(&random, 256) - 128,
                                    -128, 127,         (enum ig_network_rounding)(round & 1),
-                                   true};
+                                   true, true};
         for (int c = 0; c < CHANNELS; c++) {
             multipliers[c] = nn_multiplier_of(ldexp(ig_rng_unit(&random), 2 - round % 34));
             sums[c] = (int32_t)ig_rng_u64(&random) >> (round % 31);
             bias[c] = (int32_t)ig_rng_u64(&random) >> (round % 29);
             finish.shrinks = finish.shrinks && multipliers[c].shift <= 0;
+            finish.small = finish.small && multipliers[c].shift <= -2;
         }
         nn_products_scalar.finish_i8(out[0], sums, &finish, 0, CHANNELS);
         nn_products_avx2.finish_i8(out[1], sums, &finish, 0, CHANNELS);

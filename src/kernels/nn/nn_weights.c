@@ -31,13 +31,15 @@ enum ig_code nn_prepare_finish(struct ig_nn *nn, const struct nn_step *step,
     finish->multipliers = multipliers;
     finish->zero = out->quantization.zero_points[0];
     finish->rounding = nn->network->rounding;
-    finish->shrinks = true;
+    finish->shrinks = finish->small = true;
     nn_range_i8(out, step->layer->activation, &finish->least, &finish->most);
     for (uint32_t c = 0; c < channels; c++) {
         multipliers[c] =
             nn_weights_multiplier(step->layer->op, w->count == 1, in->quantization.scales[0],
                                   w->scales[w->count == 1 ? 0 : c], out->quantization.scales[0]);
+        if (multipliers[c].fraction == 0) multipliers[c].shift = -2; /* any is right */
         finish->shrinks = finish->shrinks && multipliers[c].shift <= 0;
+        finish->small = finish->small && multipliers[c].shift <= -2;
     }
     return IG_OK;
 }
