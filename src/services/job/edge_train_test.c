@@ -172,6 +172,40 @@ static void a_source_is_gone_on_from(void **state)
     edge_world_close(&world);
 }
 
+/* Which of two quarters of a 4 x 4 picture is bright. */
+static void images_go_through_windows(void **state)
+{
+    (void)state;
+    struct ig_err err = IG_ERR_INIT;
+    struct ig_buf text;
+    struct ig_rng rng;
+    struct edge_world world;
+    struct ig_edge_result result;
+    ig_rng_seed(&rng, 5);
+    ig_buf_init(&text, 1 << 20);
+    for (int i = 0; i < 16; i++) ig_buf_printf(&text, "p%d,", i);
+    ig_buf_add_cstr(&text, "y\n");
+    for (int row = 0; row < 200; row++) {
+        bool left = row % 2;
+        for (int i = 0; i < 16; i++)
+            ig_buf_printf(&text, "%.2f,", ig_rng_unit(&rng) * (left == (i % 4 < 2) ? 16 : 6));
+        ig_buf_printf(&text, "%s\n", left ? "left" : "right");
+    }
+    edge_world_read(&world, ig_buf_view(&text));
+    ig_buf_deinit(&text);
+    edge_world_set(&world, "input_shape", "4x4x1");
+    edge_world_set(&world, "layers", "conv:4x3,max_pool:2,8");
+    edge_world_set(&world, "batch_norm", "on");
+    edge_world_set(&world, "epochs", "12");
+    ASSERT_OK(run(&result, &world, NULL, NULL, &err));
+    assert_true(metric(&result, "int8", IG_METRIC_ACCURACY) > 0.85);
+    struct ig_package *package = package_of(&result);
+    assert_int_equal(package->model->network->tensors[package->model->network->inputs[0]].rank, 4);
+    ig_package_free(package);
+    ig_edge_result_deinit(&result);
+    edge_world_close(&world);
+}
+
 static void trees_are_no_source(void **state)
 {
     (void)state;
@@ -220,6 +254,7 @@ int main(void)
         cmocka_unit_test(everything_in_one_step),
         cmocka_unit_test(neurons_go_and_the_rest_learns_again),
         cmocka_unit_test(a_source_is_gone_on_from),
+        cmocka_unit_test(images_go_through_windows),
         cmocka_unit_test(trees_are_no_source),
         cmocka_unit_test(metrics_hold_the_table_of_stages),
     };

@@ -18,17 +18,28 @@ struct edge_world {
     struct ig_job_params params;
 };
 
+/* A table with the target y. */
+static inline void edge_world_read(struct edge_world *world, struct ig_str text)
+{
+    struct ig_err err = IG_ERR_INIT;
+    struct ig_csv *csv = NULL;
+    const struct ig_table_options none = {0};
+    const struct ig_train_options options = {
+        .target = IG_STR("y"), .objective = "auto", .validation_fraction = 0.25, .seed = 1};
+    ig_arena_init(&world->arena, 1 << 16, (size_t)256 << 20);
+    ig_params_defaults(&world->params, IG_JOB_EDGE);
+    ASSERT_OK(ig_csv_open_bytes(&csv, text, NULL, &err));
+    ASSERT_OK(ig_table_read(&world->table, csv, &none, &err));
+    ig_csv_close(csv);
+    ASSERT_OK(ig_train_data_init(&world->data, world->table, &options, &world->arena, &err));
+}
+
 /* y: the sum, whether it is over 6, or which of three parts of its range it is in. */
 static inline void edge_world_open(struct edge_world *world, size_t rows, enum ig_task task)
 {
     static const char *const colours[] = {"blue", "green", "red"};
-    struct ig_err err = IG_ERR_INIT;
-    struct ig_csv *csv = NULL;
     struct ig_buf text;
     struct ig_rng rng;
-    const struct ig_table_options none = {0};
-    const struct ig_train_options options = {
-        .target = IG_STR("y"), .objective = "auto", .validation_fraction = 0.25, .seed = 1};
     ig_rng_seed(&rng, 3);
     ig_buf_init(&text, 4 << 20);
     ig_buf_add_cstr(&text, "x,colour,y\n");
@@ -45,13 +56,8 @@ static inline void edge_world_open(struct edge_world *world, size_t rows, enum i
         else
             ig_buf_printf(&text, "%c\n", sum > 7 ? 'c' : sum > 4 ? 'b' : 'a');
     }
-    ig_arena_init(&world->arena, 1 << 16, (size_t)256 << 20);
-    ig_params_defaults(&world->params, IG_JOB_EDGE);
-    ASSERT_OK(ig_csv_open_bytes(&csv, ig_buf_view(&text), NULL, &err));
-    ASSERT_OK(ig_table_read(&world->table, csv, &none, &err));
-    ig_csv_close(csv);
+    edge_world_read(world, ig_buf_view(&text));
     ig_buf_deinit(&text);
-    ASSERT_OK(ig_train_data_init(&world->data, world->table, &options, &world->arena, &err));
 }
 
 static inline void edge_world_close(struct edge_world *world)
