@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "services/job/edge_train.h"
+#include "services/job/job_models.h"
 
 #include <errno.h>
 #include <math.h>
@@ -15,7 +16,8 @@
 static const size_t PACKAGE_MAX_BYTES = (size_t)2 << 30;
 
 struct models {
-    struct ig_package *teacher, *source; /* or NULL */
+    struct ig_package *packages[IG_JOB_MODELS_MAX];
+    struct ig_edge_models models; /* of them */
 };
 
 static enum ig_code read_fd(struct ig_buf *bytes, int fd, struct ig_err *err)
@@ -30,28 +32,34 @@ static enum ig_code read_fd(struct ig_buf *bytes, int fd, struct ig_err *err)
     }
 }
 
-/* The next descriptor's package, when the parameter asks for one. */
-static enum ig_code open_model(struct ig_package **out, int *fd, const char *what,
-                               const struct ig_param_string *uri, struct ig_err *err)
+static enum ig_code open_model(struct ig_package **out, int fd, struct ig_str uri,
+                               struct ig_err *err)
 {
     struct ig_buf bytes;
-    if (!uri->text[0]) return IG_OK;
     ig_buf_init(&bytes, PACKAGE_MAX_BYTES);
-    if (read_fd(&bytes, *fd, err) != IG_OK ||
+    if (read_fd(&bytes, fd, err) != IG_OK ||
         ig_package_open_bytes(out, ig_buf_view(&bytes), NULL, err) != IG_OK)
-        ig_err_prefix(err, "%s %s", what, uri->text);
+        ig_err_prefix(err, "%.*s", IG_STR_ARGS(uri));
     ig_buf_deinit(&bytes);
-    ig_file_close(fd);
+    ig_file_close(&fd);
     return err->code;
 }
 
-static enum ig_code open_models(struct models *models, const struct ig_edge_params *params,
+static enum ig_code open_models(struct models *models, const struct ig_job_params *params,
                                 struct ig_err *err)
 {
-    int fd = IG_CHILD_MODELS_FD, next = IG_CHILD_MODELS_FD + (params->teacher.text[0] != 0);
-    if (open_model(&models->teacher, &fd, "teacher", &params->teacher, err) != IG_OK)
-        return err->code;
-    return open_model(&models->source, &next, "source", &params->source, err);
+    struct ig_job_model_names names;
+    if (ig_job_models_names(&names, params, err) != IG_OK) return err->code;
+    for (size_t i = 0; i < names.count; i++) {
+        struct ig_package **package = &models->packages[i];
+        if (open_model(package, IG_CHILD_MODELS_FD + (int)i, names.uris[i], err) != IG_OK)
+            return err->code;
+        if (i < names.teachers_count)
+            models->models.teachers[models->models.teachers_count++] = *package;
+        else
+            models->models.source = *package;
+    }
+    return IG_OK;
 }
 
 static void report(void *context, const struct ig_edge_progress *progress)
@@ -107,18 +115,16 @@ enum ig_code ig_train_child_edge(struct ig_train_child *child, struct ig_err *er
 {
     struct models models = {0};
     struct ig_edge_result result;
-    if (open_models(&models, &child->spec.params.edge, err) != IG_OK) goto out;
+    if (open_models(&models, &child->spec.params, err) != IG_OK) goto out;
     const struct ig_edge_request request = {.data = &child->data,
                                             .params = &child->spec.params.edge,
-                                            .teacher = models.teacher,
-                                            .source = models.source,
+                                            .models = models.models,
                                             .report = report,
                                             .context = child};
     if (ig_edge_train_run(&result, &request, &child->arena, err) == IG_OK)
         write_result(child, &result, err);
     ig_edge_result_deinit(&result);
 out:
-    ig_package_free(models.source);
-    ig_package_free(models.teacher);
+    for (size_t i = 0; i < IG_JOB_MODELS_MAX; i++) ig_package_free(models.packages[i]);
     return err->code;
 }

@@ -64,12 +64,13 @@ static void test_distilled_pruned_quantized(void **state)
 {
     (void)state;
     char id[64];
-    assert_int_equal(submit("small",
-                            "\"teacher\":\"models:/trees/best\",\"pruning\":\"polynomial\","
-                            "\"final_sparsity\":0.5,\"quantization_aware\":\"on\"," SMALL),
-                     201);
+    assert_int_equal(
+        submit("small",
+               "\"teacher\":\"models:/trees/best,models:/trees/1\",\"pruning\":\"polynomial\","
+               "\"final_sparsity\":0.5,\"quantization_aware\":\"on\"," SMALL),
+        201);
     assert_string_equal(live_text(&live, "engine"), "edge");
-    assert_string_equal(live_text(&live, "params.teacher"), "models:/trees/1");
+    assert_string_equal(live_text(&live, "params.teacher"), "models:/trees/1,models:/trees/1");
     snprintf(id, sizeof id, "%s", live_text(&live, "id"));
     if (strcmp(live_wait_job(&live, id), "succeeded") != 0) fail_msg("%s", live_body(&live));
     assert_string_equal(live_text(&live, "metrics.stages.0.stage"), "teacher");

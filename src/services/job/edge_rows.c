@@ -18,44 +18,77 @@ static void *take(struct ig_arena *arena, size_t count, size_t columns, size_t b
 
 /* ---- the teacher ---- */
 
-static size_t inner_bytes(const struct ig_edge_teacher *teacher, size_t rows_count)
+static size_t rounded(size_t bytes)
 {
-    size_t bytes = teacher->inner.scratch_bytes(&teacher->inner, rows_count);
     return (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+}
+
+/* A member's own scratch, then its rows, then its values. */
+static size_t member_bytes(const struct ig_predictor *member, size_t rows_count)
+{
+    return rounded(member->scratch_bytes(member, rows_count)) +
+           rows_count * (member->features_count + member->values_count) * sizeof(double);
 }
 
 static size_t teacher_scratch(const struct ig_predictor *predictor, size_t rows_count)
 {
     const struct ig_edge_teacher *teacher = predictor->context;
-    return inner_bytes(teacher, rows_count) +
-           rows_count * teacher->map.features_count * sizeof(double);
+    size_t most = 0;
+    for (size_t i = 0; i < teacher->count; i++) {
+        size_t bytes = member_bytes(&teacher->members[i], rows_count);
+        if (bytes > most) most = bytes;
+    }
+    return most;
+}
+
+static void add_member(const struct ig_edge_teacher *teacher, size_t index, const double *rows,
+                       size_t rows_count, double *values, void *scratch)
+{
+    const struct ig_predictor *member = &teacher->members[index];
+    size_t own = rounded(member->scratch_bytes(member, rows_count));
+    double *mapped = (void *)((char *)scratch + own);
+    double *given = mapped + rows_count * member->features_count;
+    ig_feature_map_rows(&teacher->maps[index], rows, rows_count, teacher->width, mapped);
+    member->run(member, mapped, rows_count, given, scratch);
+    for (size_t i = 0; i < rows_count * member->values_count; i++)
+        values[i] += given[i] / (double)teacher->count;
 }
 
 static void teacher_run(const struct ig_predictor *predictor, const double *rows, size_t rows_count,
                         double *values, void *scratch)
 {
     const struct ig_edge_teacher *teacher = predictor->context;
-    double *mapped = (void *)((char *)scratch + inner_bytes(teacher, rows_count));
-    ig_feature_map_rows(&teacher->map, rows, rows_count, teacher->width, mapped);
-    teacher->inner.run(&teacher->inner, mapped, rows_count, values, scratch);
+    memset(values, 0, rows_count * predictor->values_count * sizeof *values);
+    for (size_t i = 0; i < teacher->count; i++)
+        add_member(teacher, i, rows, rows_count, values, scratch);
 }
 
 struct ig_predictor ig_edge_rows_teacher(const struct ig_edge_rows *rows)
 {
     const struct ig_edge_teacher *teacher = &rows->teacher;
-    return (struct ig_predictor){teacher->width, teacher->inner.values_count, teacher, teacher_run,
-                                 teacher_scratch};
+    return (struct ig_predictor){teacher->width, teacher->members[0].values_count, teacher,
+                                 teacher_run, teacher_scratch};
 }
 
-static enum ig_code open_teacher(struct ig_edge_rows *rows, const struct ig_package *package,
+static enum ig_code open_teacher(struct ig_edge_rows *rows, const struct ig_edge_models *models,
                                  struct ig_arena *arena, struct ig_err *err)
 {
-    if (!package) return IG_OK;
-    rows->taught = true;
-    rows->teacher.inner = ig_predictor_response(package->engine);
-    rows->teacher.width = rows->schema->features_count;
-    if (ig_schema_map(&rows->teacher.map, &package->schema, rows->schema, arena, err) != IG_OK)
-        ig_err_prefix(err, "teacher");
+    struct ig_edge_teacher *teacher = &rows->teacher;
+    teacher->width = rows->schema->features_count;
+    for (size_t i = 0; i < models->teachers_count; i++) {
+        const struct ig_package *package = models->teachers[i];
+        teacher->members[i] = ig_predictor_response(package->engine);
+        if (ig_schema_map(&teacher->maps[i], &package->schema, rows->schema, arena, err) != IG_OK)
+            break;
+        if (teacher->members[i].values_count != teacher->members[0].values_count) {
+            ig_fail(err, IG_INVALID, "%u values a row, the first gives %u",
+                    teacher->members[i].values_count, teacher->members[0].values_count);
+            break;
+        }
+        teacher->count++;
+    }
+    if (err->code != IG_OK) ig_err_prefix(err, "teacher");
+    rows->taught = teacher->count > 0;
     return err->code;
 }
 
@@ -139,7 +172,7 @@ static enum ig_code open_encoder(struct ig_edge_rows *rows,
                                  const uint32_t *categories, struct ig_arena *arena,
                                  struct ig_err *err)
 {
-    const struct ig_package *source = options->source;
+    const struct ig_package *source = options->models.source;
     bool ranks = strcmp(options->params->ranks.text, "on") == 0 && !options->pixels;
     rows->encoded = !source || source->model->encoder;
     if (source && source->model->encoder) {
@@ -179,7 +212,7 @@ static enum ig_code encode(struct ig_edge_part *part, const struct ig_edge_rows 
 static size_t synthetic_count(const struct ig_edge_rows_options *options, size_t real)
 {
     int64_t wanted = options->params->synthetic_rows;
-    if (!options->teacher) return 0;
+    if (!options->models.teachers_count) return 0;
     if (wanted >= 0) return (size_t)wanted;
     return real < FEW_ROWS ? 10 * real : 5 * real;
 }
@@ -238,18 +271,19 @@ enum ig_code ig_edge_rows_init(struct ig_edge_rows *out, const struct ig_edge_ro
                                struct ig_arena *arena, struct ig_err *err)
 {
     const struct ig_schema *table = &options->data->schema;
+    const struct ig_package *source = options->models.source;
     struct ig_feature_map map;
-    *out = (struct ig_edge_rows){.schema = options->source ? &options->source->schema : table};
+    *out = (struct ig_edge_rows){.schema = source ? &source->schema : table};
     out->loss = table->task == IG_TASK_BINARY       ? IG_FIT_LOGISTIC
                 : table->task == IG_TASK_MULTICLASS ? IG_FIT_SOFTMAX
                                                     : IG_FIT_SQUARED;
     out->outputs = out->loss == IG_FIT_SOFTMAX ? table->classes_count : 1;
-    if (options->source && ig_schema_map(&map, out->schema, table, arena, err) != IG_OK) {
+    if (source && ig_schema_map(&map, out->schema, table, arena, err) != IG_OK) {
         ig_err_prefix(err, "source");
         return err->code;
     }
-    if (open_teacher(out, options->teacher, arena, err) != IG_OK) return err->code;
-    return fill(out, options, options->source ? &map : NULL, arena, err);
+    if (open_teacher(out, &options->models, arena, err) != IG_OK) return err->code;
+    return fill(out, options, source ? &map : NULL, arena, err);
 }
 
 /* ---- judging ---- */

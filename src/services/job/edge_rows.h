@@ -22,10 +22,19 @@ struct ig_edge_part {
     size_t real, count;
 };
 
+/* The mean of its members' predictions. */
 struct ig_edge_teacher {
-    struct ig_predictor inner; /* its predictions, of rows as it takes them */
-    struct ig_feature_map map;
+    struct ig_predictor members[IG_JOB_TEACHERS_MAX]; /* of rows as each takes them */
+    struct ig_feature_map maps[IG_JOB_TEACHERS_MAX];
+    size_t count;
     uint32_t width; /* features of the student's */
+};
+
+/* Where rows are answered from, or gone on from. */
+struct ig_edge_models {
+    const struct ig_package *teachers[IG_JOB_TEACHERS_MAX];
+    size_t teachers_count;
+    const struct ig_package *source; /* or NULL */
 };
 
 struct ig_edge_rows {
@@ -43,8 +52,8 @@ struct ig_edge_rows {
 struct ig_edge_rows_options {
     const struct ig_train_data *data;
     const struct ig_edge_params *params;
-    const struct ig_package *teacher, *source; /* or NULL */
-    uint32_t pixels;                           /* inputs of an image, or 0 */
+    struct ig_edge_models models;
+    uint32_t pixels; /* inputs of an image, or 0 */
 };
 
 /* Arrays in `arena`; borrows the rest, and is not moved after. INVALID names what does not fit. */

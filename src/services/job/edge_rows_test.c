@@ -16,7 +16,9 @@ static struct ig_edge_rows_options options_of(const struct edge_world *world,
                                               const struct ig_package *teacher)
 {
     return (struct ig_edge_rows_options){
-        .data = &world->data, .params = &world->params.edge, .teacher = teacher};
+        .data = &world->data,
+        .params = &world->params.edge,
+        .models = {.teachers = {teacher}, .teachers_count = teacher != NULL}};
 }
 
 static void the_teacher_answers_in_its_own_order(void **state)
@@ -49,6 +51,35 @@ static void the_teacher_answers_in_its_own_order(void **state)
     edge_world_close(&world);
 }
 
+static void several_teachers_answer_as_their_mean(void **state)
+{
+    (void)state;
+    struct ig_err err = IG_ERR_INIT;
+    struct edge_world world;
+    struct ig_edge_rows one, two;
+    edge_world_open(&world, 100, IG_TASK_BINARY);
+    struct ig_package *teacher = edge_teacher("noyes"), *other = edge_teacher("noyes");
+    ((struct ig_model *)other->model)->base_margin[0] = 1; /* its answers are higher */
+    ig_engine_free(other->engine);
+    other->engine = NULL;
+    ASSERT_OK(ig_engine_new(&other->engine, other->model, &err));
+    edge_world_set(&world, "synthetic_rows", "0");
+    struct ig_edge_rows_options options = options_of(&world, teacher);
+    ASSERT_OK(ig_edge_rows_init(&one, &options, &world.arena, &err));
+    options.models.teachers[1] = other;
+    options.models.teachers_count = 2;
+    ASSERT_OK(ig_edge_rows_init(&two, &options, &world.arena, &err));
+    for (size_t i = 0; i < one.train.real; i++) {
+        double first = 1 / (1 + exp(-(double)one.train.answers[i]));
+        double second = 1 / (1 + exp(-(double)one.train.answers[i] - 1));
+        double mean = 1 / (1 + exp(-(double)two.train.answers[i]));
+        assert_true(fabs(mean - (first + second) / 2) < 1e-6);
+    }
+    ig_package_free(other);
+    ig_package_free(teacher);
+    edge_world_close(&world);
+}
+
 static void what_does_not_fit_is_named(void **state)
 {
     (void)state;
@@ -59,7 +90,7 @@ static void what_does_not_fit_is_named(void **state)
     struct ig_package *teacher = edge_teacher("noyep");
     struct ig_edge_rows_options options = options_of(&world, teacher);
     ASSERT_FAILS(ig_edge_rows_init(&rows, &options, &world.arena, &err), IG_INVALID, "teacher: ");
-    options.teacher = NULL;
+    options.models.teachers_count = 0;
     options.pixels = 4;
     ASSERT_FAILS(ig_edge_rows_init(&rows, &options, &world.arena, &err), IG_INVALID,
                  "'input_shape': 4 pixels, the table has 2 columns");
@@ -98,6 +129,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_teacher_answers_in_its_own_order),
+        cmocka_unit_test(several_teachers_answer_as_their_mean),
         cmocka_unit_test(what_does_not_fit_is_named),
         cmocka_unit_test(no_more_rows_than_asked_for),
     };

@@ -87,7 +87,8 @@ static enum ig_code add_teacher(struct work *work, struct ig_err *err)
     if (!work->rows.taught) return IG_OK;
     const struct ig_predictor teacher = ig_edge_rows_teacher(&work->rows);
     struct ig_edge_stage *stage = add_stage(work, "teacher");
-    stage->bytes = work->request->teacher->model_bytes;
+    for (size_t i = 0; i < work->request->models.teachers_count; i++)
+        stage->bytes += work->request->models.teachers[i]->model_bytes;
     return ig_edge_rows_judge(&stage->metrics, &work->rows, &teacher, err);
 }
 
@@ -327,20 +328,20 @@ static enum ig_code open_work(struct work *work, struct ig_err *err)
     enum ig_fit_loss loss = schema->task == IG_TASK_BINARY       ? IG_FIT_LOGISTIC
                             : schema->task == IG_TASK_MULTICLASS ? IG_FIT_SOFTMAX
                                                                  : IG_FIT_SQUARED;
-    if (request->source && check_source(request->source, err) != IG_OK) return err->code;
+    if (request->models.source && check_source(request->models.source, err) != IG_OK)
+        return err->code;
     if (ig_edge_plan_network(&work->plan, request->params, loss, outputs, err) != IG_OK)
         return err->code;
     const struct ig_edge_rows_options options = {
         .data = request->data,
         .params = request->params,
-        .teacher = request->teacher,
-        .source = request->source,
+        .models = request->models,
         .pixels = work->plan.height * work->plan.width * work->plan.channels,
     };
     if (ig_edge_rows_init(&work->rows, &options, work->arena, err) != IG_OK) return err->code;
-    work->fresh = !request->source;
+    work->fresh = !request->models.source;
     return work->fresh ? make_network(&work->network, work, err)
-                       : copy_source(&work->network, request->source, err);
+                       : copy_source(&work->network, request->models.source, err);
 }
 
 enum ig_code ig_edge_train_run(struct ig_edge_result *out, const struct ig_edge_request *request,

@@ -18,8 +18,8 @@ struct ig_edge_progress {
 
 struct ig_edge_request {
     const struct ig_train_data *data;
-    const struct ig_edge_params *params;       /* ig_edge_plan_check has accepted them */
-    const struct ig_package *teacher, *source; /* or NULL */
+    const struct ig_edge_params *params; /* ig_edge_plan_check has accepted them */
+    struct ig_edge_models models;
     void (*report)(void *context, const struct ig_edge_progress *progress);
     void *context;
 };

@@ -29,12 +29,12 @@ static enum ig_code run(struct ig_edge_result *result, struct edge_world *world,
                         struct ig_err *err)
 {
     struct told told = {0};
-    const struct ig_edge_request request = {.data = &world->data,
-                                            .params = &world->params.edge,
-                                            .teacher = teacher,
-                                            .source = source,
-                                            .report = report,
-                                            .context = &told};
+    const struct ig_edge_request request = {
+        .data = &world->data,
+        .params = &world->params.edge,
+        .models = {.teachers = {teacher}, .teachers_count = teacher != NULL, .source = source},
+        .report = report,
+        .context = &told};
     if (teacher) edge_world_set(world, "teacher", "models:/t/1");
     enum ig_code code = ig_edge_train_run(result, &request, &world->arena, err);
     if (code == IG_OK && world->params.edge.epochs) assert_true(told.epochs && told.last == 1);

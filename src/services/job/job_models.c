@@ -8,44 +8,70 @@
 
 enum { ARENA_CHUNK = 4096, ARENA_MAX = 1 << 20 };
 
-struct named {
-    const char *parameter;
-    char *uri; /* in the parameters; empty: none */
-};
-
-static size_t models_of(struct named named[IG_JOB_MODELS_MAX], struct ig_job_params *params)
+enum ig_code ig_job_models_names(struct ig_job_model_names *out, const struct ig_job_params *params,
+                                 struct ig_err *err)
 {
-    size_t count = 0;
-    if (params->engine != IG_JOB_EDGE) return 0;
-    if (params->edge.teacher.text[0])
-        named[count++] = (struct named){"teacher", params->edge.teacher.text};
-    if (params->edge.source.text[0])
-        named[count++] = (struct named){"source", params->edge.source.text};
-    return count;
+    struct ig_str rest = ig_str_view(params->edge.teacher.text);
+    struct ig_str source = ig_str_view(params->edge.source.text);
+    *out = (struct ig_job_model_names){0};
+    if (params->engine != IG_JOB_EDGE) return IG_OK;
+    while (rest.len) {
+        struct ig_str uri = ig_str_trim(ig_str_cut(&rest, ','));
+        if (out->teachers_count == IG_JOB_TEACHERS_MAX)
+            return ig_fail(err, IG_INVALID, "parameter 'teacher': more than %d models",
+                           IG_JOB_TEACHERS_MAX);
+        out->uris[out->teachers_count++] = uri;
+    }
+    out->count = out->teachers_count;
+    if (source.len) out->uris[out->count++] = source;
+    return IG_OK;
 }
 
 static enum ig_code find(struct ig_registry_version *out, struct ig_registry *registry,
-                         const struct named *named, struct ig_arena *arena, struct ig_err *err)
+                         const struct ig_job_model_names *names, size_t index,
+                         struct ig_arena *arena, struct ig_err *err)
 {
-    if (ig_registry_resolve(out, registry, ig_str_view(named->uri), arena, err) != IG_OK)
-        ig_err_prefix(err, "parameter '%s'", named->parameter);
+    if (ig_registry_resolve(out, registry, names->uris[index], arena, err) != IG_OK)
+        ig_err_prefix(err, "parameter '%s'", index < names->teachers_count ? "teacher" : "source");
+    return err->code;
+}
+
+static enum ig_code set(struct ig_param_string *out, const struct ig_buf *text, struct ig_err *err)
+{
+    if (text->overflowed)
+        return ig_fail(err, IG_INVALID, "parameter 'teacher': the names take more than %d bytes",
+                       IG_PARAM_STRING_SIZE - 1);
+    snprintf(out->text, sizeof out->text, "%.*s", IG_STR_ARGS(ig_buf_view(text)));
+    return IG_OK;
+}
+
+static enum ig_code number(struct ig_buf texts[2], struct ig_registry *registry,
+                           const struct ig_job_model_names *names, struct ig_err *err)
+{
+    struct ig_arena arena;
+    ig_arena_init(&arena, ARENA_CHUNK, ARENA_MAX);
+    for (size_t i = 0; i < names->count; i++) {
+        struct ig_buf *text = &texts[i >= names->teachers_count];
+        struct ig_registry_version version;
+        if (find(&version, registry, names, i, &arena, err) != IG_OK) break;
+        ig_buf_printf(text, "%smodels:/%.*s/%lld", text->len ? "," : "", IG_STR_ARGS(version.model),
+                      (long long)version.version);
+    }
+    ig_arena_deinit(&arena);
     return err->code;
 }
 
 enum ig_code ig_job_models_resolve(struct ig_job_params *params, struct ig_registry *registry,
                                    struct ig_err *err)
 {
-    struct named named[IG_JOB_MODELS_MAX];
-    size_t count = models_of(named, params);
-    struct ig_arena arena;
-    ig_arena_init(&arena, ARENA_CHUNK, ARENA_MAX);
-    for (size_t i = 0; i < count; i++) {
-        struct ig_registry_version version;
-        if (find(&version, registry, &named[i], &arena, err) != IG_OK) break;
-        snprintf(named[i].uri, IG_PARAM_STRING_SIZE, "models:/%.*s/%lld",
-                 IG_STR_ARGS(version.model), (long long)version.version);
-    }
-    ig_arena_deinit(&arena);
+    struct ig_job_model_names names;
+    struct ig_buf texts[2]; /* teachers, source */
+    if (ig_job_models_names(&names, params, err) != IG_OK) return err->code;
+    for (int i = 0; i < 2; i++) ig_buf_init(&texts[i], IG_PARAM_STRING_SIZE - 1);
+    if (number(texts, registry, &names, err) == IG_OK &&
+        set(&params->edge.teacher, &texts[0], err) == IG_OK)
+        set(&params->edge.source, &texts[1], err);
+    for (int i = 0; i < 2; i++) ig_buf_deinit(&texts[i]);
     return err->code;
 }
 
@@ -53,16 +79,16 @@ enum ig_code ig_job_models_open(int fds[IG_JOB_MODELS_MAX], size_t *count,
                                 const struct ig_job_models *from,
                                 const struct ig_job_params *params, struct ig_err *err)
 {
-    struct named named[IG_JOB_MODELS_MAX];
-    size_t wanted = models_of(named, (struct ig_job_params *)(uintptr_t)params);
+    struct ig_job_model_names names;
     struct ig_arena arena;
-    ig_arena_init(&arena, ARENA_CHUNK, ARENA_MAX);
     *count = 0;
-    while (*count < wanted) {
+    if (ig_job_models_names(&names, params, err) != IG_OK) return err->code;
+    ig_arena_init(&arena, ARENA_CHUNK, ARENA_MAX);
+    while (*count < names.count) {
         struct ig_registry_version version;
         uint64_t size;
         fds[*count] = -1;
-        if (find(&version, from->registry, &named[*count], &arena, err) != IG_OK ||
+        if (find(&version, from->registry, &names, *count, &arena, err) != IG_OK ||
             ig_blob_get(&fds[*count], &size, from->blobs, version.digest, err) != IG_OK)
             break;
         (*count)++;

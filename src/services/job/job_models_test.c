@@ -55,6 +55,15 @@ static void aliases_become_numbers(void **state)
     params = params_of("", "models:/trees@best");
     ASSERT_OK(ig_job_models_resolve(&params, world.registry, &err));
     assert_string_equal(params.edge.source.text, "models:/trees/1");
+    params = params_of("models:/trees/best , models:/net,models:/trees", "");
+    ASSERT_OK(ig_job_models_resolve(&params, world.registry, &err));
+    assert_string_equal(params.edge.teacher.text, "models:/trees/1,models:/net/1,models:/trees/2");
+    params = params_of("models:/a/1,models:/a/1,models:/a/1,models:/a/1", "");
+    ASSERT_FAILS(ig_job_models_resolve(&params, world.registry, &err), IG_INVALID,
+                 "parameter 'teacher': more than 3 models");
+    params = params_of("models:/trees/1,,models:/net/1", "");
+    ASSERT_FAILS(ig_job_models_resolve(&params, world.registry, &err), IG_INVALID,
+                 "parameter 'teacher': model ''");
     params = params_of("", "models:/none/1");
     ASSERT_FAILS(ig_job_models_resolve(&params, world.registry, &err), IG_NOT_FOUND,
                  "parameter 'source': ");
@@ -70,13 +79,14 @@ static void packages_come_in_order(void **state)
     const struct ig_job_models from = {world.registry, world.blobs};
     int fds[IG_JOB_MODELS_MAX];
     size_t count = 9;
-    char expected[2][1024], found[1024];
+    char expected[3][1024], found[1024];
     ig_world_model(expected[0], -2, 2);
-    ig_world_model(expected[1], -3, 3);
-    struct ig_job_params params = params_of("models:/trees/2", "models:/net/1");
+    ig_world_model(expected[1], -1, 1);
+    ig_world_model(expected[2], -3, 3);
+    struct ig_job_params params = params_of("models:/trees/2,models:/trees/1", "models:/net/1");
     ASSERT_OK(ig_job_models_open(fds, &count, &from, &params, &err));
-    assert_int_equal(count, 2);
-    for (int i = 0; i < 2; i++) {
+    assert_int_equal(count, 3);
+    for (int i = 0; i < 3; i++) {
         ssize_t got = read(fds[i], found, sizeof found);
         assert_int_equal(got, strlen(expected[i]));
         assert_memory_equal(found, expected[i], (size_t)got);

@@ -21,6 +21,7 @@ const char *ig_job_engine_name(enum ig_job_engine engine);
 /* Empty is xgboost; INVALID lists the known. */
 enum ig_code ig_job_engine_parse(enum ig_job_engine *out, struct ig_str name, struct ig_err *err);
 
+enum { IG_JOB_TEACHERS_MAX = 3 };
 enum { IG_PARAM_WORD_SIZE = 24, IG_PARAM_STRING_SIZE = 512 };
 struct ig_param_word {
     char text[IG_PARAM_WORD_SIZE];

@@ -9,8 +9,7 @@
  *   1  a pipe: one JSON object a line, see ig_train_event
  *   2  the job's log file
  *   3  the job's directory: spec.json to read, package.zip to write
- *   4  of engine edge: the packages of its teacher and of its source, in this order, of each that
- *   5  it has
+ *   4  and on, of engine edge: the packages of its teachers and of its source (job_models.h)
  * It exits with 0 after "done", with 1 after "error". */
 
 #include "services/job/job_drop.h"
