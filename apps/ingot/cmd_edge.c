@@ -12,11 +12,18 @@
 #include "base/mem.h"
 #include "formats/edge/edge.h"
 #include "formats/format.h"
+#include "kernels/train/encoder.h"
 
 #include <math.h>
 #include <string.h>
 
 enum { FILE_MAX = INT32_MAX };
+
+/* A row as the network itself takes it. */
+struct encoded {
+    float *floats;
+    double *inputs;
+};
 
 /* A compact file, loaded and ready. */
 struct device {
@@ -26,6 +33,7 @@ struct device {
     void *arena;
     double bound; /* no margin is off by more; NaN: the file came as it is, and does not say */
     struct ig_arena memory;
+    struct encoded encoded;
 };
 
 enum ig_compact_want ig_cmd_edge_want(const struct ig_cli *cli)
@@ -269,6 +277,26 @@ static void compare_row(struct difference *difference, const struct ig_model *mo
     difference->agreeing += class_of(model, margins, outputs) == ige_class(&device->interpreter);
 }
 
+/* A network behind an encoder takes what that makes of a row. */
+static enum ig_code make_room(struct encoded *encoded, const struct ig_model *model,
+                              struct ig_arena *arena, struct ig_err *err)
+{
+    uint32_t count = model->encoder ? model->encoder->inputs_count : 0;
+    encoded->floats = ig_arena_array(arena, count, sizeof *encoded->floats);
+    encoded->inputs = ig_arena_array(arena, count, sizeof *encoded->inputs);
+    return arena->overflowed ? ig_fail(err, IG_NO_MEMORY, "no memory for %u inputs", count) : IG_OK;
+}
+
+static const double *encode(const struct encoded *encoded, const struct ig_model *model,
+                            const double *row)
+{
+    if (!model->encoder) return row;
+    ig_encoder_run(model->encoder, row, 1, encoded->floats);
+    for (uint32_t i = 0; i < model->encoder->inputs_count; i++)
+        encoded->inputs[i] = (double)encoded->floats[i];
+    return encoded->inputs;
+}
+
 static void run_block(struct ig_block *block, struct device *device, bool classes,
                       struct difference *difference)
 {
@@ -277,7 +305,8 @@ static void run_block(struct ig_block *block, struct device *device, bool classe
         ig_engine_margin(block->package->engine, block->values, block->rows_count, block->margins,
                          block->scratch);
     for (size_t i = 0; i < block->rows_count; i++) {
-        ig_cmd_edge_set_row(&device->interpreter, block->values + i * model->features_count);
+        const double *row = block->values + i * model->features_count;
+        ig_cmd_edge_set_row(&device->interpreter, encode(&device->encoded, model, row));
         ige_invoke(&device->interpreter);
         if (difference)
             compare_row(difference, model, device, block->margins + i * model->outputs_count);
@@ -298,7 +327,8 @@ int ig_cmd_edge_run(const struct ig_cli *cli)
     if (ig_block_open(&block, cli, IG_ENGINE_MARGIN, &err) == IG_OK &&
         (read_compact(&device, ig_cli_text(cli, "model")) ||
          pack(&device, cli, block.package->model, &err) == IG_OK) &&
-        start(&device, &err) == IG_OK)
+        start(&device, &err) == IG_OK &&
+        make_room(&device.encoded, block.package->model, &device.memory, &err) == IG_OK)
         while (ig_block_next(&block, &err))
             run_block(&block, &device, classes, compare ? &difference : NULL);
     if (err.code == IG_OK && compare)

@@ -150,6 +150,16 @@ static void test_quantize_verb(const char *table)
     expect_error("--label: row 1: 'colour' is a class that the model lacks");
 }
 
+/* The device runtime gives the bits of the server, for rows of the table. */
+static void test_on_a_device(void **state)
+{
+    (void)state;
+    RUN("edge", "run", "--model", "models:/small/1", "--input", live_path(&live, "t.csv"),
+        "--compare");
+    expect_ok();
+    assert_string_equal(out.out, "rows 400, greatest difference of a margin 0, same class 400\n");
+}
+
 /* Trees -> float network -> pruned -> int8, verb by verb. */
 static void test_verbs(void **state)
 {
@@ -215,6 +225,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_distilled_pruned_quantized),
         cmocka_unit_test(test_served),
+        cmocka_unit_test(test_on_a_device),
         cmocka_unit_test(test_verbs),
         cmocka_unit_test(test_refusals),
     };
