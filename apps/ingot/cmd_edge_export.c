@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "formats/coreml/coreml.h"
 #include "formats/edge/edge.h"
+#include "formats/edge/edge_encoder_c.h"
 #include "formats/onnx/onnx.h"
 #include "formats/tflite/tflite.h"
 
@@ -79,6 +80,24 @@ static enum ig_code export_c(const struct job *job, struct ig_err *err)
     return err->code;
 }
 
+static enum ig_code export_encoder(const struct job *job, struct ig_err *err)
+{
+    const struct ig_model *model = job->package->model;
+    if (!model->encoder)
+        return ig_fail(err, IG_UNSUPPORTED,
+                       "the model has no encoder: it takes its inputs as they are");
+    if (model->network->inputs_count != 1)
+        return ig_fail(err, IG_UNSUPPORTED,
+                       "the network has %u inputs, an encoder is written for one",
+                       model->network->inputs_count);
+    const struct ig_edge_encoder encoder = {.encoder = model->encoder,
+                                            .input =
+                                                &model->network->tensors[model->network->inputs[0]],
+                                            .schema = &job->package->schema,
+                                            .name = ig_str_view(ig_cli_text(job->cli, "name"))};
+    return ig_edge_encoder_c_write(job->out, &encoder, err);
+}
+
 static enum ig_code export_ige(const struct job *job, struct ig_err *err)
 {
     struct ig_cmd_edge_compact compact;
@@ -92,6 +111,7 @@ static const struct {
     const char *name, *ending;
     enum ig_code (*run)(const struct job *job, struct ig_err *err);
 } FORMATS[] = {
+    {"encoder", ".encoder.c", export_encoder},
     {"c", ".c", export_c},
     {"ige", ".ige", export_ige},
     {"mlmodel", ".mlmodel", export_mlmodel},

@@ -158,6 +158,11 @@ static void test_on_a_device(void **state)
         "--compare");
     expect_ok();
     assert_string_equal(out.out, "rows 400, greatest difference of a margin 0, same class 400\n");
+    RUN("edge", "export", "models:/small/1", "--output", live_path(&live, "x.encoder.c"), "--name",
+        "small");
+    expect_ok();
+    RUN("edge", "export", "models:/trees/1", "--output", live_path(&live, "x.encoder.c"));
+    expect_error("the model has no encoder");
 }
 
 /* Trees -> float network -> pruned -> int8, verb by verb. */

@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* C source of encoders: tables of the columns, and code that reads them as ig_encoder_run does, in
+ * double, then steps of the network's int8 input. Stateless. */
+#include "formats/edge/edge_encoder_c.h"
+
+#include <stdio.h>
+
+enum { NAME_MAX_BYTES = 64, SHOWN_MAX = 40 };
+
+struct writer {
+    struct ig_buf *out;
+    const struct ig_edge_encoder *encoder;
+    bool int8;
+    char name[NAME_MAX_BYTES + 1];
+};
+
+static bool is_identifier(struct ig_str name)
+{
+    for (size_t i = 0; i < name.len; i++) {
+        char c = name.ptr[i];
+        bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
+        if (!letter && !(i && c >= '0' && c <= '9')) return false;
+    }
+    return name.len > 0 && name.len <= NAME_MAX_BYTES;
+}
+
+/* A feature's name within a comment: what could end it, or is no plain letter, is a line. */
+static void add_shown(struct ig_buf *out, struct ig_str text)
+{
+    for (size_t i = 0; i < text.len && i < SHOWN_MAX; i++) {
+        char c = text.ptr[i];
+        bool plain = c >= ' ' && c <= '~' && c != '*' && c != '/' && c != '\\' && c != '?';
+        ig_buf_add_char(out, plain ? c : '_');
+    }
+}
+
+static uint32_t knots_of(const struct ig_encoder_feature *feature)
+{
+    return feature->knots_count > 1 ? feature->knots_count : 0;
+}
+
+static void write_head(const struct writer *w)
+{
+    const struct ig_encoder *encoder = w->encoder->encoder;
+    ig_buf_printf(w->out,
+                  "/* From a row of a table to the inputs of the network %s. C99, no library.\n"
+                  " * row[%u]: NaN is missing, a category is its code; inputs[%u]. */\n"
+                  "#include <stdint.h>\n\n"
+                  "void %s_encode(const float *row, %s *inputs);\n\n",
+                  w->name, encoder->features_count, encoder->inputs_count, w->name,
+                  w->int8 ? "int8_t" : "float");
+}
+
+static void write_columns(const struct writer *w)
+{
+    const struct ig_encoder *encoder = w->encoder->encoder;
+    uint32_t first = 0;
+    ig_buf_printf(w->out,
+                  "/* categories, whether it has an input for missing, its knots: first, count */\n"
+                  "static const uint32_t %s_columns[%u][4] = {\n",
+                  w->name, encoder->features_count);
+    for (uint32_t i = 0; i < encoder->features_count; i++) {
+        const struct ig_encoder_feature *feature = &encoder->features[i];
+        ig_buf_printf(w->out, "    {%u, %d, %u, %u}, /* ", feature->categories, feature->missing,
+                      first, knots_of(feature));
+        add_shown(w->out, w->encoder->schema->features[i].name);
+        ig_buf_add_cstr(w->out, " */\n");
+        first += knots_of(feature);
+    }
+    ig_buf_printf(w->out, "};\n/* mean, deviation */\nstatic const double %s_scales[%u][2] = {\n",
+                  w->name, encoder->features_count);
+    for (uint32_t i = 0; i < encoder->features_count; i++)
+        ig_buf_printf(w->out, "    {%.17g, %.17g},\n", encoder->features[i].mean,
+                      encoder->features[i].deviation);
+    ig_buf_printf(w->out, "};\nstatic const double %s_knots[] = {\n", w->name);
+    for (uint32_t i = 0; i < encoder->features_count; i++)
+        for (uint32_t k = 0; k < knots_of(&encoder->features[i]); k++)
+            ig_buf_printf(w->out, "    %.17g,\n", encoder->features[i].knots[k]);
+    ig_buf_add_cstr(w->out, "    0,\n};\n\n");
+}
+
+/* As the server quantizes: the nearest step, ties away from zero. */
+static void write_put(const struct writer *w)
+{
+    const struct ig_network_quantization *q = &w->encoder->input->quantization;
+    if (!w->int8) {
+        ig_buf_printf(w->out, "static float %s_put(float real)\n{\n    return real;\n}\n\n",
+                      w->name);
+        return;
+    }
+    ig_buf_printf(w->out,
+                  "static int8_t %s_put(float real)\n{\n"
+                  "    float quotient = real / %.9gF;\n"
+                  "    double steps = (double)quotient;\n"
+                  "    int32_t step;\n"
+                  "    if (steps < -512) steps = -512;\n"
+                  "    if (steps > 512) steps = 512;\n"
+                  "    step = (int32_t)(steps < 0 ? steps - 0.5 : steps + 0.5) + %d;\n"
+                  "    return (int8_t)(step < -128 ? -128 : step > 127 ? 127 : step);\n}\n\n",
+                  w->name, (double)q->scales[0], q->zero_points[0]);
+}
+
+static void write_rank(const struct writer *w)
+{
+    ig_buf_printf(w->out,
+                  "static double %s_rank(const double *knots, uint32_t count, double value)\n{\n"
+                  "    uint32_t last = count - 1, k = 0;\n"
+                  "    if (value <= knots[0]) return -1;\n"
+                  "    if (value >= knots[last]) return 1;\n"
+                  "    while (value >= knots[k + 1]) k++;\n"
+                  "    value = (value / 2 - knots[k] / 2) / (knots[k + 1] / 2 - knots[k] / 2);\n"
+                  "    return 2 * (k + value) / last - 1;\n}\n\n",
+                  w->name);
+}
+
+static void write_run(const struct writer *w)
+{
+    const char *n = w->name;
+    ig_buf_printf(w->out,
+                  "void %s_encode(const float *row, %s *inputs)\n{\n"
+                  "    uint32_t f, k;\n"
+                  "    for (f = 0; f < %u; f++) {\n"
+                  "        const uint32_t *column = %s_columns[f];\n"
+                  "        double value = (double)row[f];\n"
+                  "        int missing = value != value || (column[0] && value < 0);\n"
+                  "        uint32_t own = column[0] ? column[0] : column[3] ? 2 : 1;\n"
+                  "        for (k = 0; k < own + column[1]; k++) inputs[k] = %s_put(0);\n"
+                  "        if (missing) {\n"
+                  "            if (column[1]) inputs[own] = %s_put(1);\n",
+                  n, w->int8 ? "int8_t" : "float", w->encoder->encoder->features_count, n, n, n);
+    ig_buf_printf(w->out,
+                  "        } else if (column[0]) {\n"
+                  "            if (value < column[0]) inputs[(uint32_t)value] = %s_put(1);\n"
+                  "        } else {\n"
+                  "            double scaled = (value - %s_scales[f][0]) / %s_scales[f][1];\n"
+                  "            if (scaled < -5) scaled = -5;\n"
+                  "            if (scaled > 5) scaled = 5;\n"
+                  "            inputs[0] = %s_put((float)scaled);\n"
+                  "            if (own == 2)\n"
+                  "                inputs[1] = %s_put(\n"
+                  "                    (float)%s_rank(%s_knots + column[2], column[3], value));\n"
+                  "        }\n"
+                  "        inputs += own + column[1];\n"
+                  "    }\n}\n",
+                  n, n, n, n, n, n, n);
+}
+
+enum ig_code ig_edge_encoder_c_write(struct ig_buf *out, const struct ig_edge_encoder *encoder,
+                                     struct ig_err *err)
+{
+    const struct ig_network_tensor *input = encoder->input;
+    struct writer w = {.out = out, .encoder = encoder, .int8 = input->type == IG_NETWORK_I8};
+    if (!is_identifier(encoder->name))
+        return ig_fail(err, IG_INVALID, "name '%.*s' is no C identifier of at most 64 letters",
+                       IG_STR_ARGS(encoder->name));
+    if (encoder->schema->features_count != encoder->encoder->features_count)
+        return ig_fail(err, IG_INVALID, "%u features in the schema, %u of the encoder",
+                       encoder->schema->features_count, encoder->encoder->features_count);
+    snprintf(w.name, sizeof w.name, "%.*s", IG_STR_ARGS(encoder->name));
+    write_head(&w);
+    write_columns(&w);
+    write_put(&w);
+    write_rank(&w);
+    write_run(&w);
+    if (out->overflowed)
+        return ig_fail(err, IG_TOO_LARGE, "the C file exceeds %zu bytes", out->max_bytes);
+    return IG_OK;
+}
