@@ -45,5 +45,5 @@ static inline __attribute__((always_inline)) void sum_channels(const struct prog
         }
 #pragma GCC unroll 8
     for (size_t i = 0; i < channels * PARTS; i++)
-        lanes_store(tile->sums[first] + i * LANES, sums[i]);
+        lanes_store(tile->sums[first + i / PARTS] + i % PARTS * LANES, sums[i]);
 }
