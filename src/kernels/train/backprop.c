@@ -25,6 +25,7 @@ static const struct {
     [IG_NETWORK_AVERAGE_POOL_2D] = {bp_average_forward, bp_average_backward},
     [IG_NETWORK_MAX_POOL_2D] = {bp_max_forward, bp_max_backward},
     [IG_NETWORK_RESHAPE] = {bp_copy_forward, bp_copy_backward},
+    [IG_NETWORK_PAD] = {bp_pad_forward, bp_pad_backward},
     [IG_NETWORK_ADD] = {bp_add_forward, bp_add_backward},
     [IG_NETWORK_SOFTMAX] = {bp_softmax_forward, bp_softmax_backward},
     [IG_NETWORK_LOGISTIC] = {bp_logistic_forward, bp_logistic_backward},
@@ -33,6 +34,11 @@ static const struct {
     [IG_NETWORK_RELU6] = {bp_copy_forward, bp_copy_backward},
     [IG_NETWORK_RELU_N1_TO_1] = {bp_copy_forward, bp_copy_backward},
 };
+
+bool ig_backprop_trains(enum ig_network_op op)
+{
+    return passes[op].forward != NULL;
+}
 
 static void *room(struct ig_backprop *bp, size_t count, size_t item_bytes)
 {

@@ -6,9 +6,9 @@
  * quantization stand on. It takes its weights from an ig_network and gives a new one back
  * (ig_backprop_export); between the two they change.
  *
- * Operators: convolutions, FULLY_CONNECTED, pools, RESHAPE, ADD of equal shapes, SOFTMAX, LOGISTIC,
- * TANH and the clamps; one input, one output. Batch normalization stands behind layers that are
- * named for it, before their activation, and is folded into their weights and bias.
+ * Operators: convolutions, FULLY_CONNECTED, pools, RESHAPE, PAD, ADD of equal shapes, SOFTMAX,
+ * LOGISTIC, TANH and the clamps; one input, one output. Batch normalization stands behind layers
+ * that are named for it, before their activation, and is folded into their weights and bias.
  *
  * int8 can be simulated: weights and activations are rounded to its steps in the forward pass, and
  * gradients pass straight through within the range.
@@ -29,6 +29,8 @@ struct ig_backprop_options {
  * be trained, or the library that is missing. */
 enum ig_code ig_backprop_new(struct ig_backprop **out, const struct ig_network *network,
                              const struct ig_backprop_options *options, struct ig_err *err);
+/* Whether layers of this operator can be trained. */
+bool ig_backprop_trains(enum ig_network_op op);
 void ig_backprop_free(struct ig_backprop *backprop);
 const struct ig_network *ig_backprop_network(const struct ig_backprop *backprop);
 

@@ -135,6 +135,38 @@ void bp_copy_backward(struct ig_backprop *bp, const struct bp_layer *layer)
         layer->in->gradients[i] += layer->out->gradients[i];
 }
 
+/* Where element i of a row lies once zeros are around. */
+static size_t padded_place(const struct ig_backprop *bp, const struct bp_layer *layer, size_t i)
+{
+    const struct ig_network_tensor *in = &bp->network->tensors[layer->layer->inputs[0]];
+    const struct ig_network_tensor *out = &bp->network->tensors[layer->layer->output];
+    size_t place = 0, step = 1;
+    for (uint32_t d = in->rank; d-- > 0; i /= in->dims[d], step *= out->dims[d])
+        place += (i % in->dims[d] + layer->layer->pads[d][0]) * step;
+    return place;
+}
+
+void bp_pad_forward(struct ig_backprop *bp, const struct bp_layer *layer)
+{
+    size_t inner = layer->in->count, outer = layer->out->count;
+    memset(layer->out->values, 0, elements(bp, layer) * sizeof(float));
+    for (size_t i = 0; i < inner; i++) {
+        size_t place = padded_place(bp, layer, i);
+        for (uint32_t row = 0; row < bp->rows_count; row++)
+            layer->out->values[row * outer + place] = layer->in->values[row * inner + i];
+    }
+}
+
+void bp_pad_backward(struct ig_backprop *bp, const struct bp_layer *layer)
+{
+    size_t inner = layer->in->count, outer = layer->out->count;
+    for (size_t i = 0; i < inner; i++) {
+        size_t place = padded_place(bp, layer, i);
+        for (uint32_t row = 0; row < bp->rows_count; row++)
+            layer->in->gradients[row * inner + i] += layer->out->gradients[row * outer + place];
+    }
+}
+
 void bp_add_forward(struct ig_backprop *bp, const struct bp_layer *layer)
 {
     for (size_t i = 0, count = elements(bp, layer); i < count; i++)

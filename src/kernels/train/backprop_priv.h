@@ -72,6 +72,8 @@ void bp_max_forward(struct ig_backprop *bp, const struct bp_layer *layer);
 void bp_max_backward(struct ig_backprop *bp, const struct bp_layer *layer);
 void bp_copy_forward(struct ig_backprop *bp, const struct bp_layer *layer);
 void bp_copy_backward(struct ig_backprop *bp, const struct bp_layer *layer);
+void bp_pad_forward(struct ig_backprop *bp, const struct bp_layer *layer);
+void bp_pad_backward(struct ig_backprop *bp, const struct bp_layer *layer);
 void bp_add_forward(struct ig_backprop *bp, const struct bp_layer *layer);
 void bp_add_backward(struct ig_backprop *bp, const struct bp_layer *layer);
 void bp_softmax_forward(struct ig_backprop *bp, const struct bp_layer *layer);

@@ -27,12 +27,10 @@ struct setup {
     enum ig_backprop_mode mode;
 };
 
-static void open_setup(struct setup *s, const struct ig_layers *layers)
+static void start_setup(struct setup *s)
 {
     struct ig_err err = IG_ERR_INIT;
     struct ig_rng rng;
-    memset(s, 0, sizeof *s);
-    if (ig_layers_make(&s->network, s->batch_norm, layers, &err)) fail_msg("%s", err.message);
     const struct ig_backprop_options options = {BATCH, s->batch_norm, 0};
     if (ig_backprop_new(&s->backprop, s->network, &options, &err)) fail_msg("%s", err.message);
     s->output = ig_backprop_output(s->backprop);
@@ -48,6 +46,14 @@ static void open_setup(struct setup *s, const struct ig_layers *layers)
         for (size_t i = 0; parameters[p].kind != IG_PARAMETER_WEIGHTS && i < parameters[p].count;
              i++)
             parameters[p].values[i] += (float)(0.4 * ig_rng_unit(&rng) - 0.2);
+}
+
+static void open_setup(struct setup *s, const struct ig_layers *layers)
+{
+    struct ig_err err = IG_ERR_INIT;
+    memset(s, 0, sizeof *s);
+    if (ig_layers_make(&s->network, s->batch_norm, layers, &err)) fail_msg("%s", err.message);
+    start_setup(s);
 }
 
 static void close_setup(struct setup *s)
@@ -216,6 +222,34 @@ static void gradients_match_differences(void **state)
         }
 }
 
+/* Zeros laid around an image, which no item of a list of layers does. */
+static void pads_pass_gradients(void **state)
+{
+    (void)state;
+    static struct setup s;
+    struct ig_err err = IG_ERR_INIT;
+    const struct ig_layer items[] = {{.kind = IG_LAYER_CONV, .units = 2, .filter = 3}};
+    const struct ig_network_tensor wide = {.type = IG_NETWORK_F32, .rank = 4, .dims = {1, 7, 5, 2}};
+    memset(&s, 0, sizeof s);
+    const struct ig_layers layers = {4, 5, 2, items, 1, 5};
+    if (ig_layers_make(&s.network, s.batch_norm, &layers, &err)) fail_msg("%s", err.message);
+    uint32_t output = ig_network_add_tensor(s.network, &wide), before = s.network->outputs[0];
+    const struct ig_network_layer pad = {.op = IG_NETWORK_PAD,
+                                         .inputs = &before,
+                                         .inputs_count = 1,
+                                         .output = output,
+                                         .pads = {{0, 0}, {1, 2}, {0, 0}, {0, 0}}};
+    ig_network_add_layer(s.network, &pad);
+    ig_network_set_outputs(s.network, &output, 1);
+    if (ig_network_check(s.network, &err)) fail_msg("%s", err.message);
+    start_setup(&s);
+    check_gradients("pad", &s);
+    const float *values = ig_backprop_values(s.backprop, s.output);
+    for (int i = 0; i < 10; i++) assert_true(values[i] == 0 && values[50 + i] == 0);
+    assert_true(values[10] != 0);
+    close_setup(&s);
+}
+
 static void known_values(void **state)
 {
     (void)state;
@@ -350,8 +384,11 @@ static void refuses_what_it_cannot_train(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(gradients_match_differences),  cmocka_unit_test(known_values),
-        cmocka_unit_test(norms_fold_without_trace),     cmocka_unit_test(int8_is_simulated),
+        cmocka_unit_test(gradients_match_differences),
+        cmocka_unit_test(pads_pass_gradients),
+        cmocka_unit_test(known_values),
+        cmocka_unit_test(norms_fold_without_trace),
+        cmocka_unit_test(int8_is_simulated),
         cmocka_unit_test(refuses_what_it_cannot_train),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
