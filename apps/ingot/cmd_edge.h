@@ -38,8 +38,4 @@ uint32_t ig_cmd_edge_values(const struct ige_interpreter *interpreter);
 void ig_cmd_edge_set_row(struct ige_interpreter *interpreter, const double *row);
 double ig_cmd_edge_value(const struct ige_interpreter *interpreter, uint32_t index);
 
-/* The network that a package is. */
-enum ig_code ig_cmd_edge_network(const struct ig_network **out, const struct ig_package *package,
-                                 struct ig_err *err);
-
 #endif

@@ -2,6 +2,7 @@
 /* `ingot edge export`: a model in the format of another runtime, or as C source. */
 #include "cmd_edge.h"
 
+#include "edge_network.h"
 #include "model_source.h"
 
 #include "base/file.h"
@@ -11,6 +12,7 @@
 #include "formats/onnx/onnx.h"
 #include "formats/tflite/tflite.h"
 
+#include <stdio.h>
 #include <string.h>
 
 enum { FILE_MAX = INT32_MAX };
@@ -27,9 +29,26 @@ static enum ig_code export_onnx(const struct job *job, struct ig_err *err)
     return ig_onnx_write(job->out, job->package->model, &job->package->schema, err);
 }
 
+/* The package's model; of an ONNX graph a view of it as the network that it can be read as. */
+static enum ig_code view_model(struct ig_model *out, struct ig_edge_network *from,
+                               const struct job *job, struct ig_err *err)
+{
+    *out = *job->package->model;
+    if (out->kind != IG_MODEL_GRAPH) return IG_OK;
+    if (ig_edge_network_open(from, job->package, err) != IG_OK) return err->code;
+    out->kind = IG_MODEL_NETWORK;
+    out->network = from->made;
+    return IG_OK;
+}
+
 static enum ig_code export_mlmodel(const struct job *job, struct ig_err *err)
 {
-    return ig_coreml_write(job->out, job->package->model, &job->package->schema, err);
+    struct ig_edge_network from = {0};
+    struct ig_model model;
+    if (view_model(&model, &from, job, err) == IG_OK)
+        ig_coreml_write(job->out, &model, &job->package->schema, err);
+    ig_edge_network_deinit(&from);
+    return err->code;
 }
 
 static bool is_end(const struct ig_network *network, uint32_t tensor)
@@ -54,15 +73,17 @@ static struct ig_network *strip_names(const struct ig_network *network)
 
 static enum ig_code export_tflite(const struct job *job, struct ig_err *err)
 {
-    const struct ig_network *network = NULL;
+    struct ig_edge_network from = {0};
     struct ig_network *stripped = NULL;
-    if (ig_cmd_edge_network(&network, job->package, err) != IG_OK) return err->code;
-    if (ig_cli_flag(job->cli, "strip-names")) {
-        network = stripped = strip_names(network);
-        if (!stripped) return ig_fail(err, IG_NO_MEMORY, "no memory for a copy of the network");
+    bool strip = ig_cli_flag(job->cli, "strip-names");
+    if (ig_edge_network_open(&from, job->package, err) == IG_OK) {
+        if (strip && !(stripped = strip_names(from.network)))
+            ig_fail(err, IG_NO_MEMORY, "no memory for a copy of the network");
+        else
+            ig_tflite_write(job->out, strip ? stripped : from.network, err);
     }
-    ig_tflite_write(job->out, network, err);
     ig_network_free(stripped);
+    ig_edge_network_deinit(&from);
     return err->code;
 }
 
@@ -100,10 +121,14 @@ static enum ig_code export_encoder(const struct job *job, struct ig_err *err)
 
 static enum ig_code export_ige(const struct job *job, struct ig_err *err)
 {
-    struct ig_cmd_edge_compact compact;
-    if (ig_cmd_edge_compact(&compact, job->cli, job->package->model, err) == IG_OK)
+    struct ig_cmd_edge_compact compact = {0};
+    struct ig_edge_network from = {0};
+    struct ig_model model;
+    if (view_model(&model, &from, job, err) == IG_OK &&
+        ig_cmd_edge_compact(&compact, job->cli, &model, err) == IG_OK)
         ig_cmd_edge_write(job->out, &compact, err);
     ig_cmd_edge_compact_free(&compact);
+    ig_edge_network_deinit(&from);
     return err->code;
 }
 
@@ -145,8 +170,11 @@ int ig_cmd_edge_export(const struct ig_cli *cli)
     ig_buf_init(&out, FILE_MAX);
     if (ig_model_source_open_uri(&package, cli, cli->operands[0], &err) == IG_OK) {
         const struct job job = {cli, package, &out};
-        if (FORMATS[format].run(&job, &err) == IG_OK)
-            ig_file_replace(IG_FILE_CWD, ig_cli_text(cli, "output"), ig_buf_view(&out), &err);
+        if (FORMATS[format].run(&job, &err) == IG_OK &&
+            ig_file_replace(IG_FILE_CWD, ig_cli_text(cli, "output"), ig_buf_view(&out), &err) ==
+                IG_OK &&
+            package->model->encoder && FORMATS[format].run != export_onnx)
+            printf("its inputs are encoded ones, as encoder.json of the package says\n");
     }
     ig_package_free(package);
     ig_buf_deinit(&out);

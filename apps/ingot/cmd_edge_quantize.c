@@ -2,14 +2,15 @@
 /* `ingot edge quantize`: a smaller file of a network, as TensorFlow Lite reads it, or a package
  * that keeps the encoder and schema. */
 #include "block.h"
-#include "cmd_edge.h"
 #include "edge_labels.h"
+#include "edge_network.h"
 #include "edge_report.h"
 #include "model_source.h"
 
 #include "base/file.h"
 #include "formats/tflite/tflite.h"
 #include "kernels/nn/nn_encoded.h"
+#include "kernels/quantize/quantize_core.h"
 #include "kernels/quantize/weights.h"
 
 #include <math.h>
@@ -24,22 +25,12 @@ struct work {
     struct ig_arena arena;
     double *rows; /* as the package takes them */
     size_t rows_count;
+    struct ig_edge_network network;
     struct ig_network *made;
     struct ig_quantize_report int8;
     struct ig_buf file; /* .tflite */
     struct ig_edge_report report;
 };
-
-enum ig_code ig_cmd_edge_network(const struct ig_network **out, const struct ig_package *package,
-                                 struct ig_err *err)
-{
-    if (package->model->kind != IG_MODEL_NETWORK)
-        return ig_fail(
-            err, IG_UNSUPPORTED,
-            "the model is no network of TensorFlow Lite; trees are packed by edge convert");
-    *out = package->model->network;
-    return IG_OK;
-}
 
 /* All rows, as the package takes them. */
 static enum ig_code read_rows(struct work *work, struct ig_err *err)
@@ -62,6 +53,13 @@ static enum ig_code read_rows(struct work *work, struct ig_err *err)
     return err->code;
 }
 
+/* Where element i of the rows lies, in the network's order of features. */
+static size_t in_order(const struct work *work, size_t features, size_t i)
+{
+    const uint32_t *order = work->network.features;
+    return order ? i / features * features + order[i % features] : i;
+}
+
 /* What the network takes of them: without an encoder, a missing value has no place in it. */
 static enum ig_code make_inputs(float **out, struct work *work, struct ig_err *err)
 {
@@ -79,13 +77,12 @@ static enum ig_code make_inputs(float **out, struct work *work, struct ig_err *e
         if (!isfinite(work->rows[i]))
             return ig_fail(err, IG_INVALID, "--input: row %zu: column %zu is no number",
                            i / features + 1, i % features + 1);
-        inputs[i] = (float)work->rows[i];
+        inputs[i] = (float)work->rows[in_order(work, features, i)];
     }
     return IG_OK;
 }
 
-static enum ig_code quantize(struct work *work, const struct ig_network *network,
-                             struct ig_err *err)
+static enum ig_code quantize(struct work *work, struct ig_err *err)
 {
     const struct ig_cli *cli = work->cli;
     struct ig_quantize_result result;
@@ -101,15 +98,15 @@ static enum ig_code quantize(struct work *work, const struct ig_network *network
     if (make_inputs(&inputs, work, err) != IG_OK) return err->code;
     options.rows = inputs;
     options.rows_count = work->rows_count;
-    if (ig_quantize_run(&result, &work->arena, network, &options, err) != IG_OK) return err->code;
+    if (ig_quantize_core_run(&result, &work->arena, work->network.network, &options, err) != IG_OK)
+        return err->code;
     work->made = result.network;
     work->int8 = result.report;
     work->report.int8 = &work->int8;
     return IG_OK;
 }
 
-static enum ig_code open_source(struct work *work, const struct ig_network **network,
-                                struct ig_err *err)
+static enum ig_code open_source(struct work *work, struct ig_err *err)
 {
     work->block = (struct ig_block){.input = -1};
     if (!ig_cli_text(work->cli, "input"))
@@ -117,7 +114,7 @@ static enum ig_code open_source(struct work *work, const struct ig_network **net
     else
         ig_block_open_input(&work->block, work->cli, IG_ENGINE_MARGIN, err);
     if (err->code != IG_OK) return err->code;
-    if (ig_cmd_edge_network(network, work->block.package, err) != IG_OK) {
+    if (ig_edge_network_open(&work->network, work->block.package, err) != IG_OK) {
         ig_err_prefix(err, "--model");
         return err->code;
     }
@@ -127,10 +124,9 @@ static enum ig_code open_source(struct work *work, const struct ig_network **net
 static enum ig_code make(struct work *work, struct ig_err *err)
 {
     const char *to = ig_cli_text(work->cli, "to");
-    const struct ig_network *network = NULL;
-    if (open_source(work, &network, err) != IG_OK) return err->code;
-    if (strcmp(to, "int8") == 0) return quantize(work, network, err);
-    return ig_weights_run(&work->made, network,
+    if (open_source(work, err) != IG_OK) return err->code;
+    if (strcmp(to, "int8") == 0) return quantize(work, err);
+    return ig_weights_run(&work->made, work->network.network,
                           strcmp(to, "float16") == 0 ? IG_WEIGHTS_F16 : IG_WEIGHTS_I8, err);
 }
 
@@ -141,12 +137,19 @@ static enum ig_code judge_made(struct work *work, const struct ig_edge_labels *l
 {
     const struct ig_package *package = work->block.package;
     const struct ig_nn_options options = {.isa = ig_cpu_isa()};
+    size_t features = package->model->features_count, count = work->rows_count * features;
     struct ig_nn *nn = NULL;
+    double *rows = work->rows;
+    if (work->network.features) {
+        rows = ig_arena_array(&work->arena, count + 1, sizeof *rows);
+        if (!rows) return ig_fail(err, IG_NO_MEMORY, "--input: rows");
+        for (size_t i = 0; i < count; i++) rows[i] = work->rows[in_order(work, features, i)];
+    }
     if (ig_nn_new(&nn, work->made, &options, err) != IG_OK) return err->code;
     const struct ig_nn_encoded encoded = {nn, package->model->encoder};
     const struct ig_predictor made =
         package->model->encoder ? ig_nn_encoded_predictor(&encoded) : ig_nn_predictor(nn);
-    ig_edge_labels_judge(&work->report.after, labels, &package->schema, &made, work->rows, err);
+    ig_edge_labels_judge(&work->report.after, labels, &package->schema, &made, rows, err);
     ig_nn_free(nn);
     return err->code;
 }
@@ -196,6 +199,11 @@ static enum ig_code write_package(struct work *work, const char *output, struct 
     struct ig_json_out out;
     struct ig_buf encoder, zip;
     if (!golden) return ig_fail(err, IG_NO_MEMORY, "golden rows");
+    if (work->network.features)
+        return ig_fail(err, IG_UNSUPPORTED,
+                       "--output %s: the network takes an image with its channels last, the "
+                       "package's rows have them first; write a .tflite file",
+                       output);
     for (size_t i = 0; i < count; i++)
         memcpy(golden + i * features, work->rows + i * work->rows_count / count * features,
                features * sizeof *golden);
@@ -251,6 +259,7 @@ int ig_cmd_edge_quantize(const struct ig_cli *cli)
         ig_edge_report_print(&work.report);
     bool written = ig_block_close(&work.block, cli);
     ig_network_free(work.made);
+    ig_edge_network_deinit(&work.network);
     ig_buf_deinit(&work.file);
     ig_arena_deinit(&work.arena);
     if (err.code != IG_OK) return ig_cli_fail(cli, &err, NULL);

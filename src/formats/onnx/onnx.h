@@ -9,6 +9,7 @@
 #include "model/graph.h"
 #include "model/model.h"
 
+struct ig_network;
 struct ig_schema;
 
 /* The caller frees the graph with ig_graph_free. The last step is ig_graph_check. The bytes may go
@@ -25,6 +26,18 @@ enum ig_code ig_onnx_program(struct ig_model **out, struct ig_graph *graph, stru
 /* One TensorProto message: data_type, dims and any of its data fields. */
 enum ig_code ig_onnx_tensor(struct ig_tensor *out, struct ig_str bytes, struct ig_arena *arena,
                             struct ig_err *err);
+
+/* A graph as a network that can be quantized and exported. Images have their channels last in it:
+ * `features` tells of each element of its inputs which one of the graph's it is, NULL when all lie
+ * alike; the array is the network's. */
+struct ig_onnx_network {
+    struct ig_network *network;
+    uint32_t *features;
+};
+/* Float networks, and int8 ones as QuantizeLinear and DequantizeLinear say them; rows are one, and
+ * outputs that are labels are left out. UNSUPPORTED names the node and its operator. */
+enum ig_code ig_onnx_network(struct ig_onnx_network *out, const struct ig_graph *graph,
+                             struct ig_err *err);
 
 /* Appends a checked model as a file to `out`, which is empty, valid for ONNX Runtime and onnx's
  * checker. Trees, linear models: one input "input" [rows, features] of floats, where a NaN is

@@ -3,6 +3,7 @@
 #include "formats/onnx/onnx.h"
 #include "formats/onnx/onnx_scan.h"
 #include "kernels/graph/program.h"
+#include "model/network.h"
 
 enum { SCRATCH_MAX = 1 << 22 };
 
@@ -36,6 +37,24 @@ static void scan(struct ig_str bytes)
     ig_arena_deinit(&arena);
 }
 
+/* What is read as a network has passed its check, and is written again or refused. */
+static void read_network(const struct ig_graph *graph)
+{
+    struct ig_err err = IG_ERR_INIT;
+    struct ig_onnx_network made;
+    struct ig_model model = {.kind = IG_MODEL_NETWORK};
+    struct ig_buf out;
+    if (ig_onnx_network(&made, graph, &err) != IG_OK) {
+        IG_ASSERT(err.message[0]);
+        return;
+    }
+    ig_buf_init(&out, SCRATCH_MAX);
+    model.network = made.network;
+    if (ig_onnx_write(&out, &model, NULL, &err) != IG_OK) IG_ASSERT(err.message[0]);
+    ig_buf_deinit(&out);
+    ig_network_free(made.network);
+}
+
 /* Whatever loads has passed its check and plans or refuses. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -57,6 +76,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         IG_ASSERT(!program && again.message[0]);
     ig_program_free(program);
     (void)ig_onnx_is_trees(graph);
+    read_network(graph);
     ig_graph_free(graph);
     return 0;
 }

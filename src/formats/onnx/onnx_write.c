@@ -375,7 +375,7 @@ static bool write_graph(struct onnx_writer *w, const struct onnx_model *m)
     case IG_MODEL_LINEAR:
         return onnx_write_linear(w, m);
     case IG_MODEL_NETWORK:
-        return onnx_write_network(w, m->model->network);
+        return onnx_write_network(w, m->model->network, m->model->encoder);
     case IG_MODEL_GRAPH:
     case IG_MODEL_FOREIGN:
         ig_fail(w->err, IG_UNSUPPORTED, "the model is an ONNX file already");

@@ -540,22 +540,51 @@ static bool prepare(struct net *n)
     return true;
 }
 
-bool onnx_write_network(struct onnx_writer *w, const struct ig_network *network)
+static void write_inputs(struct net *n, bool own)
+{
+    int64_t dims[IG_NETWORK_RANK_MAX];
+    for (uint32_t i = 0; i < n->network->inputs_count; i++) {
+        uint32_t input = n->network->inputs[i];
+        const struct ig_network_tensor *tensor = tensor_of(n, input);
+        const char *name = end_name(n, own, "input", i, input);
+        fill_dims(n, tensor, dims);
+        onnx_input(n->w, name, IG_TENSOR_F32, dims, tensor->rank);
+        if (tensor->type == IG_NETWORK_I8) name = quantize(n, name, &tensor->quantization);
+        n->plain[input] = name;
+    }
+}
+
+/* The one input, out of a table's rows. */
+static bool write_encoded(struct net *n, const struct ig_encoder *encoder)
+{
+    uint32_t input = n->network->inputs[0];
+    const struct ig_network_tensor *tensor = tensor_of(n, input);
+    const char *name = onnx_write_encoder(n->w, encoder);
+    int64_t dims[IG_NETWORK_RANK_MAX];
+    if (!name) {
+        ig_fail(n->w->err, IG_NO_MEMORY, "no memory for the encoder");
+        return false;
+    }
+    fill_dims(n, tensor, dims);
+    if (tensor->rank != 2) name = reshape(n, name, dims, tensor->rank);
+    if (tensor->type == IG_NETWORK_I8) name = quantize(n, name, &tensor->quantization);
+    n->plain[input] = name;
+    return true;
+}
+
+bool onnx_write_network(struct onnx_writer *w, const struct ig_network *network,
+                        const struct ig_encoder *encoder)
 {
     struct net n = {.w = w, .network = network};
     int64_t dims[IG_NETWORK_RANK_MAX];
     const uint32_t *in = network->inputs, *out = network->outputs;
     if (!prepare(&n)) return false;
-    bool own = own_names(&n, in, network->inputs_count, out, network->outputs_count) &&
+    bool own = !encoder && own_names(&n, in, network->inputs_count, out, network->outputs_count) &&
                own_names(&n, out, network->outputs_count, in, network->inputs_count);
-    for (uint32_t i = 0; i < network->inputs_count; i++) {
-        const struct ig_network_tensor *tensor = tensor_of(&n, in[i]);
-        const char *name = end_name(&n, own, "input", i, in[i]);
-        fill_dims(&n, tensor, dims);
-        onnx_input(w, name, IG_TENSOR_F32, dims, tensor->rank);
-        if (tensor->type == IG_NETWORK_I8) name = quantize(&n, name, &tensor->quantization);
-        n.plain[in[i]] = name;
-    }
+    if (!encoder)
+        write_inputs(&n, own);
+    else if (!write_encoded(&n, encoder))
+        return false;
     for (uint32_t i = 0; i < network->layers_count && !onnx_write_failed(w); i++)
         write_layer(&n, &network->layers[i]);
     for (uint32_t i = 0; i < network->outputs_count && !onnx_write_failed(w); i++) {

@@ -85,7 +85,12 @@ void onnx_write_transform(struct onnx_writer *w, const struct onnx_model *m, con
 
 bool onnx_write_trees(struct onnx_writer *w, const struct onnx_model *m);
 bool onnx_write_linear(struct onnx_writer *w, const struct onnx_model *m);
-bool onnx_write_network(struct onnx_writer *w, const struct ig_network *network);
+struct ig_encoder;
+/* `encoder`: what makes its input from a table's rows, or NULL. */
+bool onnx_write_network(struct onnx_writer *w, const struct ig_network *network,
+                        const struct ig_encoder *encoder);
+/* The input "input" of features, and what the encoder makes of it; NULL: out of memory. */
+const char *onnx_write_encoder(struct onnx_writer *w, const struct ig_encoder *encoder);
 
 /* A feature for messages: its name, or "feature 3"; in the arena. */
 const char *onnx_feature_name(struct onnx_writer *w, const struct ig_model *model,

@@ -14,6 +14,7 @@
 #include "formats/onnx/onnx.h"
 #include "formats/schema.h"
 #include "kernels/engine.h"
+#include "kernels/train/encoder.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -174,6 +175,45 @@ static void writes_networks(void **state)
         ig_model_free(there_and_back(names[i], 1e-5));
 }
 
+/* Three numbers with ranks and missing values, and five categories: the fourteen inputs of the
+ * network. */
+static void writes_encoders(void **state)
+{
+    (void)state;
+    static const uint32_t categories[] = {0, 0, 0, 5};
+    static double values[ROWS * 4];
+    struct ig_model *model = load_file("corpus/tflite/half_weights");
+    struct ig_err err = IG_ERR_INIT;
+    struct ig_encoder encoder;
+    struct ig_buf out;
+    uint64_t bits = 3;
+    for (size_t i = 0; i < ROWS * (size_t)4; i++) {
+        bits = bits * 6364136223846793005U + 1442695040888963407U;
+        double unit = (double)(bits >> 40) / (double)(1 << 24);
+        values[i] = (double)(float)(i % 4 == 3 ? floor(unit * 5) : 100 * unit * unit);
+        if (i % 4 != 3 && (bits >> 33 & 7) == 0) values[i] = (double)NAN;
+    }
+    const struct ig_encoder_rows rows = {values, ROWS, 4, categories, true};
+    if (ig_encoder_fit(&encoder, &model->arena, &rows, &err) != IG_OK) fail_msg("%s", err.message);
+    assert_int_equal(encoder.inputs_count, model->features_count);
+    model->encoder = &encoder;
+    model->features_count = 4;
+    values[3] = -1;  /* no category at all */
+    values[7] = 5;   /* one that it does not know */
+    values[0] = 1e9; /* beyond the clip and the last knot */
+    write_model(&out, model);
+    struct ig_model *again = load(ig_buf_view(&out));
+    assert_int_equal(again->features_count, 4);
+    double *want = predict(model, values), *got = predict(again, values);
+    for (size_t i = 0; i < (size_t)ROWS * model->predictions_count; i++)
+        assert_true(fabs(got[i] - want[i]) <= 2e-5 * fmax(1, fabs(want[i])));
+    ig_free(want);
+    ig_free(got);
+    ig_buf_deinit(&out);
+    ig_model_free(again);
+    ig_model_free(model);
+}
+
 static void refuses(const char *name, const char *word)
 {
     struct ig_err err = IG_ERR_INIT;
@@ -228,6 +268,7 @@ int main(void)
         cmocka_unit_test(writes_trees),
         cmocka_unit_test(writes_other_models),
         cmocka_unit_test(writes_networks),
+        cmocka_unit_test(writes_encoders),
         cmocka_unit_test(refuses_what_onnx_cannot_say),
         cmocka_unit_test(says_when_memory_is_out),
     };

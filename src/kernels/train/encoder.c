@@ -7,7 +7,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-static const double CLIP = 5;
+static const double CLIP = IG_ENCODER_CLIP;
 
 static bool is_missing(const struct ig_encoder_feature *feature, double value)
 {

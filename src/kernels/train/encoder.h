@@ -9,7 +9,7 @@
 
 #include "base/json.h"
 
-enum { IG_ENCODER_INPUTS_MAX = 1 << 16, IG_ENCODER_KNOTS = 33 };
+enum { IG_ENCODER_INPUTS_MAX = 1 << 16, IG_ENCODER_KNOTS = 33, IG_ENCODER_CLIP = 5 };
 
 struct ig_encoder_feature {
     uint32_t categories; /* codes 0..categories - 1; 0: a number */
