@@ -235,6 +235,14 @@ static float real(const struct ig_network_tensor *tensor, size_t i, uint32_t cha
     }
 }
 
+/* Weights, which ig_network_check has found to be a constant. */
+static const struct ig_network_tensor *weights_of(const struct net *n, uint32_t tensor)
+{
+    const struct ig_network_tensor *weights = constant_of(n, tensor);
+    IG_ASSERT(weights);
+    return weights;
+}
+
 /* Numbers of a constant whose order does not matter, as floats; NULL: out of memory. */
 static float *reals(struct net *n, const struct ig_network_tensor *tensor, float by)
 {
@@ -320,7 +328,7 @@ static const char *flat(struct net *n, uint32_t tensor)
 
 static bool write_dense(struct net *n, const struct ig_network_layer *layer)
 {
-    const struct ig_network_tensor *weights = constant_of(n, layer->inputs[1]);
+    const struct ig_network_tensor *weights = weights_of(n, layer->inputs[1]);
     const struct ig_network_tensor *bias = ig_network_input(n->network, layer, 2);
     uint32_t outputs = weights->dims[0], depth = weights->dims[1];
     const size_t sizes[] = {1, 1, ig_network_tensor_count(weights)};
@@ -375,7 +383,7 @@ static void add_window(struct net *n, const struct ig_network_layer *layer, uint
 
 static bool write_conv(struct net *n, const struct ig_network_layer *layer)
 {
-    const struct ig_network_tensor *weights = constant_of(n, layer->inputs[1]);
+    const struct ig_network_tensor *weights = weights_of(n, layer->inputs[1]);
     const struct ig_network_tensor *bias = ig_network_input(n->network, layer, 2);
     const struct ig_network_window *window = &layer->window;
     const uint32_t *d = weights->dims, dilations[] = {window->dilation_h, window->dilation_w};
