@@ -87,18 +87,14 @@ static enum ig_code export_tflite(const struct job *job, struct ig_err *err)
     return err->code;
 }
 
-static enum ig_code export_c(const struct job *job, struct ig_err *err)
+static void write_c(const struct job *job, const struct ig_cmd_edge_compact *compact,
+                    struct ig_err *err)
 {
-    struct ig_cmd_edge_compact compact;
     struct ig_str name = ig_str_view(ig_cli_text(job->cli, "name"));
-    if (ig_cmd_edge_compact(&compact, job->cli, job->package->model, err) == IG_OK) {
-        if (compact.network)
-            ig_edge_write_network_c(job->out, compact.network, name, err);
-        else
-            ig_edge_write_c(job->out, compact.trees, name, err);
-    }
-    ig_cmd_edge_compact_free(&compact);
-    return err->code;
+    if (compact->network)
+        ig_edge_write_network_c(job->out, compact->network, name, err);
+    else
+        ig_edge_write_c(job->out, compact->trees, name, err);
 }
 
 static enum ig_code export_encoder(const struct job *job, struct ig_err *err)
@@ -119,17 +115,31 @@ static enum ig_code export_encoder(const struct job *job, struct ig_err *err)
     return ig_edge_encoder_c_write(job->out, &encoder, err);
 }
 
-static enum ig_code export_ige(const struct job *job, struct ig_err *err)
+static enum ig_code export_compact(const struct job *job, bool source, struct ig_err *err)
 {
     struct ig_cmd_edge_compact compact = {0};
     struct ig_edge_network from = {0};
     struct ig_model model;
     if (view_model(&model, &from, job, err) == IG_OK &&
-        ig_cmd_edge_compact(&compact, job->cli, &model, err) == IG_OK)
-        ig_cmd_edge_write(job->out, &compact, err);
+        ig_cmd_edge_compact(&compact, job->cli, &model, err) == IG_OK) {
+        if (source)
+            write_c(job, &compact, err);
+        else
+            ig_cmd_edge_write(job->out, &compact, err);
+    }
     ig_cmd_edge_compact_free(&compact);
     ig_edge_network_deinit(&from);
     return err->code;
+}
+
+static enum ig_code export_c(const struct job *job, struct ig_err *err)
+{
+    return export_compact(job, true, err);
+}
+
+static enum ig_code export_ige(const struct job *job, struct ig_err *err)
+{
+    return export_compact(job, false, err);
 }
 
 static const struct {
@@ -173,8 +183,9 @@ int ig_cmd_edge_export(const struct ig_cli *cli)
         if (FORMATS[format].run(&job, &err) == IG_OK &&
             ig_file_replace(IG_FILE_CWD, ig_cli_text(cli, "output"), ig_buf_view(&out), &err) ==
                 IG_OK &&
-            package->model->encoder && FORMATS[format].run != export_onnx)
-            printf("its inputs are encoded ones, as encoder.json of the package says\n");
+            package->model->encoder && FORMATS[format].run != export_onnx &&
+            FORMATS[format].run != export_encoder)
+            printf("its inputs are encoded ones: --format encoder writes what makes them\n");
     }
     ig_package_free(package);
     ig_buf_deinit(&out);
