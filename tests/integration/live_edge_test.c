@@ -115,6 +115,32 @@ static void test_export(void **state)
     expect_error(1, "name '1x' is no C identifier");
 }
 
+/* The ending names the format; a graph in ONNX becomes a network, int8 as it says. */
+static void test_other_runtimes(void **state)
+{
+    (void)state;
+    const char *network = "tests/corpus/onnx/network_cnn_int8.onnx";
+    char file[256];
+    snprintf(file, sizeof file, "%s", live_path(&live, "model.onnx"));
+    RUN("edge", "export", MODEL, "--output", file);
+    expect_ok();
+    RUN("inspect", file);
+    expect_text("format         onnx");
+    RUN("edge", "export", MODEL, "--output", live_path(&live, "model.mlmodel"));
+    expect_ok();
+    RUN("edge", "export", CATEGORIES, "--output", live_path(&live, "words.mlmodel"));
+    expect_error(1, "it is split by sets of categories; Core ML cannot say so");
+    RUN("edge", "export", MODEL, "--output", live_path(&live, "model.bin"));
+    expect_error(2, "its ending names no format");
+    RUN("edge", "export", MODEL, "--output", live_path(&live, "model.bin"), "--format", "tflite");
+    expect_error(1, "the model is no network");
+    snprintf(file, sizeof file, "%s", live_path(&live, "net.tflite"));
+    RUN("edge", "export", network, "--output", file, "--strip-names");
+    expect_ok();
+    RUN("inspect", file);
+    expect_text("int8 [1, ");
+}
+
 static void test_registered(void **state)
 {
     (void)state;
@@ -191,8 +217,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_exact_leaves), cmocka_unit_test(test_integer_leaves),
-        cmocka_unit_test(test_export),       cmocka_unit_test(test_registered),
-        cmocka_unit_test(test_delivery),     cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_export),       cmocka_unit_test(test_other_runtimes),
+        cmocka_unit_test(test_registered),   cmocka_unit_test(test_delivery),
+        cmocka_unit_test(test_refusals),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
