@@ -165,11 +165,11 @@ static void writes_networks(void **state)
 {
     (void)state;
     static const char *const names[] = {
-        "corpus/tflite/concatenation_float",   "corpus/tflite/float_border",
-        "corpus/tflite/half_weights",          "corpus/tflite/fully_connected_keep_float",
-        "corpus/tflite/mul_broadcast_float",   "corpus/tflite/conv_int8",
-        "corpus/tflite/softmax_rows_int8",     "corpus/tflite/add_constant_int8",
-        "corpus/tflite/depthwise_spread_int8",
+        "corpus/tflite/concatenation_float", "corpus/tflite/float_border",
+        "corpus/tflite/half_weights",        "corpus/tflite/fully_connected_keep_float",
+        "corpus/tflite/mul_broadcast_float", "corpus/tflite/conv_int8",
+        "corpus/tflite/softmax_rows_int8",   "corpus/tflite/pad_int8",
+        "corpus/tflite/add_constant_int8",   "corpus/tflite/depthwise_spread_int8",
     };
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         ig_model_free(there_and_back(names[i], 1e-5));

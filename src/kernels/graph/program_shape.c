@@ -333,3 +333,74 @@ bool prog_plan_constant(struct prog_plan *plan)
     }
     return prog_refuse(plan, "no value that is read here");
 }
+
+/* ---- Pad: constant values around ---- */
+
+struct pad {
+    size_t element_bytes, first; /* the input's first element, in the output */
+    size_t strides[IG_GRAPH_RANK_MAX];
+    int64_t dims[IG_GRAPH_RANK_MAX]; /* of the input */
+    uint32_t rank;
+    double value;
+};
+
+static void run_pad(const struct prog_step *step, const struct prog_frame *frame)
+{
+    const struct pad *pad = step->state;
+    const char *in = prog_data(frame, step->in[0]);
+    char *out = prog_data(frame, step->out[0]);
+    int64_t at[IG_GRAPH_RANK_MAX] = {0};
+    size_t offset = pad->first, bytes = pad->element_bytes;
+    for (size_t i = 0; i < step->out[0]->count; i++)
+        ig_tensor_put(out, step->out[0]->type, i, pad->value);
+    for (size_t i = 0; i < step->in[0]->count; i++, in += bytes) {
+        memcpy(out + offset * bytes, in, bytes);
+        for (uint32_t d = pad->rank; d-- > 0;) {
+            offset += pad->strides[d];
+            if (++at[d] < pad->dims[d]) break;
+            offset -= pad->strides[d] * (size_t)at[d];
+            at[d] = 0;
+        }
+    }
+}
+
+static bool pad_value(struct prog_plan *plan, enum ig_tensor_type type, double *value)
+{
+    const struct prog_tensor *given = prog_in(plan, 2);
+    *value = (double)ig_graph_f32(plan->step->node, "value", 0);
+    if (!given) return true;
+    if (!given->constant || given->count != 1 || given->type != type)
+        return prog_refuse(plan, "its value is no constant number of the input's type");
+    *value = ig_tensor_get(given->constant, type, 0);
+    return true;
+}
+
+bool prog_plan_pad(struct prog_plan *plan)
+{
+    const struct prog_tensor *in = prog_need(plan, 0, IG_TENSOR_NONE);
+    struct pad *pad = in ? prog_state(plan, sizeof *pad) : NULL;
+    struct ig_str mode = ig_graph_string(plan->step->node, "mode", "constant");
+    int64_t dims[IG_GRAPH_RANK_MAX];
+    const int64_t *pads;
+    size_t count, stride = 1;
+    if (!pad || !prog_integers(plan, 1, "pads", &pads, &count)) return false;
+    if (!ig_str_is(mode, "constant") || prog_in(plan, 3))
+        return prog_refuse(plan, "mode %.*s, or axes", IG_STR_ARGS(mode));
+    if (count != (size_t)2 * in->rank || !prog_numeric(in->type))
+        return prog_refuse(plan, "%zu pads of %u dimensions", count, in->rank);
+    if (!pad_value(plan, in->type, &pad->value)) return false;
+    for (uint32_t d = in->rank; d-- > 0;) {
+        int64_t before = pads[d], behind = pads[d + in->rank];
+        if (before < 0 || behind < 0 || before > INT32_MAX || behind > INT32_MAX)
+            return prog_refuse(plan, "pads %lld and %lld", (long long)before, (long long)behind);
+        dims[d] = in->dims[d] + before + behind;
+        pad->dims[d] = in->dims[d];
+        pad->strides[d] = stride;
+        pad->first += (size_t)before * stride;
+        stride *= (size_t)dims[d];
+    }
+    pad->rank = in->rank;
+    pad->element_bytes = ig_tensor_type_bytes(in->type);
+    plan->step->run = run_pad;
+    return prog_shape(plan, prog_out(plan, 0), in->type, dims, in->rank);
+}
