@@ -78,8 +78,8 @@ enum ige_status ige_allocate_tensors(struct ige_interpreter *interpreter,
         ige_trees_allocate(interpreter, arena);
         return IGE_OK;
     }
-    interpreter->input = ige_input_at(interpreter, 0);
-    interpreter->output = ige_output_at(interpreter, 0);
+    interpreter->input = ige_network_end(interpreter, 0);
+    interpreter->output = ige_network_end(interpreter, ige_inputs_count(model));
     return IGE_OK;
 }
 

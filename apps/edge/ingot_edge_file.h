@@ -12,6 +12,12 @@
 #define IGE_HAS_FLOAT 1
 #endif
 
+#ifdef IGE_NO_DOUBLE_ROUNDING
+#define IGE_HAS_DOUBLE 0
+#else
+#define IGE_HAS_DOUBLE 1
+#endif
+
 enum { IGE_LEAF_F32, IGE_LEAF_F64, IGE_LEAF_I16, IGE_LEAF_I8 };
 enum {
     IGE_BASE_FIRST = 1,
@@ -122,6 +128,10 @@ enum ige_op {
 #define IGE_BIT(op) ((uint32_t)1 << (op))
 #define IGE_HAS_ANY(mask) (((uint32_t)(IGE_OPS) & (mask)) != 0)
 #define IGE_HAS(op) IGE_HAS_ANY(IGE_BIT(op))
+/* Whether a layer's operator is this one, or one of several, and the program has it at all. */
+#define IGE_IS(op, this) (IGE_HAS(this) && (op) == (uint32_t)(this))
+#define IGE_IS_ANY(op, mask)                                                                       \
+    (IGE_HAS_ANY(mask) && (IGE_BIT(op) & (uint32_t)(IGE_OPS) & (mask)) != 0)
 /* Of operators that are one kernel. */
 #define IGE_OPS_TABLES 0xbe000U /* LOGISTIC, TANH, the RELUs, QUANTIZE */
 #define IGE_OPS_ARITHMETIC 0x700U

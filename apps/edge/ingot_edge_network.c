@@ -219,7 +219,6 @@ static int check_softmax(const struct check *check)
 {
     const uint8_t *numbers = check->layer.numbers;
     uint32_t width = ige_last_dim(check->in), step = ige_u32(numbers + 4);
-    if (check->in_count != check->out_count || ige_last_dim(check->out) != width) return 0;
     if (check->network->flags & IGE_DOUBLE_ROUNDING)
         return width <= IGE_SOFTMAX_MAX && step <= INT32_MAX &&
                check_multiplier(numbers + 8, numbers + 12);
@@ -237,55 +236,40 @@ static int check_mean(const struct check *check)
 
 static int check_table(const struct check *check)
 {
-    return check->in_count == check->out_count &&
-           is_within(ige_u32(check->layer.numbers), TABLE_BYTES, check->network->constants_bytes);
+    return is_within(ige_u32(check->layer.numbers), TABLE_BYTES, check->network->constants_bytes);
 }
 
 /* A RESHAPE moves nothing: its output lies where its input does. */
 static int check_reshape(const struct check *check)
 {
-    return check->in_count == check->out_count && check->in[0] == check->out[0] &&
-           ige_u32(check->in + 8) == ige_u32(check->out + 8);
+    return check->in[0] == check->out[0] && ige_u32(check->in + 8) == ige_u32(check->out + 8);
 }
 
+/* Operators that a program does not have cost it nothing. */
 static int check_numbers(const struct check *check)
 {
-    switch (check->layer.op) {
-    case IGE_OP_CONV_2D:
-    case IGE_OP_DEPTHWISE_CONV_2D:
-        return check_conv(check);
-    case IGE_OP_FULLY_CONNECTED:
-        return check_connected(check);
-    case IGE_OP_AVERAGE_POOL_2D:
-    case IGE_OP_MAX_POOL_2D:
-        return check_pool(check);
-    case IGE_OP_RESHAPE:
-        return check_reshape(check);
-    case IGE_OP_PAD:
-        return check_pad(check);
-    case IGE_OP_ADD:
-    case IGE_OP_SUB:
-    case IGE_OP_MUL:
-        return check_arithmetic(check);
-    case IGE_OP_CONCATENATION:
-        return check_concatenation(check);
-    case IGE_OP_SOFTMAX:
-        return check_softmax(check);
-    case IGE_OP_MEAN:
-        return check_mean(check);
-    case IGE_OP_DEQUANTIZE:
-        return check->in_count == check->out_count;
-    default:
-        if (check->in[0] == 0) return check->in_count == check->out_count; /* QUANTIZE of floats */
-        return check_table(check);
-    }
+    const uint32_t op = check->layer.op;
+    const uint32_t convs = IGE_BIT(IGE_OP_CONV_2D) | IGE_BIT(IGE_OP_DEPTHWISE_CONV_2D);
+    const uint32_t pools = IGE_BIT(IGE_OP_AVERAGE_POOL_2D) | IGE_BIT(IGE_OP_MAX_POOL_2D);
+    if (IGE_IS_ANY(op, convs)) return check_conv(check);
+    if (IGE_IS(op, IGE_OP_FULLY_CONNECTED)) return check_connected(check);
+    if (IGE_IS_ANY(op, pools)) return check_pool(check);
+    if (IGE_IS(op, IGE_OP_PAD)) return check_pad(check);
+    if (IGE_IS_ANY(op, IGE_OPS_ARITHMETIC)) return check_arithmetic(check);
+    if (IGE_IS(op, IGE_OP_CONCATENATION)) return check_concatenation(check);
+    if (IGE_IS(op, IGE_OP_MEAN)) return check_mean(check);
+    if (check->in_count != check->out_count) return 0;
+    if (IGE_IS(op, IGE_OP_RESHAPE)) return check_reshape(check);
+    if (IGE_IS(op, IGE_OP_SOFTMAX)) return check_softmax(check);
+    if (!IGE_IS_ANY(op, IGE_OPS_TABLES)) return 1;
+    return (check->in[0] & IGE_TENSOR_I8) == 0 || check_table(check); /* or QUANTIZE of floats */
 }
 
 /* Types: all int8, but for what goes between it and float. */
 static int check_types(const struct check *check)
 {
     uint32_t in = check->in[0] & IGE_TENSOR_I8, out = check->out[0] & IGE_TENSOR_I8;
-    if (check->layer.op == IGE_OP_RESHAPE) return 1;
+    if (!IGE_HAS_FLOAT || check->layer.op == IGE_OP_RESHAPE) return 1;
     if (check->layer.op == IGE_OP_QUANTIZE) return out != 0;
     if (check->layer.op == IGE_OP_DEQUANTIZE) return in && !out;
     return in && out;
@@ -294,8 +278,8 @@ static int check_types(const struct check *check)
 static int check_inputs(struct check *check)
 {
     const struct ige_layer *layer = &check->layer;
-    uint32_t expected = layer->op >= IGE_OP_ADD && layer->op <= IGE_OP_MUL ? 2 : 1;
-    if (!layer->inputs || (layer->op != IGE_OP_CONCATENATION && layer->inputs != expected))
+    uint32_t expected = IGE_IS_ANY(layer->op, IGE_OPS_ARITHMETIC) ? 2 : 1;
+    if (!layer->inputs || (layer->inputs != expected && !IGE_IS(layer->op, IGE_OP_CONCATENATION)))
         return 0;
     for (uint32_t i = 0; i <= layer->inputs; i++)
         if (ige_u16(layer->tensors + 2 * i) >= check->network->tensors_count) return 0;
@@ -351,6 +335,7 @@ enum ige_status ige_network_load(struct ige_model *model, const uint8_t *section
     network->layers_bytes = ige_u32(section + 16);
     network->flags = section[20];
     network->threshold = (int8_t)section[21];
+    if (!IGE_HAS_DOUBLE && network->flags & IGE_DOUBLE_ROUNDING) return IGE_UNSUPPORTED;
     network->ends = section + FACTS_BYTES;
     uint64_t tensors_at = FACTS_BYTES + 2 * ((uint64_t)network->inputs + network->outputs);
     uint64_t layers_at = tensors_at + (uint64_t)network->tensors_count * IGE_TENSOR_BYTES;

@@ -292,29 +292,29 @@ static void run_real(const struct step *step)
 
 static void run_step(const struct step *step)
 {
-    uint32_t bit = IGE_BIT(step->op);
-    uint32_t convs = IGE_BIT(IGE_OP_CONV_2D) | IGE_BIT(IGE_OP_DEPTHWISE_CONV_2D);
-    uint32_t pools = IGE_BIT(IGE_OP_AVERAGE_POOL_2D) | IGE_BIT(IGE_OP_MAX_POOL_2D);
-    uint32_t reals = IGE_BIT(IGE_OP_QUANTIZE) | IGE_BIT(IGE_OP_DEQUANTIZE);
-    if (IGE_HAS_ANY(convs) && bit & convs)
+    const uint32_t op = step->op;
+    const uint32_t convs = IGE_BIT(IGE_OP_CONV_2D) | IGE_BIT(IGE_OP_DEPTHWISE_CONV_2D);
+    const uint32_t pools = IGE_BIT(IGE_OP_AVERAGE_POOL_2D) | IGE_BIT(IGE_OP_MAX_POOL_2D);
+    const uint32_t reals = IGE_BIT(IGE_OP_QUANTIZE) | IGE_BIT(IGE_OP_DEQUANTIZE);
+    if (IGE_IS_ANY(op, convs))
         run_conv(step);
-    else if (IGE_HAS(IGE_OP_FULLY_CONNECTED) && step->op == IGE_OP_FULLY_CONNECTED)
+    else if (IGE_IS(op, IGE_OP_FULLY_CONNECTED))
         run_connected(step);
-    else if (IGE_HAS_ANY(pools) && bit & pools)
+    else if (IGE_IS_ANY(op, pools))
         run_pool(step);
-    else if (IGE_HAS(IGE_OP_PAD) && step->op == IGE_OP_PAD)
+    else if (IGE_IS(op, IGE_OP_PAD))
         run_pad(step);
-    else if (IGE_HAS_ANY(IGE_OPS_ARITHMETIC) && bit & IGE_OPS_ARITHMETIC)
+    else if (IGE_IS_ANY(op, IGE_OPS_ARITHMETIC))
         run_arithmetic(step);
-    else if (IGE_HAS(IGE_OP_CONCATENATION) && step->op == IGE_OP_CONCATENATION)
+    else if (IGE_IS(op, IGE_OP_CONCATENATION))
         run_concatenation(step);
-    else if (IGE_HAS(IGE_OP_SOFTMAX) && step->op == IGE_OP_SOFTMAX)
+    else if (IGE_IS(op, IGE_OP_SOFTMAX))
         run_softmax(step);
-    else if (IGE_HAS(IGE_OP_MEAN) && step->op == IGE_OP_MEAN)
+    else if (IGE_IS(op, IGE_OP_MEAN))
         run_mean(step);
-    else if (IGE_HAS_ANY(reals) && bit & reals && !(step->in[0] & step->out[0] & IGE_TENSOR_I8))
+    else if (IGE_IS_ANY(op, reals) && !(step->in[0] & step->out[0] & IGE_TENSOR_I8))
         run_real(step);
-    else if (IGE_HAS_ANY(IGE_OPS_TABLES) && bit & IGE_OPS_TABLES)
+    else if (IGE_IS_ANY(op, IGE_OPS_TABLES))
         run_table(step);
 }
 
