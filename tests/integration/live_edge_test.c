@@ -7,6 +7,7 @@
 #include <string.h>
 
 #define MODEL "tests/golden/xgboost/binary_missing/model.json"
+#define NETWORK "tests/corpus/tflite/cnn_int8"
 #define CATEGORIES "tests/golden/lightgbm/categorical/model.txt"
 
 static struct live live;
@@ -160,6 +161,56 @@ static void test_registered(void **state)
     expect_error(1, "7");
 }
 
+/* Rows of 240 numbers. */
+static const char *pixels(void)
+{
+    static char text[8192];
+    size_t at = 0;
+    for (int i = 0; i < 3 * 240; i++)
+        at += (size_t)snprintf(text + at, sizeof text - at, "%g%c", (i * 7 % 41 - 20) / 8.0,
+                               i % 240 == 239 ? '\n' : ',');
+    live_write(&live, "pixels.csv", text);
+    return live_path(&live, "pixels.csv");
+}
+
+/* A network on a device gives what the server gives, from every kind of file. */
+static void test_networks(void **state)
+{
+    (void)state;
+    static char values[sizeof out.out];
+    char file[256], key[256], bundle[256];
+    snprintf(file, sizeof file, "%s", live_path(&live, "net.ige"));
+    snprintf(key, sizeof key, "%s", live_path(&live, "net"));
+    snprintf(bundle, sizeof bundle, "%s", live_path(&live, "net.igb"));
+    RUN("predict", "--model", NETWORK, "--no-header", "--input", pixels(), "--raw");
+    expect_ok();
+    snprintf(values, sizeof values, "%s", out.out);
+    RUN("edge", "convert", NETWORK, "--output", file);
+    expect_text("rounding       single");
+    RUN("predict", "--model", file, "--no-header", "--input", pixels(), "--raw");
+    expect_text(values);
+    RUN("edge", "run", "--model", file, "--no-header", "--input", pixels(), "--compare");
+    expect_text("rows 3, greatest difference of a margin 0, same class 3");
+    RUN("model", "register", "net", file);
+    expect_ok();
+    RUN("edge", "run", "--model", "models:/net/1", "--no-header", "--input", pixels(), "--compare");
+    expect_text("greatest difference of a margin 0,");
+    RUN("edge", "inspect", NETWORK, "--rounding", "double", "--format", "json");
+    expect_text("\"rounding\":\"double\"");
+    assert_non_null(strstr(out.out, "\"operators_mask\":"));
+    RUN("edge", "export", "models:/net/1", "--output", live_path(&live, "net.c"), "--name", "net");
+    expect_ok();
+    RUN("edge", "keygen", key);
+    expect_ok();
+    RUN("edge", "bundle", "models:/net/1", "--output", bundle, "--secret",
+        live_path(&live, "net.pem"), "--counter", "1");
+    expect_ok();
+    RUN("edge", "verify", bundle, "--public", live_path(&live, "net.pub"));
+    expect_text("golden rows");
+    RUN("edge", "convert", "tests/corpus/tflite/fully_connected_keep_float", "--output", file);
+    expect_error(1, "computes in float32, devices in int8: `ingot edge quantize` makes it so");
+}
+
 static void test_delivery(void **state)
 {
     (void)state;
@@ -218,8 +269,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_exact_leaves), cmocka_unit_test(test_integer_leaves),
         cmocka_unit_test(test_export),       cmocka_unit_test(test_other_runtimes),
-        cmocka_unit_test(test_registered),   cmocka_unit_test(test_delivery),
-        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_registered),   cmocka_unit_test(test_networks),
+        cmocka_unit_test(test_delivery),     cmocka_unit_test(test_refusals),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
