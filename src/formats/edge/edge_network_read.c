@@ -98,7 +98,13 @@ static void add_tensor(struct reader *reader, uint32_t index)
     if (tensor.type == IG_NETWORK_I8)
         tensor.quantization = (struct ig_network_quantization){&scale, &zero, 1, 0};
     uint64_t bytes = ig_network_type_bytes(tensor.type);
-    for (uint32_t d = 0; d < IG_COMPACT_RANK_MAX; d++) bytes *= tensor.dims[d]; /* within 2^34 */
+    for (uint32_t d = 0; d < IG_COMPACT_RANK_MAX; d++) {
+        bytes *= tensor.dims[d];
+        if (bytes == 0 || bytes > IG_NETWORK_ELEMENTS_MAX * (uint64_t)4) {
+            bad(reader, "a tensor's dimension", tensor.dims[d], "at least 1, and 2^28 elements");
+            return;
+        }
+    }
     for (uint32_t d = tensor.rank; d < IG_COMPACT_RANK_MAX; d++) tensor.dims[d] = 0;
     if (constant) {
         const uint8_t *at = constants_at(reader, offset, bytes);
