@@ -19,8 +19,8 @@
  * Compiled with IGE_NO_FLOAT it has no float arithmetic at all, and refuses files with float
  * leaves or float tensors. IGE_NO_TREES and IGE_NO_NETWORKS leave out what only the other needs;
  * IGE_OPS=0x... is a mask of the operators that a program's networks have (`ingot edge inspect`
- * tells it): bit n for operator n of the format. IGE_NO_DOUBLE_ROUNDING refuses networks that round
- * so. All files of a program are compiled with the same.
+ * tells it): bit n for operator n of the format. IGE_NN_ROUNDINGS=1 is for networks that
+ * round once alone, 2 for such that round twice. All files of a program are compiled with the same.
  */
 
 #include <stddef.h>

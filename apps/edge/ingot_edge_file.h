@@ -12,11 +12,10 @@
 #define IGE_HAS_FLOAT 1
 #endif
 
-#ifdef IGE_NO_DOUBLE_ROUNDING
-#define IGE_HAS_DOUBLE 0
-#else
-#define IGE_HAS_DOUBLE 1
+#ifndef IGE_NN_ROUNDINGS
+#define IGE_NN_ROUNDINGS 3
 #endif
+#define IGE_HAS_ROUNDING(twice) (((IGE_NN_ROUNDINGS) & ((twice) ? 2 : 1)) != 0)
 
 enum { IGE_LEAF_F32, IGE_LEAF_F64, IGE_LEAF_I16, IGE_LEAF_I8 };
 enum {

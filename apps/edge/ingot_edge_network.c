@@ -196,7 +196,7 @@ static int check_arithmetic(const struct check *check)
     }
     for (uint32_t i = 0; i < 3; i++) {
         const uint8_t *at = check->layer.numbers + 2 + 5 * i;
-        if (!check_multiplier(at, at + 4)) return 0;
+        if (!check_multiplier(at, at + 4) || (i < 2 && (int8_t)at[4] > 0)) return 0;
     }
     return 1;
 }
@@ -335,7 +335,7 @@ enum ige_status ige_network_load(struct ige_model *model, const uint8_t *section
     network->layers_bytes = ige_u32(section + 16);
     network->flags = section[20];
     network->threshold = (int8_t)section[21];
-    if (!IGE_HAS_DOUBLE && network->flags & IGE_DOUBLE_ROUNDING) return IGE_UNSUPPORTED;
+    if (!IGE_HAS_ROUNDING(network->flags & IGE_DOUBLE_ROUNDING)) return IGE_UNSUPPORTED;
     network->ends = section + FACTS_BYTES;
     uint64_t tensors_at = FACTS_BYTES + 2 * ((uint64_t)network->inputs + network->outputs);
     uint64_t layers_at = tensors_at + (uint64_t)network->tensors_count * IGE_TENSOR_BYTES;

@@ -155,7 +155,7 @@ def bench(folder, networks):
             answers += check(target, [network], emulate(target, build(network_folder, target, [network], data)))
         for network, facts in zip(networks, answers):
             rows = len(network.rows)
-            code = [code_bytes(folder, TARGETS[target][0], network, [flag, "-DIGE_NO_FLOAT"]) for flag in ("-Os", "-O2")]
+            code = [code_bytes(folder, TARGETS[target][0], network, [flag, "-DIGE_NO_FLOAT", "-DIGE_NN_ROUNDINGS=1"]) for flag in ("-Os", "-O2")]
             line = f"{target} {network.name} {network.rounding}: {len(network.bytes)} bytes, RAM {facts['arena']} + " \
                    f"{facts['structs']}, code {code[0]} (-Os) {code[1]} (-O2)"
             for what in ("ticks", "ticks_exported"):

@@ -123,7 +123,8 @@ static struct rows rows_of(const struct ig_edge_bundle *bundle, size_t model_byt
     rows.input_words = (bytes_of(network, network->inputs, network->inputs_count) + 3) / 4;
     rows.output_words = (bytes_of(network, network->outputs, network->outputs_count) + 3) / 4;
     /* Wide rows would be larger than the model. */
-    size_t count = model_bytes / ROWS_SHARE / 4 / ((size_t)rows.input_words + rows.output_words);
+    size_t words = (size_t)rows.input_words + rows.output_words;
+    size_t count = model_bytes / ROWS_SHARE / 4 / (words ? words : 1);
     rows.count = (uint32_t)(count < ROWS_MIN ? ROWS_MIN : count > ROWS ? ROWS : count);
     return rows;
 }
