@@ -34,6 +34,11 @@ static void constant(struct writer *writer, const char *what, int64_t value)
                   value < 0 ? "(" : "", value, value < 0 ? ")" : "");
 }
 
+static bool rounds_twice(const struct writer *writer)
+{
+    return writer->compact->network->rounding == IG_NETWORK_ROUNDING_DOUBLE;
+}
+
 static uint32_t elements(const struct ig_network_compact *compact, const uint32_t *tensors,
                          uint32_t count)
 {
@@ -69,8 +74,9 @@ static void write_head(struct writer *writer)
     text(writer, HEAD);
     text(writer, compact->probability ? "one half." : "zero.");
     ig_buf_printf(writer->out, " Rounding: %s. Not for two threads at once. */\n",
-                  compact->network->rounding == IG_NETWORK_ROUNDING_DOUBLE ? "double" : "single");
+                  rounds_twice(writer) ? "double" : "single");
     text(writer, INCLUDES);
+    ig_buf_printf(writer->out, "#define IGE_NN_ROUNDINGS %d\n", rounds_twice(writer) ? 2 : 1);
     ig_buf_add_char(writer->out, '\n');
     constant(writer, "INPUTS", elements(compact, compact->inputs, compact->inputs_count));
     constant(writer, "OUTPUTS", elements(compact, compact->outputs, compact->outputs_count));
@@ -226,11 +232,6 @@ static int32_t zero_of(const struct writer *writer, uint32_t tensor)
 static uint32_t count_of(const struct writer *writer, uint32_t tensor)
 {
     return (uint32_t)ig_network_tensor_count(writer->compact->tensors[tensor].tensor);
-}
-
-static bool rounds_twice(const struct writer *writer)
-{
-    return writer->compact->network->rounding == IG_NETWORK_ROUNDING_DOUBLE;
 }
 
 static void put_finish(struct writer *writer, const struct ig_compact_layer *layer)
