@@ -164,6 +164,22 @@ static bool is_skipped(const struct writer *writer, struct ig_str line)
     return ig_str_starts(line, IG_STR("IGE_NN_API ")) && !is_defined(writer, line);
 }
 
+/* What is inline may be left unused too, which some compilers warn of. */
+static void add_line(struct writer *writer, struct ig_str line)
+{
+    const struct ig_str word = IG_STR("static inline");
+    for (size_t i = 0; i + word.len <= line.len; i++) {
+        if (memcmp(line.ptr + i, word.ptr, word.len) != 0) continue;
+        ig_buf_add_str(writer->out, (struct ig_str){line.ptr, i});
+        ig_buf_add_cstr(writer->out, "IGE_NN_API inline");
+        line.ptr += i + word.len;
+        line.len -= i + word.len;
+        break;
+    }
+    ig_buf_add_str(writer->out, line);
+    ig_buf_add_char(writer->out, '\n');
+}
+
 static void add_kernel(struct writer *writer, const char *name)
 {
     struct ig_str left = text_of(name);
@@ -176,9 +192,7 @@ static void add_kernel(struct writer *writer, const char *name)
         /* Its intrinsics are many compilers' trouble, and its speed no device's. */
         if (ig_str_is(line, "#define IGE_NN_HAS_AVX2 1"))
             line = IG_STR("#define IGE_NN_HAS_AVX2 0");
-        if (skipped) continue;
-        ig_buf_add_str(writer->out, line);
-        ig_buf_add_char(writer->out, '\n');
+        if (!skipped) add_line(writer, line);
     }
     ig_buf_add_char(writer->out, '\n');
 }
