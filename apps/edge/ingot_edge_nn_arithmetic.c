@@ -46,14 +46,16 @@ static void ige_nn_arithmetic_sum(const struct ige_nn_arithmetic *arithmetic)
         ige_nn_scaler_of(arithmetic->b_multiplier, IGE_NN_INPUT_BITS, rounding),
         ige_nn_scaler_of(arithmetic->multiplier, IGE_NN_INPUT_BITS, rounding)};
     uint32_t a = scale[0].ready.way, b = scale[1].ready.way, sum = scale[2].ready.way;
-    if (a == IGE_NN_WAY_SINGLE && b == IGE_NN_WAY_SINGLE && sum == IGE_NN_WAY_SINGLE)
+    if (IGE_NN_HAS_SINGLE && a == IGE_NN_WAY_SINGLE && b == a && sum == a)
         ige_nn_arithmetic_way(arithmetic, scale, IGE_NN_WAY_SINGLE, IGE_NN_WAY_SINGLE,
                               IGE_NN_WAY_SINGLE);
-    else if (a != IGE_NN_WAY_EXACT && b != IGE_NN_WAY_EXACT && sum == IGE_NN_WAY_DOUBLE)
+    else if (IGE_NN_HAS_DOUBLE && ige_nn_is_double(rounding) && a != IGE_NN_WAY_EXACT &&
+             b != IGE_NN_WAY_EXACT && sum == IGE_NN_WAY_DOUBLE)
         ige_nn_arithmetic_way(arithmetic, scale, IGE_NN_WAY_WIDE, IGE_NN_WAY_WIDE,
                               IGE_NN_WAY_DOUBLE);
     else
-        ige_nn_arithmetic_way(arithmetic, scale, a, b, sum);
+        ige_nn_arithmetic_way(arithmetic, scale, IGE_NN_WAY_EXACT, IGE_NN_WAY_EXACT,
+                              IGE_NN_WAY_EXACT);
 }
 
 static void ige_nn_arithmetic_product(const struct ige_nn_arithmetic *arithmetic)

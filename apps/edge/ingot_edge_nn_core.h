@@ -7,13 +7,16 @@
 
 #include "ingot_edge_nn.h"
 
-/* SMALL is what runs seldom, which compilers then make small rather than fast. */
+/* SMALL is what runs seldom, which compilers then make small rather than fast; APART is not to be
+ * copied into its callers. */
 #ifdef __GNUC__
 #define IGE_NN_INLINE static inline __attribute__((always_inline))
 #define IGE_NN_SMALL __attribute__((cold))
+#define IGE_NN_APART __attribute__((noinline))
 #else
 #define IGE_NN_INLINE static inline
 #define IGE_NN_SMALL
+#define IGE_NN_APART
 #endif
 
 /* A program whose networks have one rounding alone may leave out the other: 1 single, 2 double. */

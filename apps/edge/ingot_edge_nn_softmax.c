@@ -27,7 +27,7 @@ IGE_NN_SMALL static struct ige_nn_real ige_nn_round(uint64_t value, int32_t expo
     return real;
 }
 
-IGE_NN_SMALL static uint64_t ige_nn_high64(uint64_t a, uint64_t b)
+IGE_NN_SMALL IGE_NN_APART static uint64_t ige_nn_high64(uint64_t a, uint64_t b)
 {
     uint64_t low_a = (uint32_t)a, low_b = (uint32_t)b, high_a = a >> 32, high_b = b >> 32;
     uint64_t cross = high_a * low_b + (low_a * low_b >> 32), other = low_a * high_b;
