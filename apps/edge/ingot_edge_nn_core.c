@@ -34,14 +34,15 @@ IGE_NN_SMALL int32_t ige_nn_scale(int32_t x, struct ige_nn_multiplier multiplier
 IGE_NN_SMALL static void ige_nn_choose(struct ige_nn_ready *ready, int32_t bits, int32_t least,
                                        int32_t greatest)
 {
+    ready->small = greatest <= -2;
     if (ige_nn_is_double(ready->rounding)) {
-        ready->way = bits > 30 || greatest == 0 ? IGE_NN_WAY_WIDE : IGE_NN_WAY_DOUBLE;
+        ready->way = bits > 30 || greatest >= 0 || least < -IGE_NN_RIGHT_MAX ? IGE_NN_WAY_WIDE
+                                                                             : IGE_NN_WAY_DOUBLE;
         ready->left = 1;
-        bits = greatest > 0 ? 32 : 30;
-    } else {
-        ready->way = IGE_NN_WAY_SINGLE;
-        ready->left = greatest > -2 ? greatest + 2 : 0;
+        return;
     }
+    ready->way = IGE_NN_WAY_SINGLE;
+    ready->left = greatest > -2 ? greatest + 2 : 0;
     if (ready->left + bits > 31 || ready->left - 1 - least > IGE_NN_RIGHT_MAX) {
         ready->way = IGE_NN_WAY_EXACT;
         ready->left = 0;

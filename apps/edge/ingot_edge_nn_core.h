@@ -123,8 +123,8 @@ IGE_NN_FORMS(IGE_NN_DECLARE)
 enum ige_nn_way {
     IGE_NN_WAY_SINGLE, /* by the high word of a product of 32 bits */
     IGE_NN_WAY_DOUBLE,
-    IGE_NN_WAY_WIDE,  /* two roundings of sums over 30 bits, or by multipliers over a half */
-    IGE_NN_WAY_EXACT, /* any sum and multiplier */
+    IGE_NN_WAY_WIDE,  /* two roundings of any sum by any multiplier */
+    IGE_NN_WAY_EXACT, /* any sum and multiplier, by ige_nn_scale */
 };
 
 /* A layer's finish with its way chosen. */
@@ -135,6 +135,7 @@ struct ige_nn_ready {
     int32_t left;          /* sums are shifted so far before they are multiplied */
     int32_t zero, least, most;
     uint8_t way, rounding;
+    uint8_t small; /* all multipliers are less than a quarter */
 };
 
 /* A channel's numbers. */
@@ -222,6 +223,7 @@ IGE_NN_INLINE struct ige_nn_channel ige_nn_channel(uint32_t way, const struct ig
     struct ige_nn_channel channel = {fraction, shift, 0, 0};
     if (way == IGE_NN_WAY_EXACT) return channel;
     channel.right = ready->left - 1 - shift;
+    if (way == IGE_NN_WAY_WIDE && channel.right < 0) channel.right = 0;
     channel.half = (int32_t)((1U << channel.right) >> 1);
     return channel;
 }
@@ -238,6 +240,7 @@ IGE_NN_INLINE int32_t ige_nn_value(uint32_t way, const struct ige_nn_ready *read
         return ige_nn_sum(ige_nn_sum(value, value >> 31), channel->half) >> channel->right;
     }
     if (way == IGE_NN_WAY_WIDE && IGE_NN_HAS_DOUBLE) {
+        if (channel->shift > 0) sum = (int32_t)((uint32_t)sum << channel->shift);
         int64_t wide = ige_nn_high31(sum, channel->fraction);
         if (channel->half) wide += channel->half - (wide < 0);
         return (int32_t)(wide >> channel->right);

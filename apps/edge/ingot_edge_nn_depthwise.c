@@ -8,8 +8,8 @@ struct ige_nn_span {
     int32_t first, count, at;
 };
 
-IGE_NN_SMALL IGE_NN_APART static struct ige_nn_span ige_nn_depthwise_span(int32_t start, int32_t filter,
-                                                             int32_t dilation, int32_t size)
+IGE_NN_SMALL IGE_NN_APART static struct ige_nn_span
+ige_nn_depthwise_span(int32_t start, int32_t filter, int32_t dilation, int32_t size)
 {
     struct ige_nn_span span = {0, 0, start};
     for (int32_t i = 0; i < filter; i++, start += dilation) {

@@ -231,7 +231,7 @@ typedef char ige_nn_ready_is_as_read[offsetof(struct ige_nn_ready, left) == 16 &
 /* Each turn a channel of two positions: r0 and r8 bytes, r1 sums to r7, r2 fractions, r3 shifts, r4
  * biases, r6 zero, r9 left; r10 the shift, r11 the fraction, r12 the bias, then half of what the
  * shift takes away, r5 and lr both values. */
-#define IGE_NN_FINISH(scale)                                                                       \
+#define IGE_NN_FINISH(right, scale)                                                                \
     "push {r4-r11, lr}\n"                                                                          \
     "ldr r12, [sp, #36]\n"                                                                         \
     "ldrd r10, r11, [r2]\n"                                                                        \
@@ -246,10 +246,7 @@ typedef char ige_nn_ready_is_as_read[offsetof(struct ige_nn_ready, left) == 16 &
     "ldrsb r10, [r3], #1\n"                                                                        \
     "ldr r11, [r2], #4\n"                                                                          \
     "ldr r12, [r4], #4\n"                                                                          \
-    "ldrd r5, lr, [r1], #8\n"                                                                      \
-    "sub r10, r9, r10\n"                                                                           \
-    "sub r10, r10, #1\n"                                                                           \
-    "add r5, r5, r12\n"                                                                            \
+    "ldrd r5, lr, [r1], #8\n" right "add r5, r5, r12\n"                                            \
     "add lr, lr, r12\n"                                                                            \
     "mov r12, #1\n"                                                                                \
     "lsl r12, r12, r10\n"                                                                          \
@@ -264,6 +261,9 @@ typedef char ige_nn_ready_is_as_read[offsetof(struct ige_nn_ready, left) == 16 &
                                                  "cmp r1, r7\n"                                    \
                                                  "bne 1b\n"                                        \
                                                  "pop {r4-r11, pc}\n"
+#define IGE_NN_RIGHT                                                                               \
+    "sub r10, r9, r10\n"                                                                           \
+    "sub r10, r10, #1\n"
 #define IGE_NN_SCALE_ONCE(sum)                                                                     \
     "lsl " sum ", " sum ", r9\n"                                                                   \
     "smmla " sum ", " sum ", r11, r12\n"
@@ -273,13 +273,23 @@ typedef char ige_nn_ready_is_as_read[offsetof(struct ige_nn_ready, left) == 16 &
     "add " sum ", " sum ", " sum ", asr #31\n"                                                     \
     "add " sum ", " sum ", r12\n"
 
-/* With one rounding, and with two. */
+/* All of a product's bits from 31 on, then half of them, so that what is added has room. */
+#define IGE_NN_SCALE_WIDE(sum)                                                                     \
+    "smull r9, " sum ", " sum ", r11\n"                                                            \
+    "adds r9, r9, #0x40000000\n"                                                                   \
+    "adc " sum ", " sum ", #0\n"                                                                   \
+    "lsl " sum ", " sum ", #1\n"                                                                   \
+    "orr " sum ", " sum ", r9, lsr #31\n"                                                          \
+    "add " sum ", " sum ", " sum ", asr #31\n"                                                     \
+    "add " sum ", r12, " sum ", asr #1\n"
+
+/* With one rounding, with two, and with two of any sums by multipliers of less than a quarter. */
 IGE_NN_ASSEMBLY static void ige_nn_finish_once(IGE_NN_READ int8_t *const out[2],
                                                IGE_NN_READ const uint32_t *sums,
                                                IGE_NN_READ const struct ige_nn_ready *ready,
                                                IGE_NN_READ int32_t first, IGE_NN_READ int32_t count)
 {
-    __asm__(IGE_NN_FINISH(IGE_NN_SCALE_ONCE));
+    __asm__(IGE_NN_FINISH(IGE_NN_RIGHT, IGE_NN_SCALE_ONCE));
 }
 
 IGE_NN_ASSEMBLY static void ige_nn_finish_twice(IGE_NN_READ int8_t *const out[2],
@@ -288,7 +298,15 @@ IGE_NN_ASSEMBLY static void ige_nn_finish_twice(IGE_NN_READ int8_t *const out[2]
                                                 IGE_NN_READ int32_t first,
                                                 IGE_NN_READ int32_t count)
 {
-    __asm__(IGE_NN_FINISH(IGE_NN_SCALE_TWICE));
+    __asm__(IGE_NN_FINISH(IGE_NN_RIGHT, IGE_NN_SCALE_TWICE));
+}
+
+IGE_NN_ASSEMBLY static void ige_nn_finish_wide(IGE_NN_READ int8_t *const out[2],
+                                               IGE_NN_READ const uint32_t *sums,
+                                               IGE_NN_READ const struct ige_nn_ready *ready,
+                                               IGE_NN_READ int32_t first, IGE_NN_READ int32_t count)
+{
+    __asm__(IGE_NN_FINISH("mvn r10, r10\n", IGE_NN_SCALE_WIDE));
 }
 
 void ige_nn_finish_dsp(int8_t *const out[2], const uint32_t *sums, const struct ige_nn_ready *ready,
@@ -306,6 +324,8 @@ void ige_nn_finish_dsp(int8_t *const out[2], const uint32_t *sums, const struct 
         ige_nn_finish_once(out, sums, ready, first, count);
     } else if (IGE_NN_HAS_DOUBLE && ready->way == IGE_NN_WAY_DOUBLE) {
         ige_nn_finish_twice(out, sums, ready, first, count);
+    } else if (IGE_NN_HAS_DOUBLE && ready->way == IGE_NN_WAY_WIDE && ready->small) {
+        ige_nn_finish_wide(out, sums, ready, first, count);
     } else if (IGE_NN_HAS_DOUBLE && ready->way == IGE_NN_WAY_WIDE) {
         ige_nn_finish_way(IGE_NN_WAY_WIDE, out, sums, ready, first, count);
     } else {
