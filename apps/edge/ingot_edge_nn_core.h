@@ -10,7 +10,7 @@
 /* SMALL is what runs seldom, which compilers then make small rather than fast; APART is not to be
  * copied into its callers. */
 #ifdef __GNUC__
-#define IGE_NN_INLINE static inline __attribute__((always_inline))
+#define IGE_NN_INLINE static inline __attribute__((always_inline, unused))
 #define IGE_NN_SMALL __attribute__((cold))
 #define IGE_NN_APART __attribute__((noinline))
 #else
@@ -28,7 +28,7 @@ enum {
     IGE_NN_HAS_DOUBLE = (IGE_NN_ROUNDINGS & 2) != 0,
 };
 
-static inline int32_t ige_nn_is_double(uint32_t rounding)
+IGE_NN_INLINE int32_t ige_nn_is_double(uint32_t rounding)
 {
     return !IGE_NN_HAS_SINGLE || (IGE_NN_HAS_DOUBLE && rounding == IGE_NN_DOUBLE);
 }
@@ -77,7 +77,7 @@ enum { IGE_NN_QUAD = 4, IGE_NN_PAIR_QUAD = 8 };
 /* Channels whose sums are held at a time. */
 enum { IGE_NN_BLOCK = 32 };
 
-static inline int32_t ige_nn_place(int32_t i)
+IGE_NN_INLINE int32_t ige_nn_place(int32_t i)
 {
     return (i & ~3) * 2 + ((i & 1) << 1 | (i >> 1 & 1));
 }
@@ -159,60 +159,60 @@ IGE_NN_API void ige_nn_bytes(int8_t *out, const uint32_t *sums, const struct ige
 /* Clamps bytes that are already within int8. */
 IGE_NN_API void ige_nn_clamp(int8_t *bytes, int32_t count, int32_t least, int32_t most);
 
-static inline int32_t ige_nn_i32(const uint8_t *at)
+IGE_NN_INLINE int32_t ige_nn_i32(const uint8_t *at)
 {
     return (int32_t)((uint32_t)at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 |
                      (uint32_t)at[3] << 24);
 }
 
-static inline int32_t ige_nn_sum(int32_t a, int32_t b)
+IGE_NN_INLINE int32_t ige_nn_sum(int32_t a, int32_t b)
 {
     return (int32_t)((uint32_t)a + (uint32_t)b);
 }
 
 #if IGE_NN_HAS_DSP
 /* x * y / 2^32, rounded down, plus z; and to nearest, half up. */
-static inline int32_t ige_nn_high_add(int32_t x, int32_t y, int32_t z)
+IGE_NN_INLINE int32_t ige_nn_high_add(int32_t x, int32_t y, int32_t z)
 {
     int32_t result;
     __asm__("smmla %0, %1, %2, %3" : "=r"(result) : "r"(x), "r"(y), "r"(z));
     return result;
 }
 
-static inline int32_t ige_nn_high_round(int32_t x, int32_t y)
+IGE_NN_INLINE int32_t ige_nn_high_round(int32_t x, int32_t y)
 {
     int32_t result;
     __asm__("smmulr %0, %1, %2" : "=r"(result) : "r"(x), "r"(y));
     return result;
 }
 #else
-static inline int32_t ige_nn_high_add(int32_t x, int32_t y, int32_t z)
+IGE_NN_INLINE int32_t ige_nn_high_add(int32_t x, int32_t y, int32_t z)
 {
     return ige_nn_sum((int32_t)(((int64_t)x * y) >> 32), z);
 }
 
-static inline int32_t ige_nn_high_round(int32_t x, int32_t y)
+IGE_NN_INLINE int32_t ige_nn_high_round(int32_t x, int32_t y)
 {
     return (int32_t)(((int64_t)x * y + ((int64_t)1 << 31)) >> 32);
 }
 #endif
 
 #if defined(__ARM_FEATURE_SAT) && defined(__thumb2__)
-static inline int32_t ige_nn_byte(int32_t x)
+IGE_NN_INLINE int32_t ige_nn_byte(int32_t x)
 {
     int32_t result;
     __asm__("ssat %0, #8, %1" : "=r"(result) : "r"(x));
     return result;
 }
 #else
-static inline int32_t ige_nn_byte(int32_t x)
+IGE_NN_INLINE int32_t ige_nn_byte(int32_t x)
 {
     return x < -128 ? -128 : x > 127 ? 127 : x;
 }
 #endif
 
 /* x * y / 2^31, to nearest, half up; y is not the least number. */
-static inline int32_t ige_nn_high31(int32_t x, int32_t y)
+IGE_NN_INLINE int32_t ige_nn_high31(int32_t x, int32_t y)
 {
     return (int32_t)(((int64_t)x * y + ((int64_t)1 << 30)) >> 31);
 }
