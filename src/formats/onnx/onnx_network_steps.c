@@ -216,9 +216,10 @@ static bool add_turn(struct onnx_net *n, enum ig_network_op op, uint32_t from, u
 }
 
 /* A float layer: its inputs as numbers, its output as steps again where it has them. */
-static bool add_float_layer(struct onnx_net *n, struct ig_network_layer *layer, uint32_t *real,
-                            uint32_t tensors)
+static bool add_float_layer(struct onnx_net *n, const struct ig_network_layer *layer,
+                            uint32_t *real, uint32_t tensors)
 {
+    struct ig_network_layer made = *layer;
     uint32_t inputs[IG_NETWORK_LAYER_INPUTS_MAX], output = layer->output;
     bool stepped = n->facts[output].stepped;
     for (uint32_t i = 0; i < layer->inputs_count; i++) {
@@ -232,11 +233,11 @@ static bool add_float_layer(struct onnx_net *n, struct ig_network_layer *layer, 
         }
         inputs[i] = real[tensor];
     }
-    layer->inputs = inputs;
-    if (stepped) layer->output = add_like(n, output);
-    if (layer->output == IG_NETWORK_NONE) return false;
-    if (ig_network_add_layer(n->network, layer) == IG_NETWORK_NONE) return onnx_net_no_memory(n);
-    return !stepped || add_turn(n, IG_NETWORK_QUANTIZE, layer->output, output);
+    made.inputs = inputs;
+    if (stepped) made.output = add_like(n, output);
+    if (made.output == IG_NETWORK_NONE) return false;
+    if (ig_network_add_layer(n->network, &made) == IG_NETWORK_NONE) return onnx_net_no_memory(n);
+    return !stepped || add_turn(n, IG_NETWORK_QUANTIZE, made.output, output);
 }
 
 static bool add_again(struct onnx_net *n, struct ig_network_layer *layer, uint32_t *real,
