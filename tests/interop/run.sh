@@ -23,18 +23,13 @@ fi
 
 timeout 120 sh tests/interop/setup_load.sh || echo "interop: perf_analyzer could not be had"
 
-<<<<<<< HEAD
-parts="golden adversarial contribs explainers indices sklearn_models foreign_graphs tflite exports coreml edge_trees \
-    edge_train fairness triton load grpc_client mlflow_client mlflow_models s3_store"
-=======
-parts="golden adversarial contribs explainers indices sklearn_models foreign_graphs tflite exports coreml onnx_networks edge_trees \
-    fairness triton load grpc_client mlflow_client mlflow_models s3_store"
->>>>>>> a00c012 (Read ONNX networks for devices, and write encoders as ONNX)
+parts="onnx_networks golden adversarial contribs explainers indices sklearn_models foreign_graphs tflite exports \
+    coreml edge_trees edge_train fairness triton load grpc_client mlflow_client mlflow_models s3_store"
 logs=$(mktemp -d)
 trap 'rm -rf "$logs"' EXIT
 # Side by side; told in their order.
 printf '%s\n' $parts | xargs -P "$(nproc)" -I{} sh -c \
-    "began=\$(date +%s); timeout 300 '$python' tests/interop/{}.py >'$logs/{}' 2>&1
+    "began=\$(date +%s); timeout 400 '$python' tests/interop/{}.py >'$logs/{}' 2>&1
      echo \$? \$((\$(date +%s) - began)) >'$logs/{}.end'"
 passed=0 failed=0
 for part in $parts; do
