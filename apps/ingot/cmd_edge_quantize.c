@@ -88,7 +88,8 @@ static enum ig_code quantize(struct work *work, struct ig_err *err)
     struct ig_quantize_result result;
     const char *wanted = ig_cli_text(cli, "calibrator");
     struct ig_quantize_options options = {.calibrator = -1,
-                                          .float_ends = ig_cli_flag(cli, "float-ends")};
+                                          .float_ends = ig_cli_flag(cli, "float-ends"),
+                                          .symmetric = ig_cli_flag(cli, "symmetric")};
     float *inputs = NULL;
     for (int i = 0; i < IG_CALIBRATORS_COUNT; i++)
         if (strcmp(wanted, ig_calibrator_name((enum ig_calibrator)i)) == 0) options.calibrator = i;

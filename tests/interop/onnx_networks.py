@@ -171,11 +171,11 @@ def export_sklearn(model, path, x):
     return path
 
 
-def quantize_ours(path, out, x):
+def quantize_ours(path, out, x, *options):
     table = out + ".csv"
     np.savetxt(table, x, delimiter=",", fmt="%.9g")
     report = json.loads(program.run("edge", "quantize", "--model", path, "--input", table, "--no-header", "--output", out,
-                                    "--format", "json"))
+                                    "--format", "json", *options))
     if report["error"] > report["error_min_max"]:
         check("never worse than min-max on rows held out", False, report)
     return out
@@ -194,6 +194,28 @@ def pipelines(directory):
         small = run_lite(quantize_ours(path, os.path.join(directory, "pipe_int8.tflite"), x), x)
         same = (small.argmax(1) == want.argmax(1)).mean()
         check("and int8 between float ends: %.2f%% the same class" % (100 * same), same > 0.98, same)
+
+
+def symmetric(directory):
+    """What TensorRT's documentation asks of explicit quantization: zero points of 0, and no int32 to dequantize."""
+    x, y = load_digits(return_X_y=True)
+    x = x.astype(np.float32)
+    model = make_pipeline(StandardScaler(), MLPClassifier((48, 24), max_iter=300, random_state=1)).fit(x, y)
+    path, want = export_sklearn(model, os.path.join(directory, "pipe.onnx"), x), model.predict_proba(x)
+    small = quantize_ours(path, os.path.join(directory, "symmetric.tflite"), x, "--symmetric")
+    made = exports.export(small, os.path.join(directory, "symmetric.onnx"))
+    onnx.checker.check_model(made, full_check=True)
+    graph = onnx.load(made).graph
+    constants = {t.name: numpy_helper.to_array(t) for t in graph.initializer}
+    ends = [n for n in graph.node if n.op_type in ("QuantizeLinear", "DequantizeLinear")]
+    zeros = [constants[n.input[2]] for n in ends if len(n.input) > 2]
+    check("zero points of symmetric networks are 0", len(ends) > 4 and not any(z.any() for z in zeros), zeros)
+    check("and nothing of theirs is int32", not any(c.dtype == np.int32 for c in constants.values()))
+    _, got = run_onnx(made, x)
+    lite, same = run_lite(small, x), (got.argmax(1) == want.argmax(1)).mean()
+    gap = np.abs(got - lite).max()
+    check("ONNX Runtime and LiteRT within %.4f of each other, %.2f%% the float network's class" % (gap, 100 * same),
+          gap < 0.1 and same > 0.98, (gap, same))
 
 
 def quantizers(directory):
@@ -267,6 +289,7 @@ def main():
         refusals(directory)
         pipelines(directory)
         encoders(directory)
+        symmetric(directory)
         quantizers(directory)
 
 

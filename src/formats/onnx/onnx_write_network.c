@@ -21,6 +21,7 @@ struct net {
     const char **plain, **first; /* by tensor: names of its values; NULL: not written */
     uint32_t *source;            /* by tensor: the constant that it is of, else NONE */
     bool open;                   /* any number of rows */
+    bool symmetric;              /* int8 with zero points of 0 alone */
 };
 
 static const struct ig_network_tensor *tensor_of(const struct net *n, uint32_t tensor)
@@ -240,15 +241,40 @@ static const char *reshape(struct net *n, const char *from, const int64_t *dims,
     return onnx_node(n->w, "Reshape", from, onnx_constant_i64s(n->w, "shape", dims, rank), NULL);
 }
 
-/* The bias: a constant of one dimension, int32 by its scales. */
+/* TensorRT takes such networks as int8, and no int32 for their biases. */
+static bool is_symmetric(const struct ig_network *network)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < network->tensors_count; i++) {
+        const struct ig_network_tensor *tensor = &network->tensors[i];
+        if (tensor->type != IG_NETWORK_I8 || tensor->data) continue;
+        if (tensor->quantization.zero_points[0]) return false;
+        count++;
+    }
+    return count > 0;
+}
+
+/* The number of each code, in float. */
+static const char *real_bias(struct net *n, const struct ig_network_tensor *of,
+                             const struct ig_network_quantization *q)
+{
+    size_t count = ig_network_tensor_count(of);
+    const int32_t *codes = of->data;
+    float *values = ig_arena_array(&n->w->arena, count, sizeof *values);
+    if (!values) return NULL;
+    for (size_t i = 0; i < count; i++)
+        values[i] = (float)((double)codes[i] * (double)q->scales[q->count > 1 ? i : 0]);
+    return onnx_constant_f32s(n->w, "bias", values, (int64_t)count);
+}
+
+/* The bias: a constant of one dimension, int32 by its scales or, of a symmetric network, float. */
 static const char *bias(struct net *n, const struct ig_network_layer *layer)
 {
     const struct ig_network_tensor *of = ig_network_input(n->network, layer, 2);
     const struct ig_network_tensor *weights = ig_network_input(n->network, layer, 1);
     struct ig_network_quantization q;
     if (!of) return NULL;
-    const char *name = constant_of(n, layer->inputs[2], false);
-    if (of->type != IG_NETWORK_I32) return name;
+    if (of->type != IG_NETWORK_I32) return constant_of(n, layer->inputs[2], false);
     q = of->quantization;
     if (q.count == 0) { /* as the rules say: of input and weights */
         q.count = weights->quantization.count;
@@ -259,7 +285,9 @@ static const char *bias(struct net *n, const struct ig_network_layer *layer)
         if (!scales) return NULL;
         q.scales = scales;
     }
-    return dequantize(n, name, scale_name(n, q.scales, q.count), NULL, q.count > 1 ? 0 : -1);
+    if (n->symmetric) return real_bias(n, of, &q);
+    return dequantize(n, constant_of(n, layer->inputs[2], false), scale_name(n, q.scales, q.count),
+                      NULL, q.count > 1 ? 0 : -1);
 }
 
 static void write_dense(struct net *n, const struct ig_network_layer *layer)
@@ -575,7 +603,7 @@ static bool write_encoded(struct net *n, const struct ig_encoder *encoder)
 bool onnx_write_network(struct onnx_writer *w, const struct ig_network *network,
                         const struct ig_encoder *encoder)
 {
-    struct net n = {.w = w, .network = network};
+    struct net n = {.w = w, .network = network, .symmetric = is_symmetric(network)};
     int64_t dims[IG_NETWORK_RANK_MAX];
     const uint32_t *in = network->inputs, *out = network->outputs;
     if (!prepare(&n)) return false;

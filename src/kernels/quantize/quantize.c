@@ -105,12 +105,22 @@ static void fill_histograms(struct search *s, const float *from, size_t count)
     }
 }
 
+/* A calibrator's range; one about 0 has steps with a zero point of 0. */
+static struct ig_range range_of(const struct search *s, uint32_t tensor,
+                                enum ig_calibrator calibrator)
+{
+    struct ig_range range = ig_histogram_range(s->histograms[tensor], calibrator);
+    float most = fmaxf(fabsf(range.least), fabsf(range.most));
+    if (!s->options->symmetric) return range;
+    return ig_steps_range((struct ig_steps){most > 0 ? most / INT8_MAX : 1, 0});
+}
+
 static void set_all(struct search *s, enum ig_calibrator calibrator)
 {
     struct ig_range *ranges = ig_backprop_ranges(s->int8);
     for (uint32_t i = 0; i < s->network->tensors_count; i++) {
         if (!s->histograms[i]) continue;
-        ranges[i] = ig_histogram_range(s->histograms[i], calibrator);
+        ranges[i] = range_of(s, i, calibrator);
         s->chosen[i] = calibrator;
     }
 }
@@ -120,8 +130,7 @@ static void choose(struct search *s, uint32_t tensor)
 {
     struct ig_range *range = &ig_backprop_ranges(s->int8)[tensor], kept = *range;
     for (int c = 0; c < IG_CALIBRATORS_COUNT; c++) {
-        struct ig_range candidate =
-            ig_histogram_range(s->histograms[tensor], (enum ig_calibrator)c);
+        struct ig_range candidate = range_of(s, tensor, (enum ig_calibrator)c);
         if (candidate.least == kept.least && candidate.most == kept.most) continue;
         *range = candidate;
         double error = measure(s);
@@ -144,8 +153,7 @@ static void widen(struct search *s)
         ig_backprop_save(s->int8, s->state);
         for (uint32_t i = 0; i < s->network->tensors_count; i++)
             if (s->histograms[i])
-                ranges[i] =
-                    ig_histogram_range(s->histograms[i], all ? IG_CALIBRATE_MIN_MAX : s->chosen[i]);
+                ranges[i] = range_of(s, i, all ? IG_CALIBRATE_MIN_MAX : s->chosen[i]);
         double error = measure(s);
         bool better = all ? s->options->calibrator < 0 && error < s->error : error <= s->error;
         if (all) s->error_min_max = fmin(s->error_min_max, error);

@@ -25,6 +25,7 @@ struct ig_quantize_options {
     bool per_channel_dense;
     bool no_equalization, no_correction;
     bool float_ends; /* inputs and outputs stay float32, by QUANTIZE and DEQUANTIZE */
+    bool symmetric;  /* zero points are 0, but where an operator prescribes another */
     int calibrator;  /* of all tensors; -1: chosen */
     enum ig_network_rounding rounding;
 };

@@ -44,8 +44,11 @@ static uint32_t uses_of(const struct ig_network *network, uint32_t tensor)
     return uses;
 }
 
-static bool trains(const struct ig_network *network, const struct ig_network_layer *layer)
+static bool trains(const struct ig_network *network, const struct ig_network_layer *layer,
+                   bool symmetric)
 {
+    struct ig_steps steps;
+    if (symmetric && ig_steps_fixed(layer->op, &steps) && steps.zero_point) return false;
     bool weights = layer->op == IG_NETWORK_CONV_2D || layer->op == IG_NETWORK_DEPTHWISE_CONV_2D ||
                    layer->op == IG_NETWORK_FULLY_CONNECTED;
     for (uint32_t k = 0; !weights && k < layer->inputs_count; k++)
@@ -77,7 +80,7 @@ static bool stands_on_one(const struct ig_network *network, uint32_t end, uint32
     return *tensor != IG_NETWORK_NONE;
 }
 
-static struct split split(const struct ig_network *network)
+static struct split split(const struct ig_network *network, bool symmetric)
 {
     struct split s = {.network = network, .end = network->layers_count};
     if (network->inputs_count != 1) return s;
@@ -86,7 +89,7 @@ static struct split split(const struct ig_network *network)
            uses_of(network, s.in) == 1)
         s.in = network->layers[s.first++].output;
     uint32_t end = s.first;
-    while (end < network->layers_count && trains(network, &network->layers[end])) end++;
+    while (end < network->layers_count && trains(network, &network->layers[end], symmetric)) end++;
     if (network->outputs_count == 1) s.out = network->outputs[0];
     if (end > s.first && end < network->layers_count && stands_on_one(network, end, &s.out))
         s.end = end;
@@ -254,7 +257,7 @@ enum ig_code ig_quantize_core_run(struct ig_quantize_result *out, struct ig_aren
                                   const struct ig_network *network,
                                   const struct ig_quantize_options *options, struct ig_err *err)
 {
-    struct split s = split(network);
+    struct split s = split(network, options->symmetric);
     if (s.first == 0 && s.end == network->layers_count)
         return ig_quantize_run(out, arena, network, options, err);
     return run_parts(out, arena, &s, options, err);

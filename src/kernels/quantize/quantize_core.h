@@ -7,7 +7,8 @@
 
 #include "kernels/quantize/quantize.h"
 
-/* As ig_quantize_run. Leading ADD, SUB and MUL by constants stay float, and so do the layers from
+/* As ig_quantize_run; what prescribes a zero point counts as not to be quantized where they are to
+ * be 0. Leading ADD, SUB and MUL by constants stay float, and so do the layers from
  * the first on that cannot be quantized, when they stand on one tensor; the network then has float
  * ends, with QUANTIZE and DEQUANTIZE inside. Rows are those of the whole network, and layers of the
  * report are counted in it. */

@@ -158,6 +158,38 @@ static void ends_stay_float(void **state)
     ig_arena_deinit(&arena);
 }
 
+/* Zero points of 0 everywhere; the sigmoid, which has another, stays float. */
+static void keeps_zero_points_at_zero(void **state)
+{
+    (void)state;
+    static float rows[ROWS * FEATURES], want[ROWS * 2], got[ROWS * 2];
+    struct ig_network *network = make(false);
+    struct ig_quantize_result result;
+    struct ig_err err = IG_ERR_INIT;
+    struct ig_arena arena;
+    uint32_t seen = 0;
+    ig_arena_init(&arena, 1 << 16, 1 << 26);
+    make_rows(rows);
+    const struct ig_quantize_options options = {
+        .rows = rows, .rows_count = ROWS, .calibrator = -1, .symmetric = true};
+    if (ig_quantize_core_run(&result, &arena, network, &options, &err)) fail_msg("%s", err.message);
+    run(network, rows, want);
+    run(result.network, rows, got);
+    for (size_t i = 0; i < 2 * ROWS; i++) assert_float_equal(got[i], want[i], 0.03);
+    for (uint32_t i = 0; i < result.network->tensors_count; i++) {
+        const struct ig_network_tensor *tensor = &result.network->tensors[i];
+        if (tensor->type != IG_NETWORK_I8 || tensor->data) continue;
+        assert_int_equal(tensor->quantization.zero_points[0], 0);
+        seen++;
+    }
+    assert_int_equal(seen, 3); /* the input and two layers */
+    assert_int_equal(result.network->layers[6].op, IG_NETWORK_LOGISTIC);
+    assert_int_equal(result.network->layers[5].op, IG_NETWORK_DEQUANTIZE);
+    ig_network_free(result.network);
+    ig_network_free(network);
+    ig_arena_deinit(&arena);
+}
+
 static void refuses_a_tail_on_two_tensors(void **state)
 {
     (void)state;
@@ -204,6 +236,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(ends_stay_float),
+        cmocka_unit_test(keeps_zero_points_at_zero),
         cmocka_unit_test(refuses_a_tail_on_two_tensors),
         cmocka_unit_test(says_when_memory_is_out),
     };
