@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The engine `edge` of the training child: small networks, from the table and the models whose
+/* The engine `edge` of the training child: small models, from the table and those whose
  * packages come as descriptors. */
 #include "train_engine.h"
 
 #include "base/file.h"
 #include "base/log.h"
+#include "services/job/edge_plan.h"
 #include "services/job/edge_train.h"
 #include "services/job/job_models.h"
 
@@ -111,20 +112,28 @@ static enum ig_code write_result(struct ig_train_child *child, const struct ig_e
     return ig_train_child_write(child, &made, err);
 }
 
-enum ig_code ig_train_child_edge(struct ig_train_child *child, struct ig_err *err)
+static enum ig_code train_network(struct ig_train_child *child, const struct ig_edge_models *models,
+                                  struct ig_err *err)
 {
-    struct models models = {0};
     struct ig_edge_result result;
-    if (open_models(&models, &child->spec.params, err) != IG_OK) goto out;
     const struct ig_edge_request request = {.data = &child->data,
                                             .params = &child->spec.params.edge,
-                                            .models = models.models,
+                                            .models = *models,
                                             .report = report,
                                             .context = child};
     if (ig_edge_train_run(&result, &request, &child->arena, err) == IG_OK)
         write_result(child, &result, err);
     ig_edge_result_deinit(&result);
-out:
+    return err->code;
+}
+
+enum ig_code ig_train_child_edge(struct ig_train_child *child, struct ig_err *err)
+{
+    struct models models = {0};
+    if (open_models(&models, &child->spec.params, err) == IG_OK)
+        ig_edge_plan_trees(&child->spec.params.edge)
+            ? ig_train_child_trees(child, &models.models, err)
+            : train_network(child, &models.models, err);
     for (size_t i = 0; i < IG_JOB_MODELS_MAX; i++) ig_package_free(models.packages[i]);
     return err->code;
 }

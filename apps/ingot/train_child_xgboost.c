@@ -20,9 +20,9 @@ struct boosting {
     int64_t kept_rounds;
 };
 
-static void report(void *context, const struct ig_trainer_round *round)
+void ig_train_child_round(struct ig_train_child *child, const struct ig_trainer_round *round,
+                          const char *stage, double part)
 {
-    struct ig_train_child *child = ((struct boosting *)context)->child;
     struct ig_json_out out;
     struct ig_buf metrics;
     char name[64];
@@ -30,16 +30,17 @@ static void report(void *context, const struct ig_trainer_round *round)
     ig_buf_init(&metrics, 4096);
     ig_json_out_init(&out, &metrics);
     ig_json_out_object(&out);
+    if (stage) ig_json_out_kv_str(&out, "stage", ig_str_view(stage));
     ig_json_out_kv_i64(&out, "round", round->round);
     ig_json_out_kv_i64(&out, "rounds", round->rounds);
     snprintf(name, sizeof name, "train_%s", round->metric);
-    ig_json_out_kv_f64(&out, name, round->train);
+    if (!isnan(round->train)) ig_json_out_kv_f64(&out, name, round->train);
     if (!isnan(round->validation)) {
         snprintf(name, sizeof name, "validation_%s", round->metric);
         ig_json_out_kv_f64(&out, name, round->validation);
     }
     ig_json_out_object_end(&out);
-    child->progress = 0.02 + 0.93 * (double)round->round / (double)round->rounds;
+    child->progress = 0.02 + 0.93 * part;
     const struct ig_train_event event = {.kind = IG_TRAIN_PROGRESS,
                                          .progress = child->progress,
                                          .metrics_json = ig_buf_view(&metrics)};
@@ -47,6 +48,13 @@ static void report(void *context, const struct ig_trainer_round *round)
     ig_log(IG_LOG_INFO, "round", IG_LOG_I("round", round->round), IG_LOG_F("train", round->train),
            IG_LOG_F("validation", round->validation));
     ig_buf_deinit(&metrics);
+}
+
+static void report(void *context, const struct ig_trainer_round *round)
+{
+    struct boosting *boosting = context;
+    ig_train_child_round(boosting->child, round, NULL,
+                         (double)round->round / (double)round->rounds);
 }
 
 /* Judges on the validation rows, or on the training rows when there are none. */

@@ -6,8 +6,10 @@
 
 #include "base/table.h"
 #include "formats/package.h"
+#include "services/job/edge_rows.h"
 #include "services/job/job_spec.h"
 #include "services/job/train_data.h"
+#include "trainer_xgboost.h"
 
 struct ig_train_child {
     struct ig_arena arena;
@@ -37,5 +39,11 @@ enum ig_code ig_train_child_write(struct ig_train_child *child, const struct ig_
 /* An engine: trains on child->data, fills child->metrics, writes the package. */
 enum ig_code ig_train_child_xgboost(struct ig_train_child *child, struct ig_err *err);
 enum ig_code ig_train_child_edge(struct ig_train_child *child, struct ig_err *err);
+/* Of the latter, with a tree ensemble for a student. */
+enum ig_code ig_train_child_trees(struct ig_train_child *child, const struct ig_edge_models *models,
+                                  struct ig_err *err);
+/* Tells of a boosting round of a stage (or NULL), after that part of all the work. */
+void ig_train_child_round(struct ig_train_child *child, const struct ig_trainer_round *round,
+                          const char *stage, double part);
 
 #endif

@@ -195,6 +195,45 @@ static void test_verbs(void **state)
     expect_error("parameter 'teacher': ");
 }
 
+/* A few trees that learnt the teacher's answers: registered as XGBoost's, small on a device. */
+static void test_tree_student(void **state)
+{
+    (void)state;
+    static const char *const stages[] = {"teacher", "hard_labels", "student_before_pruning",
+                                         "student", "compact"};
+    char id[64], path[64];
+    assert_int_equal(submit("few", "\"student\":\"trees\",\"teacher\":\"models:/trees/best\","
+                                   "\"rounds\":8,\"max_depth\":3,\"alpha\":0.25,"
+                                   "\"early_stopping\":0,\"pruned_leaves\":0.4"),
+                     201);
+    snprintf(id, sizeof id, "%s", live_text(&live, "id"));
+    if (strcmp(live_wait_job(&live, id), "succeeded") != 0) fail_msg("%s", live_body(&live));
+    for (size_t i = 0; i < sizeof stages / sizeof stages[0]; i++) {
+        snprintf(path, sizeof path, "metrics.stages.%zu.stage", i);
+        assert_string_equal(live_text(&live, path), stages[i]);
+    }
+    assert_true(live_number(&live, "metrics.accuracy") ==
+                live_number(&live, "metrics.stages.3.accuracy"));
+    assert_true(live_number(&live, "metrics.accuracy") >
+                live_number(&live, "metrics.stages.0.accuracy") - 0.05);
+    assert_true(live_number(&live, "metrics.rounds") == 8);
+    assert_in_range(live_number(&live, "metrics.leaves"), 8, 8 * 8 * 6 / 10);
+    assert_true(live_number(&live, "metrics.compact_bytes") * 4 <
+                live_number(&live, "metrics.bytes"));
+    assert_true(live_number(&live, "metrics.bytes") < live_number(&live, "metrics.stages.2.bytes"));
+    EXPECT(200, "GET", "/api/v1/models/few/versions/1", NULL);
+    assert_string_equal(live_text(&live, "format"), "xgboost-json");
+    RUN("inspect", "models:/few/1");
+    expect_ok();
+    assert_non_null(strstr(out.out, "golden rows    16\n"));
+    RUN("edge", "convert", "models:/few/1", "--output", live_path(&live, "few.ige"));
+    expect_ok();
+    RUN("edge", "run", "--model", "models:/few/1", "--input", live_path(&live, "t.csv"),
+        "--compare");
+    expect_ok();
+    assert_non_null(strstr(out.out, "same class 400\n"));
+}
+
 static void test_refusals(void **state)
 {
     (void)state;
@@ -202,7 +241,11 @@ static void test_refusals(void **state)
         int status;
         const char *params, *message;
     } cases[] = {
-        {400, "\"rounds\":5", "parameter 'rounds' is unknown, expected one of layers"},
+        {400, "\"gamma\":5", "parameter 'gamma' is unknown, expected one of layers"},
+        {400, "\"rounds\":5", "parameter 'rounds': student 'network' has none"},
+        {400, "\"student\":\"trees\"", "parameter 'student': trees need a teacher"},
+        {400, "\"student\":\"trees\",\"teacher\":\"models:/trees/1\",\"epochs\":3",
+         "parameter 'epochs': student 'trees' has none"},
         {400, "\"layers\":\"8,conv:3x3\"", "expected input_shape beside windows"},
         {400, "\"epochs\":0", "parameter 'epochs': 0 needs a source"},
         {400, "\"quantization\":\"int4\"", "value 'int4' is not one of int8|float16|weights|none"},
@@ -232,6 +275,7 @@ int main(void)
         cmocka_unit_test(test_served),
         cmocka_unit_test(test_on_a_device),
         cmocka_unit_test(test_verbs),
+        cmocka_unit_test(test_tree_student),
         cmocka_unit_test(test_refusals),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Parameters of small networks: the text of layers, and options of training. Thread rule: pure. */
+/* Parameters of small models: the text of layers, and options of training. Thread rule: pure. */
 #include "services/job/edge_plan.h"
 
 #include <string.h>
@@ -221,11 +221,56 @@ static enum ig_code check_untrained(const struct ig_edge_params *params, struct 
     return IG_OK;
 }
 
+/* Which students a parameter is of. */
+static bool is_one_of(const char *name, const char *const *names, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(name, names[i]) == 0) return true;
+    return false;
+}
+
+static bool is_of(const char *name, bool trees)
+{
+    static const char *const ANY[] = {
+        "student", "early_stopping", "validation_fraction", "seed",      "objective",
+        "teacher", "alpha",          "synthetic_rows",      "resampled", "hard_label_student"};
+    static const char *const TREES[] = {"rounds", "max_depth", "tree_learning_rate",
+                                        "pruned_leaves"};
+    return is_one_of(name, ANY, sizeof ANY / sizeof ANY[0]) ||
+           is_one_of(name, TREES, sizeof TREES / sizeof TREES[0]) == trees;
+}
+
+static enum ig_code check_student(const struct ig_edge_params *params, struct ig_err *err)
+{
+    struct ig_job_params given, standard;
+    bool trees = ig_edge_plan_trees(params);
+    ig_params_defaults(&standard, IG_JOB_EDGE);
+    given = standard;
+    given.edge = *params;
+    for (size_t i = 0; i < ig_params_count(IG_JOB_EDGE); i++) {
+        const char *name = ig_param_at(IG_JOB_EDGE, i)->name;
+        if (!is_of(name, trees) && !ig_param_equal(&given, &standard, IG_JOB_EDGE, i))
+            return ig_fail(err, IG_INVALID, "parameter '%s': student '%s' has none", name,
+                           params->student.text);
+    }
+    if (trees && !params->teacher.text[0])
+        return ig_fail(err, IG_INVALID,
+                       "parameter 'student': trees need a teacher; the engine xgboost grows them "
+                       "by labels");
+    return IG_OK;
+}
+
+bool ig_edge_plan_trees(const struct ig_edge_params *params)
+{
+    return is(&params->student, "trees");
+}
+
 enum ig_code ig_edge_plan_check(const struct ig_edge_params *params, struct ig_err *err)
 {
     struct ig_edge_network network;
     struct ig_pruning_schedule schedule = {0};
     struct ig_fit_options options;
+    if (check_student(params, err) != IG_OK || ig_edge_plan_trees(params)) return err->code;
     if (ig_edge_plan_network(&network, params, IG_FIT_SQUARED, 1, err) != IG_OK) return err->code;
     if (params->epochs == 0 && check_untrained(params, err) != IG_OK) return err->code;
     if (ig_edge_plan_on(&params->quantization_aware) && params->epochs < 2)

@@ -2,7 +2,7 @@
 #ifndef IG_SERVICES_JOB_EDGE_PLAN_H
 #define IG_SERVICES_JOB_EDGE_PLAN_H
 
-/* What the parameters of a small network ask for, in the kernels' words. */
+/* What the parameters of a small model ask for, in the kernels' words. */
 
 #include "kernels/train/fit.h"
 #include "kernels/train/layers.h"
@@ -26,6 +26,8 @@ void ig_edge_plan_fit(struct ig_fit_options *out, struct ig_pruning_schedule *sc
                       const struct ig_edge_params *params, enum ig_fit_loss loss,
                       size_t rows_count);
 
+/* Whether the student is a tree ensemble. */
+bool ig_edge_plan_trees(const struct ig_edge_params *params);
 bool ig_edge_plan_on(const struct ig_param_word *word);
 
 #endif

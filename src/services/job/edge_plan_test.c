@@ -87,6 +87,15 @@ static void wrong_parameters_are_named(void **state)
         {{{"epochs", "1"}, {"quantization_aware", "on"}}, 2, "'quantization_aware': needs 2"},
         {{{"source", "models:/a/1"}, {"input_shape", "8x8x1"}}, 2, "the source has its own"},
         {{{"pruning", "polynomial"}, {"begin_step", "50"}, {"end_step", "10"}}, 3, "pruning: "},
+        {{{"student", "trees"}}, 1, "parameter 'student': trees need a teacher"},
+        {{{"student", "trees"}, {"teacher", "models:/a/1"}, {"layers", "8"}},
+         3,
+         "parameter 'layers': student 'trees' has none"},
+        {{{"student", "trees"}, {"teacher", "models:/a/1"}, {"temperature", "3"}},
+         3,
+         "parameter 'temperature': student 'trees' has none"},
+        {{{"max_depth", "3"}}, 1, "parameter 'max_depth': student 'network' has none"},
+        {{{"pruned_leaves", "0.5"}}, 1, "parameter 'pruned_leaves': student 'network' has none"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct ig_err err = IG_ERR_INIT;
@@ -96,6 +105,9 @@ static void wrong_parameters_are_named(void **state)
     struct ig_err err = IG_ERR_INIT;
     struct ig_job_params params = PARAMS({"epochs", "0"}, {"source", "models:/a/1"});
     ASSERT_OK(ig_edge_plan_check(&params.edge, &err));
+    params = PARAMS({"student", "trees"}, {"teacher", "models:/a/1"}, {"rounds", "5"},
+                    {"alpha", "0.5"}, {"pruned_leaves", "0.5"}, {"layers", "32,32"});
+    ASSERT_OK(ig_edge_plan_check(&params.edge, &err)); /* a default is no demand */
 }
 
 static void pruning_ends_in_the_middle(void **state)

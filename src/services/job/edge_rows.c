@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Rows for small networks. Owns nothing: all is in the caller's arena. */
+/* Rows for small models. Owns nothing: all is in the caller's arena. */
 #include "services/job/edge_rows.h"
 
 #include "base/mem.h"
@@ -322,4 +322,20 @@ enum ig_code ig_edge_rows_judge(struct ig_metrics *out, const struct ig_edge_row
     ig_free(values);
     ig_free(scratch);
     return code;
+}
+
+/* ---- golden rows ---- */
+
+enum ig_code ig_edge_rows_golden(double **out, size_t *count, const struct ig_edge_rows *rows,
+                                 struct ig_arena *arena, struct ig_err *err)
+{
+    const struct ig_edge_part *part = rows->held_out.real ? &rows->held_out : &rows->train;
+    size_t features = rows->schema->features_count;
+    *count = part->real < IG_EDGE_GOLDEN_MAX ? part->real : IG_EDGE_GOLDEN_MAX;
+    *out = ig_arena_array(arena, *count, features * sizeof **out);
+    if (!*out) return ig_fail(err, IG_NO_MEMORY, "golden rows");
+    for (size_t i = 0; i < *count; i++)
+        memcpy(*out + i * features, part->rows + i * part->real / *count * features,
+               features * sizeof **out);
+    return IG_OK;
 }

@@ -2,7 +2,7 @@
 #ifndef IG_SERVICES_JOB_EDGE_ROWS_H
 #define IG_SERVICES_JOB_EDGE_ROWS_H
 
-/* A table as a small network's training takes it: rows in the order of the student's schema, its
+/* A table as a small model's training takes it: rows in the order of the student's schema, its
  * inputs, labels, the teacher's answers, and synthetic rows that it answers too. Thread rule: one
  * thread. */
 
@@ -56,11 +56,16 @@ struct ig_edge_rows_options {
     uint32_t pixels; /* inputs of an image, or 0 */
 };
 
+enum { IG_EDGE_GOLDEN_MAX = 16 };
+
 /* Arrays in `arena`; borrows the rest, and is not moved after. INVALID names what does not fit. */
 enum ig_code ig_edge_rows_init(struct ig_edge_rows *out, const struct ig_edge_rows_options *options,
                                struct ig_arena *arena, struct ig_err *err);
 /* The teacher as a function of the student's rows. */
 struct ig_predictor ig_edge_rows_teacher(const struct ig_edge_rows *rows);
+/* Rows spread over those held out, for a package to answer as it does here. */
+enum ig_code ig_edge_rows_golden(double **out, size_t *count, const struct ig_edge_rows *rows,
+                                 struct ig_arena *arena, struct ig_err *err);
 /* How a function of the student's rows does on the held-out ones, or on the real rows of training
  * where there are none. */
 enum ig_code ig_edge_rows_judge(struct ig_metrics *out, const struct ig_edge_rows *rows,

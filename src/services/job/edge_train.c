@@ -303,23 +303,6 @@ static void write_encoder(struct work *work)
     ig_encoder_write(&out, &work->rows.encoder);
 }
 
-/* Spread over the rows held out. */
-static enum ig_code take_golden(struct work *work, struct ig_err *err)
-{
-    const struct ig_edge_rows *rows = &work->rows;
-    const struct ig_edge_part *part = rows->held_out.real ? &rows->held_out : &rows->train;
-    size_t features = rows->schema->features_count;
-    size_t count = part->real < IG_EDGE_GOLDEN_MAX ? part->real : IG_EDGE_GOLDEN_MAX;
-    double *golden = ig_arena_array(work->arena, count, features * sizeof *golden);
-    if (!golden) return ig_fail(err, IG_NO_MEMORY, "golden rows");
-    for (size_t i = 0; i < count; i++)
-        memcpy(golden + i * features, part->rows + i * part->real / count * features,
-               features * sizeof *golden);
-    work->result->golden = golden;
-    work->result->golden_count = count;
-    return IG_OK;
-}
-
 static enum ig_code open_work(struct work *work, struct ig_err *err)
 {
     const struct ig_edge_request *request = work->request;
@@ -356,7 +339,7 @@ enum ig_code ig_edge_train_run(struct ig_edge_result *out, const struct ig_edge_
     work->result = out;
     work->arena = arena;
     if (open_work(work, err) == IG_OK && train(work, err) == IG_OK && quantize(work, err) == IG_OK)
-        take_golden(work, err);
+        ig_edge_rows_golden(&out->golden, &out->golden_count, &work->rows, arena, err);
     if (err->code == IG_OK) write_encoder(work);
     out->schema = work->rows.schema;
     out->train_rows = work->rows.train.real;
@@ -384,6 +367,14 @@ static void write_stage(struct ig_json_out *out, const struct ig_edge_stage *sta
     ig_json_out_kv_i64(out, "bytes", (int64_t)stage->bytes);
     if (!isnan(stage->sparsity)) ig_json_out_kv_f64(out, "sparsity", stage->sparsity);
     ig_json_out_object_end(out);
+}
+
+void ig_edge_stages_write(struct ig_json_out *out, const struct ig_edge_stage *stages, size_t count)
+{
+    ig_json_out_key(out, IG_STR("stages"));
+    ig_json_out_array(out);
+    for (size_t i = 0; i < count; i++) write_stage(out, &stages[i]);
+    ig_json_out_array_end(out);
 }
 
 static void write_quantization(struct ig_json_out *out, const struct ig_quantize_report *report)
@@ -421,8 +412,5 @@ void ig_edge_result_write(struct ig_json_out *out, const struct ig_edge_result *
     ig_json_out_kv_i64(out, "validation_rows", (int64_t)result->validation_rows);
     ig_json_out_kv_i64(out, "synthetic_rows", (int64_t)result->synthetic_rows);
     if (result->quantized) write_quantization(out, &result->quantization);
-    ig_json_out_key(out, IG_STR("stages"));
-    ig_json_out_array(out);
-    for (size_t i = 0; i < result->stages_count; i++) write_stage(out, &result->stages[i]);
-    ig_json_out_array_end(out);
+    ig_edge_stages_write(out, result->stages, result->stages_count);
 }

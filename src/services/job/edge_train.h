@@ -8,7 +8,7 @@
 #include "kernels/quantize/quantize.h"
 #include "services/job/edge_rows.h"
 
-enum { IG_EDGE_STAGES_MAX = 6, IG_EDGE_GOLDEN_MAX = 16 };
+enum { IG_EDGE_STAGES_MAX = 6 };
 
 struct ig_edge_progress {
     const char *stage; /* "hard_labels", "student", ... */
@@ -26,7 +26,7 @@ struct ig_edge_request {
 
 struct ig_edge_stage {
     const char *name; /* teacher, hard_labels, student_before_removal, student, then int8, float16
-                         or weights */
+                         or weights; of trees student_before_pruning, student, compact */
     struct ig_metrics metrics;
     uint64_t bytes;  /* of the model file */
     double sparsity; /* zeros among weights; NaN: no network */
@@ -53,5 +53,8 @@ enum ig_code ig_edge_train_run(struct ig_edge_result *out, const struct ig_edge_
 void ig_edge_result_deinit(struct ig_edge_result *result);
 /* Members of an open object: the last stage's metrics, sizes, and the table of stages. */
 void ig_edge_result_write(struct ig_json_out *out, const struct ig_edge_result *result);
+/* The table of stages alone. */
+void ig_edge_stages_write(struct ig_json_out *out, const struct ig_edge_stage *stages,
+                          size_t count);
 
 #endif

@@ -73,6 +73,23 @@ const struct ig_param_info *ig_param_at(enum ig_job_engine engine, size_t index)
     return &TABLES[engine].items[index];
 }
 
+static size_t value_bytes(enum ig_param_type type, const char *member)
+{
+    return type == IG_PARAM_INT    ? sizeof(int64_t)
+           : type == IG_PARAM_REAL ? sizeof(double)
+                                   : strlen(member) + 1;
+}
+
+bool ig_param_equal(const struct ig_job_params *a, const struct ig_job_params *b,
+                    enum ig_job_engine engine, size_t index)
+{
+    const char *one = (const char *)a + TABLES[engine].offsets[index];
+    const char *other = (const char *)b + TABLES[engine].offsets[index];
+    enum ig_param_type type = TABLES[engine].items[index].type;
+    size_t bytes = value_bytes(type, one);
+    return bytes == value_bytes(type, other) && memcmp(one, other, bytes) == 0;
+}
+
 static bool is_choice(const struct ig_param_info *info, struct ig_str value)
 {
     struct ig_str rest = ig_str_view(info->choices);

@@ -10,7 +10,7 @@
 
 #define IG_JOB_ENGINES(X)                                                                          \
     X(XGBOOST, "xgboost") /* boosted trees by libxgboost */                                        \
-    X(EDGE, "edge")       /* small networks for devices */
+    X(EDGE, "edge")       /* small models for devices */
 enum ig_job_engine {
 #define X(id, name) IG_JOB_##id,
     IG_JOB_ENGINES(X)
@@ -64,6 +64,10 @@ struct ig_param_info {
 };
 size_t ig_params_count(enum ig_job_engine engine);
 const struct ig_param_info *ig_param_at(enum ig_job_engine engine, size_t index);
+
+/* Whether both hold the same value of an engine's parameter. */
+bool ig_param_equal(const struct ig_job_params *a, const struct ig_job_params *b,
+                    enum ig_job_engine engine, size_t index);
 
 /* Those of all engines. */
 void ig_params_defaults(struct ig_job_params *params, enum ig_job_engine engine);

@@ -576,8 +576,8 @@ static void test_params(void **state)
                  "value 'adam|sgd' is not one of adam|sgd");
     ASSERT_FAILS(ig_params_set(&params, IG_STR("layers"), (struct ig_str){long_text, 600}, &err),
                  IG_INVALID, "parameter 'layers': expected a text of at most 511 bytes");
-    ASSERT_FAILS(ig_params_set(&params, IG_STR("rounds"), IG_STR("1"), &err), IG_INVALID,
-                 "parameter 'rounds' is unknown, expected one of layers, ");
+    ASSERT_FAILS(ig_params_set(&params, IG_STR("gamma"), IG_STR("1"), &err), IG_INVALID,
+                 "parameter 'gamma' is unknown, expected one of layers, ");
     for (int engine = 0; engine < IG_JOB_ENGINES_COUNT; engine++)
         for (size_t i = 0; i < ig_params_count(engine); i++)
             assert_true(strlen(ig_param_at(engine, i)->doc) > 5);
