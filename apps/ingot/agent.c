@@ -202,7 +202,8 @@ enum ig_code ig_agent_numbers(double *out, size_t count, struct ig_str line, str
             return ig_fail(err, IG_INVALID, "%zu numbers, the model takes %zu", i, count);
         struct ig_str cell = ig_str_trim(ig_str_cut(&rest, ','));
         if (cell.len && !ig_str_to_f64(cell, &out[i]))
-            return ig_fail(err, IG_INVALID, "'%.*s' is no number",
+            return ig_fail(err, IG_INVALID,
+                           "'%.*s' is no number (edge run --inputs makes numbers of table rows)",
                            cell.len > 40 ? 40 : (int)cell.len, cell.ptr);
     }
     if (rest.ptr) return ig_fail(err, IG_INVALID, "more numbers than the model's %zu", count);

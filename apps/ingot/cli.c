@@ -110,7 +110,7 @@ static void print_option(FILE *out, const struct ig_cli_option *option)
     print_head(out, head);
     char doc[512];
     const char *suffix = option->kind == IG_CLI_REQUIRED ? " (required)" : "";
-    if (option->fallback)
+    if (option->fallback && *option->fallback)
         snprintf(doc, sizeof doc, "%s (default %s)", option->doc, option->fallback);
     else
         snprintf(doc, sizeof doc, "%s%s", option->doc, suffix);

@@ -266,6 +266,19 @@ static void print_row(const struct ig_block *block, const struct device *device,
     fputc('\n', block->out);
 }
 
+/* What a device's program, `edge sketch` and `edge agent` take. */
+static void print_inputs(const struct ig_block *block, const double *inputs, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        if (i) fputc(',', block->out);
+        if (isnan(inputs[i]))
+            fputs("NaN", block->out);
+        else
+            fprintf(block->out, "%.17g", inputs[i]);
+    }
+    fputc('\n', block->out);
+}
+
 static void compare_row(struct difference *difference, const struct ig_model *model,
                         const struct device *device, const double *margins)
 {
@@ -297,6 +310,16 @@ static const double *encode(const struct encoded *encoded, const struct ig_model
     return encoded->inputs;
 }
 
+static void inputs_of_block(struct ig_block *block, struct device *device)
+{
+    const struct ig_model *model = block->package->model;
+    uint32_t count = model->encoder ? model->encoder->inputs_count : model->features_count;
+    for (size_t i = 0; i < block->rows_count; i++)
+        print_inputs(block,
+                     encode(&device->encoded, model, block->values + i * model->features_count),
+                     count);
+}
+
 static void run_block(struct ig_block *block, struct device *device, bool classes,
                       struct difference *difference)
 {
@@ -322,15 +345,21 @@ int ig_cmd_edge_run(const struct ig_cli *cli)
     struct ig_block block;
     struct device device;
     bool compare = ig_cli_flag(cli, "compare"), classes = ig_cli_flag(cli, "class");
-    if (compare && classes) return ig_cli_usage(cli, "--class and --compare exclude each other");
+    bool inputs = ig_cli_flag(cli, "inputs");
+    if (compare + classes + inputs > 1)
+        return ig_cli_usage(cli, "--class, --compare and --inputs exclude each other");
     init(&device);
     if (ig_block_open(&block, cli, IG_ENGINE_MARGIN, &err) == IG_OK &&
         (read_compact(&device, ig_cli_text(cli, "model")) ||
          pack(&device, cli, block.package->model, &err) == IG_OK) &&
         start(&device, &err) == IG_OK &&
         make_room(&device.encoded, block.package->model, &device.memory, &err) == IG_OK)
-        while (ig_block_next(&block, &err))
-            run_block(&block, &device, classes, compare ? &difference : NULL);
+        while (ig_block_next(&block, &err)) {
+            if (inputs)
+                inputs_of_block(&block, &device);
+            else
+                run_block(&block, &device, classes, compare ? &difference : NULL);
+        }
     if (err.code == IG_OK && compare)
         fprintf(block.out, "rows %llu, greatest difference of a margin %.3g, same class %llu\n",
                 (unsigned long long)difference.rows, difference.greatest,

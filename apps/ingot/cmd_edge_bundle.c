@@ -10,7 +10,9 @@
 #include "base/random.h"
 #include "formats/edge/edge_bundle.h"
 #include "formats/edge/minisign.h"
+#include "kernels/train/encoder.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <openssl/crypto.h>
 #include <stdio.h>
@@ -36,7 +38,8 @@ static enum ig_code path_of(char out[PATH_BYTES], const char *name, const char *
 static enum ig_code write_new(const char *path, mode_t mode, struct ig_str text, struct ig_err *err)
 {
     int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
-    if (fd < 0) return ig_fail(err, IG_EXISTS, "cannot make '%s': is it there already?", path);
+    if (fd < 0 && errno == EEXIST) return ig_fail(err, IG_EXISTS, "'%s' is there already", path);
+    if (fd < 0) return ig_fail(err, IG_IO, "cannot make '%s': %s", path, strerror(errno));
     ig_file_write_all(fd, text.ptr, text.len, err);
     ig_file_sync(fd);
     ig_file_close(&fd);
@@ -79,7 +82,9 @@ static enum ig_code read_seed(unsigned char seed[IG_ED25519_BYTES], const char *
     return err->code;
 }
 
-static enum ig_code make_bundle(struct ig_buf *out, const struct ig_cli *cli, struct ig_err *err)
+/* *encoded: how many inputs an encoder makes, that the bundle has no place for. */
+static enum ig_code make_bundle(struct ig_buf *out, uint32_t *encoded, const struct ig_cli *cli,
+                                struct ig_err *err)
 {
     struct ig_package *package = NULL;
     struct ig_cmd_edge_compact compact = {0};
@@ -95,6 +100,7 @@ static enum ig_code make_bundle(struct ig_buf *out, const struct ig_cli *cli, st
              ig_cmd_edge_compact(&compact, cli, package->model, err) == IG_OK) {
         bundle.compact = compact.trees;
         bundle.network = compact.network;
+        *encoded = package->model->encoder ? package->model->encoder->inputs_count : 0;
         ig_edge_bundle_write(out, &bundle, err);
     }
     ig_cmd_edge_compact_free(&compact);
@@ -116,21 +122,34 @@ static enum ig_code sign(struct ig_buf *out, const struct ig_cli *cli, struct ig
     return err->code;
 }
 
+static void report(const char *output, size_t size, const char *signature_path, uint32_t encoded)
+{
+    printf("%s, %zu bytes, and %s\n", output, size, signature_path);
+    if (encoded)
+        printf("The model in it takes %u numbers, which the package's encoder makes of a row: on a "
+               "device by\nthe C file of `edge export --format encoder`, before an agent by "
+               "`edge run --inputs`.\n",
+               encoded);
+}
+
 int ig_cmd_edge_bundle(const struct ig_cli *cli)
 {
     struct ig_err err = IG_ERR_INIT;
     const char *output = ig_cli_text(cli, "output");
     char signature_path[PATH_BYTES];
     struct ig_buf bytes, signature;
+    uint32_t encoded = 0;
     if (!ig_cli_given(cli, "counter")) return ig_cli_usage(cli, "--counter is missing");
+    if (ig_cli_given(cli, "valid-days") && !ig_cli_count(cli, "valid-days"))
+        return ig_cli_usage(cli, "--valid-days is 0, expected at least 1");
     ig_buf_init(&bytes, FILE_MAX);
     ig_buf_init(&signature, KEY_FILE_MAX);
     if (path_of(signature_path, output, ".minisig", &err) == IG_OK &&
-        make_bundle(&bytes, cli, &err) == IG_OK &&
+        make_bundle(&bytes, &encoded, cli, &err) == IG_OK &&
         sign(&signature, cli, ig_buf_view(&bytes), &err) == IG_OK &&
         ig_file_replace(IG_FILE_CWD, output, ig_buf_view(&bytes), &err) == IG_OK &&
         ig_file_replace(IG_FILE_CWD, signature_path, ig_buf_view(&signature), &err) == IG_OK)
-        printf("%s, %zu bytes, and %s\n", output, bytes.len, signature_path);
+        report(output, bytes.len, signature_path, encoded);
     ig_buf_deinit(&bytes);
     ig_buf_deinit(&signature);
     return err.code == IG_OK ? IG_EXIT_OK : ig_cli_fail(cli, &err, NULL);
@@ -152,9 +171,12 @@ static enum ig_code read_delivery(struct delivery *delivery, const struct ig_cli
         ig_file_read(&delivery->bytes, IG_FILE_CWD, file, err) == IG_OK &&
         ig_file_read(&delivery->signature_text, IG_FILE_CWD, path, err) == IG_OK &&
         ig_minisign_signature_read(delivery->signature, ig_buf_view(&delivery->signature_text),
-                                   err) == IG_OK &&
-        ig_file_read(&delivery->key_text, IG_FILE_CWD, ig_cli_text(cli, "public"), err) == IG_OK)
-        ig_minisign_public_read(delivery->key, ig_buf_view(&delivery->key_text), err);
+                                   err) != IG_OK)
+        ig_err_prefix(err, path);
+    if (err->code != IG_OK) return err->code;
+    if (ig_file_read(&delivery->key_text, IG_FILE_CWD, ig_cli_text(cli, "public"), err) != IG_OK ||
+        ig_minisign_public_read(delivery->key, ig_buf_view(&delivery->key_text), err) != IG_OK)
+        ig_err_prefix(err, "--public");
     return err->code;
 }
 
@@ -180,6 +202,9 @@ static enum ig_code verify(const struct delivery *delivery, const struct ig_cli 
                                 .counter = ig_cli_count(cli, "counter"),
                                 .now = now_s(),
                                 .arena_bytes = ARENA_MAX};
+    if (strlen(device.target) > IG_EDGE_TARGET_MAX)
+        return ig_fail(err, IG_INVALID, "--target '%s' is longer than %d bytes", device.target,
+                       IG_EDGE_TARGET_MAX);
     device.arena = ig_alloc_aligned(8, ARENA_MAX);
     if (!device.arena) return ig_fail(err, IG_NO_MEMORY, "no memory for an arena");
     enum ige_bundle_status status = ige_bundle_check(

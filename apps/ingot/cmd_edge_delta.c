@@ -111,21 +111,31 @@ static enum ig_code open_counting(struct counting *counting, struct ig_str bytes
     return counting->row ? IG_OK : ig_fail(err, IG_NO_MEMORY, "no memory for a row");
 }
 
+static bool has_number(struct ig_str cells)
+{
+    double value;
+    while (cells.len)
+        if (ig_str_to_f64(ig_str_trim(ig_str_cut(&cells, ',')), &value)) return true;
+    return false;
+}
+
 /* A first line without a number in it is a header. */
 static enum ig_code count_rows(struct counting *counting, struct ig_str text, struct ig_err *err)
 {
+    uint64_t rows = 0;
     for (uint64_t line = 1; text.len; line++) {
         struct ig_err local = IG_ERR_INIT;
         struct ig_str cells = ig_str_trim(ig_str_cut(&text, '\n'));
         if (!cells.len) continue;
         if (ig_agent_numbers(counting->row, counting->row_count, cells, &local) != IG_OK) {
-            if (line == 1) continue;
+            if (line == 1 && !has_number(cells)) continue;
             return ig_fail(err, IG_INVALID, "--input, line %llu: %s", (unsigned long long)line,
                            local.message);
         }
         ig_agent_invoke(&counting->interpreter, counting->row, counting->sketches, counting->count);
+        rows++;
     }
-    return IG_OK;
+    return rows ? IG_OK : ig_fail(err, IG_INVALID, "--input: it has no rows");
 }
 
 static void write_records(struct ig_buf *out, const struct counting *counting)

@@ -226,10 +226,10 @@ static enum ig_code write_package(struct work *work, const char *output, struct 
     return err->code;
 }
 
-static bool is_package(const char *output)
+static bool ends_in(const char *output, const char *ending)
 {
-    size_t length = strlen(output);
-    return length > 4 && strcmp(output + length - 4, ".zip") == 0;
+    size_t length = strlen(output), end = strlen(ending);
+    return length > end && strcmp(output + length - end, ending) == 0;
 }
 
 static enum ig_code run(struct work *work, const char *output, struct ig_err *err)
@@ -237,7 +237,7 @@ static enum ig_code run(struct work *work, const char *output, struct ig_err *er
     if (make(work, err) != IG_OK || ig_tflite_write(&work->file, work->made, err) != IG_OK ||
         fill_report(work, err) != IG_OK)
         return err->code;
-    if (is_package(output)) return write_package(work, output, err);
+    if (ends_in(output, ".zip")) return write_package(work, output, err);
     return ig_file_replace(IG_FILE_CWD, output, ig_buf_view(&work->file), err);
 }
 
@@ -248,6 +248,9 @@ int ig_cmd_edge_quantize(const struct ig_cli *cli)
     const char *output = ig_cli_text(cli, "output");
     if (!output || strcmp(output, "-") == 0)
         return ig_cli_usage(cli, "--output: expected the file to write");
+    if (!ends_in(output, ".tflite") && !ends_in(output, ".zip"))
+        return ig_cli_usage(cli, "--output '%s': expected NAME.tflite, or NAME.zip for a package",
+                            output);
     if (!ig_cli_text(cli, "model")) return ig_cli_usage(cli, "--model is required");
     if (strcmp(ig_cli_text(cli, "to"), "int8") == 0 && !ig_cli_text(cli, "input"))
         return ig_cli_usage(cli, "--to int8 needs --input: rows like those to come");

@@ -7,8 +7,11 @@
 #include "base/file.h"
 #include "base/hash.h"
 #include "formats/edge/edge_header.h"
+#include "formats/edge/edge_telemetry.h"
 #include "formats/edge/minisign.h"
 
+#include <errno.h>
+#include <libgen.h>
 #include <openssl/crypto.h>
 #include <stdio.h>
 #include <string.h>
@@ -135,20 +138,36 @@ static void write_bundle(struct ig_buf *body, const struct ig_cli *cli, struct i
     ig_json_out_object_end(&out);
 }
 
-static enum ig_code put_baseline(struct ig_remote *remote, const struct ig_cli *cli,
-                                 struct ig_str digest, struct ig_err *err)
+/* Before the bundle goes, which the group takes once. */
+static enum ig_code read_baseline(struct ig_buf *bytes, const struct ig_cli *cli,
+                                  struct ig_err *err)
 {
-    struct ig_buf bytes, path;
+    struct ig_edge_record record;
+    struct ig_edge_sketch sketch;
     const char *file = ig_cli_text(cli, "baseline");
     if (!file) return IG_OK;
-    ig_buf_init(&bytes, BODY_MAX);
+    if (ig_file_read(bytes, IG_FILE_CWD, file, err) == IG_OK) {
+        struct ig_str rest = ig_buf_view(bytes);
+        while (ig_edge_record_next(&record, &rest, err))
+            if (record.kind == IG_EDGE_RECORD_SKETCH &&
+                ig_edge_sketch_read(&sketch, record.payload, err) != IG_OK)
+                break;
+    }
+    if (err->code == IG_OK && !bytes->len) ig_fail(err, IG_INVALID, "'%s' holds no sketch", file);
+    if (err->code != IG_OK) ig_err_prefix(err, "--baseline");
+    return err->code;
+}
+
+static enum ig_code put_baseline(struct ig_remote *remote, const struct ig_cli *cli,
+                                 struct ig_str digest, const struct ig_buf *bytes,
+                                 struct ig_err *err)
+{
+    struct ig_buf path;
+    if (!bytes->len) return IG_OK;
     path = path_to("groups/", cli->operands[0], "/bundles/");
     ig_buf_add_str(&path, digest);
     ig_buf_add_cstr(&path, "/baseline");
-    if (ig_file_read(&bytes, IG_FILE_CWD, file, err) == IG_OK)
-        call(remote, "PUT", &path, &bytes, err);
-    if (err->code != IG_OK) ig_err_prefix(err, "--baseline");
-    ig_buf_deinit(&bytes);
+    if (call(remote, "PUT", &path, bytes, err) != IG_OK) ig_err_prefix(err, "--baseline");
     ig_buf_deinit(&path);
     return err->code;
 }
@@ -156,21 +175,23 @@ static enum ig_code put_baseline(struct ig_remote *remote, const struct ig_cli *
 static enum ig_code add_bundle(struct ig_remote *remote, const struct ig_cli *cli,
                                struct ig_buf *body, struct ig_err *err)
 {
-    struct ig_buf signature, path = path_to("groups/", cli->operands[0], "/bundles");
+    struct ig_buf signature, baseline, path = path_to("groups/", cli->operands[0], "/bundles");
     struct ig_str digest = IG_STR("");
     char file[PATH_SIZE];
     ig_buf_init(&signature, 4096);
+    ig_buf_init(&baseline, BODY_MAX);
     snprintf(file, sizeof file, "%s.minisig", cli->operands[1]);
     if (ig_file_read(&signature, IG_FILE_CWD, file, err) == IG_OK &&
-        ig_remote_open(remote, cli, err) == IG_OK &&
+        read_baseline(&baseline, cli, err) == IG_OK && ig_remote_open(remote, cli, err) == IG_OK &&
         ig_remote_upload(&digest, remote, cli->operands[1], err) == IG_OK) {
         write_bundle(body, cli, digest, ig_buf_view(&signature));
         if (call(remote, "POST", &path, body, err) == IG_OK) {
             ig_json_view_print(stdout, ig_remote_body(remote));
-            put_baseline(remote, cli, digest, err);
+            put_baseline(remote, cli, digest, &baseline, err);
         }
     }
     ig_buf_deinit(&signature);
+    ig_buf_deinit(&baseline);
     ig_buf_deinit(&path);
     return err->code;
 }
@@ -244,37 +265,54 @@ static enum ig_code write_device(struct ig_buf *body, const struct ig_cli *cli, 
     return IG_OK;
 }
 
-/* What an agent needs, for it alone to read: its token is in it. */
-static enum ig_code write_identity(struct ig_remote *remote, const struct ig_cli *cli,
-                                   struct ig_err *err)
+struct identity {
+    struct ig_str target, public_key; /* the group's */
+};
+
+/* All that can fail before the device is registered, whose token is told once. */
+static enum ig_code prepare_identity(struct identity *identity, struct ig_remote *remote,
+                                     const struct ig_cli *cli, struct ig_err *err)
 {
-    struct ig_json_out out;
-    struct ig_buf file, path = path_to("groups/", cli->operands[0], "");
-    struct ig_str reply = ig_remote_body(remote);
     struct ig_arena *arena = &remote->arena;
-    struct ig_str id = ig_arena_dup(arena, ig_json_view_text(reply, "id", arena));
-    struct ig_str token = ig_arena_dup(arena, ig_json_view_text(reply, "token", arena));
-    const char *target = ig_cli_text(cli, "target");
-    ig_buf_init(&file, BODY_MAX);
+    const char *output = ig_cli_text(cli, "output");
+    char folder[PATH_SIZE];
+    if (!output) return IG_OK;
+    if (snprintf(folder, sizeof folder, "%s", output) >= (int)sizeof folder)
+        return ig_fail(err, IG_INVALID, "--output: the path has more than %d bytes", PATH_SIZE - 1);
+    if (access(dirname(folder), W_OK | X_OK) != 0)
+        return ig_fail(err, IG_IO, "--output: cannot write '%s': %s", output, strerror(errno));
+    struct ig_buf path = path_to("groups/", cli->operands[0], "");
     if (call(remote, "GET", &path, NULL, err) == IG_OK) {
         struct ig_str group = ig_remote_body(remote);
-        ig_json_out_init(&out, &file);
-        ig_json_out_object(&out);
-        ig_json_out_kv_str(&out, "server", ig_str_view(remote->url));
-        ig_json_out_kv_str(&out, "id", id);
-        ig_json_out_kv_str(&out, "token", token);
-        ig_json_out_kv_str(&out, "group", ig_str_view(cli->operands[0]));
-        ig_json_out_kv_str(&out, "target",
-                           *target ? ig_str_view(target)
-                                   : ig_json_view_text(group, "target", arena));
-        ig_json_out_kv_str(&out, "public_key", ig_json_view_text(group, "public_key", arena));
-        ig_json_out_object_end(&out);
-        ig_buf_add_char(&file, '\n');
-        ig_file_replace(IG_FILE_CWD, ig_cli_text(cli, "output"), ig_buf_view(&file), err);
+        identity->target = ig_arena_dup(arena, ig_json_view_text(group, "target", arena));
+        identity->public_key = ig_arena_dup(arena, ig_json_view_text(group, "public_key", arena));
     }
+    ig_buf_deinit(&path);
+    return err->code;
+}
+
+/* What an agent needs, for it alone to read: its token is in it. */
+static enum ig_code write_identity(const struct identity *identity, struct ig_remote *remote,
+                                   const struct ig_cli *cli, struct ig_err *err)
+{
+    struct ig_json_out out;
+    struct ig_buf file;
+    struct ig_str reply = ig_remote_body(remote);
+    const char *target = ig_cli_text(cli, "target");
+    ig_buf_init(&file, BODY_MAX);
+    ig_json_out_init(&out, &file);
+    ig_json_out_object(&out);
+    ig_json_out_kv_str(&out, "server", ig_str_view(remote->url));
+    ig_json_out_kv_str(&out, "id", ig_json_view_text(reply, "id", &remote->arena));
+    ig_json_out_kv_str(&out, "token", ig_json_view_text(reply, "token", &remote->arena));
+    ig_json_out_kv_str(&out, "group", ig_str_view(cli->operands[0]));
+    ig_json_out_kv_str(&out, "target", *target ? ig_str_view(target) : identity->target);
+    ig_json_out_kv_str(&out, "public_key", identity->public_key);
+    ig_json_out_object_end(&out);
+    ig_buf_add_char(&file, '\n');
+    ig_file_replace(IG_FILE_CWD, ig_cli_text(cli, "output"), ig_buf_view(&file), err);
     if (file.ptr) OPENSSL_cleanse(file.ptr, file.len);
     ig_buf_deinit(&file);
-    ig_buf_deinit(&path);
     return err->code;
 }
 
@@ -282,12 +320,14 @@ int ig_cmd_fleet_enrol(const struct ig_cli *cli)
 {
     struct ig_err err = IG_ERR_INIT;
     struct ig_remote remote = {0};
+    struct identity identity = {0};
     struct ig_buf body, path = path_to("devices", "", "");
     ig_buf_init(&body, BODY_MAX);
     if (write_device(&body, cli, &err) == IG_OK && ig_remote_open(&remote, cli, &err) == IG_OK &&
+        prepare_identity(&identity, &remote, cli, &err) == IG_OK &&
         call(&remote, "POST", &path, &body, &err) == IG_OK) {
         if (ig_cli_text(cli, "output"))
-            write_identity(&remote, cli, &err);
+            write_identity(&identity, &remote, cli, &err);
         else
             ig_json_view_print(stdout, ig_remote_body(&remote));
     }
@@ -466,6 +506,8 @@ int ig_cmd_fleet_rollback(const struct ig_cli *cli)
 {
     struct ig_err err = IG_ERR_INIT;
     struct ig_remote remote = {0};
+    if (ig_cli_given(cli, "valid-days") && !ig_cli_count(cli, "valid-days"))
+        return ig_cli_usage(cli, "--valid-days is 0, expected at least 1");
     if (ig_remote_open(&remote, cli, &err) == IG_OK) go_back(&remote, cli, &err);
     ig_remote_close(&remote);
     return err.code == IG_OK ? IG_EXIT_OK : ig_cli_fail(cli, &err, ig_remote_hint(&err));

@@ -29,8 +29,9 @@ static enum ig_code read_values(struct ig_edge_labels *out, struct ig_rows *rows
         if (got == 0) break;
         for (size_t i = 0; i < got; i++) {
             if (column->features[0].type == IG_FEATURE_CATEGORICAL && block[i] < 0)
-                return ig_fail(err, IG_INVALID, "row %zu: '%.*s' is a class that the model lacks",
-                               count + 1, IG_STR_ARGS(column->features[0].name));
+                return ig_fail(err, IG_INVALID,
+                               "row %zu: '%.*s' holds a class that the model lacks", count + 1,
+                               IG_STR_ARGS(column->features[0].name));
             values = ig_arena_grow(arena, values, count, &cap, sizeof *values);
             if (!values) return ig_fail(err, IG_NO_MEMORY, "labels");
             values[count++] = block[i];

@@ -148,6 +148,34 @@ static void test_telemetry(void **state)
     assert_non_null(strstr(ran.out, "\"id\": \"one\""));
 }
 
+/* What is wrong is said before the server keeps anything: a token is told once, and a bundle is
+ * taken once. */
+static void test_nothing_by_halves(void **state)
+{
+    (void)state;
+    char next[160], rows[160], usual[160];
+    keep_path(next, "next.igb");
+    keep_path(usual, "next.baseline");
+    snprintf(rows, sizeof rows, "%s", write_rows("odd.csv", 20, 1));
+    RUN(1, "fleet", "enrol", "meters", "--id", "late", "--output", live_path(&live, "nowhere/x"));
+    assert_non_null(strstr(ran.err, "nowhere/x': No such file or directory"));
+    EXPECT(404, "GET", "/api/v1/fleet/devices/late", NULL);
+    RUN(0, "edge", "bundle", MODEL, "--output", next, "--secret", pem, "--counter", "400");
+    RUN(1, "fleet", "bundle", "meters", next, "--baseline", rows);
+    assert_non_null(strstr(ran.err, "--baseline: "));
+    live_write(&live, "empty", "");
+    RUN(1, "fleet", "bundle", "meters", next, "--baseline", live_path(&live, "empty"));
+    assert_non_null(strstr(ran.err, "empty' holds no sketch"));
+    RUN(0, "edge", "sketch", next, "--input", rows, "--output", usual);
+    RUN(0, "fleet", "bundle", "meters", next, "--baseline", usual);
+    live_write(&live, "words.csv", "0.5,3,many,4,5,6\n");
+    RUN(1, "edge", "sketch", next, "--input", live_path(&live, "words.csv"), "--output", usual);
+    assert_non_null(strstr(ran.err, "--input, line 1: 'many' is no number"));
+    live_write(&live, "words.csv", "a,b,c,d,e,f\n");
+    RUN(1, "edge", "sketch", next, "--input", live_path(&live, "words.csv"), "--output", usual);
+    assert_non_null(strstr(ran.err, "--input: it has no rows"));
+}
+
 static pid_t start_agent(const char *socket_path, const char *trial_rows)
 {
     pid_t pid = fork();
@@ -280,9 +308,8 @@ static void test_delta_files(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_telemetry),
-        cmocka_unit_test(test_kill),
-        cmocka_unit_test(test_delta_files),
+        cmocka_unit_test(test_telemetry),   cmocka_unit_test(test_kill),
+        cmocka_unit_test(test_delta_files), cmocka_unit_test(test_nothing_by_halves),
         cmocka_unit_test(test_network),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

@@ -92,6 +92,8 @@ static void test_integer_leaves(void **state)
     expect_text("\"leaves\":\"int16\"");
     RUN("edge", "run", "--model", MODEL, "--no-header", "--input", rows(), "--compare");
     expect_text("greatest difference of a margin ");
+    RUN("edge", "run", "--model", MODEL, "--no-header", "--input", rows(), "--inputs");
+    expect_text("0.5,3,100,NaN,0.25,-0.5\nNaN,NaN,NaN,NaN,NaN,NaN\n");
     RUN("edge", "run", "--model", CATEGORIES, "--no-header", "--input", rows(), "--compare",
         "--leaves", "exact");
     expect_text("greatest difference of a margin 0,");
@@ -222,7 +224,12 @@ static void test_delivery(void **state)
     RUN("edge", "keygen", key);
     expect_ok();
     RUN("edge", "keygen", key);
-    expect_error(1, "is it there already?");
+    expect_error(1, "device.pem' is there already");
+    RUN("edge", "keygen", live_path(&live, "nowhere/device"));
+    expect_error(1, "nowhere/device.pem': No such file or directory");
+    RUN("edge", "bundle", MODEL, "--output", bundle, "--secret", secret, "--counter", "1",
+        "--valid-days", "0");
+    expect_error(2, "--valid-days is 0, expected at least 1");
     RUN("edge", "bundle", MODEL, "--output", bundle, "--secret", secret);
     expect_error(2, "--counter is missing");
     RUN("edge", "bundle", MODEL, "--output", bundle, "--secret", secret, "--counter", "0");
@@ -236,6 +243,10 @@ static void test_delivery(void **state)
     expect_text("good: risk, counter 7");
     RUN("edge", "verify", bundle, "--public", public_key, "--target", "pump");
     expect_error(1, "for another kind of device");
+    RUN("edge", "verify", bundle, "--public", public_key, "--target", "meter-of-the-roof");
+    expect_error(1, "--target 'meter-of-the-roof' is longer than 16 bytes");
+    RUN("edge", "verify", bundle, "--public", secret, "--target", "meter");
+    expect_error(1, "--public: no minisign public key");
     RUN("edge", "verify", bundle, "--public", public_key, "--target", "meter", "--counter", "7");
     expect_error(1, "a counter that is not above the device's");
     FILE *file = fopen(bundle, "r+");

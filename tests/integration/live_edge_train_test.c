@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define SMALL "\"epochs\":20,\"layers\":\"32,16\",\"synthetic_rows\":100"
 
@@ -122,7 +123,9 @@ static void test_served(void **state)
 /* A registered float network by rows of the table, to a file and to a package. */
 static void test_quantize_verb(const char *table)
 {
-    const char *package = live_path(&live, "int8.zip"), *file = live_path(&live, "int8.tflite");
+    char package[256];
+    const char *file = live_path(&live, "int8.tflite");
+    snprintf(package, sizeof package, "%s", live_path(&live, "int8.zip"));
     RUN("edge", "quantize", "--model", "models:/net/1", "--input", table, "--output", file);
     expect_ok();
     assert_non_null(strstr(out.out, "rows           400\n"));
@@ -142,12 +145,45 @@ static void test_quantize_verb(const char *table)
     assert_non_null(strstr(out.out, "encoder        3 columns to "));
     RUN("model", "register", "packed", package);
     expect_ok();
+    RUN("edge", "quantize", "--model", "models:/net/1", "--input", table, "--output",
+        live_path(&live, "int8.ige"));
+    assert_int_equal(out.code, 2);
+    assert_non_null(strstr(out.err, "int8.ige': expected NAME.tflite, or NAME.zip"));
+    assert_int_equal(access(live_path(&live, "int8.ige"), F_OK), -1);
     RUN("edge", "quantize", "--model", "models:/net/1", "--input", table, "--output", package,
         "--to", "weights", "--label", "none");
     expect_error("--label: ");
     RUN("edge", "quantize", "--model", "models:/net/1", "--input", table, "--output", package,
         "--label", "colour");
-    expect_error("--label: row 1: 'colour' is a class that the model lacks");
+    expect_error("--label: row 1: 'colour' holds a class that the model lacks");
+}
+
+/* What the encoder makes of a table's rows, without which the compact file takes none of them. */
+static void test_inputs(void)
+{
+    char file[256], numbers[256], table[256];
+    static char margins[sizeof out.out];
+    snprintf(file, sizeof file, "%s", live_path(&live, "small.ige"));
+    snprintf(numbers, sizeof numbers, "%s", live_path(&live, "numbers.csv"));
+    snprintf(table, sizeof table, "%s", live_path(&live, "rows.csv"));
+    RUN("edge", "convert", "models:/small/1", "--output", file);
+    expect_ok();
+    RUN("edge", "run", "--model", "models:/small/1", "--input", table, "--inputs", "--output",
+        numbers);
+    expect_ok();
+    RUN("edge", "run", "--model", "models:/small/1", "--input", table);
+    expect_ok();
+    snprintf(margins, sizeof margins, "%s", out.out);
+    RUN("edge", "run", "--model", file, "--no-header", "--input", numbers);
+    expect_ok();
+    assert_string_equal(out.out, margins);
+    RUN("edge", "run", "--model", "models:/small/1", "--input", table, "--inputs", "--class");
+    assert_non_null(strstr(out.err, "exclude each other"));
+    RUN("edge", "keygen", live_path(&live, "key"));
+    RUN("edge", "bundle", "models:/small/1", "--output", live_path(&live, "small.igb"), "--secret",
+        live_path(&live, "key.pem"), "--counter", "1");
+    expect_ok();
+    assert_non_null(strstr(out.out, " numbers, which the package's encoder makes of a row"));
 }
 
 /* The device runtime gives the bits of the server, for rows of the table. */
@@ -158,6 +194,7 @@ static void test_on_a_device(void **state)
         "--compare");
     expect_ok();
     assert_string_equal(out.out, "rows 400, greatest difference of a margin 0, same class 400\n");
+    test_inputs();
     RUN("edge", "export", "models:/small/1", "--output", live_path(&live, "x.encoder.c"), "--name",
         "small");
     expect_ok();
@@ -169,7 +206,8 @@ static void test_on_a_device(void **state)
 static void test_verbs(void **state)
 {
     (void)state;
-    const char *table = live_path(&live, "t.csv");
+    char table[256];
+    snprintf(table, sizeof table, "%s", live_path(&live, "t.csv"));
     RUN("edge", "train", "--data", table, "--target", "label", "--teacher", "models:/trees/best",
         "--name", "net", "--param", "epochs=3", "--param", "quantization=none", "--param",
         "synthetic_rows=50", "--param", "hard_label_student=off");
@@ -248,6 +286,8 @@ static void test_refusals(void **state)
          "parameter 'epochs': student 'trees' has none"},
         {400, "\"layers\":\"8,conv:3x3\"", "expected input_shape beside windows"},
         {400, "\"epochs\":0", "parameter 'epochs': 0 needs a source"},
+        {400, "\"source\":\"models:/net/1\",\"layers\":\"4\"",
+         "parameter 'layers': '4': the source has its own"},
         {400, "\"quantization\":\"int4\"", "value 'int4' is not one of int8|float16|weights|none"},
         {404, "\"teacher\":\"models:/none/1\"", "parameter 'teacher': "},
         {404, "\"source\":\"models:/trees/7\"", "parameter 'source': "},

@@ -265,6 +265,28 @@ bool ig_edge_plan_trees(const struct ig_edge_params *params)
     return is(&params->student, "trees");
 }
 
+/* What a source brings along, and so cannot be asked for. */
+static enum ig_code check_source(const struct ig_edge_params *params, struct ig_err *err)
+{
+    struct ig_job_params standard;
+    if (!params->source.text[0]) return IG_OK;
+    ig_params_defaults(&standard, IG_JOB_EDGE);
+    const struct {
+        const char *name, *text, *standard;
+    } owned[] = {
+        {"layers", params->layers.text, standard.edge.layers.text},
+        {"input_shape", params->input_shape.text, standard.edge.input_shape.text},
+        {"activation", params->activation.text, standard.edge.activation.text},
+        {"batch_norm", params->batch_norm.text, standard.edge.batch_norm.text},
+        {"ranks", params->ranks.text, standard.edge.ranks.text},
+    };
+    for (size_t i = 0; i < sizeof owned / sizeof owned[0]; i++)
+        if (strcmp(owned[i].text, owned[i].standard) != 0)
+            return ig_fail(err, IG_INVALID, "parameter '%s': '%.40s': the source has its own",
+                           owned[i].name, owned[i].text);
+    return IG_OK;
+}
+
 enum ig_code ig_edge_plan_check(const struct ig_edge_params *params, struct ig_err *err)
 {
     struct ig_edge_network network;
@@ -275,8 +297,7 @@ enum ig_code ig_edge_plan_check(const struct ig_edge_params *params, struct ig_e
     if (params->epochs == 0 && check_untrained(params, err) != IG_OK) return err->code;
     if (ig_edge_plan_on(&params->quantization_aware) && params->epochs < 2)
         return ig_fail(err, IG_INVALID, "parameter 'quantization_aware': needs 2 epochs or more");
-    if (params->source.text[0] && params->input_shape.text[0])
-        return ig_fail(err, IG_INVALID, "parameter 'input_shape': the source has its own");
+    if (check_source(params, err) != IG_OK) return err->code;
     ig_edge_plan_fit(&options, &schedule, params, IG_FIT_SQUARED, 1000);
     if (options.pruning && ig_pruning_check(&schedule, &options.pattern, err) != IG_OK)
         ig_err_prefix(err, "pruning");
