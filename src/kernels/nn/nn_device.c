@@ -6,7 +6,7 @@
 #include <string.h>
 
 static const struct ig_nn_device DEVICES[] = {
-#define IG_NN_DEVICE(id, name, int8, real, picojoules, doc) {name, int8, real, picojoules, doc},
+#define IG_NN_DEVICE(id, name, ...) {name, __VA_ARGS__},
 #include "kernels/nn/nn_devices.def"
 #undef IG_NN_DEVICE
 };
@@ -36,6 +36,20 @@ static bool works_in_int8(const struct ig_network *network)
     return false;
 }
 
+static double int8_instructions(const struct ig_nn_device *device, const struct ig_network *network,
+                                uint64_t products)
+{
+    double sum = (double)products * device->int8_product;
+    for (uint32_t i = 0; i < network->layers_count; i++) {
+        const struct ig_network_layer *layer = &network->layers[i];
+        double values = (double)ig_network_tensor_count(&network->tensors[layer->output]);
+        if (layer->op == IG_NETWORK_RESHAPE) continue;
+        sum +=
+            values * (layer->op == IG_NETWORK_SOFTMAX ? device->int8_softmax : device->int8_value);
+    }
+    return sum;
+}
+
 enum ig_code ig_nn_device_estimate(struct ig_nn_estimate *out, const struct ig_nn_device *device,
                                    const struct ig_network *network, size_t file_bytes,
                                    struct ig_err *err)
@@ -48,9 +62,8 @@ enum ig_code ig_nn_device_estimate(struct ig_nn_estimate *out, const struct ig_n
                                       .products = ig_nn_products(nn),
                                       .int8 = works_in_int8(network)};
     ig_nn_free(nn);
-    estimate.instructions =
-        (double)estimate.products *
-        (estimate.int8 ? device->int8_instructions : device->float_instructions);
+    estimate.instructions = estimate.int8 ? int8_instructions(device, network, estimate.products)
+                                          : (double)estimate.products * device->float_product;
     estimate.energy_microjoule =
         device->picojoules > 0 ? estimate.instructions * device->picojoules / 1e6 : (double)NAN;
     *out = estimate;

@@ -2,16 +2,17 @@
 #ifndef IG_KERNELS_NN_NN_DEVICE_H
 #define IG_KERNELS_NN_NN_DEVICE_H
 
-/* What a network takes on a kind of device, as an estimate: products of weights times instructions
- * that kernels of that kind need for one, and energy as if an instruction were a cycle. Memory is
- * that of the plan here; a runtime's own comes on top. */
+/* What a network takes on a kind of device, as an estimate: products of weights, values of layers
+ * and of softmax, each times the instructions that kernels of that kind need for one, and energy as
+ * if an instruction were a cycle. Memory is that of the plan here; a runtime's own comes on top. */
 
 #include "kernels/nn/nn.h"
 
 struct ig_nn_device {
     const char *name;
-    double int8_instructions, float_instructions; /* a product */
-    double picojoules;                            /* a cycle; 0: no figure */
+    double int8_product, int8_value, int8_softmax; /* instructions */
+    double float_product;
+    double picojoules; /* a cycle; 0: no figure */
     const char *doc;
 };
 size_t ig_nn_devices_count(void);
