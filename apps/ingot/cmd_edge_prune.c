@@ -338,9 +338,13 @@ int ig_cmd_edge_prune(const struct ig_cli *cli)
 {
     struct ig_err err = IG_ERR_INIT;
     struct work work = {.cli = cli};
+    static const char *const COUNTS[] = {"leaves-at-most", "bytes-at-most"};
     if (ends_given(cli) > 1)
         return ig_cli_usage(cli, "--leaves-at-most, --bytes-at-most and --loss-at-most exclude "
                                  "each other");
+    for (int i = 0; i < 2; i++)
+        if (ig_cli_given(cli, COUNTS[i]) && !ig_cli_count(cli, COUNTS[i]))
+            return ig_cli_usage(cli, "--%s is 0, expected at least 1", COUNTS[i]);
     if (ig_cli_given(cli, "target") && !ig_cli_given(cli, "input"))
         return ig_cli_usage(cli, "--target is a column of --input");
     ig_arena_init(&work.arena, 1 << 20, MEMORY_MAX);

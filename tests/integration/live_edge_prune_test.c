@@ -131,6 +131,8 @@ static void test_refusals(void **state)
     expect_error(2, "--target is a column of --input");
     RUN("edge", "prune", MODEL, "--input", rows, "--loss-at-most", "x", "--output", made);
     expect_error(1, "--loss-at-most: 'x' is no number");
+    RUN("edge", "prune", MODEL, "--leaves-at-most", "0", "--output", made);
+    expect_error(2, "--leaves-at-most is 0, expected at least 1");
     RUN("edge", "prune", "tests/golden/xgboost/gblinear_binary/model.json", "--leaves-at-most", "9",
         "--output", made);
     expect_error(1, "only tree ensembles");
