@@ -257,8 +257,8 @@ static void test_shared_models(void **state)
     for (size_t i = 0; i < sizeof SHARED / sizeof *SHARED; i++) {
         char path[1024];
         struct ig_err err = IG_ERR_INIT;
-        struct ig_network *network;
-        struct ig_network_compact *compact;
+        struct ig_network *network = NULL;
+        struct ig_network_compact *compact = NULL;
         struct ig_buf bytes, file;
         snprintf(path, sizeof path, "%s%s/models/tflite/%s_int8.tflite",
                  folder   ? folder

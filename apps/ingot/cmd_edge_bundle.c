@@ -172,7 +172,7 @@ static enum ig_code read_delivery(struct delivery *delivery, const struct ig_cli
         ig_file_read(&delivery->signature_text, IG_FILE_CWD, path, err) == IG_OK &&
         ig_minisign_signature_read(delivery->signature, ig_buf_view(&delivery->signature_text),
                                    err) != IG_OK)
-        ig_err_prefix(err, path);
+        ig_err_prefix(err, "%s", path);
     if (err->code != IG_OK) return err->code;
     if (ig_file_read(&delivery->key_text, IG_FILE_CWD, ig_cli_text(cli, "public"), err) != IG_OK ||
         ig_minisign_public_read(delivery->key, ig_buf_view(&delivery->key_text), err) != IG_OK)

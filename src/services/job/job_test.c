@@ -578,9 +578,11 @@ static void test_params(void **state)
                  IG_INVALID, "parameter 'layers': expected a text of at most 511 bytes");
     ASSERT_FAILS(ig_params_set(&params, IG_STR("gamma"), IG_STR("1"), &err), IG_INVALID,
                  "parameter 'gamma' is unknown, expected one of layers, ");
-    for (int engine = 0; engine < IG_JOB_ENGINES_COUNT; engine++)
+    for (int e = 0; e < IG_JOB_ENGINES_COUNT; e++) {
+        enum ig_job_engine engine = (enum ig_job_engine)e;
         for (size_t i = 0; i < ig_params_count(engine); i++)
             assert_true(strlen(ig_param_at(engine, i)->doc) > 5);
+    }
 }
 
 static void test_spec_and_events_round_trip(void **state)
