@@ -125,7 +125,7 @@ static void test_random_networks(void **state)
 {
     (void)state;
     uint32_t seen = 0;
-    unsigned compiled = 0, most = getenv("INGOT_LONG") ? 60 : 4;
+    unsigned compiled = 0, most = getenv("INGOT_LONG") ? 30 : 4;
     for (unsigned seed = 1; compiled < most && seed < 500; seed++) {
         uint32_t ops = 0;
         struct ig_network *network = ig_testing_network(seed);
