@@ -115,7 +115,8 @@ static int check_sources(struct ige_model *model, struct cursor *cursor)
     }
     if (columns != model->columns || model->first_category > columns || most > 0xffff) return 0;
     model->rank_bytes = most > 255 ? 2 : 1;
-    if (model->node_bytes <= 4 && model->threshold_bits && model->first_category == columns)
+    if (model->node_bytes <= 4 && model->threshold_bits && model->first_category == columns &&
+        model->missing_rank >> model->threshold_bits == 0)
         model->rank_bytes = 4; /* in the topmost bits of a word, as splits are compared */
     model->keys = take(cursor, keys_bytes, 1);
     return model->keys && (!keys_bytes || cursor->left >= 3); /* keys are read by four */
