@@ -8,6 +8,7 @@
 struct nn_multiplier nn_multiplier_of(double real)
 {
     int shift = 0;
+    if (!isfinite(real)) return (struct nn_multiplier){INT32_MAX, 30}; /* scales of a broken file */
     double fraction = frexp(real, &shift);
     int64_t fixed = (int64_t)round(fraction * 0x1p31);
     if (fixed == INT64_C(1) << 31) {
