@@ -5,15 +5,14 @@
  * a text that is made again. */
 #include "services/tracking/run_texts.h"
 
+#include "base/hash.h"
 #include "services/tracking/tracking_priv.h"
 
 #include <string.h>
 
 static _Atomic uint64_t *changes_of(struct ig_tracking *tracking, struct ig_str run)
 {
-    uint32_t hash = 2166136261u;
-    for (size_t i = 0; i < run.len; i++) hash = (hash ^ (unsigned char)run.ptr[i]) * 16777619u;
-    return &tracking->run_changes[hash % IG_TRACKING_CHANGE_COUNTS];
+    return &tracking->run_changes[ig_hash64(run.ptr, run.len) % IG_TRACKING_CHANGE_COUNTS];
 }
 
 enum ig_code ig_tracking_write(struct ig_tracking *tracking, struct ig_str run, ig_db_work *work,

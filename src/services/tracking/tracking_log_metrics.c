@@ -6,6 +6,7 @@
  * to compare all of them.
  *
  * Thread rule: stateless, but for the statements' texts, which are made once. */
+#include "base/hash.h"
 #include "services/tracking/tracking_priv.h"
 
 #include <pthread.h>
@@ -114,10 +115,7 @@ static size_t keep_greatest(const struct ig_tracking_metric **metrics, size_t co
     size_t kept = 0;
     for (size_t i = 0; i < count; i++) {
         const struct ig_tracking_metric *metric = metrics[i];
-        uint32_t hash = 2166136261u;
-        for (size_t j = 0; j < metric->key.len; j++)
-            hash = (hash ^ (unsigned char)metric->key.ptr[j]) * 16777619u;
-        size_t slot = hash % SLOTS;
+        size_t slot = ig_hash64(metric->key.ptr, metric->key.len) % SLOTS;
         while (slots[slot] && !ig_str_eq(metrics[slots[slot] - 1]->key, metric->key))
             slot = (slot + 1) % SLOTS;
         if (!slots[slot]) {
