@@ -30,6 +30,9 @@ struct ig_call {
     /* It sets this one to go on when the loop has read all of this turn, where it may. */
     enum ig_code (*at_turn_end)(struct ig_call *call);
     bool may_wait; /* for that */
+    /* Or this one, before it hands the call to who answers it by ig_front_answer; it may be gone
+     * when the handler returns. */
+    bool later;
     /* Behind it, in a front of its own; NULL: HTTP's. */
     void (*finish)(struct ig_call *call);
     struct ig_call *next;          /* of those that wait for it */

@@ -2,8 +2,9 @@
 /* The way of a call:
  *
  *   on_request: begin -> source (Host, Origin) -> route -> scope -> class
- *     INLINE  body buffered, handler on the loop, which may go on in the pool (call->in_pool) or
- *             behind the others of its loop's turn (call->at_turn_end)
+ *     INLINE  body buffered, handler on the loop, which may go on in the pool (call->in_pool),
+ *             behind the others of its loop's turn (call->at_turn_end), or where it is answered
+ *             without a thread that waits (call->later)
  *     WORK    body buffered, handler in the pool
  *     STREAM  handler on a stream worker
  *   on_end: counters, decision log, references dropped
@@ -102,6 +103,12 @@ static void finish(struct ig_call *call, enum ig_code code)
     ig_call_reply_error(call);
 }
 
+void ig_front_answer(struct ig_call *call, enum ig_code code)
+{
+    finish(call, code);
+    ig_exchange_answered_later(call->exchange);
+}
+
 /* A call that waited in the queue beyond its deadline is not begun: under overload the work goes
  * to those who still wait. */
 static bool is_late(struct ig_call *call)
@@ -154,6 +161,7 @@ static enum ig_http_next on_body(void *context, struct ig_exchange *exchange)
     if (call->route->class == IG_ROUTE_WORK) return IG_HTTP_TO_POOL;
     call->may_wait = call->app->gather != NULL;
     enum ig_code code = call->route->handler(call);
+    if (code == IG_OK && call->later) return IG_HTTP_LATER;
     if (code == IG_OK && call->at_turn_end) return IG_HTTP_AT_TURN_END;
     if (code == IG_OK && call->in_pool) {
         exchange->work = run_in_pool;

@@ -13,6 +13,9 @@ struct ig_http_handler ig_front_handler(struct ig_app *app);
  * loop; NULL when out of memory. */
 struct ig_call *ig_front_begin(struct ig_app *app, struct ig_exchange *exchange,
                                struct ig_arena *arena);
+/* From any thread, of a call with `later`: its reply is written, or `code` and call->err say why it
+ * is not. */
+void ig_front_answer(struct ig_call *call, enum ig_code code);
 /* One line of the level debug for a call that ended, with the status of its protocol. */
 void ig_front_log_call(const struct ig_exchange *exchange, int status, struct ig_str request_id);
 /* Security headers that go with every response, for ig_http_server_options. */

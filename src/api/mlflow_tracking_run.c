@@ -2,12 +2,15 @@
 /* MLflow's runs and what they log. */
 #include "api/mlflow_tracking.h"
 
+#include "api/front.h"
 #include "api/mlflow_request.h"
 #include "api/rest.h"
 #include "api/route.h"
 #include "base/clock.h"
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
+
+enum { LOOP_BODY_MAX = 16 << 10 }; /* reading more is work for the pool */
 
 static enum ig_code reply_run(struct ig_call *call, const struct ig_tracking_run *run)
 {
@@ -108,70 +111,116 @@ enum ig_code ig_mlflow_run_untag(struct ig_call *call)
     return ig_rest_done(call);
 }
 
-static enum ig_code log_batch(struct ig_call *call, struct ig_str id,
-                              const struct ig_tracking_batch *batch)
+struct logging {
+    struct ig_tracking_logging tracking; /* first */
+    struct ig_call *call;
+};
+
+static void logged(struct ig_tracking_logging *tracking, enum ig_code code)
 {
-    if (ig_tracking_log(call->app->tracking, id, batch, &call->err) != IG_OK) return call->err.code;
-    return ig_rest_done(call);
+    struct ig_call *call = ((struct logging *)tracking)->call;
+    ig_front_answer(call, code == IG_OK ? ig_rest_done(call) : code);
 }
 
-/* One parameter or tag. */
-static enum ig_code read_pair(struct ig_str *id, struct ig_tracking_pair *pair,
-                              struct ig_call *call)
+/* On the loop: answered from where it is written, so no thread waits for the disk. */
+static enum ig_code log_later(struct ig_call *call, struct ig_str id,
+                              const struct ig_tracking_batch *batch)
 {
-    *id = pair->key = pair->value = IG_STR("");
+    struct logging *logging = ig_arena_zalloc(call->arena, sizeof *logging);
+    if (!logging) return ig_fail(&call->err, IG_NO_MEMORY, "what a run logs");
+    *logging = (struct logging){.tracking = {.tracking = call->app->tracking,
+                                             .id = id,
+                                             .batch = *batch,
+                                             .err = &call->err,
+                                             .done = logged},
+                                .call = call};
+    call->later = true;
+    enum ig_code code = ig_tracking_log_later(&logging->tracking);
+    if (code != IG_OK) call->later = false;
+    return code;
+}
+
+/* One parameter or tag; NULL when it cannot be read. */
+static struct ig_tracking_pair *read_pair(struct ig_str *id, struct ig_call *call)
+{
+    struct ig_tracking_pair *pair = ig_arena_zalloc(call->arena, sizeof *pair);
+    *id = IG_STR("");
+    if (!pair) {
+        ig_fail(&call->err, IG_NO_MEMORY, "what a run logs");
+        return NULL;
+    }
+    pair->key = pair->value = IG_STR("");
     const struct ig_mlflow_field fields[] = {{"run_id", IG_MLFLOW_TEXT, id, true},
                                              {"key", IG_MLFLOW_TEXT, &pair->key, true},
                                              {"value", IG_MLFLOW_TEXT, &pair->value, false}};
-    return ig_mlflow_read(call, fields, COUNT(fields));
+    return ig_mlflow_read(call, fields, COUNT(fields)) == IG_OK ? pair : NULL;
 }
 
 enum ig_code ig_mlflow_run_tag(struct ig_call *call)
 {
     struct ig_str id;
-    struct ig_tracking_pair tag;
-    const struct ig_tracking_batch batch = {.tags = {&tag, 1}, .single = true};
-    if (read_pair(&id, &tag, call) != IG_OK) return call->err.code;
-    return log_batch(call, id, &batch);
+    struct ig_tracking_pair *tag = read_pair(&id, call);
+    const struct ig_tracking_batch batch = {.tags = {tag, 1}, .single = true};
+    return tag ? log_later(call, id, &batch) : call->err.code;
 }
 
 enum ig_code ig_mlflow_run_param(struct ig_call *call)
 {
     struct ig_str id;
-    struct ig_tracking_pair param;
-    const struct ig_tracking_batch batch = {.params = {&param, 1}, .single = true};
-    if (read_pair(&id, &param, call) != IG_OK) return call->err.code;
-    return log_batch(call, id, &batch);
+    struct ig_tracking_pair *param = read_pair(&id, call);
+    const struct ig_tracking_batch batch = {.params = {param, 1}, .single = true};
+    return param ? log_later(call, id, &batch) : call->err.code;
 }
 
 enum ig_code ig_mlflow_run_metric(struct ig_call *call)
 {
     struct ig_str id = IG_STR("");
-    struct ig_tracking_metric metric = {.key = IG_STR("")};
-    const struct ig_tracking_batch batch = {.metrics = {&metric, 1}, .single = true};
+    struct ig_tracking_metric *metric = ig_arena_zalloc(call->arena, sizeof *metric);
+    if (!metric) return ig_fail(&call->err, IG_NO_MEMORY, "what a run logs");
+    const struct ig_tracking_batch batch = {.metrics = {metric, 1}, .single = true};
     const struct ig_mlflow_field fields[] = {
         {"run_id", IG_MLFLOW_TEXT, &id, true},
-        {"key", IG_MLFLOW_TEXT, &metric.key, true},
-        {"value", IG_MLFLOW_F64, &metric.value, true},
-        {"timestamp", IG_MLFLOW_I64, &metric.at_ms, true},
-        {"step", IG_MLFLOW_I64, &metric.step, false},
-        {"model_id", IG_MLFLOW_TEXT, &metric.model_id, false},
-        {"dataset_name", IG_MLFLOW_TEXT, &metric.dataset_name, false},
-        {"dataset_digest", IG_MLFLOW_TEXT, &metric.dataset_digest, false}};
+        {"key", IG_MLFLOW_TEXT, &metric->key, true},
+        {"value", IG_MLFLOW_F64, &metric->value, true},
+        {"timestamp", IG_MLFLOW_I64, &metric->at_ms, true},
+        {"step", IG_MLFLOW_I64, &metric->step, false},
+        {"model_id", IG_MLFLOW_TEXT, &metric->model_id, false},
+        {"dataset_name", IG_MLFLOW_TEXT, &metric->dataset_name, false},
+        {"dataset_digest", IG_MLFLOW_TEXT, &metric->dataset_digest, false}};
     if (ig_mlflow_read(call, fields, COUNT(fields)) != IG_OK) return call->err.code;
-    return log_batch(call, id, &batch);
+    return log_later(call, id, &batch);
+}
+
+static enum ig_code read_batch(struct ig_str *id, struct ig_tracking_batch *batch,
+                               struct ig_call *call)
+{
+    const struct ig_mlflow_field fields[] = {{"run_id", IG_MLFLOW_TEXT, id, true},
+                                             {"metrics", IG_MLFLOW_METRICS, &batch->metrics, false},
+                                             {"params", IG_MLFLOW_PAIRS, &batch->params, false},
+                                             {"tags", IG_MLFLOW_PAIRS, &batch->tags, false}};
+    return ig_mlflow_read(call, fields, COUNT(fields));
+}
+
+static enum ig_code log_in_pool(struct ig_call *call)
+{
+    struct ig_str id = IG_STR("");
+    struct ig_tracking_batch batch = {0};
+    if (read_batch(&id, &batch, call) != IG_OK ||
+        ig_tracking_log(call->app->tracking, id, &batch, &call->err) != IG_OK)
+        return call->err.code;
+    return ig_rest_done(call);
 }
 
 enum ig_code ig_mlflow_run_batch(struct ig_call *call)
 {
     struct ig_str id = IG_STR("");
     struct ig_tracking_batch batch = {0};
-    const struct ig_mlflow_field fields[] = {{"run_id", IG_MLFLOW_TEXT, &id, true},
-                                             {"metrics", IG_MLFLOW_METRICS, &batch.metrics, false},
-                                             {"params", IG_MLFLOW_PAIRS, &batch.params, false},
-                                             {"tags", IG_MLFLOW_PAIRS, &batch.tags, false}};
-    if (ig_mlflow_read(call, fields, COUNT(fields)) != IG_OK) return call->err.code;
-    return log_batch(call, id, &batch);
+    if (call->exchange->body.len > LOOP_BODY_MAX) {
+        call->in_pool = log_in_pool;
+        return IG_OK;
+    }
+    if (read_batch(&id, &batch, call) != IG_OK) return call->err.code;
+    return log_later(call, id, &batch);
 }
 
 enum ig_code ig_mlflow_run_inputs(struct ig_call *call)

@@ -586,6 +586,9 @@ static void run_body(struct ig_http2_call *call)
         answer(call);
     } else if (next == IG_HTTP_AT_TURN_END) {
         ig_http2_call_at_turn_end(call);
+    } else if (next == IG_HTTP_LATER) {
+        hold(call);
+        ig_http_call_later(&call->base);
     } else if (!ig_http2_call_to_pool(call)) {
         refuse(call, 503, "too many calls wait for a worker");
     }

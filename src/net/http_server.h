@@ -11,7 +11,8 @@
  *   head parsed -> on_request (loop) -> one of
  *     IG_HTTP_RESPOND  the response is in the exchange; the body is not read
  *     IG_HTTP_BUFFER   whole body in memory -> on_body (loop) -> IG_HTTP_DONE, or IG_HTTP_TO_POOL:
- *                      exchange->work runs in the worker pool, then the loop answers
+ *                      exchange->work runs in the worker pool, then the loop answers, or
+ *                      IG_HTTP_LATER: whoever the handler told calls ig_exchange_answered_later
  *     IG_HTTP_STREAM   exchange->work runs at once on a stream worker and may block in
  *                      ig_exchange_read and ig_exchange_write
  *   -> response written -> on_end (loop).
@@ -65,7 +66,7 @@ struct ig_exchange {
 enum { IG_HTTP_PORTS_MAX = 8 };
 
 enum ig_http_mode { IG_HTTP_RESPOND, IG_HTTP_BUFFER, IG_HTTP_STREAM };
-enum ig_http_next { IG_HTTP_DONE, IG_HTTP_TO_POOL, IG_HTTP_AT_TURN_END };
+enum ig_http_next { IG_HTTP_DONE, IG_HTTP_TO_POOL, IG_HTTP_AT_TURN_END, IG_HTTP_LATER };
 
 struct ig_http_decision {
     enum ig_http_mode mode;
@@ -179,6 +180,9 @@ void ig_exchange_abort(struct ig_exchange *exchange);
 bool ig_exchange_cancelled(const struct ig_exchange *exchange);
 /* On its loop, of one that AT_TURN_END was given for: the reply is whole. It is gone then. */
 void ig_exchange_answered(struct ig_exchange *exchange);
+/* From any thread, of one that LATER is or is about to be given for: the reply is whole. It is gone
+ * then. */
+void ig_exchange_answered_later(struct ig_exchange *exchange);
 
 /* Sums over the loops; each value is read without a lock. */
 struct ig_http_stats {

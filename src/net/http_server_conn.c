@@ -391,6 +391,11 @@ static void set_done(struct ig_http_call *call)
     call->done.run = call->exchange.request.http2 ? ig_http2_call_on_done : on_done;
 }
 
+void ig_http_call_later(struct ig_http_call *call)
+{
+    set_done(call);
+}
+
 static void on_turn_end(struct ig_loop_task *task)
 {
     struct ig_http_loop *home =
@@ -414,6 +419,12 @@ void ig_exchange_answered(struct ig_exchange *exchange)
 {
     struct ig_http_call *call = ig_http_call_of(exchange);
     call->done.run(&call->done);
+}
+
+void ig_exchange_answered_later(struct ig_exchange *exchange)
+{
+    struct ig_http_call *call = ig_http_call_of(exchange);
+    ig_loop_post(call->conn->home->loop, &call->done);
 }
 
 static void work(struct ig_http_call *call)

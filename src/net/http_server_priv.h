@@ -243,6 +243,8 @@ uint64_t ig_http_conn_output_due(const struct ig_http_conn *conn);
 void ig_http_call_work(void *call);
 /* It is held as by a worker until ig_exchange_answered. */
 void ig_http_call_at_turn_end(struct ig_http_call *call);
+/* Before anything of the loop's inbox runs: the call will be posted there. */
+void ig_http_call_later(struct ig_http_call *call);
 
 /* http_server_state.c */
 enum ig_http_step ig_http_state_advance(struct ig_http_conn *conn); /* with a call */

@@ -2,7 +2,7 @@
 /* The states of a connection: what the bytes at hand mean, and what follows.
  *
  *   AT_HEAD --head--> on_request --BUFFER--> AT_BODY --on_body--> DONE ----------.
- *      ^                 |   |       '-TO_POOL, AT_TURN_END-> AT_POOL ------------+--> queue_reply
+ *      ^                 |   |       '-TO_POOL, or others -> AT_POOL -----------+--> queue_reply
  *      |                 |   '--STREAM--> AT_STREAM --(reply, or begun)----------'       |
  *      |                 '--RESPOND------------------------------------------------------+
  *      |                                                                                 v
@@ -14,8 +14,8 @@
  *    response is queued whole, and not while the socket refuses OUT_HIGH bytes.
  * 2. Whatever refuses a request by its syntax closes the connection behind the answer: where the
  *    next request would begin is not known.
- * 3. While a worker, or what waits for the turn's end, holds the call (`working`), the loop touches
- * of it only the stream, `gone`, the input buffer behind `keep` and the fields that say where in
+ * 3. While a worker, or who answers later, holds the call (`working`), the loop touches of it
+ * only the stream, `gone`, the input buffer behind `keep` and the fields that say where in
  * the body it is. Reads and writes are in http_server_conn.c. Thread rule: the loop's thread. */
 #include "net/http_server_priv.h"
 
@@ -135,6 +135,10 @@ static enum ig_http_step run_body(struct ig_http_conn *conn)
     conn->working = true;
     if (next == IG_HTTP_AT_TURN_END) {
         ig_http_call_at_turn_end(call);
+        return IG_HTTP_STEP_WAIT;
+    }
+    if (next == IG_HTTP_LATER) {
+        ig_http_call_later(call);
         return IG_HTTP_STEP_WAIT;
     }
     IG_ASSERT(call->exchange.work);

@@ -52,8 +52,8 @@ static void test_modes(void **state)
     assert_has(reply, " GMT\r\nX-Content-Type-Options: nosniff\r\n");
     assert_has(reply, "\r\nContent-Type: text/plain\r\nContent-Length: 3\r\n");
     assert_has(reply, "\r\nConnection: close\r\n\r\nnow");
-    static const char *const ECHOES[] = {"/echo", "/pool", "/later"};
-    for (size_t i = 0; i < 3; i++) {
+    static const char *const ECHOES[] = {"/echo", "/pool", "/later", "/handed"};
+    for (size_t i = 0; i < sizeof ECHOES / sizeof ECHOES[0]; i++) {
         char request[256];
         snprintf(request, sizeof request,
                  "POST %s HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nConnection: close\r\n\r\n"
@@ -201,7 +201,7 @@ static void test_pipelining_keeps_order(void **state)
     size_t length = 0;
     for (int i = 0; i < 24; i++) {
         static const char *const PATHS[] = {"/echo", "/pool",  "/stream/echo",
-                                            "/now",  "/later", "/later"};
+                                            "/now",  "/later", "/handed"};
         length += (size_t)snprintf(request + length, sizeof request - length,
                                    "POST %s HTTP/1.1\r\nHost: a\r\n%sContent-Length: 4\r\n\r\n"
                                    "<%02d>",

@@ -255,6 +255,21 @@ static inline void test_on_turn_end(void *context, unsigned loop)
 
 static struct ig_pool *second_pool;
 
+static inline void *answer_elsewhere(void *exchange)
+{
+    work_echo(NULL, exchange);
+    ig_exchange_answered_later(exchange);
+    return NULL;
+}
+
+static inline enum ig_http_next hand_over(struct ig_exchange *exchange)
+{
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, answer_elsewhere, exchange), 0);
+    pthread_detach(thread);
+    return IG_HTTP_LATER;
+}
+
 /* The first time in the server's pool, then in the other. */
 static inline void work_again(void *context, struct ig_exchange *exchange)
 {
@@ -289,6 +304,7 @@ static inline enum ig_http_next test_on_body(void *context, struct ig_exchange *
     if (ig_str_is(path, "/watch")) exchange->work = work_watch;
     if (ig_str_is(path, "/again")) exchange->work = work_again;
     if (ig_str_is(path, "/later")) return wait_for_turn_end(exchange);
+    if (ig_str_is(path, "/handed")) return hand_over(exchange);
     if (ig_str_is(path, "/pool") || exchange->work != work_echo) return IG_HTTP_TO_POOL;
     if (ig_str_is(path, "/peer"))
         ig_buf_printf(&exchange->reply, "%s %s", exchange->request.peer,

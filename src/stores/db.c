@@ -6,9 +6,10 @@
  * ig_db_close after it ended); `readers_count` read-only connections, opened when they are first
  * needed and lent out under `readers_lock`.
  *
- * 1. A write request lives on its caller's stack; the caller sleeps until `done`.
+ * 1. A write request is its caller's: of ig_db_write on the stack of one who sleeps until it is
+ *    done.
  * 2. Requests that wait at the same time share a transaction; each has a savepoint, unless it is
- *    alone. `done` is set only after the commit (or its failure), so OK means durable.
+ *    alone. `done` is called only after the commit (or its failure), so OK means durable.
  * 3. A commit that fails fails every request of its batch.
  * 4. Checkpoints run on the writer thread between transactions.
  *
@@ -36,14 +37,12 @@ struct ig_db_tx {
     struct ig_db_conn *conn;
 };
 
-struct request {
-    ig_db_work *work;
-    void *context;
-    struct ig_err *err;
-    struct request *next;
-    enum ig_code code;
-    bool done;
+/* One that waits for its write. */
+struct waiter {
+    struct ig_db_pending pending; /* first */
+    pthread_mutex_t lock;
     pthread_cond_t told;
+    bool done;
 };
 
 struct ig_db {
@@ -57,7 +56,7 @@ struct ig_db {
 
     pthread_mutex_t queue_lock;
     pthread_cond_t queue_filled;
-    struct request *first, *last;
+    struct ig_db_pending *first, *last;
     unsigned queued, queue_max;
     bool stopping;
     bool started;
@@ -169,7 +168,7 @@ bool ig_db_is_null(struct ig_db_rows *rows, int column)
     return rows->driver->column_is_null(rows, column);
 }
 
-static void run_work(struct ig_db *db, struct request *request)
+static void run_work(struct ig_db *db, struct ig_db_pending *request)
 {
     struct ig_db_tx tx = {db, db->writer};
     request->code = request->work(&tx, request->context, request->err);
@@ -178,15 +177,15 @@ static void run_work(struct ig_db *db, struct request *request)
 }
 
 /* One of several requests inside the batch's transaction. */
-static void run_apart(struct ig_db *db, struct request *request)
+static void run_apart(struct ig_db *db, struct ig_db_pending *request)
 {
     struct ig_err ignored = IG_ERR_INIT;
-    request->code = db->driver->script(db->writer, "savepoint one", request->err);
+    request->code = db->driver->step(db->writer, "savepoint one", request->err);
     if (request->code != IG_OK) return;
     run_work(db, request);
     if (!db->driver->in_transaction(db->writer)) return; /* the database gave the whole of it up */
     if (request->code == IG_OK)
-        request->code = db->driver->script(db->writer, "release one", request->err);
+        request->code = db->driver->step(db->writer, "release one", request->err);
     if (request->code != IG_OK)
         db->driver->script(db->writer, "rollback to one; release one", &ignored);
 }
@@ -199,12 +198,12 @@ static enum ig_code commit(struct ig_db *db, struct ig_err *err)
     return code;
 }
 
-static void run_batch(struct ig_db *db, struct request *batch)
+static void run_batch(struct ig_db *db, struct ig_db_pending *batch)
 {
     struct ig_err err = IG_ERR_INIT, ignored = IG_ERR_INIT;
     unsigned good = 0;
     enum ig_code code = db->driver->begin(db->writer, &err);
-    for (struct request *at = batch; at && code == IG_OK; at = at->next) {
+    for (struct ig_db_pending *at = batch; at && code == IG_OK; at = at->next) {
         if (batch->next)
             run_apart(db, at);
         else
@@ -217,7 +216,7 @@ static void run_batch(struct ig_db *db, struct request *batch)
     if (code == IG_OK && good > 0) code = commit(db, &err);
     if (db->driver->in_transaction(db->writer))
         db->driver->script(db->writer, "rollback", &ignored);
-    for (struct request *at = batch; at && code != IG_OK; at = at->next) {
+    for (struct ig_db_pending *at = batch; at && code != IG_OK; at = at->next) {
         if (at->code == IG_OK) at->code = ig_fail(at->err, code, "%s", err.message);
     }
     if (code == IG_OK) atomic_fetch_add(&db->writes, good);
@@ -234,9 +233,9 @@ static void maybe_checkpoint(struct ig_db *db)
 }
 
 /* Cuts at most BATCH_MAX requests off the queue's head; the lock is held. */
-static struct request *take_batch(struct ig_db *db)
+static struct ig_db_pending *take_batch(struct ig_db *db)
 {
-    struct request *batch = db->first, *last = batch;
+    struct ig_db_pending *batch = db->first, *last = batch;
     unsigned count = 1;
     for (; last->next && count < BATCH_MAX; count++) last = last->next;
     db->first = last->next;
@@ -272,17 +271,14 @@ static void *writer_main(void *context)
     for (;;) {
         wait_for_work(db);
         if (!db->first) break;
-        struct request *batch = take_batch(db);
+        struct ig_db_pending *batch = take_batch(db);
         pthread_mutex_unlock(&db->queue_lock);
         run_batch(db, batch);
-        pthread_mutex_lock(&db->queue_lock);
-        while (batch) { /* a request is gone from its caller's stack once done is seen */
-            struct request *next = batch->next;
-            batch->done = true;
-            pthread_cond_signal(&batch->told);
+        while (batch) {
+            struct ig_db_pending *next = batch->next;
+            batch->done(batch);
             batch = next;
         }
-        pthread_mutex_unlock(&db->queue_lock);
         maybe_checkpoint(db);
         pthread_mutex_lock(&db->queue_lock);
     }
@@ -290,31 +286,51 @@ static void *writer_main(void *context)
     return NULL;
 }
 
-enum ig_code ig_db_write(struct ig_db *db, ig_db_work *work, void *context, struct ig_err *err)
+enum ig_code ig_db_write_later(struct ig_db *db, struct ig_db_pending *pending)
 {
-    struct request request = {
-        .work = work, .context = context, .err = err, .told = PTHREAD_COND_INITIALIZER};
+    pending->next = NULL;
     pthread_mutex_lock(&db->queue_lock);
     if (db->stopping || db->queued >= db->queue_max) {
         pthread_mutex_unlock(&db->queue_lock);
-        return ig_fail(err, db->stopping ? IG_UNAVAILABLE : IG_EXHAUSTED, "database: %s",
+        return ig_fail(pending->err, db->stopping ? IG_UNAVAILABLE : IG_EXHAUSTED, "database: %s",
                        db->stopping ? "closing" : "too many writes wait");
     }
-    if (db->last)
-        db->last->next = &request;
+    bool first = !db->first;
+    if (first)
+        db->first = pending;
     else
-        db->first = &request;
-    db->last = &request;
+        db->last->next = pending;
+    db->last = pending;
     db->queued++;
-    pthread_cond_signal(&db->queue_filled);
     pthread_mutex_unlock(&db->queue_lock);
+    if (first) pthread_cond_signal(&db->queue_filled); /* else the writer was told already */
+    return IG_OK;
+}
+
+static void tell(struct ig_db_pending *pending)
+{
+    struct waiter *waiter = (struct waiter *)pending;
+    pthread_mutex_lock(&waiter->lock);
+    waiter->done = true;
+    pthread_cond_signal(&waiter->told);
+    pthread_mutex_unlock(&waiter->lock);
+}
+
+enum ig_code ig_db_write(struct ig_db *db, ig_db_work *work, void *context, struct ig_err *err)
+{
+    struct waiter waiter = {
+        .pending = {.work = work, .context = context, .err = err, .done = tell},
+        .lock = PTHREAD_MUTEX_INITIALIZER,
+        .told = PTHREAD_COND_INITIALIZER};
+    if (ig_db_write_later(db, &waiter.pending) != IG_OK) return err->code;
     ig_pool_wait_begin();
-    pthread_mutex_lock(&db->queue_lock);
-    while (!request.done) pthread_cond_wait(&request.told, &db->queue_lock);
-    pthread_mutex_unlock(&db->queue_lock);
+    pthread_mutex_lock(&waiter.lock);
+    while (!waiter.done) pthread_cond_wait(&waiter.told, &waiter.lock);
+    pthread_mutex_unlock(&waiter.lock);
     ig_pool_wait_end();
-    pthread_cond_destroy(&request.told);
-    return request.code;
+    pthread_cond_destroy(&waiter.told);
+    pthread_mutex_destroy(&waiter.lock);
+    return waiter.pending.code;
 }
 
 /* One that is free, else a new one, else the first to come back. */
@@ -348,7 +364,7 @@ static enum ig_code read_with(struct ig_db_conn *conn, struct ig_db *db, ig_db_w
     enum ig_code code = db->driver->begin(conn, err);
     if (code == IG_OK) code = work(&tx, context, err);
     if (code != IG_OK && err->code == IG_OK) ig_fail(err, code, "database work failed");
-    if (db->driver->in_transaction(conn)) db->driver->script(conn, "rollback", &ignored);
+    if (db->driver->in_transaction(conn)) db->driver->step(conn, "rollback", &ignored);
     pthread_mutex_lock(&db->readers_lock);
     db->readers[db->readers_idle++] = conn;
     pthread_cond_signal(&db->reader_free);

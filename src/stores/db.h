@@ -56,6 +56,20 @@ typedef enum ig_code ig_db_work(struct ig_db_tx *tx, void *context, struct ig_er
 enum ig_code ig_db_write(struct ig_db *db, ig_db_work *work, void *context, struct ig_err *err);
 enum ig_code ig_db_read(struct ig_db *db, ig_db_work *work, void *context, struct ig_err *err);
 
+/* A write whose caller does not wait, so it may come from an event loop. The struct is the caller's
+ * until `done`, which runs once, on the writer's thread, holds up the writes behind it, and may
+ * free the struct. */
+struct ig_db_pending {
+    ig_db_work *work;
+    void *context;
+    struct ig_err *err;
+    void (*done)(struct ig_db_pending *pending);
+    enum ig_code code;          /* the verdict, in `done` */
+    struct ig_db_pending *next; /* private */
+};
+/* Anything but OK, also in pending->err: too many wait, and `done` will not run. */
+enum ig_code ig_db_write_later(struct ig_db *db, struct ig_db_pending *pending);
+
 struct ig_db_value {
     enum { IG_DB_NULL, IG_DB_I64, IG_DB_F64, IG_DB_TEXT, IG_DB_BYTES } kind;
     int64_t integer;

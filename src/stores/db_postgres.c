@@ -294,6 +294,7 @@ const struct ig_db_driver ig_db_postgresql = {
     .open = postgres_open,
     .close = postgres_close,
     .script = postgres_script,
+    .step = postgres_script,
     .begin = pg_session_begin,
     .commit = pg_session_commit,
     .idle = pg_session_idle,

@@ -23,8 +23,10 @@ struct ig_db_driver {
     enum ig_code (*open)(struct ig_db_conn **out, const struct ig_db_place *place, bool writer,
                          struct ig_err *err); /* the place outlives the connection */
     void (*close)(struct ig_db_conn *conn);
-    /* Statements without parameters, outside the cache: savepoints, migrations. */
+    /* Statements without parameters, outside the cache: migrations, what undoes. */
     enum ig_code (*script)(struct ig_db_conn *conn, const char *sql, struct ig_err *err);
+    /* One statement of many times, by a literal: it may be kept as those of `query` are. */
+    enum ig_code (*step)(struct ig_db_conn *conn, const char *sql, struct ig_err *err);
     /* A reader's transaction sees a snapshot; a writer's may write from the start. A commit that
      * fails has kept nothing, unless its message says that this is not known. */
     enum ig_code (*begin)(struct ig_db_conn *conn, struct ig_err *err);

@@ -153,16 +153,6 @@ static enum ig_code sqlite_open(struct ig_db_conn **out, const struct ig_db_plac
     return IG_OK;
 }
 
-static enum ig_code sqlite_begin(struct ig_db_conn *conn, struct ig_err *err)
-{
-    return sqlite_script(conn, conn->writer ? "begin immediate" : "begin", err);
-}
-
-static enum ig_code sqlite_commit(struct ig_db_conn *conn, struct ig_err *err)
-{
-    return sqlite_script(conn, "commit", err);
-}
-
 static bool sqlite_in_transaction(struct ig_db_conn *conn)
 {
     return !sqlite3_get_autocommit(conn->handle);
@@ -299,6 +289,27 @@ static bool sqlite_next(struct ig_db_rows *rows, struct ig_err *err)
     return statement->has_row;
 }
 
+static enum ig_code sqlite_step(struct ig_db_conn *conn, const char *sql, struct ig_err *err)
+{
+    struct ig_db_rows *rows;
+    struct ig_err local = IG_ERR_INIT;
+    enum ig_code code = sqlite_query(&rows, conn, sql, NULL, 0, err);
+    if (code != IG_OK) return code;
+    sqlite_next(rows, &local);
+    sqlite_finish(rows);
+    return local.code == IG_OK ? IG_OK : ig_fail(err, local.code, "%s", local.message);
+}
+
+static enum ig_code sqlite_begin(struct ig_db_conn *conn, struct ig_err *err)
+{
+    return sqlite_step(conn, conn->writer ? "begin immediate" : "begin", err);
+}
+
+static enum ig_code sqlite_commit(struct ig_db_conn *conn, struct ig_err *err)
+{
+    return sqlite_step(conn, "commit", err);
+}
+
 static int64_t sqlite_changes(struct ig_db_conn *conn)
 {
     return sqlite3_changes64(conn->handle);
@@ -345,6 +356,7 @@ const struct ig_db_driver ig_db_sqlite = {
     .open = sqlite_open,
     .close = sqlite_close,
     .script = sqlite_script,
+    .step = sqlite_step,
     .begin = sqlite_begin,
     .commit = sqlite_commit,
     .in_transaction = sqlite_in_transaction,

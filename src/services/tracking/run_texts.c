@@ -15,12 +15,16 @@ static _Atomic uint64_t *changes_of(struct ig_tracking *tracking, struct ig_str 
     return &tracking->run_changes[ig_hash64(run.ptr, run.len) % IG_TRACKING_CHANGE_COUNTS];
 }
 
+void ig_tracking_changed(struct ig_tracking *tracking, struct ig_str run)
+{
+    atomic_fetch_add(run.len ? changes_of(tracking, run) : &tracking->all_changes, 1);
+}
+
 enum ig_code ig_tracking_write(struct ig_tracking *tracking, struct ig_str run, ig_db_work *work,
                                void *context, struct ig_err *err)
 {
     enum ig_code code = ig_db_write(tracking->db, work, context, err);
-    /* One that failed may have been kept after all (stores/db.h). */
-    atomic_fetch_add(run.len ? changes_of(tracking, run) : &tracking->all_changes, 1);
+    ig_tracking_changed(tracking, run); /* one that failed may have been kept (stores/db.h) */
     return code;
 }
 

@@ -8,9 +8,11 @@
  *
  * Deleting hides: a deleted experiment or run keeps its rows and can be restored. Making, renaming,
  * deleting and restoring an experiment and deleting and restoring a run is audited; logging is not.
- * Thread-safe; worker threads only. What is read lives in the caller's arena. */
+ * Thread-safe; worker threads only, but for what goes on without its caller. What is read lives in
+ * the caller's arena. */
 
 #include "services/audit/audit.h"
+#include "stores/db.h"
 
 enum {
     IG_TRACKING_KEY_MAX = 250,    /* characters of a key of parameters, metrics, tags */
@@ -184,6 +186,17 @@ struct ig_tracking_batch {
 };
 enum ig_code ig_tracking_log(struct ig_tracking *tracking, struct ig_str id,
                              const struct ig_tracking_batch *batch, struct ig_err *err);
+/* The same without waiting, as by ig_db_write_later: OK means that `done` will run, with the
+ * verdict; all that is pointed to has to live until then. */
+struct ig_tracking_logging {
+    struct ig_tracking *tracking;
+    struct ig_str id;
+    struct ig_tracking_batch batch;
+    struct ig_err *err;
+    void (*done)(struct ig_tracking_logging *logging, enum ig_code code);
+    struct ig_db_pending pending; /* private */
+};
+enum ig_code ig_tracking_log_later(struct ig_tracking_logging *logging);
 
 /* What a run reads, all or nothing. Named again, a dataset and its tags stay as they are. */
 enum ig_code ig_tracking_inputs_log(struct ig_tracking *tracking, struct ig_str run,

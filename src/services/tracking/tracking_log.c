@@ -206,3 +206,25 @@ enum ig_code ig_tracking_log(struct ig_tracking *tracking, struct ig_str id,
     if (check_batch(batch, err) != IG_OK) return err->code;
     return ig_tracking_write(tracking, id, log_batch, &call, err);
 }
+
+static enum ig_code log_later(struct ig_db_tx *tx, void *context, struct ig_err *err)
+{
+    const struct ig_tracking_logging *logging = context;
+    struct log_call call = {.id = logging->id, .batch = &logging->batch};
+    return log_batch(tx, &call, err);
+}
+
+static void logged(struct ig_db_pending *pending)
+{
+    struct ig_tracking_logging *logging = pending->context;
+    ig_tracking_changed(logging->tracking, logging->id);
+    logging->done(logging, pending->code);
+}
+
+enum ig_code ig_tracking_log_later(struct ig_tracking_logging *logging)
+{
+    logging->pending = (struct ig_db_pending){
+        .work = log_later, .context = logging, .err = logging->err, .done = logged};
+    if (check_batch(&logging->batch, logging->err) != IG_OK) return logging->err->code;
+    return ig_db_write_later(logging->tracking->db, &logging->pending);
+}

@@ -22,6 +22,9 @@ struct ig_tracking {
     _Atomic uint64_t all_changes, run_changes[IG_TRACKING_CHANGE_COUNTS];
 };
 
+/* Behind a commit by which a run, or with an empty id any number of them, may look different, and
+ * before its answer. */
+void ig_tracking_changed(struct ig_tracking *tracking, struct ig_str run);
 /* Every write by which a run, or with an empty id any number of them, may look different. */
 enum ig_code ig_tracking_write(struct ig_tracking *tracking, struct ig_str run, ig_db_work *work,
                                void *context, struct ig_err *err);
