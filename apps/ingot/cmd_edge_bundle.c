@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* `ingot edge keygen`, `bundle` and `verify`: signed models for devices. */
+/* `ingot edge keygen`, `bundle`, `sign` and `verify`: signed models for devices. */
 #include "cmd_edge.h"
 #include "ingot_edge_bundle.h"
 #include "model_source.h"
@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "base/random.h"
 #include "formats/edge/edge_bundle.h"
+#include "formats/edge/edge_header.h"
 #include "formats/edge/minisign.h"
 #include "kernels/train/encoder.h"
 
@@ -87,35 +88,34 @@ static enum ig_code make_bundle(struct ig_buf *out, uint32_t *encoded, const str
                                 struct ig_err *err)
 {
     struct ig_package *package = NULL;
-    struct ig_cmd_edge_compact compact = {0};
+    struct ig_edge_choice choice;
     uint64_t days = ig_cli_count(cli, "valid-days");
-    struct ig_edge_bundle bundle = {.id = ig_str_view(ig_cli_text(cli, "id")),
-                                    .target = ig_str_view(ig_cli_text(cli, "target")),
-                                    .counter = ig_cli_count(cli, "counter"),
-                                    .expiry = days ? now_s() + days * DAY_S : 0};
+    const struct ig_edge_bundle bundle = {.id = ig_str_view(ig_cli_text(cli, "id")),
+                                          .target = ig_str_view(ig_cli_text(cli, "target")),
+                                          .counter = ig_cli_count(cli, "counter"),
+                                          .expiry = days ? now_s() + days * DAY_S : 0};
     if (days > UINT32_MAX)
         ig_fail(err, IG_INVALID, "--valid-days is %llu, at most %u", (unsigned long long)days,
                 UINT32_MAX);
-    else if (ig_model_source_open_uri(&package, cli, cli->operands[0], err) == IG_OK &&
-             ig_cmd_edge_compact(&compact, cli, package->model, err) == IG_OK) {
-        bundle.compact = compact.trees;
-        bundle.network = compact.network;
+    else if (ig_cmd_edge_choice(&choice, cli, err) == IG_OK &&
+             ig_model_source_open_uri(&package, cli, cli->operands[0], err) == IG_OK) {
         *encoded = package->model->encoder ? package->model->encoder->inputs_count : 0;
-        ig_edge_bundle_write(out, &bundle, err);
+        ig_edge_pack_bundle(out, package, &choice, bundle, err);
     }
-    ig_cmd_edge_compact_free(&compact);
     ig_package_free(package);
     return err->code;
 }
 
-/* What minisign shows of a signature that it believes. */
+/* With what minisign shows of a signature that it believes. */
 static enum ig_code sign(struct ig_buf *out, const struct ig_cli *cli, struct ig_str bytes,
                          struct ig_err *err)
 {
     unsigned char seed[IG_ED25519_BYTES];
+    struct ig_edge_header header;
     char comment[128];
-    int length = snprintf(comment, sizeof comment, "%s, counter %llu", ig_cli_text(cli, "id"),
-                          (unsigned long long)ig_cli_count(cli, "counter"));
+    if (ig_edge_header_read(&header, bytes, err) != IG_OK) return err->code;
+    int length = snprintf(comment, sizeof comment, "%.*s, counter %llu", IG_STR_ARGS(header.id),
+                          (unsigned long long)header.counter);
     if (read_seed(seed, ig_cli_text(cli, "secret"), err) == IG_OK)
         ig_minisign_sign(out, seed, bytes, (struct ig_str){comment, (size_t)length}, err);
     OPENSSL_cleanse(seed, sizeof seed);
@@ -150,6 +150,26 @@ int ig_cmd_edge_bundle(const struct ig_cli *cli)
         ig_file_replace(IG_FILE_CWD, output, ig_buf_view(&bytes), &err) == IG_OK &&
         ig_file_replace(IG_FILE_CWD, signature_path, ig_buf_view(&signature), &err) == IG_OK)
         report(output, bytes.len, signature_path, encoded);
+    ig_buf_deinit(&bytes);
+    ig_buf_deinit(&signature);
+    return err.code == IG_OK ? IG_EXIT_OK : ig_cli_fail(cli, &err, NULL);
+}
+
+int ig_cmd_edge_sign(const struct ig_cli *cli)
+{
+    struct ig_err err = IG_ERR_INIT;
+    const char *file = cli->operands[0];
+    char path[PATH_BYTES];
+    struct ig_buf bytes, signature;
+    ig_buf_init(&bytes, FILE_MAX);
+    ig_buf_init(&signature, KEY_FILE_MAX);
+    if (path_of(path, file, ".minisig", &err) == IG_OK &&
+        ig_file_read(&bytes, IG_FILE_CWD, file, &err) == IG_OK) {
+        if (sign(&signature, cli, ig_buf_view(&bytes), &err) != IG_OK)
+            ig_err_prefix(&err, "%s", file);
+        else if (ig_file_replace(IG_FILE_CWD, path, ig_buf_view(&signature), &err) == IG_OK)
+            printf("%s\n", path);
+    }
     ig_buf_deinit(&bytes);
     ig_buf_deinit(&signature);
     return err.code == IG_OK ? IG_EXIT_OK : ig_cli_fail(cli, &err, NULL);

@@ -31,6 +31,7 @@ struct side {
 
 struct work {
     const struct ig_cli *cli;
+    struct ig_edge_choice choice;
     struct ig_package *package;
     struct ig_arena arena;
     struct ig_buf csv, file; /* file: what is written */
@@ -146,7 +147,7 @@ static uint64_t compact_bytes(struct work *work, const struct ig_model *model, s
     struct ig_tree_compact *compact = NULL;
     struct ig_buf file;
     ig_buf_init(&file, FILE_MAX);
-    if (ig_tree_compact_new(&compact, model, ig_cmd_edge_want(work->cli), err) == IG_OK)
+    if (ig_tree_compact_new(&compact, model, work->choice.leaves, err) == IG_OK)
         ig_edge_write(&file, compact, err);
     uint64_t bytes = err->code == IG_OK ? file.len : 0;
     ig_tree_compact_free(compact);
@@ -234,7 +235,7 @@ static void write_metadata(struct ig_buf *buf, const struct work *work)
 static enum ig_code write_compact(struct ig_buf *out, const struct work *work, struct ig_err *err)
 {
     struct ig_tree_compact *compact = NULL;
-    if (ig_tree_compact_new(&compact, work->made, ig_cmd_edge_want(work->cli), err) == IG_OK)
+    if (ig_tree_compact_new(&compact, work->made, work->choice.leaves, err) == IG_OK)
         ig_edge_write(out, compact, err);
     ig_tree_compact_free(compact);
     return err->code;
@@ -350,7 +351,8 @@ int ig_cmd_edge_prune(const struct ig_cli *cli)
     ig_arena_init(&work.arena, 1 << 20, MEMORY_MAX);
     ig_buf_init(&work.csv, FILE_MAX);
     ig_buf_init(&work.file, FILE_MAX);
-    if (ig_model_source_open_uri(&work.package, cli, cli->operands[0], &err) == IG_OK &&
+    if (ig_cmd_edge_choice(&work.choice, cli, &err) == IG_OK &&
+        ig_model_source_open_uri(&work.package, cli, cli->operands[0], &err) == IG_OK &&
         read_rows(&work, &err) == IG_OK &&
         look(&work.before, &work, work.package->engine, &err) == IG_OK &&
         prune(&work, &err) == IG_OK && make_file(&work, &err) == IG_OK)

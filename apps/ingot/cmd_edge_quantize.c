@@ -3,7 +3,6 @@
  * that keeps the encoder and schema. */
 #include "block.h"
 #include "edge_labels.h"
-#include "edge_network.h"
 #include "edge_report.h"
 #include "model_source.h"
 
@@ -12,6 +11,7 @@
 #include "kernels/nn/nn_encoded.h"
 #include "kernels/quantize/quantize_core.h"
 #include "kernels/quantize/weights.h"
+#include "services/edge/edge_pack.h"
 
 #include <math.h>
 #include <string.h>

@@ -195,15 +195,26 @@ static enum ig_code put_network_rows(struct ig_buf *out, const struct rows *rows
 
 /* ---- the bundle ---- */
 
+static enum ig_code check_text(struct ig_str text, const char *name, size_t max, struct ig_err *err)
+{
+    if (text.len > max)
+        return ig_fail(err, IG_INVALID, "%s: '%.*s' is longer than %zu bytes", name,
+                       text.len > 80 ? 80 : (int)text.len, text.ptr, max);
+    for (size_t i = 0; i < text.len; i++)
+        if ((unsigned char)text.ptr[i] < ' ')
+            return ig_fail(err, IG_INVALID, "%s: byte %zu is a control character", name, i + 1);
+    if (ig_str_utf8_valid(text)) return IG_OK;
+    return ig_fail(err, IG_INVALID, "%s: expected UTF-8", name);
+}
+
 static enum ig_code check(const struct ig_edge_bundle *bundle, struct ig_err *err)
 {
-    if (bundle->id.len > IG_EDGE_ID_MAX)
-        return ig_fail(err, IG_INVALID, "id '%.*s' is longer than %d bytes",
-                       IG_STR_ARGS(bundle->id), IG_EDGE_ID_MAX);
-    if (bundle->target.len > IG_EDGE_TARGET_MAX)
-        return ig_fail(err, IG_INVALID, "target '%.*s' is longer than %d bytes",
-                       IG_STR_ARGS(bundle->target), IG_EDGE_TARGET_MAX);
-    if (bundle->counter == 0) return ig_fail(err, IG_INVALID, "counter is 0, expected at least 1");
+    if (check_text(bundle->id, "id", IG_EDGE_ID_MAX, err) != IG_OK ||
+        check_text(bundle->target, "target", IG_EDGE_TARGET_MAX, err) != IG_OK)
+        return err->code;
+    if (bundle->counter == 0 || bundle->counter > INT64_MAX)
+        return ig_fail(err, IG_INVALID, "counter: %llu is not from 1 to %lld",
+                       (unsigned long long)bundle->counter, (long long)INT64_MAX);
     return IG_OK;
 }
 
@@ -249,7 +260,8 @@ enum ig_code ig_edge_bundle_write(struct ig_buf *out, const struct ig_edge_bundl
             put_rows(out, bundle->compact, model, err);
         else
             put_network_rows(out, &rows, model->network, err);
-        if (out->overflowed) ig_fail(err, IG_TOO_LARGE, "no room for a bundle");
+        if (out->overflowed)
+            ig_fail(err, IG_TOO_LARGE, "the bundle is larger than %zu bytes", out->max_bytes);
     }
     ig_model_free(model);
     ig_buf_deinit(&file);

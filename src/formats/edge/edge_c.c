@@ -512,7 +512,7 @@ enum ig_code ig_edge_write_c(struct ig_buf *out, const struct ig_tree_compact *c
 {
     static const char *const SUMS[] = {"float", "double", "int32_t", "int32_t"};
     if (!ig_edge_is_identifier(name))
-        return ig_fail(err, IG_INVALID, "name '%.*s' is no C identifier of at most 64 letters",
+        return ig_fail(err, IG_INVALID, "name: '%.*s' is no C identifier of at most 64 letters",
                        IG_STR_ARGS(name));
     struct writer writer = {.out = out,
                             .compact = compact,

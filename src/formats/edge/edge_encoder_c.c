@@ -151,7 +151,7 @@ enum ig_code ig_edge_encoder_c_write(struct ig_buf *out, const struct ig_edge_en
     const struct ig_network_tensor *input = encoder->input;
     struct writer w = {.out = out, .encoder = encoder, .int8 = input->type == IG_NETWORK_I8};
     if (!is_identifier(encoder->name))
-        return ig_fail(err, IG_INVALID, "name '%.*s' is no C identifier of at most 64 letters",
+        return ig_fail(err, IG_INVALID, "name: '%.*s' is no C identifier of at most 64 letters",
                        IG_STR_ARGS(encoder->name));
     if (encoder->schema->features_count != encoder->encoder->features_count)
         return ig_fail(err, IG_INVALID, "%u features in the schema, %u of the encoder",

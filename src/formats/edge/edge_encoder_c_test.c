@@ -160,7 +160,7 @@ static void names_are_checked(void **state)
     struct ig_buf text;
     ig_buf_init(&text, 1 << 10);
     assert_int_equal(ig_edge_encoder_c_write(&text, &made, &err), IG_INVALID);
-    assert_non_null(strstr(err.message, "name '1x'"));
+    assert_non_null(strstr(err.message, "name: '1x'"));
     struct ig_err other = IG_ERR_INIT;
     made.name = IG_STR("x");
     assert_int_equal(ig_edge_encoder_c_write(&text, &made, &other), IG_INVALID);

@@ -623,7 +623,7 @@ enum ig_code ig_edge_write_network_c(struct ig_buf *out, const struct ig_network
 {
     struct writer writer = {.out = out, .compact = compact, .name = name};
     if (!ig_edge_is_identifier(name))
-        return ig_fail(err, IG_INVALID, "name '%.*s' is no C identifier of at most 64 letters",
+        return ig_fail(err, IG_INVALID, "name: '%.*s' is no C identifier of at most 64 letters",
                        IG_STR_ARGS(name));
     if (!same_type(compact, compact->inputs, compact->inputs_count, &writer.f32_in) ||
         !same_type(compact, compact->outputs, compact->outputs_count, &writer.f32_out))
