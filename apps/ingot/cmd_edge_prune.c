@@ -1,322 +1,49 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* `ingot edge prune`: a smaller tree model of the same form. Two of three rows decide what goes,
- * the third judges: what is told of the loss comes from rows that nothing was chosen by. What is
- * told of the result comes from the file that was written, read again. */
+/* `ingot edge prune`: a smaller tree model of the same form (services/edge/edge_prune.h). */
 #include "cmd_edge.h"
 
 #include "model_source.h"
 
 #include "base/file.h"
-#include "base/json.h"
-#include "base/mem.h"
-#include "formats/edge/edge.h"
-#include "formats/labelled.h"
-#include "formats/xgboost_write.h"
-#include "kernels/engine.h"
-#include "kernels/train/tree_prune.h"
+#include "services/edge/edge_prune.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
-enum { FILE_MAX = INT32_MAX, GOLDEN_ROWS = 16, JUDGE_EVERY = 3 };
-static const size_t MEMORY_MAX = (size_t)16 << 30;
-static const double LOSS_SHARE = 0.01;
+enum { FILE_MAX = INT32_MAX };
 
-struct side {
-    uint32_t trees, leaves;
-    uint64_t bytes; /* of the compact file */
-    double loss, accuracy;
-};
+static enum ig_edge_prune_form form_of(struct ig_str output)
+{
+    if (ig_str_ends(output, IG_STR(".ige"))) return IG_EDGE_PRUNE_COMPACT;
+    return ig_str_ends(output, IG_STR(".json")) ? IG_EDGE_PRUNE_XGBOOST : IG_EDGE_PRUNE_PACKAGE;
+}
 
-struct work {
-    const struct ig_cli *cli;
+static enum ig_code read_options(struct ig_edge_prune *options, struct ig_buf *csv,
+                                 const struct ig_cli *cli, struct ig_err *err)
+{
     struct ig_edge_choice choice;
-    struct ig_package *package;
-    struct ig_arena arena;
-    struct ig_buf csv, file; /* file: what is written */
-    struct ig_labelled table;
-    struct ig_tree_rows fit, judge;
-    struct ig_model *made;
-    struct side before, after;
-};
-
-/* ---- rows ---- */
-
-/* Class or number to what a loss takes of it. */
-static enum ig_code spread_label(double *out, const struct ig_model *model, double label,
-                                 struct ig_err *err)
-{
-    uint32_t outputs = model->outputs_count;
-    bool classes = ig_model_gives_probabilities(model) || model->transform == IG_TRANSFORM_ARGMAX;
-    if (outputs > 1 && !classes)
-        return ig_fail(err, IG_UNSUPPORTED, "--target: the model gives %u numbers a row", outputs);
-    if (classes && label >= (outputs == 1 ? 2 : outputs))
-        return ig_fail(err, IG_INVALID, "--target: class %g, the model knows %u", label,
-                       outputs == 1 ? 2 : outputs);
-    if (outputs == 1) {
-        out[0] = label;
-        return IG_OK;
-    }
-    for (uint32_t o = 0; o < outputs; o++) out[o] = label == o;
-    return IG_OK;
-}
-
-static double *margins_of(struct work *work, const struct ig_engine *engine,
-                          const struct ig_tree_rows *rows, struct ig_err *err)
-{
-    size_t outputs = ig_engine_model(engine)->outputs_count;
-    double *margins = ig_arena_array(&work->arena, rows->rows_count + 1, outputs * sizeof *margins);
-    void *scratch = ig_arena_alloc_aligned(
-        &work->arena, ig_engine_scratch_bytes(engine, IG_ENGINE_MARGIN, rows->rows_count) + 64, 64);
-    if (!margins || !scratch) {
-        ig_fail(err, IG_NO_MEMORY, "no memory for %zu rows", rows->rows_count);
-        return NULL;
-    }
-    ig_engine_margin(engine, rows->rows, rows->rows_count, margins, scratch);
-    return margins;
-}
-
-/* What the rows are held to: the table's target, or the model's own answers. */
-static enum ig_code make_labels(double *labels, struct work *work, struct ig_err *err)
-{
-    const struct ig_model *model = work->package->model;
-    const struct ig_tree_rows all = {work->table.rows, work->table.rows_count, NULL};
-    size_t outputs = model->outputs_count;
-    if (work->table.labels && !ig_tree_loss_takes_labels(model))
-        return ig_fail(err, IG_UNSUPPORTED,
-                       "--target: the model's predictions are no means of a label; without it "
-                       "they are held to its own answers");
-    double *margins =
-        work->table.labels ? NULL : margins_of(work, work->package->engine, &all, err);
-    for (size_t i = 0; i < all.rows_count && err->code == IG_OK; i++) {
-        if (margins)
-            ig_tree_loss_answer(model, margins + i * outputs, labels + i * outputs);
-        else
-            spread_label(labels + i * outputs, model, work->table.labels[i], err);
-    }
-    return err->code;
-}
-
-/* Rows that decide first, then those that judge. */
-static enum ig_code part_rows(struct work *work, const double *labels, struct ig_err *err)
-{
-    const struct ig_model *model = work->package->model;
-    size_t features = model->features_count, outputs = model->outputs_count;
-    size_t count = work->table.rows_count, judged = count / JUDGE_EVERY, at[2];
-    double *rows = ig_arena_array(&work->arena, count, features * sizeof *rows);
-    double *own = ig_arena_array(&work->arena, count, outputs * sizeof *own);
-    if (!rows || !own) return ig_fail(err, IG_NO_MEMORY, "no memory for %zu rows", count);
-    if (judged == 0)
-        return ig_fail(err, IG_INVALID, "--input: %zu rows, expected at least %d", count,
-                       JUDGE_EVERY);
-    at[0] = 0;
-    at[1] = count - judged;
-    for (size_t i = 0; i < count; i++) {
-        size_t to = at[i % JUDGE_EVERY == JUDGE_EVERY - 1]++;
-        memcpy(rows + to * features, work->table.rows + i * features, features * sizeof *rows);
-        memcpy(own + to * outputs, labels + i * outputs, outputs * sizeof *own);
-    }
-    work->fit = (struct ig_tree_rows){rows, count - judged, own};
-    work->judge = (struct ig_tree_rows){rows + (count - judged) * features, judged,
-                                        own + (count - judged) * outputs};
-    return IG_OK;
-}
-
-static enum ig_code read_rows(struct work *work, struct ig_err *err)
-{
-    const char *input = ig_cli_text(work->cli, "input"), *target = ig_cli_text(work->cli, "target");
+    const char *input = ig_cli_text(cli, "input"), *loss = ig_cli_text(cli, "loss-at-most");
+    *options = (struct ig_edge_prune){.target = ig_str_view(ig_cli_text(cli, "target")),
+                                      .form = form_of(ig_str_view(ig_cli_text(cli, "output"))),
+                                      .leaves_max = ig_cli_count(cli, "leaves-at-most"),
+                                      .bytes_max = ig_cli_count(cli, "bytes-at-most"),
+                                      .loss_max = (double)NAN,
+                                      .whole_trees = ig_cli_flag(cli, "drop-trees"),
+                                      .refit = ig_cli_flag(cli, "refit")};
+    if (ig_cmd_edge_choice(&choice, cli, err) != IG_OK) return err->code;
+    options->leaves = choice.leaves;
+    if (loss && !ig_str_to_f64(ig_str_view(loss), &options->loss_max))
+        return ig_fail(err, IG_INVALID, "--loss-at-most: '%s' is no number", loss);
     if (!input) return IG_OK;
-    if (ig_file_read(&work->csv, IG_FILE_CWD, input, err) != IG_OK ||
-        ig_labelled_read(&work->table, &work->arena, ig_buf_view(&work->csv),
-                         &work->package->schema, ig_str_view(target), err) != IG_OK) {
-        ig_err_prefix(err, "--input");
-        return err->code;
-    }
-    double *labels = ig_arena_array(&work->arena, work->table.rows_count,
-                                    work->package->model->outputs_count * sizeof *labels);
-    if (!labels) return ig_fail(err, IG_NO_MEMORY, "no memory for labels");
-    if (make_labels(labels, work, err) != IG_OK) return err->code;
-    return part_rows(work, labels, err);
-}
-
-/* ---- sizes and losses ---- */
-
-static uint64_t compact_bytes(struct work *work, const struct ig_model *model, struct ig_err *err)
-{
-    struct ig_tree_compact *compact = NULL;
-    struct ig_buf file;
-    ig_buf_init(&file, FILE_MAX);
-    if (ig_tree_compact_new(&compact, model, work->choice.leaves, err) == IG_OK)
-        ig_edge_write(&file, compact, err);
-    uint64_t bytes = err->code == IG_OK ? file.len : 0;
-    ig_tree_compact_free(compact);
-    ig_buf_deinit(&file);
-    return bytes;
-}
-
-static uint64_t bytes_of(void *context, const struct ig_model *model)
-{
-    struct ig_err ignored = IG_ERR_INIT;
-    return compact_bytes(context, model, &ignored);
-}
-
-static enum ig_code look(struct side *side, struct work *work, const struct ig_engine *engine,
-                         struct ig_err *err)
-{
-    const struct ig_model *model = ig_engine_model(engine);
-    *side = (struct side){.loss = (double)NAN, .accuracy = (double)NAN};
-    for (uint32_t t = 0; t < model->trees_count; t++) {
-        if (model->trees[t].leaves_count < 2) continue;
-        side->trees++;
-        side->leaves += model->trees[t].leaves_count;
-    }
-    side->bytes = compact_bytes(work, model, err);
-    if (err->code != IG_OK || !work->judge.rows) return err->code;
-    double *margins = margins_of(work, engine, &work->judge, err);
-    if (!margins) return err->code;
-    const struct ig_tree_loss_batch batch = {model, margins, work->judge.labels,
-                                             work->judge.rows_count};
-    side->loss = ig_tree_loss_run(&batch, NULL, NULL);
-    side->accuracy = ig_tree_loss_accuracy(&batch);
-    return IG_OK;
-}
-
-/* ---- the end ---- */
-
-static enum ig_code set_end(struct ig_tree_prune_options *options, const struct work *work,
-                            struct ig_err *err)
-{
-    const struct ig_cli *cli = work->cli;
-    uint64_t leaves = ig_cli_count(cli, "leaves-at-most");
-    options->bytes_max = ig_cli_count(cli, "bytes-at-most");
-    options->leaves_max = (uint32_t)(leaves > UINT32_MAX ? UINT32_MAX : leaves);
-    if (leaves || options->bytes_max) return IG_OK;
-    options->loss_max = work->before.loss + LOSS_SHARE * fabs(work->before.loss);
-    if (ig_cli_given(cli, "loss-at-most") &&
-        !ig_str_to_f64(ig_str_view(ig_cli_text(cli, "loss-at-most")), &options->loss_max))
-        return ig_fail(err, IG_INVALID, "--loss-at-most: '%s' is no number",
-                       ig_cli_text(cli, "loss-at-most"));
-    if (!work->judge.rows)
-        return ig_fail(err, IG_INVALID,
-                       "without --input, --leaves-at-most or --bytes-at-most says when to end");
-    return IG_OK;
-}
-
-static enum ig_code prune(struct work *work, struct ig_err *err)
-{
-    struct ig_tree_prune_report report;
-    struct ig_tree_prune_options options = {.fit = work->fit.rows ? &work->fit : NULL,
-                                            .judge = work->judge.rows ? &work->judge : NULL,
-                                            .prior = 1,
-                                            .whole_trees = ig_cli_flag(work->cli, "drop-trees"),
-                                            .refit = ig_cli_flag(work->cli, "refit"),
-                                            .bytes = bytes_of,
-                                            .context = work,
-                                            .loss_max = (double)NAN};
-    if (options.refit && !options.fit)
-        return ig_fail(err, IG_INVALID, "--refit needs the rows of --input");
-    if (set_end(&options, work, err) != IG_OK) return err->code;
-    return ig_tree_prune_run(&work->made, &report, work->package->model, &options, err);
-}
-
-/* ---- the file ---- */
-
-static void write_metadata(struct ig_buf *buf, const struct work *work)
-{
-    struct ig_json_out out;
-    ig_json_out_init(&out, buf);
-    ig_json_out_object(&out);
-    ig_json_out_kv_str(&out, "pruned_from", ig_str_view(work->package->model_digest));
-    ig_json_out_kv_i64(&out, "leaves", work->before.leaves);
-    ig_json_out_object_end(&out);
-}
-
-static enum ig_code write_compact(struct ig_buf *out, const struct work *work, struct ig_err *err)
-{
-    struct ig_tree_compact *compact = NULL;
-    if (ig_tree_compact_new(&compact, work->made, work->choice.leaves, err) == IG_OK)
-        ig_edge_write(out, compact, err);
-    ig_tree_compact_free(compact);
+    if (ig_file_read(csv, IG_FILE_CWD, input, err) != IG_OK) ig_err_prefix(err, "--input");
+    options->csv = csv->len ? ig_buf_view(csv) : IG_STR("");
     return err->code;
 }
 
-/* XGBoost's JSON, or where it has no word for the model the compact file. */
-static enum ig_code write_package(struct work *work, struct ig_err *err)
+static void print_text(const struct ig_edge_pruned *pruned)
 {
-    struct ig_err first = IG_ERR_INIT;
-    struct ig_buf model, metadata;
-    ig_buf_init(&model, FILE_MAX);
-    ig_buf_init(&metadata, 4096);
-    write_metadata(&metadata, work);
-    if (ig_xgboost_write(&model, work->made, &first) == IG_UNSUPPORTED)
-        write_compact(&model, work, err);
-    else if (first.code != IG_OK)
-        *err = first;
-    size_t golden = work->judge.rows_count < GOLDEN_ROWS ? work->judge.rows_count : GOLDEN_ROWS;
-    const struct ig_package_spec spec = {.model_bytes = ig_buf_view(&model),
-                                         .schema = &work->package->schema,
-                                         .name = work->package->name,
-                                         .metadata_json = ig_buf_view(&metadata),
-                                         .golden_rows = work->judge.rows,
-                                         .golden_count = golden};
-    if (err->code == IG_OK) ig_package_write(&work->file, &spec, err);
-    ig_buf_deinit(&metadata);
-    ig_buf_deinit(&model);
-    return err->code;
-}
-
-/* Made, and read again for the report. */
-static enum ig_code make_file(struct work *work, struct ig_err *err)
-{
-    struct ig_str name = ig_str_view(ig_cli_text(work->cli, "output"));
-    struct ig_package *back = NULL;
-    if (ig_str_ends(name, IG_STR(".ige")))
-        write_compact(&work->file, work, err);
-    else if (ig_str_ends(name, IG_STR(".json")))
-        ig_xgboost_write(&work->file, work->made, err);
-    else
-        write_package(work, err);
-    if (err->code == IG_OK &&
-        ig_package_open_bytes(&back, ig_buf_view(&work->file), NULL, err) == IG_OK)
-        look(&work->after, work, back->engine, err);
-    ig_package_free(back);
-    return err->code;
-}
-
-/* ---- the report ---- */
-
-static void print_side(struct ig_json_out *out, const char *name, const struct side *side)
-{
-    ig_json_out_key(out, ig_str_view(name));
-    ig_json_out_object(out);
-    ig_json_out_kv_i64(out, "trees", side->trees);
-    ig_json_out_kv_i64(out, "leaves", side->leaves);
-    ig_json_out_kv_i64(out, "compact_bytes", (int64_t)side->bytes);
-    if (!isnan(side->loss)) ig_json_out_kv_f64(out, "loss", side->loss);
-    if (!isnan(side->accuracy)) ig_json_out_kv_f64(out, "accuracy", side->accuracy);
-    ig_json_out_object_end(out);
-}
-
-static void print_json(const struct work *work)
-{
-    struct ig_json_out out;
-    struct ig_buf buf;
-    ig_buf_init(&buf, 4096);
-    ig_json_out_init(&out, &buf);
-    ig_json_out_object(&out);
-    print_side(&out, "before", &work->before);
-    print_side(&out, "after", &work->after);
-    ig_json_out_kv_i64(&out, "fit_rows", (int64_t)work->fit.rows_count);
-    ig_json_out_kv_i64(&out, "judge_rows", (int64_t)work->judge.rows_count);
-    ig_json_out_object_end(&out);
-    printf("%.*s\n", IG_STR_ARGS(ig_buf_view(&buf)));
-    ig_buf_deinit(&buf);
-}
-
-static void print_text(const struct work *work)
-{
-    const struct side *a = &work->before, *b = &work->after;
+    const struct ig_edge_prune_side *a = &pruned->before, *b = &pruned->after;
     printf("                  before        after\n");
     printf("trees       %12u %12u\nleaves      %12u %12u\n", a->trees, b->trees, a->leaves,
            b->leaves);
@@ -324,9 +51,21 @@ static void print_text(const struct work *work)
            (unsigned long long)b->bytes);
     if (!isnan(a->loss)) printf("loss        %12.6g %12.6g\n", a->loss, b->loss);
     if (!isnan(a->accuracy)) printf("accuracy    %12.6g %12.6g\n", a->accuracy, b->accuracy);
-    if (work->judge.rows_count)
-        printf("%zu rows decided, %zu others judged\n", work->fit.rows_count,
-               work->judge.rows_count);
+    if (pruned->judge_rows)
+        printf("%zu rows decided, %zu others judged\n", pruned->fit_rows, pruned->judge_rows);
+}
+
+static void print_json(const struct ig_edge_pruned *pruned)
+{
+    struct ig_json_out out;
+    struct ig_buf buf;
+    ig_buf_init(&buf, 4096);
+    ig_json_out_init(&out, &buf);
+    ig_json_out_object(&out);
+    ig_edge_pruned_write(&out, pruned);
+    ig_json_out_object_end(&out);
+    printf("%.*s\n", IG_STR_ARGS(ig_buf_view(&buf)));
+    ig_buf_deinit(&buf);
 }
 
 static int ends_given(const struct ig_cli *cli)
@@ -335,10 +74,26 @@ static int ends_given(const struct ig_cli *cli)
            ig_cli_given(cli, "loss-at-most");
 }
 
+static enum ig_code prune(struct ig_edge_pruned *pruned, const struct ig_cli *cli,
+                          struct ig_err *err)
+{
+    struct ig_package *package = NULL;
+    struct ig_edge_prune options;
+    struct ig_buf csv;
+    ig_buf_init(&csv, FILE_MAX);
+    if (read_options(&options, &csv, cli, err) == IG_OK &&
+        ig_model_source_open_uri(&package, cli, cli->operands[0], err) == IG_OK &&
+        ig_edge_prune_run(pruned, package, &options, err) == IG_OK)
+        ig_file_replace(IG_FILE_CWD, ig_cli_text(cli, "output"), ig_buf_view(&pruned->file), err);
+    ig_package_free(package);
+    ig_buf_deinit(&csv);
+    return err->code;
+}
+
 int ig_cmd_edge_prune(const struct ig_cli *cli)
 {
     struct ig_err err = IG_ERR_INIT;
-    struct work work = {.cli = cli};
+    struct ig_edge_pruned pruned = {0};
     static const char *const COUNTS[] = {"leaves-at-most", "bytes-at-most"};
     if (ends_given(cli) > 1)
         return ig_cli_usage(cli, "--leaves-at-most, --bytes-at-most and --loss-at-most exclude "
@@ -348,24 +103,19 @@ int ig_cmd_edge_prune(const struct ig_cli *cli)
             return ig_cli_usage(cli, "--%s is 0, expected at least 1", COUNTS[i]);
     if (ig_cli_given(cli, "target") && !ig_cli_given(cli, "input"))
         return ig_cli_usage(cli, "--target is a column of --input");
-    ig_arena_init(&work.arena, 1 << 20, MEMORY_MAX);
-    ig_buf_init(&work.csv, FILE_MAX);
-    ig_buf_init(&work.file, FILE_MAX);
-    if (ig_cmd_edge_choice(&work.choice, cli, &err) == IG_OK &&
-        ig_model_source_open_uri(&work.package, cli, cli->operands[0], &err) == IG_OK &&
-        read_rows(&work, &err) == IG_OK &&
-        look(&work.before, &work, work.package->engine, &err) == IG_OK &&
-        prune(&work, &err) == IG_OK && make_file(&work, &err) == IG_OK)
-        ig_file_replace(IG_FILE_CWD, ig_cli_text(cli, "output"), ig_buf_view(&work.file), &err);
+    if (ig_cli_flag(cli, "refit") && !ig_cli_given(cli, "input"))
+        return ig_cli_usage(cli, "--refit needs the rows of --input");
+    if (!ig_cli_given(cli, "input") && ig_cli_given(cli, "loss-at-most"))
+        return ig_cli_usage(cli, "--loss-at-most is of the rows of --input");
+    if (!ig_cli_given(cli, "input") && !ends_given(cli))
+        return ig_cli_usage(
+            cli, "without --input, --leaves-at-most or --bytes-at-most says when to end");
+    prune(&pruned, cli, &err);
     if (err.code == IG_OK && strcmp(ig_cli_text(cli, "format"), "json") == 0)
-        print_json(&work);
+        print_json(&pruned);
     else if (err.code == IG_OK)
-        print_text(&work);
-    ig_model_free(work.made);
-    ig_package_free(work.package);
-    ig_buf_deinit(&work.file);
-    ig_buf_deinit(&work.csv);
-    ig_arena_deinit(&work.arena);
+        print_text(&pruned);
+    ig_edge_pruned_deinit(&pruned);
     if (err.code != IG_OK) return ig_cli_fail(cli, &err, NULL);
     return ig_cli_flush(cli, stdout) ? IG_EXIT_OK : IG_EXIT_FAILURE;
 }

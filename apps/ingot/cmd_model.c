@@ -2,6 +2,8 @@
 /* `ingot model list|get|delete|alias|register`. */
 #include "remote.h"
 
+#include "base/json.h"
+
 #include <string.h>
 
 static void print_models(struct ig_remote *remote)
@@ -82,19 +84,34 @@ int ig_cmd_model_alias(const struct ig_cli *cli)
     return code;
 }
 
+static enum ig_code register_file(struct ig_remote *remote, const struct ig_cli *cli,
+                                  struct ig_err *err)
+{
+    struct ig_str digest = {NULL, 0};
+    const char *source = ig_cli_text(cli, "source");
+    struct ig_json_out out;
+    struct ig_buf body;
+    if (ig_remote_open(remote, cli, err) != IG_OK ||
+        ig_remote_upload(&digest, remote, cli->operands[1], err) != IG_OK)
+        return err->code;
+    ig_buf_init(&body, 4096);
+    ig_json_out_init(&out, &body);
+    ig_json_out_object(&out);
+    ig_json_out_kv_str(&out, "digest", digest);
+    if (source) ig_json_out_kv_str(&out, "source", ig_str_view(source));
+    ig_json_out_object_end(&out);
+    const char *path = ig_remote_path(remote, "/api/v1/models/", cli->operands[0], "/versions");
+    if (ig_remote_call(remote, "POST", path, ig_buf_view(&body), err) == IG_OK)
+        ig_json_view_print(stdout, ig_remote_body(remote));
+    ig_buf_deinit(&body);
+    return err->code;
+}
+
 int ig_cmd_model_register(const struct ig_cli *cli)
 {
     struct ig_err err = IG_ERR_INIT;
     struct ig_remote remote;
-    struct ig_str digest = {NULL, 0};
-    char body[128];
-    if (ig_remote_open(&remote, cli, &err) != IG_OK) goto out;
-    if (ig_remote_upload(&digest, &remote, cli->operands[1], &err) != IG_OK) goto out;
-    int length = snprintf(body, sizeof body, "{\"digest\":\"%.*s\"}", IG_STR_ARGS(digest));
-    const char *path = ig_remote_path(&remote, "/api/v1/models/", cli->operands[0], "/versions");
-    if (ig_remote_call(&remote, "POST", path, (struct ig_str){body, (size_t)length}, &err) == IG_OK)
-        ig_json_view_print(stdout, ig_remote_body(&remote));
-out:
+    register_file(&remote, cli, &err);
     ig_remote_close(&remote);
     return err.code == IG_OK ? IG_EXIT_OK : ig_cli_fail(cli, &err, ig_remote_hint(&err));
 }

@@ -17,6 +17,7 @@
 #include "base/thread.h"
 #include "train_engine.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -85,14 +86,40 @@ static enum ig_code read_table(struct ig_train_child *child, struct ig_err *err)
     return IG_OK;
 }
 
+enum ig_code ig_train_child_read(struct ig_buf *bytes, int fd, struct ig_err *err)
+{
+    for (;;) {
+        if (!ig_buf_reserve(bytes, 1 << 16))
+            return ig_fail(err, IG_NO_MEMORY, "no memory for what a descriptor holds");
+        ssize_t got = read(fd, bytes->ptr + bytes->len, 1 << 16);
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0) return ig_fail(err, IG_IO, "a descriptor: %s", strerror(errno));
+        if (got == 0) return IG_OK;
+        bytes->len += (size_t)got;
+    }
+}
+
+enum ig_code ig_train_child_open(struct ig_package **out, int fd, struct ig_str uri,
+                                 struct ig_err *err)
+{
+    struct ig_buf bytes;
+    ig_buf_init(&bytes, PACKAGE_MAX_BYTES);
+    if (ig_train_child_read(&bytes, fd, err) != IG_OK ||
+        ig_package_open_bytes(out, ig_buf_view(&bytes), NULL, err) != IG_OK)
+        ig_err_prefix(err, "%.*s", IG_STR_ARGS(uri));
+    ig_buf_deinit(&bytes);
+    ig_file_close(&fd);
+    return err->code;
+}
+
 bool ig_train_child_tells(int64_t step, int64_t steps)
 {
     int64_t every = (steps + EVENTS_MAX - 1) / EVENTS_MAX;
     return step % every == 0 || step == 1 || step == steps;
 }
 
-static void write_metadata(struct ig_buf *buf, const struct ig_train_child *child,
-                           const char *engine_version)
+void ig_train_child_metadata(struct ig_buf *buf, const struct ig_train_child *child,
+                             const char *engine_version)
 {
     struct ig_json_out out;
     ig_json_out_init(&out, buf);
@@ -101,8 +128,10 @@ static void write_metadata(struct ig_buf *buf, const struct ig_train_child *chil
     ig_json_out_kv_str(&out, "engine_version", ig_str_view(engine_version));
     ig_json_out_kv_str(&out, "job_id", child->spec.job_id);
     ig_json_out_kv_str(&out, "data_digest", child->spec.data_digest);
-    ig_json_out_kv_i64(&out, "rows", (int64_t)child->table->rows_count);
-    ig_json_out_kv_i64(&out, "columns", (int64_t)child->table->columns_count);
+    if (child->table) {
+        ig_json_out_kv_i64(&out, "rows", (int64_t)child->table->rows_count);
+        ig_json_out_kv_i64(&out, "columns", (int64_t)child->table->columns_count);
+    }
     ig_json_out_kv_i64(&out, "trained_ms", ig_clock_unix_ms());
     ig_json_out_key(&out, IG_STR("drop"));
     ig_drop_write(&out, &child->spec.drop);
@@ -119,7 +148,7 @@ enum ig_code ig_train_child_write(struct ig_train_child *child, const struct ig_
     struct ig_buf zip, metadata;
     ig_buf_init(&zip, PACKAGE_MAX_BYTES);
     ig_buf_init(&metadata, 1 << 20);
-    write_metadata(&metadata, child, made->engine_version);
+    ig_train_child_metadata(&metadata, child, made->engine_version);
     const struct ig_package_spec spec = {.model_bytes = made->model,
                                          .schema = made->schema,
                                          .encoder_json = made->encoder_json,
@@ -139,6 +168,8 @@ static enum ig_code train(struct ig_train_child *child, struct ig_err *err)
 {
     enum ig_code code = read_spec(child, err);
     if (code == IG_OK) code = limit_resources(&child->spec, err);
+    if (code == IG_OK && ig_job_engine_shrinks(child->spec.params.engine))
+        return ig_train_child_shrink(child, err);
     if (code == IG_OK) code = read_table(child, err);
     if (code != IG_OK) return code;
     return child->spec.params.engine == IG_JOB_EDGE ? ig_train_child_edge(child, err)

@@ -3,48 +3,17 @@
  * packages come as descriptors. */
 #include "train_engine.h"
 
-#include "base/file.h"
 #include "base/log.h"
 #include "services/job/edge_plan.h"
 #include "services/job/edge_train.h"
 #include "services/job/job_models.h"
 
-#include <errno.h>
 #include <math.h>
-#include <string.h>
-#include <unistd.h>
-
-static const size_t PACKAGE_MAX_BYTES = (size_t)2 << 30;
 
 struct models {
     struct ig_package *packages[IG_JOB_MODELS_MAX];
     struct ig_edge_models models; /* of them */
 };
-
-static enum ig_code read_fd(struct ig_buf *bytes, int fd, struct ig_err *err)
-{
-    for (;;) {
-        if (!ig_buf_reserve(bytes, 1 << 16)) return ig_fail(err, IG_NO_MEMORY, "a model's package");
-        ssize_t got = read(fd, bytes->ptr + bytes->len, 1 << 16);
-        if (got < 0 && errno == EINTR) continue;
-        if (got < 0) return ig_fail(err, IG_IO, "a model's package: %s", strerror(errno));
-        if (got == 0) return IG_OK;
-        bytes->len += (size_t)got;
-    }
-}
-
-static enum ig_code open_model(struct ig_package **out, int fd, struct ig_str uri,
-                               struct ig_err *err)
-{
-    struct ig_buf bytes;
-    ig_buf_init(&bytes, PACKAGE_MAX_BYTES);
-    if (read_fd(&bytes, fd, err) != IG_OK ||
-        ig_package_open_bytes(out, ig_buf_view(&bytes), NULL, err) != IG_OK)
-        ig_err_prefix(err, "%.*s", IG_STR_ARGS(uri));
-    ig_buf_deinit(&bytes);
-    ig_file_close(&fd);
-    return err->code;
-}
 
 static enum ig_code open_models(struct models *models, const struct ig_job_params *params,
                                 struct ig_err *err)
@@ -53,7 +22,7 @@ static enum ig_code open_models(struct models *models, const struct ig_job_param
     if (ig_job_models_names(&names, params, err) != IG_OK) return err->code;
     for (size_t i = 0; i < names.count; i++) {
         struct ig_package **package = &models->packages[i];
-        if (open_model(package, IG_CHILD_MODELS_FD + (int)i, names.uris[i], err) != IG_OK)
+        if (ig_train_child_open(package, IG_CHILD_MODELS_FD + (int)i, names.uris[i], err) != IG_OK)
             return err->code;
         if (i < names.teachers_count)
             models->models.teachers[models->models.teachers_count++] = *package;

@@ -32,6 +32,9 @@ struct ig_train_made {
     const double *golden_rows;
     size_t golden_count;
 };
+/* The package's metadata: engine, table, parameters and metrics. */
+void ig_train_child_metadata(struct ig_buf *buf, const struct ig_train_child *child,
+                             const char *engine_version);
 /* package.zip in the job's directory. */
 enum ig_code ig_train_child_write(struct ig_train_child *child, const struct ig_train_made *made,
                                   struct ig_err *err);
@@ -42,6 +45,13 @@ enum ig_code ig_train_child_edge(struct ig_train_child *child, struct ig_err *er
 /* Of the latter, with a tree ensemble for a student. */
 enum ig_code ig_train_child_trees(struct ig_train_child *child, const struct ig_edge_models *models,
                                   struct ig_err *err);
+/* A registered model made smaller, by `prune` or `quantize`. Their table is read by them. */
+enum ig_code ig_train_child_shrink(struct ig_train_child *child, struct ig_err *err);
+/* What a descriptor holds, appended. */
+enum ig_code ig_train_child_read(struct ig_buf *bytes, int fd, struct ig_err *err);
+/* The package that comes at a descriptor, which is closed. */
+enum ig_code ig_train_child_open(struct ig_package **out, int fd, struct ig_str uri,
+                                 struct ig_err *err);
 /* Tells of a boosting round of a stage (or NULL), after that part of all the work. */
 void ig_train_child_round(struct ig_train_child *child, const struct ig_trainer_round *round,
                           const char *stage, double part);

@@ -89,6 +89,24 @@ static enum ig_code apply_instance(struct ig_call *call, struct ig_job_spec *spe
     return IG_OK;
 }
 
+/* What only makes a model smaller may go without a table. */
+static enum ig_code check_data(struct ig_call *call, struct ig_job_spec *spec)
+{
+    bool shrinks = ig_job_engine_shrinks(spec->params.engine);
+    bool digest = spec->data_digest.len > 0, path = spec->data_path.len > 0;
+    if (!spec->target.ptr) {
+        call->field = "target";
+        spec->target = IG_STR("");
+        if (!shrinks) return ig_fail(&call->err, IG_INVALID, "target: missing");
+    }
+    call->field = "data_digest";
+    if ((digest && path) || (!digest && !path && !shrinks))
+        return ig_fail(&call->err, IG_INVALID,
+                       "data_digest: give either the digest of an uploaded table or data_path");
+    call->field = NULL;
+    return IG_OK;
+}
+
 enum ig_code ig_rest_job_post(struct ig_call *call)
 {
     struct ig_job_spec spec = {0};
@@ -96,7 +114,7 @@ enum ig_code ig_rest_job_post(struct ig_call *call)
     char id[IG_ID_SIZE];
     const struct ig_rest_field fields[] = {
         {"model", IG_REST_STR, &spec.model, true, NULL},
-        {"target", IG_REST_STR, &spec.target, true, NULL},
+        {"target", IG_REST_STR, &spec.target, false, NULL},
         {"data_digest", IG_REST_STR, &spec.data_digest, false, NULL},
         {"data_path", IG_REST_STR, &spec.data_path, false, NULL},
         {"engine", IG_REST_STR, &engine, false, NULL},
@@ -110,11 +128,7 @@ enum ig_code ig_rest_job_post(struct ig_call *call)
         return call->err.code;
     if (apply_params(call, &spec, engine, params) != IG_OK) return call->err.code;
     if (instance.len && apply_instance(call, &spec, instance) != IG_OK) return call->err.code;
-    if (!spec.data_digest.len == !spec.data_path.len) {
-        call->field = "data_digest";
-        return ig_fail(&call->err, IG_INVALID,
-                       "data_digest: give either the digest of an uploaded table or data_path");
-    }
+    if (check_data(call, &spec) != IG_OK) return call->err.code;
     if (ig_job_submit(id, call->app->jobs, &call->who, &spec, &call->err) != IG_OK)
         return call->err.code;
     call->exchange->status = 201;

@@ -15,6 +15,7 @@ static void write_version(struct ig_json_out *out, const struct ig_registry_vers
     ig_json_out_kv_str(out, "format", version->format);
     ig_json_out_kv_str(out, "state", version->state);
     ig_json_out_kv_str(out, "job_id", version->job_id);
+    ig_json_out_kv_str(out, "source", version->source);
     ig_rest_kv_raw(out, "metrics", version->metrics_json);
     ig_json_out_key(out, IG_STR("aliases"));
     ig_json_out_array(out);
@@ -166,12 +167,32 @@ static enum ig_code reply_version_number(struct ig_call *call, int64_t version)
     return IG_OK;
 }
 
+/* By its number, whatever alias it was named by. */
+static enum ig_code read_source(struct ig_str *out, struct ig_call *call, struct ig_str uri)
+{
+    struct ig_registry_version version;
+    call->field = "source";
+    if (ig_registry_resolve(&version, call->app->registry, uri, call->arena, &call->err) != IG_OK)
+        return call->err.code;
+    call->field = NULL;
+    const char *text = ig_arena_printf(call->arena, "models:/%.*s/%lld", IG_STR_ARGS(version.model),
+                                       (long long)version.version);
+    if (!text) return ig_fail(&call->err, IG_NO_MEMORY, "no memory for the source");
+    *out = ig_str_view(text);
+    return IG_OK;
+}
+
 enum ig_code ig_rest_version_post(struct ig_call *call)
 {
     struct ig_version_spec spec = {.model = call->params[0]};
     int64_t version;
-    const struct ig_rest_field fields[] = {{"digest", IG_REST_STR, &spec.digest, true, NULL}};
-    if (ig_rest_read(call, fields, 1) != IG_OK) return call->err.code;
+    struct ig_str source = IG_STR("");
+    const struct ig_rest_field fields[] = {
+        {"digest", IG_REST_STR, &spec.digest, true, NULL},
+        {"source", IG_REST_STR, &source, false, NULL},
+    };
+    if (ig_rest_read(call, fields, 2) != IG_OK) return call->err.code;
+    if (source.len && read_source(&spec.source, call, source) != IG_OK) return call->err.code;
     call->field = "digest";
     if (ig_blob_check_digest(spec.digest, &call->err) != IG_OK) return call->err.code;
     call->field = NULL;

@@ -118,13 +118,13 @@ static void test_refusals(void **state)
 {
     (void)state;
     RUN("edge", "prune", MODEL, "--output", file("no.json"));
-    expect_error(1, "without --input");
+    expect_error(2, "without --input");
     RUN("edge", "prune", MODEL, "--leaves-at-most", "1", "--output", made);
     expect_error(1, "leaves_max 1");
     RUN("edge", "prune", MODEL, "--leaves-at-most", "9", "--bytes-at-most", "9", "--output", made);
     expect_error(2, "exclude each other");
     RUN("edge", "prune", MODEL, "--leaves-at-most", "9", "--refit", "--output", made);
-    expect_error(1, "--refit needs");
+    expect_error(2, "--refit needs");
     RUN("edge", "prune", MODEL, "--input", rows, "--target", "none", "--output", made);
     expect_error(1, "'none' is no column");
     RUN("edge", "prune", MODEL, "--target", "none", "--output", made);

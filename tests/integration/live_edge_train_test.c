@@ -152,10 +152,10 @@ static void test_quantize_verb(const char *table)
     assert_int_equal(access(live_path(&live, "int8.ige"), F_OK), -1);
     RUN("edge", "quantize", "--model", "models:/net/1", "--input", table, "--output", package,
         "--to", "weights", "--label", "none");
-    expect_error("--label: ");
+    expect_error("label: ");
     RUN("edge", "quantize", "--model", "models:/net/1", "--input", table, "--output", package,
         "--label", "colour");
-    expect_error("--label: row 1: 'colour' holds a class that the model lacks");
+    expect_error("label: row 1: 'colour' holds a class that the model lacks");
 }
 
 /* What the encoder makes of a table's rows, without which the compact file takes none of them. */

@@ -69,14 +69,14 @@ static enum ig_code write_onnx(const struct work *work, struct ig_err *err)
 /* An ONNX graph is written as the network that it can be read as. */
 static enum ig_code write_mlmodel(const struct work *work, struct ig_err *err)
 {
-    struct ig_edge_network from = {0};
+    struct ig_edge_source from = {0};
     struct ig_model model = *work->package->model;
-    if (model.kind == IG_MODEL_GRAPH && ig_edge_network_open(&from, work->package, err) == IG_OK) {
+    if (model.kind == IG_MODEL_GRAPH && ig_edge_source_open(&from, work->package, err) == IG_OK) {
         model.kind = IG_MODEL_NETWORK;
         model.network = from.made;
     }
     if (err->code == IG_OK) ig_coreml_write(work->out, &model, &work->package->schema, err);
-    ig_edge_network_deinit(&from);
+    ig_edge_source_deinit(&from);
     return err->code;
 }
 
@@ -102,17 +102,17 @@ static struct ig_network *strip_names(const struct ig_network *network)
 
 static enum ig_code write_tflite(const struct work *work, struct ig_err *err)
 {
-    struct ig_edge_network from = {0};
+    struct ig_edge_source from = {0};
     struct ig_network *stripped = NULL;
     bool strip = work->options->strip_names;
-    if (ig_edge_network_open(&from, work->package, err) == IG_OK) {
+    if (ig_edge_source_open(&from, work->package, err) == IG_OK) {
         if (strip && !(stripped = strip_names(from.network)))
             ig_fail(err, IG_NO_MEMORY, "no memory for a copy of the network");
         else
             ig_tflite_write(work->out, strip ? stripped : from.network, err);
     }
     ig_network_free(stripped);
-    ig_edge_network_deinit(&from);
+    ig_edge_source_deinit(&from);
     return err->code;
 }
 

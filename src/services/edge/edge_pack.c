@@ -8,8 +8,8 @@
 
 static const size_t MEMORY_MAX = (size_t)8 << 30;
 
-enum ig_code ig_edge_network_open(struct ig_edge_network *out, const struct ig_package *package,
-                                  struct ig_err *err)
+enum ig_code ig_edge_source_open(struct ig_edge_source *out, const struct ig_package *package,
+                                 struct ig_err *err)
 {
     const struct ig_model *model = package->model;
     struct ig_onnx_network made;
@@ -25,13 +25,13 @@ enum ig_code ig_edge_network_open(struct ig_edge_network *out, const struct ig_p
         return ig_fail(err, IG_UNSUPPORTED,
                        "the model is no network; trees are packed by edge convert");
     if (ig_onnx_network(&made, model->graph, err) != IG_OK) return err->code;
-    *out = (struct ig_edge_network){made.network, made.features, made.network};
+    *out = (struct ig_edge_source){made.network, made.features, made.network};
     return IG_OK;
 }
 
-void ig_edge_network_deinit(struct ig_edge_network *network)
+void ig_edge_source_deinit(struct ig_edge_source *source)
 {
-    ig_network_free(network->made);
+    ig_network_free(source->made);
 }
 
 /* ---- choices ---- */
@@ -90,7 +90,7 @@ enum ig_code ig_edge_pack_init(struct ig_edge_pack *pack, const struct ig_packag
     *pack = (struct ig_edge_pack){0};
     if (kind != IG_MODEL_NETWORK && kind != IG_MODEL_GRAPH)
         return ig_tree_compact_new(&pack->trees, package->model, choice->leaves, err);
-    if (ig_edge_network_open(&pack->source, package, err) != IG_OK) return err->code;
+    if (ig_edge_source_open(&pack->source, package, err) != IG_OK) return err->code;
     return pack_network(pack, choice->rounding, err);
 }
 
@@ -99,7 +99,7 @@ void ig_edge_pack_deinit(struct ig_edge_pack *pack)
     ig_tree_compact_free(pack->trees);
     ig_network_compact_free(pack->network);
     ig_network_free(pack->copy);
-    ig_edge_network_deinit(&pack->source);
+    ig_edge_source_deinit(&pack->source);
 }
 
 enum ig_code ig_edge_pack_write(struct ig_buf *out, const struct ig_edge_pack *pack,

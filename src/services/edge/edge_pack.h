@@ -9,16 +9,16 @@
 #include "formats/package.h"
 
 /* The network that a package is, or that its ONNX graph can be read as. */
-struct ig_edge_network {
+struct ig_edge_source {
     const struct ig_network *network;
     const uint32_t *features; /* of each input element, the package's feature; NULL: all alike */
     struct ig_network *made;  /* owned, or NULL */
 };
 /* UNSUPPORTED, with the reason, for what is no network. `out` is zero before, and deinited after.
  */
-enum ig_code ig_edge_network_open(struct ig_edge_network *out, const struct ig_package *package,
-                                  struct ig_err *err);
-void ig_edge_network_deinit(struct ig_edge_network *network);
+enum ig_code ig_edge_source_open(struct ig_edge_source *out, const struct ig_package *package,
+                                 struct ig_err *err);
+void ig_edge_source_deinit(struct ig_edge_source *source);
 
 enum ig_edge_rounding { IG_EDGE_ROUNDING_MODEL, IG_EDGE_ROUNDING_SINGLE, IG_EDGE_ROUNDING_DOUBLE };
 
@@ -36,8 +36,8 @@ enum ig_code ig_edge_choice_parse(struct ig_edge_choice *out, struct ig_str leav
 struct ig_edge_pack {
     struct ig_tree_compact *trees;
     struct ig_network_compact *network;
-    struct ig_edge_network source; /* of the network */
-    struct ig_network *copy;       /* of another rounding than the model's */
+    struct ig_edge_source source; /* of the network */
+    struct ig_network *copy;      /* of another rounding than the model's */
 };
 /* The package outlives it. Also after a failure it is to be freed. */
 enum ig_code ig_edge_pack_init(struct ig_edge_pack *pack, const struct ig_package *package,

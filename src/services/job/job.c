@@ -12,7 +12,6 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/thread.h"
-#include "services/job/edge_plan.h"
 #include "services/job/job_models.h"
 #include "services/job/job_priv.h"
 
@@ -22,7 +21,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-enum { LIST_MAX = 1000, TIME_LIMIT_MAX_S = 30 * 24 * 3600, TARGET_MAX = 4096, PATH_LIMIT = 4096 };
+enum { LIST_MAX = 1000, PATH_LIMIT = 4096 };
 
 static const char *const STATE_NAMES[] = {
 #define X(id, name) name,
@@ -143,41 +142,6 @@ enum ig_code ig_jobs_open_path(int *fd, const struct ig_jobs *jobs, struct ig_st
                    path.len > 200 ? 200 : (int)path.len, path.ptr);
 }
 
-static enum ig_code check_data(const struct ig_jobs *jobs, const struct ig_job_spec *spec,
-                               struct ig_err *err)
-{
-    int fd = -1;
-    enum ig_code code;
-    if ((spec->data_digest.len == 0) == (spec->data_path.len == 0))
-        return ig_fail(err, IG_INVALID, "job: expected either a data digest or a data path");
-    if (spec->data_digest.len)
-        code = ig_blob_keep(jobs->options.blobs, spec->data_digest, err);
-    else
-        code = ig_jobs_open_path(&fd, jobs, spec->data_path, err);
-    ig_file_close(&fd);
-    return code;
-}
-
-static enum ig_code check_spec(const struct ig_jobs *jobs, const struct ig_job_spec *spec,
-                               struct ig_err *err)
-{
-    enum ig_code code = ig_name_check(spec->model, "model", err);
-    if (code != IG_OK) return code;
-    if (spec->target.len == 0 || spec->target.len > TARGET_MAX || !ig_str_utf8_valid(spec->target))
-        return ig_fail(err, IG_INVALID, "job target: expected a column's name");
-    if (ig_drop_has(&spec->drop, spec->target))
-        return ig_fail(err, IG_INVALID, "drop: '%.*s' is the target", IG_STR_ARGS(spec->target));
-    if (spec->time_limit_s < 0 || spec->time_limit_s > TIME_LIMIT_MAX_S)
-        return ig_fail(err, IG_INVALID, "job time_limit_s: %lld is not from 0 to %d",
-                       (long long)spec->time_limit_s, TIME_LIMIT_MAX_S);
-    if (spec->memory_limit_mb != 0 &&
-        (spec->memory_limit_mb < 64 || spec->memory_limit_mb > 1 << 24))
-        return ig_fail(err, IG_INVALID,
-                       "job memory_limit_mb: %lld is neither 0 nor from 64 to 16777216",
-                       (long long)spec->memory_limit_mb);
-    return check_data(jobs, spec, err);
-}
-
 struct submission {
     const struct ig_job_spec *spec;
     const struct ig_principal *who;
@@ -227,9 +191,7 @@ enum ig_code ig_job_submit(char id[IG_ID_SIZE], struct ig_jobs *jobs,
     struct ig_buf params, drop;
     struct ig_json_out out;
     struct ig_job_params numbered = spec->params;
-    enum ig_code code = check_spec(jobs, spec, err);
-    if (code == IG_OK && numbered.engine == IG_JOB_EDGE)
-        code = ig_edge_plan_check(&numbered.edge, err);
+    enum ig_code code = ig_jobs_check(jobs, spec, err);
     if (code == IG_OK) code = ig_job_models_resolve(&numbered, jobs->options.registry, err);
     if (code != IG_OK) return code;
     ig_id_new(made);

@@ -58,8 +58,9 @@ void ig_jobs_close(struct ig_jobs *jobs);
 
 struct ig_job_spec {
     struct ig_str data_digest;   /* an uploaded table (CSV, plain or gzip) in the blob store, or */
-    struct ig_str data_path;     /* a file beneath one of data_roots */
-    struct ig_str target;        /* column to predict */
+    struct ig_str data_path;     /* a file beneath one of data_roots; both may be empty where an
+                                    engine only makes a registered model smaller */
+    struct ig_str target;        /* column to predict; of those engines of the truth, or empty */
     struct ig_drop drop;         /* columns left out */
     struct ig_str model;         /* name to register under; made when absent */
     struct ig_job_params params; /* begin with ig_params_defaults */

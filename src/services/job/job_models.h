@@ -2,8 +2,8 @@
 #ifndef IG_SERVICES_JOB_JOB_MODELS_H
 #define IG_SERVICES_JOB_JOB_MODELS_H
 
-/* The registered models that a job's parameters name: a network's teachers, and the network that it
- * goes on from. */
+/* The registered models that a job's parameters name: a network's teachers, and the model that the
+ * job goes on from. */
 
 #include "services/job/job_params.h"
 #include "services/registry/registry.h"

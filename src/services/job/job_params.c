@@ -20,6 +20,12 @@ static const struct ig_param_info XGBOOST[] = {
 static const struct ig_param_info EDGE[] = {
 #include "services/job/edge_params.def"
 };
+static const struct ig_param_info PRUNE[] = {
+#include "services/job/prune_params.def"
+};
+static const struct ig_param_info QUANTIZE[] = {
+#include "services/job/quantize_params.def"
+};
 #undef IG_PARAM
 
 #define IG_PARAM(name, type, standard, least, greatest, choices, doc)                              \
@@ -34,6 +40,18 @@ static const size_t EDGE_OFFSETS[] = {
 #include "services/job/edge_params.def"
 };
 #undef IG_PARAM
+#define IG_PARAM(name, type, standard, least, greatest, choices, doc)                              \
+    offsetof(struct ig_job_params, prune.name),
+static const size_t PRUNE_OFFSETS[] = {
+#include "services/job/prune_params.def"
+};
+#undef IG_PARAM
+#define IG_PARAM(name, type, standard, least, greatest, choices, doc)                              \
+    offsetof(struct ig_job_params, quantize.name),
+static const size_t QUANTIZE_OFFSETS[] = {
+#include "services/job/quantize_params.def"
+};
+#undef IG_PARAM
 
 static const struct {
     const struct ig_param_info *items;
@@ -42,6 +60,8 @@ static const struct {
 } TABLES[] = {
     [IG_JOB_XGBOOST] = {XGBOOST, XGBOOST_OFFSETS, sizeof XGBOOST / sizeof XGBOOST[0]},
     [IG_JOB_EDGE] = {EDGE, EDGE_OFFSETS, sizeof EDGE / sizeof EDGE[0]},
+    [IG_JOB_PRUNE] = {PRUNE, PRUNE_OFFSETS, sizeof PRUNE / sizeof PRUNE[0]},
+    [IG_JOB_QUANTIZE] = {QUANTIZE, QUANTIZE_OFFSETS, sizeof QUANTIZE / sizeof QUANTIZE[0]},
 };
 
 const char *ig_job_engine_name(enum ig_job_engine engine)
@@ -58,8 +78,28 @@ enum ig_code ig_job_engine_parse(enum ig_job_engine *out, struct ig_str name, st
         return IG_OK;
     }
     if (!name.len) return IG_OK;
-    return ig_fail(err, IG_INVALID, "job engine '%.*s' is unknown, expected xgboost or edge",
+    return ig_fail(err, IG_INVALID,
+                   "job engine '%.*s' is unknown, expected xgboost, edge, prune or quantize",
                    name.len > 40 ? 40 : (int)name.len, name.ptr);
+}
+
+bool ig_job_engine_shrinks(enum ig_job_engine engine)
+{
+    return engine == IG_JOB_PRUNE || engine == IG_JOB_QUANTIZE;
+}
+
+char *ig_params_source(struct ig_job_params *params)
+{
+    switch (params->engine) {
+    case IG_JOB_EDGE:
+        return params->edge.source.text;
+    case IG_JOB_PRUNE:
+        return params->prune.source.text;
+    case IG_JOB_QUANTIZE:
+        return params->quantize.source.text;
+    default:
+        return NULL;
+    }
 }
 
 size_t ig_params_count(enum ig_job_engine engine)

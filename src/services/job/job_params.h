@@ -2,15 +2,17 @@
 #ifndef IG_SERVICES_JOB_JOB_PARAMS_H
 #define IG_SERVICES_JOB_JOB_PARAMS_H
 
-/* Training parameters: a table for each engine (params.def, edge_params.def) as types, defaults,
- * ranges and help. */
+/* Training parameters: a table for each engine (params.def, edge_params.def, prune_params.def,
+ * quantize_params.def) as types, defaults, ranges and help. */
 
 #include "base/err.h"
 #include "base/json.h"
 
 #define IG_JOB_ENGINES(X)                                                                          \
-    X(XGBOOST, "xgboost") /* boosted trees by libxgboost */                                        \
-    X(EDGE, "edge")       /* small models for devices */
+    X(XGBOOST, "xgboost")   /* boosted trees by libxgboost */                                      \
+    X(EDGE, "edge")         /* small models for devices */                                         \
+    X(PRUNE, "prune")       /* smaller tree models of registered ones */                           \
+    X(QUANTIZE, "quantize") /* smaller networks of registered ones */
 enum ig_job_engine {
 #define X(id, name) IG_JOB_##id,
     IG_JOB_ENGINES(X)
@@ -18,6 +20,8 @@ enum ig_job_engine {
         IG_JOB_ENGINES_COUNT
 };
 const char *ig_job_engine_name(enum ig_job_engine engine);
+/* Whether it only makes a registered model smaller: target and table are then optional. */
+bool ig_job_engine_shrinks(enum ig_job_engine engine);
 /* Empty is xgboost; INVALID lists the known. */
 enum ig_code ig_job_engine_parse(enum ig_job_engine *out, struct ig_str name, struct ig_err *err);
 
@@ -46,12 +50,29 @@ struct ig_edge_params {
 #undef IG_PARAM
 };
 
+struct ig_prune_params {
+#define IG_PARAM(name, type, standard, least, greatest, choices, doc) IG_PARAM_C_##type name;
+#include "services/job/prune_params.def"
+#undef IG_PARAM
+};
+
+struct ig_quantize_params {
+#define IG_PARAM(name, type, standard, least, greatest, choices, doc) IG_PARAM_C_##type name;
+#include "services/job/quantize_params.def"
+#undef IG_PARAM
+};
+
 /* Of a job: those of its engine count. */
 struct ig_job_params {
     enum ig_job_engine engine;
     struct ig_train_params xgboost;
     struct ig_edge_params edge;
+    struct ig_prune_params prune;
+    struct ig_quantize_params quantize;
 };
+/* The registered model that the job goes on from, a text of IG_PARAM_STRING_SIZE; NULL: the engine
+ * has no such parameter. */
+char *ig_params_source(struct ig_job_params *params);
 
 enum ig_param_type { IG_PARAM_INT, IG_PARAM_REAL, IG_PARAM_CHOICE, IG_PARAM_STRING };
 struct ig_param_info {

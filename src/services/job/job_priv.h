@@ -2,7 +2,7 @@
 #ifndef IG_SERVICES_JOB_JOB_PRIV_H
 #define IG_SERVICES_JOB_JOB_PRIV_H
 
-/* Shared by job.c (the calls) and job_supervisor.c (the thread). */
+/* Shared by job.c (the calls), job_check.c and job_supervisor.c (the thread). */
 
 #include "services/job/job.h"
 #include "services/job/job_child.h"
@@ -23,6 +23,7 @@ struct ig_job_slot {
     struct ig_buf line; /* of events, so far without its end */
     struct ig_principal who;
     char model[IG_NAME_SIZE];
+    char source[IG_PARAM_STRING_SIZE]; /* of the version that it makes; or "" */
     int64_t time_limit_s;
     int64_t memory_limit_mb; /* 0: none */
     uint64_t deadline_ns;
@@ -48,6 +49,9 @@ void *ig_jobs_supervisor_main(void *jobs);
 /* Removes the directories that keep_days says; one that cannot be removed is logged. */
 enum ig_code ig_jobs_forget_old(struct ig_jobs *jobs, struct ig_err *err);
 void ig_jobs_wake(struct ig_jobs *jobs);
+/* Names, limits, the table, and what the engine asks for. */
+enum ig_code ig_jobs_check(const struct ig_jobs *jobs, const struct ig_job_spec *spec,
+                           struct ig_err *err);
 /* Opens a table that is allowed by data_roots. */
 enum ig_code ig_jobs_open_path(int *fd, const struct ig_jobs *jobs, struct ig_str path,
                                struct ig_err *err);

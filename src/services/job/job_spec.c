@@ -14,6 +14,7 @@ void ig_train_spec_write(struct ig_buf *buf, const struct ig_train_spec *spec)
     ig_json_out_kv_str(&out, "target", spec->target);
     ig_json_out_kv_str(&out, "model", spec->model);
     ig_json_out_kv_str(&out, "data_digest", spec->data_digest);
+    ig_json_out_kv_bool(&out, "has_data", spec->has_data);
     ig_json_out_kv_i64(&out, "time_limit_s", spec->time_limit_s);
     ig_json_out_kv_i64(&out, "memory_limit_mb", spec->memory_limit_mb);
     ig_json_out_key(&out, IG_STR("drop"));
@@ -34,6 +35,7 @@ static bool read_member(struct ig_train_spec *spec, struct ig_json *json)
     if (ig_str_is(name, "model")) return ig_json_string(json, &spec->model, "model");
     if (ig_str_is(name, "data_digest"))
         return ig_json_string(json, &spec->data_digest, "data_digest");
+    if (ig_str_is(name, "has_data")) return ig_json_bool(json, &spec->has_data, "has_data");
     if (ig_str_is(name, "time_limit_s"))
         return ig_json_i64(json, &spec->time_limit_s, "time_limit_s");
     if (ig_str_is(name, "memory_limit_mb"))

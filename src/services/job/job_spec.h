@@ -5,11 +5,11 @@
 /* What a training child is told (spec.json in the job's directory) and how it answers.
  *
  * The child is `PROGRAM train-child PARENT-PID` with these descriptors:
- *   0  the table (CSV, plain or gzip), for reading
+ *   0  the table (CSV, plain or gzip), for reading; empty without `has_data`
  *   1  a pipe: one JSON object a line, see ig_train_event
  *   2  the job's log file
  *   3  the job's directory: spec.json to read, package.zip to write
- *   4  and on, of engine edge: the packages of its teachers and of its source (job_models.h)
+ *   4  and on: the packages of its teachers and of its source (job_models.h)
  * It exits with 0 after "done", with 1 after "error". */
 
 #include "services/job/job_drop.h"
@@ -25,6 +25,7 @@ enum {
 
 struct ig_train_spec {
     struct ig_str job_id, target, model, data_digest;
+    bool has_data;       /* there is a table */
     struct ig_drop drop; /* columns left out */
     struct ig_job_params params;
     int64_t time_limit_s;

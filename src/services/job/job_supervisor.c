@@ -64,6 +64,7 @@ static enum ig_code read_oldest(struct ig_db_tx *tx, void *context, struct ig_er
         ready->principal_id = ig_db_text_dup(rows, 9, arena);
         ready->principal_name = ig_db_text_dup(rows, 10, arena);
         ready->drop_json = ig_db_text_dup(rows, 11, arena);
+        ready->spec.has_data = ready->spec.data_digest.len || ready->data_path.len;
     }
     ig_db_finish(rows);
     if (arena->overflowed) ig_fail(err, IG_NO_MEMORY, "job");
@@ -162,10 +163,18 @@ static enum ig_code open_new(int *out, int dirfd, const char *name, struct ig_er
     return IG_OK;
 }
 
+static void copy_text(char *to, size_t size, struct ig_str text)
+{
+    size_t length = text.len < size - 1 ? text.len : size - 1;
+    memcpy(to, text.ptr, length);
+    to[length] = 0;
+}
+
 static enum ig_code open_data(int *fd, struct ig_jobs *jobs, const struct ready *ready,
                               struct ig_err *err)
 {
     uint64_t size;
+    if (!ready->spec.has_data) return ig_file_open_read(fd, IG_FILE_CWD, "/dev/null", err);
     if (ready->spec.data_digest.len)
         return ig_blob_get(fd, &size, jobs->options.blobs, ready->spec.data_digest, err);
     return ig_jobs_open_path(fd, jobs, ready->data_path, err);
@@ -201,6 +210,9 @@ static enum ig_code start_child(struct ig_jobs *jobs, struct ig_job_slot *slot, 
     const struct ig_job_models from = {jobs->options.registry, jobs->options.blobs};
     enum ig_code code = ig_dir_make(&slot->dir_fd, jobs->root, slot->id, err);
     if (code == IG_OK) code = write_spec(slot->dir_fd, ready, err);
+    if (code == IG_OK && ig_params_source(&ready->spec.params))
+        copy_text(slot->source, sizeof slot->source,
+                  ig_str_view(ig_params_source(&ready->spec.params)));
     if (code == IG_OK) code = open_new(&log_fd, slot->dir_fd, "log", err);
     if (code == IG_OK) code = open_new(&slot->metrics_fd, slot->dir_fd, "metrics.jsonl", err);
     if (code == IG_OK) code = open_data(&data_fd, jobs, ready, err);
@@ -224,13 +236,6 @@ static enum ig_code start_child(struct ig_jobs *jobs, struct ig_job_slot *slot, 
     ig_log(IG_LOG_INFO, "job started", IG_LOG_C("job", slot->id),
            IG_LOG_I("pid", slot->child.process.pid));
     return IG_OK;
-}
-
-static void copy_text(char *to, size_t size, struct ig_str text)
-{
-    size_t length = text.len < size - 1 ? text.len : size - 1;
-    memcpy(to, text.ptr, length);
-    to[length] = 0;
 }
 
 static void take_slot(struct ig_jobs *jobs, struct ig_job_slot *slot, const struct ready *ready)
@@ -358,6 +363,7 @@ static enum ig_code import_package(struct ig_jobs *jobs, struct ending *ending,
     ending->version_spec = (struct ig_version_spec){.model = ig_str_view(slot->model),
                                                     .digest = ig_str_view(digest),
                                                     .job_id = ig_str_view(slot->id),
+                                                    .source = ig_str_view(slot->source),
                                                     .metrics_json = ig_buf_view(&slot->metrics)};
     code = ig_registry_version_check(&ending->facts, jobs->options.registry, &ending->version_spec,
                                      err);

@@ -399,6 +399,46 @@ static void test_old_directories_go(void **state)
     ig_buf_deinit(&text);
 }
 
+/* What makes a registered model smaller goes without a table and a target, and says of what. */
+static void test_shrinking(void **state)
+{
+    struct yard *yard = *state;
+    struct ig_err err = IG_ERR_INIT;
+    char id[IG_ID_SIZE];
+    struct ig_job_spec spec = spec_of(yard, "succeed");
+    assert_int_equal(ig_world_register(&yard->world, "trees", -1), 1);
+    ig_params_defaults(&spec.params, IG_JOB_PRUNE);
+    ASSERT_FAILS(ig_job_submit(id, yard->jobs, who, &spec, &err), IG_INVALID,
+                 "parameter 'source': expected a registered model");
+    ASSERT_OK(ig_params_set(&spec.params, IG_STR("source"), IG_STR("models:/trees"), &err));
+    ASSERT_OK(ig_params_set(&spec.params, IG_STR("refit"), IG_STR("on"), &err));
+    spec.data_digest = IG_STR("");
+    ASSERT_FAILS(ig_job_submit(id, yard->jobs, who, &spec, &err), IG_INVALID, "there is none");
+    spec.target = IG_STR("");
+    ASSERT_FAILS(ig_job_submit(id, yard->jobs, who, &spec, &err), IG_INVALID,
+                 "parameter 'refit': it needs a table");
+    ASSERT_OK(ig_params_set(&spec.params, IG_STR("refit"), IG_STR("off"), &err));
+    ASSERT_FAILS(ig_job_submit(id, yard->jobs, who, &spec, &err), IG_INVALID,
+                 "leaves_at_most or bytes_at_most says when to end");
+    ASSERT_OK(ig_params_set(&spec.params, IG_STR("leaves_at_most"), IG_STR("1"), &err));
+    static const struct ig_str DROPPED[] = {{"x", 1}};
+    spec.drop = (struct ig_drop){DROPPED, 1};
+    ASSERT_FAILS(ig_job_submit(id, yard->jobs, who, &spec, &err), IG_INVALID, "drop: ");
+    spec.drop = (struct ig_drop){NULL, 0};
+    ASSERT_OK(ig_job_submit(id, yard->jobs, who, &spec, &err));
+    struct ig_job job = ended(yard, ig_str_view(id));
+    struct ig_registry_version version;
+    assert_int_equal(job.state, IG_JOB_SUCCEEDED);
+    ASSERT_OK(ig_registry_version_get(&version, yard->world.registry, job.model, job.version,
+                                      &yard->world.arena, &err));
+    assert_true(ig_str_is(version.source, "models:/trees/1"));
+    assert_non_null(strstr(job.params_json.ptr, "\"source\":\"models:/trees/1\""));
+    ig_params_defaults(&spec.params, IG_JOB_QUANTIZE);
+    ASSERT_OK(ig_params_set(&spec.params, IG_STR("source"), IG_STR("models:/trees/1"), &err));
+    ASSERT_FAILS(ig_job_submit(id, yard->jobs, who, &spec, &err), IG_INVALID,
+                 "parameter 'to': int8 needs a table");
+}
+
 static void test_bad_specs(void **state)
 {
     struct yard *yard = *state;
@@ -615,12 +655,15 @@ static void test_spec_and_events_round_trip(void **state)
     assert_int_equal(back.memory_limit_mb, 99);
     assert_int_equal(back.params.xgboost.rounds, 200);
     ASSERT_FAILS(ig_train_spec_read(&back, IG_STR("{\"x\":1}"), &arena, &err), IG_INVALID, "'x'");
+    assert_false(back.has_data);
+    spec.has_data = true;
     ig_params_defaults(&spec.params, IG_JOB_EDGE);
     ASSERT_OK(ig_params_set(&spec.params, IG_STR("teacher"), IG_STR("models:/t/1"), &err));
     ig_buf_reset(&text);
     ig_train_spec_write(&text, &spec);
     ASSERT_OK(ig_train_spec_read(&back, ig_buf_view(&text), &arena, &err));
     assert_int_equal(back.params.engine, IG_JOB_EDGE);
+    assert_true(back.has_data);
     assert_string_equal(back.params.edge.teacher.text, "models:/t/1");
     assert_string_equal(back.params.edge.layers.text, "32,32");
 
@@ -655,6 +698,7 @@ int main(int argc, char **argv)
         CASE(test_close_interrupts_and_queue_survives),
         CASE(test_package_goes_with_the_end),
         CASE(test_old_directories_go),
+        CASE(test_shrinking),
         CASE(test_bad_specs),
         CASE(test_data_roots),
         CASE(test_nth_call_and_allocation_fail),

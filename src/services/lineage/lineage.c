@@ -20,7 +20,8 @@ struct walk {
 /* Every version of both registries, once. */
 #define VERSIONS                                                                                   \
     "(select x.model as model, x.version as version, x.created_ms as created_ms,"                  \
-    " x.digest as digest, coalesce(y.source, '') as source, coalesce(y.run, '') as run,"           \
+    " x.digest as digest, case when x.source <> '' then x.source"                                  \
+    " else coalesce(y.source, '') end as source, coalesce(y.run, '') as run,"                      \
     " coalesce(y.model_id, '') as model_id, x.job_id as job from versions x"                       \
     " left join registered_models r on r.name = x.model"                                           \
     " left join model_versions y on y.model = r.id and y.version = x.version union all"            \

@@ -33,7 +33,8 @@ struct ig_lineage_version {
     struct ig_str model;
     int64_t version, created_ms;
     struct ig_str digest;              /* of the package; empty: nothing of it is served */
-    struct ig_str source;              /* as MLflow's registry has it, or empty */
+    struct ig_str source;              /* the version that it was made of, as models:/NAME/NUMBER,
+                                          or as MLflow's registry has it, or empty */
     struct ig_str run, model_id, job;  /* or empty */
     const struct ig_lineage_use *uses; /* the current ones first, then by name and revision */
     size_t uses_count;

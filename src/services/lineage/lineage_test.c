@@ -44,6 +44,12 @@ static enum ig_code run_sql(struct ig_db_tx *tx, void *context, struct ig_err *i
         ASSERT_OK(ig_db_write(world.db, run_sql, statement, &err));                                \
     } while (0)
 
+static enum ig_code rename_model(struct ig_db_tx *tx, void *context, struct ig_err *inner)
+{
+    (void)context;
+    return ig_registry_model_rename(tx, IG_STR("m"), IG_STR("new"), inner);
+}
+
 static struct ig_lineage get(const char *model, int64_t version)
 {
     struct ig_lineage found = {0};
@@ -131,6 +137,21 @@ static void test_run_and_copies(void **state)
     assert_int_equal(from(IG_LINEAGE_MODEL, IG_STR("m-0")).count, 0);
 }
 
+/* A version made of another, also after that has another name. */
+static void test_made_of(void **state)
+{
+    (void)state;
+    assert_int_equal(ig_world_register(&world, "m", -1), 1);
+    assert_int_equal(ig_world_register(&world, "mm", -2), 1);
+    SQL("update versions set source = 'models:/m/1' where model = 'mm'");
+    assert_true(ig_str_is(get("mm", 1).of.source, "models:/m/1"));
+    struct ig_lineage found = get("m", 1);
+    assert_true(found.copies.count == 1 && ig_str_is(found.copies.items[0].model, "mm"));
+    ASSERT_OK(ig_db_write(world.db, rename_model, NULL, &err));
+    assert_true(ig_str_is(get("mm", 1).of.source, "models:/new/1"));
+    assert_int_equal(get("new", 1).copies.count, 1);
+}
+
 static void test_refused(void **state)
 {
     (void)state;
@@ -148,6 +169,6 @@ static void test_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {CASE(test_job_and_deployments), CASE(test_run_and_copies),
-                                       CASE(test_refused)};
+                                       CASE(test_made_of), CASE(test_refused)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

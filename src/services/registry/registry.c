@@ -322,17 +322,19 @@ enum ig_code ig_registry_version_add(int64_t *version, struct ig_db_tx *tx,
     char object[IG_NAME_SIZE + 24];
     int64_t number = spec->number;
     struct ig_str metrics = spec->metrics_json.len ? spec->metrics_json : IG_STR("{}");
+    struct ig_str source = spec->source.len ? spec->source : IG_STR("");
     enum ig_code code =
         number ? take_number(tx, spec, err) : next_version(&number, tx, spec->model, err);
     if (code == IG_OK)
         code = ig_db_exec(
             tx,
             "insert into versions(model, version, digest, model_digest, size_bytes, created_ms,"
-            " job_id, metrics, format, state) values($1, $2, $3, $4, $5, $6, $7, $8, $9, 'ready')",
+            " job_id, metrics, format, state, source)"
+            " values($1, $2, $3, $4, $5, $6, $7, $8, $9, 'ready', $10)",
             IG_DB_VALUES(IG_DB_T(spec->model), IG_DB_I(number), IG_DB_T(spec->digest),
                          IG_DB_C(facts->model_digest), IG_DB_I((int64_t)facts->size_bytes),
                          IG_DB_I(ig_clock_unix_ms()), IG_DB_T(spec->job_id), IG_DB_T(metrics),
-                         IG_DB_C(facts->format)),
+                         IG_DB_C(facts->format), IG_DB_T(source)),
             err);
     if (code == IG_OK) code = tell_version(tx, spec, number, err);
     if (code != IG_OK) return code;
@@ -407,6 +409,7 @@ static struct ig_registry_version version_of_row(struct ig_db_rows *rows, struct
         .metrics_json = ig_db_text_dup(rows, 7, arena),
         .format = ig_db_text_dup(rows, 8, arena),
         .state = ig_db_text_dup(rows, 9, arena),
+        .source = ig_db_text_dup(rows, 10, arena),
     };
 }
 
@@ -419,7 +422,8 @@ enum ig_code ig_registry_version_read(struct ig_registry_version *out, struct ig
     enum ig_code code =
         ig_db_query(&rows, tx,
                     "select model, version, digest, model_digest, size_bytes, created_ms, job_id,"
-                    " metrics, format, state from versions where model = $1 and version = $2",
+                    " metrics, format, state, source from versions"
+                    " where model = $1 and version = $2",
                     IG_DB_VALUES(IG_DB_T(model), IG_DB_I(version)), err);
     if (code != IG_OK) return code;
     if (ig_db_next(rows, err)) found = version_of_row(rows, arena);
@@ -461,7 +465,8 @@ static enum ig_code list_versions(struct ig_db_tx *tx, void *context, struct ig_
         code = ig_db_query(
             &rows, tx,
             "select model, version, digest, model_digest, size_bytes, created_ms, job_id, metrics,"
-            " format, state from versions where model = $1 order by version desc limit $2",
+            " format, state, source from versions where model = $1 order by version desc"
+            " limit $2",
             IG_DB_VALUES(IG_DB_T(call->model), IG_DB_I(LIST_MAX)), err);
     while (code == IG_OK && count < LIST_MAX && ig_db_next(rows, err)) {
         items[count] = version_of_row(rows, call->arena);

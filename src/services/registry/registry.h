@@ -60,6 +60,7 @@ struct ig_registry_version {
     int64_t size_bytes;
     int64_t created_ms;
     struct ig_str job_id;       /* empty when uploaded */
+    struct ig_str source;       /* "models:/NAME/NUMBER" that it was made of, or empty */
     struct ig_str metrics_json; /* one JSON object */
     struct ig_str format;       /* "xgboost-json" */
     struct ig_str state;        /* "ready" */
@@ -74,6 +75,7 @@ struct ig_version_spec {
     int64_t number;      /* greater than any before; 0: the next */
     struct ig_str digest;
     struct ig_str job_id;       /* or empty */
+    struct ig_str source;       /* "models:/NAME/NUMBER" that it was made of, or empty */
     struct ig_str metrics_json; /* or empty: "{}" */
 };
 /* From a package (or bare model file) that is in the blob store. It is opened first: golden rows

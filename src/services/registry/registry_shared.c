@@ -59,6 +59,10 @@ enum ig_code ig_registry_model_rename(struct ig_db_tx *tx, struct ig_str from, s
          " select cast($2 as text), description, created_ms, last_version from models"
          " where name = $1"),
         "update versions set model = $2 where model = $1",
+        ("update versions set source = 'models:/' || cast($2 as text) ||"
+         " substr(source, length('models:/' || cast($1 as text)) + 1)"
+         " where substr(source, 1, length('models:/' || cast($1 as text)) + 1)"
+         " = 'models:/' || cast($1 as text) || '/'"),
         "update backgrounds set model = $2 where model = $1",
         "update reasons set model = $2 where model = $1",
         "delete from models where name = $1 and name <> $2",

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The label column is read as a row of one feature, whose categories are the classes. Thread rule:
  * one thread. */
-#include "edge_labels.h"
+#include "services/edge/edge_quantize.h"
 
-#include "base/file.h"
 #include "base/mem.h"
 #include "formats/rows.h"
 
@@ -42,44 +41,37 @@ static enum ig_code read_values(struct ig_edge_labels *out, struct ig_rows *rows
 }
 
 /* A wanted column that is not there is an error, the package's own is passed over. */
-static enum ig_code read_column(struct ig_edge_labels *out, int fd, struct ig_schema *column,
-                                bool wanted, struct ig_arena *arena, struct ig_err *err)
+static enum ig_code read_column(struct ig_edge_labels *out, struct ig_str csv,
+                                struct ig_schema *column, bool wanted, struct ig_arena *arena,
+                                struct ig_err *err)
 {
     const struct ig_rows_options options = {.ignore_others = true};
     struct ig_err own = IG_ERR_INIT;
     struct ig_rows *rows = NULL;
-    if (ig_rows_open_fd(&rows, fd, column, &options, &own) == IG_OK)
+    if (ig_rows_open_bytes(&rows, csv, column, &options, &own) == IG_OK)
         read_values(out, rows, column, arena, err);
     else if (wanted)
         *err = own;
     ig_rows_close(rows);
-    if (err->code != IG_OK) ig_err_prefix(err, "--label");
+    if (err->code != IG_OK) ig_err_prefix(err, "label");
     return err->code;
 }
 
-enum ig_code ig_edge_labels_read(struct ig_edge_labels *out, const struct ig_cli *cli,
-                                 const struct ig_package *package, struct ig_arena *arena,
-                                 struct ig_err *err)
+enum ig_code ig_edge_labels_read(struct ig_edge_labels *out, struct ig_str csv,
+                                 struct ig_str wanted, const struct ig_schema *schema,
+                                 struct ig_arena *arena, struct ig_err *err)
 {
-    const char *wanted = ig_cli_text(cli, "label"), *input = ig_cli_text(cli, "input");
-    const struct ig_schema *schema = &package->schema;
-    struct ig_feature feature = {.name = wanted ? ig_str_view(wanted) : schema->target};
+    struct ig_feature feature = {.name = wanted.len ? wanted : schema->target};
     struct ig_schema column = {.features = &feature, .features_count = 1};
-    int fd = -1;
     *out = (struct ig_edge_labels){0};
     if (!feature.name.len) return IG_OK;
-    if (strcmp(input, "-") == 0 || ig_cli_flag(cli, "no-header"))
-        return wanted ? ig_fail(err, IG_INVALID, "--label: needs --input FILE with a header")
-                      : IG_OK;
     if (classifies(schema)) {
         feature.type = IG_FEATURE_CATEGORICAL;
         feature.categories = schema->classes;
         feature.categories_count = schema->classes_count;
     }
-    if (ig_schema_index(&column, err) == IG_OK &&
-        ig_file_open_read(&fd, IG_FILE_CWD, input, err) == IG_OK)
-        read_column(out, fd, &column, wanted != NULL, arena, err);
-    ig_file_close(&fd);
+    if (ig_schema_index(&column, err) == IG_OK)
+        read_column(out, csv, &column, wanted.len > 0, arena, err);
     ig_schema_deinit(&column);
     return err->code;
 }
@@ -107,7 +99,7 @@ enum ig_code ig_edge_labels_judge(struct ig_metrics *out, const struct ig_edge_l
     uint32_t expected = schema->task == IG_TASK_MULTICLASS ? schema->classes_count : 1;
     size_t kept = 0;
     if (each != expected)
-        return ig_fail(err, IG_UNSUPPORTED, "--label: a model of %u outputs is not judged", each);
+        return ig_fail(err, IG_UNSUPPORTED, "label: a model of %u outputs is not judged", each);
     double *truth = ig_zalloc_array(labels->count + 1, sizeof *truth);
     double *values = ig_zalloc_array(labels->count + 1, each * sizeof *values);
     void *scratch = ig_alloc_aligned(64, predictor->scratch_bytes(predictor, 1) + 64);
