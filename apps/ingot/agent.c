@@ -17,7 +17,7 @@
 #include <string.h>
 
 enum { STATE_MAX = 16 << 10, DAY_MS = 86400 * 1000 };
-static const char REPORTS_FILE[] = "reports", TRIED_FILE[] = "tried";
+static const char REPORTS_FILE[] = "reports", TRIED_FILE[] = "tried", KEY_FILE[] = "key";
 
 const char *ig_agent_word(enum ige_bundle_status status)
 {
@@ -96,6 +96,39 @@ void ig_agent_set_tried(struct agent *agent, uint64_t counter)
     int length = snprintf(text, sizeof text, "%llu", (unsigned long long)counter);
     agent->tried = counter;
     ig_file_replace(agent->dirfd, TRIED_FILE, (struct ig_str){text, (size_t)length}, &ignored);
+}
+
+/* ---- the key ---- */
+
+enum ig_code ig_agent_take_key(struct agent *agent, struct ig_str public_key,
+                               struct ig_str signature, struct ig_err *err)
+{
+    unsigned char key[IG_MINISIGN_KEY_BYTES], block[IG_MINISIGN_SIGNATURE_BYTES];
+    if (ig_minisign_public_read(key, public_key, err) != IG_OK ||
+        ig_minisign_signature_read(block, signature, err) != IG_OK)
+        return err->code;
+    if (!ige_minisign_verify(block, agent->key, public_key.ptr, public_key.len))
+        return ig_fail(err, IG_DENIED, "a new key that the device's key has not signed");
+    if (ig_file_replace(agent->dirfd, KEY_FILE, public_key, err) != IG_OK) return err->code;
+    pthread_mutex_lock(&agent->lock);
+    memcpy(agent->key, key, sizeof agent->key);
+    pthread_mutex_unlock(&agent->lock);
+    fprintf(stderr, "a new key\n");
+    return IG_OK;
+}
+
+/* The identity's, or the last one that followed on it. */
+static enum ig_code read_key(struct agent *agent, struct ig_err *err)
+{
+    struct ig_buf text;
+    struct ig_err absent = IG_ERR_INIT;
+    ig_buf_init(&text, STATE_MAX);
+    if (ig_file_read(&text, agent->dirfd, KEY_FILE, &absent) == IG_OK)
+        ig_minisign_public_read(agent->key, ig_buf_view(&text), err);
+    else if (absent.code != IG_NOT_FOUND)
+        ig_fail(err, absent.code, "%s", absent.message);
+    ig_buf_deinit(&text);
+    return err->code;
 }
 
 /* ---- the model ---- */
@@ -306,7 +339,7 @@ enum ig_code ig_agent_open(struct agent *agent, const struct agent_options *opti
     if (read_identity(agent, err) != IG_OK ||
         ig_dir_make(&agent->dirfd, IG_FILE_CWD, options->dir, err) != IG_OK ||
         ig_agent_flash_open(&agent->flash, agent->dirfd, options->slot_bytes, err) != IG_OK ||
-        read_state(agent, err) != IG_OK)
+        read_state(agent, err) != IG_OK || read_key(agent, err) != IG_OK)
         return err->code;
     agent->trial_arena = ig_alloc_aligned(8, AGENT_ARENA_BYTES);
     agent->arena = ig_alloc_aligned(8, AGENT_ARENA_BYTES);

@@ -7,11 +7,13 @@
  * keeps telemetry and reports until the server has them. It may be killed at any time.
  *
  * Directory: `flash` (two slots, their records, the telemetry's ring), `reports` (what the server
- * is still to be told), `tried` (the counter of a trial whose end was not told yet).
+ * is still to be told), `tried` (the counter of a trial whose end was not told yet), `key` (what
+ * followed on the identity's).
  *
  * Thread rule: `lock` guards all but the client; predictions and the sync thread take turns. */
 
 #include "ingot_edge_bundle.h"
+#include "ingot_edge_sign.h"
 #include "ingot_edge_slots.h"
 #include "ingot_edge_telemetry.h"
 
@@ -106,6 +108,9 @@ void ig_agent_flush(struct agent *agent); /* sketches to the log */
 void ig_agent_start(struct agent *agent);
 void ig_agent_tell(struct agent *agent, uint64_t counter, const char *state, const char *word);
 void ig_agent_set_tried(struct agent *agent, uint64_t counter);
+/* From now on a key that the device's own has signed; DENIED when it has not. Takes the lock. */
+enum ig_code ig_agent_take_key(struct agent *agent, struct ig_str public_key,
+                               struct ig_str signature, struct ig_err *err);
 enum ig_code ig_agent_keep_reports(struct agent *agent, struct ig_err *err);
 const char *ig_agent_word(enum ige_bundle_status status);
 

@@ -143,16 +143,17 @@ struct update {
 
 static enum ig_code ask(struct agent *agent, struct ig_err *err)
 {
-    char path[PATH_SIZE], rest[256], digest[IG_SHA256_HEX] = "", header[80];
+    char path[PATH_SIZE], rest[320], digest[IG_SHA256_HEX] = "", header[80], key[17];
     uint32_t size = 0;
     pthread_mutex_lock(&agent->lock);
     const uint8_t *confirmed = ige_slots_confirmed(&agent->slots, &size);
     if (confirmed) ig_sha256_hex(confirmed, size, digest);
-    snprintf(rest, sizeof rest, "update?counter=%llu&trial=%llu&digest=%s&agent=ingot%%20%s",
+    ig_hex(key, agent->key + 2, 8);
+    snprintf(rest, sizeof rest, "update?counter=%llu&trial=%llu&digest=%s&key=%s&agent=ingot%%20%s",
              (unsigned long long)agent->slots.device.counter,
              (unsigned long long)(agent->slots.trial != IGE_SLOTS_NONE ? agent->slots.bundle.counter
                                                                        : 0),
-             digest, INGOT_VERSION);
+             digest, key, INGOT_VERSION);
     pthread_mutex_unlock(&agent->lock);
     snprintf(header, sizeof header, "If-None-Match: \"%s\"\r\n", agent->etag);
     const struct ig_client_call request = {.method = "GET",
@@ -162,6 +163,27 @@ static enum ig_code ask(struct agent *agent, struct ig_err *err)
     ig_sha256_hex(agent->reply.body.ptr, agent->reply.body.len, digest);
     snprintf(agent->etag, sizeof agent->etag, "%.32s", digest); /* as docs/fleet.md defines it */
     return IG_OK;
+}
+
+/* Believes keys that follow on the device's own, one after the other; each is on disk before it
+ * counts. */
+static enum ig_code take_keys(struct agent *agent, struct ig_err *err)
+{
+    enum { KEYS_MAX = 100 };
+    struct ig_arena memory;
+    struct ig_str body = ig_buf_view(&agent->reply.body);
+    if (agent->reply.status == 304) return IG_OK;
+    ig_arena_init(&memory, 4096, 1 << 20);
+    for (int i = 0; i < KEYS_MAX && err->code == IG_OK; i++) {
+        const char *key_path = ig_arena_printf(&memory, "keys.%d.public_key", i);
+        const char *signature_path = ig_arena_printf(&memory, "keys.%d.signature", i);
+        if (!key_path || !signature_path) break;
+        struct ig_str key = ig_json_view_text(body, key_path, &memory);
+        if (!key.len) break;
+        ig_agent_take_key(agent, key, ig_json_view_text(body, signature_path, &memory), err);
+    }
+    ig_arena_deinit(&memory);
+    return err->code;
 }
 
 /* False: there is nothing to take. */
@@ -283,7 +305,8 @@ enum ig_code ig_agent_sync(struct agent *agent, struct ig_err *err)
 {
     struct update update;
     if (tell_all(agent, err) != IG_OK || upload_all(agent, err) != IG_OK ||
-        ask(agent, err) != IG_OK || !read_update(&update, agent, err))
+        ask(agent, err) != IG_OK || take_keys(agent, err) != IG_OK ||
+        !read_update(&update, agent, err))
         return err->code;
     agent->etag[0] = '\0'; /* its answer changes with what comes now */
     if (take(agent, &update, err) != IG_OK) return err->code;

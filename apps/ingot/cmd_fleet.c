@@ -115,6 +115,69 @@ int ig_cmd_fleet_group(const struct ig_cli *cli)
     return code;
 }
 
+/* ---- keys ---- */
+
+static enum ig_code read_seed(unsigned char seed[IG_ED25519_BYTES], const struct ig_cli *cli,
+                              struct ig_err *err)
+{
+    struct ig_buf pem;
+    ig_buf_init(&pem, 1 << 16);
+    if (ig_file_read(&pem, IG_FILE_CWD, ig_cli_text(cli, "secret"), err) == IG_OK)
+        ig_ed25519_pem_read(seed, ig_buf_view(&pem), err);
+    if (err->code != IG_OK) ig_err_prefix(err, "--secret");
+    if (pem.ptr) OPENSSL_cleanse(pem.ptr, pem.len);
+    ig_buf_deinit(&pem);
+    return err->code;
+}
+
+/* Of the new key's file: by the old key, or as it lies beside it. */
+static enum ig_code sign_key(struct ig_buf *signature, const struct ig_cli *cli, struct ig_str key,
+                             struct ig_err *err)
+{
+    unsigned char seed[IG_ED25519_BYTES];
+    char path[PATH_SIZE];
+    if (!ig_cli_given(cli, "secret")) {
+        snprintf(path, sizeof path, "%s.minisig", ig_cli_text(cli, "public"));
+        return ig_file_read(signature, IG_FILE_CWD, path, err);
+    }
+    if (read_seed(seed, cli, err) == IG_OK)
+        ig_minisign_sign(signature, seed, key, IG_STR("ingot fleet rotate"), err);
+    OPENSSL_cleanse(seed, sizeof seed);
+    return err->code;
+}
+
+static enum ig_code write_key(struct ig_buf *body, const struct ig_cli *cli, struct ig_err *err)
+{
+    struct ig_json_out out;
+    struct ig_buf key, signature;
+    ig_buf_init(&key, 4096);
+    ig_buf_init(&signature, 4096);
+    if (ig_file_read(&key, IG_FILE_CWD, ig_cli_text(cli, "public"), err) != IG_OK)
+        ig_err_prefix(err, "--public");
+    else if (sign_key(&signature, cli, ig_buf_view(&key), err) == IG_OK) {
+        ig_json_out_init(&out, body);
+        ig_json_out_object(&out);
+        ig_json_out_kv_str(&out, "public_key", ig_buf_view(&key));
+        ig_json_out_kv_str(&out, "signature", ig_buf_view(&signature));
+        ig_json_out_object_end(&out);
+    }
+    ig_buf_deinit(&key);
+    ig_buf_deinit(&signature);
+    return err->code;
+}
+
+int ig_cmd_fleet_rotate(const struct ig_cli *cli)
+{
+    struct ig_err err = IG_ERR_INIT;
+    struct ig_buf body, path = path_to("groups/", cli->operands[0], "/key");
+    ig_buf_init(&body, BODY_MAX);
+    int code = write_key(&body, cli, &err) == IG_OK ? show(cli, "PUT", &path, &body)
+                                                    : ig_cli_fail(cli, &err, NULL);
+    if (err.code != IG_OK) ig_buf_deinit(&path);
+    ig_buf_deinit(&body);
+    return code;
+}
+
 /* ---- bundles ---- */
 
 int ig_cmd_fleet_bundles(const struct ig_cli *cli)
@@ -420,19 +483,6 @@ int ig_cmd_fleet_steer(const struct ig_cli *cli)
 }
 
 /* ---- going back ---- */
-
-static enum ig_code read_seed(unsigned char seed[IG_ED25519_BYTES], const struct ig_cli *cli,
-                              struct ig_err *err)
-{
-    struct ig_buf pem;
-    ig_buf_init(&pem, 1 << 16);
-    if (ig_file_read(&pem, IG_FILE_CWD, ig_cli_text(cli, "secret"), err) == IG_OK)
-        ig_ed25519_pem_read(seed, ig_buf_view(&pem), err);
-    if (err->code != IG_OK) ig_err_prefix(err, "--secret");
-    if (pem.ptr) OPENSSL_cleanse(pem.ptr, pem.len);
-    ig_buf_deinit(&pem);
-    return err->code;
-}
 
 /* The old bundle under a counter above the group's newest, signed anew. */
 static enum ig_code renew(struct ig_buf *bundle, struct ig_buf *signature, struct ig_remote *remote,

@@ -104,6 +104,40 @@ enum ig_code ig_rest_fleet_group_delete(struct ig_call *call)
     return ig_rest_done(call);
 }
 
+/* ---- keys ---- */
+
+enum ig_code ig_rest_fleet_key_list(struct ig_call *call)
+{
+    struct ig_fleet_keys list;
+    struct ig_json_out out;
+    if (ig_fleet_key_list(&list, call->app->fleet, call->params[0], call->arena, &call->err) !=
+        IG_OK)
+        return call->err.code;
+    begin_list(call, &out, IG_STR("keys"));
+    for (size_t i = 0; i < list.count; i++) {
+        ig_json_out_object(&out);
+        ig_json_out_kv_str(&out, "public_key", list.items[i].public_key);
+        ig_json_out_kv_str(&out, "signature", list.items[i].signature);
+        ig_rest_kv_time(&out, "created_at", list.items[i].created_ms);
+        ig_json_out_object_end(&out);
+    }
+    return end_list(&out);
+}
+
+enum ig_code ig_rest_fleet_key_put(struct ig_call *call)
+{
+    struct ig_fleet_key key = {.created_ms = 0};
+    const struct ig_rest_field fields[] = {
+        {"public_key", IG_REST_STR, &key.public_key, true, NULL},
+        {"signature", IG_REST_STR, &key.signature, true, NULL},
+    };
+    if (ig_rest_read(call, fields, 2) != IG_OK) return call->err.code;
+    if (ig_fleet_key_rotate(call->app->fleet, &call->who, call->params[0], &key, &call->err) !=
+        IG_OK)
+        return fail(call);
+    return reply_group(call, call->params[0]);
+}
+
 /* ---- bundles ---- */
 
 static void write_bundle(struct ig_json_out *out, const struct ig_fleet_bundle *bundle)

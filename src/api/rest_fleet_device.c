@@ -45,6 +45,20 @@ static void write_update(struct ig_json_out *out, const struct ig_fleet_offer *o
     ig_json_out_object_end(out);
 }
 
+/* Each is signed by the one before it. */
+static void write_keys(struct ig_json_out *out, const struct ig_fleet_keys *keys)
+{
+    ig_json_out_key(out, IG_STR("keys"));
+    ig_json_out_array(out);
+    for (size_t i = 0; i < keys->count; i++) {
+        ig_json_out_object(out);
+        ig_json_out_kv_str(out, "public_key", keys->items[i].public_key);
+        ig_json_out_kv_str(out, "signature", keys->items[i].signature);
+        ig_json_out_object_end(out);
+    }
+    ig_json_out_array_end(out);
+}
+
 /* 304 without a body when the device has this answer already. */
 static enum ig_code tag(struct ig_call *call)
 {
@@ -67,7 +81,8 @@ static enum ig_code read_check(struct ig_fleet_check *check, struct ig_call *cal
     if (ig_call_query_u64(&counter, call, "counter", 0) != IG_OK ||
         ig_call_query_u64(&trial, call, "trial", 0) != IG_OK ||
         ig_call_query_str(&check->digest, call, "digest") != IG_OK ||
-        ig_call_query_str(&check->agent, call, "agent") != IG_OK)
+        ig_call_query_str(&check->agent, call, "agent") != IG_OK ||
+        ig_call_query_str(&check->key, call, "key") != IG_OK)
         return call->err.code;
     if (counter > INT64_MAX || trial > INT64_MAX) {
         call->field = "counter";
@@ -96,6 +111,7 @@ enum ig_code ig_rest_fleet_update(struct ig_call *call)
     else
         ig_json_out_null(&out);
     ig_json_out_kv_i64(&out, "telemetry_seq", offer.telemetry_seq);
+    if (offer.keys.count) write_keys(&out, &offer.keys);
     ig_json_out_object_end(&out);
     return tag(call);
 }

@@ -3,7 +3,13 @@
  * itself, bundles that devices refuse, telemetry and drift. */
 #include "support/live.h"
 
+#include "base/ed25519.h"
+#include "base/file.h"
 #include "base/hash.h"
+#include "base/json.h"
+#include "formats/edge/edge_header.h"
+#include "formats/edge/minisign.h"
+#include "net/http_server.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -272,6 +278,187 @@ static void test_devices_refuse(void **state)
     expect_rollout("halted");
 }
 
+/* ---- a server that was taken over ---- */
+
+/* It offers one bundle, whatever that is, and hears what the device says. */
+static struct {
+    struct ig_buf offer, bundle;
+    char report[256];
+} rogue;
+
+static struct ig_http_decision rogue_request(void *context, struct ig_exchange *exchange)
+{
+    (void)context;
+    (void)exchange;
+    return (struct ig_http_decision){IG_HTTP_BUFFER, 1 << 20};
+}
+
+static enum ig_http_next rogue_body(void *context, struct ig_exchange *exchange)
+{
+    struct ig_str path = exchange->request.path, body = exchange->body;
+    (void)context;
+    if (ig_str_ends(path, IG_STR("/reports")))
+        snprintf(rogue.report, sizeof rogue.report, "%.*s", IG_STR_ARGS(body));
+    bool asks = ig_str_ends(path, IG_STR("/update"));
+    if (asks || ig_str_ends(path, ig_str_view(digest)))
+        ig_buf_add_str(&exchange->reply, ig_buf_view(asks ? &rogue.offer : &rogue.bundle));
+    else
+        ig_buf_add_cstr(&exchange->reply, "{\"telemetry_seq\":1}");
+    return IG_HTTP_DONE;
+}
+
+/* The bundle of a file under another counter and expiry, rightly signed; offered as counter 99. */
+static void offer_rogue(const char *name, uint64_t counter, uint64_t expiry)
+{
+    unsigned char seed[IG_ED25519_BYTES];
+    struct ig_buf pem, signature;
+    struct ig_json_out out;
+    struct ig_err err = IG_ERR_INIT;
+    ig_buf_init(&pem, 4096);
+    ig_buf_init(&signature, 4096);
+    ig_buf_reset(&rogue.bundle);
+    ig_buf_reset(&rogue.offer);
+    assert_int_equal(ig_file_read(&rogue.bundle, IG_FILE_CWD, live_path(&live, name), &err), IG_OK);
+    ig_edge_header_renew(&rogue.bundle, counter, expiry);
+    ig_file_read(&pem, IG_FILE_CWD, live_path(&live, "factory.pem"), &err);
+    assert_int_equal(ig_ed25519_pem_read(seed, ig_buf_view(&pem), &err), IG_OK);
+    ig_minisign_sign(&signature, seed, ig_buf_view(&rogue.bundle), IG_STR("rogue"), &err);
+    ig_sha256_hex(rogue.bundle.ptr, rogue.bundle.len, digest);
+    ig_json_out_init(&out, &rogue.offer);
+    ig_json_out_object(&out);
+    ig_json_out_key(&out, IG_STR("update"));
+    ig_json_out_object(&out);
+    ig_json_out_kv_str(&out, "digest", ig_str_view(digest));
+    ig_json_out_kv_i64(&out, "counter", 99);
+    ig_json_out_kv_i64(&out, "size_bytes", (int64_t)rogue.bundle.len);
+    ig_json_out_kv_str(&out, "signature", ig_buf_view(&signature));
+    ig_json_out_object_end(&out);
+    ig_json_out_object_end(&out);
+    ig_buf_deinit(&pem);
+    ig_buf_deinit(&signature);
+}
+
+/* One round of a device with it. */
+static void meet_rogue(int wanted)
+{
+    char dir[160], identity[160], url[64];
+    struct ig_http_server *server = NULL;
+    struct ig_err err = IG_ERR_INIT;
+    const struct ig_http_server_options options = {
+        .loops = 1, .workers = 2, .handler = {NULL, rogue_request, rogue_body, NULL, NULL, NULL}};
+    assert_int_equal(ig_http_server_start(&server, &options, &err), IG_OK);
+    snprintf(url, sizeof url, "http://127.0.0.1:%u", ig_http_server_port(server));
+    snprintf(dir, sizeof dir, "%s", live_path(&live, late));
+    snprintf(identity, sizeof identity, "%s", live_path(&live, format("%s.json", late)));
+    RUN(wanted, "edge", "agent", "--dir", dir, "--identity", identity, "--once", "--slot-kb", "64",
+        "--server", url);
+    ig_http_server_stop(server, 1000);
+    ig_http_server_free(server);
+}
+
+static void expect_rogue_refused(const char *word)
+{
+    char wanted[128];
+    meet_rogue(0);
+    snprintf(wanted, sizeof wanted, "{\"counter\":99,\"state\":\"refused\",\"word\":\"%s\"}", word);
+    assert_string_equal(rogue.report, wanted);
+}
+
+/* Of the other key's file by itself, as text in JSON. */
+static const char *other_signature(void)
+{
+    static char text[512];
+    unsigned char seed[IG_ED25519_BYTES];
+    struct ig_buf pem, file, signature;
+    struct ig_err err = IG_ERR_INIT;
+    ig_buf_init(&pem, 4096);
+    ig_buf_init(&file, 4096);
+    ig_buf_init(&signature, 4096);
+    ig_file_read(&pem, IG_FILE_CWD, live_path(&live, "other.pem"), &err);
+    ig_file_read(&file, IG_FILE_CWD, live_path(&live, "other.pub"), &err);
+    assert_int_equal(ig_ed25519_pem_read(seed, ig_buf_view(&pem), &err), IG_OK);
+    ig_minisign_sign(&signature, seed, ig_buf_view(&file), IG_STR("rogue"), &err);
+    ig_buf_add_char(&signature, 0);
+    live_write(&live, "other.pub.minisig", signature.ptr);
+    read_key(text, "other.pub.minisig");
+    ig_buf_deinit(&pem);
+    ig_buf_deinit(&file);
+    ig_buf_deinit(&signature);
+    return text;
+}
+
+/* Devices look for themselves at what the server says is newer, or still good. */
+static void test_rogue_server(void **state)
+{
+    (void)state;
+    ig_buf_init(&rogue.offer, 1 << 20);
+    ig_buf_init(&rogue.bundle, 1 << 20);
+    agent(0, late, NULL, "0");
+    expect_device(late, "confirmed", "", 3);
+    offer_rogue("two.igb", 50, 1000);
+    expect_rogue_refused("expired");
+    offer_rogue("two.igb", 2, 0);
+    expect_rogue_refused("replayed");
+    ig_buf_reset(&rogue.offer);
+    ig_buf_printf(&rogue.offer,
+                  "{\"update\":null,\"telemetry_seq\":1,\"keys\":[{\"public_key\":\"%s\","
+                  "\"signature\":\"%s\"}]}",
+                  other_key, other_signature());
+    meet_rogue(0);
+    assert_non_null(strstr(ran.err, "a new key that the device's key has not signed"));
+    ig_buf_deinit(&rogue.offer);
+    ig_buf_deinit(&rogue.bundle);
+    agent(0, late, NULL, "0"); /* and what it had is what it runs */
+    expect_device(late, "confirmed", "", 3);
+}
+
+/* ---- a new key ---- */
+
+/* Devices that were away follow from key to key, and take what the newest has signed. */
+static void test_new_key(void **state)
+{
+    (void)state;
+    char second[160], third[160];
+    snprintf(second, sizeof second, "%s", live_path(&live, "second"));
+    snprintf(third, sizeof third, "%s", live_path(&live, "third"));
+    RUN(0, "edge", "keygen", second);
+    RUN(0, "edge", "keygen", third);
+    RUN(1, "fleet", "rotate", "meters", "--public", live_path(&live, "second.pub"), "--secret",
+        live_path(&live, "factory.pem"));
+    assert_non_null(strstr(ran.err, "a rollout of the group is open"));
+    EXPECT(200, "GET", "/api/v1/fleet/groups/meters/rollouts", NULL);
+    snprintf(rollout, sizeof rollout, "%s", live_text(&live, "rollouts.0.id"));
+    act("advance");
+    RUN(1, "fleet", "rotate", "meters", "--public", live_path(&live, "second.pub"), "--secret",
+        live_path(&live, "other.pem"));
+    assert_non_null(strstr(ran.err, "it is signed by another key"));
+    RUN(1, "fleet", "rotate", "meters", "--public", live_path(&live, "second.pub"));
+    assert_non_null(strstr(ran.err, "second.pub.minisig"));
+    RUN(0, "fleet", "rotate", "meters", "--public", live_path(&live, "second.pub"), "--secret",
+        live_path(&live, "factory.pem"));
+    agent(0, early, NULL, "0");
+    assert_non_null(strstr(ran.err, "a new key"));
+    RUN(0, "fleet", "rotate", "meters", "--public", live_path(&live, "third.pub"), "--secret",
+        live_path(&live, "second.pem"));
+    RUN(1, "fleet", "rotate", "meters", "--public", live_path(&live, "factory.pub"), "--secret",
+        live_path(&live, "third.pem"));
+    assert_non_null(strstr(ran.err, "the group has or had this key"));
+    EXPECT(200, "GET", "/api/v1/fleet/groups/meters/keys", NULL);
+    assert_true(live_text(&live, "keys.1.signature")[0] != '\0');
+    make_bundle("ten.igb", "10", "int8", "meter", "factory.pem");
+    expect_no_bundle("ten.igb", "it is signed by another key");
+    make_bundle("ten.igb", "10", "int8", "meter", "third.pem");
+    add_bundle("meters", "ten.igb");
+    start_rollout("meters", "[100]");
+    agent(0, early, NULL, "0");
+    agent(0, late, NULL, "0");
+    expect_device(early, "confirmed", "", 10);
+    expect_device(late, "confirmed", "", 10);
+    act("advance");
+    agent(0, late, NULL, "0"); /* its key is on disk */
+    assert_null(strstr(ran.err, "a new key"));
+}
+
 static int device_call(const char *token, const char *rest, const char *header)
 {
     char path[512], headers[256];
@@ -325,7 +512,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_waves),          cmocka_unit_test(test_reverts),
         cmocka_unit_test(test_server_refuses), cmocka_unit_test(test_devices_refuse),
-        cmocka_unit_test(test_device_calls),
+        cmocka_unit_test(test_device_calls),   cmocka_unit_test(test_rogue_server),
+        cmocka_unit_test(test_new_key),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

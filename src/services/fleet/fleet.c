@@ -161,6 +161,7 @@ static enum ig_code delete_group(struct ig_db_tx *tx, void *context, struct ig_e
         "delete from fleet_rollouts where group_name = $1",
         "delete from fleet_bundles where group_name = $1",
         "delete from fleet_sketches where group_name = $1",
+        "delete from fleet_keys where group_name = $1",
         "delete from fleet_groups where name = $1",
     };
     const struct change *change = context;

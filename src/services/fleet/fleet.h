@@ -27,6 +27,8 @@ enum {
     IG_FLEET_PAGE_MAX = 1000,
     IG_FLEET_SLICES = 10000, /* a device's slice is a stable hash of its id below this */
     IG_FLEET_TOKEN_SIZE = 4 + 64 + 1,
+    IG_FLEET_KEYS_MAX = 100,    /* that followed on each other in a group */
+    IG_FLEET_KEY_SIZE = 16 + 1, /* of a key's number in hex */
 };
 
 enum ig_code ig_fleet_open(struct ig_fleet **out, struct ig_db *db, struct ig_blob_store *blobs,
@@ -63,6 +65,26 @@ enum ig_code ig_fleet_group_list(struct ig_fleet_groups *out, struct ig_fleet *f
 /* With its bundles and rollouts. CONFLICT while it has devices. */
 enum ig_code ig_fleet_group_delete(struct ig_fleet *fleet, const struct ig_principal *who,
                                    struct ig_str name, struct ig_err *err);
+
+/* ---- keys ---- */
+
+struct ig_fleet_key {
+    struct ig_str public_key; /* minisign's file */
+    struct ig_str signature;  /* of that file, by the key before it */
+    int64_t created_ms;
+};
+struct ig_fleet_keys {
+    const struct ig_fleet_key *items; /* in their order */
+    size_t count;
+};
+/* Puts a key in the place of the group's, which has signed it. CONFLICT while a rollout is open;
+ * INVALID for a key that the group has or had. */
+enum ig_code ig_fleet_key_rotate(struct ig_fleet *fleet, const struct ig_principal *who,
+                                 struct ig_str group, const struct ig_fleet_key *key,
+                                 struct ig_err *err);
+/* Those that followed on the first one. */
+enum ig_code ig_fleet_key_list(struct ig_fleet_keys *out, struct ig_fleet *fleet,
+                               struct ig_str group, struct ig_arena *arena, struct ig_err *err);
 
 /* ---- bundles ---- */
 
@@ -178,6 +200,7 @@ struct ig_fleet_check {
     struct ig_str digest; /* of the bundle that it runs; or empty */
     int64_t counter, trial;
     struct ig_str agent; /* its version; or empty */
+    struct ig_str key;   /* number of the key that it trusts, in hex; or empty */
 };
 struct ig_fleet_offer {
     bool update; /* else it has what it should */
@@ -185,6 +208,7 @@ struct ig_fleet_offer {
     bool delta; /* there is a delta from the bundle that it runs */
     int64_t delta_bytes;
     int64_t telemetry_seq;
+    struct ig_fleet_keys keys; /* that it is to trust from now on, one after the other */
 };
 enum ig_code ig_fleet_check_in(struct ig_fleet_offer *out, struct ig_fleet *fleet,
                                const struct ig_fleet_device *device,

@@ -17,6 +17,7 @@ struct call {
     struct ig_arena *arena;
     struct ig_fleet_offer offer;
     bool has_base; /* what the device runs is of its group */
+    bool newest;   /* it trusts the group's key, or will with those that it is told */
 };
 
 /* ---- check-in ---- */
@@ -33,6 +34,39 @@ static enum ig_code see(struct ig_db_tx *tx, const struct call *call, struct ig_
                       err);
 }
 
+/* Whether the device is at the group's newest key, once it has taken those that it is told; a
+ * device whose key never was the group's is offered what there is, and tells that it refuses. */
+static enum ig_code find_keys(struct ig_db_tx *tx, struct call *call, struct ig_err *err)
+{
+    struct ig_str group = call->device->group, key = call->check->key;
+    char own[IG_FLEET_KEY_SIZE];
+    struct ig_db_rows *rows = NULL;
+    if (!key.len ||
+        ig_fleet_find_keys(&call->offer.keys, tx, group, key, call->arena, err) != IG_OK)
+        return err->code;
+    call->newest = call->offer.keys.count > 0;
+    if (call->newest ||
+        ig_db_query(&rows, tx, "select public_key from fleet_groups where name = $1",
+                    IG_DB_VALUES(IG_DB_T(group)), err) != IG_OK)
+        return err->code;
+    if (ig_db_next(rows, err) && ig_fleet_key_number(own, ig_db_text(rows, 0), err) == IG_OK)
+        call->newest = ig_str_is(key, own);
+    ig_db_finish(rows);
+    return err->code;
+}
+
+/* Whether a device at the newest key would refuse it, as one that an older key has signed. */
+static bool outdated(struct ig_db_tx *tx, const struct call *call, struct ig_err *err)
+{
+    char signer[IG_FLEET_KEY_SIZE];
+    int64_t older = 0;
+    if (call->newest && ig_fleet_signer_number(signer, call->offer.bundle.signature, err) == IG_OK)
+        ig_fleet_number(&older, tx,
+                        "select count(*) from fleet_keys where group_name = $1 and old_key = $2",
+                        IG_DB_VALUES(IG_DB_T(call->device->group), IG_DB_C(signer)), err);
+    return older > 0;
+}
+
 static enum ig_code offer(struct ig_db_tx *tx, struct call *call, const struct ig_fleet_due *due,
                           struct ig_err *err)
 {
@@ -46,6 +80,7 @@ static enum ig_code offer(struct ig_db_tx *tx, struct call *call, const struct i
         return err->code;
     if (call->offer.bundle.expiry_s && call->offer.bundle.expiry_s < ig_clock_unix_ms() / 1000)
         return IG_OK; /* devices would refuse it */
+    if (outdated(tx, call, err) || err->code != IG_OK) return err->code;
     call->offer.update = true;
     call->has_base = known != 0;
     return ig_db_exec(
@@ -61,7 +96,7 @@ static enum ig_code check_in(struct ig_db_tx *tx, void *context, struct ig_err *
     struct call *call = context;
     const struct ig_fleet_check *check = call->check;
     struct ig_fleet_due due = {.counter = 0};
-    if (see(tx, call, err) != IG_OK ||
+    if (see(tx, call, err) != IG_OK || find_keys(tx, call, err) != IG_OK ||
         ig_fleet_rollout_soak(tx, call->device->group, call->arena, err) != IG_OK ||
         ig_fleet_due(&due, tx, call->device, call->arena, err) != IG_OK)
         return err->code;
@@ -76,6 +111,9 @@ static enum ig_code check_check(const struct ig_fleet_check *check, struct ig_er
     if (check->agent.len > IG_FLEET_AGENT_MAX || !ig_str_utf8_valid(check->agent))
         return ig_fail(err, IG_INVALID, "agent: expected at most %d bytes of text",
                        IG_FLEET_AGENT_MAX);
+    if (check->key.len && check->key.len != IG_FLEET_KEY_SIZE - 1)
+        return ig_fail(err, IG_INVALID, "key: expected its number, %d digits in hex",
+                       IG_FLEET_KEY_SIZE - 1);
     return check->digest.len ? ig_blob_check_digest(check->digest, err) : IG_OK;
 }
 

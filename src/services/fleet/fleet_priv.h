@@ -25,6 +25,15 @@ size_t ig_fleet_limit(const struct ig_fleet_page *page);
 enum ig_code ig_fleet_number(int64_t *out, struct ig_db_tx *tx, const char *sql,
                              const struct ig_db_value *values, size_t count, struct ig_err *err);
 
+/* The number of a public key, and of the key that made a signature. */
+enum ig_code ig_fleet_key_number(char out[IG_FLEET_KEY_SIZE], struct ig_str public_key,
+                                 struct ig_err *err);
+enum ig_code ig_fleet_signer_number(char out[IG_FLEET_KEY_SIZE], struct ig_str signature,
+                                    struct ig_err *err);
+/* Keys of a group that follow on the one of this number, or all when it is empty. */
+enum ig_code ig_fleet_find_keys(struct ig_fleet_keys *out, struct ig_db_tx *tx, struct ig_str group,
+                                struct ig_str after, struct ig_arena *arena, struct ig_err *err);
+
 /* A bundle by digest, or with an empty one by counter. NOT_FOUND. */
 enum ig_code ig_fleet_find_bundle(struct ig_fleet_bundle *out, struct ig_db_tx *tx,
                                   struct ig_str group, const struct ig_fleet_bundle *key,

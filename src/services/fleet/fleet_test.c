@@ -150,6 +150,79 @@ static void test_groups(void **state)
                  IG_NOT_FOUND, "group 'cams' does not exist");
 }
 
+/* ---- keys ---- */
+
+static enum ig_code rotate(const unsigned char seed[32], const unsigned char signer[32])
+{
+    struct ig_buf text, signature;
+    fleet_next_key(&text, &signature, seed, signer);
+    const struct ig_fleet_key next = {ig_buf_view(&text), ig_buf_view(&signature), 0};
+    enum ig_code code = ig_fleet_key_rotate(fleet, who, IG_STR("meters"), &next, &err);
+    ig_buf_deinit(&text);
+    ig_buf_deinit(&signature);
+    return code;
+}
+
+static void number_of(char out[17], const unsigned char seed[32])
+{
+    unsigned char block[IG_MINISIGN_KEY_BYTES];
+    struct ig_buf text;
+    ig_buf_init(&text, 4096);
+    ASSERT_OK(ig_minisign_public_write(&text, seed, &err));
+    ASSERT_OK(ig_minisign_public_read(block, ig_buf_view(&text), &err));
+    ig_hex(out, block + 2, 8);
+    ig_buf_deinit(&text);
+}
+
+/* How many keys a device at this one is told, and whether it is offered a bundle. */
+static size_t keys_for(bool *update, const unsigned char seed[32])
+{
+    struct ig_fleet_device device = device_at("m1");
+    struct ig_fleet_offer offer;
+    char number[17];
+    number_of(number, seed);
+    const struct ig_fleet_check check = {
+        .digest = IG_STR(""), .agent = IG_STR("test 1"), .key = ig_str_view(number)};
+    ASSERT_OK(ig_fleet_check_in(&offer, fleet, &device, &check, &world.arena, &err));
+    *update = offer.update;
+    return offer.keys.count;
+}
+
+static void test_keys(void **state)
+{
+    (void)state;
+    static const unsigned char SECOND[32] = {8}, THIRD[32] = {9}, STRANGER[32] = {1};
+    struct ig_fleet_group group;
+    struct ig_fleet_keys list;
+    bool update;
+    struct ig_fleet_wave all = {.percent = 100};
+    const struct ig_fleet_plan plan = {
+        .waves = &all, .waves_count = 1, .halt_percent = 5, .halt_min = 1};
+    add_device("m1");
+    start(add_bundle(1), &plan);
+    ASSERT_FAILS(rotate(SECOND, FLEET_SEED), IG_CONFLICT, "a rollout of the group is open");
+    ASSERT_OK(act("advance"));
+    ASSERT_FAILS(rotate(SECOND, STRANGER), IG_INVALID, "it is signed by another key");
+    ASSERT_FAILS(rotate(FLEET_SEED, FLEET_SEED), IG_INVALID, "the group has or had this key");
+    ASSERT_OK(rotate(SECOND, FLEET_SEED));
+    ASSERT_OK(rotate(THIRD, SECOND));
+    ASSERT_FAILS(rotate(SECOND, THIRD), IG_INVALID, "the group has or had this key");
+    ASSERT_FAILS(rotate(STRANGER, SECOND), IG_INVALID, "it is signed by another key");
+    ASSERT_OK(ig_fleet_group_get(&group, fleet, IG_STR("meters"), &world.arena, &err));
+    ASSERT_OK(ig_fleet_key_list(&list, fleet, IG_STR("meters"), &world.arena, &err));
+    assert_int_equal(list.count, 2);
+    assert_true(ig_str_eq(list.items[1].public_key, group.public_key));
+    /* Whoever is at the newest key, or will be, is not offered what the first one signed. */
+    assert_int_equal(keys_for(&update, FLEET_SEED), 2);
+    assert_false(update);
+    assert_int_equal(keys_for(&update, SECOND), 1);
+    assert_int_equal(keys_for(&update, THIRD), 0);
+    assert_false(update);
+    assert_int_equal(keys_for(&update, STRANGER), 0);
+    assert_true(update);
+    assert_int_equal(offered("m1", 0, IG_STR("")), 1); /* one that does not tell its key */
+}
+
 /* Makes one and offers it to the group, after `spoil` has changed it. */
 static void expect_refused(uint64_t counter, const char *target, uint64_t expiry,
                            const char *message)
@@ -464,6 +537,7 @@ int main(void)
         TEST(test_groups),      TEST(test_bundles), TEST(test_devices),
         TEST(test_rollout),     TEST(test_halt),    TEST(test_reports_refused),
         TEST(test_store_fails), TEST(test_soak),    TEST(test_plans),
+        TEST(test_keys),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -25,6 +25,17 @@ static inline void fleet_public_key(struct ig_buf *out)
     ASSERT_OK(ig_minisign_public_write(out, FLEET_SEED, &err));
 }
 
+/* Another key's file, and its signature by `signer`. */
+static inline void fleet_next_key(struct ig_buf *key, struct ig_buf *signature,
+                                  const unsigned char seed[32], const unsigned char signer[32])
+{
+    struct ig_err err = IG_ERR_INIT;
+    ig_buf_init(key, 4096);
+    ig_buf_init(signature, 4096);
+    ASSERT_OK(ig_minisign_public_write(key, seed, &err));
+    ASSERT_OK(ig_minisign_sign(signature, signer, ig_buf_view(key), IG_STR("next"), &err));
+}
+
 static inline void fleet_bundle_put(struct ig_buf *out, uint64_t value, int bytes)
 {
     for (int i = 0; i < bytes; i++) ig_buf_add_char(out, (char)(value >> (8 * i)));
