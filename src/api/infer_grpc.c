@@ -291,14 +291,15 @@ static enum ig_code unload(struct ig_call *call, struct ig_str message, struct i
 }
 
 #define HTTP_MODEL "/v2/models/{model}"
+/* In the order in which they are looked for. */
 static const struct method METHODS[] = {
+    {"ModelInfer", "POST", HTTP_MODEL "/infer", NULL, false, false},
     {"ServerLive", "GET", "/v2/health/live", write_live, false, false},
     {"ServerReady", "GET", "/v2/health/ready", write_ready, false, false},
     {"ModelReady", "GET", HTTP_MODEL "/ready", write_model_ready, false, false},
     {"ServerMetadata", "GET", "/v2", write_server, false, false},
     {"ModelMetadata", "GET", HTTP_MODEL, write_model, false, false},
     {"ModelConfig", "GET", HTTP_MODEL "/config", write_config, false, false},
-    {"ModelInfer", "POST", HTTP_MODEL "/infer", NULL, false, false},
     {"ModelStreamInfer", "POST", HTTP_MODEL "/infer", NULL, false, true},
     {"ModelStatistics", "GET", "/v2/models/stats", write_statistics, true, false},
     {"RepositoryIndex", "POST", "/v2/repository/index", write_index, true, false},

@@ -29,8 +29,8 @@ static struct ig_infer_part *part_for(struct ig_infer *infer, const struct ig_ro
     for (size_t i = 0; i < infer->parts_count; i++)
         if (ig_routing_path_same(&infer->parts[i].route, route)) return &infer->parts[i];
     if (infer->parts_count == cap) return NULL;
-    struct ig_infer_part *part = &infer->parts[infer->parts_count++];
-    *part = (struct ig_infer_part){.route = *route};
+    struct ig_infer_part *part = &infer->parts[infer->parts_count++]; /* zeroed */
+    part->route = *route;
     part->servable = ig_routing_servable(infer->routing, route->node);
     part->inference.explain = infer->explain;
     return part;

@@ -11,10 +11,11 @@ enum { SHOWN_MAX = 64 };
 
 static const struct {
     const char *name;
-    size_t bytes;
+    size_t name_length, bytes;
     const char *config;
 } TYPES[IG_OIP_TYPES_COUNT] = {
-#define IG_OIP_TYPE(id, name, bytes, config) [IG_OIP_##id] = {name, bytes, config},
+#define IG_OIP_TYPE(id, name, bytes, config)                                                       \
+    [IG_OIP_##id] = {name, sizeof(name) - 1, bytes, config},
 #include "api/oip_types.def"
 #undef IG_OIP_TYPE
 };
@@ -124,7 +125,8 @@ enum ig_code ig_oip_tensor_take(struct ig_oip_tensor *tensor, struct ig_str byte
         return fail_size(tensor, bytes.len, err);
     tensor->numbers = ig_arena_array(arena, tensor->count + 1, sizeof *tensor->numbers);
     if (!tensor->numbers) return ig_fail(err, IG_NO_MEMORY, "inputs");
-    for (size_t i = 0; i < tensor->count; i++)
+    if (tensor->type == IG_OIP_FP64 && bytes.len) memcpy(tensor->numbers, bytes.ptr, bytes.len);
+    for (size_t i = 0; tensor->type != IG_OIP_FP64 && i < tensor->count; i++)
         tensor->numbers[i] = element(tensor->type, bytes.ptr + i * each);
     return IG_OK;
 }
@@ -210,6 +212,8 @@ static enum ig_code take_json(struct reader *reader, struct ig_oip_tensor *tenso
     tensor->numbers = texts ? NULL : room;
     if (!ig_json_expect(json, IG_JSON_ARRAY, "data")) return reader->err->code;
     while (depth) {
+        if (tensor->type == IG_OIP_FP64)
+            count += ig_json_numbers(json, tensor->numbers + count, tensor->count - count);
         if (!ig_json_element(json)) {
             if (reader->err->code != IG_OK) return reader->err->code;
             depth--;
@@ -235,7 +239,7 @@ static enum ig_code take_json(struct reader *reader, struct ig_oip_tensor *tenso
 enum ig_code ig_oip_type_parse(enum ig_oip_type *out, struct ig_str name, struct ig_err *err)
 {
     for (int i = 0; i < IG_OIP_TYPES_COUNT; i++) {
-        if (!ig_str_is(name, TYPES[i].name)) continue;
+        if (!ig_str_eq(name, (struct ig_str){TYPES[i].name, TYPES[i].name_length})) continue;
         *out = (enum ig_oip_type)i;
         return IG_OK;
     }
@@ -546,14 +550,20 @@ uint64_t ig_oip_memory_bytes(const struct ig_oip_request *request)
 
 /* ---- rows ---- */
 
+static enum ig_code check_numeric(const struct ig_feature *feature,
+                                  const struct ig_oip_tensor *tensor, struct ig_err *err)
+{
+    if (!ig_feature_takes_text(feature)) return IG_OK;
+    return ig_fail(err, IG_INVALID, "feature '%.*s' is categorical, expected BYTES, found %s",
+                   shown(feature->name), feature->name.ptr, TYPES[tensor->type].name);
+}
+
 static enum ig_code put_element(double *out, const struct ig_oip_tensor *tensor, size_t at,
                                 const struct ig_feature *feature, struct ig_err *err)
 {
     if (tensor->type == IG_OIP_BYTES)
         return ig_feature_parse_cell(out, feature, tensor->texts[at], err);
-    if (ig_feature_takes_text(feature))
-        return ig_fail(err, IG_INVALID, "feature '%.*s' is categorical, expected BYTES, found %s",
-                       shown(feature->name), feature->name.ptr, TYPES[tensor->type].name);
+    if (check_numeric(feature, tensor, err) != IG_OK) return err->code;
     *out = tensor->numbers[at];
     return IG_OK;
 }
@@ -566,7 +576,7 @@ struct filling {
     double *rows;
 };
 
-/* Room for that many rows, all missing. */
+/* Room for that many rows. */
 static enum ig_code make_rows(struct filling *filling, size_t rows)
 {
     size_t count = rows * filling->schema->features_count;
@@ -578,7 +588,17 @@ static enum ig_code make_rows(struct filling *filling, size_t rows)
     filling->rows = ig_arena_array(filling->arena, count + 1, sizeof *filling->rows);
     if (!filling->rows)
         return ig_fail(filling->err, IG_TOO_LARGE, "%zu rows exceed the memory of a call", rows);
-    for (size_t i = 0; i < count; i++) filling->rows[i] = NAN;
+    return IG_OK;
+}
+
+/* A matrix of numbers, which lies as the rows do. */
+static enum ig_code put_numbers(struct filling *filling, const struct ig_oip_tensor *tensor)
+{
+    const struct ig_schema *schema = filling->schema;
+    for (size_t i = 0; i < schema->features_count; i++)
+        if (check_numeric(&schema->features[i], tensor, filling->err) != IG_OK)
+            return filling->err->code;
+    memcpy(filling->rows, tensor->numbers, tensor->count * sizeof *filling->rows);
     return IG_OK;
 }
 
@@ -592,11 +612,19 @@ static enum ig_code put_matrix(struct filling *filling, const struct ig_oip_tens
                        "input '%.*s': expected the shape [rows, %zu], one value a feature",
                        shown(tensor->name), tensor->name.ptr, width);
     if (make_rows(filling, rows) != IG_OK) return filling->err->code;
+    if (tensor->type != IG_OIP_BYTES) return put_numbers(filling, tensor);
     for (size_t i = 0; i < tensor->count; i++)
         if (put_element(&filling->rows[i], tensor, i, &filling->schema->features[i % width],
                         filling->err) != IG_OK)
             return filling->err->code;
     return IG_OK;
+}
+
+/* What no tensor holds is missing. */
+static void put_missing(struct filling *filling)
+{
+    size_t count = filling->rows_count * filling->schema->features_count;
+    for (size_t i = 0; i < count; i++) filling->rows[i] = NAN;
 }
 
 static enum ig_code put_column(struct filling *filling, const struct ig_oip_tensor *tensor)
@@ -635,6 +663,7 @@ enum ig_code ig_oip_rows(struct ig_oip_rows *out, const struct ig_oip_request *r
     if (request->inputs_count == 1 && !is_column(first, schema)) {
         put_matrix(&filling, first);
     } else if (make_rows(&filling, first->count) == IG_OK) {
+        put_missing(&filling);
         for (size_t i = 0; err->code == IG_OK && i < request->inputs_count; i++)
             put_column(&filling, &request->inputs[i]);
     }

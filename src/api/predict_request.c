@@ -23,6 +23,7 @@ struct decoder {
     const struct ig_predict_source *source;
     struct ig_predict_target target;
     struct ig_json *json;
+    uint32_t numeric_count; /* features before the first that takes texts */
     size_t rows_cap;
     const char **field;
     struct ig_json late[BY_SCHEMA_COUNT]; /* where the value of one that came too early begins */
@@ -196,7 +197,8 @@ static enum ig_code row_object(struct decoder *decoder, double *row)
 static enum ig_code row_array(struct decoder *decoder, double *row)
 {
     const struct ig_schema *schema = decoder->request.schema;
-    uint32_t count = 0;
+    uint32_t numeric = decoder->numeric_count;
+    uint32_t count = (uint32_t)ig_json_numbers(decoder->json, row, numeric);
     while (ig_json_element(decoder->json)) {
         if (count == schema->features_count)
             return FAIL(decoder, IG_INVALID, "%s: more than the model's %u features",
@@ -204,6 +206,8 @@ static enum ig_code row_array(struct decoder *decoder, double *row)
         if (feature_value(decoder, &schema->features[count], &row[count]) != IG_OK)
             return errors(decoder)->code;
         count++;
+        if (count < numeric)
+            count += (uint32_t)ig_json_numbers(decoder->json, row + count, numeric - count);
     }
     if (errors(decoder)->code != IG_OK || count == schema->features_count)
         return errors(decoder)->code;
@@ -274,7 +278,10 @@ static enum ig_code find_schema(struct decoder *decoder)
         *decoder->field = "model";
         return errors(decoder)->code;
     }
-    decoder->request.schema = target->schema;
+    const struct ig_schema *schema = decoder->request.schema = target->schema;
+    while (decoder->numeric_count < schema->features_count &&
+           !ig_feature_takes_text(&schema->features[decoder->numeric_count]))
+        decoder->numeric_count++;
     if (!target->attributes_count) return IG_OK;
     decoder->request.attributes = ig_arena_array(decoder->json->arena, target->attributes_count,
                                                  sizeof *decoder->request.attributes);

@@ -106,33 +106,46 @@ static size_t aligned_start(const struct ig_arena_chunk *chunk, size_t alignment
     return at - base;
 }
 
-void *ig_arena_alloc_aligned(struct ig_arena *arena, size_t size_bytes, size_t alignment)
+static inline void *take(struct ig_arena_chunk *chunk, size_t start, size_t size_bytes)
 {
-    size_t need;
-    if (!ig_add(&need, size_bytes, alignment + GAP_BYTES)) goto full;
-    struct ig_arena_chunk *chunk = arena->chunks;
-    size_t start = chunk ? aligned_start(chunk, alignment) : 0;
-    if (!chunk || start > chunk->size_bytes || chunk->size_bytes - start < size_bytes + GAP_BYTES) {
-        chunk = chunk_add(arena, need);
-        if (!chunk) goto full;
-        start = aligned_start(chunk, alignment);
-    }
     chunk->used_bytes = start + size_bytes + GAP_BYTES;
     UNPOISON(chunk->data + start, size_bytes);
     return chunk->data + start;
-full:
+}
+
+static void *alloc_in_new(struct ig_arena *arena, size_t size_bytes, size_t alignment)
+{
+    size_t need;
+    bool fits = ig_add(&need, size_bytes, alignment + GAP_BYTES);
+    struct ig_arena_chunk *chunk = fits ? chunk_add(arena, need) : NULL;
+    if (chunk) return take(chunk, aligned_start(chunk, alignment), size_bytes);
     arena->overflowed = true;
     return NULL;
 }
 
+static inline void *alloc(struct ig_arena *arena, size_t size_bytes, size_t alignment)
+{
+    struct ig_arena_chunk *chunk = arena->chunks;
+    if (!chunk) return alloc_in_new(arena, size_bytes, alignment);
+    size_t start = aligned_start(chunk, alignment);
+    size_t left = chunk->size_bytes - start; /* wraps when start is behind the end */
+    bool fits = start <= chunk->size_bytes && size_bytes <= left && size_bytes + GAP_BYTES <= left;
+    return fits ? take(chunk, start, size_bytes) : alloc_in_new(arena, size_bytes, alignment);
+}
+
+void *ig_arena_alloc_aligned(struct ig_arena *arena, size_t size_bytes, size_t alignment)
+{
+    return alloc(arena, size_bytes, alignment);
+}
+
 void *ig_arena_alloc(struct ig_arena *arena, size_t size_bytes)
 {
-    return ig_arena_alloc_aligned(arena, size_bytes, 16);
+    return alloc(arena, size_bytes, 16);
 }
 
 void *ig_arena_zalloc(struct ig_arena *arena, size_t size_bytes)
 {
-    void *memory = ig_arena_alloc(arena, size_bytes);
+    void *memory = alloc(arena, size_bytes, 16);
     return memory ? memset(memory, 0, size_bytes) : NULL;
 }
 
@@ -148,7 +161,7 @@ void *ig_arena_array(struct ig_arena *arena, size_t count, size_t size_bytes)
 
 char *ig_arena_cstr(struct ig_arena *arena, struct ig_str text)
 {
-    char *copy = ig_arena_alloc(arena, text.len + 1);
+    char *copy = alloc(arena, text.len + 1, 16);
     if (!copy) return NULL;
     if (text.len) memcpy(copy, text.ptr, text.len);
     copy[text.len] = '\0';

@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* SHA-256 through OpenSSL's EVP; SipHash-2-4 (Aumasson and Bernstein, 2012). Thread-safe but for
- * one ig_sha256 object, which belongs to one thread. */
+/* SHA-256 through OpenSSL, SipHash-2-4 (Aumasson and Bernstein, 2012). Thread-safe but for one
+ * ig_sha256 object, which belongs to one thread.
+ *
+ * What is hashed at once goes through the functions of SHA-256 itself: every prediction is, and EVP
+ * costs more than so few bytes do. */
+#define OPENSSL_SUPPRESS_DEPRECATED
 #include "base/hash.h"
 
 #include "base/err.h"
@@ -10,6 +14,7 @@
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
+#include <openssl/sha.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -32,31 +37,6 @@ static const EVP_MD *sha256(void)
 {
     pthread_once(&sha256_once, fetch_sha256);
     return sha256_method;
-}
-
-/* Of a thread, kept until its end: making one costs more than a short digest. */
-static _Thread_local EVP_MD_CTX *thread_context;
-static pthread_key_t thread_end;
-static pthread_once_t thread_end_once = PTHREAD_ONCE_INIT;
-
-static void free_context(void *context)
-{
-    EVP_MD_CTX_free(context);
-}
-
-static void make_thread_end(void)
-{
-    IG_ASSERT(pthread_key_create(&thread_end, free_context) == 0);
-}
-
-static EVP_MD_CTX *context_of_thread(void)
-{
-    if (thread_context) return thread_context;
-    pthread_once(&thread_end_once, make_thread_end);
-    thread_context = EVP_MD_CTX_new();
-    IG_ASSERT(thread_context && EVP_DigestInit_ex(thread_context, sha256(), NULL) == 1 &&
-              pthread_setspecific(thread_end, thread_context) == 0);
-    return thread_context;
 }
 
 struct ig_sha256 *ig_sha256_new(void)
@@ -90,10 +70,9 @@ void ig_sha256_free(struct ig_sha256 *hash)
 
 void ig_sha256(const void *bytes, size_t size_bytes, unsigned char digest[IG_SHA256_BYTES])
 {
-    EVP_MD_CTX *context = context_of_thread();
-    IG_ASSERT(EVP_DigestInit_ex(context, NULL, NULL) == 1 &&
-              EVP_DigestUpdate(context, bytes, size_bytes) == 1 &&
-              EVP_DigestFinal_ex(context, digest, NULL) == 1);
+    SHA256_CTX context;
+    IG_ASSERT(SHA256_Init(&context) == 1 && SHA256_Update(&context, bytes, size_bytes) == 1 &&
+              SHA256_Final(digest, &context) == 1);
 }
 
 void ig_hex(char *text, const unsigned char *bytes, size_t size_bytes)

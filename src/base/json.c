@@ -46,11 +46,15 @@ static bool is_space(char c)
     return c == ' ' || c == '\n' || c == '\t' || c == '\r';
 }
 
+static const char *behind_space(const char *at, const char *end)
+{
+    while (at < end && is_space(*at)) at++;
+    return at;
+}
+
 static void skip_space(struct ig_json *json)
 {
-    const char *p = json->at, *end = json->end;
-    while (p < end && is_space(*p)) p++;
-    json->at = p;
+    json->at = behind_space(json->at, json->end);
 }
 
 static void value_done(struct ig_json *json)
@@ -434,6 +438,26 @@ bool ig_json_element(struct ig_json *json)
         json->expect = WANT_VALUE;
     }
     return true;
+}
+
+size_t ig_json_numbers(struct ig_json *json, double *out, size_t count_max)
+{
+    const char *end = json->end;
+    bool comma = json->expect == WANT_COMMA_OR_END;
+    size_t count = 0;
+    IG_ASSERT(json->depth && !in_object(json));
+    if (json->err->code != IG_OK) return 0;
+    for (; count < count_max; count++) {
+        const char *at = behind_space(json->at, end);
+        if (comma && (at == end || *at != ',')) break;
+        if (comma) at = behind_space(at + 1, end);
+        at = ig_num_scan_f64(at, end, &out[count]);
+        if (!at) break;
+        json->at = at;
+        comma = true;
+    }
+    if (count) json->expect = WANT_COMMA_OR_END;
+    return count;
 }
 
 size_t ig_json_position(const struct ig_json *json)

@@ -63,6 +63,9 @@ bool ig_json_member(struct ig_json *json);
 /* In an array: true when another element follows (nothing of it is consumed); false at ']'
  * (consumed) or on error. */
 bool ig_json_element(struct ig_json *json);
+/* In an array: reads at most so many of the elements that come next, as long as they are numbers
+ * that ig_num_scan_f64 reads, and returns how many; ig_json_element goes on behind them. */
+size_t ig_json_numbers(struct ig_json *json, double *out, size_t count_max);
 size_t ig_json_position(const struct ig_json *json);      /* bytes consumed */
 const char *ig_json_event_name(enum ig_json_event event); /* "a number" */
 

@@ -125,6 +125,47 @@ static void test_element_errors(void **state)
     }
 }
 
+static size_t numbers_of(struct run *run, const char *text, double *out, size_t count_max)
+{
+    ig_arena_init(&run->arena, 1024, 1 << 20);
+    run->err = IG_ERR_INIT;
+    ig_json_init(&run->json, ig_str_view(text), &run->arena, &run->err);
+    assert_int_equal(ig_json_next(&run->json), IG_JSON_ARRAY);
+    return ig_json_numbers(&run->json, out, count_max);
+}
+
+static void test_numbers_at_once(void **state)
+{
+    (void)state;
+    struct run run;
+    double out[4] = {0};
+    assert_int_equal(numbers_of(&run, "[1, -2.5 ,\n3e1,4]", out, 4), 2);
+    assert_true(out[0] == 1 && out[1] == -2.5 && out[2] == 0);
+    assert_true(ig_json_element(&run.json));
+    assert_int_equal(ig_json_next(&run.json), IG_JSON_NUMBER);
+    assert_true(ig_str_is(run.json.text, "3e1"));
+    assert_int_equal(ig_json_numbers(&run.json, out, 4), 1);
+    assert_true(out[0] == 4);
+    assert_int_equal(ig_json_numbers(&run.json, out, 4), 0);
+    assert_false(ig_json_element(&run.json));
+    assert_int_equal(ig_json_next(&run.json), IG_JSON_END);
+    assert_int_equal(numbers_of(&run, "[1,2,3]", out, 2), 2);
+    assert_true(ig_json_element(&run.json));
+    assert_int_equal(ig_json_numbers(&run.json, out, 1), 1); /* its comma is read already */
+    assert_true(out[0] == 3);
+    assert_false(ig_json_element(&run.json));
+    assert_int_equal(numbers_of(&run, "[]", out, 4), 0);
+    assert_false(ig_json_element(&run.json));
+    assert_int_equal(run.err.code, IG_OK);
+    static const char *const bad[] = {"[1,]",   "[1 2]", "[01]", "[1.]",
+                                      "[1,,2]", "[1",    "[1,",  "[1x]"};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        numbers_of(&run, bad[i], out, 4);
+        while (ig_json_element(&run.json)) (void)ig_json_next(&run.json);
+        assert_int_equal(run.err.code, IG_PARSE);
+    }
+}
+
 static void test_wrong_type_names_the_field(void **state)
 {
     (void)state;
@@ -353,6 +394,7 @@ int main(void)
         cmocka_unit_test(test_depth),
         cmocka_unit_test(test_typed_reads),
         cmocka_unit_test(test_element_errors),
+        cmocka_unit_test(test_numbers_at_once),
         cmocka_unit_test(test_wrong_type_names_the_field),
         cmocka_unit_test(test_python_numbers),
         cmocka_unit_test(test_out_of_memory),

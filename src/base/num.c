@@ -139,27 +139,32 @@ struct decimal {
     int64_t exponent;
 };
 
-/* Eight characters that are all digits, as a number (Lemire 2021); the first is the lowest byte. */
-static bool eight_digits(const char *p, uint64_t *out)
+/* Adds the digits, at most eight, that eight bytes begin with (after Lemire 2021; the first is the
+ * lowest byte). Returns how many. */
+static int some_digits(const char *p, uint64_t *sum)
 {
+    static const uint32_t TENS[] = {1, 10, 100, 1000, 10000, 100000, 1000000, 10000000, 100000000};
     uint64_t word;
     memcpy(&word, p, sizeof word);
-    uint64_t upper = word & 0xF0F0F0F0F0F0F0F0u, carried = word + 0x0606060606060606u;
-    if (upper != 0x3030303030303030u || (carried & 0xF0F0F0F0F0F0F0F0u) != upper) return false;
-    word -= 0x3030303030303030u;
+    word ^= 0x3030303030303030u; /* a digit is now its value; a carry harms only what follows */
+    uint64_t others = (word | (word + 0x0606060606060606u)) & 0xF0F0F0F0F0F0F0F0u;
+    int count = others ? __builtin_ctzll(others) / 8 : 8;
+    if (!count) return 0;
+    word <<= 64 - 8 * count;        /* zeros before them */
     word = word * 10 + (word >> 8); /* pairs in the even bytes */
     uint64_t low = (word & 0x000000FF000000FFu) * 0x000F424000000064u;
     uint64_t high = (word >> 16 & 0x000000FF000000FFu) * 0x0000271000000001u;
-    *out = (low + high) >> 32 & 0xFFFFFFFFu;
-    return true;
+    *sum = *sum * TENS[count] + ((low + high) >> 32 & 0xFFFFFFFFu);
+    return count;
 }
 
 static const char *scan_digits(const char *p, const char *end, uint64_t *value)
 {
-    uint64_t sum = *value, eight;
-    while (end - p >= 8 && eight_digits(p, &eight)) {
-        sum = sum * 100000000 + eight;
-        p += 8;
+    uint64_t sum = *value;
+    int count = 8;
+    while (count == 8 && end - p >= 8) {
+        count = some_digits(p, &sum);
+        p += count;
     }
     for (; p < end && (unsigned char)(*p - '0') < 10; p++)
         sum = sum * 10 + (unsigned char)(*p - '0');
@@ -301,29 +306,57 @@ static void slow_copy(char copy[SLOW_TEXT_MAX + 32], struct ig_str text, const s
     put_exponent(copy + used, exponent);
 }
 
-bool ig_num_parse_f64(struct ig_str text, double *out)
+/* The magnitude; false when 128 bits cannot decide. */
+static bool to_f64(const struct decimal *d, double *out)
 {
     static const double exact[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
                                    1e8,  1e9,  1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
                                    1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
+    if (!d->truncated && d->digits <= (uint64_t)1 << 53 && d->exponent >= -22 &&
+        d->exponent <= 22) {
+        double value = (double)d->digits;
+        *out = d->exponent < 0 ? value / exact[-d->exponent] : value * exact[d->exponent];
+        return true;
+    }
+    uint64_t bits;
+    if (!to_bits(&f64_format, d, &bits)) return false;
+    memcpy(out, &bits, sizeof *out);
+    return true;
+}
+
+bool ig_num_parse_f64(struct ig_str text, double *out)
+{
     struct decimal d;
-    if (!parse_decimal(text, &d)) return parse_word(text, out);
     double value;
-    if (!d.truncated && d.digits <= (uint64_t)1 << 53 && d.exponent >= -22 && d.exponent <= 22) {
-        value = (double)d.digits;
-        value = d.exponent < 0 ? value / exact[-d.exponent] : value * exact[d.exponent];
-    } else {
-        uint64_t bits;
-        if (to_bits(&f64_format, &d, &bits)) {
-            memcpy(&value, &bits, sizeof value);
-        } else {
-            char copy[SLOW_TEXT_MAX + 32];
-            slow_copy(copy, text, &d);
-            value = fabs(strtod_l(copy, NULL, c_locale));
-        }
+    if (!parse_decimal(text, &d)) return parse_word(text, out);
+    if (!to_f64(&d, &value)) {
+        char copy[SLOW_TEXT_MAX + 32];
+        slow_copy(copy, text, &d);
+        value = fabs(strtod_l(copy, NULL, c_locale));
     }
     *out = d.negative ? -value : value;
     return true;
+}
+
+const char *ig_num_scan_f64(const char *at, const char *end, double *out)
+{
+    struct decimal d = {.negative = at < end && *at == '-'};
+    double value;
+    const char *start = at += d.negative;
+    at = scan_digits(at, end, &d.digits);
+    int64_t count = at - start;
+    if (!count || (count > 1 && *start == '0')) return NULL;
+    if (at < end && *at == '.') {
+        const char *fraction = ++at;
+        at = scan_digits(at, end, &d.digits);
+        d.exponent = fraction - at;
+        if (!d.exponent) return NULL;
+        count -= d.exponent;
+    }
+    bool more = at < end && (*at == 'e' || *at == 'E');
+    if (more || count > DIGITS_MAX || !to_f64(&d, &value)) return NULL;
+    *out = d.negative ? -value : value;
+    return at;
 }
 
 bool ig_num_parse_f32(struct ig_str text, float *out)

@@ -12,7 +12,10 @@ enum { IG_NUM_TEXT_MAX = 40 }; /* room for the longest text either writer makes,
  * [+-]digits[.digits][e[+-]digits], "nan", "inf", "infinity" in any case. The whole text must
  * match; false leaves *out untouched. */
 bool ig_num_parse_f64(struct ig_str text, double *out);
-/* The same rounded once to float (no double rounding). */
+/* The number of JSON that begins at `at`, when it is written as most are: no exponent, at most 19
+ * digits. Returns the byte behind it; NULL: read it otherwise, *out is untouched. */
+const char *ig_num_scan_f64(const char *at, const char *end, double *out);
+/* As ig_num_parse_f64, rounded once to float (no double rounding). */
 bool ig_num_parse_f32(struct ig_str text, float *out);
 
 /* The greatest double that rounds to a float of at most `bound`, and whether it does itself:

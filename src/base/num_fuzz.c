@@ -47,6 +47,20 @@ static void check_text(const char *text, size_t length)
     IG_ASSERT(same_bits32(ours32, libc32));
 }
 
+/* What is scanned is what the same bytes are parsed to. */
+static void check_scan(const char *text, size_t length)
+{
+    double scanned = 7, parsed = 8;
+    const char *end = ig_num_scan_f64(text, text + length, &scanned);
+    if (!end) {
+        IG_ASSERT(scanned == 7);
+        return;
+    }
+    IG_ASSERT(end > text && end <= text + length);
+    IG_ASSERT(ig_num_parse_f64((struct ig_str){text, (size_t)(end - text)}, &parsed));
+    IG_ASSERT(same_bits(scanned, parsed));
+}
+
 static void check_bits(const uint8_t *data)
 {
     double value, back = 0;
@@ -71,6 +85,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     memcpy(text, data, size);
     text[size] = '\0';
     if (size == strlen(text)) check_text(text, size);
+    check_scan(text, size);
     if (size >= 8) check_bits(data);
     free(text);
     return 0;

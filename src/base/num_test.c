@@ -227,6 +227,52 @@ static void test_refusals(void **state)
     assert_true(ig_num_parse_f64(IG_STR("NaN"), &value) && isnan(value));
 }
 
+static void test_scan(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        int used; /* 0: it is to be read otherwise */
+    } rows[] = {{"0", 1},
+                {"-0,", 2},
+                {"12.5]", 4},
+                {"-3.25 ", 5},
+                {"0.1", 3},
+                {"100", 3},
+                {"1x", 1},
+                {"1234567890123456789", 19},
+                {"-0.0000001", 10},
+                {"1.2.3", 3},
+                {"0.12345678901234567", 19},
+                {"", 0},
+                {"-", 0},
+                {"+1", 0},
+                {"12345678901234567890", 0},
+                {"01", 0},
+                {"-01", 0},
+                {".5", 0},
+                {"1.", 0},
+                {"1.x", 0},
+                {"1e5", 0},
+                {"1.5E-3", 0},
+                {"NaN", 0},
+                {"null", 0},
+                {"0.123456789012345678901", 0}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        double scanned = 42, parsed = 0;
+        struct ig_str text = ig_str_view(rows[i].text);
+        const char *end = ig_num_scan_f64(text.ptr, text.ptr + text.len, &scanned);
+        if (!rows[i].used) {
+            assert_null(end);
+            assert_true(scanned == 42);
+            continue;
+        }
+        assert_int_equal(end - text.ptr, rows[i].used);
+        assert_true(ig_num_parse_f64((struct ig_str){text.ptr, (size_t)rows[i].used}, &parsed));
+        assert_memory_equal(&scanned, &parsed, sizeof parsed);
+    }
+}
+
 static void test_form(void **state)
 {
     (void)state;
@@ -262,7 +308,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_random_bits), cmocka_unit_test(test_halfway_and_edges),
         cmocka_unit_test(test_many_digits), cmocka_unit_test(test_random_midpoints),
-        cmocka_unit_test(test_refusals),    cmocka_unit_test(test_form),
+        cmocka_unit_test(test_refusals),    cmocka_unit_test(test_scan),
+        cmocka_unit_test(test_form),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

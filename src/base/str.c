@@ -20,7 +20,7 @@ bool ig_str_eq_nocase(struct ig_str a, struct ig_str b)
 {
     if (a.len != b.len) return false;
     for (size_t i = 0; i < a.len; i++)
-        if (lower(a.ptr[i]) != lower(b.ptr[i])) return false;
+        if (a.ptr[i] != b.ptr[i] && lower(a.ptr[i]) != lower(b.ptr[i])) return false;
     return true;
 }
 
@@ -80,8 +80,21 @@ size_t ig_str_utf8_length(struct ig_str text)
     return length;
 }
 
+static size_t ascii_words(struct ig_str text)
+{
+    uint64_t word;
+    size_t at = 0;
+    for (; text.len - at >= sizeof word; at += sizeof word) {
+        memcpy(&word, text.ptr + at, sizeof word);
+        if (word & 0x8080808080808080u) break;
+    }
+    return at;
+}
+
 bool ig_str_utf8_valid(struct ig_str text)
 {
+    size_t ascii = ascii_words(text);
+    text = (struct ig_str){text.ptr + ascii, text.len - ascii};
     while (text.len) {
         size_t length = ig_str_utf8_length(text);
         if (!length) return false;
@@ -137,11 +150,10 @@ void ig_buf_reset(struct ig_buf *buf)
     buf->overflowed = false;
 }
 
-bool ig_buf_reserve(struct ig_buf *buf, size_t extra)
+static bool grow(struct ig_buf *buf, size_t extra)
 {
-    if (buf->overflowed) return false;
-    if (buf->ptr && buf->cap - buf->len > extra) return true;
     size_t need;
+    if (buf->overflowed) return false;
     if (!ig_add(&need, buf->len, extra) || need > buf->max_bytes || !ig_add(&need, need, 1)) {
         buf->overflowed = true;
         return false;
@@ -159,17 +171,33 @@ bool ig_buf_reserve(struct ig_buf *buf, size_t extra)
     return true;
 }
 
-void ig_buf_add(struct ig_buf *buf, const void *bytes, size_t size_bytes)
+static inline bool reserve(struct ig_buf *buf, size_t extra)
 {
-    if (!ig_buf_reserve(buf, size_bytes)) return;
+    bool fits = !buf->overflowed && buf->cap - buf->len > extra; /* never with cap 0 */
+    return fits || grow(buf, extra);
+}
+
+bool ig_buf_reserve(struct ig_buf *buf, size_t extra)
+{
+    return reserve(buf, extra);
+}
+
+static inline void add(struct ig_buf *buf, const void *bytes, size_t size_bytes)
+{
+    if (!reserve(buf, size_bytes)) return;
     if (size_bytes) memcpy(buf->ptr + buf->len, bytes, size_bytes);
     buf->len += size_bytes;
     buf->ptr[buf->len] = '\0';
 }
 
+void ig_buf_add(struct ig_buf *buf, const void *bytes, size_t size_bytes)
+{
+    add(buf, bytes, size_bytes);
+}
+
 void ig_buf_add_str(struct ig_buf *buf, struct ig_str text)
 {
-    ig_buf_add(buf, text.ptr, text.len);
+    add(buf, text.ptr, text.len);
 }
 
 void ig_buf_add_cstr(struct ig_buf *buf, const char *text)
@@ -179,7 +207,9 @@ void ig_buf_add_cstr(struct ig_buf *buf, const char *text)
 
 void ig_buf_add_char(struct ig_buf *buf, char character)
 {
-    ig_buf_add(buf, &character, 1);
+    if (!reserve(buf, 1)) return;
+    buf->ptr[buf->len++] = character;
+    buf->ptr[buf->len] = '\0';
 }
 
 void ig_buf_add_u64(struct ig_buf *buf, uint64_t value)
@@ -190,7 +220,7 @@ void ig_buf_add_u64(struct ig_buf *buf, uint64_t value)
         digits[--at] = (char)('0' + value % 10);
         value /= 10;
     } while (value);
-    ig_buf_add(buf, digits + at, sizeof digits - at);
+    add(buf, digits + at, sizeof digits - at);
 }
 
 void ig_buf_add_i64(struct ig_buf *buf, int64_t value)

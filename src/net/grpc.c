@@ -28,6 +28,8 @@ enum {
     ROUNDS_MAX = 32       /* messages of one call before others have their turn */
 };
 
+#define TURN_MAX_NS UINT64_C(1000000000) /* no turn of a loop takes as long */
+
 static const char CONTENT_TYPE[] = "application/grpc";
 
 static void advance(struct ig_http2_call *call);
@@ -140,11 +142,8 @@ static void take_replies(struct ig_http2_call *call)
     ig_http2_call_resume(call);
 }
 
-static void add_status(struct ig_buf *fields, const struct ig_grpc_call *call)
+static void add_message(struct ig_buf *fields, const struct ig_grpc_call *call)
 {
-    ig_buf_add_str(fields, IG_STR("grpc-status: "));
-    ig_buf_add_u64(fields, (uint64_t)call->status);
-    ig_buf_add_str(fields, IG_STR("\r\n"));
     if (!call->status_message[0]) return;
     ig_buf_add_str(fields, IG_STR("grpc-message: "));
     ig_grpc_message_encode(fields, ig_str_view(call->status_message), MESSAGE_TEXT_MAX_BYTES);
@@ -153,7 +152,9 @@ static void add_status(struct ig_buf *fields, const struct ig_grpc_call *call)
 
 static bool is_past(const struct ig_http2_call *call)
 {
-    return ig_clock_ns() >= call->base.exchange.deadline_ns;
+    uint64_t deadline_ns = call->base.exchange.deadline_ns;
+    uint64_t turn_ns = ig_http2_now_ms(call) * UINT64_C(1000000); /* no clock is read for it */
+    return deadline_ns <= turn_ns + TURN_MAX_NS && ig_clock_ns() >= deadline_ns;
 }
 
 static void check_deadline(struct ig_http2_call *call)
@@ -174,12 +175,12 @@ static void finish(struct ig_http2_call *call)
     ig_http2_call_grant(call, call->run.ungranted);
     call->run.ungranted = 0;
     if (call->answered) {
-        add_status(&base->trailers, &call->run.call);
+        add_message(&base->trailers, &call->run.call);
         if (base->trailers.overflowed) ig_http2_call_reset(call, NGHTTP2_INTERNAL_ERROR);
         ig_http2_call_resume(call);
         return;
     }
-    add_status(&base->extra, &call->run.call);
+    add_message(&base->extra, &call->run.call);
     ig_buf_add_str(&base->extra, ig_buf_view(&base->trailers));
     ig_buf_reset(&base->trailers);
     if (base->extra.overflowed)

@@ -103,6 +103,7 @@ static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame
     struct ig_http2_call *call = NULL;
     if (conn->http2->calls_count < options_of(conn)->http2_streams_max)
         call = ig_http2_call_new(conn, frame->hd.stream_id);
+    conn->http2->at_head = call;
     if (call)
         nghttp2_session_set_stream_user_data(session, frame->hd.stream_id, call);
     else
@@ -114,10 +115,13 @@ static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame
 static int on_header(nghttp2_session *session, const nghttp2_frame *frame, nghttp2_rcbuf *name,
                      nghttp2_rcbuf *value, uint8_t flags, void *context)
 {
-    struct ig_http2_call *call = call_of(session, frame->hd.stream_id);
+    const struct ig_http_conn *conn = context;
+    struct ig_http2_call *call = conn->http2->at_head;
+    (void)session;
     (void)flags;
-    (void)context;
-    if (!call || frame->headers.cat != NGHTTP2_HCAT_REQUEST) return 0;
+    if (!call || frame->hd.stream_id != call->stream_id ||
+        frame->headers.cat != NGHTTP2_HCAT_REQUEST)
+        return 0;
     nghttp2_vec n = nghttp2_rcbuf_get_buf(name), v = nghttp2_rcbuf_get_buf(value);
     ig_http2_call_header(call, (struct ig_str){(char *)n.base, n.len},
                          (struct ig_str){(char *)v.base, v.len});
@@ -217,12 +221,19 @@ static bool greet(struct ig_http_conn *conn)
                                                  CONNECTION_WINDOW_BYTES) == 0;
 }
 
+static nghttp2_mem *pool_of(struct ig_http_loop *home)
+{
+    if (!home->http2_pool.mem.malloc) ig_http2_pool_init(&home->http2_pool);
+    return &home->http2_pool.mem;
+}
+
 static bool open_session(struct ig_http_conn *conn)
 {
     nghttp2_option *option = options_new();
     nghttp2_session_callbacks *callbacks = callbacks_new();
     bool opened = option && callbacks &&
-                  nghttp2_session_server_new2(&conn->http2->session, callbacks, conn, option) == 0;
+                  nghttp2_session_server_new3(&conn->http2->session, callbacks, conn, option,
+                                              pool_of(conn->home)) == 0;
     nghttp2_option_del(option);
     nghttp2_session_callbacks_del(callbacks);
     return opened && greet(conn);
@@ -549,6 +560,7 @@ void ig_http2_loop_deinit(struct ig_http_loop *home)
         home->free_streams = call->next;
         ig_http2_call_free(call);
     }
+    ig_http2_pool_deinit(&home->http2_pool);
     ig_buf_deinit(&home->http2_out);
     ig_free(home->http2_in);
     home->http2_in = NULL;

@@ -120,6 +120,7 @@ void ig_http2_call_end(struct ig_http2_call *call, bool aborted)
     else
         http2->calls = call->next;
     if (call->next) call->next->previous = call->previous;
+    if (http2->at_head == call) http2->at_head = NULL;
     conn->served = true;
     if (--http2->calls_count == 0) http2->idle_since_ms = ig_loop_now_ms(home->loop);
     if (home->free_streams_count >= IG_HTTP_CALLS_KEPT) {
@@ -213,10 +214,33 @@ static bool split_fields(struct ig_buf *text, size_t at, nghttp2_nv *fields, siz
     return true;
 }
 
+/* A field of texts that are always there. */
+static nghttp2_nv constant(struct ig_str name, struct ig_str value)
+{
+    return (nghttp2_nv){.name = (uint8_t *)(uintptr_t)name.ptr,
+                        .namelen = name.len,
+                        .value = (uint8_t *)(uintptr_t)value.ptr,
+                        .valuelen = value.len,
+                        .flags = NGHTTP2_NV_FLAG_NO_COPY_NAME | NGHTTP2_NV_FLAG_NO_COPY_VALUE};
+}
+
+static nghttp2_nv grpc_status(const struct ig_http2_call *call)
+{
+    static const char *const NUMBERS[IG_GRPC_STATUSES_COUNT] = {
+        "0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "12", "13", "14", "15", "16"};
+    return constant(IG_STR("grpc-status"), ig_str_view(NUMBERS[call->run.call.status]));
+}
+
+static bool has_trailers(const struct ig_http2_call *call)
+{
+    return call->base.trailers.len || call->mode == IG_HTTP2_MESSAGES;
+}
+
 static int submit_trailers(struct ig_http2_call *call)
 {
     nghttp2_nv fields[TRAILERS_MAX];
     size_t count = 0;
+    if (call->mode == IG_HTTP2_MESSAGES) fields[count++] = grpc_status(call);
     if (!split_fields(&call->base.trailers, 0, fields, &count, TRAILERS_MAX)) return -1;
     return nghttp2_submit_trailer(session_of(call), call->stream_id, fields, count);
 }
@@ -277,7 +301,7 @@ static ssize_t read_body(nghttp2_session *session, int32_t stream_id, uint8_t *b
     note_output(call, (size_t)taken);
     if (!last) return taken;
     *flags |= NGHTTP2_DATA_FLAG_EOF;
-    if (!call->base.trailers.len) return taken;
+    if (!has_trailers(call)) return taken;
     if (submit_trailers(call) != 0) return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
     *flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM;
     return taken;
@@ -314,22 +338,13 @@ static void submit_head(struct ig_http2_call *call, enum ig_http2_sent sent)
     submit_fields(call, sent, fields, count, fits);
 }
 
-/* A field of texts that are always there. */
-static nghttp2_nv constant(struct ig_str name, struct ig_str value)
-{
-    return (nghttp2_nv){.name = (uint8_t *)(uintptr_t)name.ptr,
-                        .namelen = name.len,
-                        .value = (uint8_t *)(uintptr_t)value.ptr,
-                        .valuelen = value.len,
-                        .flags = NGHTTP2_NV_FLAG_NO_COPY_NAME | NGHTTP2_NV_FLAG_NO_COPY_VALUE};
-}
-
 void ig_http2_call_submit_grpc(struct ig_http2_call *call, enum ig_http2_sent sent)
 {
     nghttp2_nv fields[GRPC_FIELDS_MAX];
     size_t count = 0;
     fields[count++] = constant(IG_STR(":status"), IG_STR("200"));
     fields[count++] = constant(IG_STR("content-type"), IG_STR("application/grpc"));
+    if (sent == IG_HTTP2_HEAD_ONLY) fields[count++] = grpc_status(call);
     bool fits = split_fields(&call->base.extra, 0, fields, &count, GRPC_FIELDS_MAX);
     submit_fields(call, sent, fields, count, fits);
 }

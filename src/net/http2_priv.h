@@ -71,6 +71,7 @@ struct ig_http2_call {
 struct ig_http2 {
     nghttp2_session *session;
     struct ig_http2_call *calls;
+    struct ig_http2_call *at_head; /* whose fields come; NULL: of none, or it is refused */
     unsigned calls_count, working_count;
     struct ig_buf out; /* what the socket did not take, from out_at on */
     size_t out_at;
@@ -120,7 +121,7 @@ void ig_http2_call_free(struct ig_http2_call *call);
 /* For gRPC: */
 enum ig_http2_sent { IG_HTTP2_HEAD_ONLY, IG_HTTP2_WITH_BODY };
 /* Submits a head of gRPC: its content type and the service's own fields, none that only a browser
- * heeds; without a body it ends the stream. */
+ * heeds; without a body it has the status and ends the stream. */
 void ig_http2_call_submit_grpc(struct ig_http2_call *call, enum ig_http2_sent sent);
 void ig_http2_call_resume(struct ig_http2_call *call);
 void ig_http2_call_reset(struct ig_http2_call *call, uint32_t error_code); /* ends the stream */

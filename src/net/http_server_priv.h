@@ -5,6 +5,7 @@
 /* Internals shared by the http_server_*.c files: a connection, the call that it is working on, and
  * the loop that both belong to. */
 
+#include "net/http2_pool.h"
 #include "net/http_server.h"
 #include "net/loop.h"
 #include "net/tls.h"
@@ -174,9 +175,10 @@ struct ig_http_loop {
     unsigned free_calls_count;
     struct ig_http2_call *free_streams; /* of HTTP/2 */
     unsigned free_streams_count;
-    char *http2_in;          /* scratch of a read, made when first needed */
-    struct ig_buf http2_out; /* scratch of a write */
-    char *tls_out;           /* scratch of a record, made when first needed */
+    struct ig_http2_pool http2_pool; /* made when first needed */
+    char *http2_in;                  /* scratch of a read, made when first needed */
+    struct ig_buf http2_out;         /* scratch of a write */
+    char *tls_out;                   /* scratch of a record, made when first needed */
     int64_t date_second;
     char date[IG_HTTP_DATE_SIZE]; /* "Date: ...\r\n" */
     struct ig_http_counters counters;

@@ -40,7 +40,7 @@ struct ig_tree_predict {
 /* What a call needs, laid out in the caller's scratch. */
 struct work {
     uint16_t *ranks; /* TILE_ROWS x stride */
-    uint32_t *slots; /* ABREAST x CHUNK_MAX */
+    uint32_t *slots; /* rows_abreast x CHUNK_MAX */
     uint64_t *masks; /* CHUNK_MAX */
 };
 
@@ -121,11 +121,17 @@ static size_t tile_rows(size_t rows_count)
     return rows_count < TILE_ROWS ? rows_count : TILE_ROWS;
 }
 
+/* A few rows, of which none is run beside others, have less. */
+static size_t rows_abreast(size_t rows_count)
+{
+    return rows_count < ABREAST ? 1 : ABREAST;
+}
+
 size_t ig_tree_predict_scratch_bytes(const struct ig_tree_predict *predict, size_t rows_count)
 {
     if (!predict->kernel) return 0;
     return tile_rows(rows_count) * predict->plan.stride * sizeof(uint16_t) +
-           ABREAST * CHUNK_MAX * sizeof(uint32_t) + CHUNK_MAX * sizeof(uint64_t);
+           rows_abreast(rows_count) * CHUNK_MAX * sizeof(uint32_t) + CHUNK_MAX * sizeof(uint64_t);
 }
 
 /* ---- sums ---- */
@@ -324,7 +330,7 @@ static struct work lay_work(const struct ig_tree_predict *predict, size_t rows, 
 {
     struct work work = {.ranks = scratch};
     work.slots = (uint32_t *)(void *)(work.ranks + rows * predict->plan.stride);
-    work.masks = (uint64_t *)(void *)(work.slots + ABREAST * CHUNK_MAX);
+    work.masks = (uint64_t *)(void *)(work.slots + rows_abreast(rows) * CHUNK_MAX);
     return work;
 }
 
