@@ -163,7 +163,7 @@ static int64_t member(struct ig_remote *remote, const char *name)
     return value;
 }
 
-static void add_reply(struct ig_gc_report *report, struct ig_remote *remote)
+static void add_reply(struct ig_gc_report *report, int64_t *faces, struct ig_remote *remote)
 {
     bool rows = !report->rows_done;
     report->runs += member(remote, "runs");
@@ -173,6 +173,7 @@ static void add_reply(struct ig_gc_report *report, struct ig_remote *remote)
     report->metrics += member(remote, "metrics");
     report->artifacts += member(remote, "artifacts");
     report->objects += member(remote, "objects");
+    *faces += member(remote, "faces");
     if (rows) report->kept = member(remote, "kept"); /* each call meets them again */
     struct ig_str done = ig_json_view_text(ig_remote_body(remote), "done", &remote->arena);
     struct ig_str next = ig_json_view_text(ig_remote_body(remote), "next", &remote->arena);
@@ -184,8 +185,9 @@ static void add_reply(struct ig_gc_report *report, struct ig_remote *remote)
     }
 }
 
-static enum ig_code collect_remote(struct ig_gc_report *report, const struct ig_cli *cli,
-                                   const struct request *request, struct ig_err *err)
+static enum ig_code collect_remote(struct ig_gc_report *report, int64_t *faces,
+                                   const struct ig_cli *cli, const struct request *request,
+                                   struct ig_err *err)
 {
     struct ig_remote remote;
     struct ig_buf body;
@@ -194,7 +196,7 @@ static enum ig_code collect_remote(struct ig_gc_report *report, const struct ig_
     while (err->code == IG_OK && !report->done) {
         write_request(&body, cli, request, report->rows_done ? (int64_t)report->slice : -1);
         if (ig_remote_call(&remote, "POST", "/api/v1/gc", ig_buf_view(&body), err) == IG_OK)
-            add_reply(report, &remote);
+            add_reply(report, faces, &remote);
         ig_arena_reset(&remote.arena);
     }
     ig_remote_close(&remote);
@@ -204,7 +206,8 @@ static enum ig_code collect_remote(struct ig_gc_report *report, const struct ig_
 
 /* ---- printing ---- */
 
-static void print(const struct ig_cli *cli, const struct ig_gc_report *report)
+/* `faces`: of models; without a server none are looked at. */
+static void print(const struct ig_cli *cli, const struct ig_gc_report *report, int64_t faces)
 {
     const struct {
         const char *name, *words;
@@ -216,6 +219,7 @@ static void print(const struct ig_cli *cli, const struct ig_gc_report *report)
                  {"metrics", "metric values", report->metrics},
                  {"artifacts", "artifacts", report->artifacts},
                  {"objects", "stored objects that nothing refers to", report->objects},
+                 {"faces", "descriptions of models that nothing needs", faces},
                  {"kept", "kept: a registered model's version lies there", report->kept}};
     bool json = strcmp(ig_cli_text(cli, "format"), "json") == 0;
     if (json)
@@ -236,6 +240,7 @@ int ig_cmd_gc(const struct ig_cli *cli)
     struct ig_err err = IG_ERR_INIT;
     static struct request request;
     struct ig_gc_report report = {0};
+    int64_t faces = 0;
     bool offline = ig_cli_text(cli, "data") != NULL;
     if (read_request(&request, cli, &err) != IG_OK) {
         ig_cli_fail(cli, &err, NULL);
@@ -244,9 +249,9 @@ int ig_cmd_gc(const struct ig_cli *cli)
     if (offline)
         collect_offline(&report, cli, &request, &err);
     else
-        collect_remote(&report, cli, &request, &err);
+        collect_remote(&report, &faces, cli, &request, &err);
     if (err.code == IG_OK) {
-        print(cli, &report);
+        print(cli, &report, faces);
         return ig_cli_flush(cli, stdout) ? IG_EXIT_OK : IG_EXIT_FAILURE;
     }
     const char *hint = ig_remote_hint(&err);

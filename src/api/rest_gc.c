@@ -57,7 +57,16 @@ static enum ig_code check_range(struct ig_call *call, const char *field, int64_t
                    (long long)value, (long long)low, (long long)high);
 }
 
-static enum ig_code reply(struct ig_call *call, const struct ig_gc_report *report)
+/* What models look like goes behind the last object, when their packages are gone. */
+static enum ig_code collect_faces(int64_t *removed, struct ig_call *call,
+                                  const struct ig_gc_report *report, bool dry_run)
+{
+    *removed = 0;
+    if (!report->done || !call->app->deploy) return IG_OK;
+    return ig_deploy_collect(removed, call->app->deploy, dry_run, &call->err);
+}
+
+static enum ig_code reply(struct ig_call *call, const struct ig_gc_report *report, int64_t faces)
 {
     struct ig_json_out out;
     ig_call_json(call, &out);
@@ -70,6 +79,7 @@ static enum ig_code reply(struct ig_call *call, const struct ig_gc_report *repor
     ig_json_out_kv_i64(&out, "artifacts", report->artifacts);
     ig_json_out_kv_i64(&out, "kept", report->kept);
     ig_json_out_kv_i64(&out, "objects", report->objects);
+    ig_json_out_kv_i64(&out, "faces", faces);
     ig_json_out_kv_bool(&out, "done", report->done);
     ig_json_out_key(&out, IG_STR("next"));
     if (report->rows_done && !report->done)
@@ -110,7 +120,9 @@ enum ig_code ig_rest_gc_post(struct ig_call *call)
     ask.no_rows = next >= 0;
     ask.slice = next >= 0 ? (unsigned)next : 0;
     if (ask.dry_run) ask.budget_ns = 0; /* it would count the same again */
-    if (ig_gc_run(&report, call->app->gc, &call->who, &ask, &call->err) != IG_OK)
+    int64_t faces;
+    if (ig_gc_run(&report, call->app->gc, &call->who, &ask, &call->err) != IG_OK ||
+        collect_faces(&faces, call, &report, ask.dry_run) != IG_OK)
         return call->err.code;
-    return reply(call, &report);
+    return reply(call, &report, faces);
 }

@@ -391,6 +391,51 @@ static void warm_all(struct ig_deploy *deploy)
     ig_arena_deinit(&arena);
 }
 
+/* ---- faces ---- */
+
+static bool routing_needs(const struct ig_routing *routing, const char *name)
+{
+    for (uint32_t i = 0; routing && i < routing->spec.nodes_count; i++) {
+        const struct ig_servable *servable = ig_routing_servable(routing, i);
+        if (servable && servable->residency &&
+            (strcmp(servable->digest, name) == 0 || strcmp(servable->resident_key, name) == 0))
+            return true;
+    }
+    return false;
+}
+
+static bool needs_face(void *context, const char *name, struct ig_err *err)
+{
+    struct ig_deploy *deploy = context;
+    const struct set *set = current_set(deploy);
+    bool registered = false;
+    for (size_t i = 0; i < set->count; i++)
+        if (routing_needs(set->entries[i].current, name) ||
+            routing_needs(set->entries[i].previous, name))
+            return true;
+    ig_registry_has_package(&registered, deploy->options.registry, ig_str_view(name), err);
+    return registered;
+}
+
+enum ig_code ig_deploy_collect(int64_t *removed, struct ig_deploy *deploy, bool dry_run,
+                               struct ig_err *err)
+{
+    *removed = 0;
+    if (!deploy->residency) return IG_OK;
+    pthread_mutex_lock(&deploy->change_lock);
+    ig_residency_collect(removed, deploy->residency, needs_face, deploy, dry_run, err);
+    pthread_mutex_unlock(&deploy->change_lock);
+    return err->code;
+}
+
+static void collect_behind_start(struct ig_deploy *deploy)
+{
+    struct ig_err err = IG_ERR_INIT;
+    int64_t removed;
+    if (!is_stopping(deploy) && ig_deploy_collect(&removed, deploy, false, &err) != IG_OK)
+        ig_log_err(IG_LOG_WARN, "faces", &err);
+}
+
 static void free_retired(struct ig_deploy *deploy, struct set *retired, bool stopping)
 {
     if (deploy->options.wait_quiescent && !stopping)
@@ -418,6 +463,7 @@ static void *reaper_main(void *context)
         pthread_mutex_unlock(&deploy->reaper_lock);
         if (retired) free_retired(deploy, retired, stopping);
         if (warm) warm_all(deploy);
+        if (warm) collect_behind_start(deploy);
     }
     if (deploy->retired) free_retired(deploy, deploy->retired, true); /* of the last warming */
     return NULL;

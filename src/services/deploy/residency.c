@@ -16,6 +16,8 @@
 #include "base/map.h"
 #include "base/mem.h"
 
+#include <dirent.h>
+#include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
@@ -470,6 +472,31 @@ static enum ig_code find_face(struct ig_package **out, struct ig_residency *resi
         !read_face(out, residency, name))
         ig_fail(err, IG_INTERNAL, "description of model %s: it does not read back", name);
     ig_servable_unref(loaded);
+    return err->code;
+}
+
+enum ig_code ig_residency_collect(int64_t *removed, struct ig_residency *residency,
+                                  ig_residency_need *need, void *context, bool dry_run,
+                                  struct ig_err *err)
+{
+    int fd = -1;
+    int64_t count = 0;
+    if (ig_dir_open(&fd, residency->faces, ".", err) != IG_OK) return err->code;
+    DIR *dir = fdopendir(fd);
+    if (!dir) {
+        ig_file_close(&fd);
+        return ig_fail(err, IG_IO, "faces: %s", strerror(errno));
+    }
+    for (struct dirent *file; err->code == IG_OK && (file = readdir(dir));) {
+        const char *name = file->d_name;
+        bool is_face = strlen(name) == IG_SHA256_HEX - 1 && name[0] != '.';
+        bool is_rest = strncmp(name, ".tmp-", 5) == 0;
+        if ((!is_face || need(context, name, err)) && !is_rest) continue;
+        if (err->code == IG_OK && !dry_run) ig_file_remove(residency->faces, name, err);
+        count++;
+    }
+    closedir(dir);
+    if (err->code == IG_OK) *removed = count;
     return err->code;
 }
 

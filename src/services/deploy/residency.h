@@ -6,7 +6,7 @@
  * the model is loaded when it is asked for, off the event loops; the least recently used make room.
  * An ensemble comes and goes as one: while it is here, so are its members. A package is loaded once
  * for all deployments and ensembles that have it. Faces are kept in DIR/faces, so that a start
- * reads no model at all. Thread-safe. */
+ * reads no model at all, until nothing needs them any more. Thread-safe. */
 
 #include "services/deploy/servable_priv.h"
 
@@ -36,6 +36,14 @@ enum ig_code ig_residency_combine(const struct ig_servable **out, struct ig_resi
  * without err: it is not here. Without `load` loop-safe (one short lock). */
 const struct ig_servable *ig_residency_get(const struct ig_servable *pointed, bool load,
                                            struct ig_err *err);
+
+/* Whether something needs the face of that name: a package's digest, an ensemble's resident_key. */
+typedef bool ig_residency_need(void *context, const char *name, struct ig_err *err);
+/* Removes the faces that nothing needs, and what killed servers left of others; a face that is
+ * removed too much is made again. `dry_run` only counts. No deployment may be built meanwhile. */
+enum ig_code ig_residency_collect(int64_t *removed, struct ig_residency *residency,
+                                  ig_residency_need *need, void *context, bool dry_run,
+                                  struct ig_err *err);
 
 struct ig_residency_stats {
     uint64_t resident, loads, unloads; /* of packages */

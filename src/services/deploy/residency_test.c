@@ -119,6 +119,63 @@ static void test_what_is_used_stays(void **state)
     ASSERT_OK(err.code);
 }
 
+static void put_face(const char *name)
+{
+    struct ig_err err = IG_ERR_INIT;
+    char path[128];
+    snprintf(path, sizeof path, "faces/%s", name);
+    ASSERT_OK(ig_file_replace(world.temp.fd, path, IG_STR("left"), &err));
+}
+
+static bool has_face(const char *name)
+{
+    char path[128];
+    snprintf(path, sizeof path, "faces/%s", name);
+    return faccessat(world.temp.fd, path, F_OK, 0) == 0;
+}
+
+/* What is left of a model that is gone, or of a server that was killed at any point, goes; what a
+ * deployment or a registered version needs stays, and what is missing is made again. */
+static void test_faces_are_collected(void **state)
+{
+    static const char GONE[] = "00000000000000000000000000000000000000000000000000000000000000ab";
+    (void)state;
+    struct ig_err err = IG_ERR_INIT;
+    char used[IG_SHA256_HEX], registered[IG_SHA256_HEX];
+    int64_t removed = 0;
+    const struct ig_servable *face = ig_deploy_acquire(deploy, IG_STR("m1"))->face;
+    snprintf(used, sizeof used, "%s", face->digest);
+    ig_world_register(&world, "spare", 77);
+    struct ig_registry_version version;
+    ASSERT_OK(
+        ig_registry_version_get(&version, world.registry, IG_STR("spare"), 1, &world.arena, &err));
+    snprintf(registered, sizeof registered, "%.*s", IG_STR_ARGS(version.digest));
+    put_face(GONE);
+    put_face(registered);
+    put_face(".tmp-0123");
+    put_face("README");
+    ASSERT_OK(ig_deploy_collect(&removed, deploy, true, &err));
+    assert_int_equal(removed, 2);
+    assert_true(has_face(GONE) && has_face(".tmp-0123"));
+    ASSERT_OK(ig_deploy_collect(&removed, deploy, false, &err));
+    assert_int_equal(removed, 2);
+    assert_false(has_face(GONE) || has_face(".tmp-0123"));
+    assert_true(has_face(used) && has_face(registered) && has_face("README"));
+    ASSERT_OK(ig_deploy_collect(&removed, deploy, false, &err));
+    assert_int_equal(removed, 0);
+    ASSERT_OK(ig_registry_model_delete(world.registry, &IG_PRINCIPAL_LOCAL, IG_STR("spare"), &err));
+    ASSERT_OK(ig_deploy_collect(&removed, deploy, false, &err));
+    assert_int_equal(removed, 1);
+    assert_false(has_face(registered));
+    char path[128];
+    snprintf(path, sizeof path, "faces/%s", used);
+    ASSERT_OK(ig_file_remove(world.temp.fd, path, &err));
+    ig_deploy_close(deploy);
+    open_deploy(FEW_BYTES);
+    assert_true(has_face(used));
+    assert_true(predict(1, &world.arena) == 2);
+}
+
 /* A model under way outlives its place. */
 static void test_held_while_used(void **state)
 {
@@ -428,11 +485,17 @@ static void test_ensembles_of_many_threads(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_few_are_here),    cmocka_unit_test(test_what_is_used_stays),
-        cmocka_unit_test(test_held_while_used), cmocka_unit_test(test_start_reads_no_model),
-        cmocka_unit_test(test_many_threads),    cmocka_unit_test(test_ensembles),
-        cmocka_unit_test(test_members),         cmocka_unit_test(test_member_gone),
-        cmocka_unit_test(test_refused),         cmocka_unit_test(test_ensembles_of_many_threads),
+        cmocka_unit_test(test_few_are_here),
+        cmocka_unit_test(test_what_is_used_stays),
+        cmocka_unit_test(test_faces_are_collected),
+        cmocka_unit_test(test_held_while_used),
+        cmocka_unit_test(test_start_reads_no_model),
+        cmocka_unit_test(test_many_threads),
+        cmocka_unit_test(test_ensembles),
+        cmocka_unit_test(test_members),
+        cmocka_unit_test(test_member_gone),
+        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_ensembles_of_many_threads),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

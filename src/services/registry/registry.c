@@ -490,6 +490,32 @@ enum ig_code ig_registry_version_list(struct ig_registry_versions *out,
     return code;
 }
 
+struct package_call {
+    struct ig_str digest;
+    bool found;
+};
+
+static enum ig_code find_package(struct ig_db_tx *tx, void *context, struct ig_err *err)
+{
+    struct package_call *call = context;
+    struct ig_db_rows *rows = NULL;
+    if (ig_db_query(&rows, tx, "select 1 from versions where digest = $1 limit 1",
+                    IG_DB_VALUES(IG_DB_T(call->digest)), err) != IG_OK)
+        return err->code;
+    call->found = ig_db_next(rows, err);
+    ig_db_finish(rows);
+    return err->code;
+}
+
+enum ig_code ig_registry_has_package(bool *out, struct ig_registry *registry, struct ig_str digest,
+                                     struct ig_err *err)
+{
+    struct package_call call = {.digest = digest};
+    if (ig_db_read(registry->db, find_package, &call, err) != IG_OK) return err->code;
+    *out = call.found;
+    return IG_OK;
+}
+
 static bool has_alias(struct ig_db_tx *tx, const struct version_call *call, struct ig_err *err)
 {
     struct ig_db_rows *rows = NULL;

@@ -86,6 +86,9 @@ enum ig_code ig_registry_version_create(int64_t *version, struct ig_registry *re
 enum ig_code ig_registry_version_get(struct ig_registry_version *out, struct ig_registry *registry,
                                      struct ig_str model, int64_t version, struct ig_arena *arena,
                                      struct ig_err *err);
+/* Whether some version's package is that object. */
+enum ig_code ig_registry_has_package(bool *out, struct ig_registry *registry, struct ig_str digest,
+                                     struct ig_err *err);
 enum ig_code ig_registry_version_list(struct ig_registry_versions *out,
                                       struct ig_registry *registry, struct ig_str model,
                                       struct ig_arena *arena, struct ig_err *err);
