@@ -8,7 +8,9 @@
  * 3. A segment is synced once a second while it grows, and when it is left: by the syncer, which
  *    gets a duplicate of its descriptor, since rings would run over while the writer waits for a
  *    disk. Where the syncer has not yet taken the one before, the writer syncs by itself.
- * 4. A producer wakes the writer when its ring is half full; sem_post neither waits nor locks.
+ * 4. A producer wakes the writer when its ring is half full, and with the first record after the
+ *    writer fell asleep, which it does when all is written and synced; sem_post neither waits nor
+ *    locks.
  *
  * Thread rule: put: the ring's owner. All else: any thread, `lock` guards the flush counters. */
 #include "services/deploy/decision_log.h"
@@ -59,6 +61,7 @@ struct ig_decision_log {
     pthread_cond_t flushed;
     bool stopping;
     uint64_t flush_wanted, flush_done;
+    atomic_bool asleep; /* the writer, until it is woken */
 
     /* The writer thread's own. */
     int segment_fd;
@@ -80,8 +83,9 @@ static bool put(struct ig_decision_log *log, struct ring *ring, const struct ig_
     }
     struct slot *slot = &ring->slots[head & (log->options.ring_records - 1)];
     slot->bytes = ig_decision_encode(slot->record, decision);
-    atomic_store_explicit(&ring->head, head + 1, memory_order_release);
-    if (head + 1 - tail == log->options.ring_records / 2) sem_post(&log->wake);
+    atomic_store(&ring->head, head + 1);
+    bool rouse = atomic_load(&log->asleep) && atomic_exchange(&log->asleep, false);
+    if (rouse || head + 1 - tail == log->options.ring_records / 2) sem_post(&log->wake);
     return true;
 }
 
@@ -237,12 +241,41 @@ static void wait_a_while(struct ig_decision_log *log)
         if (errno == ETIMEDOUT) return;
 }
 
+static bool has_records(struct ig_decision_log *log)
+{
+    for (unsigned i = 0; i <= log->options.rings; i++) {
+        struct ring *ring = &log->rings[i];
+        if (atomic_load(&ring->head) != atomic_load_explicit(&ring->tail, memory_order_relaxed))
+            return true;
+    }
+    return false;
+}
+
+/* Until a record comes, or somebody asks. In the one order of all these loads and stores, either
+ * the producer's record is seen here or that the writer is asleep is seen there. */
+static void sleep_until_more(struct ig_decision_log *log)
+{
+    if (log->dirty) return; /* it is still to be synced */
+    atomic_store(&log->asleep, true);
+    while (!has_records(log) && sem_wait(&log->wake) != 0) IG_ASSERT(errno == EINTR);
+    atomic_store(&log->asleep, false);
+}
+
+static bool is_asked(struct ig_decision_log *log)
+{
+    pthread_mutex_lock(&log->lock);
+    bool asked = log->stopping || log->flush_wanted > log->flush_done;
+    pthread_mutex_unlock(&log->lock);
+    return asked;
+}
+
 static void *writer_main(void *context)
 {
     struct ig_decision_log *log = context;
     bool stopping = false;
     while (!stopping) {
-        wait_a_while(log);
+        sleep_until_more(log);
+        if (!is_asked(log)) wait_a_while(log);
         pthread_mutex_lock(&log->lock);
         stopping = log->stopping;
         uint64_t wanted = log->flush_wanted;

@@ -11,12 +11,15 @@
 #include "services/deploy/decision_priv.h"
 #include "stores/temp_testing.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 static struct ig_decision_log *open_log(const struct ig_temp *temp, uint64_t segment_bytes,
                                         uint64_t total_bytes)
@@ -288,6 +291,57 @@ static void test_kill_keeps_what_was_flushed(void **state)
     ig_temp_remove(&temp);
 }
 
+/* How often a thread of this process went to sleep so far. */
+static long sleeps_of(const char *thread)
+{
+    char path[64], name[32] = "", line[128];
+    long sleeps = -1;
+    DIR *tasks = opendir("/proc/self/task");
+    assert_non_null(tasks);
+    for (struct dirent *task; sleeps < 0 && (task = readdir(tasks));) {
+        snprintf(path, sizeof path, "/proc/self/task/%.20s/status", task->d_name);
+        FILE *file = fopen(path, "r");
+        while (file && fgets(line, sizeof line, file)) {
+            sscanf(line, "Name: %31s", name);
+            if (strcmp(name, thread) == 0) sscanf(line, "voluntary_ctxt_switches: %ld", &sleeps);
+        }
+        if (file) fclose(file);
+    }
+    closedir(tasks);
+    return sleeps;
+}
+
+static void put_and_wait(struct ig_decision_log *log, int64_t number)
+{
+    struct ig_decision decision = make(number);
+    struct ig_decision_stats stats = {0};
+    assert_true(ig_decision_log_put(log, 0, &decision));
+    for (int i = 0; i < 2000 && stats.written < (uint64_t)number; i++) {
+        usleep(1000);
+        ig_decision_log_stats(log, &stats);
+    }
+    assert_int_equal(stats.written, number);
+}
+
+/* The writer sleeps while nothing comes, and a record wakes it. */
+static void test_sleeps_until_something_comes(void **state)
+{
+    struct ig_temp temp = ig_temp_make();
+    uint64_t torn;
+    (void)state;
+    struct ig_decision_log *log = open_log(&temp, 0, 0);
+    put_and_wait(log, 1);
+    usleep(50 * 1000); /* the first is synced at once */
+    long before = sleeps_of("decisions");
+    usleep(100 * 1000);
+    assert_true(before > 0);
+    assert_int_equal(sleeps_of("decisions"), before);
+    put_and_wait(log, 2);
+    ig_decision_log_close(log);
+    assert_int_equal(read_all(&temp, &torn).sum, 3);
+    ig_temp_remove(&temp);
+}
+
 static void test_nth_allocation_fails(void **state)
 {
     struct ig_temp temp = ig_temp_make();
@@ -318,6 +372,7 @@ int main(void)
         cmocka_unit_test(test_torn_and_damaged_ends),
         cmocka_unit_test(test_producers_beside_the_writer),
         cmocka_unit_test(test_kill_keeps_what_was_flushed),
+        cmocka_unit_test(test_sleeps_until_something_comes),
         cmocka_unit_test(test_nth_allocation_fails),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
