@@ -46,7 +46,9 @@ struct ig_call {
     void *state; /* a handler's own, in the arena */
     /* Of an inference while anything is traced, by ig_clock_ns; else 0. */
     uint64_t taken_ns, decoded_ns, done_ns;
-    struct ig_str client_id; /* the request's own id in its protocol; ptr NULL: none */
+    struct ig_trace_sample traced; /* once it is answered */
+    struct ig_buf tensors;         /* of a traced one, where they are wanted */
+    struct ig_str client_id;       /* the request's own id in its protocol; ptr NULL: none */
 };
 
 /* The member that an error is about: its message begins with the name and a colon; `names` ends

@@ -8,6 +8,7 @@
 
 #include "api/gather.h"
 #include "api/infer_record.h"
+#include "api/oip_settings.h"
 #include "api/route.h"
 #include "base/clock.h"
 #include "services/deploy/replica_set.h"
@@ -183,7 +184,7 @@ static enum ig_code run(struct ig_call *call)
     if ((draws(infer) ? ig_infer_picture(call, infer) : infer->encode(call, infer)) == IG_OK) {
         ig_infer_note_decisions(call, infer);
         ig_infer_mirror(call, infer);
-        if (call->taken_ns) call->done_ns = ig_clock_ns();
+        if (call->taken_ns) ig_oip_trace_answered(call, infer);
     } else if (draws(infer)) {
         call->field = field_of(&call->err);
     }

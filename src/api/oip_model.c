@@ -3,6 +3,7 @@
 
 #include "api/oip_classes.h"
 #include "api/oip_memory.h"
+#include "base/num.h"
 
 #include <math.h>
 #include <string.h>
@@ -240,15 +241,25 @@ static size_t row_numbers(const double **out, enum ig_oip_result output,
 struct writing {
     struct ig_json_out *json; /* or: */
     struct ig_buf *raw;
+    struct ig_buf *plain;
     struct ig_buf text; /* of the class at hand */
 };
 
+static void write_plain(struct writing *writing, struct ig_str text)
+{
+    if (writing->plain->len) ig_buf_add_char(writing->plain, ',');
+    ig_buf_add_str(writing->plain, text);
+}
+
 static void write_number(struct writing *writing, double value)
 {
+    char text[IG_NUM_TEXT_MAX];
     if (writing->json)
         ig_json_out_f64(writing->json, value);
-    else
+    else if (writing->raw)
         ig_buf_add(writing->raw, &value, sizeof value);
+    else
+        write_plain(writing, (struct ig_str){text, ig_num_format_f64(text, value)});
 }
 
 static void write_text(struct writing *writing, struct ig_str text)
@@ -256,6 +267,10 @@ static void write_text(struct writing *writing, struct ig_str text)
     uint32_t length = (uint32_t)text.len;
     if (writing->json) {
         ig_json_out_str(writing->json, text);
+        return;
+    }
+    if (writing->plain) {
+        write_plain(writing, text);
         return;
     }
     ig_buf_add(writing->raw, &length, sizeof length);
@@ -328,6 +343,15 @@ void ig_oip_write_json(struct ig_json_out *out, struct ig_infer *infer,
 void ig_oip_write_raw(struct ig_buf *out, struct ig_infer *infer, const struct ig_oip_given *given)
 {
     struct writing writing = {.raw = out};
+    ig_buf_init(&writing.text, out->max_bytes);
+    write_data(&writing, infer, given);
+    ig_buf_deinit(&writing.text);
+}
+
+void ig_oip_write_plain(struct ig_buf *out, struct ig_infer *infer,
+                        const struct ig_oip_given *given)
+{
+    struct writing writing = {.plain = out};
     ig_buf_init(&writing.text, out->max_bytes);
     write_data(&writing, infer, given);
     ig_buf_deinit(&writing.text);

@@ -79,9 +79,11 @@ enum ig_code ig_oip_check(struct ig_call *call, const struct ig_infer *infer);
 /* What is given of an output, without its rows. */
 struct ig_oip_port ig_oip_given_port(const struct ig_oip_given *given,
                                      const struct ig_servable *face);
-/* Its elements, into an open JSON array or as binary data. */
+/* Its elements, into an open JSON array, as binary data, or as texts with commas between. */
 void ig_oip_write_json(struct ig_json_out *out, struct ig_infer *infer,
                        const struct ig_oip_given *given);
 void ig_oip_write_raw(struct ig_buf *out, struct ig_infer *infer, const struct ig_oip_given *given);
+void ig_oip_write_plain(struct ig_buf *out, struct ig_infer *infer,
+                        const struct ig_oip_given *given);
 
 #endif

@@ -38,7 +38,10 @@ enum ig_code ig_oip_trace_update(struct ig_call *call, const struct ig_oip_setti
 /* What is traced, in the arena. NOT_FOUND when there is no such deployment. */
 enum ig_code ig_oip_trace_tell(struct ig_oip_settings *out, struct ig_call *call,
                                struct ig_str model);
-/* Notes an answered inference; `send` NULL: when it was sent is not known. */
+struct ig_infer;
+/* An answer is there: decides whether it is traced, and keeps its tensors when they are. */
+void ig_oip_trace_answered(struct ig_call *call, struct ig_infer *infer);
+/* Notes it when it is; `send` NULL: when it was sent is not known. */
 void ig_oip_trace_note(struct ig_call *call, const char *receive, const char *send);
 
 #endif

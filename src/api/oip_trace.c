@@ -9,26 +9,35 @@ enum { SHOWN_MAX = 64 };
 
 static const struct {
     const char *name;
+    int64_t bit;
+} LEVELS[] = {{"TIMESTAMPS", IG_TRACE_TIMESTAMPS}, {"TENSORS", IG_TRACE_TENSORS}};
+
+enum { LEVELS_COUNT = sizeof LEVELS / sizeof *LEVELS };
+
+static const struct {
+    const char *name;
     int64_t min, max;
-} FIELDS[IG_TRACE_FIELDS_COUNT] = {[IG_TRACE_LEVEL] = {"trace_level", 0, 1},
+} FIELDS[IG_TRACE_FIELDS_COUNT] = {[IG_TRACE_LEVEL] = {"trace_level", 0, 0},
                                    [IG_TRACE_RATE] = {"trace_rate", 1, UINT32_MAX},
                                    [IG_TRACE_COUNT] = {"trace_count", -1, INT32_MAX},
                                    [IG_TRACE_LOG_FREQUENCY] = {"log_frequency", 0, UINT32_MAX}};
 
-/* ["OFF"], ["TIMESTAMPS"] */
+/* ["OFF"], ["TIMESTAMPS", "TENSORS"] */
 static enum ig_code read_level(int64_t *out, const struct ig_oip_setting *setting,
                                struct ig_err *err)
 {
     *out = 0;
     for (size_t i = 0; i < setting->count; i++) {
         struct ig_str level = setting->values[i];
+        size_t at = 0;
         if (ig_str_is(level, "OFF") && setting->count > 1)
             return ig_fail(err, IG_INVALID, "Expect only one trace level 'OFF' is specified");
-        if (ig_str_is(level, "TIMESTAMPS"))
-            *out = 1;
+        while (at < LEVELS_COUNT && !ig_str_is(level, LEVELS[at].name)) at++;
+        if (at < LEVELS_COUNT)
+            *out |= LEVELS[at].bit;
         else if (!ig_str_is(level, "OFF"))
-            return ig_fail(err, ig_str_is(level, "TENSORS") ? IG_UNSUPPORTED : IG_INVALID,
-                           "trace_level: '%.*s', expected OFF or TIMESTAMPS",
+            return ig_fail(err, IG_INVALID,
+                           "trace_level: '%.*s', expected OFF, TIMESTAMPS or TENSORS",
                            (int)(level.len > SHOWN_MAX ? SHOWN_MAX : level.len), level.ptr);
     }
     return IG_OK;
@@ -68,6 +77,13 @@ enum ig_code ig_oip_trace_update(struct ig_call *call, const struct ig_oip_setti
     return ig_traces_update(call->app->traces, settings->model, &change, &call->err);
 }
 
+static void tell_level(struct ig_oip_setting *item, int64_t level)
+{
+    for (size_t i = 0; i < LEVELS_COUNT; i++)
+        if (level & LEVELS[i].bit) item->values[item->count++] = ig_str_view(LEVELS[i].name);
+    if (!item->count) item->values[item->count++] = IG_STR("OFF");
+}
+
 enum ig_code ig_oip_trace_tell(struct ig_oip_settings *out, struct ig_call *call,
                                struct ig_str model)
 {
@@ -76,11 +92,13 @@ enum ig_code ig_oip_trace_tell(struct ig_oip_settings *out, struct ig_call *call
     if (check_model(call, model) != IG_OK) return call->err.code;
     ig_traces_get(&now, call->app->traces, model);
     for (int i = 0; i < IG_TRACE_FIELDS_COUNT; i++) {
-        struct ig_str value = now.values[i] ? IG_STR("TIMESTAMPS") : IG_STR("OFF");
-        if (i != IG_TRACE_LEVEL)
-            value = ig_str_view(ig_arena_printf(call->arena, "%lld", (long long)now.values[i]));
-        out->items[out->count++] = (struct ig_oip_setting){
-            .name = ig_str_view(FIELDS[i].name), .values = {value}, .count = 1};
+        struct ig_oip_setting *item = &out->items[out->count++];
+        item->name = ig_str_view(FIELDS[i].name);
+        if (i == IG_TRACE_LEVEL)
+            tell_level(item, now.values[i]);
+        else
+            item->values[item->count++] =
+                ig_str_view(ig_arena_printf(call->arena, "%lld", (long long)now.values[i]));
     }
     out->items[out->count++] = (struct ig_oip_setting){
         .name = IG_STR("trace_file"), .values = {IG_STR(IG_TRACES_FILE)}, .count = 1};
@@ -100,7 +118,8 @@ enum ig_code ig_oip_trace_get(struct ig_call *call)
         bool list = i == IG_TRACE_LEVEL;
         ig_json_out_key(&out, now.items[i].name);
         if (list) ig_json_out_array(&out);
-        ig_json_out_str(&out, now.items[i].values[0]);
+        for (size_t j = 0; j < now.items[i].count; j++)
+            ig_json_out_str(&out, now.items[i].values[j]);
         if (list) ig_json_out_array_end(&out);
     }
     ig_json_out_object_end(&out);
@@ -119,8 +138,9 @@ enum ig_code ig_oip_trace_set(struct ig_call *call)
 
 void ig_oip_trace_note(struct ig_call *call, const char *receive, const char *send)
 {
-    if (!call->taken_ns || !call->done_ns || !call->decisions_count) return;
+    if (!call->traced.level) return;
     const struct ig_trace trace = {
+        .sample = call->traced,
         .receive = receive,
         .send = send,
         .request_id = call->client_id.len ? call->client_id : ig_str_view(call->request_id),
@@ -130,6 +150,9 @@ void ig_oip_trace_note(struct ig_call *call, const char *receive, const char *se
         .done_ns = call->done_ns,
         .sent_ns = send ? ig_clock_ns() : 0,
         .decisions = call->decisions,
-        .decisions_count = call->decisions_count};
+        .decisions_count = call->decisions_count,
+        .tensors = call->traced.level & IG_TRACE_TENSORS ? &call->tensors : NULL};
     ig_traces_note(call->app->traces, &trace);
+    ig_buf_deinit(&call->tensors);
+    call->traced.level = 0;
 }

@@ -382,11 +382,25 @@ static void test_logging(void **state)
     assert_string_equal(live_text(&live, "log_warning"), "true");
 }
 
+static void read_trace(char *text, size_t size, int number)
+{
+    char path[128];
+    FILE *file = NULL;
+    snprintf(path, sizeof path, "%s/data/traces/trace.json.%d", live.dir, number);
+    for (int i = 0; i < 100 && !file; i++) {
+        file = fopen(path, "r");
+        if (!file) usleep(50000);
+    }
+    assert_non_null(file);
+    text[fread(text, 1, size - 1, file)] = '\0';
+    fclose(file);
+}
+
 /* Traced calls are in a file below the data directory, and nowhere else. */
 static void test_traces(void **state)
 {
     (void)state;
-    char path[128], text[4096];
+    char text[8192];
     EXPECT(200, "GET", "/v2/trace/setting", NULL);
     assert_string_equal(live_text(&live, "trace_level.0"), "OFF");
     assert_string_equal(live_text(&live, "trace_rate"), "1000");
@@ -397,19 +411,29 @@ static void test_traces(void **state)
     EXPECT(200, "POST", INFER, "{\"id\":\"mine\"," INPUTS "}");
     EXPECT(200, "POST", "/v1/models/churn:predict", "{\"instances\":[{\"x0\":0.75}]}");
     EXPECT(200, "POST", "/v1/models/churn:predict", "{\"instances\":[{\"x0\":0.75}]}");
-    snprintf(path, sizeof path, "%s/data/traces/trace.json.0", live.dir);
-    FILE *file = NULL;
-    for (int i = 0; i < 100 && !file; i++) {
-        file = fopen(path, "r");
-        if (!file) usleep(50000);
-    }
-    assert_non_null(file);
-    text[fread(text, 1, sizeof text - 1, file)] = '\0';
-    fclose(file);
+    read_trace(text, sizeof text, 0);
     assert_non_null(strstr(text, "[{\"id\":1,\"model_name\":\"churn\",\"model_version\":1,"
                                  "\"request_id\":\"mine\"},{\"id\":1,\"timestamps\":["));
     assert_non_null(strstr(text, "{\"id\":2,\"timestamps\":[{\"name\":\"HTTP_SEND_END\","));
     assert_null(strstr(text, "\"id\":3"));
+    EXPECT(200, "POST", "/v2/models/churn/trace/setting",
+           "{\"trace_level\":[\"TENSORS\",\"TIMESTAMPS\"],\"trace_count\":\"2\"}");
+    assert_string_equal(live_text(&live, "trace_level.1"), "TENSORS");
+    EXPECT(200, "POST", INFER, "{" INPUTS "}");
+    EXPECT(200, "POST", "/v1/models/churn:predict", "{\"instances\":[{\"x0\":0.75}]}");
+    read_trace(text, sizeof text, 1);
+    static const char *const TENSORS[] = {
+        "{\"id\":3,\"activity\":\"TENSOR_QUEUE_INPUT\",\"tensor\":{\"name\":\"x0\","
+        "\"data\":\"0.75,0.25\",\"shape\":\"2\",\"dtype\":\"FP32\"}}",
+        "\"tensor\":{\"name\":\"colour\",\"data\":\"green,red\",\"shape\":\"2,1\","
+        "\"dtype\":\"BYTES\"}}",
+        "{\"id\":3,\"activity\":\"TENSOR_BACKEND_OUTPUT\",\"tensor\":{\"name\":\"predictions\",",
+        "{\"id\":4,\"activity\":\"TENSOR_QUEUE_INPUT\",\"tensor\":{\"name\":\"x0\","
+        "\"data\":\"0.75\",\"shape\":\"1,1\",\"dtype\":\"FP64\"}}",
+        "{\"id\":4,\"activity\":\"TENSOR_BACKEND_OUTPUT\""};
+    for (size_t i = 0; i < sizeof TENSORS / sizeof *TENSORS; i++)
+        assert_non_null(strstr(text, TENSORS[i]));
+    EXPECT(400, "POST", "/v2/trace/setting", "{\"trace_level\":[\"TENSOR\"]}");
     EXPECT(501, "POST", "/v2/trace/setting", "{\"trace_file\":\"/tmp/traces\"}");
     EXPECT(404, "POST", "/v2/models/none/trace/setting", "{\"trace_rate\":\"1\"}");
     EXPECT(400, "POST", "/v2/trace/setting", "{\"trace_rate\":\"1x\"}");

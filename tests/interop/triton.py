@@ -413,6 +413,29 @@ def check_traces(triton, kind, directory, stages):
             return "timestamps %s" % times
         if sorted(each[1] for each in times) != [each[1] for each in times]:
             return "times are not in order: %s" % times
+    both = triton.update_trace_settings("m", {"trace_level": ["TIMESTAMPS", "TENSORS"],
+                                              "trace_rate": "1", "trace_count": "1"}, **more)
+    levels = both["settings"]["trace_level"]["value"] if more else both["trace_level"]
+    if sorted(levels) != ["TENSORS", "TIMESTAMPS"]:
+        return "settings %s" % both
+    before = set(glob.glob(os.path.join(directory, "trace.json.*")))
+    expected = triton.infer("m", [tensor]).as_numpy("predictions")
+    for _ in range(50):
+        new = set(glob.glob(os.path.join(directory, "trace.json.[0-9]*"))) - before
+        if new:
+            break
+        time.sleep(0.1)
+    with open(new.pop(), encoding="utf-8") as lines:
+        told = {each["activity"]: each["tensor"] for each in json.load(lines) if "activity" in each
+                and each["tensor"]["name"] in ("input", "predictions")}
+    sent = told["TENSOR_QUEUE_INPUT"]
+    if sent["shape"] != "%d,%d" % ROWS.shape or sent["dtype"] != "FP64":
+        return "tensor %s" % sent
+    if not np.array_equal(np.array([float(x) for x in sent["data"].split(",")]), ROWS.ravel()):
+        return "tensor %s" % sent
+    given = [float(x) for x in told["TENSOR_BACKEND_OUTPUT"]["data"].split(",")]
+    if not np.array_equal(np.array(given), expected.ravel()):
+        return "tensor %s" % given
     if value(triton.get_trace_settings("m", **more), "trace_count") != "0":
         return "settings %s" % triton.get_trace_settings("m", **more)
     triton.update_trace_settings("m", {"trace_level": None, "trace_rate": None,
@@ -420,7 +443,7 @@ def check_traces(triton, kind, directory, stages):
     if value(triton.get_trace_settings("m", **more), "trace_rate") != "1000":
         return "settings %s" % triton.get_trace_settings("m", **more)
     for settings, message in (({"trace_file": "/tmp/x"}, "trace file location"),
-                              ({"trace_level": ["TENSORS"]}, "expected OFF or TIMESTAMPS"),
+                              ({"trace_level": ["TENSOR"]}, "expected OFF, TIMESTAMPS or TENSORS"),
                               ({"trace_rate": "0"}, "trace_rate: '0'")):
         try:
             triton.update_trace_settings(settings=settings)

@@ -28,8 +28,9 @@ static const struct ig_trace_setting DEFAULTS = {{[IG_TRACE_RATE] = 1000, [IG_TR
 struct setting {
     struct ig_trace_setting now;
     bool own[IG_TRACE_FIELDS_COUNT]; /* else as that of all, or the default */
-    uint64_t calls;
-    struct ig_buf text; /* of traces that are not written yet */
+    uint64_t number;                 /* no other has it */
+    uint64_t calls, awaited;         /* awaited: sampled and not noted yet */
+    struct ig_buf text;              /* of traces that are not written yet */
     int64_t in_text;
 };
 
@@ -46,7 +47,7 @@ struct ig_traces {
     atomic_bool on;
     struct setting all;
     struct ig_map models; /* struct setting */
-    uint64_t last_id, dropped;
+    uint64_t last_id, last_setting, dropped;
     struct block blocks[BLOCKS_MAX]; /* a ring */
     uint64_t blocks_put, blocks_written;
     bool ending;
@@ -213,12 +214,42 @@ static void add_part(struct ig_buf *out, uint64_t id, uint64_t parent, const str
     add_time(out, id, "REQUEST_END", start_ns + decision->compute_ns);
 }
 
-static void add_trace(struct ig_traces *traces, struct ig_buf *out, const struct ig_trace *trace)
+/* A line a tensor: an object but for the id that it begins with. */
+void ig_trace_tensor_write(struct ig_buf *out, const struct ig_trace_tensor *tensor)
+{
+    struct ig_json_out json;
+    ig_json_out_init(&json, out);
+    ig_json_out_object(&json);
+    ig_json_out_kv_str(&json, "activity", ig_str_view(tensor->activity));
+    ig_json_out_key(&json, IG_STR("tensor"));
+    ig_json_out_object(&json);
+    ig_json_out_kv_str(&json, "name", tensor->name);
+    ig_json_out_kv_str(&json, "data", tensor->data);
+    ig_json_out_kv_str(&json, "shape", tensor->shape);
+    ig_json_out_kv_str(&json, "dtype", ig_str_view(tensor->dtype));
+    ig_json_out_object_end(&json);
+    ig_json_out_object_end(&json);
+    ig_buf_add_char(out, '\n');
+}
+
+static void add_tensors(struct ig_traces *traces, struct ig_buf *out, uint64_t id,
+                        const struct ig_buf *tensors)
+{
+    struct ig_str rest = ig_buf_view(tensors);
+    traces->dropped += tensors->overflowed;
+    if (tensors->overflowed) return;
+    while (rest.len) {
+        struct ig_str line = ig_str_cut(&rest, '\n');
+        ig_buf_printf(out, ",{\"id\":%llu,", (unsigned long long)id);
+        ig_buf_add(out, line.ptr + 1, line.len - 1);
+    }
+}
+
+static void add_times(struct ig_traces *traces, struct ig_buf *out, uint64_t id,
+                      const struct ig_trace *trace)
 {
     const struct ig_decision *first = &trace->decisions[0];
-    uint64_t id = ++traces->last_id;
     bool single = trace->decisions_count == 1;
-    add_head(out, id, first->deployment, first->version, trace->request_id);
     add_stage(out, id, trace->receive, "START", trace->received_ns);
     add_stage(out, id, trace->receive, "END", trace->taken_ns);
     add_time(out, id, "REQUEST_START", trace->taken_ns);
@@ -231,6 +262,15 @@ static void add_trace(struct ig_traces *traces, struct ig_buf *out, const struct
     if (!trace->sent_ns) return;
     add_stage(out, id, trace->send, "START", trace->done_ns);
     add_stage(out, id, trace->send, "END", trace->sent_ns);
+}
+
+static void add_trace(struct ig_traces *traces, struct ig_buf *out, const struct ig_trace *trace)
+{
+    const struct ig_decision *first = &trace->decisions[0];
+    uint64_t id = ++traces->last_id;
+    add_head(out, id, first->deployment, first->version, trace->request_id);
+    if (trace->sample.level & IG_TRACE_TIMESTAMPS) add_times(traces, out, id, trace);
+    if (trace->tensors) add_tensors(traces, out, id, trace->tensors);
 }
 
 /* Whether this call of a setting's is traced. */
@@ -258,7 +298,8 @@ static void collect(struct ig_traces *traces, struct setting *setting, const str
     }
     setting->in_text++;
     size_t most = setting->text.len - before; /* the next is about as long */
-    bool last = !setting->now.values[IG_TRACE_COUNT];
+    bool off = !setting->now.values[IG_TRACE_LEVEL];
+    bool last = (off || !setting->now.values[IG_TRACE_COUNT]) && !setting->awaited;
     bool full = setting->text.len + 2 * most > (frequency ? IG_TRACES_BLOCK_MAX : EARLY_BYTES);
     if (last || full || (frequency && setting->in_text >= frequency))
         hand_over(traces, setting, last || frequency);
@@ -306,6 +347,7 @@ static struct setting *make_own(struct ig_traces *traces, struct ig_str deployme
     if (own) return own;
     own = ig_zalloc(sizeof *own);
     if (own) ig_buf_init(&own->text, IG_TRACES_BLOCK_MAX);
+    if (own) own->number = ++traces->last_setting;
     if (own && ig_map_put(&traces->models, deployment, own)) return own;
     if (own) free_setting(own);
     ig_fail(err, IG_EXHAUSTED, "model '%.*s': %d models have trace settings, as many as may",
@@ -369,11 +411,28 @@ bool ig_traces_on(const struct ig_traces *traces)
     return traces && atomic_load_explicit(&traces->on, memory_order_relaxed);
 }
 
+struct ig_trace_sample ig_traces_sample(struct ig_traces *traces, struct ig_str deployment)
+{
+    struct ig_trace_sample out = {0};
+    pthread_mutex_lock(&traces->lock);
+    struct setting *setting = setting_of(traces, deployment);
+    if (sample(setting)) {
+        out = (struct ig_trace_sample){setting->now.values[IG_TRACE_LEVEL], setting->number};
+        setting->awaited++;
+    }
+    pthread_mutex_unlock(&traces->lock);
+    return out;
+}
+
 void ig_traces_note(struct ig_traces *traces, const struct ig_trace *trace)
 {
     pthread_mutex_lock(&traces->lock);
     struct setting *setting = setting_of(traces, trace->decisions[0].deployment);
-    if (sample(setting)) collect(traces, setting, trace);
+    /* The deployment may have lost its own setting, or got one, since it was sampled. */
+    if (setting->number != trace->sample.setting && traces->all.number == trace->sample.setting)
+        setting = &traces->all;
+    if (setting->number == trace->sample.setting) setting->awaited--;
+    collect(traces, setting, trace);
     pthread_mutex_unlock(&traces->lock);
 }
 

@@ -34,12 +34,13 @@ enum ig_code ig_traces_open(struct ig_traces **out, int dirfd, struct ig_err *er
 void ig_traces_close(struct ig_traces *traces);
 
 enum ig_trace_field {
-    IG_TRACE_LEVEL,         /* 0: off; 1: timestamps */
+    IG_TRACE_LEVEL,         /* 0: off; else of IG_TRACE_TIMESTAMPS and IG_TRACE_TENSORS */
     IG_TRACE_RATE,          /* of so many calls one is traced; at least 1 */
     IG_TRACE_COUNT,         /* so many more; -1: without end */
     IG_TRACE_LOG_FREQUENCY, /* traces a numbered file; 0: into trace.json */
     IG_TRACE_FIELDS_COUNT
 };
+enum { IG_TRACE_TIMESTAMPS = 1, IG_TRACE_TENSORS = 2 };
 struct ig_trace_setting {
     int64_t values[IG_TRACE_FIELDS_COUNT];
 };
@@ -58,8 +59,25 @@ void ig_traces_get(struct ig_trace_setting *out, struct ig_traces *traces,
 /* Whether anything is traced: NULL traces nothing. Loop-safe, wait-free. */
 bool ig_traces_on(const struct ig_traces *traces);
 
-/* An answered call. Times are of ig_clock_ns; 0: not known, and left out. */
+/* An answered call, counted: whether it is traced, and then noted once. */
+struct ig_trace_sample {
+    int64_t level;    /* 0: it is not traced */
+    uint64_t setting; /* that it counts for */
+};
+struct ig_trace_sample ig_traces_sample(struct ig_traces *traces, struct ig_str deployment);
+
+struct ig_trace_tensor {
+    const char *activity; /* "TENSOR_QUEUE_INPUT", "TENSOR_BACKEND_OUTPUT" */
+    const char *dtype;    /* "FP32" */
+    struct ig_str name;
+    struct ig_str shape, data; /* "1,2", "0.5,1" */
+};
+/* Appends it to the text that a trace's tensors are noted as. */
+void ig_trace_tensor_write(struct ig_buf *out, const struct ig_trace_tensor *tensor);
+
+/* Times are of ig_clock_ns; 0: not known, and left out. */
 struct ig_trace {
+    struct ig_trace_sample sample;
     const char *receive, *send; /* "HTTP_RECV" and "HTTP_SEND" */
     struct ig_str request_id;   /* at most 128 bytes are kept */
     uint64_t received_ns;       /* its head */
@@ -69,9 +87,9 @@ struct ig_trace {
     uint64_t sent_ns;
     const struct ig_decision *decisions; /* its parts; of several the first are traces below it */
     size_t decisions_count;              /* at least 1 */
+    const struct ig_buf *tensors;        /* NULL: none; overflowed: they are counted as dropped */
 };
-/* Inputs are computed where they lie, so COMPUTE_INPUT_END is COMPUTE_START. Counts it, and keeps
- * it when the setting says so. */
+/* Inputs are computed where they lie, so COMPUTE_INPUT_END is COMPUTE_START. */
 void ig_traces_note(struct ig_traces *traces, const struct ig_trace *trace);
 
 /* Waits until what is to be written so far is in the files: tests. */

@@ -61,17 +61,28 @@ static void note(const char *deployment, int times)
 {
     const struct ig_decision decision = {
         .deployment = ig_str_view(deployment), .version = 3, .before_ns = 30, .compute_ns = 40};
-    const struct ig_trace trace = {.receive = "HTTP_RECV",
-                                   .send = "HTTP_SEND",
-                                   .request_id = IG_STR("a\"b"),
-                                   .received_ns = 1000,
-                                   .taken_ns = 1010,
-                                   .decoded_ns = 1020,
-                                   .done_ns = 1080,
-                                   .sent_ns = 1090,
-                                   .decisions = &decision,
-                                   .decisions_count = 1};
-    for (int i = 0; i < times; i++) ig_traces_note(traces, &trace);
+    const struct ig_trace_tensor tensors[] = {
+        {"TENSOR_QUEUE_INPUT", "FP64", IG_STR("in\"put"), IG_STR("1,2"), IG_STR("0.5,-1")},
+        {"TENSOR_BACKEND_OUTPUT", "BYTES", IG_STR("labels"), IG_STR("1"), IG_STR("a\nb")}};
+    struct ig_buf lines;
+    ig_buf_init(&lines, 1 << 20);
+    for (int i = 0; i < 2; i++) ig_trace_tensor_write(&lines, &tensors[i]);
+    struct ig_trace trace = {.receive = "HTTP_RECV",
+                             .send = "HTTP_SEND",
+                             .request_id = IG_STR("a\"b"),
+                             .received_ns = 1000,
+                             .taken_ns = 1010,
+                             .decoded_ns = 1020,
+                             .done_ns = 1080,
+                             .sent_ns = 1090,
+                             .decisions = &decision,
+                             .decisions_count = 1};
+    for (int i = 0; i < times; i++) {
+        trace.sample = ig_traces_sample(traces, decision.deployment);
+        trace.tensors = trace.sample.level & IG_TRACE_TENSORS ? &lines : NULL;
+        if (trace.sample.level) ig_traces_note(traces, &trace);
+    }
+    ig_buf_deinit(&lines);
 }
 
 /* How many traces a file holds; -1 when there is none. */
@@ -241,12 +252,13 @@ static void test_parts(void **state)
     const struct ig_decision parts[] = {
         {.deployment = IG_STR("d"), .model = IG_STR("a"), .version = 1, .before_ns = 5},
         {.deployment = IG_STR("d"), .model = IG_STR("b"), .version = 2, .before_ns = 9}};
-    const struct ig_trace trace = {.receive = "GRPC_WAITREAD",
-                                   .received_ns = 100,
-                                   .done_ns = 120,
-                                   .decisions = parts,
-                                   .decisions_count = 2};
+    struct ig_trace trace = {.receive = "GRPC_WAITREAD",
+                             .received_ns = 100,
+                             .done_ns = 120,
+                             .decisions = parts,
+                             .decisions_count = 2};
     set("", 1, 1, 1, -2);
+    trace.sample = ig_traces_sample(traces, IG_STR("d"));
     ig_traces_note(traces, &trace);
     assert_int_equal(count_in("trace.json.0"), 0);
     assert_non_null(strstr(text.ptr, "{\"id\":2,\"model_name\":\"a\",\"model_version\":1,"
@@ -258,11 +270,74 @@ static void test_parts(void **state)
     assert_null(strstr(text.ptr, "SEND"));
 }
 
+/* Tensors go with times or alone, each as an object of the trace's id. */
+static void test_tensors(void **state)
+{
+    (void)state;
+    static const char INPUT[] = "{\"id\":1,\"activity\":\"TENSOR_QUEUE_INPUT\",\"tensor\":{"
+                                "\"name\":\"in\\\"put\",\"data\":\"0.5,-1\",\"shape\":\"1,2\","
+                                "\"dtype\":\"FP64\"}}";
+    set("", IG_TRACE_TENSORS, 1, 1, -2);
+    note("d", 2);
+    assert_int_equal(count_in("trace.json.0"), 0); /* none has times */
+    assert_non_null(strstr(text.ptr, INPUT));
+    assert_non_null(strstr(text.ptr, "\"data\":\"a\\nb\",\"shape\":\"1\",\"dtype\":\"BYTES\"}}]"));
+    assert_null(strstr(text.ptr, "timestamps"));
+    set("", IG_TRACE_TENSORS | IG_TRACE_TIMESTAMPS, 1, 1, -2);
+    note("d", 1);
+    assert_int_equal(count_in("trace.json.1"), 1);
+    assert_non_null(strstr(text.ptr, "\"id\":2,\"activity\":\"TENSOR_BACKEND_OUTPUT\""));
+    assert_non_null(strstr(text.ptr, "\"name\":\"HTTP_SEND_END\""));
+}
+
+/* What is sampled and not noted yet is waited for, whatever becomes of the settings. */
+static void test_sampled_is_awaited(void **state)
+{
+    (void)state;
+    const struct ig_decision decision = {.deployment = IG_STR("d"), .version = 1};
+    struct ig_trace trace = {
+        .receive = "HTTP_RECV", .received_ns = 5, .decisions = &decision, .decisions_count = 1};
+    struct ig_trace_sample samples[3];
+    set("d", IG_TRACE_TIMESTAMPS, 1, 2, -2);
+    for (int i = 0; i < 3; i++) samples[i] = ig_traces_sample(traces, IG_STR("d"));
+    assert_true(samples[0].level && samples[1].level && !samples[2].level);
+    trace.sample = samples[0];
+    ig_traces_note(traces, &trace);
+    assert_int_equal(count_in("trace.json.0"), -1);
+    trace.sample = samples[1];
+    ig_traces_note(traces, &trace);
+    assert_int_equal(count_in("trace.json.0"), 2);
+    set("d", IG_TRACE_TIMESTAMPS, 1, 5, -2);
+    trace.sample = ig_traces_sample(traces, IG_STR("d"));
+    set("d", -3, -3, -3, -2); /* it has no setting of its own any more, and that of all is off */
+    ig_traces_note(traces, &trace);
+    assert_int_equal(count_in("trace.json.1"), 1);
+    /* Too much of a tensor: the times stay. */
+    struct ig_buf lost;
+    ig_buf_init(&lost, 1);
+    ig_buf_add_str(&lost, IG_STR("more"));
+    set("", IG_TRACE_TENSORS | IG_TRACE_TIMESTAMPS, 1, 1, -2);
+    trace.sample = ig_traces_sample(traces, IG_STR("d"));
+    trace.tensors = &lost;
+    ig_traces_note(traces, &trace);
+    assert_int_equal(count_in("trace.json.2"), 1);
+    assert_null(strstr(text.ptr, "tensor"));
+    assert_int_equal(ig_traces_dropped(traces), 1);
+    ig_buf_deinit(&lost);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-    const struct CMUnitTest tests[] = {
-        TEST(test_off),      TEST(test_form),   TEST(test_rate_and_count), TEST(test_frequency),
-        TEST(test_one_file), TEST(test_models), TEST(test_no_file),        TEST(test_parts)};
+    const struct CMUnitTest tests[] = {TEST(test_off),
+                                       TEST(test_form),
+                                       TEST(test_rate_and_count),
+                                       TEST(test_frequency),
+                                       TEST(test_one_file),
+                                       TEST(test_models),
+                                       TEST(test_no_file),
+                                       TEST(test_parts),
+                                       TEST(test_tensors),
+                                       TEST(test_sampled_is_awaited)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
