@@ -179,7 +179,7 @@ static enum ig_code prepare_trees(struct ig_engine *engine, struct ig_err *err)
 static enum ig_code prepare_graph(struct ig_engine *engine, struct ig_err *err)
 {
     const struct ig_model *model = engine->model;
-    const struct ig_program_options options = {.batch = 1};
+    const struct ig_program_options options = {.batch = 1, .blocks = true};
     if (ig_program_new(&engine->program, model->graph, &options, err) != IG_OK ||
         ig_program_predictor(&engine->function, engine->program, err) != IG_OK)
         return err->code;

@@ -199,17 +199,18 @@ def images(rng):
 
 
 def cases(smoke):
-    """(name, model, rows, rows of a batch)"""
+    """(name, model, rows, numbers of rows a call)"""
     rng = np.random.default_rng(8)
     few = lambda count: count // 20 if smoke else count
     rows = rng.normal(size=(few(2000), FEATURES))
-    yield "XGBoost, 100 trees of depth 6", boosted(few(100), 6, rng), rows, len(rows)
-    yield "XGBoost, 500 trees of depth 8", boosted(few(500), 8, rng), rows, len(rows)
-    yield "random forest, 100 trees of depth 8, 3 classes", forest(few(100), 8, rng), rows, len(rows)
-    yield "MLP 30-64-32-1", perceptron([30, 64, 32, 1], rng), rows, len(rows)
+    whole, small = (1, len(rows)), (1, 8, 32)
+    yield "XGBoost, 100 trees of depth 6", boosted(few(100), 6, rng), rows, whole
+    yield "XGBoost, 500 trees of depth 8", boosted(few(500), 8, rng), rows, whole
+    yield "random forest, 100 trees of depth 8, 3 classes", forest(few(100), 8, rng), rows, whole
+    yield "MLP 30-64-32-1", perceptron([30, 64, 32, 1], rng), rows, small + whole[1:]
     yield "MLP 128-256-256-10", perceptron([128, 256, 256, 10], rng), \
-        rng.normal(size=(few(400), 128)), few(400)
-    yield "convolutions, 28x28 to 10", images(rng), rng.normal(size=(few(100), 1, 28, 28)), few(100)
+        rng.normal(size=(few(400), 128)), small + (few(400),)
+    yield "convolutions, 28x28 to 10", images(rng), rng.normal(size=(few(100), 1, 28, 28)), small + (few(100),)
 
 
 def measure(calls, rows_count, least_s):
@@ -256,10 +257,10 @@ def main():
           "| ratio of CPU | results |\n|---|---|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as directory:
         path = os.path.join(directory, "model.onnx")
-        for name, made, rows, batch in cases(smoke):
+        for name, made, rows, calls in cases(smoke):
             onnx.save(made, path)
             peers = Ingot(library, path), Runtime(path)
-            for at_once in (1, batch):
+            for at_once in calls:
                 compare(name, peers, rows, at_once, smoke)
         empty = functools.partial(library.ingot_model_predictions_count, peers[0].model)
         call_us = measure([empty] * 1000, 1000, 0 if smoke else 0.1)[0]

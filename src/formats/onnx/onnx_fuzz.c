@@ -5,23 +5,41 @@
 #include "kernels/graph/program.h"
 #include "model/network.h"
 
-enum { SCRATCH_MAX = 1 << 22 };
+#include <math.h>
+#include <string.h>
+
+enum { SCRATCH_MAX = 1 << 22, ROWS = 5 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* What was planned must be fit to run: on zeros, unless it wants text. */
-static void run_once(const struct ig_program *program)
+static void expect_equal(const double *a, const double *b, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        IG_ASSERT(memcmp(&a[i], &b[i], sizeof a[i]) == 0 || (isnan(a[i]) && isnan(b[i])));
+}
+
+/* What was planned must be fit to run, unless it wants text; rows together are what they are
+ * alone. */
+static void run_rows(const struct ig_program *program)
 {
     struct ig_err err = IG_ERR_INIT;
     struct ig_predictor predictor;
     if (ig_program_predictor(&predictor, program, &err) != IG_OK) return;
-    size_t bytes = predictor.scratch_bytes(&predictor, 1);
-    if (bytes > SCRATCH_MAX) return;
-    double *row = ig_zalloc_array(predictor.features_count, sizeof *row);
-    double *values = ig_zalloc_array(predictor.values_count, sizeof *values);
+    const size_t features = predictor.features_count, count = predictor.values_count;
+    size_t bytes = predictor.scratch_bytes(&predictor, ROWS);
+    if (bytes > SCRATCH_MAX || features > SCRATCH_MAX || count > SCRATCH_MAX) return;
+    double *rows = ig_zalloc_array(ROWS * features, sizeof *rows);
+    double *values = ig_zalloc_array((ROWS + 1) * count, sizeof *values);
     void *scratch = ig_alloc_aligned(64, bytes);
-    if (row && values && scratch) predictor.run(&predictor, row, 1, values, scratch);
-    ig_free(row);
+    bool good = rows && values && scratch;
+    for (size_t i = features; good && i < ROWS * features; i++)
+        rows[i] = (double)(i % 17) * 0.5 - 3;
+    if (good) predictor.run(&predictor, rows, ROWS, values, scratch);
+    for (size_t i = 0; good && i < ROWS; i++) {
+        predictor.run(&predictor, rows + i * features, 1, values + ROWS * count, scratch);
+        expect_equal(values + i * count, values + ROWS * count, count);
+    }
+    ig_free(rows);
     ig_free(values);
     ig_free(scratch);
 }
@@ -69,9 +87,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct ig_err again = IG_ERR_INIT;
     IG_ASSERT(ig_graph_check(graph, &again) == IG_OK);
     struct ig_program *program = NULL;
-    struct ig_program_options options = {.batch = 1, .max_bytes = SCRATCH_MAX};
+    struct ig_program_options options = {.batch = 1, .max_bytes = SCRATCH_MAX, .blocks = true};
     if (ig_program_new(&program, graph, &options, &again) == IG_OK)
-        run_once(program);
+        run_rows(program);
     else
         IG_ASSERT(!program && again.message[0]);
     ig_program_free(program);

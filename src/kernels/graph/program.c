@@ -3,7 +3,7 @@
  * lifetimes give every other tensor its place in the scratch (first fit). Owns an arena with all
  * steps, states and folded constants. Invariant: a step reads only constants, inputs and values
  * that an earlier step wrote and nobody overwrote. Thread rule: immutable after `new`. */
-#include "kernels/graph/program_priv.h"
+#include "kernels/graph/program_rows.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -11,18 +11,10 @@
 
 enum { ALIGNMENT = 64, CHUNK_BYTES = 64 * 1024, OPSET_MIN = 7, NODES_MAX = 20000 };
 enum { DEFAULT_MAX_BYTES = 1 << 30 };
-
-struct ig_program {
-    struct ig_arena arena;
-    const struct ig_graph *graph;
-    struct prog_tensor *tensors; /* by value */
-    struct prog_step *steps;
-    uint32_t steps_count;
-    struct ig_program_port *inputs, *outputs;
-    size_t tensors_bytes; /* scratch for tensors */
-    size_t step_bytes;    /* scratch for the neediest step */
-    uint32_t values_port; /* output that the predictor gives */
-};
+/* Of the plan for a block of rows: all of it, and its tensors, which are to stay near the core. */
+enum { BLOCK_MAX_BYTES = 1 << 26, BLOCK_TENSORS_BYTES = 1 << 17 };
+/* So many rows are faster as a block, filled up, than one by one. */
+enum { BLOCK_FROM = 4 };
 
 static const struct {
     const char *domain, *name;
@@ -238,22 +230,29 @@ static bool plan_step(struct prog_plan *plan, struct ig_program *program,
         if (plan->step->in[i] && plan->step->in[i]->type == IG_TENSOR_NONE)
             return prog_refuse(plan, "input %u comes from an output that its node leaves out", i);
     if (!function(plan)) return false;
-    if (foldable(plan->step)) return fold(plan, program);
+    if (plan->step->known || foldable(plan->step)) return fold(plan, program);
     if (plan->step->scratch_bytes > program->step_bytes)
         program->step_bytes = plan->step->scratch_bytes;
     program->steps_count++;
     return true;
 }
 
+/* A block of rows takes a first dimension of 1 for an open one. */
+static bool is_open(const struct ig_program_options *options, const struct ig_graph_value *value,
+                    uint32_t axis)
+{
+    return axis == 0 && (value->dims[0] < 0 || (options->blocks && value->dims[0] == 1));
+}
+
 static bool plan_input(struct prog_plan *plan, struct ig_program *program, uint32_t index,
-                       int64_t batch)
+                       const struct ig_program_options *options)
 {
     const struct ig_graph_value *value = &plan->graph->values[index];
     struct prog_tensor *tensor = &program->tensors[index];
     *tensor = (struct prog_tensor){.type = value->type, .rank = value->rank, .index = index};
     bool good = value->declared && ig_tensor_type_bytes(value->type) > 0;
     for (uint32_t i = 0; good && i < value->rank; i++) {
-        tensor->dims[i] = i == 0 && value->dims[i] < 0 ? batch : value->dims[i];
+        tensor->dims[i] = is_open(options, value, i) ? options->batch : value->dims[i];
         good = tensor->dims[i] >= 0;
     }
     if (good && ig_tensor_size(&tensor->count, tensor->dims, tensor->rank)) return true;
@@ -263,7 +262,8 @@ static bool plan_input(struct prog_plan *plan, struct ig_program *program, uint3
     return false;
 }
 
-static bool plan_values(struct prog_plan *plan, struct ig_program *program, int64_t batch)
+static bool plan_values(struct prog_plan *plan, struct ig_program *program,
+                        const struct ig_program_options *options)
 {
     const struct ig_graph *graph = plan->graph;
     for (uint32_t i = 0; i < graph->values_count; i++) {
@@ -279,7 +279,7 @@ static bool plan_values(struct prog_plan *plan, struct ig_program *program, int6
         memcpy(tensor->dims, initialiser->dims, sizeof tensor->dims);
     }
     for (uint32_t i = 0; i < graph->inputs_count; i++)
-        if (!plan_input(plan, program, graph->inputs[i], batch)) return false;
+        if (!plan_input(plan, program, graph->inputs[i], options)) return false;
     return true;
 }
 
@@ -397,7 +397,7 @@ static bool plan_all(struct prog_plan *plan, struct ig_program *program,
     program->steps =
         ig_arena_array(plan->arena, graph->nodes_count + (size_t)1, sizeof *program->steps);
     if (!program->tensors || !program->steps) return prog_no_memory(plan);
-    if (!plan_values(plan, program, options->batch)) return false;
+    if (!plan_values(plan, program, options)) return false;
     for (uint32_t i = 0; i < graph->nodes_count; i++) {
         plan->step = &program->steps[program->steps_count];
         *plan->step = (struct prog_step){0};
@@ -406,8 +406,8 @@ static bool plan_all(struct prog_plan *plan, struct ig_program *program,
     return place_tensors(plan, program, max_bytes) && fill_ports(plan, program);
 }
 
-enum ig_code ig_program_new(struct ig_program **out, const struct ig_graph *graph,
-                            const struct ig_program_options *options, struct ig_err *err)
+static enum ig_code plan_program(struct ig_program **out, const struct ig_graph *graph,
+                                 const struct ig_program_options *options, struct ig_err *err)
 {
     size_t max_bytes = options->max_bytes ? options->max_bytes : DEFAULT_MAX_BYTES;
     if (options->batch < 1 || options->batch > INT32_MAX)
@@ -428,9 +428,34 @@ enum ig_code ig_program_new(struct ig_program **out, const struct ig_graph *grap
     return IG_OK;
 }
 
+/* A graph that has no such plan, or gains nothing by it, has its rows run one by one. */
+static struct ig_program *plan_block(const struct ig_program *one)
+{
+    const struct ig_program_options options = {
+        .batch = PROG_BLOCK, .max_bytes = BLOCK_MAX_BYTES, .blocks = true};
+    struct ig_err refused = IG_ERR_INIT;
+    struct ig_program *block;
+    if (!prog_rows_may_be_apart(one)) return NULL;
+    if (plan_program(&block, one->graph, &options, &refused) != IG_OK) return NULL;
+    if (block->tensors_bytes <= BLOCK_TENSORS_BYTES && prog_rows_apart(one, block)) return block;
+    ig_program_free(block);
+    return NULL;
+}
+
+enum ig_code ig_program_new(struct ig_program **out, const struct ig_graph *graph,
+                            const struct ig_program_options *options, struct ig_err *err)
+{
+    struct ig_program *program;
+    if (plan_program(&program, graph, options, err) != IG_OK) return err->code;
+    if (options->blocks && options->batch == 1) program->block = plan_block(program);
+    *out = program;
+    return IG_OK;
+}
+
 void ig_program_free(struct ig_program *program)
 {
     if (!program) return;
+    ig_program_free(program->block);
     ig_arena_deinit(&program->arena);
     ig_free(program);
 }
@@ -494,6 +519,12 @@ void ig_program_run(const struct ig_program *program, const void *const *inputs,
     }
 }
 
+struct prog_rows {
+    const double *in;
+    size_t count, features_count;
+    double *out;
+};
+
 /* Scratch of the predictor: the two tables of ends, every input, the outputs' values, then the
  * program's own. */
 static size_t ends_bytes(const struct ig_program *program)
@@ -508,14 +539,28 @@ static size_t ends_bytes(const struct ig_program *program)
 
 static size_t predictor_scratch(const struct ig_predictor *predictor, size_t rows_count)
 {
-    (void)rows_count;
-    return ends_bytes(predictor->context) + ig_program_scratch_bytes(predictor->context);
+    const struct ig_program *program = predictor->context;
+    size_t bytes = ends_bytes(program) + ig_program_scratch_bytes(program);
+    if (!program->block || rows_count < BLOCK_FROM) return bytes;
+    size_t block = ends_bytes(program->block) + ig_program_scratch_bytes(program->block);
+    return bytes > block ? bytes : block;
 }
 
-static void predictor_run(const struct ig_predictor *predictor, const double *rows,
-                          size_t rows_count, double *values, void *scratch)
+/* A row's elements of an input. */
+static void put_row(const struct ig_program_port *port, void *to, size_t first, const double *row,
+                    size_t count)
 {
-    const struct ig_program *program = predictor->context;
+    if (port->type == IG_TENSOR_F32)
+        for (size_t i = 0; i < count; i++) ((float *)to)[first + i] = (float)row[i];
+    else
+        for (size_t i = 0; i < count; i++) ig_tensor_put(to, port->type, first + i, row[i]);
+}
+
+/* One run of a program that takes `at_once` rows; the last row stands for those that are not
+ * there. */
+static void run_rows(const struct ig_program *program, size_t at_once, const struct prog_rows *rows,
+                     void *scratch)
+{
     const struct ig_graph *graph = program->graph;
     const void **inputs = scratch;
     char *at = (char *)scratch + align_up((graph->inputs_count + (size_t)1) * sizeof(void *));
@@ -525,19 +570,39 @@ static void predictor_run(const struct ig_predictor *predictor, const double *ro
     memset(outputs, 0, graph->outputs_count * sizeof *outputs);
     outputs[program->values_port] = at;
     at += align_up(port->count * sizeof(double) + 1);
-    for (size_t row = 0; row < rows_count; row++, rows += predictor->features_count) {
-        char *input = at;
-        size_t feature = 0;
-        for (uint32_t i = 0; i < graph->inputs_count; i++) {
-            const struct ig_program_port *end = &program->inputs[i];
-            inputs[i] = input;
-            for (size_t k = 0; k < end->count; k++)
-                ig_tensor_put(input, end->type, k, rows[feature++]);
-            input += align_up(end->count * sizeof(double) + 1);
+    size_t feature = 0;
+    for (uint32_t i = 0; i < graph->inputs_count; i++) {
+        const struct ig_program_port *end = &program->inputs[i];
+        size_t count = end->count / at_once;
+        for (size_t r = 0; r < at_once; r++) {
+            size_t from = r < rows->count ? r : rows->count - 1;
+            put_row(end, at, r * count, rows->in + from * rows->features_count + feature, count);
         }
-        ig_program_run(program, inputs, outputs, input);
-        for (size_t k = 0; k < port->count; k++)
-            *values++ = ig_tensor_get(outputs[program->values_port], port->type, k);
+        feature += count;
+        inputs[i] = at;
+        at += align_up(end->count * sizeof(double) + 1);
+    }
+    ig_program_run(program, inputs, outputs, at);
+    size_t count = port->count / at_once * rows->count;
+    for (size_t k = 0; k < count; k++)
+        rows->out[k] = ig_tensor_get(outputs[program->values_port], port->type, k);
+}
+
+static void predictor_run(const struct ig_predictor *predictor, const double *rows,
+                          size_t rows_count, double *values, void *scratch)
+{
+    const struct ig_program *program = predictor->context;
+    struct prog_rows part = {rows, 0, predictor->features_count, values};
+    while (rows_count > 0) {
+        bool block = program->block && rows_count >= BLOCK_FROM;
+        part.count = !block ? 1 : rows_count < PROG_BLOCK ? rows_count : PROG_BLOCK;
+        if (block)
+            run_rows(program->block, PROG_BLOCK, &part, scratch);
+        else
+            run_rows(program, 1, &part, scratch);
+        part.in += part.count * part.features_count;
+        part.out += part.count * predictor->values_count;
+        rows_count -= part.count;
     }
 }
 

@@ -18,6 +18,8 @@ struct ig_program;
 struct ig_program_options {
     int64_t batch;    /* what an input's first dimension is where the file leaves it open; >= 1 */
     size_t max_bytes; /* bound over constants, state and scratch; 0: 1 GiB */
+    bool blocks; /* of batch 1: the predictor may run several rows at once where they stay apart
+                    whatever the graph, and where that is no slower */
 };
 
 /* A caller's end of the graph: shapes are those of one run. */
@@ -44,7 +46,8 @@ size_t ig_program_scratch_bytes(const struct ig_program *program);
 void ig_program_run(const struct ig_program *program, const void *const *inputs,
                     void *const *outputs, void *scratch);
 
-/* The program as a function of rows, planned with batch 1: features are all inputs' elements in
+/* The program as a function of rows, planned with batch 1; a row's values have the same bits in any
+ * number of rows: features are all inputs' elements in
  * order (numeric inputs only, NaN goes in as NaN), values the elements of one numeric output: the
  * last of a float type, else the last numeric one. Fails when an input or every output is text. */
 enum ig_code ig_program_predictor(struct ig_predictor *out, const struct ig_program *program,

@@ -8,12 +8,14 @@
 
 #include <string.h>
 
+enum { KERNELS_MAX = 1 << 17 }; /* doubles of laid weights */
+
 /* Taps in order of the kernel: channel, row, column. */
-void prog_conv_sum_scalar(const struct prog_conv *conv, struct prog_conv_tile *tile)
+static void sum_tile(const struct prog_conv *conv, const struct prog_conv_tile *tile,
+                     double (*sums)[PROG_CONV_LANES])
 {
     const struct prog_window *window = &conv->window;
     const double *tap = tile->kernel;
-    memset(tile->sums, 0, sizeof tile->sums);
     for (size_t c = 0; c < conv->in_channels; c++)
         for (int64_t y = 0; y < window->kernel[0]; y++) {
             int64_t row = tile->row + y * window->dilation[0];
@@ -22,9 +24,18 @@ void prog_conv_sum_scalar(const struct prog_conv *conv, struct prog_conv_tile *t
             for (int64_t i = 0; i < window->kernel[1]; i++, tap += PROG_CONV_BLOCK)
                 for (size_t k = 0; inside && k < tile->channels; k++)
                     for (size_t lane = 0; lane < PROG_CONV_LANES; lane++)
-                        tile->sums[k][lane] +=
+                        sums[k][lane] +=
                             tap[k] * (double)line[(size_t)row * conv->line + conv->views[i] + lane];
         }
+}
+
+void prog_conv_fill_scalar(const struct prog_conv *conv, const struct prog_conv_tile *tile)
+{
+    double sums[PROG_CONV_BLOCK][PROG_CONV_LANES] = {{0}};
+    sum_tile(conv, tile, sums);
+    for (size_t k = 0; k < tile->channels; k++)
+        for (size_t i = 0; i < tile->lanes; i++)
+            tile->out[k * tile->plane + i] = (float)(sums[k][i] + tile->bias[k]);
 }
 
 /* The weights of a block of output channels, tap by tap. */
@@ -55,31 +66,26 @@ static void lay_line(const struct prog_conv *conv, const float *from, float *to)
     }
 }
 
-static void put(float *out, const double *sums, double bias, size_t count)
-{
-    if (count == PROG_CONV_LANES)
-        for (size_t i = 0; i < PROG_CONV_LANES; i++) out[i] = (float)(sums[i] + bias);
-    else
-        for (size_t i = 0; i < count; i++) out[i] = (float)(sums[i] + bias);
-}
-
-/* A block of output channels: `out` is the first one's plane. */
+/* A block of output channels. */
 static void conv_block(const struct prog_conv *conv, struct prog_conv_tile *tile,
-                       const float *lines, const float *bias, float *out)
+                       const float *lines, float *out)
 {
     const struct prog_window *window = &conv->window;
-    size_t plane = (size_t)(window->out[0] * window->out[1]);
     for (int64_t y = 0; y < window->out[0]; y++)
         for (int64_t x = 0; x < window->out[1]; x += PROG_CONV_LANES) {
-            size_t lanes = window->out[1] - x < PROG_CONV_LANES ? (size_t)(window->out[1] - x)
-                                                                : PROG_CONV_LANES;
+            size_t left = (size_t)(window->out[1] - x);
+            tile->lanes = left < PROG_CONV_LANES ? left : PROG_CONV_LANES;
             tile->row = y * window->stride[0] - window->pad[0];
             tile->lines = lines + x;
-            conv->sum(conv, tile);
-            float *to = out + y * window->out[1] + x;
-            for (size_t k = 0; k < tile->channels; k++, to += plane)
-                put(to, tile->sums[k], bias ? (double)bias[k] : 0, lanes);
+            tile->out = out + y * window->out[1] + x;
+            conv->fill(conv, tile);
         }
+}
+
+static void set_bias(struct prog_conv_tile *tile, const float *bias)
+{
+    for (size_t k = 0; k < PROG_CONV_BLOCK; k++)
+        tile->bias[k] = bias && k < tile->channels ? (double)bias[k] : 0;
 }
 
 /* Scratch: a block's kernel, then a group's lines of one image. */
@@ -94,8 +100,9 @@ static void run_conv(const struct prog_step *step, const struct prog_frame *fram
     double *kernel = frame->scratch;
     float *lines = (float *)(kernel + conv->taps * PROG_CONV_BLOCK);
     size_t lines_count = conv->in_channels * (size_t)window->in[0];
-    struct prog_conv_tile tile = {.kernel = kernel};
-    for (size_t n = 0; n < conv->images; n++)
+    struct prog_conv_tile tile = {.plane = (size_t)(window->out[0] * window->out[1])};
+    for (size_t n = 0; n < conv->images; n++) {
+        const double *laid = conv->kernels;
         for (size_t g = 0; g < conv->groups; g++) {
             for (size_t i = 0; i < lines_count; i++, image += window->in[1])
                 lay_line(conv, image, lines + i * conv->line);
@@ -103,11 +110,17 @@ static void run_conv(const struct prog_step *step, const struct prog_frame *fram
                 size_t channel = g * conv->out_channels + c;
                 size_t left = conv->out_channels - c;
                 tile.channels = left < PROG_CONV_BLOCK ? left : PROG_CONV_BLOCK;
-                lay_kernel(conv, kernels + channel * conv->taps, tile.channels, kernel);
-                conv_block(conv, &tile, lines, bias ? bias + channel : NULL, out);
-                out += tile.channels * (size_t)(window->out[0] * window->out[1]);
+                tile.kernel = laid ? laid : kernel;
+                if (laid)
+                    laid += conv->taps * PROG_CONV_BLOCK;
+                else
+                    lay_kernel(conv, kernels + channel * conv->taps, tile.channels, kernel);
+                set_bias(&tile, bias ? bias + channel : NULL);
+                conv_block(conv, &tile, lines, out);
+                out += tile.channels * tile.plane;
             }
         }
+    }
 }
 
 /* A kernel of one place without strides or padding sees a plane as one long row. */
@@ -148,6 +161,24 @@ static bool plan_lines(struct prog_plan *plan, struct prog_conv *conv)
     return true;
 }
 
+/* Lays constant weights once, where they are no larger than a cache. */
+static bool plan_kernels(struct prog_plan *plan, struct prog_conv *conv, const float *weights)
+{
+    size_t blocks = (conv->out_channels + PROG_CONV_BLOCK - 1) / PROG_CONV_BLOCK * conv->groups;
+    size_t block = conv->taps * PROG_CONV_BLOCK;
+    if (!weights || blocks == 0 || block > KERNELS_MAX / blocks) return true;
+    double *kernels = ig_arena_alloc_aligned(plan->arena, blocks * block * sizeof *kernels + 1, 64);
+    if (!kernels) return prog_no_memory(plan);
+    conv->kernels = kernels;
+    for (size_t g = 0; g < conv->groups; g++)
+        for (size_t c = 0; c < conv->out_channels; c += PROG_CONV_BLOCK, kernels += block) {
+            size_t left = conv->out_channels - c;
+            lay_kernel(conv, weights + (g * conv->out_channels + c) * conv->taps,
+                       left < PROG_CONV_BLOCK ? left : PROG_CONV_BLOCK, kernels);
+        }
+    return true;
+}
+
 bool prog_plan_conv(struct prog_plan *plan)
 {
     const struct prog_tensor *x = prog_need(plan, 0, IG_TENSOR_F32);
@@ -170,13 +201,14 @@ bool prog_plan_conv(struct prog_plan *plan)
     conv->groups = (size_t)groups;
     conv->in_channels = (size_t)w->dims[1];
     conv->out_channels = (size_t)(w->dims[0] / groups);
+    plan->step->apart = w->constant && (!bias || bias->constant);
     plan->step->run = run_conv;
     if (!prog_window_shape(plan, &conv->window, x, w->dims[0])) return false;
     join_rows(&conv->window);
     conv->taps = conv->in_channels * (size_t)(conv->window.kernel[0] * conv->window.kernel[1]);
     enum ig_isa isa = ig_cpu_isa();
-    conv->sum = isa >= IG_ISA_AVX512 ? prog_conv_sum_avx512
-                : isa >= IG_ISA_AVX2 ? prog_conv_sum_avx2
-                                     : prog_conv_sum_scalar;
-    return plan_lines(plan, conv);
+    conv->fill = isa >= IG_ISA_AVX512 ? prog_conv_fill_avx512
+                 : isa >= IG_ISA_AVX2 ? prog_conv_fill_avx2
+                                      : prog_conv_fill_scalar;
+    return plan_lines(plan, conv) && plan_kernels(plan, conv, w->constant);
 }

@@ -3,8 +3,9 @@
 #define IG_KERNELS_GRAPH_PROGRAM_CONV_H
 
 /* What the instruction sets' forms of Conv share: one tile of outputs, summed tap by tap. Every sum
- * is in double over the kernel's taps in order, so all forms give the same bits; a product of two
- * floats is exact in double, so a fused multiply-add does as well. */
+ * is in double over the kernel's taps in order, to which the bias is added before it is rounded
+ * once: all forms give the same bits. A product of two floats is exact in double, so a fused
+ * multiply-add does as well. */
 
 #include "kernels/graph/program_window.h"
 
@@ -21,20 +22,23 @@ struct prog_conv {
      * columns begins at views[column]. */
     size_t part, line;
     const size_t *views;
-    void (*sum)(const struct prog_conv *conv, struct prog_conv_tile *tile);
+    const double *kernels; /* constant weights, a block of channels after the other; or NULL */
+    void (*fill)(const struct prog_conv *conv, const struct prog_conv_tile *tile);
 };
 
 /* Up to BLOCK output channels at LANES neighbouring positions of one output row. */
 struct prog_conv_tile {
     const float *lines;   /* [in_channels][window.in[0]][line], from the first position's column */
     const double *kernel; /* [taps][BLOCK], those beyond `channels` 0 */
-    size_t channels;
-    int64_t row; /* of the kernel's top in the image's coordinates */
-    _Alignas(64) double sums[PROG_CONV_BLOCK][PROG_CONV_LANES]; /* out; of `channels` */
+    size_t channels, lanes; /* that are there */
+    int64_t row;            /* of the kernel's top in the image's coordinates */
+    double bias[PROG_CONV_BLOCK];
+    float *out; /* of the first channel; the others' are a plane apart */
+    size_t plane;
 };
 
-void prog_conv_sum_scalar(const struct prog_conv *conv, struct prog_conv_tile *tile);
-void prog_conv_sum_avx2(const struct prog_conv *conv, struct prog_conv_tile *tile);
-void prog_conv_sum_avx512(const struct prog_conv *conv, struct prog_conv_tile *tile);
+void prog_conv_fill_scalar(const struct prog_conv *conv, const struct prog_conv_tile *tile);
+void prog_conv_fill_avx2(const struct prog_conv *conv, const struct prog_conv_tile *tile);
+void prog_conv_fill_avx512(const struct prog_conv *conv, const struct prog_conv_tile *tile);
 
 #endif

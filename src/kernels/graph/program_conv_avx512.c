@@ -20,9 +20,19 @@ static inline lanes lanes_add_product(lanes sum, const double *weight, lanes x)
     return _mm512_fmadd_pd(_mm512_set1_pd(*weight), x, sum);
 }
 
-static inline void lanes_store(double *to, lanes sum)
+static inline lanes lanes_set(double x)
 {
-    _mm512_store_pd(to, sum);
+    return _mm512_set1_pd(x);
+}
+
+static inline lanes lanes_add(lanes a, lanes b)
+{
+    return _mm512_add_pd(a, b);
+}
+
+static inline void lanes_put(float *to, lanes value)
+{
+    _mm256_storeu_ps(to, _mm512_cvtpd_ps(value));
 }
 
 static inline lanes lanes_load(const float *from)
@@ -32,21 +42,21 @@ static inline lanes lanes_load(const float *from)
 
 #include "kernels/graph/program_conv_lanes.h"
 
-void prog_conv_sum_avx512(const struct prog_conv *conv, struct prog_conv_tile *tile)
+void prog_conv_fill_avx512(const struct prog_conv *conv, const struct prog_conv_tile *tile)
 {
     if (tile->channels == 1)
-        sum_channels(conv, tile, 0, 1);
+        fill_channels(conv, tile, 0, 1);
     else if (tile->channels <= 4)
-        sum_channels(conv, tile, 0, 4);
+        fill_channels(conv, tile, 0, 4);
     else
-        sum_channels(conv, tile, 0, 8);
+        fill_channels(conv, tile, 0, 8);
 }
 
 #else
 
-void prog_conv_sum_avx512(const struct prog_conv *conv, struct prog_conv_tile *tile)
+void prog_conv_fill_avx512(const struct prog_conv *conv, const struct prog_conv_tile *tile)
 {
-    prog_conv_sum_scalar(conv, tile);
+    prog_conv_fill_scalar(conv, tile);
 }
 
 #endif

@@ -216,6 +216,15 @@ static bool join_inputs(struct prog_plan *plan, struct spread *spread)
     return true;
 }
 
+/* Whether all inputs that are no constants share the output's axes. */
+static bool of_one_rank(const struct prog_plan *plan)
+{
+    const struct prog_tensor *out = prog_out(plan, 0);
+    for (uint32_t i = 0; i < plan->step->in_count; i++)
+        if (!prog_in(plan, i)->constant && prog_in(plan, i)->rank != out->rank) return false;
+    return true;
+}
+
 static void widen_scalar(struct spread *spread)
 {
     if (spread->rank > 0) return;
@@ -255,6 +264,7 @@ bool prog_plan_binary(struct prog_plan *plan)
     }
     *binary = (struct binary){fn, ig_tensor_type_bytes(first->type), ig_tensor_type_bytes(type),
                               terms, spreads};
+    plan->step->apart = of_one_rank(plan);
     plan->step->run = run_binary;
     return true;
 }
@@ -298,6 +308,7 @@ bool prog_plan_where(struct prog_plan *plan)
         spread_strides(&where->spread, where->spread.strides[i], in->dims, in->rank);
     }
     where->element_bytes = ig_tensor_type_bytes(yes->type);
+    plan->step->apart = of_one_rank(plan);
     plan->step->run = run_where;
     return true;
 }
@@ -387,6 +398,7 @@ bool prog_plan_unary(struct prog_plan *plan)
         if (in->type == other) plan->step->run = unaries[i].other;
     }
     if (!plan->step->run) return prog_refuse(plan, "not for %s", ig_tensor_type_name(in->type));
+    plan->step->apart = true;
     return prog_shape_like(plan, prog_out(plan, 0), in->type, in);
 }
 
@@ -436,6 +448,7 @@ bool prog_plan_clip(struct prog_plan *plan)
         return prog_refuse(plan, "not for %s", ig_tensor_type_name(in->type));
     clip->low = (double)ig_graph_f32(plan->step->node, "min", -INFINITY);
     clip->high = (double)ig_graph_f32(plan->step->node, "max", INFINITY);
+    plan->step->apart = true;
     plan->step->run = run_clip;
     return clip_bound(plan, 1, &clip->low) && clip_bound(plan, 2, &clip->high) &&
            prog_shape_like(plan, prog_out(plan, 0), in->type, in);
@@ -518,6 +531,7 @@ bool prog_plan_cast(struct prog_plan *plan)
         (type == IG_TENSOR_STRING && in->type != IG_TENSOR_STRING))
         return prog_refuse(plan, "from %s to ONNX type %lld", ig_tensor_type_name(in->type),
                            (long long)to);
+    plan->step->apart = true;
     plan->step->run = run_cast;
     return prog_shape_like(plan, prog_out(plan, 0), type, in);
 }

@@ -49,6 +49,13 @@ static bool turn_right(struct prog_plan *plan, struct gemm *gemm, const float *f
     return true;
 }
 
+/* A constant right side in the order in which it will be read. */
+static bool lay_right(struct prog_plan *plan, struct gemm *gemm, const float *from)
+{
+    if (!prog_product_pack(&gemm->product, from, plan->arena)) return prog_no_memory(plan);
+    return gemm->product.packed || gemm->product.right_column == 1 || turn_right(plan, gemm, from);
+}
+
 /* The step's scratch and form of sums. */
 static bool plan_product(struct prog_plan *plan, struct prog_product *product)
 {
@@ -82,8 +89,10 @@ bool prog_plan_gemm(struct prog_plan *plan)
                                           .right_column = right_turned ? (size_t)depth : 1,
                                           .alpha = (double)ig_graph_f32(node, "alpha", 1),
                                           .beta = (double)ig_graph_f32(node, "beta", 1)};
+    const struct prog_tensor *c = prog_in(plan, 2);
+    plan->step->apart = !left_turned && b->constant && (!c || c->constant || c->rank == 2);
     plan->step->run = run_gemm;
-    if (right_turned && b->constant && !turn_right(plan, gemm, b->constant)) return false;
+    if (b->constant && !lay_right(plan, gemm, b->constant)) return false;
     return plan_product(plan, &gemm->product) && gemm_bias(plan, &gemm->product) &&
            prog_shape(plan, prog_out(plan, 0), IG_TENSOR_F32, (int64_t[]){rows, columns}, 2);
 }
@@ -171,6 +180,9 @@ bool prog_plan_matmul(struct prog_plan *plan)
                                             .right_row = (size_t)columns,
                                             .right_column = 1,
                                             .alpha = 1};
+    bool shared = b->constant && b->rank <= 2;
+    if (shared && !prog_product_pack(&matmul->product, b->constant, plan->arena))
+        return prog_no_memory(plan);
     if (!plan_product(plan, &matmul->product)) return false;
     if (!matmul_batches(plan, matmul, a, b)) return false;
     int64_t dims[IG_GRAPH_RANK_MAX];
@@ -178,6 +190,9 @@ bool prog_plan_matmul(struct prog_plan *plan)
     memcpy(dims, matmul->dims, sizeof dims);
     if (a->rank > 1) dims[rank++] = rows;
     if (b->rank > 1) dims[rank++] = columns;
+    uint32_t longest = a->rank > b->rank ? a->rank : b->rank;
+    plan->step->apart = (a->constant || a->rank == longest) &&
+                        (b->constant || (b->rank == longest && longest > 2)) && a->rank > 1;
     plan->step->run = run_matmul;
     return prog_shape(plan, prog_out(plan, 0), IG_TENSOR_F32, dims, rank);
 }

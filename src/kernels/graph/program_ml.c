@@ -45,6 +45,7 @@ bool prog_plan_scaler(struct prog_plan *plan)
     if (!prog_numeric(in->type) || !columns->first || !columns->second ||
         !fits(columns->first_count, columns->width) || !fits(columns->second_count, columns->width))
         return prog_refuse(plan, "offset and scale do not fit %lld columns", (long long)width);
+    plan->step->apart = in->rank == 2;
     plan->step->run = run_scaler;
     return prog_shape_like(plan, prog_out(plan, 0), IG_TENSOR_F32, in);
 }

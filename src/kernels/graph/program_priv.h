@@ -34,7 +34,26 @@ struct prog_step {
     void (*run)(const struct prog_step *step, const struct prog_frame *frame);
     const void *state;
     size_t scratch_bytes;
+    /* Where outputs have as many slices along their first axis as every input that is no constant,
+     * slice i of an output comes of slices i of those inputs alone. False: unknown. */
+    bool apart;
+    bool known; /* the outputs do not depend on the inputs' elements */
 };
+
+struct ig_program {
+    struct ig_arena arena;
+    const struct ig_graph *graph;
+    struct prog_tensor *tensors; /* by value */
+    struct prog_step *steps;
+    uint32_t steps_count;
+    struct ig_program_port *inputs, *outputs;
+    size_t tensors_bytes;     /* scratch for tensors */
+    size_t step_bytes;        /* scratch for the neediest step */
+    uint32_t values_port;     /* output that the predictor gives */
+    struct ig_program *block; /* the same for PROG_BLOCK rows at once, or NULL */
+};
+
+enum { PROG_BLOCK = 8 };
 
 struct prog_plan {
     const struct ig_graph *graph;

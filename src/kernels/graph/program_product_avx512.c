@@ -35,23 +35,50 @@ static inline lanes lanes_add_product(lanes sum, const double *left, lanes right
     return _mm512_fmadd_pd(_mm512_set1_pd(*left), right, sum);
 }
 
-static inline void lanes_store(double *to, lanes sum)
+static inline lanes lanes_set(double x)
 {
-    _mm512_store_pd(to, sum);
+    return _mm512_set1_pd(x);
+}
+
+static inline lanes lanes_multiply(lanes a, lanes b)
+{
+    return _mm512_mul_pd(a, b);
+}
+
+static inline lanes lanes_add(lanes a, lanes b)
+{
+    return _mm512_add_pd(a, b);
+}
+
+static inline void lanes_store(double *to, lanes value)
+{
+    _mm512_storeu_pd(to, value);
+}
+
+static inline void lanes_put(float *to, lanes value)
+{
+    _mm256_storeu_ps(to, _mm512_cvtpd_ps(value));
+}
+
+static inline void lanes_put_masked(float *to, lanes_mask mask, lanes value)
+{
+    _mm256_mask_storeu_ps(to, mask, _mm512_cvtpd_ps(value));
 }
 
 #include "kernels/graph/program_product_lanes.h"
 
-void prog_product_sum_avx512(const struct prog_product *product, struct prog_product_tile *tile)
+void prog_product_run_avx512(const struct prog_product *product, size_t row, size_t rows,
+                             double *wide)
 {
-    sum_any_tile(product, tile);
+    run_group(product, row, rows, wide);
 }
 
 #else
 
-void prog_product_sum_avx512(const struct prog_product *product, struct prog_product_tile *tile)
+void prog_product_run_avx512(const struct prog_product *product, size_t row, size_t rows,
+                             double *wide)
 {
-    prog_product_sum_scalar(product, tile);
+    prog_product_run_scalar(product, row, rows, wide);
 }
 
 #endif

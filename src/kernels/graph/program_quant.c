@@ -41,6 +41,12 @@ static bool plan_scales(struct prog_plan *plan, struct scales *scales, enum ig_t
     return true;
 }
 
+static bool are_constant(const struct prog_plan *plan)
+{
+    const struct prog_tensor *scale = prog_in(plan, 1), *zero = prog_in(plan, 2);
+    return scale && scale->constant && (!zero || zero->constant);
+}
+
 static void quantize(const float *in, uint8_t *out, size_t count, float scale, float offset,
                      bool is_signed)
 {
@@ -79,6 +85,7 @@ bool prog_plan_quantize(struct prog_plan *plan)
     if (type != IG_TENSOR_U8 && type != IG_TENSOR_I8)
         return prog_refuse(plan, "to %s; only int8 and uint8 are supported",
                            ig_tensor_type_name(type));
+    plan->step->apart = are_constant(plan);
     plan->step->run = run_quantize;
     return plan_scales(plan, scales, type) && prog_shape_like(plan, prog_out(plan, 0), type, in);
 }
@@ -115,6 +122,7 @@ bool prog_plan_dequantize(struct prog_plan *plan)
     if (!scales) return false;
     if (in->type != IG_TENSOR_U8 && in->type != IG_TENSOR_I8 && in->type != IG_TENSOR_I32)
         return prog_refuse(plan, "not for %s", ig_tensor_type_name(in->type));
+    plan->step->apart = are_constant(plan);
     plan->step->run = run_dequantize;
     return plan_scales(plan, scales, in->type) &&
            prog_shape_like(plan, prog_out(plan, 0), IG_TENSOR_F32, in);

@@ -66,6 +66,7 @@ bool prog_plan_softmax(struct prog_plan *plan)
         along->inner = 1;
     }
     along->flag = prog_is(plan, "LogSoftmax");
+    plan->step->apart = axis > 0;
     plan->step->run = run_softmax;
     return prog_shape_like(plan, prog_out(plan, 0), IG_TENSOR_F32, in);
 }
@@ -111,6 +112,7 @@ bool prog_plan_argmax(struct prog_plan *plan)
             dims[rank++] = in->dims[i];
         else if (ig_graph_i64(node, "keepdims", 1))
             dims[rank++] = 1;
+    plan->step->apart = axis > 0;
     plan->step->run = run_argmax;
     return prog_shape(plan, prog_out(plan, 0), IG_TENSOR_I64, dims, rank);
 }
@@ -205,6 +207,7 @@ bool prog_plan_reduce(struct prog_plan *plan)
     }
     for (uint32_t i = 0; i < in->rank; i++)
         if (!marks[i] || keep) dims[rank++] = marks[i] ? 1 : in->dims[i];
+    plan->step->apart = in->rank > 0 && !marks[0];
     plan->step->run = run_reduce;
     if (!prog_shape(plan, prog_out(plan, 0), in->type, dims, rank)) return false;
     return ig_mul(&plan->step->scratch_bytes, stride + 1, sizeof(double)) || prog_no_memory(plan);
@@ -254,6 +257,7 @@ bool prog_plan_batch_norm(struct prog_plan *plan)
     *norm = (struct norm){.channels = channels, .scale = scale, .shift = shift, .inner = 1};
     for (uint32_t i = 2; i < in->rank; i++) norm->inner *= (size_t)in->dims[i];
     norm->outer = (size_t)in->dims[0];
+    plan->step->apart = true;
     plan->step->run = run_norm;
     return prog_shape_like(plan, prog_out(plan, 0), IG_TENSOR_F32, in);
 }

@@ -22,6 +22,7 @@ static bool plan_copy(struct prog_plan *plan, const int64_t *dims, uint32_t rank
     struct prog_tensor *out = prog_out(plan, 0);
     plan->step->run = run_copy;
     if (!out) return prog_refuse(plan, "its output is left out");
+    plan->step->apart = true;
     if (!prog_shape(plan, out, in->type, dims, rank)) return false;
     return out->count == in->count ||
            prog_refuse(plan, "%zu elements do not fill %zu places", in->count, out->count);
@@ -166,6 +167,7 @@ bool prog_plan_transpose(struct prog_plan *plan)
     }
     transpose->rank = in->rank;
     transpose->element_bytes = ig_tensor_type_bytes(in->type);
+    plan->step->apart = order && count > 0 && order[0] == 0;
     plan->step->run = run_transpose;
     return prog_shape(plan, prog_out(plan, 0), in->type, transpose->dims, in->rank);
 }
@@ -214,6 +216,7 @@ bool prog_plan_concat(struct prog_plan *plan)
     }
     concat->outer = 1;
     for (uint32_t d = 0; d < axis; d++) concat->outer *= (size_t)dims[d];
+    plan->step->apart = axis > 0;
     plan->step->run = run_concat;
     return prog_shape(plan, prog_out(plan, 0), first->type, dims, first->rank);
 }
@@ -268,6 +271,7 @@ bool prog_plan_gather(struct prog_plan *plan)
         gather->inner_bytes *= (size_t)in->dims[i];
         dims[rank++] = in->dims[i];
     }
+    plan->step->apart = indices->constant ? axis > 0 : in->constant != NULL && axis == 0;
     plan->step->run = run_gather;
     return prog_shape(plan, prog_out(plan, 0), in->type, dims, rank);
 }
@@ -281,6 +285,7 @@ static bool give_constant(struct prog_plan *plan, const void *data)
     if (!out || !copy) return prog_no_memory(plan);
     if (bytes) memcpy(copy, data, bytes);
     plan->step->state = copy;
+    plan->step->known = true;
     return true;
 }
 
@@ -401,6 +406,7 @@ bool prog_plan_pad(struct prog_plan *plan)
     }
     pad->rank = in->rank;
     pad->element_bytes = ig_tensor_type_bytes(in->type);
+    plan->step->apart = in->rank > 0 && in->dims[0] == dims[0];
     plan->step->run = run_pad;
     return prog_shape(plan, prog_out(plan, 0), in->type, dims, in->rank);
 }

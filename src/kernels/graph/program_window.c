@@ -107,10 +107,17 @@ bool prog_window_shape(struct prog_plan *plan, const struct prog_window *window,
     return prog_shape(plan, prog_out(plan, 0), IG_TENSOR_F32, dims, in->rank);
 }
 
+/* Which outputs of a line see a column of the kernel, first..end-1, and where: in column
+ * x stride - ahead. */
+struct seen {
+    int64_t ahead, first, end;
+};
+
 struct pool {
     struct prog_window window;
     size_t planes;
     bool maximum, count_pads;
+    const struct seen *seen; /* by column of the kernel, of a maximum */
 };
 
 /* Which of a window's places along one side lie within the input: first..end-1; and how many lie
@@ -142,38 +149,77 @@ static bool has_nan(const float *values, int64_t count)
     return found != 0;
 }
 
-/* One place of the kernel, to a line of outputs that see it: the greater value, the last NaN where
- * there is one. */
-static void raise_line(const struct prog_window *window, const float *line, int64_t place, bool nan,
-                       float *out)
+static struct seen outputs_at(const struct prog_window *window, int64_t place)
 {
     const int64_t stride = window->stride[1];
-    int64_t ahead = window->pad[1] - place * window->dilation[1]; /* column = x stride - ahead */
-    int64_t first = ahead > 0 ? (ahead + stride - 1) / stride : 0;
-    int64_t room = window->in[1] + ahead;
-    int64_t end = room > 0 ? (room + stride - 1) / stride : 0;
-    if (end > window->out[1]) end = window->out[1];
-    for (int64_t x = first; !nan && x < end; x++) {
-        float value = line[x * stride - ahead], best = out[x];
+    struct seen seen = {.ahead = window->pad[1] - place * window->dilation[1]};
+    int64_t room = window->in[1] + seen.ahead;
+    seen.first = seen.ahead > 0 ? (seen.ahead + stride - 1) / stride : 0;
+    seen.end = room > 0 ? (room + stride - 1) / stride : 0;
+    if (seen.end > window->out[1]) seen.end = window->out[1];
+    return seen;
+}
+
+/* Of a line without a NaN, by a stride that the compiler may know. */
+static inline __attribute__((always_inline)) void
+raise_by(const struct seen *seen, const float *line, const int64_t stride, float *out)
+{
+    for (int64_t x = seen->first; x < seen->end; x++) {
+        float value = line[x * stride - seen->ahead], best = out[x];
         out[x] = value > best ? value : best;
-    }
-    for (int64_t x = first; nan && x < end; x++) {
-        float value = line[x * stride - ahead];
-        if (value > out[x] || isnan(value)) out[x] = value;
     }
 }
 
-static void greatest(const struct prog_window *window, const float *plane, float *out)
+static void raise_line(const struct pool *pool, const float *line, float *out)
 {
-    bool nan = has_nan(plane, window->in[0] * window->in[1]);
+    const struct prog_window *window = &pool->window;
+    for (int64_t x = 0; x < window->out[1]; x++) out[x] = -INFINITY;
+    for (int64_t place = 0; place < window->kernel[1]; place++)
+        if (window->stride[1] == 1)
+            raise_by(&pool->seen[place], line, 1, out);
+        else if (window->stride[1] == 2)
+            raise_by(&pool->seen[place], line, 2, out);
+        else
+            raise_by(&pool->seen[place], line, window->stride[1], out);
+}
+
+/* The greatest of each column over the window's rows, then over its columns. */
+static void greatest(const struct pool *pool, const float *plane, float *columns, float *out)
+{
+    const struct prog_window *window = &pool->window;
+    const int64_t width = window->in[1];
+    for (int64_t y = 0; y < window->out[0]; y++, out += window->out[1]) {
+        struct places rows = places_within(window, 0, y * window->stride[0] - window->pad[0]);
+        for (int64_t x = 0; x < width; x++) columns[x] = -INFINITY;
+        for (int64_t i = rows.first; i < rows.end; i++) {
+            const float *line = plane + (rows.start + i * window->dilation[0]) * width;
+            for (int64_t x = 0; x < width; x++)
+                columns[x] = line[x] > columns[x] ? line[x] : columns[x];
+        }
+        raise_line(pool, columns, out);
+    }
+}
+
+/* A line with a NaN: a window's last one is its greatest. */
+static void raise_to_nan(const struct pool *pool, const float *line, float *out)
+{
+    for (int64_t place = 0; place < pool->window.kernel[1]; place++) {
+        const struct seen *seen = &pool->seen[place];
+        for (int64_t x = seen->first; x < seen->end; x++) {
+            float value = line[x * pool->window.stride[1] - seen->ahead];
+            if (value > out[x] || isnan(value)) out[x] = value;
+        }
+    }
+}
+
+static void greatest_or_nan(const struct pool *pool, const float *plane, float *out)
+{
+    const struct prog_window *window = &pool->window;
     for (int64_t y = 0; y < window->out[0]; y++, out += window->out[1]) {
         struct places rows = places_within(window, 0, y * window->stride[0] - window->pad[0]);
         for (int64_t x = 0; x < window->out[1]; x++) out[x] = -INFINITY;
-        for (int64_t i = rows.first; i < rows.end; i++) {
-            int64_t row = rows.start + i * window->dilation[0];
-            for (int64_t place = 0; place < window->kernel[1]; place++)
-                raise_line(window, plane + row * window->in[1], place, nan, out);
-        }
+        for (int64_t i = rows.first; i < rows.end; i++)
+            raise_to_nan(pool, plane + (rows.start + i * window->dilation[0]) * window->in[1], out);
     }
 }
 
@@ -215,13 +261,25 @@ static void run_pool(const struct prog_step *step, const struct prog_frame *fram
     const float *plane = prog_data(frame, step->in[0]);
     float *out = prog_data(frame, step->out[0]);
     for (size_t p = 0; p < pool->planes; p++) {
-        if (pool->maximum)
-            greatest(window, plane, out);
+        if (pool->maximum && has_nan(plane, window->in[0] * window->in[1]))
+            greatest_or_nan(pool, plane, out);
+        else if (pool->maximum)
+            greatest(pool, plane, frame->scratch, out);
         else
             averages(pool, plane, out);
         plane += window->in[0] * window->in[1];
         out += window->out[0] * window->out[1];
     }
+}
+
+static bool plan_maximum(struct prog_plan *plan, struct pool *pool)
+{
+    struct seen *seen = ig_arena_array(plan->arena, (size_t)pool->window.kernel[1], sizeof *seen);
+    if (!seen) return prog_no_memory(plan);
+    for (int64_t i = 0; i < pool->window.kernel[1]; i++) seen[i] = outputs_at(&pool->window, i);
+    pool->seen = seen;
+    plan->step->scratch_bytes = (size_t)pool->window.in[1] * sizeof(float);
+    return true;
 }
 
 bool prog_plan_pool(struct prog_plan *plan)
@@ -238,6 +296,8 @@ bool prog_plan_pool(struct prog_plan *plan)
     pool->planes = (size_t)(in->dims[0] * in->dims[1]);
     pool->maximum = prog_is(plan, "MaxPool") || prog_is(plan, "GlobalMaxPool");
     pool->count_pads = ig_graph_i64(plan->step->node, "count_include_pad", 0) != 0;
+    plan->step->apart = true;
     plan->step->run = run_pool;
-    return prog_window_shape(plan, &pool->window, in, in->dims[1]);
+    return prog_window_shape(plan, &pool->window, in, in->dims[1]) &&
+           (!pool->maximum || plan_maximum(plan, pool));
 }
