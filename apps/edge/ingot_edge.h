@@ -71,7 +71,7 @@ struct ige_model {
     int32_t exponent;
     uint8_t node_bytes, threshold_bits, skip_bits, column_bits;
     uint8_t leaf, value_bytes, index_bytes, flags, transform;
-    uint8_t tree_width, output_width, set_width, rank_bytes;
+    uint8_t tree_width, output_width, set_width, rank_bytes, stumps;
     uint32_t leaf_values, leaf_bytes;
     const uint8_t *base, *source, *keys, *set_starts, *set_bytes;
     const uint8_t *tree_bytes, *tree_outputs, *tree_shifts, *table, *nodes;

@@ -47,6 +47,7 @@ static void read_facts(struct ige_model *model, const uint8_t *at)
     model->missing_rank = ige_u16(at + 10);
     model->trees = ige_u32(at + 12);
     model->nodes_bytes = ige_u32(at + 16);
+    model->stumps = 0;
     model->node_bytes = at[20];
     model->threshold_bits = at[21];
     model->skip_bits = at[22];
@@ -100,8 +101,8 @@ static int check_sources(struct ige_model *model, struct cursor *cursor)
         const uint8_t *source = model->source + (size_t)i * IGE_SOURCE_BYTES;
         uint32_t count = ige_u16(source + 2), rules = source[8];
         int category = (rules & CATEGORY_RULES) != 0;
-        if (ige_u16(source) >= model->features || !rules || rules > 127 || source[9] < 1 ||
-            source[9] > 4 || source[10] > 31 || (category && (rules & NUMBER_RULES)) ||
+        if (ige_u16(source) >= model->features || !rules || rules > 127 || source[9] > 4 ||
+            source[10] > 31 || (category && (rules & NUMBER_RULES)) ||
             (!category && count >= model->missing_rank) ||
             category != (columns >= model->first_category))
             return 0;
@@ -115,8 +116,8 @@ static int check_sources(struct ige_model *model, struct cursor *cursor)
     }
     if (columns != model->columns || model->first_category > columns || most > 0xffff) return 0;
     model->rank_bytes = most > 255 ? 2 : 1;
-    if (model->node_bytes <= 4 && model->threshold_bits && model->first_category == columns &&
-        model->missing_rank >> model->threshold_bits == 0)
+    if (model->node_bytes <= 4 && model->threshold_bits && model->skip_bits && model->column_bits &&
+        model->first_category == columns && model->missing_rank >> model->threshold_bits == 0)
         model->rank_bytes = 4; /* in the topmost bits of a word, as splits are compared */
     model->keys = take(cursor, keys_bytes, 1);
     return model->keys && (!keys_bytes || cursor->left >= 3); /* keys are read by four */
@@ -197,7 +198,7 @@ static int check_tree(const struct ige_model *model, const uint8_t *at, const ui
     return leaf == end;
 }
 
-static int check_trees(const struct ige_model *model)
+static int check_trees(struct ige_model *model)
 {
     const uint8_t *at = model->nodes, *end = model->nodes + model->nodes_bytes;
     for (uint32_t t = 0; t < model->trees; t++) {
@@ -208,6 +209,7 @@ static int check_trees(const struct ige_model *model)
                                            model->output_width) >= model->outputs)
             return 0;
         if ((model->flags & IGE_SHIFTS) && model->tree_shifts[t] > 30) return 0;
+        if (bytes == model->leaf_bytes) model->stumps = 1;
         at += bytes;
     }
     return at == end;

@@ -69,34 +69,67 @@ static uint32_t bits_of(const float *value)
     return pun.u;
 }
 
-/* How many of `left` keys are at most `distance`. Keys are read as four bytes, whatever their
- * width: trees follow them, so that is inside the file. Apart, for the sake of its registers. */
-static IGE_APART uint32_t count_reached(const uint8_t *keys, uint32_t left, uint32_t width,
+/* The exponent of the greatest power of 2 that is at most `value`, which is not 0. */
+#ifdef __GNUC__
+static inline uint32_t log2_of(uint32_t value)
+{
+    return 31U - (uint32_t)__builtin_clz(value);
+}
+#else
+static uint32_t log2_of(uint32_t value)
+{
+    uint32_t log = 0;
+    while (value >>= 1) log++;
+    return log;
+}
+#endif
+
+/* Keys of three bytes are read as four: trees follow them, so that is inside the file. */
+static inline uint32_t key_at(const uint8_t *at, uint32_t width)
+{
+    return width == 3 ? ige_u32(at) & 0xffffffU : ige_get(at, width);
+}
+
+/* How many of `count` keys, at least one, are at most `distance`: by steps of powers of 2, a bit of
+ * the answer each. */
+static inline uint32_t search(const uint8_t *keys, uint32_t count, uint32_t width,
+                              uint32_t distance)
+{
+    const uint8_t *before = keys - width;
+    uint32_t step = 1U << log2_of(count), reached = 0;
+    if (key_at(before + step * width, width) <= distance) reached = count + 1 - step;
+    while ((step >>= 1))
+        if (key_at(before + (reached + step) * width, width) <= distance) reached += step;
+    return reached;
+}
+
+static IGE_APART uint32_t count_reached(const uint8_t *source, const uint8_t *keys,
                                         uint32_t distance)
 {
-    const uint8_t *from = keys;
-    uint32_t mask = ~0U >> (32 - 8 * width);
-    while (left) {
-        uint32_t half = left / 2;
-        const uint8_t *middle = from + half * width;
-        if ((ige_u32(middle) & mask) <= distance) {
-            from = middle + width;
-            left -= half + 1;
-        } else {
-            left = half;
-        }
+    uint32_t count = ige_u16(source + 2);
+    if (!count) return 0;
+    switch (source[9]) {
+    case 1:
+        return search(keys, count, 1, distance);
+    case 2:
+        return search(keys, count, 2, distance);
+    case 3:
+        return search(keys, count, 3, distance);
+    default:
+        return search(keys, count, 4, distance);
     }
-    return (uint32_t)(from - keys) / width;
 }
 
 /* How many thresholds a number reaches. */
 static inline uint32_t rank_of(const uint8_t *source, const uint8_t *keys, uint32_t bits)
 {
-    int32_t key = (int32_t)(bits >> 31 ? 0x80000000U - bits : bits);
-    int32_t base = (int32_t)ige_u32(source + 4);
+    int32_t key = (int32_t)bits, base = (int32_t)ige_u32(source + 4);
+    if (key < 0) key = (int32_t)(0x80000000U - bits);
     if (key < base) return 0;
-    return count_reached(keys, ige_u16(source + 2), source[9],
-                         ((uint32_t)key - (uint32_t)base) >> source[10]);
+    uint32_t distance = ((uint32_t)key - (uint32_t)base) >> source[10];
+    if (source[9]) return count_reached(source, keys, distance);
+    uint32_t count = ige_u16(source + 2);
+    return distance < count ? distance + 1 : count;
 }
 
 /* A number's column by one of its rules; `rank` is that of the number, or of 0 for NaN. */
@@ -125,13 +158,15 @@ static uint32_t category_column(const struct ige_model *model, const uint8_t *so
 
 /* The columns of a source, one a rule, from `column` on; where the next ones begin. */
 static IGE_APART uint32_t fill_rules(const struct ige_interpreter *interpreter,
-                                     const uint8_t *source, uint32_t rank, uint32_t column)
+                                     const uint8_t *source, const uint8_t *keys, uint32_t column)
 {
     const struct ige_model *model = interpreter->model;
     uint8_t *narrow = interpreter->columns;
     uint16_t *wide = interpreter->columns;
     uint32_t *shifted = interpreter->columns;
-    uint32_t bits = bits_of(interpreter->input.data.f32 + ige_u16(source));
+    uint32_t bits = bits_of(interpreter->input.data.f32 + ige_u16(source)), rank = 0;
+    if (source[8] < CATEGORY)
+        rank = rank_of(source, keys, (bits & MAGNITUDE) > INFINITE ? 0 : bits);
     for (uint32_t rules = source[8]; rules; rules &= rules - 1, column++) {
         uint32_t rule = rules & (0U - rules);
         uint32_t value = rule < CATEGORY ? number_column(model, rank, bits, rule)
@@ -146,23 +181,40 @@ static IGE_APART uint32_t fill_rules(const struct ige_interpreter *interpreter,
     return column;
 }
 
+static inline uint32_t keys_bytes(const uint8_t *source)
+{
+    return source[9] && source[8] < CATEGORY ? ige_u16(source + 2) * source[9] : 0;
+}
+
+/* Columns of words, which hold ranks in their topmost bits. */
+static IGE_APART void fill_words(const struct ige_interpreter *interpreter)
+{
+    const struct ige_model *model = interpreter->model;
+    const uint8_t *keys = model->keys, *source = model->source, *end = model->keys;
+    const float *input = interpreter->input.data.f32;
+    uint32_t *columns = interpreter->columns, *column = columns;
+    uint32_t shift = 32U - model->threshold_bits;
+    for (; source < end; source += IGE_SOURCE_BYTES) {
+        uint32_t bits = bits_of(input + ige_u16(source)), rules = source[8];
+        if (rules < ZERO_LEFT && (bits & MAGNITUDE) <= INFINITE) {
+            uint32_t rank = rank_of(source, keys, bits) << shift;
+            do *column++ = rank;
+            while ((rules &= rules - 1));
+        } else {
+            column = columns + fill_rules(interpreter, source, keys, (uint32_t)(column - columns));
+        }
+        keys += keys_bytes(source);
+    }
+}
+
 static IGE_APART void fill_columns(const struct ige_interpreter *interpreter)
 {
     const struct ige_model *model = interpreter->model;
     const uint8_t *keys = model->keys, *source = model->source;
-    uint32_t *shifted = interpreter->columns;
-    uint32_t column = 0, shift = 32U - model->threshold_bits;
+    uint32_t column = 0;
     for (uint32_t i = model->sources; i; i--, source += IGE_SOURCE_BYTES) {
-        uint32_t bits = bits_of(interpreter->input.data.f32 + ige_u16(source));
-        uint32_t rules = source[8], missing = (bits & MAGNITUDE) > INFINITE, rank = 0;
-        if (rules < CATEGORY) {
-            rank = rank_of(source, keys, missing ? 0 : bits);
-            keys += ige_u16(source + 2) * source[9];
-        }
-        if (model->rank_bytes == 4 && rules <= NAN_ZERO && rules != 3 && !missing)
-            shifted[column++] = rank << shift; /* the usual case */
-        else
-            column = fill_rules(interpreter, source, rank, column);
+        column = fill_rules(interpreter, source, keys, column);
+        keys += keys_bytes(source);
     }
 }
 
@@ -201,18 +253,18 @@ static const uint8_t *walk(const struct ige_interpreter *interpreter, const uint
 /* Splits of at most four bytes over numbers: the columns hold ranks in their topmost bits, where a
  * shift brings the threshold as well. Always reads four bytes, which is one instruction: two leaves
  * follow a split at least. */
-static IGE_APART const uint8_t *walk_short(const struct ige_model *model, const uint32_t *columns,
-                                           const uint8_t *at)
+static inline const uint8_t *walk_short(const struct ige_model *model, const uint32_t *columns,
+                                        const uint8_t *at)
 {
-    uint32_t bytes = model->node_bytes, shift = 32 - 8 * bytes;
-    uint32_t up = 32U - model->threshold_bits, skip = (1U << model->skip_bits) - 1;
-    uint32_t skip_at = model->threshold_bits, column_at = skip_at + model->skip_bits;
-    uint32_t column = (1U << model->column_bits) - 1;
+    uint32_t bytes = model->node_bytes, top = 32 - 8 * bytes;
+    uint32_t up = 32U - model->threshold_bits, skip_up = up - model->skip_bits;
+    uint32_t column_up = skip_up - model->column_bits;
+    uint32_t column = 32U - model->column_bits, skip = 32U - model->skip_bits;
     for (;;) {
-        uint32_t word = ige_u32(at), flags = word << shift;
+        uint32_t word = ige_u32(at), flags = word << top;
         at += bytes;
-        if (columns[word >> column_at & column] >= word << up) {
-            at += word >> skip_at & skip;
+        if (columns[word << column_up >> column] >= word << up) {
+            at += word << skip_up >> skip;
             if (flags & 0x40000000U) return at;
         } else if (flags & 0x80000000U) {
             return at;
@@ -220,12 +272,13 @@ static IGE_APART const uint8_t *walk_short(const struct ige_model *model, const 
     }
 }
 
-/* The usual layouts of splits in three and in four bytes, where all widths are constants: `column`
- * and `skip` are taken from `word`. On Cortex-M4 a compiler makes two or three instructions more of
- * a step. */
+/* The usual layouts of splits in two, three and four bytes, where all widths are constants:
+ * `column` and `skip` are taken from `word`. On Cortex-M4 a compiler makes two or three
+ * instructions more of a step. */
 #if defined(__thumb2__) && defined(__ARM_FEATURE_DSP)
 #define WALK(bytes, column, threshold, skip, right_leaf, left_leaf)                                \
     uint32_t word, cell;                                                                           \
+    (void)model;                                                                                   \
     __asm__("1:  ldr %1, [%0], #" bytes "\n"                                                       \
             "    ubfx %2, %1, #" column "\n"                                                       \
             "    ldr %2, [%3, %2, lsl #2]\n"                                                       \
@@ -243,22 +296,32 @@ static IGE_APART const uint8_t *walk_short(const struct ige_model *model, const 
             : "cc", "memory");                                                                     \
     return at;
 
-static inline const uint8_t *walk_three(const uint32_t *columns, const uint8_t *at)
+static inline const uint8_t *walk_two(const struct ige_model *model, const uint32_t *columns,
+                                      const uint8_t *at)
+{
+    WALK("2", "10, #4", "27", "ubfx %2, %1, #5, #5\n    add %0, %2", "17", "16")
+}
+
+static inline const uint8_t *walk_three(const struct ige_model *model, const uint32_t *columns,
+                                        const uint8_t *at)
 {
     WALK("3", "16, #6", "24", "uxtab %0, %0, %1, ror #8", "9", "8")
 }
 
-static inline const uint8_t *walk_nine(const uint32_t *columns, const uint8_t *at)
+static inline const uint8_t *walk_nine(const struct ige_model *model, const uint32_t *columns,
+                                       const uint8_t *at)
 {
     WALK("3", "18, #4", "23", "ubfx %2, %1, #9, #9\n    add %0, %2", "9", "8")
 }
 
-static inline const uint8_t *walk_four(const uint32_t *columns, const uint8_t *at)
+static inline const uint8_t *walk_four(const struct ige_model *model, const uint32_t *columns,
+                                       const uint8_t *at)
 {
     WALK("4", "24, #6", "20", "ubfx %2, %1, #12, #12\n    add %0, %2", "1", "0")
 }
 #else
 #define WALK(bytes, column, threshold, skip, right_leaf, left_leaf)                                \
+    (void)model;                                                                                   \
     for (;;) {                                                                                     \
         uint32_t word = ige_u32(at);                                                               \
         at += (bytes);                                                                             \
@@ -270,23 +333,32 @@ static inline const uint8_t *walk_four(const uint32_t *columns, const uint8_t *a
         }                                                                                          \
     }
 
-static inline const uint8_t *walk_three(const uint32_t *columns, const uint8_t *at)
+static inline const uint8_t *walk_two(const struct ige_model *model, const uint32_t *columns,
+                                      const uint8_t *at)
+{
+    WALK(2, word >> 10 & 15, 27, word >> 5 & 31, 0x4000U, 0x8000U)
+}
+
+static inline const uint8_t *walk_three(const struct ige_model *model, const uint32_t *columns,
+                                        const uint8_t *at)
 {
     WALK(3, word >> 16 & 63, 24, word >> 8 & 255, 0x400000U, 0x800000U)
 }
 
-static inline const uint8_t *walk_nine(const uint32_t *columns, const uint8_t *at)
+static inline const uint8_t *walk_nine(const struct ige_model *model, const uint32_t *columns,
+                                       const uint8_t *at)
 {
     WALK(3, word >> 18 & 15, 23, word >> 9 & 511, 0x400000U, 0x800000U)
 }
 
-static inline const uint8_t *walk_four(const uint32_t *columns, const uint8_t *at)
+static inline const uint8_t *walk_four(const struct ige_model *model, const uint32_t *columns,
+                                       const uint8_t *at)
 {
     WALK(4, word >> 24 & 63, 20, word >> 12 & 4095, 0x40000000U, 0x80000000U)
 }
 #endif
 
-enum layout { ANY, SHORT, THREE, NINE, FOUR };
+enum layout { ANY, SHORT, TWO, THREE, NINE, FOUR };
 
 static int is_layout(const struct ige_model *model, uint32_t bytes, uint32_t threshold,
                      uint32_t skip, uint32_t column)
@@ -298,6 +370,7 @@ static int is_layout(const struct ige_model *model, uint32_t bytes, uint32_t thr
 static enum layout layout_of(const struct ige_model *model)
 {
     if (model->rank_bytes < 4) return ANY;
+    if (is_layout(model, 2, 5, 5, 4)) return TWO;
     if (is_layout(model, 3, 8, 8, 6)) return THREE;
     if (is_layout(model, 3, 9, 9, 4)) return NINE;
     return is_layout(model, 4, 12, 12, 6) ? FOUR : SHORT;
@@ -375,10 +448,15 @@ static void start_sums(const struct ige_interpreter *interpreter)
 }
 
 /* Unsigned, so that a sum past 31 bits, which no good file has, is no trap. */
+static inline void add_to(int32_t *sum, uint32_t value)
+{
+    *sum = (int32_t)((uint32_t)*sum + value);
+}
+
 static inline void add_integer(int32_t *sum, const uint8_t *at, int narrow, uint32_t shift)
 {
-    uint32_t value = narrow ? (uint32_t)((const int8_t *)at)[0] : (ige_u16(at) ^ 0x8000U) - 0x8000U;
-    *sum = (int32_t)((uint32_t)*sum + (value << shift));
+    int32_t value = narrow ? ((const int8_t *)at)[0] : (int16_t)ige_u16(at);
+    add_to(sum, (uint32_t)value << shift);
 }
 
 static void add_leaf(const struct ige_interpreter *interpreter, const uint8_t *leaf,
@@ -397,47 +475,74 @@ static void add_leaf(const struct ige_interpreter *interpreter, const uint8_t *l
     }
 }
 
-/* The commonest model: one output, integer leaves that stand in the trees, short splits. A loop a
- * layout, since its few variables then all fit a Cortex-M's registers. */
-#define SUM_INTEGERS(name, walk_on)                                                                \
-    static IGE_APART int32_t name(const struct ige_model *model, const uint32_t *columns,          \
-                                  int32_t sum)                                                     \
-    {                                                                                              \
-        const uint8_t *at = model->nodes, *sizes = model->tree_bytes, *end = model->tree_outputs;  \
-        static const uint8_t none = 0;                                                             \
-        uint32_t next = (model->flags & IGE_SHIFTS) != 0;                                          \
-        const uint8_t *shift = next ? model->tree_shifts : &none;                                  \
-        uint32_t width = model->tree_width, leaf_bytes = model->leaf_bytes;                        \
-        uint32_t mask = width == 1 ? 0xffU : 0xffffU;                                              \
-        while (sizes < end) {                                                                      \
-            uint32_t bytes = ige_u16(sizes) & mask;                                                \
-            const uint8_t *leaf = at;                                                              \
-            if (bytes != leaf_bytes) leaf = walk_on;                                               \
-            add_integer(&sum, leaf, leaf_bytes == 1, *shift);                                      \
-            shift += next;                                                                         \
-            sizes += width;                                                                        \
-            at += bytes;                                                                           \
-        }                                                                                          \
-        return sum;                                                                                \
+/* The commonest models: short splits, integer leaves that stand in the trees and have shifts. A
+ * loop a layout and width of sizes, since its few variables then all fit a Cortex-M's registers. A
+ * leaf of one byte is read with the one before it. */
+#define EACH_TREE(width, walk_on, add)                                                             \
+    const uint8_t *at = model->nodes, *sizes = model->tree_bytes, *end = model->tree_outputs;      \
+    const uint8_t *shift = model->tree_shifts;                                                     \
+    uint32_t behind = 2U - model->leaf_bytes, drop = 8 * behind;                                   \
+    while (sizes < end) {                                                                          \
+        const uint8_t *leaf = walk_on(model, columns, at) - behind;                                \
+        uint32_t value = (uint32_t)((int16_t)ige_u16(leaf) >> drop) << *shift++;                   \
+        add;                                                                                       \
+        at += ige_get(sizes, width);                                                               \
+        sizes += (width);                                                                          \
     }
-SUM_INTEGERS(sum_three, walk_three(columns, at))
-SUM_INTEGERS(sum_nine, walk_nine(columns, at))
-SUM_INTEGERS(sum_four, walk_four(columns, at))
-SUM_INTEGERS(sum_short, walk_short(model, columns, at))
+#define SUM_OF_ONE(name, width, walk_on)                                                           \
+    static IGE_APART int32_t name(const struct ige_model *model, const uint32_t *columns,          \
+                                  int32_t start)                                                   \
+    {                                                                                              \
+        uint32_t sum = (uint32_t)start;                                                            \
+        EACH_TREE(width, walk_on, sum += value)                                                    \
+        return (int32_t)sum;                                                                       \
+    }
+#define SUMS_OF_SEVERAL(name, width, walk_on)                                                      \
+    static IGE_APART void name(const struct ige_model *model, const uint32_t *columns,             \
+                               int32_t *sums)                                                      \
+    {                                                                                              \
+        const uint8_t *output = model->tree_outputs;                                               \
+        EACH_TREE(width, walk_on, add_to(sums + *output++, value))                                 \
+    }
 
-static int32_t sum_integers(const struct ige_model *model, const uint32_t *columns, int32_t sum)
+SUM_OF_ONE(sum_two, 1, walk_two)
+SUM_OF_ONE(sum_small, 1, walk_three)
+SUM_OF_ONE(sum_three, 2, walk_three)
+SUM_OF_ONE(sum_nine, 2, walk_nine)
+SUM_OF_ONE(sum_four, 2, walk_four)
+SUM_OF_ONE(sum_short, model->tree_width, walk_short)
+SUMS_OF_SEVERAL(add_small, 1, walk_three)
+SUMS_OF_SEVERAL(add_three, 2, walk_three)
+
+static int32_t sum_one(const struct ige_model *model, const uint32_t *columns, int32_t sum)
 {
     enum layout layout = layout_of(model);
+    if (model->tree_width == 1 && layout == TWO) return sum_two(model, columns, sum);
+    if (model->tree_width == 1 && layout == THREE) return sum_small(model, columns, sum);
+    if (model->tree_width != 2 || layout == TWO || layout == SHORT)
+        return sum_short(model, columns, sum);
     return layout == THREE  ? sum_three(model, columns, sum)
            : layout == NINE ? sum_nine(model, columns, sum)
-           : layout == FOUR ? sum_four(model, columns, sum)
-                            : sum_short(model, columns, sum);
+                            : sum_four(model, columns, sum);
 }
 
-static int is_common(const struct ige_model *model)
+/* Whether the model is one of the commonest. */
+static int run_common(const struct ige_interpreter *interpreter)
 {
-    return model->outputs == 1 && model->leaf >= IGE_LEAF_I16 && !model->index_bytes &&
-           model->tree_width < 4 && layout_of(model) != ANY;
+    const struct ige_model *model = interpreter->model;
+    int32_t *sums = interpreter->output.data.i32;
+    if (model->leaf < IGE_LEAF_I16 || model->index_bytes || model->leaf_values > 1 ||
+        model->stumps || !(model->flags & IGE_SHIFTS) || layout_of(model) == ANY)
+        return 0;
+    if (model->outputs == 1)
+        sums[0] = sum_one(model, interpreter->columns, sums[0]);
+    else if (layout_of(model) == THREE && model->output_width == 1 && model->tree_width == 1)
+        add_small(model, interpreter->columns, sums);
+    else if (layout_of(model) == THREE && model->output_width == 1 && model->tree_width == 2)
+        add_three(model, interpreter->columns, sums);
+    else
+        return 0;
+    return 1;
 }
 
 static IGE_APART void run_trees(const struct ige_interpreter *interpreter)
@@ -457,9 +562,10 @@ static IGE_APART void run_trees(const struct ige_interpreter *interpreter)
         const uint8_t *leaf = at;
         if (bytes != leaf_bytes)
             leaf = layout == ANY     ? walk(interpreter, at)
-                   : layout == THREE ? walk_three(columns, at)
-                   : layout == NINE  ? walk_nine(columns, at)
-                   : layout == FOUR  ? walk_four(columns, at)
+                   : layout == TWO   ? walk_two(model, columns, at)
+                   : layout == THREE ? walk_three(model, columns, at)
+                   : layout == NINE  ? walk_nine(model, columns, at)
+                   : layout == FOUR  ? walk_four(model, columns, at)
                                      : walk_short(model, columns, at);
         if (simple)
             add_integer(interpreter->output.data.i32 + output, leaf, narrow, shift);
@@ -474,13 +580,12 @@ static IGE_APART void run_trees(const struct ige_interpreter *interpreter)
 void ige_trees_invoke(struct ige_interpreter *interpreter)
 {
     const struct ige_model *model = interpreter->model;
-    int32_t *sums = interpreter->output.data.i32;
-    fill_columns(interpreter);
-    start_sums(interpreter);
-    if (is_common(model))
-        sums[0] = sum_integers(model, interpreter->columns, sums[0]);
+    if (model->rank_bytes == 4)
+        fill_words(interpreter);
     else
-        run_trees(interpreter);
+        fill_columns(interpreter);
+    start_sums(interpreter);
+    if (!run_common(interpreter)) run_trees(interpreter);
     if (model->leaf < IGE_LEAF_I16) end_float(interpreter);
 }
 

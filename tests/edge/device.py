@@ -183,6 +183,7 @@ def bench(folder, models):
         check(target, models, answers)
         for model, (_, figures) in zip(models, answers):
             calls, splits = 4 * len(model.rows), figures["splits"] * 4
+            nodes = splits + calls * model.facts["trees"]  # with the leaves in which rows end
             name = os.path.join(*model.path.split("/")[-2:])
             line = f"{target} {name} {model.leaves}: {len(model.bytes)} bytes, " \
                    f"{len(model.bytes) / model.facts['nodes']:.2f} a node, C file {text_bytes(compiler, model.source, ['-O2'])}, " \
@@ -191,7 +192,7 @@ def bench(folder, models):
                 instructions = figures[kind] * TICK
                 line += f", {kind} {instructions / calls:.0f} instructions a row"
                 if splits:
-                    line += f" ({instructions / splits:.1f} a split)"
+                    line += f" ({instructions / splits:.1f} a split, {instructions / nodes:.1f} a node passed)"
             print(line)
 
 

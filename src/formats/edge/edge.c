@@ -216,8 +216,8 @@ static bool read_source(struct reader *reader, struct ig_compact_source *source,
         return bad(reader, "a source's feature", source->feature, "a feature");
     if (!source->rules || (source->rules & 128) || (category && (source->rules & INNER_RULES)))
         return bad(reader, "a source's rules", source->rules, "numbers' or categories'");
-    if (source->key_bytes < 1 || source->key_bytes > 4 || source->key_shift > 31)
-        return bad(reader, "bytes of a threshold", source->key_bytes, "1 to 4");
+    if (source->key_bytes > 4 || source->key_shift > 31)
+        return bad(reader, "bytes of a threshold", source->key_bytes, "0 to 4");
     if (category && source->keys_count > UINT16_MAX - IG_COMPACT_CODE + 1)
         return bad(reader, "categories of a feature", source->keys_count, "at most 65533");
     if (!category && source->keys_count >= reader->facts.missing_rank)
@@ -229,12 +229,11 @@ static bool read_source(struct reader *reader, struct ig_compact_source *source,
 static bool check_keys(struct reader *reader, const struct ig_compact_source *source)
 {
     int64_t before = INT64_MIN;
-    for (uint32_t i = 0; i < source->keys_count; i++) {
-        uint64_t distance = get(source->keys + (size_t)i * source->key_bytes, source->key_bytes)
-                            << source->key_shift;
-        int64_t key = source->base + (int64_t)distance;
-        if (key <= before || key < -INFINITE_KEY || key > INFINITE_KEY)
-            return bad(reader, "a threshold's key", distance, "an ascending number");
+    uint32_t first = source->key_bytes || !source->keys_count ? 0 : source->keys_count - 1;
+    for (uint32_t i = first; i < source->keys_count; i++) {
+        int64_t key = ig_compact_threshold_key(source, i);
+        if (key <= before || source->base < -INFINITE_KEY || key > INFINITE_KEY)
+            return bad(reader, "a threshold's key", (uint64_t)key, "an ascending number");
         before = key;
     }
     return true;
@@ -379,10 +378,7 @@ static void fill_number(struct reader *reader, struct ig_node *node, uint32_t th
         node->value = (double)INFINITY;
         return;
     }
-    uint64_t distance =
-        get(source->keys + (size_t)(threshold - 1) * source->key_bytes, source->key_bytes)
-        << source->key_shift;
-    int32_t key = (int32_t)(source->base + (int64_t)distance);
+    int32_t key = (int32_t)ig_compact_threshold_key(source, threshold - 1);
     if (!reader->model->inputs_f32) {
         place_threshold(node, key);
         return;

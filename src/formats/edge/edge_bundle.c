@@ -49,12 +49,9 @@ static double golden_value(const struct ig_compact_source *source, uint32_t row)
 {
     uint32_t pick = (row * 7 + source->feature * 3) % (source->keys_count + 1);
     if ((row + source->feature) % 5 == 4) return (double)NAN;
-    if (!source->keys) return pick;
+    if (source->rules >= IG_COMPACT_CATEGORY) return pick;
     if (!source->keys_count) return row;
-    uint64_t distance = 0;
-    const uint8_t *key = source->keys + (size_t)(pick % source->keys_count) * source->key_bytes;
-    for (uint32_t i = 0; i < source->key_bytes; i++) distance |= (uint64_t)key[i] << (8 * i);
-    int64_t whole = source->base + (int64_t)(distance << source->key_shift);
+    int64_t whole = ig_compact_threshold_key(source, pick % source->keys_count);
     return (double)ig_compact_value((int32_t)(row % 3 && whole > -0x7f800000 ? whole - 1 : whole));
 }
 

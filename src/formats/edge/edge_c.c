@@ -105,19 +105,19 @@ static void write_sources(struct writer *writer)
     const struct ig_tree_compact *compact = writer->compact;
     size_t keys = 0;
     text(writer, "struct @_source {\n    int32_t base;\n    uint32_t keys;\n    uint16_t feature, "
-                 "count;\n    uint8_t rules, width, shift;\n};\n");
+                 "count;\n    uint8_t rules, width, shift, log;\n};\n");
     ig_buf_printf(writer->out, "static const struct %.*s_source %.*s_sources[] = {\n",
                   IG_STR_ARGS(writer->name), IG_STR_ARGS(writer->name));
     for (uint32_t i = 0; i < compact->sources_count; i++) {
         const struct ig_compact_source *source = &compact->sources[i];
-        ig_buf_printf(writer->out, "    {%d, %zu, %u, %u, %u, %u, %u},\n", source->base, keys,
+        ig_buf_printf(writer->out, "    {%d, %zu, %u, %u, %u, %u, %u, %u},\n", source->base, keys,
                       source->feature, source->keys_count, source->rules, source->key_bytes,
-                      source->key_shift);
+                      source->key_shift, ig_compact_bits(source->keys_count) - 1);
         if (source->keys) keys += (size_t)source->keys_count * source->key_bytes;
     }
-    if (!compact->sources_count) ig_buf_add_cstr(writer->out, "    {0, 0, 0, 0, 0, 1, 0}");
+    if (!compact->sources_count) ig_buf_add_cstr(writer->out, "    {0, 0, 0, 0, 0, 0, 0, 0}");
     ig_buf_add_cstr(writer->out, "};\n");
-    array(writer, "uint8_t", "keys", keys);
+    array(writer, "uint8_t", "keys", keys + 3);
     size_t index = 0;
     for (uint32_t i = 0; i < compact->sources_count; i++) {
         const struct ig_compact_source *source = &compact->sources[i];
@@ -178,27 +178,25 @@ static const char BITS[] = "static uint32_t @_bits(const float *value)\n"
                            "    return pun.u;\n"
                            "}\n\n";
 static const char RANK[] =
+    "static uint32_t @_key(const struct @_source *source, uint32_t index)\n"
+    "{\n"
+    "    const uint8_t *at = @_keys + source->keys + index * source->width;\n"
+    "    uint32_t value = (uint32_t)at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 |\n"
+    "                     (uint32_t)at[3] << 24;\n"
+    "    return value & 0xffffffffU >> (32 - 8 * source->width);\n"
+    "}\n\n"
     "/* How many of the feature's thresholds the number reaches. */\n"
     "static uint32_t @_rank(const struct @_source *source, uint32_t bits)\n"
     "{\n"
     "    int32_t key = (int32_t)(bits >> 31 ? 0x80000000U - bits : bits);\n"
-    "    uint32_t distance, low = 0, left = source->count;\n"
-    "    uint32_t mask = 0xffffffffU >> (32 - 8 * source->width);\n"
+    "    uint32_t distance, count = source->count, step = 1U << source->log, reached = 0;\n"
     "    if (key < source->base) return 0;\n"
     "    distance = ((uint32_t)key - (uint32_t)source->base) >> source->shift;\n"
-    "    while (left) {\n"
-    "        uint32_t half = left / 2, middle = low + half;\n"
-    "        const uint8_t *at = @_keys + source->keys + middle * source->width;\n"
-    "        uint32_t value = (uint32_t)at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 |\n"
-    "                         (uint32_t)at[3] << 24;\n"
-    "        if ((value & mask) <= distance) {\n"
-    "            low = middle + 1;\n"
-    "            left -= half + 1;\n"
-    "        } else {\n"
-    "            left = half;\n"
-    "        }\n"
-    "    }\n"
-    "    return low;\n"
+    "    if (!source->width) return distance < count ? distance + 1 : count;\n"
+    "    if (@_key(source, step - 1) <= distance) reached = count + 1 - step;\n"
+    "    while ((step >>= 1))\n"
+    "        if (@_key(source, reached + step - 1) <= distance) reached += step;\n"
+    "    return reached;\n"
     "}\n\n"
     "/* A number's column by a rule; `rank` is that of the number, or of 0 for NaN. */\n"
     "static uint32_t @_number(uint32_t rank, uint32_t bits, uint32_t rule)\n"
@@ -228,9 +226,12 @@ static const char NUMBERS[] =
     "        uint32_t rules = source->rules, bits = @_bits(features + source->feature);\n"
     "        uint32_t missing = (bits & 0x7fffffffU) > 0x7f800000U;\n"
     "        uint32_t rank = @_rank(source, missing ? 0 : bits);\n"
-    "        for (; rules; rules &= rules - 1)\n"
-    "            columns[column++] = (@_column)(@_number(rank, bits, rules & (0U - rules))\n"
-    "                                           << @_COLUMN_SHIFT);\n"
+    "        do {\n"
+    "            uint32_t value = rank;\n"
+    "            if (missing || rules >= 8) value = @_number(rank, bits, rules & (0U - rules));\n"
+    "            columns[column++] = (@_column)(value << @_COLUMN_SHIFT);\n"
+    "            rules &= rules - 1;\n"
+    "        } while (rules);\n"
     "    }\n";
 static const char CATEGORIES[] =
     "    for (i = @_NUMBERS; i < @_SOURCES; i++) {\n"
@@ -384,8 +385,8 @@ static void write_leaf(struct writer *writer)
     if (vectors)
         text(writer, "        for (o = 0; o < @_OUTPUTS; o++) margins[o] += ");
     else
-        text(writer, compact->tree_outputs ? "        margins[@_tree_outputs[i]] += "
-                                           : "        margins[0] += ");
+        text(writer,
+             compact->tree_outputs ? "        margins[@_tree_outputs[i]] += " : "        sum += ");
     text(writer, "@_value(leaf");
     if (vectors) ig_buf_printf(writer->out, " + %u * o", ig_edge_value_bytes(compact->leaf));
     ig_buf_add_cstr(writer->out, ")");
@@ -400,13 +401,22 @@ static const char *base_of(enum ig_compact_leaf leaf)
     return leaf == IG_COMPACT_FLOAT64 ? "@_value(@_base + 8 * i)" : "@_value(@_base + 4 * i)";
 }
 
+/* Trees of one leaf beside such with splits. */
+static bool has_stumps(const struct ig_tree_compact *compact)
+{
+    for (uint32_t t = 0; t < compact->trees_count; t++)
+        if (compact->tree_bytes[t] == compact->leaf_bytes) return true;
+    return false;
+}
+
 static void write_trees(struct writer *writer)
 {
     const struct ig_tree_compact *compact = writer->compact;
     if (!compact->trees_count) return;
     text(writer, MARGINS_TREE);
-    text(writer,
-         compact->splits_count ? "bytes == @_LEAF_BYTES ? at : @_walk(at, place);\n" : "at;\n");
+    text(writer, !compact->splits_count ? "at;\n"
+                 : has_stumps(compact)  ? "bytes == @_LEAF_BYTES ? at : @_walk(at, place);\n"
+                                        : "@_walk(at, place);\n");
     ig_buf_add_cstr(writer->out, "        at += bytes;\n");
     write_leaf(writer);
 }
@@ -434,12 +444,16 @@ static void write_margins(struct writer *writer)
     ig_buf_add_cstr(writer->out, compact->leaf_values > 1 && compact->trees_count
                                      ? "    uint32_t i, o;\n"
                                      : "    uint32_t i;\n");
+    bool one = compact->outputs_count == 1 && compact->trees_count;
+    if (one) ig_buf_printf(writer->out, "    %s sum;\n", writer->sum);
     text(writer,
          compact->splits_count ? "    @_fill(features, columns);\n" : "    (void)features;\n");
     text(writer, "    for (i = 0; i < @_OUTPUTS; i++) margins[i] = ");
     text(writer, first ? base_of(compact->leaf) : "0");
     ig_buf_add_cstr(writer->out, ";\n");
+    if (one) text(writer, "    sum = margins[0];\n");
     write_trees(writer);
+    if (one) text(writer, "    margins[0] = sum;\n");
     if (compact->average)
         ig_buf_printf(writer->out,
                       "    for (i = 0; i < %.*s_OUTPUTS; i++)\n"

@@ -74,6 +74,20 @@ static const struct ig_testing_shape IG_EDGE_SHAPES[] = {
      .thresholds = 6,
      .f32 = true,
      .sum_rule = IG_SUM_F32_BASE_FIRST},
+    {.features = 6,
+     .outputs = 1,
+     .trees = 30,
+     .depth = 4,
+     .integers = 12,
+     .f32 = true,
+     .sum_rule = IG_SUM_F32_BASE_FIRST},
+    {.features = 20,
+     .outputs = 3,
+     .trees = 33,
+     .depth = 6,
+     .integers = 60,
+     .missing_kinds = true,
+     .sum_rule = IG_SUM_F64},
 };
 enum { IG_EDGE_SHAPES_COUNT = sizeof IG_EDGE_SHAPES / sizeof *IG_EDGE_SHAPES };
 

@@ -46,17 +46,18 @@ enum ig_compact_rule {
 enum { IG_COMPACT_INVERTED, IG_COMPACT_MISSING, IG_COMPACT_UNKNOWN, IG_COMPACT_CODE };
 
 /* The i-th threshold of a feature is the float whose order key is base + (keys[i] << shift); keys
- * ascend and are key_bytes wide, little-endian. The order key of a float with bits b is b, or
- * 0x80000000 - b for a negative one, as a signed number. */
+ * ascend and are key_bytes wide, little-endian; with 0 bytes keys[i] is i and nothing is kept, nor
+ * is there anything to search. The order key of a float with bits b is b, or 0x80000000 - b for a
+ * negative one, as a signed number. */
 struct ig_compact_source {
     uint32_t feature;
     uint32_t first_column;
     uint32_t keys_count; /* categories: how many codes are known */
     int32_t base;
     uint8_t rules;
-    uint8_t key_bytes; /* 1 to 4 */
+    uint8_t key_bytes; /* 0 to 4 */
     uint8_t key_shift;
-    const uint8_t *keys;
+    const uint8_t *keys; /* NULL with 0 bytes */
 };
 
 struct ig_tree_compact {
@@ -109,8 +110,12 @@ void ig_tree_compact_free(struct ig_tree_compact *compact);
 /* The order key of a float that is no NaN, and the float of a key. */
 int32_t ig_compact_key(float value);
 float ig_compact_value(int32_t key);
+/* The order key of a source's i-th threshold. */
+int64_t ig_compact_threshold_key(const struct ig_compact_source *source, uint32_t index);
 /* The least float that goes right at a split by a number; NaN where none does. */
 float ig_compact_threshold(const struct ig_node *node);
+/* Bits that `value` needs, at least 1. */
+uint32_t ig_compact_bits(uint32_t value);
 bool ig_compact_is_integer(enum ig_compact_leaf leaf);
 
 #endif

@@ -17,7 +17,7 @@ struct item {
     int32_t key;
 };
 
-struct inputs {
+struct ig_compact_inputs {
     struct ig_compact_build *build;
     struct item *items; /* numeric splits that some number goes right at */
     uint32_t items_count;
@@ -48,7 +48,7 @@ float ig_compact_threshold(const struct ig_node *node)
     return isinf(nearest) && nearest > 0 ? NAN : nextafterf(nearest, INFINITY);
 }
 
-static void collect(struct inputs *in)
+static void collect(struct ig_compact_inputs *in)
 {
     const struct ig_model *model = in->build->model;
     for (uint32_t i = 0; i < model->nodes_count; i++) {
@@ -79,7 +79,7 @@ static uint32_t columns_of(uint8_t rules)
 }
 
 /* A source for each feature's numbers, then one for each feature's categories. */
-static bool lay_sources(struct inputs *in)
+static bool lay_sources(struct ig_compact_inputs *in)
 {
     struct ig_tree_compact *compact = in->build->compact;
     uint32_t features = compact->features_count;
@@ -99,7 +99,7 @@ static bool lay_sources(struct inputs *in)
             (struct ig_compact_source){.feature = feature,
                                        .first_column = columns,
                                        .rules = rules,
-                                       .key_bytes = 1,
+                                       .key_bytes = category,
                                        .keys_count = category ? in->codes[feature] : 0};
         columns += columns_of(rules);
     }
@@ -109,24 +109,30 @@ static bool lay_sources(struct inputs *in)
     return false;
 }
 
-/* Packs the different keys of items[0..count), which are one feature's, in as few bytes as hold
- * their distances. */
-static bool pack_keys(struct inputs *in, struct ig_compact_source *source, const struct item *items,
-                      uint32_t count)
+/* Numbers the thresholds of items[0..count), which are one feature's, by their distance from the
+ * least: every number in between is one, and none is kept. */
+static void imply_keys(struct ig_compact_inputs *in, struct ig_compact_source *source,
+                       const struct item *items, uint32_t count)
 {
-    uint32_t all = 0;
-    uint32_t base = (uint32_t)items[0].key;
-    for (uint32_t i = 0; i < count; i++) all |= (uint32_t)items[i].key - base;
-    source->base = items[0].key;
-    source->key_shift = all ? (uint8_t)__builtin_ctz(all) : 0;
-    uint32_t last = ((uint32_t)items[count - 1].key - base) >> source->key_shift;
-    source->key_bytes = (uint8_t)((ig_compact_bits(last) + 7) / 8);
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t distance = ((uint32_t)items[i].key - (uint32_t)source->base) >> source->key_shift;
+        in->build->nodes[items[i].node].threshold = distance + 1;
+        source->keys_count = distance + 1;
+    }
+    source->key_bytes = 0;
+}
+
+/* Keeps their different keys in as few bytes as hold their distances. */
+static bool pack_keys(struct ig_compact_inputs *in, struct ig_compact_source *source,
+                      const struct item *items, uint32_t count)
+{
     uint8_t *keys = ig_arena_array(&in->build->compact->arena, count, source->key_bytes);
     if (!keys) return ig_compact_no_memory(in->build, "thresholds");
     uint32_t different = 0;
     for (uint32_t i = 0; i < count; i++) {
         if (i == 0 || items[i].key != items[i - 1].key) {
-            uint32_t distance = ((uint32_t)items[i].key - base) >> source->key_shift;
+            uint32_t distance =
+                ((uint32_t)items[i].key - (uint32_t)source->base) >> source->key_shift;
             ig_compact_put(keys + (size_t)different * source->key_bytes, distance,
                            source->key_bytes);
             different++;
@@ -138,23 +144,44 @@ static bool pack_keys(struct inputs *in, struct ig_compact_source *source, const
     return true;
 }
 
-static bool number_thresholds(struct inputs *in)
+/* Implied keys where their ranks pass no bound. */
+static bool keep_keys(struct ig_compact_inputs *in, struct ig_compact_source *source,
+                      const struct item *items, uint32_t count, uint32_t ranks_max)
 {
-    struct ig_tree_compact *compact = in->build->compact;
+    uint32_t all = 0, base = (uint32_t)items[0].key;
+    for (uint32_t i = 0; i < count; i++) all |= (uint32_t)items[i].key - base;
+    source->base = items[0].key;
+    source->key_shift = all ? (uint8_t)__builtin_ctz(all) : 0;
+    uint32_t last = ((uint32_t)items[count - 1].key - base) >> source->key_shift;
+    source->key_bytes = (uint8_t)((ig_compact_bits(last) + 7) / 8);
+    if (last >= ranks_max) return pack_keys(in, source, items, count);
+    imply_keys(in, source, items, count);
+    return true;
+}
+
+static uint32_t end_of_feature(const struct ig_compact_inputs *in, uint32_t first)
+{
+    uint32_t end = first;
+    while (end < in->items_count && in->items[end].feature == in->items[first].feature) end++;
+    return end;
+}
+
+/* Most different thresholds of a feature; UINT32_MAX when they are too many. */
+static uint32_t most_thresholds(const struct ig_compact_inputs *in)
+{
     uint32_t most = 0;
     for (uint32_t first = 0, end; first < in->items_count; first = end) {
-        uint32_t feature = in->items[first].feature;
-        struct ig_compact_source *source = &compact->sources[in->numeric[feature]];
-        for (end = first; end < in->items_count && in->items[end].feature == feature;) end++;
-        if (!pack_keys(in, source, in->items + first, end - first)) return false;
-        if (source->keys_count > most) most = source->keys_count;
+        uint32_t different = 1;
+        end = end_of_feature(in, first);
+        for (uint32_t i = first + 1; i < end; i++)
+            different += in->items[i].key != in->items[i - 1].key;
+        if (different > most) most = different;
         if (most < RANKS_MAX) continue;
         ig_fail(in->build->err, IG_TOO_LARGE, "feature %u has %u different thresholds, at most %d",
-                feature, most, RANKS_MAX - 1);
-        return false;
+                in->items[first].feature, most, RANKS_MAX - 1);
+        return UINT32_MAX;
     }
-    compact->missing_rank = most + 1;
-    return true;
+    return most;
 }
 
 static uint32_t column_of(const struct ig_compact_source *source, enum ig_compact_rule rule)
@@ -162,8 +189,7 @@ static uint32_t column_of(const struct ig_compact_source *source, enum ig_compac
     return source->first_column + columns_of(source->rules & (uint8_t)(rule - 1));
 }
 
-/* Columns of all splits; thresholds of those that no number goes right at. */
-static bool number_columns(struct inputs *in)
+static bool number_columns(struct ig_compact_inputs *in)
 {
     struct ig_tree_compact *compact = in->build->compact;
     uint32_t most = compact->missing_rank;
@@ -173,7 +199,6 @@ static bool number_columns(struct inputs *in)
         uint32_t *sources = node->op == IG_NODE_IN ? in->category : in->numeric;
         struct ig_compact_node *own = &in->build->nodes[i];
         own->column = column_of(&compact->sources[sources[node->feature]], rule_of(node));
-        if (!own->threshold) own->threshold = compact->missing_rank;
     }
     for (uint32_t i = 0; i < compact->sources_count; i++) {
         const struct ig_compact_source *source = &compact->sources[i];
@@ -194,16 +219,44 @@ bool ig_compact_build_inputs(struct ig_compact_build *build)
 {
     struct ig_arena *scratch = &build->scratch;
     size_t features = build->model->features_count;
-    struct inputs in = {.build = build};
-    in.items = ig_arena_array(scratch, (size_t)build->compact->splits_count + 1, sizeof *in.items);
-    in.rules = ig_arena_array(scratch, features, 1);
-    in.codes = ig_arena_array(scratch, features, sizeof *in.codes);
-    in.numeric = ig_arena_array(scratch, features, sizeof *in.numeric);
-    in.category = ig_arena_array(scratch, features, sizeof *in.category);
+    struct ig_compact_inputs *in = ig_arena_array(scratch, 1, sizeof *in);
+    if (!in) return ig_compact_no_memory(build, "inputs");
+    build->inputs = in;
+    in->build = build;
+    in->items =
+        ig_arena_array(scratch, (size_t)build->compact->splits_count + 1, sizeof *in->items);
+    in->rules = ig_arena_array(scratch, features, 1);
+    in->codes = ig_arena_array(scratch, features, sizeof *in->codes);
+    in->numeric = ig_arena_array(scratch, features, sizeof *in->numeric);
+    in->category = ig_arena_array(scratch, features, sizeof *in->category);
     if (scratch->overflowed) return ig_compact_no_memory(build, "inputs");
-    collect(&in);
-    qsort(in.items, in.items_count, sizeof *in.items, compare_items);
-    return lay_sources(&in) && number_thresholds(&in) && number_columns(&in);
+    collect(in);
+    qsort(in->items, in->items_count, sizeof *in->items, compare_items);
+    uint32_t most = most_thresholds(in);
+    build->compact->missing_rank = most + 1;
+    return most != UINT32_MAX && lay_sources(in) && number_columns(in);
+}
+
+bool ig_compact_build_thresholds(struct ig_compact_build *build)
+{
+    struct ig_compact_inputs *in = build->inputs;
+    struct ig_tree_compact *compact = build->compact;
+    uint32_t most = compact->missing_rank - 1, ranks_max = RANKS_MAX - 1;
+    if (compact->threshold_bits < 16) ranks_max = (1U << compact->threshold_bits) - 2;
+    if (compact->rank_bytes == 1 && ranks_max >= UINT8_MAX) ranks_max = UINT8_MAX - 1;
+    for (uint32_t first = 0, end; first < in->items_count; first = end) {
+        struct ig_compact_source *source = &compact->sources[in->numeric[in->items[first].feature]];
+        end = end_of_feature(in, first);
+        if (!keep_keys(in, source, in->items + first, end - first, ranks_max)) return false;
+        if (source->keys_count > most) most = source->keys_count;
+    }
+    compact->missing_rank = most + 1;
+    for (uint32_t i = 0; i < build->model->nodes_count; i++) {
+        bool number =
+            build->model->nodes[i].op != IG_NODE_LEAF && build->model->nodes[i].op != IG_NODE_IN;
+        if (number && !build->nodes[i].threshold) build->nodes[i].threshold = most + 1;
+    }
+    return true;
 }
 
 /* ---- sets ---- */

@@ -12,8 +12,11 @@ struct ig_compact_node {
     uint32_t at;                /* in the stream */
 };
 
+struct ig_compact_inputs;
+
 struct ig_compact_build {
     struct ig_tree_compact *compact;
+    struct ig_compact_inputs *inputs;
     const struct ig_model *model;
     struct ig_arena scratch;
     struct ig_compact_node *nodes; /* by the model's numbers */
@@ -28,8 +31,8 @@ bool ig_compact_build_inputs(struct ig_compact_build *build);
 bool ig_compact_build_sets(struct ig_compact_build *build);
 bool ig_compact_build_leaves(struct ig_compact_build *build, enum ig_compact_want want);
 bool ig_compact_build_stream(struct ig_compact_build *build);
-/* Bits that `value` needs, at least 1. */
-uint32_t ig_compact_bits(uint32_t value);
+/* Thresholds, once their bits are known, which spare keys where there are enough of them. */
+bool ig_compact_build_thresholds(struct ig_compact_build *build);
 void ig_compact_put(uint8_t *at, uint64_t value, uint32_t bytes);
 bool ig_compact_no_memory(struct ig_compact_build *build, const char *what);
 

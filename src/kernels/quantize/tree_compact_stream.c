@@ -8,7 +8,7 @@
 enum { NODE_BYTES_MIN = 2, NODE_BYTES_MAX = 8, FLAGS = 2 };
 
 /* Widths for which runtimes have code of their own: bytes; threshold, skip, column. */
-static const uint8_t USUAL[][4] = {{2, 4, 7, 3}, {3, 8, 8, 6}, {3, 9, 9, 4}, {4, 12, 12, 6}};
+static const uint8_t USUAL[][4] = {{2, 5, 5, 4}, {3, 8, 8, 6}, {3, 9, 9, 4}, {4, 12, 12, 6}};
 
 static void size_subtrees(struct ig_compact_build *build)
 {
@@ -123,7 +123,7 @@ bool ig_compact_build_stream(struct ig_compact_build *build)
 {
     struct ig_tree_compact *compact = build->compact;
     size_subtrees(build);
-    if (!choose_widths(build)) return false;
+    if (!choose_widths(build) || !ig_compact_build_thresholds(build)) return false;
     uint64_t total = (uint64_t)compact->splits_count * compact->node_bytes +
                      (uint64_t)compact->leaves_count * compact->leaf_bytes;
     if (total > INT32_MAX) {

@@ -140,6 +140,40 @@ static void test_equal_things_are_kept_once(void **state)
     ig_model_free(model);
 }
 
+/* Integers are their own ranks, but for a feature whose thresholds lie too far apart. */
+static void test_integers_need_no_keys(void **state)
+{
+    (void)state;
+    struct ig_testing_shape shape = PLAIN;
+    shape.integers = 40;
+    struct ig_model *model = ig_testing_model(&shape, 11);
+    struct ig_tree_compact *compact = compact_of(model, IG_COMPACT_WANT_INT16);
+    uint8_t threshold_bits = compact->threshold_bits;
+    assert_int_equal(compact->sources_count, 4);
+    for (uint32_t i = 0; i < 4; i++) {
+        const struct ig_compact_source *source = &compact->sources[i];
+        assert_null(source->keys);
+        assert_int_equal(source->key_bytes, 0);
+        assert_int_equal(ig_compact_threshold_key(source, source->keys_count - 1),
+                         ig_compact_key(40));
+    }
+    ig_tree_compact_free(compact);
+    uint32_t split = 0;
+    while (model->nodes[split].op == IG_NODE_LEAF) split++;
+    model->nodes[split].value = 1000.5;
+    compact = compact_of(model, IG_COMPACT_WANT_INT16);
+    assert_int_equal(compact->threshold_bits, threshold_bits);
+    for (uint32_t i = 0; i < 4; i++) {
+        const struct ig_compact_source *source = &compact->sources[i];
+        bool far = source->feature == model->nodes[split].feature;
+        assert_int_equal(source->key_bytes, far ? 2 : 0);
+        assert_int_equal(ig_compact_threshold_key(source, source->keys_count - 1),
+                         ig_compact_key(far ? 1000.5F : 40));
+    }
+    ig_tree_compact_free(compact);
+    ig_model_free(model);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -148,6 +182,7 @@ int main(void)
         cmocka_unit_test(test_memory_fails),
         cmocka_unit_test(test_shifts_follow_the_size_of_leaves),
         cmocka_unit_test(test_equal_things_are_kept_once),
+        cmocka_unit_test(test_integers_need_no_keys),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -17,6 +17,7 @@ struct ig_testing_shape {
     uint32_t leaf_percent; /* chance that a node above the greatest depth is a leaf */
     uint32_t set_percent;  /* chance that a split is a category set */
     uint32_t thresholds;   /* different values a feature; 0: any */
+    uint32_t integers;     /* thresholds are 1, 2, ... up to it; 0: any numbers */
     bool f32;              /* XGBoost's rules, else LightGBM's */
     bool missing_kinds;    /* all three, else NaN only */
     bool dart;
@@ -52,6 +53,7 @@ static inline double ig_testing_threshold(const struct ig_testing_shape *shape, 
     static const double SPECIAL[] = {
         0.0, -0.0, 1.0000000180025095e-35, -1.0000000180025095e-35, 1e-40, 3e38, -3e38, INFINITY};
     uint64_t own = ig_testing_u64(seed);
+    if (shape->integers) return (double)(1 + own % shape->integers);
     if (shape->thresholds) {
         own = (uint64_t)feature << 32 | (own % shape->thresholds);
         ig_testing_u64(&own);
