@@ -6,6 +6,7 @@
 
 #include "api/mlflow_request.h"
 #include "api/route.h"
+#include "base/num.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -17,7 +18,27 @@ enum {
     SAMPLE_MAX = 2500, /* values of a run */
     RUN_BYTES_MAX = 16 << 20,
     POINT_BYTES_MAX = 4096,
+    POINT_NUMBERS_MAX = 3 * IG_NUM_TEXT_MAX + 40,
 };
+
+static char *put(char *at, const char *text, size_t length)
+{
+    memcpy(at, text, length);
+    return at + length;
+}
+#define PUT(at, literal) put(at, literal, sizeof(literal) - 1)
+
+/* Room for POINT_NUMBERS_MAX. */
+static char *put_point(char *at, const struct ig_tracking_point *point)
+{
+    at = PUT(at, ",\"value\":");
+    at += ig_mlflow_value_text(at, point->value);
+    at = PUT(at, ",\"timestamp\":");
+    at += ig_num_format_i64(at, point->at_ms);
+    at = PUT(at, ",\"step\":");
+    at += ig_num_format_i64(at, point->step);
+    return PUT(at, "}");
+}
 
 /* Of one metric and run, whose words are the same in all of them; `run` may be empty. */
 static void write_points(struct ig_json_out *out, struct ig_str key,
@@ -30,22 +51,12 @@ static void write_points(struct ig_json_out *out, struct ig_str key,
     ig_json_out_object(&head);
     ig_json_out_kv_str(&head, "key", key);
     if (run.len) ig_json_out_kv_str(&head, "run_id", run);
-    const size_t same = item.len;
-    for (size_t i = 0; i < points.count && !item.overflowed; i++) {
-        const struct ig_tracking_point *point = &points.items[i];
-        char value[IG_NUM_TEXT_MAX];
-        size_t length = ig_mlflow_value_text(value, point->value);
-        item.len = same;
-        ig_buf_add_cstr(&item, ",\"value\":");
-        ig_buf_add(&item, value, length);
-        ig_buf_add_cstr(&item, ",\"timestamp\":");
-        ig_buf_add_i64(&item, point->at_ms);
-        ig_buf_add_cstr(&item, ",\"step\":");
-        ig_buf_add_i64(&item, point->step);
-        ig_buf_add_char(&item, '}');
-        ig_json_out_raw(out, ig_buf_view(&item));
+    bool fits = ig_buf_reserve(&item, POINT_NUMBERS_MAX);
+    IG_ASSERT(fits || !points.count); /* there are no points of a key that long */
+    for (size_t i = 0; i < points.count && !out->buf->overflowed; i++) {
+        char *end = put_point(item.ptr + item.len, &points.items[i]);
+        ig_json_out_raw(out, (struct ig_str){item.ptr, (size_t)(end - item.ptr)});
     }
-    IG_ASSERT(!item.overflowed); /* there are no points of a key that long */
     ig_buf_deinit(&item);
 }
 

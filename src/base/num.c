@@ -554,6 +554,25 @@ size_t ig_num_format_f32(char text[IG_NUM_TEXT_MAX], float value)
     return put_value(text, negative, schubfach(c, q, fraction == 0 && exponent > 1));
 }
 
+size_t ig_num_format_i64(char text[IG_NUM_TEXT_MAX], int64_t value)
+{
+    uint64_t rest = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
+    char all[24];
+    size_t at = sizeof all;
+    do {
+        uint64_t eight = split_eight(rest % 100000000) + 0x3030303030303030u;
+        at -= sizeof eight;
+        memcpy(all + at, &eight, sizeof eight);
+        rest /= 100000000;
+    } while (rest);
+    while (at + 1 < sizeof all && all[at] == '0') at++;
+    text[0] = '-';
+    memcpy(text + (value < 0), all + at, sizeof all - at);
+    size_t length = (size_t)(value < 0) + sizeof all - at;
+    text[length] = '\0';
+    return length;
+}
+
 double ig_num_last_to_f32(float bound, bool *included)
 {
     uint32_t bits;

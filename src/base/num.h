@@ -26,5 +26,6 @@ double ig_num_last_to_f32(float bound, bool *included);
  * "-inf", "nan"; JSON writers must handle those before. */
 size_t ig_num_format_f64(char text[IG_NUM_TEXT_MAX], double value);
 size_t ig_num_format_f32(char text[IG_NUM_TEXT_MAX], float value);
+size_t ig_num_format_i64(char text[IG_NUM_TEXT_MAX], int64_t value);
 
 #endif

@@ -303,13 +303,28 @@ static void test_form(void **state)
     assert_string_equal(text, "0.1");
 }
 
+static void test_integers(void **state)
+{
+    (void)state;
+    char text[IG_NUM_TEXT_MAX], wanted[IG_NUM_TEXT_MAX];
+    uint64_t draw = 7;
+    for (int i = 0; i < 200000; i++) {
+        static const int64_t edges[] = {0, 9, 10, 99999999, 100000000, INT64_MAX, INT64_MIN, -1};
+        draw = draw * 6364136223846793005u + 1442695040888963407u;
+        int64_t value = i < 8 ? edges[i] : (int64_t)draw >> (draw >> 58);
+        int length = snprintf(wanted, sizeof wanted, "%lld", (long long)value);
+        assert_int_equal(ig_num_format_i64(text, value), length);
+        assert_string_equal(text, wanted);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_random_bits), cmocka_unit_test(test_halfway_and_edges),
         cmocka_unit_test(test_many_digits), cmocka_unit_test(test_random_midpoints),
         cmocka_unit_test(test_refusals),    cmocka_unit_test(test_scan),
-        cmocka_unit_test(test_form),
+        cmocka_unit_test(test_form),        cmocka_unit_test(test_integers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

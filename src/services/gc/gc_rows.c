@@ -93,6 +93,16 @@ static enum ig_code change(struct ig_db_tx *tx, void *context, struct ig_err *er
     return err->code;
 }
 
+static enum ig_code count_rows(int64_t *sum, struct ig_db_tx *tx, const char *sql,
+                               const struct step *step, struct ig_err *err)
+{
+    struct ig_db_rows *rows = NULL;
+    if (ig_db_query(&rows, tx, sql, &step->victim->key, 1, err) != IG_OK) return err->code;
+    if (ig_db_next(rows, err)) *sum += ig_db_i64(rows, 0);
+    ig_db_finish(rows);
+    return err->code;
+}
+
 static enum ig_code drop_files(struct ig_db_tx *tx, void *context, struct ig_err *err)
 {
     struct step *step = context;
@@ -121,12 +131,32 @@ static enum ig_code remove_last(struct ig_db_tx *tx, void *context, struct ig_er
     return ig_audit_add(tx, step->pass->who, action, step->victim->id, IG_STR(""), err);
 }
 
+#define CHUNKS " from metric_chunks where run = $1 order by key, first_ms, seq limit 20"
+
+/* Counts the values in them. */
+static enum ig_code drop_chunks(struct ig_db_tx *tx, void *context, struct ig_err *err)
+{
+    struct step *step = context;
+    if (count_rows(&step->changes, tx,
+                   "select cast(coalesce(sum(c.points_count), 0) as bigint)"
+                   " from (select points_count" CHUNKS ") c",
+                   step, err) != IG_OK)
+        return err->code;
+    return ig_db_exec(tx,
+                      "delete from metric_chunks where run = $1 and (key, first_ms, seq) in"
+                      " (select key, first_ms, seq" CHUNKS ")",
+                      &step->victim->key, 1, err);
+}
+
 /* All but the row itself; false: the budget is used up, or an error. */
 static bool remove_parts(struct ig_gc_pass *pass, const struct victim *victim, struct ig_err *err)
 {
     struct step step = {.pass = pass, .victim = victim};
     struct ig_err elsewhere = IG_ERR_INIT; /* files of another store are not ours */
     int64_t ignored = 0;
+    if (victim->pieces == RUN_PIECES &&
+        repeat(&pass->report->metrics, &step, drop_chunks, err) != IG_OK)
+        return false;
     for (size_t i = 0; victim->pieces[i]; i++) {
         bool counted = i == 0 && victim->pieces == RUN_PIECES;
         step.sql = victim->pieces[i];
@@ -146,13 +176,11 @@ static enum ig_code count_parts(struct ig_db_tx *tx, void *context, struct ig_er
     struct ig_gc_report *report = step->pass->report;
     struct ig_err elsewhere = IG_ERR_INIT;
     struct ig_str directory;
-    struct ig_db_rows *rows = NULL;
-    if (step->victim->pieces == RUN_PIECES) {
-        ig_db_query(&rows, tx, "select count(*) from metrics where run = $1", &step->victim->key, 1,
-                    err);
-        if (err->code == IG_OK && ig_db_next(rows, err)) report->metrics += ig_db_i64(rows, 0);
-        ig_db_finish(rows);
-    }
+    if (step->victim->pieces == RUN_PIECES)
+        count_rows(&report->metrics, tx,
+                   "select (select count(*) from metrics where run = $1) + cast(coalesce((select"
+                   " sum(points_count) from metric_chunks where run = $1), 0) as bigint)",
+                   step, err);
     if (err->code != IG_OK ||
         ig_artifacts_directory(&directory, step->victim->artifact_root, "run", &elsewhere) != IG_OK)
         return err->code;

@@ -142,6 +142,7 @@ static struct ig_tracking_run make_run(int64_t experiment, int metrics)
 static int64_t rows_of_runs(void)
 {
     return number("select (select count(*) from metrics) + (select count(*) from latest_metrics)"
+                  " + (select count(*) from metric_chunks)"
                   " + (select count(*) from params) + (select count(*) from run_tags)"
                   " + (select count(*) from run_inputs) + (select count(*) from run_input_tags)"
                   " + (select count(*) from run_models) + (select count(*) from artifacts)"

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Histories of metrics by time, then step, then value. A page begins behind the last one's last
  * value, so what is logged meanwhile shifts nothing. */
+#include "services/tracking/metric_points.h"
 #include "services/tracking/tracking_priv.h"
 
 #include <string.h>
@@ -8,6 +9,7 @@
 struct history_call {
     const struct ig_tracking_history_query *query;
     struct ig_arena *arena;
+    struct ig_metric_points points;
     struct ig_tracking_history history;
     int64_t at_ms, step, kind; /* of the last page's last value */
     double value;              /* as it is stored */
@@ -32,13 +34,14 @@ static enum ig_code read_token(struct history_call *call, struct ig_err *err)
                    IG_STR_ARGS(ig_tracking_cut(call->query->token, 60)));
 }
 
-static void write_token(struct history_call *call)
+static void write_token(struct history_call *call, const struct ig_tracking_point *last)
 {
-    int64_t bits;
-    memcpy(&bits, &call->value, sizeof bits);
+    int64_t bits, kind;
+    double value = ig_tracking_metric_stored(last->value, &kind).real; /* NaN: 0 */
+    memcpy(&bits, &value, sizeof bits);
     call->history.next =
-        ig_str_view(ig_arena_printf(call->arena, "%lld.%lld.%lld.%lld", (long long)call->at_ms,
-                                    (long long)call->step, (long long)call->kind, (long long)bits));
+        ig_str_view(ig_arena_printf(call->arena, "%lld.%lld.%lld.%lld", (long long)last->at_ms,
+                                    (long long)last->step, (long long)kind, (long long)bits));
 }
 
 static enum ig_code must_exist(struct ig_db_tx *tx, struct ig_str id, struct ig_err *err)
@@ -52,15 +55,11 @@ static enum ig_code must_exist(struct ig_db_tx *tx, struct ig_str id, struct ig_
     return err->code;
 }
 
-static enum ig_code read_page(struct ig_db_tx *tx, void *context, struct ig_err *err)
+static enum ig_code read_rows(struct ig_metric_points *points, struct ig_db_tx *tx,
+                              const struct history_call *call, struct ig_err *err)
 {
-    struct history_call *call = context;
     const struct ig_tracking_history_query *query = call->query;
-    struct ig_tracking_point *items = NULL;
     struct ig_db_rows *rows = NULL;
-    size_t count = 0, cap = 0;
-    bool more = false;
-    if (!query->lenient && must_exist(tx, query->run, err) != IG_OK) return err->code;
     const struct ig_db_value values[] = {
         IG_DB_T(query->run),  IG_DB_T(query->key), IG_DB_I((int64_t)query->max + 1),
         IG_DB_I(call->at_ms), IG_DB_I(call->step), IG_DB_F(call->value),
@@ -78,22 +77,48 @@ static enum ig_code read_page(struct ig_db_tx *tx, void *context, struct ig_err 
                           " order by at_ms, step, value, kind limit $3",
                           values, 3, err);
     while (code == IG_OK && ig_db_next(rows, err)) {
-        more = count == query->max;
-        if (more) break;
-        items = ig_arena_grow(call->arena, items, count, &cap, sizeof *items);
-        if (!items) break;
-        call->at_ms = ig_db_i64(rows, 0);
-        call->step = ig_db_i64(rows, 1);
-        call->kind = ig_db_i64(rows, 2);
-        call->value = ig_db_f64(rows, 3);
-        items[count++] = (struct ig_tracking_point){
-            call->at_ms, call->step, ig_tracking_metric_stands_for(call->value, call->kind)};
+        const struct ig_tracking_point point = {
+            ig_db_i64(rows, 0), ig_db_i64(rows, 1),
+            ig_tracking_metric_stands_for(ig_db_f64(rows, 3), ig_db_i64(rows, 2))};
+        if (!ig_metric_points_add(points, point))
+            code = ig_fail(err, IG_NO_MEMORY, "too long a history for one answer");
     }
     ig_db_finish(rows);
-    call->history.points = (struct ig_tracking_points){items, count};
-    if (more) write_token(call);
-    if (call->arena->overflowed) ig_fail(err, IG_NO_MEMORY, "too long a history for one answer");
     return err->code;
+}
+
+static enum ig_code read_page(struct ig_db_tx *tx, void *context, struct ig_err *err)
+{
+    struct history_call *call = context;
+    const struct ig_tracking_history_query *query = call->query;
+    const struct ig_tracking_point after = {call->at_ms, call->step,
+                                            ig_tracking_metric_stands_for(call->value, call->kind)};
+    const struct ig_metric_range range = {.run = query->run,
+                                          .key = query->key,
+                                          .after = query->token.len ? &after : NULL,
+                                          .enough = query->max + 1,
+                                          .start_step = INT64_MIN,
+                                          .end_step = INT64_MAX};
+    if (!query->lenient && must_exist(tx, query->run, err) != IG_OK) return err->code;
+    if (ig_metric_chunks_read(&call->points, tx, &range, err) != IG_OK ||
+        read_rows(&call->points, tx, call, err) != IG_OK)
+        return err->code;
+    ig_metric_points_settle(&call->points, ig_metric_by_time);
+    return IG_OK;
+}
+
+/* At most as many as are asked for, and where the next page begins. */
+static enum ig_code cut_page(struct history_call *call, struct ig_err *err)
+{
+    size_t count = call->points.count, max = call->query->max;
+    bool more = count > max;
+    if (more) count = max;
+    struct ig_tracking_point *items = ig_arena_array(call->arena, count, sizeof *items);
+    if (items && count) memcpy(items, call->points.items, count * sizeof *items);
+    call->history.points = (struct ig_tracking_points){items, count};
+    if (more) write_token(call, &call->points.items[max - 1]);
+    return call->arena->overflowed ? ig_fail(err, IG_NO_MEMORY, "too long a history for one answer")
+                                   : IG_OK;
 }
 
 enum ig_code ig_tracking_history(struct ig_tracking_history *out, struct ig_tracking *tracking,
@@ -103,7 +128,9 @@ enum ig_code ig_tracking_history(struct ig_tracking_history *out, struct ig_trac
     struct history_call call = {.query = query, .arena = arena};
     if (read_token(&call, err) != IG_OK) return err->code;
     enum ig_code code = ig_db_read(tracking->db, read_page, &call, err);
+    if (code == IG_OK) code = cut_page(&call, err);
     if (code == IG_OK) *out = call.history;
+    ig_metric_points_deinit(&call.points);
     return code;
 }
 
@@ -111,72 +138,51 @@ enum ig_code ig_tracking_history(struct ig_tracking_history *out, struct ig_trac
 
 struct sample_call {
     const struct ig_tracking_sample_query *query;
-    struct ig_arena *arena;
-    struct ig_tracking_point *items;
-    size_t count;
-    size_t total; /* values that are sampled */
+    struct ig_metric_points points;
 };
 
-static enum ig_code count_values(struct sample_call *call, struct ig_db_tx *tx, struct ig_err *err)
-{
-    const struct ig_tracking_sample_query *query = call->query;
-    struct ig_db_rows *rows = NULL;
-    enum ig_code code = ig_db_query(
-        &rows, tx,
-        "select count(*) from metrics where run = $1 and key = $2 and step >= $3 and step <= $4",
-        IG_DB_VALUES(IG_DB_T(query->run), IG_DB_T(query->key), IG_DB_I(query->start_step),
-                     IG_DB_I(query->end_step)),
-        err);
-    if (code != IG_OK) return code;
-    if (ig_db_next(rows, err)) call->total = (size_t)ig_db_i64(rows, 0);
-    ig_db_finish(rows);
-    return err->code;
-}
-
-/* Where part `part` begins: the first total % max parts have one value more. */
-static size_t begin_of(const struct sample_call *call, size_t part)
-{
-    size_t max = call->query->max;
-    IG_ASSERT(max > 0);
-    size_t larger = call->total % max;
-    return part * (call->total / max) + (part < larger ? part : larger);
-}
-
-static void take_value(struct sample_call *call, size_t at, const struct ig_tracking_point *value)
-{
-    size_t max = call->query->max;
-    bool last = at + 1 == call->total;
-    bool begins = call->count < max && at == begin_of(call, call->count);
-    if (!begins && !last) return;
-    if (call->count == max) call->count--;
-    call->items[call->count++] = *value;
-}
-
-static enum ig_code read_sample(struct ig_db_tx *tx, void *context, struct ig_err *err)
+static enum ig_code read_steps(struct ig_db_tx *tx, void *context, struct ig_err *err)
 {
     struct sample_call *call = context;
     const struct ig_tracking_sample_query *query = call->query;
+    const struct ig_metric_range range = {.run = query->run,
+                                          .key = query->key,
+                                          .enough = SIZE_MAX,
+                                          .start_step = query->start_step,
+                                          .end_step = query->end_step};
     struct ig_db_rows *rows = NULL;
-    if (count_values(call, tx, err) != IG_OK || !call->total) return err->code;
-    call->items = ig_arena_array(call->arena, call->total < query->max ? call->total : query->max,
-                                 sizeof *call->items);
-    if (!call->items) return ig_fail(err, IG_NO_MEMORY, "sample of a history");
-    enum ig_code code = ig_db_query(
-        &rows, tx,
-        "select step, at_ms, value, kind from metrics where run = $1 and key = $2 and step >= $3"
-        " and step <= $4 order by step, at_ms, value, kind",
-        IG_DB_VALUES(IG_DB_T(query->run), IG_DB_T(query->key), IG_DB_I(query->start_step),
-                     IG_DB_I(query->end_step)),
-        err);
-    if (code != IG_OK) return code;
-    for (size_t at = 0; ig_db_next(rows, err); at++) {
-        const struct ig_tracking_point value = {.step = ig_db_i64(rows, 0),
-                                                .at_ms = ig_db_i64(rows, 1),
-                                                .value = ig_tracking_metric_value(rows, 2, 3)};
-        take_value(call, at, &value);
+    if (ig_metric_chunks_read(&call->points, tx, &range, err) != IG_OK ||
+        ig_db_query(&rows, tx,
+                    "select at_ms, step, value, kind from metrics where run = $1 and key = $2"
+                    " and step >= $3 and step <= $4",
+                    IG_DB_VALUES(IG_DB_T(query->run), IG_DB_T(query->key),
+                                 IG_DB_I(query->start_step), IG_DB_I(query->end_step)),
+                    err) != IG_OK)
+        return err->code;
+    while (err->code == IG_OK && ig_db_next(rows, err)) {
+        const struct ig_tracking_point point = {ig_db_i64(rows, 0), ig_db_i64(rows, 1),
+                                                ig_tracking_metric_value(rows, 2, 3)};
+        if (!ig_metric_points_add(&call->points, point))
+            ig_fail(err, IG_NO_MEMORY, "too long a history for one answer");
     }
     ig_db_finish(rows);
+    if (err->code == IG_OK) ig_metric_points_settle(&call->points, ig_metric_by_step);
     return err->code;
+}
+
+/* Of `total` values the first of each of `max` parts that are as long as can be, the longer first,
+ * but of the last part the last. */
+static enum ig_code sample(struct ig_tracking_points *out, const struct ig_metric_points *points,
+                           size_t max, struct ig_arena *arena, struct ig_err *err)
+{
+    size_t total = points->count, count = total < max ? total : max, larger = total % max;
+    struct ig_tracking_point *items = ig_arena_array(arena, count, sizeof *items);
+    if (!items) return ig_fail(err, IG_NO_MEMORY, "sample of a history");
+    for (size_t part = 0; part < count; part++)
+        items[part] = points->items[part * (total / max) + (part < larger ? part : larger)];
+    if (count) items[count - 1] = points->items[total - 1];
+    *out = (struct ig_tracking_points){items, count};
+    return IG_OK;
 }
 
 enum ig_code ig_tracking_history_sample(struct ig_tracking_points *out,
@@ -184,8 +190,10 @@ enum ig_code ig_tracking_history_sample(struct ig_tracking_points *out,
                                         const struct ig_tracking_sample_query *query,
                                         struct ig_arena *arena, struct ig_err *err)
 {
-    struct sample_call call = {.query = query, .arena = arena};
-    if (ig_db_read(tracking->db, read_sample, &call, err) == IG_OK)
-        *out = (struct ig_tracking_points){call.items, call.count};
+    struct sample_call call = {.query = query};
+    IG_ASSERT(query->max > 0);
+    if (ig_db_read(tracking->db, read_steps, &call, err) == IG_OK)
+        sample(out, &call.points, query->max, arena, err);
+    ig_metric_points_deinit(&call.points);
     return err->code;
 }

@@ -50,6 +50,7 @@ struct ig_db_value ig_tracking_metric_stored(double value, int64_t *kind)
 }
 
 struct log_call {
+    struct ig_tracking *tracking;
     struct ig_str id;
     const struct ig_tracking_batch *batch;
 };
@@ -105,7 +106,8 @@ static enum ig_code log_batch(struct ig_db_tx *tx, void *context, struct ig_err 
     for (size_t i = 0; code == IG_OK && i < batch->params.count; i++)
         code = put_param(tx, call, batch->params.items[i], err);
     if (code == IG_OK && batch->metrics.count)
-        code = ig_tracking_metrics_put(tx, call->id, experiment, batch->metrics, err);
+        code =
+            ig_tracking_metrics_put(tx, call->tracking, call->id, experiment, batch->metrics, err);
     for (size_t i = 0; code == IG_OK && i < batch->tags.count; i++) {
         struct ig_tracking_pair tag = batch->tags.items[i];
         tag.value = ig_tracking_cut(tag.value, IG_TRACKING_TAG_MAX);
@@ -202,7 +204,7 @@ static enum ig_code check_batch(const struct ig_tracking_batch *batch, struct ig
 enum ig_code ig_tracking_log(struct ig_tracking *tracking, struct ig_str id,
                              const struct ig_tracking_batch *batch, struct ig_err *err)
 {
-    struct log_call call = {.id = id, .batch = batch};
+    struct log_call call = {.tracking = tracking, .id = id, .batch = batch};
     if (check_batch(batch, err) != IG_OK) return err->code;
     return ig_tracking_write(tracking, id, log_batch, &call, err);
 }
@@ -210,7 +212,7 @@ enum ig_code ig_tracking_log(struct ig_tracking *tracking, struct ig_str id,
 static enum ig_code log_later(struct ig_db_tx *tx, void *context, struct ig_err *err)
 {
     const struct ig_tracking_logging *logging = context;
-    struct log_call call = {.id = logging->id, .batch = &logging->batch};
+    struct log_call call = {logging->tracking, logging->id, &logging->batch};
     return log_batch(tx, &call, err);
 }
 

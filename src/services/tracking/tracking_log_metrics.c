@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Metrics of a batch, several rows a statement: a database elsewhere costs a round trip for each.
+/* Metrics of a batch: those of a key that has many as a chunk, the others several rows a statement,
+ * since a database elsewhere costs a round trip for each.
  *
- * 1. The key of a history is the whole row, so one that repeats another is dropped.
+ * 1. The key of a history's rows is the whole row, so one that repeats another is dropped.
  * 2. Of each key only the greatest of the batch is compared with the latest, which is the same as
  * to compare all of them.
  *
- * Thread rule: stateless, but for the statements' texts, which are made once. */
+ * Thread rule: the writer's thread; the statements' texts are made once. */
 #include "base/hash.h"
+#include "services/tracking/metric_points.h"
 #include "services/tracking/tracking_priv.h"
 
 #include <pthread.h>
@@ -108,44 +110,102 @@ static bool is_greater(const struct ig_tracking_metric *metric,
            ig_tracking_metric_stored(old->value, &ignored).real; /* NaN: 0 */
 }
 
-/* The greatest of each key, in place, in the order in which keys come first; returns how many. */
-static size_t keep_greatest(const struct ig_tracking_metric **metrics, size_t count)
+/* The batch by keys, in the order in which they come first. */
+struct by_key {
+    uint16_t slots[SLOTS];                                              /* of keys, from 1 on */
+    const struct ig_tracking_metric *greatest[IG_TRACKING_METRICS_MAX]; /* of each key */
+    uint16_t of[IG_TRACKING_METRICS_MAX];                               /* a metric's key */
+    uint16_t counts[IG_TRACKING_METRICS_MAX];
+    size_t count;
+};
+
+static void sort_by_key(struct by_key *keys, struct ig_tracking_metrics metrics)
 {
-    uint16_t slots[SLOTS] = {0}; /* positions from 1 on */
-    size_t kept = 0;
-    for (size_t i = 0; i < count; i++) {
-        const struct ig_tracking_metric *metric = metrics[i];
+    for (size_t i = 0; i < metrics.count; i++) {
+        const struct ig_tracking_metric *metric = &metrics.items[i];
         size_t slot = ig_hash64(metric->key.ptr, metric->key.len) % SLOTS;
-        while (slots[slot] && !ig_str_eq(metrics[slots[slot] - 1]->key, metric->key))
+        while (keys->slots[slot] &&
+               !ig_str_eq(keys->greatest[keys->slots[slot] - 1]->key, metric->key))
             slot = (slot + 1) % SLOTS;
-        if (!slots[slot]) {
-            metrics[kept++] = metric;
-            slots[slot] = (uint16_t)kept;
-        } else if (is_greater(metric, metrics[slots[slot] - 1])) {
-            metrics[slots[slot] - 1] = metric;
+        if (!keys->slots[slot]) {
+            keys->greatest[keys->count++] = metric;
+            keys->slots[slot] = (uint16_t)keys->count;
         }
+        size_t key = keys->slots[slot] - 1u;
+        if (is_greater(metric, keys->greatest[key])) keys->greatest[key] = metric;
+        keys->of[i] = (uint16_t)key;
+        keys->counts[key]++;
     }
-    return kept;
 }
 
-enum ig_code ig_tracking_metrics_put(struct ig_db_tx *tx, struct ig_str run, int64_t experiment,
+static enum ig_code put_chunk(struct ig_db_tx *tx, struct ig_str run, size_t key,
+                              const struct by_key *keys, struct ig_tracking_metrics metrics,
+                              struct ig_err *err)
+{
+    struct ig_tracking_point items[IG_TRACKING_METRICS_MAX];
+    struct ig_metric_points points = {.items = items};
+    for (size_t i = 0; i < metrics.count; i++) {
+        const struct ig_tracking_metric *metric = &metrics.items[i];
+        if (keys->of[i] == key)
+            items[points.count++] =
+                (struct ig_tracking_point){metric->at_ms, metric->step, metric->value};
+    }
+    return ig_metric_chunks_put(tx, run, keys->greatest[key]->key, &points, err);
+}
+
+/* Rows of a metric that become many are packed. The counts are shared by hash and begin anew with
+ * the process, which only moves the moment. */
+static enum ig_code note_rows(struct ig_db_tx *tx, struct ig_tracking *tracking, struct ig_str run,
+                              const struct by_key *keys, struct ig_err *err)
+{
+    uint64_t of_run = ig_hash64(run.ptr, run.len);
+    for (size_t i = 0; i < keys->count && err->code == IG_OK; i++) {
+        struct ig_str key = keys->greatest[i]->key;
+        size_t slot = (of_run ^ ig_hash64(key.ptr, key.len)) % IG_TRACKING_ROW_COUNTS;
+        uint16_t *rows = &tracking->metric_rows[slot];
+        if (keys->counts[i] >= IG_METRIC_CHUNK_MIN) continue;
+        *rows = (uint16_t)(*rows + keys->counts[i]);
+        if (*rows < IG_METRIC_ROWS_MAX) continue;
+        *rows = 0;
+        ig_metric_chunks_pack(tx, run, key, err);
+    }
+    return err->code;
+}
+
+static enum ig_code put_histories(struct ig_db_tx *tx, struct ig_tracking *tracking,
+                                  struct ig_str run, const struct by_key *keys,
+                                  struct ig_tracking_metrics metrics, struct ig_err *err)
+{
+    const struct ig_tracking_metric *rows[IG_TRACKING_METRICS_MAX];
+    size_t count = 0;
+    for (size_t i = 0; i < metrics.count; i++)
+        if (keys->counts[keys->of[i]] < IG_METRIC_CHUNK_MIN) rows[count++] = &metrics.items[i];
+    for (size_t key = 0; key < keys->count; key++)
+        if (keys->counts[key] >= IG_METRIC_CHUNK_MIN &&
+            put_chunk(tx, run, key, keys, metrics, err) != IG_OK)
+            return err->code;
+    if (put_history(tx, run, rows, count, err) != IG_OK) return err->code;
+    return note_rows(tx, tracking, run, keys, err);
+}
+
+enum ig_code ig_tracking_metrics_put(struct ig_db_tx *tx, struct ig_tracking *tracking,
+                                     struct ig_str run, int64_t experiment,
                                      struct ig_tracking_metrics metrics, struct ig_err *err)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
-    const struct ig_tracking_metric *all[IG_TRACKING_METRICS_MAX];
+    struct by_key keys = {.count = 0};
     struct ig_db_value values[2 + ROWS_MAX * ROW_VALUES] = {IG_DB_T(run), IG_DB_I(experiment)};
     pthread_once(&once, write_texts);
     IG_ASSERT(metrics.count <= IG_TRACKING_METRICS_MAX);
-    for (size_t i = 0; i < metrics.count; i++) {
-        all[i] = &metrics.items[i];
-        if (all[i]->model_id.len && ig_logged_metric_put(tx, run, all[i], err) != IG_OK)
+    for (size_t i = 0; i < metrics.count; i++)
+        if (metrics.items[i].model_id.len &&
+            ig_logged_metric_put(tx, run, &metrics.items[i], err) != IG_OK)
             return err->code;
-    }
-    if (put_history(tx, run, all, metrics.count, err) != IG_OK) return err->code;
-    size_t count = keep_greatest(all, metrics.count);
-    for (size_t from = 0; from < count;) {
-        size_t size = size_for(count - from), rows = ROWS[size];
-        bind(values + 2, all + from, rows);
+    sort_by_key(&keys, metrics);
+    if (put_histories(tx, tracking, run, &keys, metrics, err) != IG_OK) return err->code;
+    for (size_t from = 0; from < keys.count;) {
+        size_t size = size_for(keys.count - from), rows = ROWS[size];
+        bind(values + 2, keys.greatest + from, rows);
         if (ig_db_exec(tx, latest_sql[size], values, 2 + rows * ROW_VALUES, err) != IG_OK)
             return err->code;
         from += rows;
