@@ -34,20 +34,38 @@ struct ig_pool {
 
 static _Thread_local struct ig_pool *own_pool;
 
+struct start {
+    void *(*run)(void *context);
+    void *context;
+    char name[16];
+};
+
+/* A thread names itself by a call; for another it would go through /proc. */
+static void *begin(void *context)
+{
+    struct start start = *(struct start *)context;
+    ig_free(context);
+    pthread_setname_np(pthread_self(), start.name);
+    return start.run(start.context);
+}
+
 enum ig_code ig_thread_start(uint64_t *out, const char *name, void *(*run)(void *), void *context,
                              struct ig_err *err)
 {
+    struct start *start = ig_alloc(sizeof *start);
     sigset_t all, old;
+    if (!start) return ig_fail(err, IG_NO_MEMORY, "cannot start thread '%s'", name);
+    *start = (struct start){.run = run, .context = context};
+    snprintf(start->name, sizeof start->name, "%s", name);
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &old);
     pthread_t thread;
-    int status = pthread_create(&thread, NULL, run, context);
+    int status = pthread_create(&thread, NULL, begin, start);
     pthread_sigmask(SIG_SETMASK, &old, NULL);
-    if (status != 0)
+    if (status != 0) {
+        ig_free(start);
         return ig_fail(err, IG_NO_MEMORY, "cannot start thread '%s': %s", name, strerror(status));
-    char cut[16];
-    snprintf(cut, sizeof cut, "%s", name);
-    pthread_setname_np(thread, cut);
+    }
     *out = (uint64_t)thread;
     return IG_OK;
 }

@@ -12,14 +12,14 @@ enum { IG_WEBHOOK_SENDERS = 4 };
 
 struct ig_webhooks {
     struct ig_webhooks_options options;
-    uint64_t threads[IG_WEBHOOK_SENDERS];
-    unsigned threads_count;
     bool _Atomic stopping;
     uint64_t _Atomic delivered, retried, given_up;
     pthread_mutex_t wake_lock; /* never held for long */
     pthread_cond_t wake;
-    uint64_t wakes;                            /* under wake_lock */
-    pthread_mutex_t lock;                      /* of what follows; held while the store is read */
+    uint64_t wakes;       /* under wake_lock */
+    pthread_mutex_t lock; /* of what follows; held while the store is read */
+    uint64_t threads[IG_WEBHOOK_SENDERS];
+    unsigned threads_count;
     char busy[IG_WEBHOOK_SENDERS][IG_ID_SIZE]; /* the webhook that each thread sends to, or "" */
     char last[IG_ID_SIZE];                     /* the webhook that was served last */
 };

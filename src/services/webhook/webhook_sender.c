@@ -226,7 +226,18 @@ static void wait_for(struct ig_webhooks *webhooks, uint64_t seen, int64_t wait_m
     pthread_mutex_unlock(&webhooks->wake_lock);
 }
 
-/* A place among the busy for what is due, or -1. */
+static enum ig_code add_sender(struct ig_webhooks *webhooks, struct ig_err *err)
+{
+    if (webhooks->threads_count == IG_WEBHOOK_SENDERS || atomic_load(&webhooks->stopping))
+        return IG_OK;
+    if (ig_thread_start(&webhooks->threads[webhooks->threads_count], "webhook", ig_webhook_run,
+                        webhooks, err) == IG_OK)
+        webhooks->threads_count++;
+    return err->code;
+}
+
+/* A place among the busy for what is due, or -1. While there is something, there is one more to
+ * look for the next. */
 static int take_one(struct ig_webhooks *webhooks, struct ig_webhook_due *due,
                     struct ig_arena *arena)
 {
@@ -242,6 +253,7 @@ static int take_one(struct ig_webhooks *webhooks, struct ig_webhook_due *due,
         for (place = 0; webhooks->busy[place][0];) place++;
         snprintf(webhooks->busy[place], IG_ID_SIZE, "%.*s", IG_STR_ARGS(due->webhook));
         snprintf(webhooks->last, sizeof webhooks->last, "%.*s", IG_STR_ARGS(due->webhook));
+        add_sender(webhooks, &err); /* those there are go on */
     }
     pthread_mutex_unlock(&webhooks->lock);
     if (due->found) ig_webhooks_wake(webhooks);
@@ -308,13 +320,12 @@ enum ig_code ig_webhooks_open(struct ig_webhooks **out, const struct ig_webhooks
     pthread_mutex_init(&webhooks->lock, NULL);
     pthread_mutex_init(&webhooks->wake_lock, NULL);
     pthread_cond_init(&webhooks->wake, NULL);
-    while (webhooks->threads_count < IG_WEBHOOK_SENDERS &&
-           ig_thread_start(&webhooks->threads[webhooks->threads_count], "webhook", ig_webhook_run,
-                           webhooks, err) == IG_OK)
-        webhooks->threads_count++;
-    if (err->code != IG_OK) {
+    pthread_mutex_lock(&webhooks->lock);
+    enum ig_code code = add_sender(webhooks, err);
+    pthread_mutex_unlock(&webhooks->lock);
+    if (code != IG_OK) {
         ig_webhooks_close(webhooks);
-        return err->code;
+        return code;
     }
     *out = webhooks;
     return IG_OK;
@@ -327,7 +338,10 @@ void ig_webhooks_close(struct ig_webhooks *webhooks)
     atomic_store(&webhooks->stopping, true);
     pthread_cond_broadcast(&webhooks->wake);
     pthread_mutex_unlock(&webhooks->wake_lock);
-    for (unsigned i = 0; i < webhooks->threads_count; i++) ig_thread_join(webhooks->threads[i]);
+    pthread_mutex_lock(&webhooks->lock); /* behind it no sender is added */
+    unsigned count = webhooks->threads_count;
+    pthread_mutex_unlock(&webhooks->lock);
+    for (unsigned i = 0; i < count; i++) ig_thread_join(webhooks->threads[i]);
     pthread_cond_destroy(&webhooks->wake);
     pthread_mutex_destroy(&webhooks->wake_lock);
     pthread_mutex_destroy(&webhooks->lock);
