@@ -84,6 +84,12 @@ static enum ig_code check_place(struct ig_str model, struct ig_str alias, struct
 {
     if (!alias.len || alias.len > ALIAS_MAX || !ig_str_utf8_valid(alias))
         return ig_fail(err, IG_INVALID, "alias: expected 1 to %d bytes of UTF-8", ALIAS_MAX);
+    if (ig_str_starts(alias, IG_STR(IG_GATE_STAGE)) && !ig_str_is(alias, IG_GATE_STAGE "staging") &&
+        !ig_str_is(alias, IG_GATE_STAGE "production"))
+        return ig_fail(err, IG_INVALID,
+                       "alias: '%.*s': the stages that may have a gate are stage:staging and "
+                       "stage:production",
+                       alias.len > 64 ? 64 : (int)alias.len, alias.ptr);
     if (!model.len || model.len > MODEL_MAX || !ig_str_utf8_valid(model))
         return ig_fail(err, IG_INVALID, "model: expected 1 to %d bytes of UTF-8", MODEL_MAX);
     return IG_OK;

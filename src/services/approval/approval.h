@@ -3,7 +3,8 @@
 #define IG_SERVICES_APPROVAL_APPROVAL_H
 
 /* Gates before aliases: a version cannot take an alias that has a gate until the gate's checks have
- * passed for it and enough of the named approvers have agreed.
+ * passed for it and enough of the named approvers have agreed. The stages of MLflow's registry have
+ * gates as well, under names that no alias has: "stage:staging" and "stage:production".
  *
  * What was found and who agreed is kept with the version's digest, and a check's finding with the
  * rule that it was held against: of another package, or under another rule, it counts as outdated.
@@ -109,6 +110,8 @@ enum ig_code ig_gate_withdraw(struct ig_db *db, const struct ig_principal *who,
 /* CONFLICT names all that is missing. */
 enum ig_code ig_gate_require(struct ig_db_tx *tx, struct ig_gate_subject subject,
                              struct ig_str alias, struct ig_err *err);
+enum ig_code ig_gate_require_stage(struct ig_db_tx *tx, struct ig_gate_subject subject,
+                                   struct ig_str stage, struct ig_err *err); /* "Production" */
 enum ig_code ig_gate_rename(struct ig_db_tx *tx, struct ig_str from, struct ig_str to,
                             struct ig_err *err);
 /* Unless the other registry still has the model. */

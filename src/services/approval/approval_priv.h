@@ -6,6 +6,8 @@
 
 #include "services/approval/approval.h"
 
+#define IG_GATE_STAGE "stage:" /* before the name of a stage, in small letters */
+
 #include "base/hash.h"
 
 /* The gates of a model, of one alias or (empty) all; with a version, how it stands. */

@@ -295,12 +295,25 @@ enum ig_code ig_gate_require(struct ig_db_tx *tx, struct ig_gate_subject subject
     if (ig_gate_read(&gates, tx, subject, alias, &arena, err) == IG_OK && gates.count &&
         !gates.items[0].open) {
         write_missing(&missing, &gates.items[0]);
-        ig_fail(err, IG_CONFLICT, "alias '%.*s' of model '%.*s' has a gate; version %lld lacks: %s",
-                alias.len > 64 ? 64 : (int)alias.len, alias.ptr,
+        bool stage = ig_str_starts(alias, IG_STR(IG_GATE_STAGE));
+        if (stage) ig_str_cut(&alias, ':');
+        ig_fail(err, IG_CONFLICT, "%s '%.*s' of model '%.*s' has a gate; version %lld lacks: %s",
+                stage ? "stage" : "alias", alias.len > 64 ? 64 : (int)alias.len, alias.ptr,
                 subject.model.len > 64 ? 64 : (int)subject.model.len, subject.model.ptr,
                 (long long)subject.version, missing.ptr);
     }
     ig_buf_deinit(&missing);
     ig_arena_deinit(&arena);
     return err->code;
+}
+
+enum ig_code ig_gate_require_stage(struct ig_db_tx *tx, struct ig_gate_subject subject,
+                                   struct ig_str stage, struct ig_err *err)
+{
+    char name[64];
+    int length = snprintf(name, sizeof name, IG_GATE_STAGE "%.*s", IG_STR_ARGS(stage));
+    IG_ASSERT(length > 0 && (size_t)length < sizeof name);
+    for (int i = 0; i < length; i++)
+        if (name[i] >= 'A' && name[i] <= 'Z') name[i] = (char)(name[i] - 'A' + 'a');
+    return ig_gate_require(tx, subject, ig_str_view(name), err);
 }

@@ -116,6 +116,35 @@ static void test_way_through(void **state)
     ASSERT_OK(ig_audit_verify(db, &err));
 }
 
+static enum ig_code require_stage_in(struct ig_db_tx *tx, void *context, struct ig_err *inner)
+{
+    return ig_gate_require_stage(tx, ONE, ig_str_view(context), inner);
+}
+
+static enum ig_code require_stage(const char *stage)
+{
+    return ig_db_read(db, require_stage_in, (void *)(uintptr_t)stage, &err);
+}
+
+/* A stage's gate is not that of an alias of the same name. */
+static void test_stages(void **state)
+{
+    (void)state;
+    struct ig_gate gate = GATE;
+    gate.alias = IG_STR("production");
+    ASSERT_OK(ig_gate_set(db, &ALICE, IG_STR("m"), &gate, &err));
+    ASSERT_OK(require_stage("Production"));
+    gate.alias = IG_STR("stage:production");
+    ASSERT_OK(ig_gate_set(db, &ALICE, IG_STR("m"), &gate, &err));
+    ASSERT_FAILS(require_stage("Production"), IG_CONFLICT,
+                 "stage 'production' of model 'm' has a gate; version 1 lacks: check 'golden'");
+    ASSERT_OK(require_stage("Staging"));
+    ASSERT_OK(require_stage("None"));
+    gate.alias = IG_STR("stage:Production");
+    ASSERT_FAILS(ig_gate_set(db, &ALICE, IG_STR("m"), &gate, &err), IG_INVALID,
+                 "alias: 'stage:Production': the stages that may have a gate are");
+}
+
 static void open_gate(void)
 {
     ASSERT_OK(ig_gate_set(db, &ALICE, IG_STR("m"), &GATE, &err));
@@ -276,8 +305,9 @@ static void test_nth_call_fails(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {CASE(test_way_through),    CASE(test_another_package),
-                                       CASE(test_another_rule),   CASE(test_refused),
-                                       CASE(test_with_the_model), CASE(test_nth_call_fails)};
+    const struct CMUnitTest tests[] = {CASE(test_way_through),     CASE(test_stages),
+                                       CASE(test_another_package), CASE(test_another_rule),
+                                       CASE(test_refused),         CASE(test_with_the_model),
+                                       CASE(test_nth_call_fails)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

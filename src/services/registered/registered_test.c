@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "services/approval/approval.h"
 #include "services/registered/registered_testing.h"
 
 #include <stdio.h>
@@ -239,6 +240,24 @@ static void test_stages(void **state)
     ASSERT_FAILS(move("9", "Staging", true), IG_NOT_FOUND, "version=9");
 }
 
+static void test_stages_with_gates(void **state)
+{
+    (void)state;
+    static const struct ig_gate_check check = {.name = {"fair", 4}, .kind = IG_GATE_REPORTED};
+    const struct ig_gate gate = {
+        .alias = IG_STR("stage:production"), .checks = &check, .checks_count = 1};
+    const struct ig_gate_report passed = {.check = IG_STR("fair"), .passed = true};
+    make("m");
+    add("m");
+    ASSERT_OK(ig_gate_set(world.db, world.by.who, IG_STR("m"), &gate, &err));
+    ASSERT_OK(move("1", "Staging", false));
+    ASSERT_FAILS(move("1", "Production", true), IG_CONFLICT, "stage 'production' of model 'm'");
+    assert_true(ig_str_is(version("m", "1").stage, "Staging"));
+    ASSERT_OK(ig_gate_report(world.db, world.by.who, (struct ig_gate_subject){IG_STR("m"), 1},
+                             &passed, &err));
+    ASSERT_OK(move("1", "Production", true));
+}
+
 static void test_deletion(void **state)
 {
     (void)state;
@@ -309,8 +328,9 @@ static void test_nth_call_fails(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CASE(test_models), CASE(test_names),    CASE(test_versions),       CASE(test_aliases),
-        CASE(test_stages), CASE(test_deletion), CASE(test_nth_call_fails),
+        CASE(test_models),   CASE(test_names),          CASE(test_versions),
+        CASE(test_aliases),  CASE(test_stages),         CASE(test_stages_with_gates),
+        CASE(test_deletion), CASE(test_nth_call_fails),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

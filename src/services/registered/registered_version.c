@@ -5,6 +5,7 @@
 #include "services/registered/registered_priv.h"
 
 #include "base/clock.h"
+#include "services/approval/approval.h"
 #include "services/tracking/logged.h"
 
 struct version_call {
@@ -360,9 +361,12 @@ static enum ig_code move_version(struct ig_db_tx *tx, void *context, struct ig_e
 {
     struct version_call *call = context;
     const int64_t now_ms = ig_clock_unix_ms();
+    const struct ig_gate_subject subject = {call->name, call->version};
     int64_t model;
     if (find_row(tx, call, err) != IG_OK ||
-        ig_registered_model_id(&model, tx, call->name, err) != IG_OK)
+        ig_registered_model_id(&model, tx, call->name, err) != IG_OK ||
+        ig_gate_require_stage(tx, subject, ig_str_view(ig_registered_stage_name(call->stage)),
+                              err) != IG_OK)
         return err->code;
     if (call->archive)
         ig_db_exec(tx,
