@@ -621,10 +621,11 @@ static enum ig_code put_matrix(struct filling *filling, const struct ig_oip_tens
 }
 
 /* What no tensor holds is missing. */
-static void put_missing(struct filling *filling)
+static void begin_rows(struct filling *filling)
 {
-    size_t count = filling->rows_count * filling->schema->features_count;
-    for (size_t i = 0; i < count; i++) filling->rows[i] = NAN;
+    size_t width = filling->schema->features_count;
+    for (size_t row = 0; row < filling->rows_count; row++)
+        ig_schema_begin_row(filling->schema, filling->rows + row * width);
 }
 
 static enum ig_code put_column(struct filling *filling, const struct ig_oip_tensor *tensor)
@@ -663,9 +664,14 @@ enum ig_code ig_oip_rows(struct ig_oip_rows *out, const struct ig_oip_request *r
     if (request->inputs_count == 1 && !is_column(first, schema)) {
         put_matrix(&filling, first);
     } else if (make_rows(&filling, first->count) == IG_OK) {
-        put_missing(&filling);
+        begin_rows(&filling);
         for (size_t i = 0; err->code == IG_OK && i < request->inputs_count; i++)
             put_column(&filling, &request->inputs[i]);
+        int32_t unnamed = err->code == IG_OK ? ig_schema_unnamed(schema, filling.rows) : -1;
+        if (unnamed >= 0)
+            ig_fail(err, IG_INVALID,
+                    "input '%.*s': is not given, and the model's signature requires it",
+                    shown(schema->features[unnamed].name), schema->features[unnamed].name.ptr);
     }
     *out = (struct ig_oip_rows){filling.rows, filling.rows_count};
     return err->code;

@@ -547,6 +547,21 @@ static void test_damaged_protobuf(void **state)
     ig_buf_deinit(&bytes);
 }
 
+static void test_features_that_must_be_named(void **state)
+{
+    struct fixture *fixture = *state;
+    static const char AGE[] = "{\"inputs\":[{\"name\":\"age\",\"shape\":[1],\"datatype\":\"FP64\","
+                              "\"data\":[null]}]}";
+    assert_int_equal(read_json(fixture, &plain, AGE), IG_OK);
+    numbers[1].named = plain.has_named = true;
+    assert_int_equal(read_json(fixture, &plain, AGE), IG_INVALID);
+    assert_string_equal(fixture->err.message,
+                        "input 'n': is not given, and the model's signature requires it");
+    numbers[1].named = false, numbers[0].named = true;
+    assert_int_equal(read_json(fixture, &plain, AGE), IG_OK);
+    numbers[0].named = plain.has_named = false;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -555,6 +570,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_typed_numbers_fit, setup, teardown),
         cmocka_unit_test_setup_teardown(test_rounding, setup, teardown),
         cmocka_unit_test_setup_teardown(test_columns, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_features_that_must_be_named, setup, teardown),
         cmocka_unit_test_setup_teardown(test_binary, setup, teardown),
         cmocka_unit_test_setup_teardown(test_refuses, setup, teardown),
         cmocka_unit_test_setup_teardown(test_memory, setup, teardown),

@@ -191,7 +191,10 @@ static enum ig_code row_object(struct decoder *decoder, double *row)
             return errors(decoder)->code;
         next = (uint32_t)index + 1;
     }
-    return errors(decoder)->code;
+    int32_t unnamed = errors(decoder)->code == IG_OK ? ig_schema_unnamed(schema, row) : -1;
+    if (unnamed < 0) return errors(decoder)->code;
+    return FAIL(decoder, IG_INVALID, "%s: is not given, and the model's signature requires it",
+                path_of(decoder, schema->features[unnamed].name));
 }
 
 static enum ig_code row_array(struct decoder *decoder, double *row)
@@ -238,7 +241,7 @@ static double *row_new(struct decoder *decoder)
         decoder->rows_cap = cap;
     }
     double *row = request->rows + request->rows_count++ * features;
-    for (size_t i = 0; i < features; i++) row[i] = NAN;
+    ig_schema_begin_row(request->schema, row);
     return row;
 }
 

@@ -246,13 +246,28 @@ static void test_no_memory(void **state)
     }
 }
 
+static void test_features_that_must_be_named(void **state)
+{
+    struct fixture *fixture = *state;
+    features[0].named = schema.has_named = true;
+    assert_int_equal(decode(fixture, "{\"model\":\"m\",\"features\":{\"age\":null}}"), IG_OK);
+    assert_true(isnan(fixture->request.rows[0]));
+    assert_int_equal(decode(fixture, "{\"model\":\"m\",\"instances\":[[null,\"Male\",1]]}"), IG_OK);
+    assert_int_equal(
+        decode(fixture, "{\"model\":\"m\",\"instances\":[{\"age\":1},{\"sex\":\"Male\"}]}"),
+        IG_INVALID);
+    assert_non_null(
+        strstr(fixture->err.message, "age: is not given, and the model's signature requires it"));
+    features[0].named = schema.has_named = false;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_one_row),   cmocka_unit_test(test_rows_before_model),
         cmocka_unit_test(test_values),    cmocka_unit_test(test_how_to_explain),
         cmocka_unit_test(test_kserve),    cmocka_unit_test(test_errors),
-        cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_no_memory), cmocka_unit_test(test_features_that_must_be_named),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -102,10 +102,10 @@ static enum ig_mlmodel_type type_of(struct ig_str name)
     return ig_str_is(name, "string") ? IG_MLMODEL_TEXT : IG_MLMODEL_OTHER;
 }
 
-/* {"name", "type", "required"}; other members are passed over. */
+/* {"name", "type", "required", before 2.10 "optional"}; other members are passed over. */
 static bool read_input(struct ig_mlmodel_input *out, struct ig_json *json)
 {
-    bool required = true;
+    bool required = true, optional = false;
     *out = (struct ig_mlmodel_input){.name = IG_STR(""), .type_name = IG_STR("")};
     if (!ig_json_expect(json, IG_JSON_OBJECT, "signature.inputs")) return false;
     while (ig_json_member(json)) {
@@ -115,12 +115,14 @@ static bool read_input(struct ig_mlmodel_input *out, struct ig_json *json)
             ig_json_string(json, &out->type_name, "type");
         else if (ig_str_is(json->text, "required"))
             ig_json_bool(json, &required, "required");
+        else if (ig_str_is(json->text, "optional"))
+            ig_json_bool(json, &optional, "optional");
         else
             ig_json_skip(json);
         if (json->err->code != IG_OK) return false;
     }
     out->type = type_of(out->type_name);
-    out->optional = !required;
+    out->optional = optional || !required;
     return json->err->code == IG_OK;
 }
 
@@ -249,6 +251,10 @@ static enum ig_code fit(struct ig_feature *feature, const struct ig_mlmodel_inpu
                        IG_STR_ARGS(input->name), IG_STR_ARGS(input->type_name),
                        ig_feature_type_name(feature->type));
     feature->name = input->name;
+    feature->named = !input->optional;
+    /* MLflow has no missing values of these types, but of optional columns. */
+    if (!input->optional && (input->type == IG_MLMODEL_WHOLE || input->type == IG_MLMODEL_BOOLEAN))
+        feature->required = true;
     if (input->type == IG_MLMODEL_WHOLE && feature->type == IG_FEATURE_NUMERIC)
         feature->type = IG_FEATURE_INTEGER;
     return IG_OK;
@@ -260,7 +266,6 @@ enum ig_code ig_mlmodel_schema(struct ig_schema *out, const struct ig_mlmodel *m
 {
     const struct ig_schema *own = &file->schema;
     struct ig_schema schema = {.features_count = own->features_count,
-                               .has_required = own->has_required,
                                .task = own->task,
                                .target = own->target,
                                .classes = own->classes,
@@ -279,6 +284,8 @@ enum ig_code ig_mlmodel_schema(struct ig_schema *out, const struct ig_mlmodel *m
         *feature = own->features[i];
         memset(&feature->code_by_category, 0, sizeof feature->code_by_category);
         if (mlmodel->inputs_count && fit(feature, &inputs[i], err) != IG_OK) return err->code;
+        schema.has_required = schema.has_required || feature->required;
+        schema.has_named = schema.has_named || feature->named;
     }
     *out = schema;
     return IG_OK;

@@ -148,12 +148,44 @@ static void test_schemas(void **state)
         "the signature's input 'c' is of type string, the model file's feature is numeric");
 }
 
+/* Of the features of a stump: "named", and "value" where a missing one is refused too. */
+static const char *requirements(const char *inputs)
+{
+    static char text[64];
+    size_t used = 0;
+    struct ig_package *package = open_stump("a_b c");
+    struct ig_schema schema = {0};
+    text[0] = '\0';
+    read_signed(inputs);
+    expect(ig_mlmodel_schema(&schema, &mlmodel, package, &arena, &err), IG_OK, "");
+    for (uint32_t i = 0; i < schema.features_count; i++)
+        used += (size_t)snprintf(text + used, sizeof text - used, "%s ",
+                                 schema.features[i].required ? "value"
+                                 : schema.features[i].named  ? "name"
+                                                             : "none");
+    ig_package_free(package);
+    return text;
+}
+
+static void test_optional_inputs(void **state)
+{
+    (void)state;
+    assert_string_equal(requirements("[" A "," C "]"), "name value ");
+    assert_string_equal(requirements("[{\"type\":\"double\",\"name\":\"a b\",\"required\":false},"
+                                     "{\"type\":\"long\",\"name\":\"c\",\"required\":false}]"),
+                        "none none ");
+    assert_string_equal(
+        requirements("[" A ",{\"type\":\"boolean\",\"name\":\"c\",\"optional\":true}]"),
+        "name none ");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_flavors, setup, teardown),
         cmocka_unit_test_setup_teardown(test_signatures, setup, teardown),
         cmocka_unit_test_setup_teardown(test_schemas, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_optional_inputs, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -32,6 +32,7 @@ static void pack_schema(struct ig_buf *out, const struct ig_schema *schema)
         ig_pack_u64(out, feature->hashed);
         ig_pack_u64(out, feature->hash_coded);
         ig_pack_u64(out, feature->required);
+        ig_pack_u64(out, feature->named);
     }
 }
 
@@ -116,6 +117,7 @@ static void read_schema(struct reading *reading)
         features[i].hashed = ig_unpack_u64(&reading->in) != 0;
         features[i].hash_coded = ig_unpack_u64(&reading->in) != 0;
         features[i].required = ig_unpack_u64(&reading->in) != 0;
+        features[i].named = ig_unpack_u64(&reading->in) != 0;
         if (type > IG_FEATURE_CATEGORICAL) reading->in.failed = true;
     }
     if (task > IG_TASK_RANKING) reading->in.failed = true;

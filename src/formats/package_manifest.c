@@ -75,6 +75,18 @@ static bool read_hashed(struct reading *reading, struct ig_feature *feature,
            ig_yaml_bool(&feature->hashed, node, "categories_hashed", reading->err) == IG_OK;
 }
 
+/* `name` or `value`: of the feature a row by names must have that. */
+static bool read_required(struct reading *reading, struct ig_feature *feature,
+                          const struct ig_yaml *mapping)
+{
+    struct ig_str what = IG_STR("");
+    if (!read_text(reading, &what, mapping, "required")) return false;
+    feature->required = ig_str_is(what, "value");
+    feature->named = feature->required || ig_str_is(what, "name");
+    return !what.ptr || !what.len || feature->named ||
+           fail(reading, mapping, "required", "name or value");
+}
+
 static bool read_feature(struct reading *reading, struct ig_feature *feature,
                          const struct ig_yaml *node)
 {
@@ -85,7 +97,7 @@ static bool read_feature(struct reading *reading, struct ig_feature *feature,
         !read_text(reading, &type, node, "type") ||
         !read_texts(reading, &feature->categories, &feature->categories_count, node,
                     "categories") ||
-        !read_hashed(reading, feature, node))
+        !read_hashed(reading, feature, node) || !read_required(reading, feature, node))
         return false;
     if (!ig_feature_type_parse(type, &feature->type))
         return fail(reading, node, "type", "numeric, integer or categorical");
@@ -281,6 +293,8 @@ static bool add_feature(struct ig_buf *yaml, const struct ig_feature *feature, s
     if (!add_text(yaml, feature->name, "feature", err)) return false;
     ig_buf_printf(yaml, "\n    type: %s\n", ig_feature_type_name(feature->type));
     if (feature->hashed) ig_buf_add_cstr(yaml, "    categories_hashed: true\n");
+    if (feature->named)
+        ig_buf_printf(yaml, "    required: %s\n", feature->required ? "value" : "name");
     if (feature->categories_count == 0) return true;
     ig_buf_add_cstr(yaml, "    categories: ");
     return add_texts(yaml, feature->categories, feature->categories_count, "category", err);

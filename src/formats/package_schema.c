@@ -139,8 +139,8 @@ enum ig_code pkg_schema_check(struct ig_schema *schema, const struct ig_model *m
         return ig_fail(err, IG_INVALID, "classes: %u names, expected %u", schema->classes_count,
                        classes);
     for (uint32_t i = 0; model->inputs && i < schema->features_count; i++) {
-        schema->features[i].required = model->inputs[i].required;
-        schema->has_required = schema->has_required || model->inputs[i].required;
+        schema->features[i].required |= model->inputs[i].required;
+        schema->has_required = schema->has_required || schema->features[i].required;
         if ((model->inputs[i].category_hashes || model->inputs[i].hash_coded) &&
             check_hashes(&schema->features[i], &model->inputs[i], err) != IG_OK)
             return err->code;

@@ -56,7 +56,7 @@ static const double golden_rows[] = {1.5, 1, 1.6, 1, 7, 2, NAN, NAN, 1, -1};
 static struct ig_str colours[] = {{"red", 3}, {"it's \"green\": #", 15}, {"bl\xc3\xbc", 4}};
 static struct ig_str classes[] = {{"no", 2}, {"yes", 3}};
 static struct ig_feature features[] = {
-    {.name = {"size", 4}},
+    {.name = {"size", 4}, .named = true},
     {.name = {"the colour, \"c\"", 15},
      .type = IG_FEATURE_CATEGORICAL,
      .categories = colours,

@@ -35,6 +35,7 @@ enum ig_code ig_schema_index(struct ig_schema *schema, struct ig_err *err)
     for (uint32_t i = 0; i < schema->features_count; i++) {
         struct ig_feature *feature = &schema->features[i];
         schema->has_required = schema->has_required || feature->required;
+        schema->has_named = schema->has_named || feature->named;
         if (ig_map_get(&schema->feature_by_name, feature->name))
             return ig_fail(err, IG_INVALID, "feature '%.*s' stands twice",
                            IG_STR_ARGS(feature->name));
@@ -114,6 +115,30 @@ enum ig_code ig_schema_check_rows(const struct ig_schema *schema, const double *
             return err->code;
         }
     return IG_OK;
+}
+
+/* A NaN of its own, which no reader of values makes. */
+static double unnamed(void)
+{
+    const uint64_t bits = UINT64_C(0x7ff8000000756e6e);
+    double value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+void ig_schema_begin_row(const struct ig_schema *schema, double *row)
+{
+    for (uint32_t i = 0; i < schema->features_count; i++)
+        row[i] = schema->features[i].named ? unnamed() : NAN;
+}
+
+int32_t ig_schema_unnamed(const struct ig_schema *schema, const double *row)
+{
+    const double mark = unnamed();
+    for (uint32_t i = 0; schema->has_named && i < schema->features_count; i++)
+        if (schema->features[i].named && memcmp(&row[i], &mark, sizeof mark) == 0)
+            return (int32_t)i;
+    return -1;
 }
 
 enum ig_code ig_feature_parse_cell(double *out, const struct ig_feature *feature,

@@ -20,7 +20,9 @@ struct ig_feature {
     bool hashed; /* the file knows categories by CatBoost's hash alone: `categories`, perhaps none,
                     are the hashes in decimal */
     bool hash_coded; /* hashed, without `categories`: a code is the hash as a signed number */
-    bool required;   /* the model has no prediction where it is missing (PMML) */
+    bool required;   /* a missing value is refused: the model has no prediction then (PMML), or its
+                        signature says so */
+    bool named;      /* a row by names has to name it, be it as missing: so says its signature */
 };
 
 enum ig_task { IG_TASK_REGRESSION, IG_TASK_BINARY, IG_TASK_MULTICLASS, IG_TASK_RANKING };
@@ -28,7 +30,7 @@ enum ig_task { IG_TASK_REGRESSION, IG_TASK_BINARY, IG_TASK_MULTICLASS, IG_TASK_R
 struct ig_schema {
     struct ig_feature *features;
     uint32_t features_count;
-    bool has_required;             /* some feature is */
+    bool has_required, has_named;  /* some feature is */
     struct ig_map feature_by_name; /* value: index + 1 as a pointer */
     enum ig_task task;
     struct ig_str target;   /* empty when unknown */
@@ -66,6 +68,10 @@ enum ig_code ig_feature_parse_cell(double *out, const struct ig_feature *feature
 /* INVALID when a required feature is missing in one of `count` rows; the message names both. */
 enum ig_code ig_schema_check_rows(const struct ig_schema *schema, const double *rows, size_t count,
                                   struct ig_err *err);
+/* For rows that come by names: all missing; then, with what was named filled in, the first feature
+ * that had to be and was not, or -1. */
+void ig_schema_begin_row(const struct ig_schema *schema, double *row);
+int32_t ig_schema_unnamed(const struct ig_schema *schema, const double *row);
 const char *
 ig_feature_type_name(enum ig_feature_type type); /* "numeric", "integer", "categorical" */
 const char *ig_task_name(enum ig_task task); /* "regression", "binary", "multiclass", "ranking" */

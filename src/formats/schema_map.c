@@ -30,7 +30,8 @@ enum ig_code ig_schema_dup(struct ig_schema *out, const struct ig_schema *schema
             .categories_count = from->categories_count,
             .hashed = from->hashed,
             .hash_coded = from->hash_coded,
-            .required = from->required};
+            .required = from->required,
+            .named = from->named};
     }
     copy.target = ig_arena_dup(arena, schema->target);
     copy.classes = dup_texts(schema->classes, schema->classes_count, arena);

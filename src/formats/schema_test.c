@@ -104,6 +104,24 @@ static void test_required_features(void **state)
     ig_schema_deinit(&fixture.schema);
 }
 
+static void test_named_features(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct ig_err err = IG_ERR_INIT;
+    double row[8];
+    fill(&fixture);
+    fixture.features[1].named = true;
+    assert_int_equal(ig_schema_index(&fixture.schema, &err), IG_OK);
+    assert_true(fixture.schema.has_named && fixture.schema.features_count <= 8);
+    ig_schema_begin_row(&fixture.schema, row);
+    assert_true(isnan(row[0]) && isnan(row[1]));
+    assert_int_equal(ig_schema_unnamed(&fixture.schema, row), 1);
+    row[1] = NAN; /* named as missing */
+    assert_int_equal(ig_schema_unnamed(&fixture.schema, row), -1);
+    ig_schema_deinit(&fixture.schema);
+}
+
 static void test_index_refuses_duplicates(void **state)
 {
     (void)state;
@@ -205,6 +223,7 @@ int main(void)
         cmocka_unit_test(test_index_finds_names_and_codes),
         cmocka_unit_test(test_hashed_categories),
         cmocka_unit_test(test_required_features),
+        cmocka_unit_test(test_named_features),
         cmocka_unit_test(test_index_refuses_duplicates),
         cmocka_unit_test(test_cells),
         cmocka_unit_test(test_every_allocation_may_fail),

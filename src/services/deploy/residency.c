@@ -22,7 +22,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { FACE_FORMAT = 4, FACE_MAX_BYTES = 64 << 20, ENTRIES_MAX = 1 << 20, KEY_MAX_BYTES = 1 << 16 };
+enum { FACE_FORMAT = 5, FACE_MAX_BYTES = 64 << 20, ENTRIES_MAX = 1 << 20, KEY_MAX_BYTES = 1 << 16 };
 enum { PARTS_MAX = IG_COMPOSITE_MEMBERS_MAX + 1 };
 
 enum kind { PACKAGE, MODEL, ENSEMBLE };
