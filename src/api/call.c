@@ -73,7 +73,8 @@ bool ig_call_is_mlflow(struct ig_str path)
                                         "/ajax-api/3.0/"};
     for (size_t i = 0; i < sizeof roots / sizeof roots[0]; i++)
         if (ig_str_starts(path, ig_str_view(roots[i]))) return true;
-    return ig_str_is(path, "/get-artifact") || ig_str_is(path, "/model-versions/get-artifact");
+    return ig_str_is(path, "/graphql") || ig_str_is(path, "/get-artifact") ||
+           ig_str_is(path, "/model-versions/get-artifact");
 }
 
 /* MLflow's tracking and registry: the same form; what exists already is 400 to its clients. */

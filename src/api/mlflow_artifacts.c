@@ -99,17 +99,15 @@ static enum ig_code send(struct ig_call *call, struct ig_str path)
     return ig_rest_blob_send(call, ig_str_view(artifact.digest), type_of(last_segment(path)));
 }
 
-/* The query's run, as `run_id` or, of older clients, `run_uuid`, and its `path`, which is empty
- * when absent. */
+/* The run that is asked for, as `run_id` or, of older clients, `run_uuid`, and `path`, which is
+ * empty when absent. */
 static enum ig_code find_run(struct ig_call *call, struct ig_str *uri, struct ig_str *directory,
                              struct ig_str *path)
 {
     struct ig_str run = IG_STR("");
-    if (ig_call_query_str(&run, call, "run_id") != IG_OK) return call->err.code;
-    if (!run.len && ig_call_query_str(&run, call, "run_uuid") != IG_OK) return call->err.code;
-    if (ig_call_query_str(path, call, "path") != IG_OK) return call->err.code;
-    if (!run.len)
-        return ig_fail(&call->err, IG_INVALID, "Missing value for required parameter 'run_id'.");
+    const struct ig_mlflow_field fields[] = {{"run_id", IG_MLFLOW_TEXT, &run, true},
+                                             {"path", IG_MLFLOW_TEXT, path, false}};
+    if (ig_mlflow_read(call, fields, 2) != IG_OK) return call->err.code;
     return ig_artifacts_of_run(uri, directory, call->app->db, run, call->arena, &call->err);
 }
 

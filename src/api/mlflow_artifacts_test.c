@@ -147,7 +147,8 @@ static void test_of_run(void **state)
          "{\"root_uri\":\"mlflow-artifacts:/7/r/artifacts\",\"files\":"
          "[{\"path\":\"model/MLmodel\",\"is_dir\":false,\"file_size\":7}]}"},
         {"run_id=none", "Run with id=none not found"},
-        {"path=model", "Missing value for required parameter 'run_id'."},
+        {"path=model", "Missing value for required parameter 'run_id'. See the API docs for more "
+                       "information about request parameters."},
         {"run_id=r&path=..%2F..", "Invalid path"},
         {"run_id=r&path=/7", "Invalid path"},
     };

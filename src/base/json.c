@@ -416,6 +416,15 @@ bool ig_json_skip_open(struct ig_json *json)
     return skip_to_depth(json, json->depth - 1);
 }
 
+bool ig_json_raw(struct ig_json *json, struct ig_str *out)
+{
+    const char *from = json->at;
+    if (!ig_json_skip(json)) return false;
+    while (from < json->at && strchr(" \t\r\n:,", *from)) from++;
+    *out = (struct ig_str){from, (size_t)(json->at - from)};
+    return true;
+}
+
 bool ig_json_member(struct ig_json *json)
 {
     return ig_json_next(json) == IG_JSON_KEY;

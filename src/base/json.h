@@ -58,6 +58,8 @@ bool ig_json_string(struct ig_json *json, struct ig_str *out, const char *what);
  * rest). */
 bool ig_json_skip(struct ig_json *json);
 bool ig_json_skip_open(struct ig_json *json);
+/* The same, with *out the value as it stands. */
+bool ig_json_raw(struct ig_json *json, struct ig_str *out);
 /* In an object: true with json->text = the next member's name; false at its end or on error. */
 bool ig_json_member(struct ig_json *json);
 /* In an array: true when another element follows (nothing of it is consumed); false at ']'

@@ -367,6 +367,30 @@ static void test_skips_and_positions(void **state)
     ig_arena_deinit(&arena);
 }
 
+static void test_values_as_they_stand(void **state)
+{
+    (void)state;
+    static const char *const values[] = {"{\"b\": [1]}", "\"x,\"", "-1.5e3", "[]", "null"};
+    struct ig_arena arena;
+    struct ig_err err = IG_ERR_INIT;
+    struct ig_json json;
+    struct ig_str value;
+    ig_arena_init(&arena, 1024, 4096);
+    ig_json_init(&json, IG_STR("{\"a\" : [ {\"b\": [1]} ,\"x,\", -1.5e3,\n[], null ] , \"c\":x}"),
+                 &arena, &err);
+    assert_true(ig_json_expect(&json, IG_JSON_OBJECT, "object") && ig_json_member(&json));
+    assert_true(ig_json_expect(&json, IG_JSON_ARRAY, "list"));
+    for (size_t i = 0; i < 5; i++) {
+        assert_true(ig_json_element(&json) && ig_json_raw(&json, &value));
+        assert_true(ig_str_is(value, values[i]));
+    }
+    assert_false(ig_json_element(&json));
+    assert_true(ig_json_member(&json));
+    assert_false(ig_json_raw(&json, &value));
+    assert_true(ig_str_is(value, "null"));
+    ig_arena_deinit(&arena);
+}
+
 static void test_pairs(void **state)
 {
     (void)state;
@@ -399,6 +423,7 @@ int main(void)
         cmocka_unit_test(test_python_numbers),
         cmocka_unit_test(test_out_of_memory),
         cmocka_unit_test(test_writer),
+        cmocka_unit_test(test_values_as_they_stand),
         cmocka_unit_test(test_writer_escapes_wherever),
         cmocka_unit_test(test_writer_stops_at_the_cap),
         cmocka_unit_test(test_numbers_out_of_range),

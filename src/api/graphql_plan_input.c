@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Variables and arguments of GraphQL, as the bodies of REST's calls. */
+#include "api/graphql_plan_priv.h"
+
+#include <stdio.h>
+
+#define COUNT(array) (sizeof(array) / sizeof(array)[0])
+enum { BODY_MAX = 4 << 20, SHOWN_MAX = 64 };
+
+#define IG_GRAPHQL_ROOT(operation, field, handler, type, input)
+#define IG_GRAPHQL_MEMBER(type, name, member, kind, of)
+#define IG_GRAPHQL_INPUT(type, name, member, kind) {type, name, member, IG_GRAPHQL_IS_##kind},
+static const struct ig_graphql_input INPUTS[] = {
+#include "api/graphql_schema.def"
+};
+#undef IG_GRAPHQL_ROOT
+#undef IG_GRAPHQL_MEMBER
+#undef IG_GRAPHQL_INPUT
+
+static struct ig_str shown(struct ig_str text)
+{
+    return (struct ig_str){text.ptr ? text.ptr : "", text.len > SHOWN_MAX ? SHOWN_MAX : text.len};
+}
+
+/* ---- variables ---- */
+
+static const struct ig_graphql_variable *declared(const struct ig_graphql_planner *planner,
+                                                  struct ig_str name)
+{
+    const struct ig_graphql_variable *variable = planner->operation->variables;
+    while (variable && !ig_str_eq(variable->name, name)) variable = variable->next;
+    return variable;
+}
+
+enum ig_code ig_graphql_declare(struct ig_graphql_planner *planner,
+                                const struct ig_graphql_value *given)
+{
+    struct ig_graphql_value **tail = &planner->variables;
+    const struct ig_graphql_variable *variable = planner->operation->variables;
+    for (; variable; variable = variable->next) {
+        const struct ig_graphql_value *value = ig_graphql_value_named(given, variable->name);
+        if (!value) value = variable->fallback;
+        if (variable->required && (!value || value->kind == IG_GRAPHQL_NULL))
+            return ig_fail(planner->err, IG_INVALID,
+                           value ? "Variable '$%.*s' of non-null type '%.*s' must not be null."
+                                 : "Variable '$%.*s' of required type '%.*s' was not provided.",
+                           IG_STR_ARGS(shown(variable->name)), IG_STR_ARGS(shown(variable->type)));
+        if (!value) continue;
+        *tail = ig_arena_alloc(planner->arena, sizeof **tail);
+        if (!*tail) return ig_fail(planner->err, IG_NO_MEMORY, "no memory for the query");
+        **tail = *value;
+        (*tail)->name = variable->name;
+        (*tail)->next = NULL;
+        tail = &(*tail)->next;
+    }
+    return IG_OK;
+}
+
+enum ig_code ig_graphql_resolve(const struct ig_graphql_value **out,
+                                const struct ig_graphql_planner *planner,
+                                const struct ig_graphql_value *value)
+{
+    *out = value;
+    if (value->kind != IG_GRAPHQL_VARIABLE) return IG_OK;
+    if (!declared(planner, value->text))
+        return ig_fail(
+            planner->err, IG_INVALID, "Variable '$%.*s' is not defined by operation '%.*s'.",
+            IG_STR_ARGS(shown(value->text)), IG_STR_ARGS(shown(planner->operation->name)));
+    *out = ig_graphql_value_named(planner->variables, value->text);
+    return IG_OK;
+}
+
+/* ---- values ---- */
+
+static enum ig_code mismatch(const struct ig_graphql_planner *planner, const char *words,
+                             const struct ig_graphql_value *value)
+{
+    static const struct ig_str signs[] = {[IG_GRAPHQL_NULL] = {"null", 4},
+                                          [IG_GRAPHQL_LIST] = {"[...]", 5},
+                                          [IG_GRAPHQL_OBJECT] = {"{...}", 5}};
+    struct ig_str text = value->text;
+    if (value->kind == IG_GRAPHQL_NULL || value->kind >= IG_GRAPHQL_LIST) text = signs[value->kind];
+    const char *quote = value->kind == IG_GRAPHQL_STRING ? "\"" : "";
+    return ig_fail(planner->err, IG_INVALID, "%s: %s%.*s%s", words, quote, IG_STR_ARGS(shown(text)),
+                   quote);
+}
+
+static enum ig_code write_text(struct ig_json_out *out, const struct ig_graphql_planner *planner,
+                               const struct ig_graphql_value *value)
+{
+    if (value->kind != IG_GRAPHQL_STRING)
+        return mismatch(planner, "String cannot represent a non string value", value);
+    ig_json_out_str(out, value->text);
+    return IG_OK;
+}
+
+static enum ig_code write_whole(struct ig_json_out *out, const struct ig_graphql_planner *planner,
+                                const struct ig_graphql_value *value, bool is_long)
+{
+    int64_t number;
+    bool whole = value->kind == IG_GRAPHQL_INT || (is_long && value->kind == IG_GRAPHQL_STRING);
+    if (!whole || !ig_str_to_i64(value->text, &number))
+        return mismatch(planner,
+                        is_long ? "LongString cannot represent value"
+                                : "Int cannot represent non-integer value",
+                        value);
+    if (!is_long && (number < INT32_MIN || number > INT32_MAX))
+        return mismatch(planner, "Int cannot represent non 32-bit signed integer value", value);
+    ig_json_out_i64(out, number);
+    return IG_OK;
+}
+
+static enum ig_code write_view(struct ig_json_out *out, const struct ig_graphql_planner *planner,
+                               const struct ig_graphql_value *value)
+{
+    static const char *const words[] = {"ACTIVE_ONLY", "DELETED_ONLY", "ALL"};
+    bool word = value->kind == IG_GRAPHQL_ENUM || value->kind == IG_GRAPHQL_STRING;
+    for (size_t i = 0; word && i < COUNT(words); i++)
+        if (ig_str_is(value->text, words[i])) {
+            ig_json_out_str(out, value->text);
+            return IG_OK;
+        }
+    return mismatch(planner, "Value does not exist in 'MlflowViewType' enum", value);
+}
+
+/* One text counts as a list of it. */
+static enum ig_code write_texts(struct ig_json_out *out, const struct ig_graphql_planner *planner,
+                                const struct ig_graphql_value *value)
+{
+    const struct ig_graphql_value *item = value->kind == IG_GRAPHQL_LIST ? value->first : value;
+    ig_json_out_array(out);
+    for (; item; item = value->kind == IG_GRAPHQL_LIST ? item->next : NULL) {
+        const struct ig_graphql_value *text;
+        if (ig_graphql_resolve(&text, planner, item) != IG_OK) return planner->err->code;
+        if (!text) text = &(const struct ig_graphql_value){.kind = IG_GRAPHQL_NULL};
+        if (write_text(out, planner, text) != IG_OK) return planner->err->code;
+    }
+    ig_json_out_array_end(out);
+    return IG_OK;
+}
+
+static const struct ig_graphql_input *find_input(const char *type, struct ig_str name)
+{
+    for (size_t i = 0; i < COUNT(INPUTS); i++)
+        if (strcmp(INPUTS[i].type, type) == 0 && ig_str_is(name, INPUTS[i].name)) return &INPUTS[i];
+    return NULL;
+}
+
+/* The members of a call's body. */
+static enum ig_code write_fields(struct ig_json_out *out, const struct ig_graphql_planner *planner,
+                                 const struct ig_graphql_value *first, const char *type)
+{
+    for (; first; first = first->next) {
+        const struct ig_graphql_input *input = find_input(type, first->name);
+        const struct ig_graphql_value *value;
+        if (!input)
+            return ig_fail(planner->err, IG_INVALID, "Field '%.*s' is not defined by type '%s'.",
+                           IG_STR_ARGS(shown(first->name)), type);
+        if (ig_graphql_resolve(&value, planner, first) != IG_OK) return planner->err->code;
+        if (!value || value->kind == IG_GRAPHQL_NULL) continue;
+        ig_json_out_key(out, ig_str_view(input->member));
+        if (input->kind == IG_GRAPHQL_IS_STRINGS)
+            write_texts(out, planner, value);
+        else if (input->kind == IG_GRAPHQL_IS_ENUM)
+            write_view(out, planner, value);
+        else if (input->kind == IG_GRAPHQL_IS_STRING)
+            write_text(out, planner, value);
+        else
+            write_whole(out, planner, value, input->kind == IG_GRAPHQL_IS_LONG);
+        if (planner->err->code != IG_OK) return planner->err->code;
+    }
+    return IG_OK;
+}
+
+static enum ig_code write_body(struct ig_json_out *out, const struct ig_graphql_planner *planner,
+                               const struct ig_graphql_root *root,
+                               const struct ig_graphql_value *arguments)
+{
+    const char *name = root->input[0] ? "input" : "inputString";
+    const struct ig_graphql_value *input;
+    for (const struct ig_graphql_value *value = arguments; value; value = value->next)
+        if (!ig_str_is(value->name, name))
+            return ig_fail(planner->err, IG_INVALID, "Unknown argument '%.*s' on field '%s.%s'.",
+                           IG_STR_ARGS(shown(value->name)), root->operation, root->name);
+    if (!root->input[0]) return write_fields(out, planner, arguments, root->input);
+    if (!arguments || ig_graphql_resolve(&input, planner, arguments) != IG_OK || !input ||
+        input->kind == IG_GRAPHQL_NULL)
+        return planner->err->code;
+    if (input->kind != IG_GRAPHQL_OBJECT) {
+        char words[96];
+        snprintf(words, sizeof words, "Expected value of type '%s', found", root->input);
+        return mismatch(planner, words, input);
+    }
+    return write_fields(out, planner, input->first, root->input);
+}
+
+enum ig_code ig_graphql_body(struct ig_str *out, const struct ig_graphql_planner *planner,
+                             const struct ig_graphql_root *root,
+                             const struct ig_graphql_value *arguments)
+{
+    struct ig_json_out json;
+    struct ig_buf buf;
+    ig_buf_init(&buf, BODY_MAX);
+    ig_json_out_init(&json, &buf);
+    ig_json_out_object(&json);
+    if (write_body(&json, planner, root, arguments) == IG_OK) {
+        ig_json_out_object_end(&json);
+        *out = ig_arena_dup(planner->arena, ig_buf_view(&buf));
+        if (buf.overflowed || !out->ptr)
+            ig_fail(planner->err, IG_NO_MEMORY, "no memory for the query");
+    }
+    ig_buf_deinit(&buf);
+    return planner->err->code;
+}
