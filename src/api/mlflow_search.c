@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* MLflow's search routes: the search gives ids in their order, each is then read and written, so
  * that a page holds one run in memory besides its text. */
+#include "api/mlflow_evaluations.h"
 #include "api/mlflow_logged.h"
 #include "api/mlflow_models.h"
 #include "api/mlflow_request.h"
@@ -102,6 +103,16 @@ static void write_trace_v2(struct ig_json_out *out, struct ig_call *call, struct
     struct ig_tracking_trace trace;
     if (ig_tracking_trace_get(&trace, call->app->db, id, arena, &call->err) == IG_OK)
         ig_mlflow_write_trace_v2(out, &trace);
+    else
+        pass_over_gone(call);
+}
+
+static void write_evaluation(struct ig_json_out *out, struct ig_call *call, struct ig_str id,
+                             struct ig_arena *arena)
+{
+    struct ig_evaluation evaluation;
+    if (ig_evaluation_get(&evaluation, call->app->db, id, arena, &call->err) == IG_OK)
+        ig_mlflow_write_evaluation(out, &evaluation);
     else
         pass_over_gone(call);
 }
@@ -234,4 +245,11 @@ enum ig_code ig_mlflow_traces_search_v2(struct ig_call *call)
     struct ig_tracking_found found;
     if (search(&found, call, IG_TRACKING_TRACES) != IG_OK) return call->err.code;
     return reply(call, "traces", &found, write_trace_v2);
+}
+
+enum ig_code ig_mlflow_evaluations_search(struct ig_call *call)
+{
+    struct ig_tracking_found found;
+    if (search(&found, call, IG_TRACKING_EVALUATIONS) != IG_OK) return call->err.code;
+    return reply(call, "datasets", &found, write_evaluation);
 }

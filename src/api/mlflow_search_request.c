@@ -17,9 +17,10 @@ static const struct field {
     const char *name;
     enum field_kind kind;
 } FIELDS[] = {
-    {"filter", TEXT},        {"page_token", TEXT},   {"max_results", NUMBER},
-    {"run_view_type", VIEW}, {"view_type", VIEW},    {"order_by", ORDERS},
-    {"experiment_ids", IDS}, {"datasets", DATASETS}, {"locations", LOCATIONS},
+    {"filter", TEXT},         {"filter_string", TEXT}, {"page_token", TEXT},
+    {"max_results", NUMBER},  {"run_view_type", VIEW}, {"view_type", VIEW},
+    {"order_by", ORDERS},     {"experiment_ids", IDS}, {"datasets", DATASETS},
+    {"locations", LOCATIONS},
 };
 
 struct request {
@@ -46,13 +47,16 @@ static const struct field *find_field(const struct request *request, struct ig_s
     enum ig_tracking_kind kind = request->search->kind;
     bool runs = kind == IG_TRACKING_RUNS, viewed = runs || kind == IG_TRACKING_EXPERIMENTS;
     bool logged = kind == IG_TRACKING_LOGGED, traces = kind == IG_TRACKING_TRACES;
+    bool evaluations = kind == IG_TRACKING_EVALUATIONS;
+    if (ig_str_is(name, evaluations ? "filter" : "filter_string")) return NULL;
     for (size_t i = 0; i < sizeof FIELDS / sizeof FIELDS[0]; i++) {
         if (!ig_str_is(name, FIELDS[i].name)) continue;
         if (FIELDS[i].kind == VIEW && (!viewed || runs != ig_str_is(name, "run_view_type")))
             return NULL;
         if (FIELDS[i].kind == DATASETS && !logged) return NULL;
         if (FIELDS[i].kind == LOCATIONS && !traces) return NULL;
-        return FIELDS[i].kind == IDS && !runs && !logged && !traces ? NULL : &FIELDS[i];
+        return FIELDS[i].kind == IDS && !runs && !logged && !traces && !evaluations ? NULL
+                                                                                    : &FIELDS[i];
     }
     return NULL;
 }
@@ -111,7 +115,7 @@ static enum ig_code take(struct request *request, const struct field *field, str
     struct ig_tracking_search *search = request->search;
     switch (field->kind) {
     case TEXT:
-        *(ig_str_is(ig_str_view(field->name), "filter") ? &search->filter : &search->token) = value;
+        *(field->name[0] == 'f' ? &search->filter : &search->token) = value;
         return IG_OK;
     case NUMBER:
         if (ig_str_to_i64(value, &search->results_max)) return IG_OK;
@@ -273,7 +277,8 @@ static struct request start(struct ig_tracking_search *out, enum ig_tracking_kin
 {
     static const int defaults[IG_TRACKING_KINDS_COUNT] = {
         IG_TRACKING_RESULTS_DEFAULT,  IG_TRACKING_RESULTS_DEFAULT, IG_TRACKING_MODELS_DEFAULT,
-        IG_TRACKING_VERSIONS_DEFAULT, IG_TRACKING_LOGGED_DEFAULT,  IG_TRACKING_TRACES_DEFAULT};
+        IG_TRACKING_VERSIONS_DEFAULT, IG_TRACKING_LOGGED_DEFAULT,  IG_TRACKING_TRACES_DEFAULT,
+        IG_TRACKING_RESULTS_DEFAULT};
     bool viewed = kind == IG_TRACKING_RUNS || kind == IG_TRACKING_EXPERIMENTS;
     *out = (struct ig_tracking_search){
         .kind = kind,

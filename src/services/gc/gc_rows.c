@@ -38,6 +38,7 @@ static const char *const MODEL_PIECES[] = {
 static const char *const EXPERIMENT_PIECES[] = {
     PIECE_OF("datasets", "experiment", "id"),
     PIECE_OF("experiment_tags", "experiment", "key"),
+    PIECE_OF("evaluation_experiments", "experiment", "evaluation"),
     NULL,
 };
 

@@ -215,7 +215,8 @@ static bool takes_list(const struct parser *parser, const struct ig_tracking_ide
     return parser->kind == IG_TRACKING_LOGGED || parser->kind == IG_TRACKING_TRACES ||
            what->entity == IG_TRACKING_DATASET || what->field == IG_TRACKING_BY_RUN_ID ||
            what->field == IG_TRACKING_BY_EXPERIMENT_ID ||
-           (what->field == IG_TRACKING_BY_NAME && is_of_registry(parser));
+           (what->field == IG_TRACKING_BY_NAME &&
+            (is_of_registry(parser) || parser->kind == IG_TRACKING_EVALUATIONS));
 }
 
 static const char *allowed_ops(const struct parser *parser, const struct ig_tracking_term *term)
@@ -225,6 +226,8 @@ static const char *allowed_ops(const struct parser *parser, const struct ig_trac
     if (is_of_registry(parser))
         return takes_list(parser, &term->what) ? "=, !=, LIKE, ILIKE, IN, NOT IN"
                                                : "=, !=, LIKE, ILIKE";
+    if (parser->kind == IG_TRACKING_EVALUATIONS)
+        return takes_list(parser, &term->what) ? "=, !=, LIKE, ILIKE, IN" : "=, !=, LIKE, ILIKE";
     if (parser->kind == IG_TRACKING_TRACES)
         return "=, !=, LIKE, ILIKE, IN, NOT IN, IS NULL, IS NOT NULL";
     switch (term->what.entity) {
@@ -318,7 +321,8 @@ static enum ig_code read_number(struct ig_tracking_term *term, struct parser *pa
         if (whole) return IG_OK;
     }
     if (!whole && (parser->kind == IG_TRACKING_VERSIONS ||
-                   (token->kind == NUMBER && parser->kind == IG_TRACKING_EXPERIMENTS)))
+                   (token->kind == NUMBER && (parser->kind == IG_TRACKING_EXPERIMENTS ||
+                                              parser->kind == IG_TRACKING_EVALUATIONS))))
         return ig_fail_at(parser->err, IG_INVALID, token->at,
                           parser->kind == IG_TRACKING_VERSIONS
                               ? "Invalid value for numeric attribute '%.*s': %.*s"
@@ -338,7 +342,7 @@ static enum ig_code read_text(const struct ig_tracking_term *term, struct parser
                               const struct token *token)
 {
     static const char *const LISTED[IG_TRACKING_KINDS_COUNT] = {
-        "run_id", "experiment_id", "name", "name', 'run_id", "", ""};
+        "run_id", "experiment_id", "name", "name', 'run_id", "", "", "name"};
     struct ig_str value = token->text;
     enum ig_tracking_entity entity = term->what.entity;
     bool pattern = term->op == IG_TRACKING_LIKE || term->op == IG_TRACKING_ILIKE;
@@ -380,7 +384,8 @@ static enum ig_code read_text(const struct ig_tracking_term *term, struct parser
 static enum ig_code read_null_test(const struct ig_tracking_term *term, const struct parser *parser)
 {
     enum ig_tracking_entity entity = term->what.entity;
-    if (is_of_registry(parser) || parser->kind == IG_TRACKING_LOGGED)
+    if (is_of_registry(parser) || parser->kind == IG_TRACKING_LOGGED ||
+        parser->kind == IG_TRACKING_EVALUATIONS)
         return ig_fail_at(parser->err, IG_INVALID, parser->left.at,
                           "Invalid clause(s) in filter string: '%.*s %s'",
                           IG_STR_ARGS(parser->left.text), OPS[term->op]);

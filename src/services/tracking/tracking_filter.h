@@ -22,10 +22,11 @@ enum {
 enum ig_tracking_kind {
     IG_TRACKING_RUNS,
     IG_TRACKING_EXPERIMENTS,
-    IG_TRACKING_MODELS,   /* registered ones */
-    IG_TRACKING_VERSIONS, /* of these */
-    IG_TRACKING_LOGGED,   /* logged models */
-    IG_TRACKING_TRACES,   /* their metadata are PARAMs */
+    IG_TRACKING_MODELS,      /* registered ones */
+    IG_TRACKING_VERSIONS,    /* of these */
+    IG_TRACKING_LOGGED,      /* logged models */
+    IG_TRACKING_TRACES,      /* their metadata are PARAMs */
+    IG_TRACKING_EVALUATIONS, /* evaluation datasets */
     IG_TRACKING_KINDS_COUNT,
 };
 
@@ -60,6 +61,8 @@ enum ig_tracking_field {
     IG_TRACKING_BY_TRACE_ID,
     IG_TRACKING_BY_CLIENT_ID,
     IG_TRACKING_BY_DURATION,
+    IG_TRACKING_BY_CREATOR,
+    IG_TRACKING_BY_UPDATER,
     IG_TRACKING_BY_DATASET_NAME,
     IG_TRACKING_BY_DATASET_DIGEST,
     IG_TRACKING_BY_DATASET_CONTEXT,

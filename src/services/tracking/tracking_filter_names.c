@@ -84,6 +84,14 @@ static const struct field TRACE_FIELDS[] = {
     {"run_id", IG_TRACKING_NO_FIELD, false, true, false},
     {NULL, IG_TRACKING_NO_FIELD, false, false, false},
 };
+static const struct field EVALUATION_FIELDS[] = {
+    {"name", IG_TRACKING_BY_NAME, false, true, false},
+    {"created_time", IG_TRACKING_BY_CREATION_TIME, true, true, false},
+    {"last_update_time", IG_TRACKING_BY_LAST_UPDATE_TIME, true, true, false},
+    {"created_by", IG_TRACKING_BY_CREATOR, false, false, false},
+    {"last_updated_by", IG_TRACKING_BY_UPDATER, false, false, false},
+    {NULL, IG_TRACKING_NO_FIELD, false, false, false},
+};
 static const struct field DATASET_FIELDS[] = {
     {"name", IG_TRACKING_BY_DATASET_NAME, false, false, false},
     {"digest", IG_TRACKING_BY_DATASET_DIGEST, false, false, false},
@@ -170,6 +178,12 @@ static enum ig_code find_entity(struct ig_tracking_identifier *out, enum ig_trac
     bool runs = kind == IG_TRACKING_RUNS;
     if (kind == IG_TRACKING_LOGGED) return find_logged_entity(out, word, err);
     if (kind == IG_TRACKING_TRACES) return find_trace_entity(out, word, err);
+    if (kind == IG_TRACKING_EVALUATIONS) {
+        out->entity = IG_TRACKING_TAG;
+        if (ig_str_is(word, "tags")) return IG_OK;
+        return ig_fail(err, IG_INVALID, "Invalid identifier token '%.*s' specified",
+                       IG_STR_ARGS(word));
+    }
     if (runs) ig_tracking_unquote(&word, '`');
     for (size_t i = 0; i < sizeof ENTITIES / sizeof ENTITIES[0]; i++) {
         if (!ig_str_is(word, ENTITIES[i].name) || !(runs || ENTITIES[i].of_all)) continue;
@@ -226,6 +240,8 @@ static const struct field *fields_of(enum ig_tracking_kind kind)
         return LOGGED_FIELDS;
     case IG_TRACKING_TRACES:
         return TRACE_FIELDS;
+    case IG_TRACKING_EVALUATIONS:
+        return EVALUATION_FIELDS;
     default:
         return VERSION_FIELDS;
     }

@@ -74,6 +74,8 @@ static const char *column(enum ig_tracking_kind kind, enum ig_tracking_field fie
         [IG_TRACKING_BY_TRACE_ID] = "r.id",
         [IG_TRACKING_BY_CLIENT_ID] = "r.client_id",
         [IG_TRACKING_BY_DURATION] = "r.duration_ms",
+        [IG_TRACKING_BY_CREATOR] = "r.created_by",
+        [IG_TRACKING_BY_UPDATER] = "r.updated_by",
         [IG_TRACKING_BY_DATASET_NAME] = "t.name",
         [IG_TRACKING_BY_DATASET_DIGEST] = "t.digest",
         [IG_TRACKING_BY_DATASET_CONTEXT] = "t.value",
@@ -167,6 +169,8 @@ static const char *source(const struct ig_tracking_query *query,
         return what->entity == IG_TRACKING_PARAM
                    ? "select 1 from trace_metadata t where t.trace = r.id"
                    : "select 1 from trace_tags t where t.trace = r.id";
+    case IG_TRACKING_EVALUATIONS:
+        return "select 1 from evaluation_tags t where t.evaluation = r.id";
     case IG_TRACKING_LOGGED:
         return what->entity == IG_TRACKING_METRIC
                    ? "select 1 from logged_model_metrics t where t.model = r.id"
@@ -265,24 +269,37 @@ static bool add_prompts(struct ig_tracking_query *query)
     return false;
 }
 
-/* Whether such rows are of experiments, and named by texts. */
+/* Whether each such row is of one experiment, and only those of given ones are searched. */
 static bool is_of_experiments(enum ig_tracking_kind kind)
 {
     return kind == IG_TRACKING_RUNS || kind == IG_TRACKING_LOGGED || kind == IG_TRACKING_TRACES;
+}
+
+static bool is_named_by_texts(enum ig_tracking_kind kind)
+{
+    return is_of_experiments(kind) || kind == IG_TRACKING_EVALUATIONS;
+}
+
+static void add_experiments(struct ig_tracking_query *query)
+{
+    const struct ig_tracking_search *search = query->search;
+    bool one = is_of_experiments(search->kind);
+    if (!one && !search->experiments_count) return;
+    add(query, one ? " and r.experiment in ("
+                   : " and exists (select 1 from evaluation_experiments e where e.evaluation = r.id"
+                     " and e.experiment in (");
+    for (size_t i = 0; i < search->experiments_count; i++) {
+        if (i) add(query, ", ");
+        add_value(query, IG_DB_I(search->experiments[i]));
+    }
+    add(query, one ? ")" : "))");
 }
 
 static void add_filter(struct ig_tracking_query *query)
 {
     const struct ig_tracking_search *search = query->search;
     bool prompts = add_prompts(query), measured = false;
-    if (is_of_experiments(search->kind)) {
-        add(query, " and r.experiment in (");
-        for (size_t i = 0; i < search->experiments_count; i++) {
-            if (i) add(query, ", ");
-            add_value(query, IG_DB_I(search->experiments[i]));
-        }
-        add(query, ")");
-    }
+    add_experiments(query);
     if (search->view == IG_TRACKING_ACTIVE) add(query, " and r.stage = 'active'");
     if (search->view == IG_TRACKING_DELETED) add(query, " and r.stage = 'deleted'");
     for (size_t i = 0; i < query->filter.count; i++) {
@@ -386,7 +403,7 @@ static void add_last_keys(struct ig_tracking_query *query)
 {
     enum ig_tracking_kind kind = query->search->kind;
     bool runs = kind == IG_TRACKING_RUNS || kind == IG_TRACKING_TRACES;
-    bool words = is_of_experiments(kind);
+    bool words = is_named_by_texts(kind);
     bool alone = query->search->orders_count == 0;
     if (!words && kind != IG_TRACKING_EXPERIMENTS) {
         add_registry_keys(query);
@@ -468,7 +485,8 @@ static void begin(struct ig_tracking_query *query, const char *select)
         "registered_models r",
         "model_versions r join registered_models m on m.id = r.model",
         "logged_models r",
-        "traces r"};
+        "traces r",
+        "evaluations r"};
     ig_buf_reset(&query->sql);
     query->values_count = 0;
     ig_buf_printf(&query->sql, "select %s", select);
@@ -532,7 +550,7 @@ static enum ig_code run_query(struct ig_db_rows **rows, struct ig_tracking_query
 static struct ig_db_value id_value(const struct ig_tracking_query *query, struct ig_str id)
 {
     int64_t number = 0;
-    if (is_of_experiments(query->search->kind)) return IG_DB_T(id);
+    if (is_named_by_texts(query->search->kind)) return IG_DB_T(id);
     ig_str_to_i64(id, &number); /* checked with the token */
     return IG_DB_I(number);
 }
@@ -600,7 +618,7 @@ static enum ig_code search_rows(struct ig_tracking_query *query, struct ig_db_tx
                                 struct ig_err *err)
 {
     struct ig_db_rows *rows = NULL;
-    bool words = is_of_experiments(query->search->kind);
+    bool words = is_named_by_texts(query->search->kind);
     begin(query, words ? "r.id" : "cast(r.id as text)");
     add_filter(query);
     if (query->after.len) add_after(query);
@@ -634,7 +652,8 @@ static enum ig_code check(const struct ig_tracking_search *search, struct ig_err
 {
     static const int RESULTS_MAX[IG_TRACKING_KINDS_COUNT] = {
         IG_TRACKING_RESULTS_MAX,  IG_TRACKING_RESULTS_MAX, IG_TRACKING_MODELS_MAX,
-        IG_TRACKING_VERSIONS_MAX, IG_TRACKING_LOGGED_MAX,  IG_TRACKING_TRACES_MAX};
+        IG_TRACKING_VERSIONS_MAX, IG_TRACKING_LOGGED_MAX,  IG_TRACKING_TRACES_MAX,
+        IG_TRACKING_RESULTS_MAX};
     if (search->results_max < 1)
         return ig_fail(err, IG_INVALID,
                        "Invalid value %lld for parameter 'max_results' supplied. It must be a "
