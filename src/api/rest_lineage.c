@@ -91,6 +91,21 @@ static void write_run(struct ig_json_out *out, const struct ig_lineage *lineage)
     ig_json_out_object_end(out);
 }
 
+static void write_bundles(struct ig_json_out *out, const struct ig_lineage *lineage)
+{
+    ig_json_out_key(out, IG_STR("bundles"));
+    ig_json_out_array(out);
+    for (size_t i = 0; i < lineage->bundles_count; i++) {
+        const struct ig_lineage_bundle *bundle = &lineage->bundles[i];
+        ig_json_out_object(out);
+        ig_json_out_kv_str(out, "group", bundle->group);
+        ig_json_out_kv_i64(out, "counter", bundle->counter);
+        ig_json_out_kv_str(out, "digest", bundle->digest);
+        ig_json_out_object_end(out);
+    }
+    ig_json_out_array_end(out);
+}
+
 enum ig_code ig_rest_version_lineage(struct ig_call *call)
 {
     struct ig_lineage lineage = {0};
@@ -113,6 +128,7 @@ enum ig_code ig_rest_version_lineage(struct ig_call *call)
     ig_json_out_object(&out);
     write_uses(&out, &lineage.of);
     write_versions(&out, &lineage.copies);
+    write_bundles(&out, &lineage);
     ig_json_out_object_end(&out);
     ig_json_out_object_end(&out);
     return IG_OK;

@@ -189,6 +189,8 @@ static void test_bundle(void **state)
     RUN(0, "fleet", "bundle", "meters", bundle, "--model", "net", "--version", "1");
     assert_non_null(strstr(out.out, digest));
     assert_non_null(strstr(out.out, "models:/net/1"));
+    EXPECT(200, "GET", "/api/v1/models/net/versions/1/lineage", NULL);
+    assert_string_equal(live_text(&live, "downstream.bundles.0.digest"), digest);
 }
 
 static void expect_no_bundle(const char *model, const char *body, const char *field)

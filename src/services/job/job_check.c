@@ -66,15 +66,13 @@ static enum ig_code check_prune(const struct ig_job_spec *spec, struct ig_err *e
 
 static enum ig_code check_shrinking(const struct ig_job_spec *spec, struct ig_err *err)
 {
-    struct ig_job_params params = spec->params;
-    const char *to = params.quantize.to.text;
-    if (!*ig_params_source(&params))
+    if (!*ig_params_source(&spec->params))
         return ig_fail(err, IG_INVALID, "parameter 'source': expected a registered model");
     if (spec->drop.count)
         return ig_fail(err, IG_INVALID,
                        "drop: columns that the source does not have are passed over anyway");
-    if (params.engine == IG_JOB_PRUNE) return check_prune(spec, err);
-    if (strcmp(to, "int8") == 0 && !has_data(spec))
+    if (spec->params.engine == IG_JOB_PRUNE) return check_prune(spec, err);
+    if (strcmp(spec->params.quantize.to.text, "int8") == 0 && !has_data(spec))
         return ig_fail(err, IG_INVALID,
                        "parameter 'to': int8 needs a table of rows like those to come");
     return IG_OK;

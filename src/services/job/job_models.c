@@ -12,7 +12,7 @@ enum ig_code ig_job_models_names(struct ig_job_model_names *out, const struct ig
                                  struct ig_err *err)
 {
     struct ig_str rest = IG_STR("");
-    struct ig_str source = ig_str_view(ig_params_source((struct ig_job_params *)(uintptr_t)params));
+    struct ig_str source = ig_str_view(ig_params_source(params));
     *out = (struct ig_job_model_names){0};
     if (params->engine == IG_JOB_EDGE) rest = ig_str_view(params->edge.teacher.text);
     while (rest.len) {
@@ -36,14 +36,13 @@ static enum ig_code find(struct ig_registry_version *out, struct ig_registry *re
     return err->code;
 }
 
-static enum ig_code set(char out[IG_PARAM_STRING_SIZE], const struct ig_buf *text,
+static enum ig_code set(struct ig_job_params *params, const char *name, const struct ig_buf *text,
                         struct ig_err *err)
 {
     if (text->overflowed)
-        return ig_fail(err, IG_INVALID, "parameter 'teacher': the names take more than %d bytes",
+        return ig_fail(err, IG_INVALID, "parameter '%s': the names take more than %d bytes", name,
                        IG_PARAM_STRING_SIZE - 1);
-    snprintf(out, IG_PARAM_STRING_SIZE, "%.*s", IG_STR_ARGS(ig_buf_view(text)));
-    return IG_OK;
+    return ig_params_set(params, ig_str_view(name), ig_buf_view(text), err);
 }
 
 static enum ig_code number(struct ig_buf texts[2], struct ig_registry *registry,
@@ -70,8 +69,8 @@ enum ig_code ig_job_models_resolve(struct ig_job_params *params, struct ig_regis
     if (ig_job_models_names(&names, params, err) != IG_OK) return err->code;
     for (int i = 0; i < 2; i++) ig_buf_init(&texts[i], IG_PARAM_STRING_SIZE - 1);
     if (number(texts, registry, &names, err) == IG_OK &&
-        set(params->edge.teacher.text, &texts[0], err) == IG_OK && ig_params_source(params))
-        set(ig_params_source(params), &texts[1], err);
+        (!texts[0].len || set(params, "teacher", &texts[0], err) == IG_OK) && texts[1].len)
+        set(params, "source", &texts[1], err);
     for (int i = 0; i < 2; i++) ig_buf_deinit(&texts[i]);
     return err->code;
 }

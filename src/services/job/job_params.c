@@ -88,7 +88,7 @@ bool ig_job_engine_shrinks(enum ig_job_engine engine)
     return engine == IG_JOB_PRUNE || engine == IG_JOB_QUANTIZE;
 }
 
-char *ig_params_source(struct ig_job_params *params)
+const char *ig_params_source(const struct ig_job_params *params)
 {
     switch (params->engine) {
     case IG_JOB_EDGE:

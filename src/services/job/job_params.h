@@ -70,9 +70,8 @@ struct ig_job_params {
     struct ig_prune_params prune;
     struct ig_quantize_params quantize;
 };
-/* The registered model that the job goes on from, a text of IG_PARAM_STRING_SIZE; NULL: the engine
- * has no such parameter. */
-char *ig_params_source(struct ig_job_params *params);
+/* The registered model that the job goes on from, or ""; NULL: the engine has no such parameter. */
+const char *ig_params_source(const struct ig_job_params *params);
 
 enum ig_param_type { IG_PARAM_INT, IG_PARAM_REAL, IG_PARAM_CHOICE, IG_PARAM_STRING };
 struct ig_param_info {

@@ -185,19 +185,46 @@ static void read_datasets(struct walk *walk)
     walk->found.datasets_count = count;
 }
 
+static struct ig_str uri_of(struct walk *walk)
+{
+    const char *uri = ig_arena_printf(walk->arena, "models:/%.*s/%lld", IG_STR_ARGS(walk->model),
+                                      (long long)walk->version);
+    return uri ? ig_str_view(uri) : IG_STR("");
+}
+
 static void read_copies(struct walk *walk)
 {
-    const char *source = ig_arena_printf(walk->arena, "models:/%.*s/%lld", IG_STR_ARGS(walk->model),
-                                         (long long)walk->version);
-    if (source)
-        read_versions(walk, &walk->found.copies,
-                      SELECT_VERSIONS " where v.source = $1" NEWEST_FIRST, ig_str_view(source));
+    read_versions(walk, &walk->found.copies, SELECT_VERSIONS " where v.source = $1" NEWEST_FIRST,
+                  uri_of(walk));
+}
+
+static void read_bundles(struct walk *walk)
+{
+    struct ig_db_rows *rows = NULL;
+    struct ig_lineage_bundle *items = NULL;
+    size_t count = 0, cap = 0;
+    if (ig_db_query(&rows, walk->tx,
+                    "select group_name, digest, counter from fleet_bundles where source = $1"
+                    " order by group_name, counter desc limit $2",
+                    IG_DB_VALUES(IG_DB_T(uri_of(walk)), IG_DB_I(IG_LINEAGE_MAX)),
+                    walk->err) != IG_OK)
+        return;
+    while (ig_db_next(rows, walk->err)) {
+        items = ig_arena_grow(walk->arena, items, count, &cap, sizeof *items);
+        if (!items) break;
+        items[count++] = (struct ig_lineage_bundle){.group = ig_db_text_dup(rows, 0, walk->arena),
+                                                    .digest = ig_db_text_dup(rows, 1, walk->arena),
+                                                    .counter = ig_db_i64(rows, 2)};
+    }
+    ig_db_finish(rows);
+    walk->found.bundles = items;
+    walk->found.bundles_count = count;
 }
 
 static enum ig_code get(struct ig_db_tx *tx, void *context, struct ig_err *err)
 {
-    static void (*const steps[])(struct walk *) = {read_one, read_job, read_run, read_datasets,
-                                                   read_copies};
+    static void (*const steps[])(struct walk *) = {read_one,      read_job,    read_run,
+                                                   read_datasets, read_copies, read_bundles};
     struct walk *walk = context;
     walk->tx = tx;
     walk->err = err;

@@ -29,6 +29,10 @@ struct ig_lineage_use { /* by a deployment */
     int64_t revision;
     bool current; /* what it serves now; else the revision before, warm for a rollback */
 };
+struct ig_lineage_bundle { /* for devices, of a group of the fleet */
+    struct ig_str group, digest;
+    int64_t counter;
+};
 struct ig_lineage_version {
     struct ig_str model;
     int64_t version, created_ms;
@@ -50,7 +54,9 @@ struct ig_lineage {
     const struct ig_lineage_run *run;          /* or NULL */
     const struct ig_lineage_dataset *datasets; /* that the run read */
     size_t datasets_count;
-    struct ig_lineage_versions copies; /* versions whose source is this one */
+    struct ig_lineage_versions copies;       /* versions whose source is this one */
+    const struct ig_lineage_bundle *bundles; /* made of it, by group, the newest first */
+    size_t bundles_count;
 };
 /* NOT_FOUND: neither registry has the version. */
 enum ig_code ig_lineage_get(struct ig_lineage *out, struct ig_db *db, struct ig_str model,

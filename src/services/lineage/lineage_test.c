@@ -147,9 +147,16 @@ static void test_made_of(void **state)
     assert_true(ig_str_is(get("mm", 1).of.source, "models:/m/1"));
     struct ig_lineage found = get("m", 1);
     assert_true(found.copies.count == 1 && ig_str_is(found.copies.items[0].model, "mm"));
+    SQL("insert into fleet_groups(name, target, public_key, drift_threshold, created_ms)"
+        " values('meters', '', 'k', 1, 1)");
+    SQL("insert into fleet_bundles(group_name, counter, digest, id, target, signature, source,"
+        " expiry_s, size_bytes, arena_bytes, created_ms)"
+        " values('meters', 7, 'bb', 'm', '', 's', 'models:/m/1', 0, 1, 1, 1)");
     ASSERT_OK(ig_db_write(world.db, rename_model, NULL, &err));
     assert_true(ig_str_is(get("mm", 1).of.source, "models:/new/1"));
-    assert_int_equal(get("new", 1).copies.count, 1);
+    found = get("new", 1);
+    assert_true(found.copies.count == 1 && found.bundles_count == 1);
+    assert_true(found.bundles[0].counter == 7 && ig_str_is(found.bundles[0].group, "meters"));
 }
 
 static void test_refused(void **state)

@@ -6,6 +6,12 @@
 
 #include "services/approval/approval.h"
 
+/* "models:/OLD/3" to the new name, where it is the old one's. */
+#define SOURCE_RENAMED                                                                             \
+    "'models:/' || cast($2 as text) || substr(source, length('models:/' || cast($1 as text)) + 1)" \
+    " where substr(source, 1, length('models:/' || cast($1 as text)) + 1)"                         \
+    " = 'models:/' || cast($1 as text) || '/'"
+
 static const struct ig_str NO = {"no: ", 4};
 
 static enum ig_code deployed(struct ig_str model, int64_t version, struct ig_err *err)
@@ -59,10 +65,8 @@ enum ig_code ig_registry_model_rename(struct ig_db_tx *tx, struct ig_str from, s
          " select cast($2 as text), description, created_ms, last_version from models"
          " where name = $1"),
         "update versions set model = $2 where model = $1",
-        ("update versions set source = 'models:/' || cast($2 as text) ||"
-         " substr(source, length('models:/' || cast($1 as text)) + 1)"
-         " where substr(source, 1, length('models:/' || cast($1 as text)) + 1)"
-         " = 'models:/' || cast($1 as text) || '/'"),
+        "update versions set source = " SOURCE_RENAMED,
+        "update fleet_bundles set source = " SOURCE_RENAMED,
         "update backgrounds set model = $2 where model = $1",
         "update reasons set model = $2 where model = $1",
         "delete from models where name = $1 and name <> $2",
