@@ -396,7 +396,7 @@ static bool read_definition(struct reader *reader, struct ig_graphql_definition 
 {
     static const char *const words[] = {"query", "mutation", "subscription", "fragment"};
     size_t kind = 0;
-    struct ig_str word;
+    struct ig_str word = {NULL, 0};
     if (is_sign(reader, '{')) return read_selections(reader, &out->first);
     while (kind < 4 && !(reader->token == NAME && ig_str_is(reader->text, words[kind]))) kind++;
     if (kind == 4) return unexpected(reader, "a definition");
