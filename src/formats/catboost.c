@@ -69,6 +69,23 @@ bool cb_fail(struct cb_builder *builder, const char *format, ...)
     return false;
 }
 
+bool cb_refuse_feature(struct cb_builder *builder, const char *kind, struct ig_str name,
+                       int64_t column)
+{
+    char text[80];
+    if (name.len)
+        snprintf(text, sizeof text, "'%.*s'", (int)(name.len > 64 ? 64 : name.len), name.ptr);
+    else
+        snprintf(text, sizeof text, "of column %lld", (long long)column);
+    if (builder->err->code == IG_OK)
+        ig_fail(builder->err, IG_UNSUPPORTED,
+                "the %s feature %s is turned into numbers by code of CatBoost's own: turn it into "
+                "columns of numbers before training (bag of words, TF-IDF, the embedding's "
+                "components), and train on those",
+                kind, text);
+    return false;
+}
+
 bool cb_no_memory(struct cb_builder *builder)
 {
     if (builder->err->code == IG_OK) ig_fail(builder->err, IG_NO_MEMORY, "out of memory");

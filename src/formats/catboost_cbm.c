@@ -234,6 +234,17 @@ static bool read_all(struct reader *reader, const struct ig_flat_vector *vector,
     return true;
 }
 
+/* The first of them, TTextFeature or TEmbeddingFeature: {Index, FlatIndex, FeatureId, ...}. */
+static bool refuse_features(struct reader *reader, unsigned field, const char *kind)
+{
+    struct ig_flat_vector features = ig_flat_vector(&reader->trees, field, 4);
+    if (!features.count) return true;
+    struct ig_flat_table first = ig_flat_item_table(&features, 0);
+    if (!first.flat) return cb_fail(&reader->builder, "ModelTrees: a broken offset");
+    return cb_refuse_feature(&reader->builder, kind, ig_flat_str(&first, CATEGORY_NAME),
+                             ig_flat_i32(&first, CATEGORY_COLUMN, -1));
+}
+
 static bool read_features(struct reader *reader)
 {
     struct cb_builder *builder = &reader->builder;
@@ -242,10 +253,11 @@ static bool read_features(struct reader *reader)
     struct ig_flat_vector categories = ig_flat_vector(trees, TREES_CATEGORIES, 4);
     struct ig_flat_vector one_hots = ig_flat_vector(trees, TREES_ONE_HOTS, 4);
     struct ig_flat_vector ctrs = ig_flat_vector(trees, TREES_CTRS, 4);
-    if (ig_flat_vector(trees, TREES_TEXTS, 4).count ||
-        ig_flat_vector(trees, TREES_EMBEDDINGS, 4).count ||
-        ig_flat_vector(trees, TREES_ESTIMATED, 4).count)
-        return cb_fail(builder, "text and embedding features are not supported");
+    if (!refuse_features(reader, TREES_TEXTS, "text") ||
+        !refuse_features(reader, TREES_EMBEDDINGS, "embedding"))
+        return false;
+    if (ig_flat_vector(trees, TREES_ESTIMATED, 4).count)
+        return cb_fail(builder, "ModelTrees: estimated features without texts and embeddings");
     builder->floats = room(reader, &floats, sizeof *builder->floats);
     builder->categories = room(reader, &categories, sizeof *builder->categories);
     builder->one_hots = room(reader, &one_hots, sizeof *builder->one_hots);

@@ -88,6 +88,24 @@ static void test_refuses_by_name(void **state)
     ig_buf_deinit(&buf);
 }
 
+/* What CatBoost 1.2.10 saves with such features; the error says what to do instead. */
+static void test_refuses_texts_and_embeddings(void **state)
+{
+    static const char *const CASES[][2] = {
+        {"tests/corpus/catboost_cbm/text.cbm", "the text feature 'review' is turned into numbers"},
+        {"tests/corpus/catboost_cbm/embedding.cbm", "the embedding feature 'vector' is turned"}};
+    struct ig_buf buf;
+    struct ig_err err;
+    (void)state;
+    for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++) {
+        read_file(&buf, CASES[i][0]);
+        assert_int_equal(load(ig_buf_view(&buf), &err), IG_UNSUPPORTED);
+        assert_non_null(strstr(err.message, CASES[i][1]));
+        assert_non_null(strstr(err.message, "columns of numbers before training"));
+        ig_buf_deinit(&buf);
+    }
+}
+
 /* A field's vector of the trees' table, in the file's bytes. */
 static struct ig_flat_vector trees_vector(struct ig_buf *buf, unsigned field, size_t item_bytes)
 {
@@ -130,6 +148,7 @@ int main(void)
         cmocka_unit_test(test_cut_off),
         cmocka_unit_test(test_changed_bytes),
         cmocka_unit_test(test_refuses_by_name),
+        cmocka_unit_test(test_refuses_texts_and_embeddings),
         cmocka_unit_test(test_leaves_share_values),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -348,11 +348,24 @@ static bool read_list(struct reader *reader, bool (*read_one)(struct reader *), 
         if (list) read_list(reader, read_one, what);                                               \
     } while (0)
 
-static bool refuse_features(struct reader *reader, const char *message)
+/* The first of a list that is to be empty. */
+static bool refuse_features(struct reader *reader, const char *list, const char *kind)
 {
-    if (!ig_json_expect(&reader->json, IG_JSON_ARRAY, "features_info")) return false;
-    if (ig_json_element(&reader->json)) return fail(reader, message);
-    return ok(reader);
+    struct ig_json *json = &reader->json;
+    struct ig_str name = {NULL, 0};
+    int64_t column = 0;
+    if (!ig_json_expect(json, IG_JSON_ARRAY, list)) return false;
+    if (!ig_json_element(json)) return ok(reader);
+    if (!ig_json_expect(json, IG_JSON_OBJECT, list)) return false;
+    while (ig_json_member(json)) {
+        if (ig_str_is(json->text, "feature_id"))
+            ig_json_string(json, &name, "feature_id");
+        else if (ig_str_is(json->text, "flat_feature_index"))
+            ig_json_i64(json, &column, "flat_feature_index");
+        else
+            ig_json_skip(json);
+    }
+    return ok(reader) && cb_refuse_feature(&reader->builder, kind, name, column);
 }
 
 static bool read_features(struct reader *reader)
@@ -372,8 +385,10 @@ static bool read_features(struct reader *reader)
             READ_LIST(reader, builder->ctrs, read_ctr, "ctrs");
         } else if (ig_str_is(name, "cat_features_hash")) {
             READ_LIST(reader, builder->words, read_word, "cat_features_hash");
-        } else if (ig_str_is(name, "text_features") || ig_str_is(name, "embedding_features")) {
-            refuse_features(reader, "features_info: text and embedding features are not supported");
+        } else if (ig_str_is(name, "text_features")) {
+            refuse_features(reader, "text_features", "text");
+        } else if (ig_str_is(name, "embedding_features")) {
+            refuse_features(reader, "embedding_features", "embedding");
         } else {
             ig_json_skip(json);
         }

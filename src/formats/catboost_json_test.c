@@ -192,7 +192,12 @@ static void test_refuses(void **state)
         {"{" FEATURES "}", "oblivious_trees: missing"},
         {"{" FEATURES ",\"trees\":[]}", "oblivious_trees: missing"},
         {"{\"features_info\":{\"categorical_features\":[{}]}}", "do not count up"},
-        {"{\"features_info\":{\"text_features\":[{}]}}", "text and embedding features"},
+        {"{\"features_info\":{\"text_features\":[{\"feature_id\":\"review\"}]}}",
+         "the text feature 'review' is turned into numbers by code of CatBoost's own: turn it into "
+         "columns of numbers before training"},
+        {"{\"features_info\":{\"embedding_features\":[{\"flat_feature_index\":7,\"x\":[]}]}}",
+         "the embedding feature of column 7 is turned"},
+        {"{\"features_info\":{\"text_features\":[7]}}", "text_features: expected an object"},
         {"{\"features_info\":{\"float_features\":[{\"feature_index\":1,\"flat_feature_index\":0}]}"
          "}",
          "do not count up"},

@@ -156,6 +156,9 @@ bool cb_builder_finish(struct cb_builder *builder); /* the checked model */
 bool cb_fail(struct cb_builder *builder, const char *format, ...)
     __attribute__((format(printf, 2, 3))); /* INVALID; false */
 bool cb_no_memory(struct cb_builder *builder);
+/* UNSUPPORTED: a text or embedding feature; without a name told by its column. */
+bool cb_refuse_feature(struct cb_builder *builder, const char *kind, struct ig_str name,
+                       int64_t column);
 
 bool cb_ctr_type_parse(struct ig_str name, enum cb_ctr_type *out);
 /* Fills each categorical feature's hashes and the model's inputs of them, and ties CTRs to tables.
