@@ -8,14 +8,13 @@
 
 #include "base/mem.h"
 #include "base/thread.h"
+#include "base/thread_testing.h"
 #include "services/deploy/decision_priv.h"
 #include "stores/temp_testing.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -291,26 +290,6 @@ static void test_kill_keeps_what_was_flushed(void **state)
     ig_temp_remove(&temp);
 }
 
-/* How often a thread of this process went to sleep so far. */
-static long sleeps_of(const char *thread)
-{
-    char path[64], name[32] = "", line[128];
-    long sleeps = -1;
-    DIR *tasks = opendir("/proc/self/task");
-    assert_non_null(tasks);
-    for (struct dirent *task; sleeps < 0 && (task = readdir(tasks));) {
-        snprintf(path, sizeof path, "/proc/self/task/%.20s/status", task->d_name);
-        FILE *file = fopen(path, "r");
-        while (file && fgets(line, sizeof line, file)) {
-            sscanf(line, "Name: %31s", name);
-            if (strcmp(name, thread) == 0) sscanf(line, "voluntary_ctxt_switches: %ld", &sleeps);
-        }
-        if (file) fclose(file);
-    }
-    closedir(tasks);
-    return sleeps;
-}
-
 static void put_and_wait(struct ig_decision_log *log, int64_t number)
 {
     struct ig_decision decision = make(number);
@@ -332,10 +311,10 @@ static void test_sleeps_until_something_comes(void **state)
     struct ig_decision_log *log = open_log(&temp, 0, 0);
     put_and_wait(log, 1);
     usleep(50 * 1000); /* the first is synced at once */
-    long before = sleeps_of("decisions");
+    long before = ig_thread_sleeps("decisions");
     usleep(100 * 1000);
     assert_true(before > 0);
-    assert_int_equal(sleeps_of("decisions"), before);
+    assert_int_equal(ig_thread_sleeps("decisions"), before);
     put_and_wait(log, 2);
     ig_decision_log_close(log);
     assert_int_equal(read_all(&temp, &torn).sum, 3);

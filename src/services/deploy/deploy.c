@@ -53,6 +53,8 @@ struct ig_deploy {
     pthread_mutex_t reaper_lock;
     pthread_cond_t reaper_wake;
     struct set *retired;
+    void (*changed)(void *context); /* with that lock as well */
+    void *changed_context;
     bool warm_wanted;
     bool stopping;
     bool reaper_runs;
@@ -185,6 +187,15 @@ static void swap_set(struct ig_deploy *deploy, struct set *fresh)
     old->next_retired = deploy->retired;
     deploy->retired = old;
     pthread_cond_signal(&deploy->reaper_wake);
+    if (deploy->changed) deploy->changed(deploy->changed_context);
+    pthread_mutex_unlock(&deploy->reaper_lock);
+}
+
+void ig_deploy_watch(struct ig_deploy *deploy, void (*changed)(void *context), void *context)
+{
+    pthread_mutex_lock(&deploy->reaper_lock);
+    deploy->changed = changed;
+    deploy->changed_context = context;
     pthread_mutex_unlock(&deploy->reaper_lock);
 }
 

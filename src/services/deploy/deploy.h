@@ -47,6 +47,9 @@ enum ig_code ig_deploy_open(struct ig_deploy **out, const struct ig_deploy_optio
 void ig_deploy_warm(struct ig_deploy *deploy);
 /* No loop may run any more. NULL is allowed. */
 void ig_deploy_close(struct ig_deploy *deploy);
+/* Tells of every change of what serves, from the thread that made it and under its locks: `changed`
+ * neither waits nor calls back. One at a time; NULL ends it. */
+void ig_deploy_watch(struct ig_deploy *deploy, void (*changed)(void *context), void *context);
 /* Removes the faces (residency.h) that neither a deployment nor a registered version needs; it is
  * done behind ig_deploy_warm as well. Worker threads. */
 enum ig_code ig_deploy_collect(int64_t *removed, struct ig_deploy *deploy, bool dry_run,

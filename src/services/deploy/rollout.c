@@ -30,7 +30,8 @@ struct ig_rollouts {
     pthread_mutex_t lock;
     pthread_mutex_t wake_lock;
     pthread_cond_t wake;
-    bool stopping, runs;
+    bool stopping, changed; /* under wake_lock */
+    bool runs;
     uint64_t thread;
     uint64_t looks;
 };
@@ -216,7 +217,8 @@ static enum ig_code look(struct ig_rollouts *rollouts, struct ig_rollout *row,
     }
 }
 
-static void look_at_rollouts(struct ig_rollouts *rollouts)
+/* Whether any is under way. */
+static bool look_at_rollouts(struct ig_rollouts *rollouts)
 {
     struct ig_arena arena;
     struct ig_err err = IG_ERR_INIT;
@@ -224,6 +226,7 @@ static void look_at_rollouts(struct ig_rollouts *rollouts)
     ig_arena_init(&arena, ARENA_CHUNK, ARENA_MAX);
     if (list(&listing, rollouts, IG_STR(""), &arena, &err) != IG_OK)
         ig_log_err(IG_LOG_WARN, "rollouts", &err);
+    bool any = listing.count || err.code != IG_OK;
     for (size_t i = 0; err.code == IG_OK && i < listing.count; i++) {
         struct ig_rollout *row = &listing.items[i];
         const struct ig_routing *routing =
@@ -236,6 +239,7 @@ static void look_at_rollouts(struct ig_rollouts *rollouts)
         ig_routing_unref(routing);
     }
     ig_arena_deinit(&arena);
+    return any;
 }
 
 /* ---- bandits ---- */
@@ -261,28 +265,34 @@ static void refresh(struct ig_rollouts *rollouts, const struct ig_routing *routi
     ig_routing_set_shares(routing, index, shares);
 }
 
-static void refresh_bandits(struct ig_rollouts *rollouts)
+/* Whether there is any. */
+static bool refresh_bandits(struct ig_rollouts *rollouts)
 {
     struct ig_err err = IG_ERR_INIT;
     const struct ig_routing **routings;
     size_t count = 0;
-    if (ig_deploy_get_all(&routings, &count, rollouts->options.deploy, &err) != IG_OK) return;
+    bool any = false;
+    if (ig_deploy_get_all(&routings, &count, rollouts->options.deploy, &err) != IG_OK) return true;
     for (size_t i = 0; i < count; i++) {
-        for (uint32_t n = 0; n < routings[i]->spec.nodes_count; n++)
-            if (routings[i]->spec.nodes[n].kind == IG_ROUTING_BANDIT)
-                refresh(rollouts, routings[i], n);
+        for (uint32_t n = 0; n < routings[i]->spec.nodes_count; n++) {
+            if (routings[i]->spec.nodes[n].kind != IG_ROUTING_BANDIT) continue;
+            refresh(rollouts, routings[i], n);
+            any = true;
+        }
         ig_routing_unref(routings[i]);
     }
     ig_free(routings);
+    return any;
 }
 
-void ig_rollouts_tick(struct ig_rollouts *rollouts)
+bool ig_rollouts_tick(struct ig_rollouts *rollouts)
 {
     pthread_mutex_lock(&rollouts->lock);
     rollouts->looks++;
-    look_at_rollouts(rollouts);
-    refresh_bandits(rollouts);
+    bool rolls = look_at_rollouts(rollouts);
+    bool learns = refresh_bandits(rollouts);
     pthread_mutex_unlock(&rollouts->lock);
+    return rolls || learns;
 }
 
 /* ---- from outside ---- */
@@ -403,23 +413,42 @@ enum ig_code ig_rollouts_act(struct ig_rollouts *rollouts, const struct ig_princ
 
 /* ---- life ---- */
 
+static void on_change(void *context)
+{
+    struct ig_rollouts *rollouts = context;
+    pthread_mutex_lock(&rollouts->wake_lock);
+    rollouts->changed = true;
+    pthread_cond_signal(&rollouts->wake);
+    pthread_mutex_unlock(&rollouts->wake_lock);
+}
+
+/* Until the next look is due: while nothing changes by itself, only after somebody changed what
+ * serves. False: it is to end. */
+static bool wait_for_look(struct ig_rollouts *rollouts, bool watching)
+{
+    struct timespec at;
+    int code = 0;
+    pthread_mutex_lock(&rollouts->wake_lock);
+    while (!watching && !rollouts->changed && !rollouts->stopping)
+        pthread_cond_wait(&rollouts->wake, &rollouts->wake_lock);
+    clock_gettime(CLOCK_MONOTONIC, &at);
+    uint64_t ns = (uint64_t)at.tv_nsec + (uint64_t)rollouts->options.tick_ms * 1000000;
+    at.tv_sec += (time_t)(ns / 1000000000);
+    at.tv_nsec = (long)(ns % 1000000000);
+    while (!rollouts->stopping && code == 0)
+        code = pthread_cond_clockwait(&rollouts->wake, &rollouts->wake_lock, CLOCK_MONOTONIC, &at);
+    rollouts->changed = false;
+    bool stopping = rollouts->stopping;
+    pthread_mutex_unlock(&rollouts->wake_lock);
+    return !stopping;
+}
+
 static void *run(void *context)
 {
     struct ig_rollouts *rollouts = context;
-    for (;;) {
-        struct timespec at;
-        clock_gettime(CLOCK_MONOTONIC, &at);
-        uint64_t ns = (uint64_t)at.tv_nsec + (uint64_t)rollouts->options.tick_ms * 1000000;
-        at.tv_sec += (time_t)(ns / 1000000000);
-        at.tv_nsec = (long)(ns % 1000000000);
-        pthread_mutex_lock(&rollouts->wake_lock);
-        if (!rollouts->stopping)
-            pthread_cond_clockwait(&rollouts->wake, &rollouts->wake_lock, CLOCK_MONOTONIC, &at);
-        bool stopping = rollouts->stopping;
-        pthread_mutex_unlock(&rollouts->wake_lock);
-        if (stopping) return NULL;
-        ig_rollouts_tick(rollouts);
-    }
+    bool watching = true;
+    while (wait_for_look(rollouts, watching)) watching = ig_rollouts_tick(rollouts);
+    return NULL;
 }
 
 enum ig_code ig_rollouts_open(struct ig_rollouts **out, const struct ig_rollouts_options *options,
@@ -432,6 +461,7 @@ enum ig_code ig_rollouts_open(struct ig_rollouts **out, const struct ig_rollouts
     pthread_mutex_init(&rollouts->lock, NULL);
     pthread_mutex_init(&rollouts->wake_lock, NULL);
     pthread_cond_init(&rollouts->wake, NULL);
+    ig_deploy_watch(options->deploy, on_change, rollouts);
     ig_rollouts_tick(rollouts); /* bandits know what they learned before they answer */
     if (ig_thread_start(&rollouts->thread, "rollout", run, rollouts, err) != IG_OK) {
         ig_rollouts_close(rollouts);
@@ -445,6 +475,7 @@ enum ig_code ig_rollouts_open(struct ig_rollouts **out, const struct ig_rollouts
 void ig_rollouts_close(struct ig_rollouts *rollouts)
 {
     if (!rollouts) return;
+    ig_deploy_watch(rollouts->options.deploy, NULL, NULL);
     pthread_mutex_lock(&rollouts->wake_lock);
     rollouts->stopping = true;
     pthread_cond_signal(&rollouts->wake);

@@ -6,7 +6,8 @@
  * their plan breaks and else send everybody back to the stable side, and the shares of bandits.
  *
  * A rollout is a row and goes on after a restart. A change of the deployment by anybody else ends
- * it. One thread looks once a second; worker threads call the rest. */
+ * it. One thread looks once a second while there are rollouts or bandits; worker threads call the
+ * rest. */
 
 #include "services/deploy/deploy.h"
 #include "services/deploy/rollout_plan.h"
@@ -47,7 +48,7 @@ enum ig_rollout_action { IG_ROLLOUT_PAUSE, IG_ROLLOUT_RESUME, IG_ROLLOUT_ABORT }
 enum ig_code ig_rollouts_act(struct ig_rollouts *rollouts, const struct ig_principal *who,
                              struct ig_str deployment, enum ig_rollout_action action,
                              struct ig_str why, struct ig_err *err);
-/* One look at everything, as the thread does: for tests. */
-void ig_rollouts_tick(struct ig_rollouts *rollouts);
+/* One look at everything, as the thread does: for tests. False: nothing changes by itself. */
+bool ig_rollouts_tick(struct ig_rollouts *rollouts);
 
 #endif

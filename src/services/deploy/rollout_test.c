@@ -9,12 +9,14 @@
 #include <cmocka.h>
 
 #include "base/random.h"
+#include "base/thread_testing.h"
 #include "services/deploy/rollout.h"
 #include "services/registry/world_testing.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 static const struct ig_principal *const who = &IG_PRINCIPAL_LOCAL;
 static const struct ig_str D = {"d", 1};
@@ -272,6 +274,43 @@ static void test_bandit_learns(void **state)
     assert_true(shares[1] > 0.8);
 }
 
+/* Of a thread that looks every few milliseconds. */
+static bool looks_on(void)
+{
+    usleep(30 * 1000);
+    long before = ig_thread_sleeps("rollout");
+    usleep(60 * 1000);
+    assert_true(before > 0);
+    return ig_thread_sleeps("rollout") > before + 2;
+}
+
+/* Nobody looks while nothing changes by itself; a change of what serves is a reason to. */
+static void test_sleeps_without_reason(void **state)
+{
+    struct fixture *fixture = *state;
+    struct ig_err err = IG_ERR_INIT;
+    struct ig_routing_spec graph;
+    const struct ig_rollouts_options options = {.db = fixture->world.db,
+                                                .deploy = fixture->deploy,
+                                                .learning = fixture->learning,
+                                                .tick_ms = 5};
+    ig_rollouts_close(fixture->rollouts);
+    ASSERT_OK(ig_rollouts_open(&fixture->rollouts, &options, &err));
+    assert_false(looks_on());
+    ASSERT_OK(ig_routing_spec_read(
+        &graph,
+        IG_STR("{\"root\":{\"bandit\":{\"floor\":0.05,\"arms\":[{\"name\":\"a\",\"node\":{"
+               "\"model\":\"m\",\"version\":1}},{\"name\":\"b\",\"node\":{\"model\":\"m\","
+               "\"version\":2}}]}}}"),
+        &fixture->world.arena, &err));
+    const struct ig_deployment_spec bandit = {.name = D, .graph = &graph};
+    ASSERT_OK(ig_deploy_set(fixture->deploy, who, &bandit, &err));
+    assert_true(looks_on());
+    const struct ig_deployment_spec plain = {.name = D, .model = IG_STR("m")};
+    ASSERT_OK(ig_deploy_set(fixture->deploy, who, &plain, &err));
+    assert_false(looks_on());
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -279,6 +318,7 @@ int main(void)
         TEST(test_advances_to_the_whole),        TEST(test_waits_for_its_time),
         TEST(test_goes_back_on_a_guardrail),     TEST(test_paused_aborted_superseded),
         TEST(test_crash_between_row_and_change), TEST(test_bandit_learns),
+        TEST(test_sleeps_without_reason),
 #undef TEST
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
