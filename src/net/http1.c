@@ -147,6 +147,7 @@ static bool is_hex(char c)
 
 static bool escapes_valid(struct ig_str text)
 {
+    if (!text.len || !memchr(text.ptr, '%', text.len)) return true;
     for (size_t i = 0; i < text.len; i++) {
         if (text.ptr[i] != '%') continue;
         if (text.len - i < 3 || !is_hex(text.ptr[i + 1]) || !is_hex(text.ptr[i + 2])) return false;
