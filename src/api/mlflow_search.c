@@ -2,6 +2,7 @@
 /* MLflow's search routes: the search gives ids in their order, each is then read and written, so
  * that a page holds one run in memory besides its text. */
 #include "api/mlflow_evaluations.h"
+#include "api/mlflow_issues.h"
 #include "api/mlflow_logged.h"
 #include "api/mlflow_models.h"
 #include "api/mlflow_request.h"
@@ -117,6 +118,16 @@ static void write_evaluation(struct ig_json_out *out, struct ig_call *call, stru
         pass_over_gone(call);
 }
 
+static void write_issue(struct ig_json_out *out, struct ig_call *call, struct ig_str id,
+                        struct ig_arena *arena)
+{
+    struct ig_issue issue;
+    if (ig_issue_get(&issue, call->app->db, id, arena, &call->err) == IG_OK)
+        ig_mlflow_write_issue(out, &issue);
+    else
+        pass_over_gone(call);
+}
+
 typedef void write_one(struct ig_json_out *out, struct ig_call *call, struct ig_str id,
                        struct ig_arena *arena);
 
@@ -190,7 +201,8 @@ static enum ig_code reply(struct ig_call *call, const char *name, struct ig_trac
         }
         ig_json_out_array_end(&out);
     }
-    if (found->token.len) ig_json_out_kv_str(&out, "next_page_token", found->token);
+    if (found->token.len || write == write_issue) /* of issues MLflow always tells it */
+        ig_json_out_kv_str(&out, "next_page_token", found->token);
     ig_json_out_object_end(&out);
     ig_arena_deinit(&arena);
     if (out.buf->overflowed && call->err.code == IG_OK)
@@ -252,4 +264,11 @@ enum ig_code ig_mlflow_evaluations_search(struct ig_call *call)
     struct ig_tracking_found found;
     if (search(&found, call, IG_TRACKING_EVALUATIONS) != IG_OK) return call->err.code;
     return reply(call, "datasets", &found, write_evaluation);
+}
+
+enum ig_code ig_mlflow_issues_search(struct ig_call *call)
+{
+    struct ig_tracking_found found;
+    if (search(&found, call, IG_TRACKING_ISSUES) != IG_OK) return call->err.code;
+    return reply(call, "issues", &found, write_issue);
 }

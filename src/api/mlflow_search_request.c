@@ -11,16 +11,16 @@
 #define SEE_DOCS " See the API docs for more information about request parameters."
 enum { SHOWN_MAX = 100 };
 
-enum field_kind { TEXT, NUMBER, VIEW, ORDERS, IDS, DATASETS, LOCATIONS };
+enum field_kind { TEXT, NUMBER, VIEW, ORDERS, ID, IDS, DATASETS, LOCATIONS };
 
 static const struct field {
     const char *name;
     enum field_kind kind;
 } FIELDS[] = {
-    {"filter", TEXT},         {"filter_string", TEXT}, {"page_token", TEXT},
-    {"max_results", NUMBER},  {"run_view_type", VIEW}, {"view_type", VIEW},
-    {"order_by", ORDERS},     {"experiment_ids", IDS}, {"datasets", DATASETS},
-    {"locations", LOCATIONS},
+    {"filter", TEXT},        {"filter_string", TEXT},  {"page_token", TEXT},
+    {"max_results", NUMBER}, {"run_view_type", VIEW},  {"view_type", VIEW},
+    {"order_by", ORDERS},    {"experiment_id", ID},    {"experiment_ids", IDS},
+    {"datasets", DATASETS},  {"locations", LOCATIONS},
 };
 
 struct request {
@@ -47,14 +47,15 @@ static const struct field *find_field(const struct request *request, struct ig_s
     enum ig_tracking_kind kind = request->search->kind;
     bool runs = kind == IG_TRACKING_RUNS, viewed = runs || kind == IG_TRACKING_EXPERIMENTS;
     bool logged = kind == IG_TRACKING_LOGGED, traces = kind == IG_TRACKING_TRACES;
-    bool evaluations = kind == IG_TRACKING_EVALUATIONS;
-    if (ig_str_is(name, evaluations ? "filter" : "filter_string")) return NULL;
+    bool evaluations = kind == IG_TRACKING_EVALUATIONS, issues = kind == IG_TRACKING_ISSUES;
+    if (ig_str_is(name, evaluations || issues ? "filter" : "filter_string")) return NULL;
     for (size_t i = 0; i < sizeof FIELDS / sizeof FIELDS[0]; i++) {
         if (!ig_str_is(name, FIELDS[i].name)) continue;
         if (FIELDS[i].kind == VIEW && (!viewed || runs != ig_str_is(name, "run_view_type")))
             return NULL;
         if (FIELDS[i].kind == DATASETS && !logged) return NULL;
         if (FIELDS[i].kind == LOCATIONS && !traces) return NULL;
+        if (FIELDS[i].kind == ID ? !issues : FIELDS[i].kind == ORDERS && issues) return NULL;
         return FIELDS[i].kind == IDS && !runs && !logged && !traces && !evaluations ? NULL
                                                                                     : &FIELDS[i];
     }
@@ -124,6 +125,7 @@ static enum ig_code take(struct request *request, const struct field *field, str
         return take_view(request, field, value);
     case ORDERS:
         return take_order(request, value);
+    case ID:
     case IDS:
     case DATASETS:
     case LOCATIONS:
@@ -278,7 +280,7 @@ static struct request start(struct ig_tracking_search *out, enum ig_tracking_kin
     static const int defaults[IG_TRACKING_KINDS_COUNT] = {
         IG_TRACKING_RESULTS_DEFAULT,  IG_TRACKING_RESULTS_DEFAULT, IG_TRACKING_MODELS_DEFAULT,
         IG_TRACKING_VERSIONS_DEFAULT, IG_TRACKING_LOGGED_DEFAULT,  IG_TRACKING_TRACES_DEFAULT,
-        IG_TRACKING_RESULTS_DEFAULT};
+        IG_TRACKING_RESULTS_DEFAULT,  IG_TRACKING_ISSUES_DEFAULT};
     bool viewed = kind == IG_TRACKING_RUNS || kind == IG_TRACKING_EXPERIMENTS;
     *out = (struct ig_tracking_search){
         .kind = kind,

@@ -39,6 +39,10 @@ static const char *const EXPERIMENT_PIECES[] = {
     PIECE_OF("datasets", "experiment", "id"),
     PIECE_OF("experiment_tags", "experiment", "key"),
     PIECE_OF("evaluation_experiments", "experiment", "evaluation"),
+    PIECE_OF("scorer_versions", "experiment", "scorer, version"),
+    PIECE_OF("scorer_configs", "experiment", "scorer"),
+    PIECE_OF("scorers", "experiment", "id"),
+    PIECE_OF("issues", "experiment", "id"),
     NULL,
 };
 

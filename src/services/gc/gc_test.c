@@ -323,6 +323,17 @@ static void test_experiments(void **state)
     sql("insert into traces(id, experiment, status, start_ms, assessments)"
         " values('t', 1, 1, 1, '[]')");
     sql("insert into trace_tags(trace, key, value) values('t', 'k', 'v')");
+    sql("insert into evaluations(id, name, hash, records, last_seq, created_ms, updated_ms)"
+        " values('d', 'd', 'h', 0, 0, 1, 1)");
+    sql("insert into evaluation_experiments(evaluation, experiment) values('d', 1), ('d', 2)");
+    sql("insert into scorers(id, experiment, name) values('s', 1, 's'), ('t', 2, 's')");
+    sql("insert into scorer_versions(scorer, version, experiment, content, created_ms)"
+        " values('s', 1, 1, '{}', 1), ('s', 2, 1, '{}', 1), ('t', 1, 2, '{}', 1)");
+    sql("insert into scorer_configs(scorer, id, experiment, sample_rate) values('s', 'c', 1, 0.5)");
+    sql("insert into issues(id, experiment, name, description, status, severity, causes,"
+        " categories, source_run, created_by, created_ms, updated_ms) values"
+        " ('i', 1, 'n', 'd', 'pending', '', '', '', '', '', 1, 1),"
+        " ('j', 2, 'n', 'd', 'pending', '', '', '', '', '', 1, 1)");
     ASSERT_OK(ig_tracking_experiment_delete(world.tracking, who, dead, &err));
     ASSERT_OK(ig_logged_delete(world.db, who, gone.id, &err));
     ask = everything();
@@ -336,6 +347,12 @@ static void test_experiments(void **state)
     assert_int_equal(number("select count(*) from runs"), 1);
     assert_int_equal(number("select count(*) from logged_models"), 1);
     assert_int_equal(number("select count(*) from artifacts"), 3);
+    assert_int_equal(number("select count(*) from evaluations"), 1);
+    assert_int_equal(number("select count(*) from evaluation_experiments"), 1);
+    assert_int_equal(number("select count(*) from scorers"), 1);
+    assert_int_equal(number("select count(*) from scorer_versions"), 1);
+    assert_int_equal(number("select count(*) from scorer_configs"), 0);
+    assert_int_equal(number("select count(*) from issues"), 1);
     assert_int_equal(make_experiment("dead"), 3);
     ASSERT_OK(ig_tracking_experiment_delete(world.tracking, who, 3, &err));
     ask = everything();

@@ -226,6 +226,7 @@ static const char *allowed_ops(const struct parser *parser, const struct ig_trac
     if (is_of_registry(parser))
         return takes_list(parser, &term->what) ? "=, !=, LIKE, ILIKE, IN, NOT IN"
                                                : "=, !=, LIKE, ILIKE";
+    if (parser->kind == IG_TRACKING_ISSUES) return "=, !=";
     if (parser->kind == IG_TRACKING_EVALUATIONS)
         return takes_list(parser, &term->what) ? "=, !=, LIKE, ILIKE, IN" : "=, !=, LIKE, ILIKE";
     if (parser->kind == IG_TRACKING_TRACES)
@@ -342,7 +343,7 @@ static enum ig_code read_text(const struct ig_tracking_term *term, struct parser
                               const struct token *token)
 {
     static const char *const LISTED[IG_TRACKING_KINDS_COUNT] = {
-        "run_id", "experiment_id", "name", "name', 'run_id", "", "", "name"};
+        "run_id", "experiment_id", "name", "name', 'run_id", "", "", "name", ""};
     struct ig_str value = token->text;
     enum ig_tracking_entity entity = term->what.entity;
     bool pattern = term->op == IG_TRACKING_LIKE || term->op == IG_TRACKING_ILIKE;
@@ -385,7 +386,7 @@ static enum ig_code read_null_test(const struct ig_tracking_term *term, const st
 {
     enum ig_tracking_entity entity = term->what.entity;
     if (is_of_registry(parser) || parser->kind == IG_TRACKING_LOGGED ||
-        parser->kind == IG_TRACKING_EVALUATIONS)
+        parser->kind == IG_TRACKING_EVALUATIONS || parser->kind == IG_TRACKING_ISSUES)
         return ig_fail_at(parser->err, IG_INVALID, parser->left.at,
                           "Invalid clause(s) in filter string: '%.*s %s'",
                           IG_STR_ARGS(parser->left.text), OPS[term->op]);

@@ -27,6 +27,7 @@ enum ig_tracking_kind {
     IG_TRACKING_LOGGED,      /* logged models */
     IG_TRACKING_TRACES,      /* their metadata are PARAMs */
     IG_TRACKING_EVALUATIONS, /* evaluation datasets */
+    IG_TRACKING_ISSUES,
     IG_TRACKING_KINDS_COUNT,
 };
 

@@ -8,6 +8,8 @@
 
 #include <string.h>
 
+#define ISSUE_WORDS " Supported fields: {'source_run_id', 'status'}"
+
 struct field {
     const char *name;
     enum ig_tracking_field field;
@@ -90,6 +92,11 @@ static const struct field EVALUATION_FIELDS[] = {
     {"last_update_time", IG_TRACKING_BY_LAST_UPDATE_TIME, true, true, false},
     {"created_by", IG_TRACKING_BY_CREATOR, false, false, false},
     {"last_updated_by", IG_TRACKING_BY_UPDATER, false, false, false},
+    {NULL, IG_TRACKING_NO_FIELD, false, false, false},
+};
+static const struct field ISSUE_FIELDS[] = {
+    {"status", IG_TRACKING_BY_STATUS, false, false, false},
+    {"source_run_id", IG_TRACKING_BY_SOURCE_RUN, false, false, false},
     {NULL, IG_TRACKING_NO_FIELD, false, false, false},
 };
 static const struct field DATASET_FIELDS[] = {
@@ -178,6 +185,9 @@ static enum ig_code find_entity(struct ig_tracking_identifier *out, enum ig_trac
     bool runs = kind == IG_TRACKING_RUNS;
     if (kind == IG_TRACKING_LOGGED) return find_logged_entity(out, word, err);
     if (kind == IG_TRACKING_TRACES) return find_trace_entity(out, word, err);
+    if (kind == IG_TRACKING_ISSUES)
+        return ig_fail(err, IG_INVALID, "Invalid filter field '%.*s'." ISSUE_WORDS,
+                       IG_STR_ARGS(out->key));
     if (kind == IG_TRACKING_EVALUATIONS) {
         out->entity = IG_TRACKING_TAG;
         if (ig_str_is(word, "tags")) return IG_OK;
@@ -212,6 +222,9 @@ static enum ig_code bad_field(const struct field *fields, enum ig_tracking_kind 
 {
     bool models = kind == IG_TRACKING_MODELS && ordering;
     char names[320] = "";
+    if (kind == IG_TRACKING_ISSUES)
+        return ig_fail(err, IG_INVALID, "Invalid filter field '%.*s'." ISSUE_WORDS,
+                       IG_STR_ARGS(what->key));
     if (kind == IG_TRACKING_LOGGED && ordering)
         return ig_fail(err, IG_INVALID, "Invalid order by field name: %.*s",
                        IG_STR_ARGS(what->key));
@@ -242,6 +255,8 @@ static const struct field *fields_of(enum ig_tracking_kind kind)
         return TRACE_FIELDS;
     case IG_TRACKING_EVALUATIONS:
         return EVALUATION_FIELDS;
+    case IG_TRACKING_ISSUES:
+        return ISSUE_FIELDS;
     default:
         return VERSION_FIELDS;
     }

@@ -86,6 +86,8 @@ static const char *column(enum ig_tracking_kind kind, enum ig_tracking_field fie
     if (kind == IG_TRACKING_TRACES && field == IG_TRACKING_BY_EXPERIMENT_ID) return "r.experiment";
     if (kind == IG_TRACKING_TRACES && field == IG_TRACKING_BY_END_TIME)
         return "(r.start_ms + r.duration_ms)";
+    if (kind == IG_TRACKING_ISSUES)
+        return field == IG_TRACKING_BY_STATUS ? "r.status" : "nullif(r.source_run, '')";
     if (kind == IG_TRACKING_LOGGED && field == IG_TRACKING_BY_STATUS)
         return "case r.status when 1 then 'PENDING' when 2 then 'READY' else 'FAILED' end";
     if (kind == IG_TRACKING_VERSIONS && field == IG_TRACKING_BY_NAME) return "m.name";
@@ -277,14 +279,14 @@ static bool is_of_experiments(enum ig_tracking_kind kind)
 
 static bool is_named_by_texts(enum ig_tracking_kind kind)
 {
-    return is_of_experiments(kind) || kind == IG_TRACKING_EVALUATIONS;
+    return is_of_experiments(kind) || kind == IG_TRACKING_EVALUATIONS || kind == IG_TRACKING_ISSUES;
 }
 
 static void add_experiments(struct ig_tracking_query *query)
 {
     const struct ig_tracking_search *search = query->search;
-    bool one = is_of_experiments(search->kind);
-    if (!one && !search->experiments_count) return;
+    bool one = search->kind != IG_TRACKING_EVALUATIONS;
+    if (!search->experiments_count) return;
     add(query, one ? " and r.experiment in ("
                    : " and exists (select 1 from evaluation_experiments e where e.evaluation = r.id"
                      " and e.experiment in (");
@@ -398,6 +400,20 @@ static void add_registry_keys(struct ig_tracking_query *query)
     if (versions) add_key_unless_ordered(query, IG_TRACKING_BY_VERSION_NUMBER, true);
 }
 
+/* The worst first, then the newest. */
+static void add_issue_keys(struct ig_tracking_query *query)
+{
+    static const char *const keys[] = {
+        "case r.severity when 'high' then 3 when 'medium' then 2 when 'low' then 1"
+        " when 'not_an_issue' then 0 else -1 end",
+        "r.created_ms", "r.id"};
+    for (size_t i = 0; i < 3; i++) {
+        struct ig_tracking_key *key = add_key(query, true);
+        key->type = i < 2 ? IG_TRACKING_KEY_WHOLE : IG_TRACKING_KEY_WORDS;
+        snprintf(key->sql, IG_TRACKING_KEY_BYTES, "%s", keys[i]);
+    }
+}
+
 /* What ends every order, so that no two rows stand alike. */
 static void add_last_keys(struct ig_tracking_query *query)
 {
@@ -405,6 +421,10 @@ static void add_last_keys(struct ig_tracking_query *query)
     bool runs = kind == IG_TRACKING_RUNS || kind == IG_TRACKING_TRACES;
     bool words = is_named_by_texts(kind);
     bool alone = query->search->orders_count == 0;
+    if (kind == IG_TRACKING_ISSUES) {
+        add_issue_keys(query);
+        return;
+    }
     if (!words && kind != IG_TRACKING_EXPERIMENTS) {
         add_registry_keys(query);
         return;
@@ -486,7 +506,8 @@ static void begin(struct ig_tracking_query *query, const char *select)
         "model_versions r join registered_models m on m.id = r.model",
         "logged_models r",
         "traces r",
-        "evaluations r"};
+        "evaluations r",
+        "issues r"};
     ig_buf_reset(&query->sql);
     query->values_count = 0;
     ig_buf_printf(&query->sql, "select %s", select);
@@ -653,7 +674,7 @@ static enum ig_code check(const struct ig_tracking_search *search, struct ig_err
     static const int RESULTS_MAX[IG_TRACKING_KINDS_COUNT] = {
         IG_TRACKING_RESULTS_MAX,  IG_TRACKING_RESULTS_MAX, IG_TRACKING_MODELS_MAX,
         IG_TRACKING_VERSIONS_MAX, IG_TRACKING_LOGGED_MAX,  IG_TRACKING_TRACES_MAX,
-        IG_TRACKING_RESULTS_MAX};
+        IG_TRACKING_RESULTS_MAX,  IG_TRACKING_RESULTS_MAX};
     if (search->results_max < 1)
         return ig_fail(err, IG_INVALID,
                        "Invalid value %lld for parameter 'max_results' supplied. It must be a "

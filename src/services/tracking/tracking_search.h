@@ -20,6 +20,7 @@ enum {
     IG_TRACKING_LOGGED_DEFAULT = 50,
     IG_TRACKING_TRACES_MAX = 500,
     IG_TRACKING_TRACES_DEFAULT = 100,
+    IG_TRACKING_ISSUES_DEFAULT = 100,
     IG_TRACKING_SEARCHED_MAX = 2000,   /* experiments of one search */
     IG_TRACKING_LOGGED_SETS_MAX = 100, /* datasets that metrics are taken of */
     IG_TRACKING_DIGEST_HEX = 16,

@@ -13,7 +13,8 @@
 bool ig_tracking_are_removed(enum ig_tracking_kind kind)
 {
     return kind == IG_TRACKING_MODELS || kind == IG_TRACKING_VERSIONS ||
-           kind == IG_TRACKING_TRACES || kind == IG_TRACKING_EVALUATIONS;
+           kind == IG_TRACKING_TRACES || kind == IG_TRACKING_EVALUATIONS ||
+           kind == IG_TRACKING_ISSUES;
 }
 
 /* The keys of the row: whole numbers in decimal, texts in hex, points between them. */
