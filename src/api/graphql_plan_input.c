@@ -62,10 +62,14 @@ enum ig_code ig_graphql_resolve(const struct ig_graphql_value **out,
 {
     *out = value;
     if (value->kind != IG_GRAPHQL_VARIABLE) return IG_OK;
+    const struct ig_str name = planner->operation->name;
+    if (!declared(planner, value->text) && !name.len)
+        return ig_fail(planner->err, IG_INVALID, "Variable '$%.*s' is not defined.",
+                       IG_STR_ARGS(shown(value->text)));
     if (!declared(planner, value->text))
-        return ig_fail(
-            planner->err, IG_INVALID, "Variable '$%.*s' is not defined by operation '%.*s'.",
-            IG_STR_ARGS(shown(value->text)), IG_STR_ARGS(shown(planner->operation->name)));
+        return ig_fail(planner->err, IG_INVALID,
+                       "Variable '$%.*s' is not defined by operation '%.*s'.",
+                       IG_STR_ARGS(shown(value->text)), IG_STR_ARGS(shown(name)));
     *out = ig_graphql_value_named(planner->variables, value->text);
     return IG_OK;
 }
@@ -120,7 +124,10 @@ static enum ig_code write_view(struct ig_json_out *out, const struct ig_graphql_
             ig_json_out_str(out, value->text);
             return IG_OK;
         }
-    return mismatch(planner, "Value does not exist in 'MlflowViewType' enum", value);
+    if (!word) return mismatch(planner, "Enum 'MlflowViewType' cannot represent", value);
+    return ig_fail(planner->err, IG_INVALID,
+                   "Value '%.*s' does not exist in 'MlflowViewType' enum.",
+                   IG_STR_ARGS(shown(value->text)));
 }
 
 /* One text counts as a list of it. */
