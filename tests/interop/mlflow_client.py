@@ -196,6 +196,37 @@ def check_traces():
     check("delete_traces", count == 1 and len(client.search_traces([experiment])) == 1, count)
 
 
+def check_evaluations():
+    """Evaluation datasets, scorers and issues, of clients 3.x."""
+    client = MlflowClient()
+    store = client._tracking_client.store
+    experiment = client.create_experiment("evaluations")
+    made = client.create_dataset("questions", experiment_id=experiment, tags={"team": "ml"})
+    counts = store.upsert_dataset_records(made.dataset_id, [
+        {"inputs": {"q": "a", "n": 1}, "expectations": {"x": 1}}, {"inputs": {"q": "b"}, "outputs": "text"}])
+    check("records added", counts == {"inserted": 2, "updated": 0}, counts)
+    counts = store.upsert_dataset_records(made.dataset_id, [{"inputs": {"n": 1, "q": "a"}, "expectations": {"y": 2}}])
+    check("a record told again", counts == {"inserted": 0, "updated": 1}, counts)
+    records, token = store._load_dataset_records(made.dataset_id, max_results=1)
+    check("a page of records", records[0].expectations == {"x": 1, "y": 2} and token, records)
+    records, token = store._load_dataset_records(made.dataset_id, max_results=9, page_token=token)
+    check("the next page", [one.outputs for one in records] == ["text"] and not token, records)
+    found = client.search_datasets(experiment_ids=[experiment], filter_string="tags.team = 'ml'")
+    check("search_datasets", [one.dataset_id for one in found] == [made.dataset_id], found)
+    check("the schema of a dataset", json.loads(found[0].schema)["inputs"] == {"q": "string", "n": "integer"}, found)
+    client.delete_dataset(made.dataset_id)
+    expect_error("a dataset that is gone", "RESOURCE_DOES_NOT_EXIST", lambda: client.get_dataset(made.dataset_id))
+    scorer = json.dumps({"builtin_scorer_pydantic_data": {"model": "openai:/m"}})
+    for version in (1, 2):
+        check("register_scorer", store.register_scorer(experiment, "s", scorer).scorer_version == version)
+    check("list_scorers", [one.scorer_version for one in store.list_scorers(experiment)] == [2])
+    store.delete_scorer(experiment, "s", version=2)
+    check("get_scorer", store.get_scorer(experiment, "s").scorer_version == 1)
+    issue = store.create_issue(experiment_id=experiment, name="slow", description="it takes long")
+    check("search_issues", [one.issue_id for one in store.search_issues(
+        experiment_id=experiment, filter_string="status = 'pending'")] == [issue.issue_id])
+
+
 def main():
     with tempfile.TemporaryDirectory() as directory:
         server, address = program.serve(os.path.join(directory, "data"), os.path.join(directory, "log"),
@@ -207,6 +238,8 @@ def main():
             check_parts(directory)
             check_histories("http://" + address)
             check_traces()
+            if hasattr(MlflowClient, "create_dataset"):
+                check_evaluations()
             mlflow_registry.run_checks(check, expect_error)
             if hasattr(MlflowClient, "create_webhook"):
                 mlflow_webhooks.run_checks(check, expect_error)
