@@ -23,8 +23,7 @@ static void wait_quiescent(void *context)
     if (server) ig_http_server_wait_quiescent(server);
 }
 
-/* The first line. */
-static enum ig_code read_password(struct ig_buf *out, const char *path, struct ig_err *err)
+enum ig_code ig_services_password(struct ig_buf *out, const char *path, struct ig_err *err)
 {
     if (ig_file_read(out, IG_FILE_CWD, path, err) != IG_OK) {
         ig_err_prefix(err, "database_password_file");
@@ -48,7 +47,8 @@ static enum ig_code open_database(struct ig_services *services,
         password_file = getenv("INGOT_DATABASE_PASSWORD_FILE");
     }
     ig_buf_init(&password, PASSWORD_MAX);
-    if (password_file && *password_file && read_password(&password, password_file, err) == IG_OK)
+    if (password_file && *password_file &&
+        ig_services_password(&password, password_file, err) == IG_OK)
         db.password = password.ptr;
     if (err->code == IG_OK) ig_db_open(&services->app.db, &db, err);
     if (password.ptr) explicit_bzero(password.ptr, password.len);

@@ -41,6 +41,8 @@ struct ig_services_options {
     struct ig_webhooks_options webhooks; /* its db is filled in */
 };
 
+/* The first line of a file, for a database. */
+enum ig_code ig_services_password(struct ig_buf *out, const char *path, struct ig_err *err);
 /* CONFLICT when another process holds the directory. */
 enum ig_code ig_services_open(struct ig_services *services,
                               const struct ig_services_options *options, struct ig_err *err);

@@ -318,10 +318,9 @@ static void tell(struct ig_db_pending *pending)
 
 enum ig_code ig_db_write(struct ig_db *db, ig_db_work *work, void *context, struct ig_err *err)
 {
-    struct waiter waiter = {
-        .pending = {.work = work, .context = context, .err = err, .done = tell},
-        .lock = PTHREAD_MUTEX_INITIALIZER,
-        .told = PTHREAD_COND_INITIALIZER};
+    struct waiter waiter = {.pending = {.work = work, .context = context, .err = err, .done = tell},
+                            .lock = PTHREAD_MUTEX_INITIALIZER,
+                            .told = PTHREAD_COND_INITIALIZER};
     if (ig_db_write_later(db, &waiter.pending) != IG_OK) return err->code;
     ig_pool_wait_begin();
     pthread_mutex_lock(&waiter.lock);
@@ -382,7 +381,7 @@ enum ig_code ig_db_read(struct ig_db *db, ig_db_work *work, void *context, struc
     return code;
 }
 
-static enum ig_code lock_directory(int *out, int dirfd, struct ig_err *err)
+enum ig_code ig_db_directory_lock(int *out, int dirfd, struct ig_err *err)
 {
     char text[32] = {0};
     int fd = openat(dirfd, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
@@ -429,7 +428,7 @@ enum ig_code ig_db_open(struct ig_db **out, const struct ig_db_options *options,
     if (db->readers_max > READERS_MAX)
         code = ig_fail(err, IG_INVALID, "database readers: %u, at most %d", db->readers_max,
                        READERS_MAX);
-    if (code == IG_OK) code = lock_directory(&db->lock_fd, options->dirfd, err);
+    if (code == IG_OK) code = ig_db_directory_lock(&db->lock_fd, options->dirfd, err);
     if (code == IG_OK) code = ig_db_place_init(&db->place, &db->driver, options, err);
     if (code == IG_OK) code = open_connections(db, err);
     if (code == IG_OK) code = ig_db_place_note(&db->place, db->driver, err);

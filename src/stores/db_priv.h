@@ -62,14 +62,26 @@ struct ig_db_rows {
 #include "stores/stores.def"
 #undef IG_STORE_DB
 
-/* Chooses the driver by the options, copies what it needs, and sees that the directory belongs to
- * the same database as before. Deinit also after a failure. */
+/* CONFLICT: another process has it. Closing the descriptor gives it back. */
+enum ig_code ig_db_directory_lock(int *out, int dirfd, struct ig_err *err);
+
+/* Chooses the driver by the options and copies what it needs. Deinit also after a failure. */
+enum ig_code ig_db_place_choose(struct ig_db_place *place, const struct ig_db_driver **driver,
+                                const struct ig_db_options *options, struct ig_err *err);
+/* The same, and sees that the directory belongs to the same database as before. */
 enum ig_code ig_db_place_init(struct ig_db_place *place, const struct ig_db_driver **driver,
                               const struct ig_db_options *options, struct ig_err *err);
 void ig_db_place_deinit(struct ig_db_place *place);
 /* For a database elsewhere, once it is open: notes it in the directory. */
 enum ig_code ig_db_place_note(const struct ig_db_place *place, const struct ig_db_driver *driver,
                               struct ig_err *err);
+
+/* From now on the directory's rows are there: an ingot.db is put aside as ingot.db.moved, a note of
+ * a database elsewhere removed. */
+enum ig_code ig_db_place_moved(const struct ig_db_place *place, const struct ig_db_driver *driver,
+                               struct ig_err *err);
+/* Removes an ingot.db that no row has come to. */
+void ig_db_place_abandon(const struct ig_db_place *place);
 
 /* Brings the database behind `conn` to the newest migration; *version is then its number. */
 enum ig_code ig_db_migrate(int64_t *version, const struct ig_db_driver *driver,

@@ -210,6 +210,36 @@ static void test_database_away(void **state)
     expect_all();
 }
 
+/* To SQLite, and on to another schema: clients notice nothing. */
+static void test_rows_move(void **state)
+{
+    const char *data = live_path(&live, "data");
+    (void)state;
+    const char *const home[] = {"migrate", "--data", data, "--to", "sqlite", NULL};
+    expect_refused(home, "in use by process");
+    live_stop(&live, SIGTERM);
+    live_run(&run, &live, home);
+    assert_int_equal(run.code, 0);
+    assert_non_null(strstr(run.out, "  runs  "));
+    assert_non_null(strstr(run.out, "read back and found the same"));
+    unsetenv("INGOT_DATABASE");
+    live_start(&live, NULL);
+    expect_all();
+    live_stop(&live, SIGTERM);
+    expect_refused((const char *const[]){"migrate", "--data", data, "--to", url, NULL},
+                   "has rows already");
+    snprintf(url, sizeof url,
+             "postgresql://keeper@/postgres?host=%s&options=-csearch_path%%3Dingot2", postgres.dir);
+    live_run(&run, &live,
+             (const char *const[]){"migrate", "--data", data, "--to", url, "--password-file",
+                                   live_path(&live, "password"), "--format", "json", NULL});
+    assert_int_equal(run.code, 0);
+    assert_non_null(strstr(run.out, "], \"moved\": true}"));
+    setenv("INGOT_DATABASE", url, 1);
+    live_start(&live, NULL);
+    expect_all();
+}
+
 /* Offline verbs find the rows by the same variables, and do not start a database beside them. */
 static void test_offline_verbs(void **state)
 {
@@ -237,6 +267,7 @@ int main(void)
         WITH_POSTGRES(test_all_is_there_again),
         WITH_POSTGRES(test_refusals),
         WITH_POSTGRES(test_database_away),
+        WITH_POSTGRES(test_rows_move),
         WITH_POSTGRES(test_offline_verbs), /* leaves no server, and a key */
     };
     return cmocka_run_group_tests(tests, setup, teardown);
