@@ -5,8 +5,10 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/random.h"
+#include "stores/s3_keys.h"
 #include "stores/s3_priv.h"
 #include "stores/s3_xml.h"
 
@@ -17,6 +19,7 @@
 #include <unistd.h>
 
 enum { TRIES = 5, REPLY_MAX = 8 << 20, TEXT_MAX = 64 << 10, NAME_MAX_BYTES = 512 + 80 };
+enum { RENEW_AHEAD_MS = 300000, RENEW_AGAIN_MS = 10000 };
 enum { TIME_SIZE = 17, PATH_SIZE = NAME_MAX_BYTES + 80 };
 static const uint64_t MS = 1000000, PAUSE_NS = 100 * MS, PAUSE_MAX_NS = 5000 * MS;
 static const uint64_t PATIENCE_NS = 120000 * MS;
@@ -25,8 +28,10 @@ static const char EMPTY_HASH[] = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b93
 struct ig_s3 {
     struct ig_s3_place place;
     struct ig_s3_http *http;
-    pthread_mutex_t lock; /* of the keys */
+    pthread_mutex_t lock; /* of what follows */
     struct ig_s3_keys keys;
+    bool renewing;
+    int64_t renew_at_ms; /* not before, after a failure */
 };
 
 enum ig_code ig_s3_open(struct ig_s3 **out, const struct ig_s3_place *place, struct ig_err *err)
@@ -35,7 +40,8 @@ enum ig_code ig_s3_open(struct ig_s3 **out, const struct ig_s3_place *place, str
     if (!s3) return ig_fail(err, IG_NO_MEMORY, "S3");
     s3->place = *place;
     pthread_mutex_init(&s3->lock, NULL);
-    if (ig_s3_keys_load(&s3->keys, err) != IG_OK || ig_s3_http_open(&s3->http, err) != IG_OK) {
+    if (ig_s3_http_open(&s3->http, err) != IG_OK ||
+        ig_s3_keys_find(&s3->keys, s3->http, place->region, err) != IG_OK) {
         ig_s3_close(s3);
         return err->code;
     }
@@ -263,22 +269,45 @@ static void pause_before(unsigned tries)
     nanosleep(&pause, NULL);
 }
 
+/* In time, by one call; the others go on with those that there are. */
+static void renew_ahead(struct ig_s3 *s3)
+{
+    struct ig_s3_keys fresh;
+    struct ig_err local = IG_ERR_INIT;
+    const int64_t now_ms = ig_clock_unix_ms();
+    pthread_mutex_lock(&s3->lock);
+    bool due = s3->keys.expires_ms && now_ms > s3->keys.expires_ms - RENEW_AHEAD_MS &&
+               now_ms >= s3->renew_at_ms && !s3->renewing;
+    if (due) s3->renewing = true;
+    pthread_mutex_unlock(&s3->lock);
+    if (!due) return;
+    bool good = ig_s3_keys_find(&fresh, s3->http, s3->place.region, &local) == IG_OK;
+    if (!good) ig_log_err(IG_LOG_WARN, "s3_keys_not_renewed", &local);
+    pthread_mutex_lock(&s3->lock);
+    if (good) s3->keys = fresh;
+    s3->renew_at_ms = good ? 0 : now_ms + RENEW_AGAIN_MS;
+    s3->renewing = false;
+    pthread_mutex_unlock(&s3->lock);
+    explicit_bzero(&fresh, sizeof fresh);
+}
+
 static void get_keys(struct ig_s3_keys *out, struct ig_s3 *s3)
 {
+    renew_ahead(s3);
     pthread_mutex_lock(&s3->lock);
     *out = s3->keys;
     pthread_mutex_unlock(&s3->lock);
 }
 
-/* Keys of a file are replaced there before they end. */
+/* Keys of a file are replaced there before they end; those that a service gives are given anew. */
 static bool renew_keys(struct ig_s3 *s3, const struct ig_s3_keys *used, const struct s3_call *call)
 {
     static const char *const ended[] = {"ExpiredToken", "InvalidAccessKeyId", "InvalidToken",
                                         "SignatureDoesNotMatch", NULL};
     struct ig_s3_keys fresh;
     struct ig_err local = IG_ERR_INIT;
-    if (!used->from_file || !is_one(call->s3_code, ended) ||
-        ig_s3_keys_load(&fresh, &local) != IG_OK)
+    if (!used->renewable || !is_one(call->s3_code, ended) ||
+        ig_s3_keys_find(&fresh, s3->http, s3->place.region, &local) != IG_OK)
         return false;
     bool differ =
         strcmp(fresh.secret_key, used->secret_key) != 0 || strcmp(fresh.token, used->token) != 0;

@@ -177,7 +177,7 @@ static bool take_line(struct ig_s3_keys *out, struct ig_str line)
 bool ig_s3_keys_parse(struct ig_s3_keys *out, struct ig_str text, struct ig_str profile)
 {
     bool inside = false, good = true;
-    *out = (struct ig_s3_keys){.from_file = true};
+    *out = (struct ig_s3_keys){.renewable = true};
     while (text.ptr && good) {
         struct ig_str line = ig_str_trim(ig_str_cut(&text, '\n'));
         if (line.len > 1 && line.ptr[0] == '[' && line.ptr[line.len - 1] == ']')

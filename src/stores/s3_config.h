@@ -29,7 +29,8 @@ struct ig_s3_keys {
     char access_key[256];
     char secret_key[256];
     char token[8192]; /* empty: none */
-    bool from_file;
+    bool renewable;     /* whoever gave them gives others, in time */
+    int64_t expires_ms; /* 0: not told */
 };
 
 /* AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN; else the profile AWS_PROFILE

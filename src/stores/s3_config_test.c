@@ -117,14 +117,14 @@ static void test_keys(void **state)
     ASSERT_OK(ig_s3_keys_load(&keys, &err));
     assert_string_equal(keys.secret_key, "s2");
     assert_string_equal(keys.token, "t2");
-    assert_true(keys.from_file);
+    assert_true(keys.renewable);
     setenv("AWS_PROFILE", "half", 1);
     ASSERT_FAILS(ig_s3_keys_load(&keys, &err), IG_UNAUTHENTICATED, "[half]");
     setenv("AWS_ACCESS_KEY_ID", "AKIA4", 1);
     setenv("AWS_SECRET_ACCESS_KEY", "s4", 1);
     ASSERT_OK(ig_s3_keys_load(&keys, &err));
     assert_string_equal(keys.access_key, "AKIA4");
-    assert_false(keys.from_file);
+    assert_false(keys.renewable);
     unsetenv("AWS_SHARED_CREDENTIALS_FILE");
     ig_temp_remove(&temp);
 }

@@ -212,7 +212,9 @@ static void set_all(CURL *handle, struct ig_s3_exchange *exchange, struct curl_s
     curl->easy_setopt(handle, CURLOPT_PROTOCOLS_STR, "http,https");
     curl->easy_setopt(handle, CURLOPT_PATH_AS_IS, 1L);
     curl->easy_setopt(handle, CURLOPT_NOSIGNAL, 1L);
-    curl->easy_setopt(handle, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_TIMEOUT_MS);
+    curl->easy_setopt(handle, CURLOPT_CONNECTTIMEOUT_MS,
+                      exchange->connect_ms ? exchange->connect_ms : CONNECT_TIMEOUT_MS);
+    if (exchange->no_proxy) curl->easy_setopt(handle, CURLOPT_NOPROXY, "*");
     curl->easy_setopt(handle, CURLOPT_LOW_SPEED_TIME, STALLED_S);
     curl->easy_setopt(handle, CURLOPT_LOW_SPEED_LIMIT, STALLED_BYTES);
     curl->easy_setopt(handle, CURLOPT_BUFFERSIZE, 256L << 10);

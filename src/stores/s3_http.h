@@ -24,6 +24,8 @@ struct ig_s3_exchange {
     const char *url;
     const char *headers[IG_S3_HEADERS_MAX]; /* "Name: value" */
     size_t headers_count;
+    long connect_ms; /* 0: ten seconds */
+    bool no_proxy;   /* whatever the environment names */
     /* What is sent: `body_bytes` of a file from `body_at` on, or of memory. */
     int body_fd; /* -1: `body` */
     const char *body;

@@ -73,7 +73,7 @@ static void keep(char *out, size_t size, struct ig_str text)
 }
 
 /* "2026-01-31T23:59:59.000Z"; S3's seconds may have a fraction. */
-static int64_t time_of(const char *text)
+int64_t s3_time_of(const char *text)
 {
     struct tm at = {0};
     if (sscanf(text, "%4d-%2d-%2dT%2d:%2d:%2d", &at.tm_year, &at.tm_mon, &at.tm_mday, &at.tm_hour,
@@ -125,7 +125,7 @@ enum ig_code ig_s3_each(struct ig_s3 *s3, const char *start, ig_s3_visit *each, 
         for (size_t at = 0; wanted && at < page.names.len;) {
             struct ig_str name = ig_str_view(page.names.ptr + at);
             const char *since = name.ptr + name.len + 1;
-            wanted = each(context, name, time_of(since));
+            wanted = each(context, name, s3_time_of(since));
             at += name.len + strlen(since) + 2;
         }
         if (!page.more || !page.token.len) break;

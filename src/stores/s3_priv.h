@@ -29,6 +29,8 @@ void s3_call_query(struct s3_call *call, const char *name, struct ig_str value);
 void s3_call_header(struct s3_call *call, const char *name, struct ig_str value);
 /* Until a 2xx, or a failure that stays. */
 enum ig_code s3_call(struct ig_s3 *s3, struct s3_call *call, struct ig_err *err);
+/* Of a time as S3 writes it; INT64_MAX: it is none. */
+int64_t s3_time_of(const char *text);
 const struct ig_s3_place *s3_place(const struct ig_s3 *s3);
 
 /* s3_parts.c */
