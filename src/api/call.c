@@ -37,7 +37,8 @@ void ig_call_write_error(struct ig_buf *buf, const struct ig_err *err, const cha
 
 bool ig_call_is_kserve(struct ig_str path)
 {
-    return ig_str_starts(path, IG_STR("/v1/")) || ig_str_starts(path, IG_STR("/v2"));
+    return (ig_str_starts(path, IG_STR("/v1/")) && !ig_str_is(path, "/v1/traces")) ||
+           ig_str_starts(path, IG_STR("/v2"));
 }
 
 void ig_call_write_kserve_error(struct ig_buf *buf, const struct ig_err *err)
@@ -74,7 +75,7 @@ bool ig_call_is_mlflow(struct ig_str path)
     for (size_t i = 0; i < sizeof roots / sizeof roots[0]; i++)
         if (ig_str_starts(path, ig_str_view(roots[i]))) return true;
     return ig_str_is(path, "/graphql") || ig_str_is(path, "/get-artifact") ||
-           ig_str_is(path, "/model-versions/get-artifact");
+           ig_str_is(path, "/model-versions/get-artifact") || ig_str_is(path, "/v1/traces");
 }
 
 /* MLflow's tracking and registry: the same form; what exists already is 400 to its clients. */

@@ -2,6 +2,7 @@
 /* MLflow's scoring server and SageMaker's containers: /ping, /version, /invocations for the only
  * deployment, and /models/{model}/invoke for one of many. The body is MLflow's JSON or CSV, or a
  * request of the Open Inference Protocol. */
+#include "api/mlflow_request.h"
 #include "api/oip_model.h"
 #include "api/route.h"
 #include "api/scoring.h"
@@ -124,7 +125,7 @@ enum ig_code ig_scoring_ping(struct ig_call *call)
 enum ig_code ig_scoring_version(struct ig_call *call)
 {
     call->exchange->content_type = "text/plain; charset=utf-8";
-    ig_buf_add_cstr(&call->exchange->reply, INGOT_VERSION);
+    ig_buf_add_cstr(&call->exchange->reply, IG_MLFLOW_VERSION);
     return IG_OK;
 }
 

@@ -8,7 +8,7 @@
 #include "net/client.h"
 #include "services/registered/registered.h"
 #include "services/tracking/logged.h"
-#include "services/tracking/tracking_traces.h"
+#include "services/tracking/trace_spans.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -145,13 +145,32 @@ enum ig_code ig_mlflow_run_artifact_get(struct ig_call *call)
     return send(call, whole);
 }
 
+static enum ig_code send_spans(struct ig_call *call, const struct ig_trace_spans *spans)
+{
+    struct ig_json_out out;
+    if (offer_as_file(call, IG_STR("traces.json")) != IG_OK) return call->err.code;
+    ig_call_json(call, &out);
+    ig_json_out_object(&out);
+    ig_json_out_key(&out, IG_STR("spans"));
+    ig_json_out_array(&out);
+    for (size_t i = 0; i < spans->count; i++) ig_json_out_raw(&out, spans->contents[i]);
+    ig_json_out_array_end(&out);
+    ig_json_out_object_end(&out);
+    if (!out.buf->overflowed) return IG_OK;
+    return ig_fail(&call->err, IG_TOO_LARGE, "spans: larger than a reply may be");
+}
+
 /* The spans of a trace, for MLflow's console. */
 enum ig_code ig_mlflow_trace_artifact_get(struct ig_call *call)
 {
     struct ig_str id = IG_STR(""), uri = {0}, directory = {0}, whole = {0};
+    struct ig_trace_spans spans;
     const struct ig_mlflow_field fields[] = {{"request_id", IG_MLFLOW_TEXT, &id, true}};
     if (ig_mlflow_read(call, fields, 1) != IG_OK ||
-        ig_tracking_trace_place(&uri, call->app->db, id, call->arena, &call->err) != IG_OK ||
+        ig_trace_spans_read(&spans, call->app->db, id, call->arena, &call->err) != IG_OK)
+        return call->err.code;
+    if (spans.here) return send_spans(call, &spans);
+    if (ig_tracking_trace_place(&uri, call->app->db, id, call->arena, &call->err) != IG_OK ||
         ig_artifacts_directory(&directory, uri, "request_id", &call->err) != IG_OK ||
         join(call, &whole, directory, IG_STR("traces.json")) != IG_OK)
         return call->err.code;

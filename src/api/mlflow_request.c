@@ -420,6 +420,36 @@ enum ig_code ig_mlflow_expect_json(struct ig_call *call)
     return ig_call_expect_json(call);
 }
 
+bool ig_mlflow_named(struct ig_str name, const char *field)
+{
+    size_t at = 0;
+    if (ig_str_is(name, field)) return true;
+    for (; *field && at < name.len; at++) {
+        bool capital = *field == '_';
+        field += capital;
+        if (name.ptr[at] != (capital ? *field - 'a' + 'A' : *field++)) return false;
+        field += capital;
+    }
+    return !*field && at == name.len;
+}
+
+enum ig_code ig_mlflow_map_read(struct ig_tracking_pairs *out, struct ig_json *json,
+                                const char *field)
+{
+    struct ig_tracking_pair *items = NULL;
+    size_t count = 0, cap = 0;
+    if (!ig_json_expect(json, IG_JSON_OBJECT, field)) return json->err->code;
+    while (ig_json_member(json)) {
+        items = ig_arena_grow(json->arena, items, count, &cap, sizeof *items);
+        if (!items) return ig_fail(json->err, IG_NO_MEMORY, "%s: too many", field);
+        items[count].key = json->text;
+        if (!ig_json_string(json, &items[count].value, field)) return json->err->code;
+        count++;
+    }
+    *out = (struct ig_tracking_pairs){items, count};
+    return json->err->code;
+}
+
 bool ig_mlflow_asks_by_query(const struct ig_call *call)
 {
     struct ig_str method = call->exchange->request.method;

@@ -9,6 +9,8 @@
 #include "api/call.h"
 #include "services/tracking/tracking.h"
 
+#define IG_MLFLOW_VERSION "3.17.2" /* of the server whose behaviour this is: clients ask */
+
 struct ig_mlflow_texts {
     struct ig_str *items;
     size_t count, cap;
@@ -37,6 +39,12 @@ struct ig_mlflow_field {
     bool required; /* an empty text is missing as well */
 };
 enum { IG_MLFLOW_FIELDS_MAX = 32 };
+
+/* Whether `name` is this field's: "trace_id", or "traceId" as protobuf's JSON has it as well. */
+bool ig_mlflow_named(struct ig_str name, const char *field);
+/* {"key": "value"}, which comes next. */
+enum ig_code ig_mlflow_map_read(struct ig_tracking_pairs *out, struct ig_json *json,
+                                const char *field);
 
 /* Whether the arguments stand in the query (GET, HEAD), not in the body. */
 bool ig_mlflow_asks_by_query(const struct ig_call *call);

@@ -3,6 +3,7 @@
  * put beside the runs' artifacts. Searches stand in mlflow_search.c. */
 #include "api/mlflow_traces.h"
 
+#include "api/mlflow_assessments.h"
 #include "api/mlflow_request.h"
 #include "api/mlflow_tracking.h"
 #include "api/rest.h"
@@ -154,7 +155,13 @@ void ig_mlflow_write_trace(struct ig_json_out *out, const struct ig_tracking_tra
                                                  : "STATE_UNSPECIFIED"));
     write_map(out, "trace_metadata", trace->metadata);
     write_map(out, "tags", trace->tags);
-    if (trace->assessments.len) ig_rest_kv_raw(out, "assessments", trace->assessments);
+    if (trace->assessments.count) {
+        ig_json_out_key(out, IG_STR("assessments"));
+        ig_json_out_array(out);
+        for (size_t i = 0; i < trace->assessments.count; i++)
+            ig_mlflow_assessment_write(out, &trace->assessments.items[i]);
+        ig_json_out_array_end(out);
+    }
     ig_json_out_object_end(out);
 }
 
@@ -209,22 +216,6 @@ static enum ig_code wrong(struct ig_json *json, const char *field, struct ig_str
                    (int)(value.len > 64 ? 64 : value.len), value.ptr, field);
 }
 
-static enum ig_code read_map(struct ig_tracking_pairs *out, struct ig_json *json, const char *field)
-{
-    struct ig_tracking_pair *items = NULL;
-    size_t count = 0, cap = 0;
-    if (!ig_json_expect(json, IG_JSON_OBJECT, field)) return json->err->code;
-    while (ig_json_member(json)) {
-        items = ig_arena_grow(json->arena, items, count, &cap, sizeof *items);
-        if (!items) return ig_fail(json->err, IG_NO_MEMORY, "%s: too many", field);
-        items[count].key = json->text;
-        if (!ig_json_string(json, &items[count].value, field)) return json->err->code;
-        count++;
-    }
-    *out = (struct ig_tracking_pairs){items, count};
-    return json->err->code;
-}
-
 /* {"type", "mlflow_experiment": {"experiment_id"}} */
 static enum ig_code read_location(struct ig_str *experiment, struct ig_json *json)
 {
@@ -244,18 +235,18 @@ static enum ig_code read_location(struct ig_str *experiment, struct ig_json *jso
     return json->err->code;
 }
 
-/* A list, as it stands; the reader checks that it is JSON. */
 static enum ig_code read_assessments(struct ig_tracking_trace *out, struct ig_json *json)
 {
-    const char *before = json->at;
-    struct ig_json ahead = *json;
-    if (ig_json_next(&ahead) != IG_JSON_ARRAY)
-        return wrong(json, "assessments", IG_STR("not a list"));
-    if (!ig_json_skip(json)) return json->err->code;
-    struct ig_str text = {before, (size_t)(json->at - before)};
-    while (text.len && text.ptr[0] != '[') letter(&text, text.ptr[0]); /* the colon and blanks */
-    out->assessments = text;
-    return IG_OK;
+    struct ig_assessment *items = NULL;
+    size_t count = 0, cap = 0;
+    if (!ig_json_expect(json, IG_JSON_ARRAY, "assessments")) return json->err->code;
+    while (ig_json_element(json)) {
+        items = ig_arena_grow(json->arena, items, count, &cap, sizeof *items);
+        if (!items) return ig_fail(json->err, IG_NO_MEMORY, "assessments: too many");
+        if (ig_mlflow_assessment_read(&items[count++], json, NULL) != IG_OK) break;
+    }
+    out->assessments = (struct ig_assessments){items, count};
+    return json->err->code;
 }
 
 static enum ig_code read_word(struct ig_tracking_trace *out, struct ig_json *json,
@@ -290,8 +281,9 @@ static enum ig_code read_field(struct ig_tracking_trace *out, struct ig_str *exp
         if (ig_str_is(name, texts[i].name))
             return ig_json_string(json, texts[i].out, texts[i].name) ? IG_OK : json->err->code;
     if (ig_str_is(name, "trace_location")) return read_location(experiment, json);
-    if (ig_str_is(name, "trace_metadata")) return read_map(&out->metadata, json, "trace_metadata");
-    if (ig_str_is(name, "tags")) return read_map(&out->tags, json, "tags");
+    if (ig_str_is(name, "trace_metadata"))
+        return ig_mlflow_map_read(&out->metadata, json, "trace_metadata");
+    if (ig_str_is(name, "tags")) return ig_mlflow_map_read(&out->tags, json, "tags");
     if (ig_str_is(name, "assessments")) return read_assessments(out, json);
     if (ig_str_is(name, "request_time") || ig_str_is(name, "execution_duration") ||
         ig_str_is(name, "state"))
@@ -330,8 +322,7 @@ static enum ig_code read_trace(struct ig_tracking_trace *out, struct ig_str *exp
 
 enum ig_code ig_mlflow_trace_put(struct ig_call *call)
 {
-    struct ig_tracking_trace trace = {
-        .duration_ms = -1, .id = IG_STR(""), .assessments = IG_STR("")};
+    struct ig_tracking_trace trace = {.duration_ms = -1, .id = IG_STR("")};
     struct ig_tracking_trace made;
     struct ig_str experiment = IG_STR("");
     struct ig_json json;
@@ -393,7 +384,6 @@ enum ig_code ig_mlflow_trace_start(struct ig_call *call)
         {"timestamp_ms", IG_MLFLOW_I64, &trace.start_ms, true},
         {"request_metadata", IG_MLFLOW_PAIRS, &trace.metadata, false},
         {"tags", IG_MLFLOW_PAIRS, &trace.tags, false}};
-    trace.assessments = IG_STR("");
     if (ig_mlflow_read(call, fields, COUNT(fields)) != IG_OK ||
         ig_tracking_experiment_id(&trace.experiment, experiment, &call->err) != IG_OK)
         return call->err.code;

@@ -84,13 +84,19 @@ static void test_bodies(void **state)
             TRACE(",\"request_time\":\"2024-02-29T12:34:56.789Z\",\"execution_duration\":"
                   "\"1.005s\",\"state\":\"OK\",\"trace_metadata\":{\"a\":\"b\"},\"tags\":{},"
                   "\"request_preview\":\"q\",\"response_preview\":null,\"assessments\" : "
-                  "[ {\"assessment_name\":\"n\"} ],\"unknown\":[1]")),
+                  "[ {\"assessment_id\":\"a-1\",\"assessment_name\":\"n\",\"create_time\":"
+                  "\"2024-01-01T00:00:00Z\",\"last_update_time\":\"2024-01-01T00:00:01Z\","
+                  "\"feedback\":{\"value\":1}} ],\"unknown\":[1]")),
         "{\"trace\":{\"trace_info\":{\"trace_id\":\"tr-1\",\"trace_location\":{\"type\":"
         "\"MLFLOW_EXPERIMENT\",\"mlflow_experiment\":{\"experiment_id\":\"0\"}},"
         "\"request_preview\":\"q\",\"request_time\":\"2024-02-29T12:34:56.789Z\","
         "\"execution_duration\":\"1.005s\",\"state\":\"OK\",\"trace_metadata\":{\"a\":\"b\"},"
         "\"tags\":{\"mlflow.artifactLocation\":\"mlflow-artifacts:/0/traces/tr-1/artifacts\"},"
-        "\"assessments\":[ {\"assessment_name\":\"n\"} ]}}}");
+        "\"assessments\":[{\"assessment_id\":\"a-1\",\"assessment_name\":\"n\","
+        "\"trace_id\":\"tr-1\",\"source\":{\"source_type\":\"SOURCE_TYPE_UNSPECIFIED\"},"
+        "\"create_time\":\"2024-01-01T00:00:00.000Z\","
+        "\"last_update_time\":\"2024-01-01T00:00:01.000Z\",\"feedback\":{\"value\":1.0},"
+        "\"valid\":true}]}}}");
     static const struct {
         const char *body, *words;
     } bad[] = {
@@ -102,6 +108,7 @@ static void test_bodies(void **state)
         {TRACE(",\"tags\":{\"a\":1}"), "tags"},
         {TRACE(",\"tags\":{\"\":\"x\"}"), "tags[0].key"},
         {TRACE(",\"assessments\":3"), "assessments"},
+        {TRACE(",\"assessments\":[{}]"), "Unknown assessment type: None"},
         {"{\"trace\":", ""},
         {"[]", "body"},
     };

@@ -18,14 +18,20 @@ static const struct migration MIGRATIONS[] = {
 };
 enum { MIGRATIONS_COUNT = sizeof MIGRATIONS / sizeof MIGRATIONS[0] };
 
-static enum ig_code read_version(int64_t *version, const struct ig_db_driver *driver,
-                                 struct ig_db_conn *conn, struct ig_err *err)
+/* Which of ours the database has; *newest: of any program. */
+static enum ig_code read_applied(bool applied[MIGRATIONS_COUNT], int64_t *newest,
+                                 const struct ig_db_driver *driver, struct ig_db_conn *conn,
+                                 struct ig_err *err)
 {
     struct ig_db_rows *rows = NULL;
     enum ig_code code =
-        driver->query(&rows, conn, "select max(version) from ig_schema", NULL, 0, err);
+        driver->query(&rows, conn, "select version from ig_schema order by version", NULL, 0, err);
     if (code != IG_OK) return code;
-    if (driver->next(rows, err)) *version = driver->column_i64(rows, 0);
+    while (driver->next(rows, err)) {
+        *newest = driver->column_i64(rows, 0);
+        for (size_t i = 0; i < MIGRATIONS_COUNT; i++)
+            applied[i] = applied[i] || MIGRATIONS[i].number == *newest;
+    }
     driver->finish(rows);
     return err->code;
 }
@@ -59,24 +65,25 @@ static enum ig_code apply(const struct migration *migration, const struct ig_db_
 enum ig_code ig_db_migrate(int64_t *version, const struct ig_db_driver *driver,
                            struct ig_db_conn *conn, struct ig_err *err)
 {
-    int64_t at = 0;
+    const int64_t last = MIGRATIONS[MIGRATIONS_COUNT - 1].number;
+    bool applied[MIGRATIONS_COUNT] = {false};
+    int64_t newest = 0;
     enum ig_code code = driver->script(
         conn,
         "create table if not exists ig_schema (version bigint primary key, name text not null,"
         " applied_ms bigint not null)",
         err);
-    if (code == IG_OK) code = read_version(&at, driver, conn, err);
+    if (code == IG_OK) code = read_applied(applied, &newest, driver, conn, err);
     if (code != IG_OK) return code;
-    if (at > MIGRATIONS_COUNT)
+    if (newest > last)
         return ig_fail(err, IG_UNSUPPORTED,
-                       "the database is of schema %lld, this program knows up to %d: use a newer "
+                       "the database is of schema %lld, this program knows up to %lld: use a newer "
                        "ingot",
-                       (long long)at, MIGRATIONS_COUNT);
-    for (; at < MIGRATIONS_COUNT; at++) {
-        IG_ASSERT(MIGRATIONS[at].number == at + 1);
-        code = apply(&MIGRATIONS[at], driver, conn, err);
-        if (code != IG_OK) return code;
+                       (long long)newest, (long long)last);
+    for (size_t i = 0; i < MIGRATIONS_COUNT; i++) {
+        IG_ASSERT(!i || MIGRATIONS[i].number > MIGRATIONS[i - 1].number);
+        if (!applied[i] && apply(&MIGRATIONS[i], driver, conn, err) != IG_OK) return err->code;
     }
-    *version = at;
+    *version = last;
     return IG_OK;
 }

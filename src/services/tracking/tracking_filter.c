@@ -219,8 +219,18 @@ static bool takes_list(const struct parser *parser, const struct ig_tracking_ide
             (is_of_registry(parser) || parser->kind == IG_TRACKING_EVALUATIONS));
 }
 
+static bool is_of_assessment(const struct ig_tracking_term *term)
+{
+    return term->what.entity == IG_TRACKING_FEEDBACK ||
+           term->what.entity == IG_TRACKING_EXPECTATION;
+}
+
 static const char *allowed_ops(const struct parser *parser, const struct ig_tracking_term *term)
 {
+    if (term->what.entity == IG_TRACKING_ISSUE) return "=";
+    if (term->what.field == IG_TRACKING_BY_SPAN_TEXT) return "LIKE, ILIKE";
+    if (term->what.entity == IG_TRACKING_SPAN) return "=, !=, IN, NOT IN, LIKE, ILIKE";
+    if (is_of_assessment(term)) return "=, !=, >, >=, <, <=, LIKE, ILIKE, IS NULL, IS NOT NULL";
     if (term->numeric) return "=, !=, >, >=, <, <=";
     if (parser->kind == IG_TRACKING_LOGGED) return "=, !=, LIKE, ILIKE, IN, NOT IN";
     if (is_of_registry(parser))
@@ -259,6 +269,11 @@ static enum ig_code check_op(const struct parser *parser, const struct ig_tracki
                        ig_tracking_entity_name(term->what.entity), term->numeric ? " " : "",
                        term->numeric ? (int)term->what.key.len : 0, term->what.key.ptr,
                        OPS[term->op]);
+    if (term->what.entity >= IG_TRACKING_SPAN)
+        return ig_fail(parser->err, IG_INVALID, "%s.%.*s comparator '%s' not one of '{%s}'",
+                       is_of_assessment(term) ? "assessment"
+                                              : ig_tracking_entity_name(term->what.entity),
+                       IG_STR_ARGS(term->what.key), OPS[term->op], allowed);
     return ig_fail(parser->err, IG_INVALID, "Invalid comparator '%s' not one of '{%s}'",
                    OPS[term->op], allowed);
 }
@@ -330,6 +345,12 @@ static enum ig_code read_number(struct ig_tracking_term *term, struct parser *pa
                               : "Invalid value for numeric attribute '%.*s': '%.*s'",
                           IG_STR_ARGS(term->what.key), IG_STR_ARGS(token->text));
     if (token->kind == NUMBER && ig_str_to_f64(token->text, &term->number)) return IG_OK;
+    if (is_of_assessment(term))
+        return ig_fail_at(parser->err, IG_INVALID, token->at,
+                          "Expected a numeric value for %s when using comparator '%s'. Got value "
+                          "%.*s",
+                          ig_tracking_entity_name(term->what.entity), OPS[term->op],
+                          IG_STR_ARGS(token->text));
     if (metric)
         return ig_fail_at(parser->err, IG_INVALID, token->at,
                           "Expected numeric value type for metric. Found %.*s",
@@ -361,7 +382,7 @@ static enum ig_code read_text(const struct ig_tracking_term *term, struct parser
                           "for string value %.*s. Use either single or double quotes.",
                           IG_STR_ARGS(value));
     }
-    if (entity == IG_TRACKING_PARAM || entity == IG_TRACKING_TAG)
+    if (entity == IG_TRACKING_PARAM || entity == IG_TRACKING_TAG || entity >= IG_TRACKING_SPAN)
         return ig_fail_at(parser->err, IG_INVALID, token->at,
                           "Expected a quoted string value for %s (e.g. 'my-value'). Got value %.*s",
                           ig_tracking_entity_name(entity), IG_STR_ARGS(value));
@@ -390,7 +411,9 @@ static enum ig_code read_null_test(const struct ig_tracking_term *term, const st
         return ig_fail_at(parser->err, IG_INVALID, parser->left.at,
                           "Invalid clause(s) in filter string: '%.*s %s'",
                           IG_STR_ARGS(parser->left.text), OPS[term->op]);
-    if (entity == IG_TRACKING_TAG || entity == IG_TRACKING_PARAM) return IG_OK;
+    if (entity == IG_TRACKING_TAG || entity == IG_TRACKING_PARAM || is_of_assessment(term))
+        return IG_OK;
+    if (entity >= IG_TRACKING_SPAN) return check_op(parser, term);
     return ig_fail(parser->err, IG_INVALID,
                    "IS NULL / IS NOT NULL is only supported for tags%s, not for %s%s%s '%.*s'",
                    parser->kind == IG_TRACKING_RUNS ? " and params" : "",
@@ -439,6 +462,8 @@ static enum ig_code read_term(struct ig_tracking_term *term, struct parser *pars
         ig_tracking_identifier_read(&term->what, &term->numeric, parser->kind, left.text, false,
                                     parser->err) != IG_OK)
         return parser->err->code;
+    if (is_of_assessment(term)) /* numbers stand in order, all else is compared as a text */
+        term->numeric = term->op >= IG_TRACKING_GT && term->op <= IG_TRACKING_LE;
     if (term->op == IG_TRACKING_IS_NULL || term->op == IG_TRACKING_IS_NOT_NULL)
         return read_null_test(term, parser);
     if (read_value(term, parser) != IG_OK || check_op(parser, term) != IG_OK)

@@ -37,9 +37,13 @@ enum ig_tracking_entity {
     IG_TRACKING_TAG,
     IG_TRACKING_ATTRIBUTE,
     IG_TRACKING_DATASET,
+    IG_TRACKING_SPAN,        /* of a trace, as the next three are: all of one and the same span */
+    IG_TRACKING_FEEDBACK,    /* by its name */
+    IG_TRACKING_EXPECTATION, /* likewise */
+    IG_TRACKING_ISSUE,
 };
 
-/* Of ATTRIBUTE and DATASET; the others have keys alone. */
+/* Of ATTRIBUTE, DATASET and SPAN; the others have keys alone. */
 enum ig_tracking_field {
     IG_TRACKING_NO_FIELD,
     IG_TRACKING_BY_RUN_ID,
@@ -67,6 +71,11 @@ enum ig_tracking_field {
     IG_TRACKING_BY_DATASET_NAME,
     IG_TRACKING_BY_DATASET_DIGEST,
     IG_TRACKING_BY_DATASET_CONTEXT,
+    IG_TRACKING_BY_SPAN_NAME,
+    IG_TRACKING_BY_SPAN_TYPE,
+    IG_TRACKING_BY_SPAN_STATUS,
+    IG_TRACKING_BY_SPAN_TEXT,
+    IG_TRACKING_BY_SPAN_ATTRIBUTE, /* the key is its name */
     IG_TRACKING_BY_COUNT,
 };
 

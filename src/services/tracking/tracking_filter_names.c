@@ -84,6 +84,14 @@ static const struct field TRACE_FIELDS[] = {
     {"experiment_id", IG_TRACKING_BY_EXPERIMENT_ID, false, true, true},
     {"name", IG_TRACKING_NO_FIELD, false, true, false},
     {"run_id", IG_TRACKING_NO_FIELD, false, true, false},
+    {"text", IG_TRACKING_BY_SPAN_TEXT, false, false, false},
+    {NULL, IG_TRACKING_NO_FIELD, false, false, false},
+};
+static const struct field SPAN_FIELDS[] = {
+    {"name", IG_TRACKING_BY_SPAN_NAME, false, false, false},
+    {"type", IG_TRACKING_BY_SPAN_TYPE, false, false, false},
+    {"status", IG_TRACKING_BY_SPAN_STATUS, false, false, false},
+    {"content", IG_TRACKING_BY_SPAN_TEXT, false, false, false},
     {NULL, IG_TRACKING_NO_FIELD, false, false, false},
 };
 static const struct field EVALUATION_FIELDS[] = {
@@ -167,15 +175,20 @@ static enum ig_code find_trace_entity(struct ig_tracking_identifier *out, struct
                     {"tag", IG_TRACKING_TAG},
                     {"tags", IG_TRACKING_TAG},
                     {"metadata", IG_TRACKING_PARAM},
-                    {"request_metadata", IG_TRACKING_PARAM}};
+                    {"request_metadata", IG_TRACKING_PARAM},
+                    {"span", IG_TRACKING_SPAN},
+                    {"feedback", IG_TRACKING_FEEDBACK},
+                    {"expectation", IG_TRACKING_EXPECTATION},
+                    {"issue", IG_TRACKING_ISSUE}};
     for (size_t i = 0; i < sizeof entities / sizeof entities[0]; i++) {
         if (!ig_str_is(word, entities[i].name)) continue;
         out->entity = entities[i].entity;
         return IG_OK;
     }
     return ig_fail(err, IG_INVALID,
-                   "Invalid entity type '%.*s'. Valid entity types are ('attribute', 'attributes', "
-                   "'metadata', 'request_metadata', 'tag', 'tags', 'trace')",
+                   "Invalid entity type '%.*s'. Valid values are {'attribute', 'attributes', "
+                   "'expectation', 'feedback', 'issue', 'metadata', 'request_metadata', 'span', "
+                   "'tag', 'tags', 'trace'}",
                    IG_STR_ARGS(word));
 }
 
@@ -269,6 +282,39 @@ static void rename_trace_key(struct ig_tracking_identifier *what)
     what->key = name ? IG_STR(IG_TRACKING_TRACE_NAME) : IG_STR(IG_TRACKING_TRACE_SOURCE_RUN);
 }
 
+/* Of spans and assessments, which orders may not name. */
+static enum ig_code read_within_trace(struct ig_tracking_identifier *what, bool ordering,
+                                      struct ig_err *err)
+{
+    const struct ig_str attributes = IG_STR("attributes.");
+    if (ordering)
+        return ig_fail(err, IG_INVALID, "Invalid order_by entity `%s` with key `%.*s`",
+                       ig_tracking_entity_name(what->entity), IG_STR_ARGS(what->key));
+    if (what->entity == IG_TRACKING_ISSUE)
+        return ig_str_is(what->key, "id")
+                   ? IG_OK
+                   : ig_fail(err, IG_INVALID,
+                             "Invalid issue attribute '%.*s'. Supported attributes: id",
+                             IG_STR_ARGS(what->key));
+    if (what->entity != IG_TRACKING_SPAN)
+        return what->key.len ? IG_OK
+                             : ig_fail(err, IG_INVALID, "Assessment field name cannot be empty");
+    for (const struct field *field = SPAN_FIELDS; field->name; field++)
+        if (ig_str_is(what->key, field->name)) what->field = field->field;
+    if (what->field) return IG_OK;
+    if (!ig_str_starts(what->key, attributes))
+        return ig_fail(err, IG_INVALID,
+                       "Invalid span attribute '%.*s'. Supported attributes: name, status, type, "
+                       "attributes.<attribute_name>.",
+                       IG_STR_ARGS(what->key));
+    what->key.ptr += attributes.len;
+    what->key.len -= attributes.len;
+    ig_tracking_unquote(&what->key, '`');
+    what->field = IG_TRACKING_BY_SPAN_ATTRIBUTE;
+    if (what->key.len) return IG_OK;
+    return ig_fail(err, IG_INVALID, "Span attribute name cannot be empty after 'attributes.'");
+}
+
 /* "metrics.`a b`": what it is of, by the first point, and the key without its quotes. */
 enum ig_code ig_tracking_identifier_read(struct ig_tracking_identifier *out, bool *numeric,
                                          enum ig_tracking_kind kind, struct ig_str text,
@@ -285,6 +331,7 @@ enum ig_code ig_tracking_identifier_read(struct ig_tracking_identifier *out, boo
     if (!ig_tracking_unquote(&out->key, '\'')) ig_tracking_unquote(&out->key, '"');
     ig_tracking_unquote(&out->key, '`');
     *numeric = out->entity == IG_TRACKING_METRIC;
+    if (out->entity >= IG_TRACKING_SPAN) return read_within_trace(out, ordering, err);
     if (out->entity != IG_TRACKING_ATTRIBUTE && out->entity != IG_TRACKING_DATASET) return IG_OK;
     if (out->entity == IG_TRACKING_ATTRIBUTE) fields = fields_of(kind);
     for (const struct field *field = fields; field->name; field++) {
@@ -292,6 +339,9 @@ enum ig_code ig_tracking_identifier_read(struct ig_tracking_identifier *out, boo
         out->field = field->field;
         *numeric = field->numeric;
         if (kind == IG_TRACKING_TRACES && !field->field) rename_trace_key(out);
+        if (field->field == IG_TRACKING_BY_SPAN_TEXT)
+            *out = (struct ig_tracking_identifier){IG_TRACKING_SPAN, IG_TRACKING_BY_SPAN_TEXT,
+                                                   IG_STR("content")};
         return IG_OK;
     }
     return bad_field(fields, kind, out, ordering, err);
@@ -299,6 +349,8 @@ enum ig_code ig_tracking_identifier_read(struct ig_tracking_identifier *out, boo
 
 const char *ig_tracking_entity_name(enum ig_tracking_entity entity)
 {
-    static const char *const names[] = {"metric", "parameter", "tag", "attribute", "dataset"};
+    static const char *const names[] = {"metric",    "parameter",   "tag",
+                                        "attribute", "dataset",     "span",
+                                        "feedback",  "expectation", "issue"};
     return names[entity];
 }

@@ -9,6 +9,7 @@
  * SQL compares them. */
 
 #include "base/lru.h"
+#include "services/tracking/assessments.h"
 #include "services/tracking/tracking.h"
 #include "services/tracking/tracking_check.h"
 
@@ -74,6 +75,18 @@ enum ig_code ig_tracking_run_must_be_active(struct ig_db_tx *tx, struct ig_str i
 /* Sets a tag; the tag of the name renames the run. */
 enum ig_code ig_tracking_run_tag_put(struct ig_db_tx *tx, struct ig_str id,
                                      struct ig_tracking_pair tag, struct ig_err *err);
+/* A trace's id becomes a part of a path; INVALID. */
+enum ig_code ig_tracking_trace_id_check(struct ig_str id, struct ig_err *err);
+enum ig_code ig_tracking_trace_place_of(struct ig_str *out, struct ig_db_tx *tx, int64_t experiment,
+                                        struct ig_str id, struct ig_arena *arena,
+                                        struct ig_err *err);
+/* All of a trace, in the order in which they were made. */
+enum ig_code ig_assessments_read(struct ig_assessments *out, struct ig_db_tx *tx,
+                                 struct ig_str trace, struct ig_arena *arena, struct ig_err *err);
+/* Makes one, or changes that of the same id and trace; EXISTS when it is of another trace. */
+enum ig_code ig_assessment_put(struct ig_assessment *out, struct ig_db_tx *tx,
+                               const struct ig_assessment *given, struct ig_arena *arena,
+                               struct ig_err *err);
 double ig_tracking_metric_stands_for(double stored, int64_t kind);
 double ig_tracking_metric_value(struct ig_db_rows *rows, int value_column, int kind_column);
 struct ig_db_value ig_tracking_metric_stored(double value, int64_t *kind);

@@ -14,6 +14,7 @@
 #include "services/tracking/tracking_search_priv.h"
 
 #include "base/hash.h"
+#include "services/tracking/json_text.h"
 #include "services/tracking/tracking_traces.h"
 
 #include <stdio.h>
@@ -21,7 +22,7 @@
 
 enum {
     SQL_BYTES_MAX = 1 << 20,
-    VALUES_MAX = IG_TRACKING_SEARCHED_MAX + IG_TRACKING_VALUES_MAX + 2 * IG_TRACKING_TERMS_MAX +
+    VALUES_MAX = IG_TRACKING_SEARCHED_MAX + 2 * IG_TRACKING_VALUES_MAX + 4 * IG_TRACKING_TERMS_MAX +
                  7 * IG_TRACKING_ORDERS_MAX + 16 +
                  2 * IG_TRACKING_LOGGED_SETS_MAX * (IG_TRACKING_TERMS_MAX + 1),
 };
@@ -79,6 +80,10 @@ static const char *column(enum ig_tracking_kind kind, enum ig_tracking_field fie
         [IG_TRACKING_BY_DATASET_NAME] = "t.name",
         [IG_TRACKING_BY_DATASET_DIGEST] = "t.digest",
         [IG_TRACKING_BY_DATASET_CONTEXT] = "t.value",
+        [IG_TRACKING_BY_SPAN_NAME] = "t.name",
+        [IG_TRACKING_BY_SPAN_TYPE] = "t.type",
+        [IG_TRACKING_BY_SPAN_STATUS] = "t.status",
+        [IG_TRACKING_BY_SPAN_TEXT] = "t.content",
     };
     if (kind == IG_TRACKING_TRACES && field == IG_TRACKING_BY_STATUS)
         return "case r.status when 1 then 'OK' when 2 then 'ERROR' when 3 then 'IN_PROGRESS'"
@@ -242,6 +247,137 @@ static void add_row_term(struct ig_tracking_query *query, const struct ig_tracki
     add(query, ")");
 }
 
+/* A text as it stands within LIKE's pattern, between any other text. */
+static struct ig_db_value found_in(const char *before, struct ig_str text, const char *behind,
+                                   struct ig_arena *arena)
+{
+    struct ig_buf buf;
+    ig_buf_init(&buf, SQL_BYTES_MAX);
+    ig_buf_printf(&buf, "%%%s", before);
+    for (size_t i = 0; i < text.len; i++) {
+        if (memchr("\\%_", text.ptr[i], 3)) ig_buf_add_char(&buf, '\\');
+        ig_buf_add_char(&buf, text.ptr[i]);
+    }
+    ig_buf_printf(&buf, "%s%%", behind);
+    struct ig_str pattern = ig_arena_dup(arena, ig_buf_view(&buf));
+    if (buf.overflowed) arena->overflowed = true;
+    ig_buf_deinit(&buf);
+    return IG_DB_T(pattern);
+}
+
+/* `"key": "value"` of a span's JSON, whose values are texts of JSON: a number stands in them as it
+ * is, a text in quotes. */
+static void add_attribute_value(struct ig_tracking_query *query, struct ig_str key,
+                                struct ig_str value)
+{
+    struct ig_buf text, quoted, member;
+    ig_buf_init(&text, SQL_BYTES_MAX);
+    ig_buf_init(&quoted, SQL_BYTES_MAX);
+    ig_buf_init(&member, SQL_BYTES_MAX);
+    ig_json_text_add_str(&text, value);
+    ig_json_text_add_str(&quoted, ig_buf_view(&text));
+    for (int as_text = 0; as_text < 2; as_text++) {
+        ig_buf_reset(&member);
+        ig_json_text_add_str(&member, key);
+        ig_buf_add_cstr(&member, ": ");
+        if (as_text)
+            ig_buf_add_str(&member, ig_buf_view(&quoted));
+        else
+            ig_json_text_add_str(&member, value);
+        add(query, as_text ? " or t.content like " : "t.content like ");
+        add_value(query, found_in("", ig_buf_view(&member), "", query->arena));
+        add(query, " escape '\\'");
+    }
+    if (text.overflowed || quoted.overflowed || member.overflowed) query->sql.overflowed = true;
+    ig_buf_deinit(&text);
+    ig_buf_deinit(&quoted);
+    ig_buf_deinit(&member);
+}
+
+static void add_span_attribute(struct ig_tracking_query *query, const struct ig_tracking_term *term)
+{
+    bool negated = term->op == IG_TRACKING_NE || term->op == IG_TRACKING_NOT_IN;
+    if (term->op == IG_TRACKING_LIKE || term->op == IG_TRACKING_ILIKE) {
+        /* the value is a pattern over all that follows the name, as MLflow has it */
+        const char *text =
+            ig_arena_printf(query->arena, "%%\"%.*s\"%.*s%%", IG_STR_ARGS(term->what.key),
+                            IG_STR_ARGS(term->values[0]));
+        const struct ig_str pattern = ig_str_view(text ? text : "");
+        const struct ig_tracking_term like = {
+            .op = term->op, .values = &pattern, .values_count = 1};
+        add_comparison(query, "t.content", &like);
+        return;
+    }
+    if (negated) {
+        add(query, "t.content like ");
+        add_value(query, found_in("\"", term->what.key, "\": ", query->arena));
+        add(query, " escape '\\' and not ");
+    }
+    add(query, "(");
+    for (size_t i = 0; i < term->values_count; i++) {
+        if (i) add(query, " or ");
+        add_attribute_value(query, term->what.key, term->values[i]);
+    }
+    add(query, ")");
+}
+
+/* One span for which all of them hold. */
+static void add_spans(struct ig_tracking_query *query)
+{
+    bool any = false;
+    for (size_t i = 0; i < query->filter.count; i++) {
+        const struct ig_tracking_term *term = &query->filter.terms[i];
+        if (term->what.entity != IG_TRACKING_SPAN) continue;
+        add(query, any ? " and " : " and exists (select 1 from spans t where t.trace = r.id and ");
+        any = true;
+        if (term->what.field == IG_TRACKING_BY_SPAN_ATTRIBUTE)
+            add_span_attribute(query, term);
+        else
+            add_comparison(query, column(IG_TRACKING_TRACES, term->what.field), term);
+    }
+    if (any) add(query, ")");
+}
+
+/* A text is equal to a value that is this text in JSON, or whose JSON is this text. */
+static void add_assessment_value(struct ig_tracking_query *query,
+                                 const struct ig_tracking_term *term)
+{
+    struct ig_buf quoted;
+    if (term->numeric) {
+        add(query, " and t.is_number = 1 and ");
+        add_comparison(query, "t.number", term);
+        return;
+    }
+    add(query, " and ");
+    if (term->op != IG_TRACKING_EQ && term->op != IG_TRACKING_NE) {
+        add_comparison(query, "t.value", term);
+        return;
+    }
+    ig_buf_init(&quoted, SQL_BYTES_MAX);
+    ig_json_text_add_str(&quoted, term->values[0]);
+    add(query, term->op == IG_TRACKING_NE ? "t.value not in (" : "t.value in (");
+    add_value(query, IG_DB_T(term->values[0]));
+    add(query, ", ");
+    add_value(query, IG_DB_T(ig_arena_dup(query->arena, ig_buf_view(&quoted))));
+    add(query, ")");
+    ig_buf_deinit(&quoted);
+}
+
+static void add_assessment(struct ig_tracking_query *query, const struct ig_tracking_term *term)
+{
+    bool test = term->op == IG_TRACKING_IS_NULL || term->op == IG_TRACKING_IS_NOT_NULL;
+    bool issue = term->what.entity == IG_TRACKING_ISSUE;
+    ig_buf_printf(&query->sql,
+                  " and %sexists (select 1 from assessments t where t.trace = r.id and t.kind ="
+                  " '%s' and t.name = ",
+                  term->op == IG_TRACKING_IS_NULL ? "not " : "",
+                  ig_tracking_entity_name(term->what.entity));
+    add_value(query, IG_DB_T(issue ? term->values[0] : term->what.key));
+    if (!issue) add(query, " and t.valid = 1");
+    if (!issue && !test) add_assessment_value(query, term);
+    add(query, ")");
+}
+
 static bool is_of_prompts(const struct ig_tracking_term *term)
 {
     return term->what.entity == IG_TRACKING_TAG && ig_str_is(term->what.key, PROMPT_TAG);
@@ -308,6 +444,11 @@ static void add_filter(struct ig_tracking_query *query)
         const struct ig_tracking_term *term = &query->filter.terms[i];
         if (!prompts && is_of_prompts(term)) continue;
         measured = measured || term->what.entity == IG_TRACKING_METRIC;
+        if (term->what.entity == IG_TRACKING_SPAN) continue;
+        if (term->what.entity > IG_TRACKING_SPAN) {
+            add_assessment(query, term);
+            continue;
+        }
         if (term->what.entity != IG_TRACKING_ATTRIBUTE) {
             add_row_term(query, term);
             continue;
@@ -315,6 +456,7 @@ static void add_filter(struct ig_tracking_query *query)
         add(query, " and ");
         add_comparison(query, column(search->kind, term->what.field), term);
     }
+    add_spans(query);
     if (!search->datasets_count || measured) return;
     add(query, " and exists (select 1 from logged_model_metrics t where t.model = r.id");
     add_datasets(query);
@@ -704,20 +846,31 @@ enum ig_code ig_tracking_found_cut(struct ig_tracking_found *found, size_t count
     return arena->overflowed ? ig_fail(err, IG_NO_MEMORY, "search") : IG_OK;
 }
 
+static struct ig_tracking_query *new_query(const struct ig_tracking_search *search,
+                                           struct ig_arena *arena, struct ig_err *err)
+{
+    struct ig_tracking_query *query = ig_arena_zalloc(arena, sizeof *query);
+    struct ig_db_value *values = ig_arena_array(arena, VALUES_MAX, sizeof *values);
+    if (!query || !values) {
+        ig_fail(err, IG_NO_MEMORY, "search");
+        return NULL;
+    }
+    query->search = search;
+    query->arena = arena;
+    query->values = values;
+    ig_buf_init(&query->sql, SQL_BYTES_MAX);
+    return query;
+}
+
 enum ig_code ig_tracking_search(struct ig_tracking_found *out, struct ig_db *db,
                                 const struct ig_tracking_search *search, struct ig_arena *arena,
                                 struct ig_err *err)
 {
     struct ig_tracking_found found = {.token = IG_STR("")};
     if (check(search, err) != IG_OK) return err->code;
-    struct ig_tracking_query *query = ig_arena_zalloc(arena, sizeof *query);
-    if (!query) return ig_fail(err, IG_NO_MEMORY, "search");
-    query->search = search;
+    struct ig_tracking_query *query = new_query(search, arena, err);
+    if (!query) return err->code;
     query->out = &found;
-    query->arena = arena;
-    query->values = ig_arena_array(arena, VALUES_MAX, sizeof *query->values);
-    if (!query->values) return ig_fail(err, IG_NO_MEMORY, "search");
-    ig_buf_init(&query->sql, SQL_BYTES_MAX);
     if (ig_tracking_filter_parse(&query->filter, search->kind, search->filter, arena, err) !=
             IG_OK ||
         read_orders(query, err) != IG_OK || ig_tracking_token_read(query, err) != IG_OK)
@@ -727,5 +880,50 @@ enum ig_code ig_tracking_search(struct ig_tracking_found *out, struct ig_db *db,
 out:
     ig_buf_deinit(&query->sql);
     if (err->code == IG_OK) *out = found;
+    return err->code;
+}
+
+struct count_call {
+    struct ig_tracking_query *query;
+    const struct ig_tracking_filter *filters;
+    const struct ig_tracking_counts *counts;
+};
+
+static enum ig_code count_work(struct ig_db_tx *tx, void *context, struct ig_err *err)
+{
+    struct count_call *call = context;
+    for (size_t i = 0; err->code == IG_OK && i < call->counts->count; i++) {
+        struct ig_db_rows *rows = NULL;
+        call->query->filter = call->filters[i];
+        begin(call->query, "count(*)");
+        add_filter(call->query);
+        if (run_query(&rows, call->query, tx, err) != IG_OK) break;
+        if (ig_db_next(rows, err)) call->counts->found[i] = ig_db_i64(rows, 0);
+        ig_db_finish(rows);
+    }
+    return err->code;
+}
+
+enum ig_code ig_tracking_traces_count(const struct ig_tracking_counts *counts, struct ig_db *db,
+                                      const struct ig_tracking_search *search,
+                                      struct ig_arena *arena, struct ig_err *err)
+{
+    struct ig_tracking_filter *parsed = ig_arena_array(arena, counts->count, sizeof *parsed);
+    IG_ASSERT(search->kind == IG_TRACKING_TRACES);
+    if (!parsed) return ig_fail(err, IG_NO_MEMORY, "search");
+    if (search->experiments_count > IG_TRACKING_SEARCHED_MAX)
+        return ig_fail(err, IG_INVALID, "experiment_ids: %zu experiments, at most %d",
+                       search->experiments_count, IG_TRACKING_SEARCHED_MAX);
+    for (size_t i = 0; i < counts->count; i++) {
+        counts->found[i] = 0;
+        if (ig_tracking_filter_parse(&parsed[i], IG_TRACKING_TRACES, counts->filters[i], arena,
+                                     err) != IG_OK)
+            return err->code;
+    }
+    if (!search->experiments_count) return IG_OK;
+    struct count_call call = {new_query(search, arena, err), parsed, counts};
+    if (!call.query) return err->code;
+    ig_db_read(db, count_work, &call, err);
+    ig_buf_deinit(&call.query->sql);
     return err->code;
 }

@@ -79,4 +79,14 @@ enum ig_code ig_tracking_search(struct ig_tracking_found *out, struct ig_db *db,
 enum ig_code ig_tracking_found_cut(struct ig_tracking_found *found, size_t count,
                                    struct ig_arena *arena, struct ig_err *err);
 
+/* How many traces of the search's experiments each of these filters finds, at one moment. */
+struct ig_tracking_counts {
+    const struct ig_str *filters;
+    int64_t *found;
+    size_t count;
+};
+enum ig_code ig_tracking_traces_count(const struct ig_tracking_counts *counts, struct ig_db *db,
+                                      const struct ig_tracking_search *search,
+                                      struct ig_arena *arena, struct ig_err *err);
+
 #endif

@@ -15,7 +15,7 @@
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 #define LOCATION_TAG "mlflow.artifactLocation"
-enum { KEY_MAX = 250, VALUE_MAX = 100000, PREVIEW_MAX = 100000, ASSESSMENTS_MAX = 1 << 20 };
+enum { KEY_MAX = 250, VALUE_MAX = 100000, PREVIEW_MAX = 100000 };
 
 static const char *const STATUSES[] = {"TRACE_STATUS_UNSPECIFIED", "OK", "ERROR", "IN_PROGRESS"};
 enum { STATUSES_COUNT = COUNT(STATUSES) };
@@ -66,7 +66,7 @@ static enum ig_code read_row(struct ig_tracking_trace *out, struct ig_db_tx *tx,
     struct ig_db_rows *rows = NULL;
     if (ig_db_query(&rows, tx,
                     "select id, experiment, status, start_ms, duration_ms, client_id,"
-                    " request_preview, response_preview, assessments from traces where id = $1",
+                    " request_preview, response_preview from traces where id = $1",
                     IG_DB_VALUES(IG_DB_T(id)), err) != IG_OK)
         return err->code;
     if (ig_db_next(rows, err))
@@ -79,7 +79,6 @@ static enum ig_code read_row(struct ig_tracking_trace *out, struct ig_db_tx *tx,
             .client_id = optional_text(rows, 5, arena),
             .request_preview = optional_text(rows, 6, arena),
             .response_preview = optional_text(rows, 7, arena),
-            .assessments = ig_db_text_dup(rows, 8, arena),
         };
     else if (err->code == IG_OK)
         no_trace(id, err);
@@ -106,7 +105,8 @@ static enum ig_code read_trace(struct trace_call *call, struct ig_db_tx *tx, str
                    call->arena, err) != IG_OK ||
         read_pairs(&found.tags, tx,
                    "select key, value from trace_tags where trace = $1 order by key", call->id,
-                   call->arena, err) != IG_OK)
+                   call->arena, err) != IG_OK ||
+        ig_assessments_read(&found.assessments, tx, call->id, call->arena, err) != IG_OK)
         return err->code;
     if (call->arena->overflowed) return ig_fail(err, IG_NO_MEMORY, "trace");
     call->found = found;
@@ -144,7 +144,7 @@ static enum ig_code check_pairs(struct ig_tracking_pairs pairs, const char *list
 }
 
 /* It becomes a part of a path. */
-static enum ig_code check_id(struct ig_str id, struct ig_err *err)
+enum ig_code ig_tracking_trace_id_check(struct ig_str id, struct ig_err *err)
 {
     bool good = id.len > 0 && id.len <= IG_TRACKING_TRACE_ID_MAX;
     for (size_t i = 0; good && i < id.len; i++) {
@@ -198,20 +198,19 @@ static enum ig_code put_row(struct ig_db_tx *tx, struct ig_str id,
     if (ig_db_exec(
             tx,
             "insert into traces(id, experiment, status, start_ms, duration_ms, client_id,"
-            " request_preview, response_preview, assessments)"
-            " values($1, $2, $3, $4, $5, $6, $7, $8, $9) on conflict (id) do update set"
-            " status = excluded.status, start_ms = excluded.start_ms,"
+            " request_preview, response_preview, told)"
+            " values($1, $2, $3, $4, $5, $6, $7, $8, 1) on conflict (id) do update set"
+            " told = 1, status = excluded.status, start_ms = excluded.start_ms,"
             " duration_ms = coalesce(excluded.duration_ms, traces.duration_ms),"
             " client_id = coalesce(excluded.client_id, traces.client_id),"
             " request_preview = coalesce(excluded.request_preview, traces.request_preview),"
-            " response_preview = coalesce(excluded.response_preview, traces.response_preview),"
-            " assessments = case excluded.assessments when '' then traces.assessments"
-            " else excluded.assessments end where traces.experiment = excluded.experiment",
+            " response_preview = coalesce(excluded.response_preview, traces.response_preview)"
+            " where traces.experiment = excluded.experiment",
             IG_DB_VALUES(IG_DB_T(id), IG_DB_I(trace->experiment), IG_DB_I(trace->status),
                          IG_DB_I(trace->start_ms),
                          trace->duration_ms < 0 ? IG_DB_N() : IG_DB_I(trace->duration_ms),
                          optional(trace->client_id), optional(trace->request_preview),
-                         optional(trace->response_preview), IG_DB_T(trace->assessments)),
+                         optional(trace->response_preview)),
             err) != IG_OK)
         return err->code;
     if (ig_db_changes(tx)) return IG_OK;
@@ -219,12 +218,25 @@ static enum ig_code put_row(struct ig_db_tx *tx, struct ig_str id,
                    IG_STR_ARGS(id));
 }
 
-static enum ig_code place_of(struct ig_str *out, struct ig_db_tx *tx, int64_t experiment,
-                             struct ig_str id, struct ig_arena *arena, struct ig_err *err)
+enum ig_code ig_tracking_trace_place_of(struct ig_str *out, struct ig_db_tx *tx, int64_t experiment,
+                                        struct ig_str id, struct ig_arena *arena,
+                                        struct ig_err *err)
 {
     char below[IG_TRACKING_TRACE_ID_MAX + 32];
     snprintf(below, sizeof below, "traces/%.*s", IG_STR_ARGS(id));
     return ig_tracking_artifact_root(out, tx, experiment, ig_str_view(below), arena, err);
+}
+
+static enum ig_code put_assessments(struct trace_call *call, struct ig_db_tx *tx,
+                                    struct ig_err *err)
+{
+    const struct ig_assessments told = call->trace->assessments;
+    for (size_t i = 0; err->code == IG_OK && i < told.count; i++) {
+        struct ig_assessment assessment = told.items[i], made;
+        assessment.trace = call->id;
+        ig_assessment_put(&made, tx, &assessment, call->arena, err);
+    }
+    return err->code;
 }
 
 static enum ig_code put_trace(struct ig_db_tx *tx, void *context, struct ig_err *err)
@@ -234,11 +246,12 @@ static enum ig_code put_trace(struct ig_db_tx *tx, void *context, struct ig_err 
     struct ig_tracking_pair place = {.key = IG_STR(LOCATION_TAG)};
     const struct ig_tracking_pairs places = {&place, 1};
     if (ig_tracking_experiment_must_be_active(tx, trace->experiment, err) != IG_OK ||
-        place_of(&place.value, tx, trace->experiment, call->id, call->arena, err) != IG_OK ||
+        ig_tracking_trace_place_of(&place.value, tx, trace->experiment, call->id, call->arena,
+                                   err) != IG_OK ||
         put_row(tx, call->id, trace, err) != IG_OK ||
         put_metadata(tx, call->id, trace->metadata, err) != IG_OK ||
         put_tags(tx, call->id, trace->tags, err) != IG_OK ||
-        put_tags(tx, call->id, places, err) != IG_OK)
+        put_tags(tx, call->id, places, err) != IG_OK || put_assessments(call, tx, err) != IG_OK)
         return err->code;
     return read_trace(call, tx, err);
 }
@@ -255,14 +268,12 @@ enum ig_code ig_tracking_trace_put(struct ig_tracking_trace *out, struct ig_db *
         ig_hex(id + 3, random, sizeof random);
         call.id = ig_str_view(id);
     }
-    if (check_id(call.id, err) != IG_OK ||
+    if (ig_tracking_trace_id_check(call.id, err) != IG_OK ||
         ig_tracking_check_length(trace->request_preview, PREVIEW_MAX, "request_preview", err) !=
             IG_OK ||
         ig_tracking_check_length(trace->response_preview, PREVIEW_MAX, "response_preview", err) !=
             IG_OK ||
         ig_tracking_check_length(trace->client_id, KEY_MAX, "client_request_id", err) != IG_OK ||
-        ig_tracking_check_length(trace->assessments, ASSESSMENTS_MAX, "assessments", err) !=
-            IG_OK ||
         check_pairs(trace->metadata, "trace_metadata", err) != IG_OK ||
         check_pairs(trace->tags, "tags", err) != IG_OK)
         return err->code;
@@ -357,7 +368,7 @@ static enum ig_code link_traces(struct ig_db_tx *tx, void *context, struct ig_er
     const struct link_call *call = context;
     if (ig_tracking_run_must_be_active(tx, call->run, NULL, err) != IG_OK) return err->code;
     for (size_t i = 0; err->code == IG_OK && i < call->count; i++)
-        if (check_id(call->ids[i], err) == IG_OK)
+        if (ig_tracking_trace_id_check(call->ids[i], err) == IG_OK)
             ig_db_exec(tx,
                        "insert into trace_runs(trace, run) values($1, $2)"
                        " on conflict (trace, run) do nothing",
@@ -387,7 +398,8 @@ static enum ig_code find_place(struct ig_db_tx *tx, void *context, struct ig_err
     struct place_call *call = context;
     struct ig_tracking_trace trace = {.experiment = 0};
     if (read_row(&trace, tx, call->id, call->arena, err) != IG_OK) return err->code;
-    return place_of(&call->place, tx, trace.experiment, call->id, call->arena, err);
+    return ig_tracking_trace_place_of(&call->place, tx, trace.experiment, call->id, call->arena,
+                                      err);
 }
 
 enum ig_code ig_tracking_trace_place(struct ig_str *out, struct ig_db *db, struct ig_str id,
@@ -446,7 +458,8 @@ static enum ig_code choose_all(struct deletion_call *call, struct ig_db_tx *tx, 
 static enum ig_code delete_traces(struct ig_db_tx *tx, void *context, struct ig_err *err)
 {
     static const char *const statements[] = {
-        "delete from trace_runs where trace = $1", "delete from trace_tags where trace = $1",
+        "delete from trace_runs where trace = $1",     "delete from trace_tags where trace = $1",
+        "delete from assessments where trace = $1",    "delete from spans where trace = $1",
         "delete from trace_metadata where trace = $1", "delete from traces where id = $1"};
     struct deletion_call *call = context;
     size_t kept = 0;
@@ -457,8 +470,8 @@ static enum ig_code delete_traces(struct ig_db_tx *tx, void *context, struct ig_
             if (ig_db_exec(tx, statements[j], IG_DB_VALUES(IG_DB_T(call->ids[i])), err) != IG_OK)
                 return err->code;
         if (!ig_db_changes(tx)) continue; /* named twice */
-        if (place_of(&call->places[kept++], tx, call->deletion->experiment, call->ids[i],
-                     call->arena, err) != IG_OK)
+        if (ig_tracking_trace_place_of(&call->places[kept++], tx, call->deletion->experiment,
+                                       call->ids[i], call->arena, err) != IG_OK)
             return err->code;
     }
     call->count = kept;

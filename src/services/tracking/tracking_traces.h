@@ -2,12 +2,14 @@
 #ifndef IG_SERVICES_TRACKING_TRACKING_TRACES_H
 #define IG_SERVICES_TRACKING_TRACKING_TRACES_H
 
-/* MLflow's traces: what is known of a call that a client watched. Its spans are a file that the
- * client puts where the tag mlflow.artifactLocation says. Errors have MLflow's words.
+/* MLflow's traces: what is known of a call that a client watched. Its spans are of trace_spans.h,
+ * or a file that the client puts where the tag mlflow.artifactLocation says. Errors have MLflow's
+ * words.
  *
  * Deleting removes and is audited; the rest is logging. Thread-safe; worker threads only. What is
  * read lives in the caller's arena. */
 
+#include "services/tracking/assessments.h"
 #include "services/tracking/tracking.h"
 
 enum {
@@ -28,7 +30,7 @@ struct ig_tracking_trace {
     int64_t experiment, status, start_ms;
     int64_t duration_ms;                                        /* -1: not told */
     struct ig_str client_id, request_preview, response_preview; /* ptr NULL: not told */
-    struct ig_str assessments;                                  /* a list in JSON, or empty */
+    struct ig_assessments assessments;
     struct ig_tracking_pairs metadata, tags;
 };
 /* A trace that is there already takes what is told, and keeps the tags and metadata that are not

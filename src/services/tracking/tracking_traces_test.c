@@ -53,7 +53,6 @@ static struct ig_tracking_trace put(const char *id, const char *name, int64_t st
                                             .status = status,
                                             .start_ms = start_ms,
                                             .duration_ms = duration_ms,
-                                            .assessments = IG_STR(""),
                                             .metadata = {&metadata, 1},
                                             .tags = {&tag, 1}};
     ASSERT_OK(ig_tracking_trace_put(&made, db, &trace, &arena, &err));
@@ -83,7 +82,6 @@ static void test_a_trace(void **state)
                                            .start_ms = 1000,
                                            .duration_ms = -1,
                                            .client_id = IG_STR("c"),
-                                           .assessments = IG_STR("[]"),
                                            .tags = {&tag, 1}};
     ASSERT_OK(ig_tracking_trace_put(&again, db, &more, &arena, &err));
     assert_int_equal(again.status, 2);
