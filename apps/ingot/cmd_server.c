@@ -193,6 +193,7 @@ static enum ig_code open_services(struct server *server, struct ig_err *err)
         .retention_unused_days = settings->retention_unused_days,
         .blobs = settings->blobs,
         .blobs_cache_bytes = (size_t)settings->blobs_cache_mb << 20,
+        .secrets_passphrase_file = settings->secrets_passphrase_file,
         .webhooks = webhooks_of(settings)};
     struct ig_app *app = &server->services.app;
     if (choose_onnx_engine(settings, err) != IG_OK) return err->code;

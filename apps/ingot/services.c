@@ -156,6 +156,11 @@ static enum ig_code open_all(struct ig_services *services,
     webhooks.db = app->db;
     if (ig_webhooks_open(&app->webhooks, &webhooks, err) != IG_OK) return err->code;
     ig_registry_attach(app->registry, app->webhooks);
+    const struct ig_gateway_options gateway = {.db = app->db,
+                                               .tracking = app->tracking,
+                                               .dirfd = services->dirfd,
+                                               .passphrase_file = options->secrets_passphrase_file};
+    if (ig_gateway_open(&app->gateway, &gateway, err) != IG_OK) return err->code;
     if (ig_replica_host_open(&services->replicas, &host, err) != IG_OK) return err->code;
     struct ig_deploy_options deploy = {.models_max_bytes = options->models_bytes,
                                        .dirfd = services->dirfd,
@@ -218,6 +223,7 @@ void ig_services_close(struct ig_services *services)
     ig_deploy_close(app->deploy);
     ig_replica_host_close(services->replicas);
     ig_explain_cache_free(app->explain_cache);
+    ig_gateway_close(app->gateway);
     ig_webhooks_close(app->webhooks);
     ig_records_close(app->records);
     ig_fleet_close(app->fleet);

@@ -18,6 +18,7 @@
 #include "services/explain/reasons.h"
 #include "services/explain/records.h"
 #include "services/fleet/fleet.h"
+#include "services/gateway/gateway.h"
 #include "services/gc/gc.h"
 #include "services/job/job.h"
 #include "services/registry/registry.h"
@@ -36,6 +37,7 @@ struct ig_app {
     struct ig_registry *registry;
     struct ig_tracking *tracking;
     struct ig_webhooks *webhooks;
+    struct ig_gateway *gateway;
     struct ig_gc *gc;
     struct ig_fleet *fleet;
     struct ig_jobs *jobs;

@@ -23,9 +23,16 @@ class Server:
     def __init__(self, app=None, port=0):
         self.directory = tempfile.TemporaryDirectory(prefix="ingot-mlflow-")
         self.log = open(os.path.join(self.directory.name, "log"), "w")
+        command = [INGOT, "server", "--data", os.path.join(self.directory.name, "data"),
+                   "--listen", "%s:%d" % (LOOPBACK, port)]
+        passphrase = os.environ.get("MLFLOW_CRYPTO_KEK_PASSPHRASE")
+        if passphrase:  # MLflow's server has it in its environment, ours in a file
+            path = os.path.join(self.directory.name, "passphrase")
+            with open(path, "w") as file:
+                file.write(passphrase)
+            command += ["--set", "secrets_passphrase_file=" + path]
         self.process = _popen(
-            [INGOT, "server", "--data", os.path.join(self.directory.name, "data"),
-             "--listen", "%s:%d" % (LOOPBACK, port)],
+            command,
             stdout=subprocess.PIPE, stderr=self.log, text=True)
         line = self.process.stdout.readline().split()
         if not line:
