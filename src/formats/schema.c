@@ -118,26 +118,23 @@ enum ig_code ig_schema_check_rows(const struct ig_schema *schema, const double *
 }
 
 /* A NaN of its own, which no reader of values makes. */
-static double unnamed(void)
-{
-    const uint64_t bits = UINT64_C(0x7ff8000000756e6e);
-    double value;
-    memcpy(&value, &bits, sizeof value);
-    return value;
-}
+static const uint64_t UNNAMED = UINT64_C(0x7ff8000000756e6e);
 
 void ig_schema_begin_row(const struct ig_schema *schema, double *row)
 {
+    double unnamed;
+    memcpy(&unnamed, &UNNAMED, sizeof unnamed);
     for (uint32_t i = 0; i < schema->features_count; i++)
-        row[i] = schema->features[i].named ? unnamed() : NAN;
+        row[i] = schema->features[i].named ? unnamed : NAN;
 }
 
 int32_t ig_schema_unnamed(const struct ig_schema *schema, const double *row)
 {
-    const double mark = unnamed();
-    for (uint32_t i = 0; schema->has_named && i < schema->features_count; i++)
-        if (schema->features[i].named && memcmp(&row[i], &mark, sizeof mark) == 0)
-            return (int32_t)i;
+    for (uint32_t i = 0; schema->has_named && i < schema->features_count; i++) {
+        uint64_t bits;
+        memcpy(&bits, &row[i], sizeof bits);
+        if (schema->features[i].named && bits == UNNAMED) return (int32_t)i;
+    }
     return -1;
 }
 
