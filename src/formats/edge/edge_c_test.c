@@ -8,56 +8,14 @@
 
 #include <cmocka.h>
 
-#include "base/file.h"
+#include "formats/edge/edge_c_testing.h"
 #include "formats/edge/edge_testing.h"
 #include "kernels/tree/tree_predict_walk.h"
 
-#include <dlfcn.h>
 #include <math.h>
-#include <spawn.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 enum { ROWS = 40 };
-extern char **environ;
-
-static char folder[64];
-
-static int compile(const char *source, const char *library)
-{
-    char *arguments[] = {"cc",
-                         "-std=c99",
-                         "-Wall",
-                         "-Wextra",
-                         "-Wpedantic",
-                         "-Wconversion",
-                         "-Wshadow",
-                         "-Werror",
-                         "-O1",
-                         "-ffp-contract=off",
-                         "-shared",
-                         "-fPIC",
-                         "-o",
-                         (char *)(uintptr_t)library,
-                         (char *)(uintptr_t)source,
-                         NULL};
-    pid_t pid;
-    int status = -1;
-    assert_int_equal(posix_spawnp(&pid, "cc", NULL, NULL, arguments, environ), 0);
-    assert_int_equal(waitpid(pid, &status, 0), pid);
-    return status;
-}
-
-/* dlsym gives functions as pointers to data. */
-static void *symbol(void *library, const char *name)
-{
-    void *found = dlsym(library, name);
-    if (!found) fail_msg("%s is absent", name);
-    return found;
-}
 
 static double margin_at(enum ig_compact_leaf leaf, const void *margins, uint32_t output,
                         int32_t exponent)
@@ -82,8 +40,8 @@ static void check_rows(void *library, const struct ig_model *model, const struct
 {
     void (*run)(const float *, void *);
     int32_t (*class_index)(const float *);
-    *(void **)&run = symbol(library, "model_margins");
-    *(void **)&class_index = symbol(library, "model_class");
+    *(void **)&run = ig_c_testing_symbol(library, "model_margins");
+    *(void **)&class_index = ig_c_testing_symbol(library, "model_class");
     uint32_t features = model->features_count;
     double *rows = ig_zalloc_array((size_t)ROWS * features, sizeof *rows);
     float *input = ig_zalloc_array(features, sizeof *input);
@@ -112,7 +70,7 @@ static void check_model(const struct ig_model *model, enum ig_compact_want want,
     struct ig_err err = IG_ERR_INIT;
     struct ig_tree_compact *compact = NULL;
     struct ig_buf buf, file;
-    char source[128], library[128];
+    char name[32];
     double bounds[16];
     struct ig_model *read = ig_edge_testing_file(&file, model, want, bounds);
     ig_buf_init(&buf, 1 << 26);
@@ -120,12 +78,8 @@ static void check_model(const struct ig_model *model, enum ig_compact_want want,
     if (ig_edge_write_c(&buf, compact, IG_STR("model"), &err) != IG_OK) fail_msg("%s", err.message);
     bool floats = strstr(buf.ptr, "double") || strstr(buf.ptr, "float f = ");
     if (ig_compact_is_integer(compact->leaf)) assert_false(floats);
-    snprintf(source, sizeof source, "%s/model%u.c", folder, number);
-    snprintf(library, sizeof library, "%s/model%u.so", folder, number);
-    assert_int_equal(ig_file_replace(IG_FILE_CWD, source, ig_buf_view(&buf), &err), IG_OK);
-    if (compile(source, library) != 0) fail_msg("model %u: the compiler complains", number);
-    void *handle = dlopen(library, RTLD_NOW | RTLD_LOCAL);
-    assert_non_null(handle);
+    snprintf(name, sizeof name, "model%u", number);
+    void *handle = ig_c_testing_load(ig_buf_view(&buf), name);
     check_rows(handle, model, read, compact);
     dlclose(handle);
     ig_tree_compact_free(compact);
@@ -184,20 +138,6 @@ static void test_names(void **state)
     ig_buf_deinit(&buf);
 }
 
-static int make_folder(void **state)
-{
-    (void)state;
-    snprintf(folder, sizeof folder, "/tmp/ingot-edge-XXXXXX");
-    return mkdtemp(folder) ? 0 : -1;
-}
-
-static int remove_folder(void **state)
-{
-    (void)state;
-    struct ig_err err = IG_ERR_INIT;
-    return ig_dir_remove_tree(IG_FILE_CWD, folder, &err) == IG_OK ? 0 : -1;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -205,5 +145,5 @@ int main(void)
         cmocka_unit_test(test_small_models),
         cmocka_unit_test(test_names),
     };
-    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+    return cmocka_run_group_tests(tests, ig_c_testing_setup, ig_c_testing_teardown);
 }

@@ -7,24 +7,16 @@
 
 #include <cmocka.h>
 
-#include "base/file.h"
 #include "base/random.h"
+#include "formats/edge/edge_c_testing.h"
 #include "formats/edge/edge_encoder_c.h"
 #include "kernels/nn/nn_fixed.h"
 
-#include <dlfcn.h>
 #include <math.h>
-#include <spawn.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 enum { ROWS = 300, FEATURES = 4, INPUTS_MAX = 16 };
-extern char **environ;
 
-static char folder[64];
 static double table[ROWS * FEATURES];
 static struct ig_feature features[FEATURES] = {
     {.name = {"a */ \"b\"\n", 9}}, {.name = {"b", 1}}, {.name = {"c", 1}}, {.name = {"d", 1}}};
@@ -33,9 +25,6 @@ static const struct ig_schema schema = {.features = features, .features_count = 
 static int setup(void **state)
 {
     struct ig_rng rng;
-    (void)state;
-    snprintf(folder, sizeof folder, "/tmp/encoder-XXXXXX");
-    if (!mkdtemp(folder)) return -1;
     ig_rng_seed(&rng, 1);
     for (int i = 0; i < ROWS; i++) {
         double *row = table + i * FEATURES;
@@ -44,58 +33,19 @@ static int setup(void **state)
         row[2] = (double)(float)ig_rng_unit(&rng);
         row[3] = i % 13 ? (double)ig_rng_below(&rng, 2) : -1;
     }
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    struct ig_err err = IG_ERR_INIT;
-    (void)state;
-    return ig_dir_remove_tree(IG_FILE_CWD, folder, &err) == IG_OK ? 0 : -1;
-}
-
-static void compile(const char *source, const char *library)
-{
-    char *arguments[] = {"cc",
-                         "-std=c99",
-                         "-Wall",
-                         "-Wextra",
-                         "-Wpedantic",
-                         "-Wconversion",
-                         "-Wshadow",
-                         "-Werror",
-                         "-O2",
-                         "-shared",
-                         "-fPIC",
-                         "-o",
-                         (char *)(uintptr_t)library,
-                         (char *)(uintptr_t)source,
-                         NULL};
-    pid_t pid;
-    int status = -1;
-    assert_int_equal(posix_spawnp(&pid, "cc", NULL, NULL, arguments, environ), 0);
-    assert_int_equal(waitpid(pid, &status, 0), pid);
-    assert_int_equal(status, 0);
+    return ig_c_testing_setup(state);
 }
 
 static void (*build(const struct ig_edge_encoder *made, const char *name))(const float *, void *)
 {
     struct ig_err err = IG_ERR_INIT;
     struct ig_buf text;
-    char source[128], library[128];
     void (*run)(const float *, void *) = NULL;
-    snprintf(source, sizeof source, "%s/%s.c", folder, name);
-    snprintf(library, sizeof library, "%s/%s.so", folder, name);
     ig_buf_init(&text, 1 << 20);
-    if (ig_edge_encoder_c_write(&text, made, &err) ||
-        ig_file_replace(IG_FILE_CWD, source, ig_buf_view(&text), &err))
-        fail_msg("%s", err.message);
+    if (ig_edge_encoder_c_write(&text, made, &err)) fail_msg("%s", err.message);
+    void *handle = ig_c_testing_load(ig_buf_view(&text), name); /* stays to the end */
     ig_buf_deinit(&text);
-    compile(source, library);
-    void *handle = dlopen(library, RTLD_NOW | RTLD_LOCAL); /* stays to the end */
-    if (!handle) fail_msg("%s", dlerror());
-    *(void **)&run = dlsym(handle, "risk_encode");
-    assert_true(run != NULL);
+    *(void **)&run = ig_c_testing_symbol(handle, "risk_encode");
     return run;
 }
 
@@ -174,5 +124,5 @@ int main(void)
         cmocka_unit_test(the_c_file_gives_the_inputs),
         cmocka_unit_test(names_are_checked),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, setup, ig_c_testing_teardown);
 }

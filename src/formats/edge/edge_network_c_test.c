@@ -8,56 +8,14 @@
 
 #include <cmocka.h>
 
-#include "base/file.h"
 #include "formats/edge/edge.h"
+#include "formats/edge/edge_c_testing.h"
 #include "kernels/nn/nn.h"
 #include "kernels/quantize/network_testing.h"
 
-#include <dlfcn.h>
-#include <spawn.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 enum { ROWS = 10 };
-extern char **environ;
-
-static char folder[64];
-
-static int compile(const char *source, const char *library)
-{
-    char *arguments[] = {"cc",
-                         "-std=c99",
-                         "-Wall",
-                         "-Wextra",
-                         "-Wpedantic",
-                         "-Wconversion",
-                         "-Wshadow",
-                         "-Werror",
-                         "-O1",
-                         "-ffp-contract=off",
-                         "-shared",
-                         "-fPIC",
-                         "-o",
-                         (char *)(uintptr_t)library,
-                         (char *)(uintptr_t)source,
-                         NULL};
-    pid_t pid;
-    int status = -1;
-    assert_int_equal(posix_spawnp(&pid, "cc", NULL, NULL, arguments, environ), 0);
-    assert_int_equal(waitpid(pid, &status, 0), pid);
-    return status;
-}
-
-/* dlsym gives functions as pointers to data. */
-static void *symbol(void *library, const char *name)
-{
-    void *found = dlsym(library, name);
-    if (!found) fail_msg("%s is absent", name);
-    return found;
-}
 
 static void check_rows(void *library, const struct ig_network *network)
 {
@@ -68,8 +26,8 @@ static void check_rows(void *library, const struct ig_network *network)
     const struct ig_network_tensor *out = &network->tensors[network->outputs[0]];
     void (*invoke)(const void *, void *);
     int32_t (*class_index)(const void *);
-    *(void **)&invoke = symbol(library, "model_invoke");
-    *(void **)&class_index = symbol(library, "model_class");
+    *(void **)&invoke = ig_c_testing_symbol(library, "model_invoke");
+    *(void **)&class_index = ig_c_testing_symbol(library, "model_class");
     if (ig_nn_new(&nn, network, &options, &err) != IG_OK) fail_msg("%s", err.message);
     size_t bytes = ig_network_tensor_bytes(out);
     void *input = ig_alloc(ig_network_tensor_bytes(in)),
@@ -100,24 +58,18 @@ static void check_network(struct ig_network *network, unsigned number)
 {
     struct ig_err err = IG_ERR_INIT;
     struct ig_network_compact *compact = NULL;
-    char source[128], shared[128];
+    char name[32];
     struct ig_buf text;
-    snprintf(source, sizeof source, "%s/%u.c", folder, number);
-    snprintf(shared, sizeof shared, "%s/%u.so", folder, number);
+    snprintf(name, sizeof name, "network%u", number);
     ig_buf_init(&text, 1 << 24);
     if (ig_network_compact_new(&compact, network, &err) != IG_OK ||
-        ig_edge_write_network_c(&text, compact, IG_STR("model"), &err) != IG_OK ||
-        ig_file_replace(IG_FILE_CWD, source, ig_buf_view(&text), &err) != IG_OK)
+        ig_edge_write_network_c(&text, compact, IG_STR("model"), &err) != IG_OK)
         fail_msg("%s", err.message);
-    if (compile(source, shared)) fail_msg("seed %u does not compile", number);
-    void *library = dlopen(shared, RTLD_NOW | RTLD_LOCAL);
-    if (!library) fail_msg("%s", dlerror());
+    void *library = ig_c_testing_load(ig_buf_view(&text), name);
     check_rows(library, network);
     dlclose(library);
     ig_buf_deinit(&text);
     ig_network_compact_free(compact);
-    unlink(source);
-    unlink(shared);
 }
 
 /* Each has operators that none before had. */
@@ -165,9 +117,5 @@ int main(void)
         cmocka_unit_test(test_random_networks),
         cmocka_unit_test(test_refusals),
     };
-    snprintf(folder, sizeof folder, "/tmp/ingot-edge-XXXXXX");
-    if (!mkdtemp(folder)) return 1;
-    int failed = cmocka_run_group_tests(tests, NULL, NULL);
-    rmdir(folder);
-    return failed;
+    return cmocka_run_group_tests(tests, ig_c_testing_setup, ig_c_testing_teardown);
 }
