@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Runs the device runtime and exported C files on emulated processors, beside `ingot edge run`.
 
-    device.py            Cortex-M4 and aarch64, with INGOT_LONG=1 Cortex-M3 and arm and more models: every bit of margins
+    device.py            Cortex-M4, with INGOT_LONG=1 Cortex-M3, arm, aarch64 and more models: every bit of margins
     device.py --bench    the same models on Cortex-M3 and M4: bytes, RAM, instructions; more with MODEL ROWS pairs
 
 Ends with 77, which ctest reports as skipped, when a compiler or emulator is absent.
@@ -42,7 +42,7 @@ CASES = [("xgboost/binary_missing/model.json", "int16"), ("xgboost/softprob/mode
          ("lightgbm/categorical/model.txt", "int16"), ("xgboost/binary_missing/model.json", "exact"),
          ("lightgbm/zero_as_missing/model.txt", "exact"), ("lightgbm/multiclass/model.txt", "float32"),
          ("lightgbm/rf_binary/model.txt", "exact")]
-BRIEF = ("cortex-m4", "aarch64"), 3  # targets, and how many of the cases
+BRIEF = ("cortex-m4",), 3  # targets, and how many of the cases
 ROWS_MAX = 40
 
 
@@ -200,7 +200,7 @@ def main():
     benching = sys.argv[1:2] == ["--bench"]
     more = sys.argv[2:] if benching else []
     targets, cases_count = (TARGETS, len(CASES)) if os.environ.get("INGOT_LONG") or benching else BRIEF
-    need(GCC, "qemu-system-arm", *([] if benching else ["qemu-arm", "qemu-aarch64", "clang", "ld.lld"]))
+    need(GCC, "qemu-system-arm", *(["qemu-arm", "qemu-aarch64", "clang", "ld.lld"] if targets is TARGETS and not benching else []))
     with tempfile.TemporaryDirectory() as folder:
         cases = [(os.path.join(GOLDEN, path), leaves, os.path.join(GOLDEN, os.path.dirname(path), "input.csv"))
                  for path, leaves in ([] if more else CASES[:cases_count])]

@@ -177,7 +177,7 @@ def main():
             bench(folder, [Network(folder, i, path, "single", 1) for i, path in enumerate(paths() + more)])
             return
         roundings = ("single", "double") if os.environ.get("INGOT_LONG") else ("single",)
-        chosen = paths() if os.environ.get("INGOT_LONG") else paths()[:2]
+        chosen = paths() if os.environ.get("INGOT_LONG") else paths()[:1]
         networks = [Network(folder, 2 * i + k, path, rounding, 2)
                     for i, path in enumerate(chosen) for k, rounding in enumerate(roundings)]
         data = write_data(folder, networks)
