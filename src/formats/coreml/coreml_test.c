@@ -8,34 +8,16 @@
 
 #include <cmocka.h>
 
-#include "base/file.h"
 #include "base/mem.h"
 #include "base/proto.h"
 #include "formats/coreml/coreml.h"
-#include "formats/format.h"
+#include "formats/export_testing.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { FILE_MAX = 1 << 22 };
 enum { TREE_REGRESSOR = 302, GLM_CLASSIFIER = 400, TREE_CLASSIFIER = 402, NETWORK = 500 };
-
-static struct ig_model *load_file(const char *name)
-{
-    struct ig_err err = IG_ERR_INIT;
-    struct ig_model *model = NULL;
-    struct ig_buf bytes;
-    const char *source = getenv("INGOT_SOURCE_DIR");
-    char path[512];
-    snprintf(path, sizeof path, "%s/tests/%s", source ? source : ".", name);
-    ig_buf_init(&bytes, FILE_MAX);
-    if (ig_file_read(&bytes, IG_FILE_CWD, path, &err) != IG_OK ||
-        ig_format_load(&model, ig_buf_view(&bytes), NULL, &err) != IG_OK)
-        fail_msg("%s", err.message);
-    ig_buf_deinit(&bytes);
-    return model;
-}
 
 static bool find(struct ig_proto_field *out, struct ig_str message, uint32_t number)
 {
@@ -64,7 +46,7 @@ static struct ig_str write_model(struct ig_buf *out, const struct ig_model *mode
 {
     struct ig_err err = IG_ERR_INIT;
     struct ig_proto_field field;
-    ig_buf_init(out, FILE_MAX);
+    ig_buf_init(out, IG_EXPORT_TESTING_MAX);
     if (ig_coreml_write(out, model, NULL, &err) != IG_OK) fail_msg("%s", err.message);
     assert_true(find(&field, ig_buf_view(out), 1) && field.value == version);
     assert_true(find(&field, ig_buf_view(out), 2));
@@ -75,7 +57,7 @@ static struct ig_str write_model(struct ig_buf *out, const struct ig_model *mode
 
 static void check_trees(const char *name, uint32_t type, uint32_t transform)
 {
-    struct ig_model *model = load_file(name);
+    struct ig_model *model = ig_export_testing_load(name);
     struct ig_proto_field field, ensemble;
     struct ig_buf out;
     struct ig_str body = write_model(&out, model, type, 1);
@@ -102,7 +84,8 @@ static void writes_trees(void **state)
 static void writes_linear_models(void **state)
 {
     (void)state;
-    struct ig_model *model = load_file("golden/xgboost/gblinear_multiclass/model.json");
+    struct ig_model *model =
+        ig_export_testing_load("golden/xgboost/gblinear_multiclass/model.json");
     struct ig_buf out;
     struct ig_str body = write_model(&out, model, GLM_CLASSIFIER, 1);
     assert_int_equal(count(body, 1), model->outputs_count - 1);
@@ -113,7 +96,7 @@ static void writes_linear_models(void **state)
 static void writes_networks(void **state)
 {
     (void)state;
-    struct ig_model *model = load_file("corpus/tflite/half_weights");
+    struct ig_model *model = ig_export_testing_load("corpus/tflite/half_weights");
     struct ig_buf out;
     struct ig_str body = write_model(&out, model, NETWORK, 2); /* halves need version 2 */
     assert_true(count(body, 1) > 0);
@@ -121,34 +104,26 @@ static void writes_networks(void **state)
     ig_model_free(model);
 }
 
-static void refuses(const char *name, const char *word)
-{
-    struct ig_err err = IG_ERR_INIT;
-    struct ig_model *model = load_file(name);
-    struct ig_buf out;
-    ig_buf_init(&out, FILE_MAX);
-    assert_int_equal(ig_coreml_write(&out, model, NULL, &err), IG_UNSUPPORTED);
-    if (!strstr(err.message, word)) fail_msg("%s: %s", name, err.message);
-    assert_int_equal(out.len, 0);
-    ig_buf_deinit(&out);
-    ig_model_free(model);
-}
-
 static void refuses_what_core_ml_cannot_say(void **state)
 {
     (void)state;
-    refuses("golden/lightgbm/categorical/model.txt", "split by sets of categories");
-    refuses("golden/lightgbm/zero_as_missing/model.txt", "feature 'f1': zeros count as missing");
-    refuses("golden/lightgbm/poisson/model.txt", "transform EXP");
-    refuses("golden/lightgbm/linear_tree/model.txt", "leaves are linear models");
-    refuses("corpus/tflite/cnn_int8", "no int8 activations");
-    refuses("corpus/tflite/fully_connected_keep_float", "products of several rows");
+    ig_export_testing_refuses(ig_coreml_write, "golden/lightgbm/categorical/model.txt",
+                              "split by sets of categories");
+    ig_export_testing_refuses(ig_coreml_write, "golden/lightgbm/zero_as_missing/model.txt",
+                              "feature 'f1': zeros count as missing");
+    ig_export_testing_refuses(ig_coreml_write, "golden/lightgbm/poisson/model.txt",
+                              "transform EXP");
+    ig_export_testing_refuses(ig_coreml_write, "golden/lightgbm/linear_tree/model.txt",
+                              "leaves are linear models");
+    ig_export_testing_refuses(ig_coreml_write, "corpus/tflite/cnn_int8", "no int8 activations");
+    ig_export_testing_refuses(ig_coreml_write, "corpus/tflite/fully_connected_keep_float",
+                              "products of several rows");
 }
 
 static void says_when_memory_is_out(void **state)
 {
     (void)state;
-    struct ig_model *model = load_file("corpus/tflite/half_weights");
+    struct ig_model *model = ig_export_testing_load("corpus/tflite/half_weights");
     struct ig_err err = IG_ERR_INIT;
     struct ig_buf out;
     ig_buf_init(&out, 100);
@@ -156,7 +131,7 @@ static void says_when_memory_is_out(void **state)
     ig_buf_deinit(&out);
     for (uint64_t n = 1; n < 200; n++) {
         ig_err_clear(&err);
-        ig_buf_init(&out, FILE_MAX);
+        ig_buf_init(&out, IG_EXPORT_TESTING_MAX);
         ig_mem_fail_after(n);
         enum ig_code code = ig_coreml_write(&out, model, NULL, &err);
         bool failed = ig_mem_failed();

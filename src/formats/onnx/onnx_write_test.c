@@ -8,11 +8,9 @@
 
 #include <cmocka.h>
 
-#include "base/file.h"
 #include "base/mem.h"
-#include "formats/format.h"
+#include "formats/export_testing.h"
 #include "formats/onnx/onnx.h"
-#include "formats/schema.h"
 #include "kernels/engine.h"
 #include "kernels/train/encoder.h"
 
@@ -20,34 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { ROWS = 64, FILE_MAX = 1 << 22 };
-
-static struct ig_model *load(struct ig_str bytes)
-{
-    struct ig_err err = IG_ERR_INIT;
-    struct ig_model *model = NULL;
-    if (ig_format_load(&model, bytes, NULL, &err) != IG_OK) fail_msg("%s", err.message);
-    return model;
-}
-
-static void read_file(struct ig_buf *out, const char *name)
-{
-    struct ig_err err = IG_ERR_INIT;
-    const char *source = getenv("INGOT_SOURCE_DIR");
-    char path[512];
-    snprintf(path, sizeof path, "%s/tests/%s", source ? source : ".", name);
-    ig_buf_init(out, FILE_MAX);
-    if (ig_file_read(out, IG_FILE_CWD, path, &err) != IG_OK) fail_msg("%s", err.message);
-}
-
-static struct ig_model *load_file(const char *name)
-{
-    struct ig_buf bytes;
-    read_file(&bytes, name);
-    struct ig_model *model = load(ig_buf_view(&bytes));
-    ig_buf_deinit(&bytes);
-    return model;
-}
+enum { ROWS = 64 };
 
 /* Numbers that are floats: some on thresholds, some missing, some whole. */
 static double *make_rows(const struct ig_model *model, bool missing)
@@ -92,7 +63,7 @@ static double *predict(const struct ig_model *model, const double *rows)
 static void write_model(struct ig_buf *out, const struct ig_model *model)
 {
     struct ig_err err = IG_ERR_INIT;
-    ig_buf_init(out, FILE_MAX);
+    ig_buf_init(out, IG_EXPORT_TESTING_MAX);
     if (ig_onnx_write(out, model, NULL, &err) != IG_OK) fail_msg("%s", err.message);
 }
 
@@ -117,10 +88,10 @@ static void check_same(const char *name, const struct ig_model *model, const str
 
 static struct ig_model *there_and_back(const char *name, double tolerance)
 {
-    struct ig_model *model = load_file(name);
+    struct ig_model *model = ig_export_testing_load(name);
     struct ig_buf out;
     write_model(&out, model);
-    struct ig_model *again = load(ig_buf_view(&out));
+    struct ig_model *again = ig_export_testing_parse(ig_buf_view(&out));
     check_same(name, model, again, tolerance);
     ig_buf_deinit(&out);
     ig_model_free(model);
@@ -182,7 +153,7 @@ static void writes_encoders(void **state)
     (void)state;
     static const uint32_t categories[] = {0, 0, 0, 5};
     static double values[ROWS * 4];
-    struct ig_model *model = load_file("corpus/tflite/half_weights");
+    struct ig_model *model = ig_export_testing_load("corpus/tflite/half_weights");
     struct ig_err err = IG_ERR_INIT;
     struct ig_encoder encoder;
     struct ig_buf out;
@@ -202,7 +173,7 @@ static void writes_encoders(void **state)
     values[7] = 5;   /* one that it does not know */
     values[0] = 1e9; /* beyond the clip and the last knot */
     write_model(&out, model);
-    struct ig_model *again = load(ig_buf_view(&out));
+    struct ig_model *again = ig_export_testing_parse(ig_buf_view(&out));
     assert_int_equal(again->features_count, 4);
     double *want = predict(model, values), *got = predict(again, values);
     for (size_t i = 0; i < (size_t)ROWS * model->predictions_count; i++)
@@ -214,25 +185,15 @@ static void writes_encoders(void **state)
     ig_model_free(model);
 }
 
-static void refuses(const char *name, const char *word)
-{
-    struct ig_err err = IG_ERR_INIT;
-    struct ig_model *model = load_file(name);
-    struct ig_buf out;
-    ig_buf_init(&out, FILE_MAX);
-    assert_int_equal(ig_onnx_write(&out, model, NULL, &err), IG_UNSUPPORTED);
-    if (!strstr(err.message, word)) fail_msg("%s: %s", name, err.message);
-    assert_int_equal(out.len, 0);
-    ig_buf_deinit(&out);
-    ig_model_free(model);
-}
-
 static void refuses_what_onnx_cannot_say(void **state)
 {
     (void)state;
-    refuses("golden/lightgbm/linear_tree/model.txt", "leaves are linear models");
-    refuses("golden/lightgbm/zero_as_missing/model.txt", "zeros count as missing");
-    refuses("golden/catboost/combined_binary/model.json", "statistics of categories");
+    ig_export_testing_refuses(ig_onnx_write, "golden/lightgbm/linear_tree/model.txt",
+                              "leaves are linear models");
+    ig_export_testing_refuses(ig_onnx_write, "golden/lightgbm/zero_as_missing/model.txt",
+                              "zeros count as missing");
+    ig_export_testing_refuses(ig_onnx_write, "golden/catboost/combined_binary/model.json",
+                              "statistics of categories");
 }
 
 static void says_when_memory_is_out(void **state)
@@ -241,7 +202,7 @@ static void says_when_memory_is_out(void **state)
     static const char *const names[] = {"golden/lightgbm/categorical/model.txt",
                                         "corpus/tflite/cnn_int8"};
     for (size_t i = 0; i < 2; i++) {
-        struct ig_model *model = load_file(names[i]);
+        struct ig_model *model = ig_export_testing_load(names[i]);
         struct ig_err err = IG_ERR_INIT;
         struct ig_buf out;
         ig_buf_init(&out, 1000);
@@ -249,7 +210,7 @@ static void says_when_memory_is_out(void **state)
         ig_buf_deinit(&out);
         for (uint64_t n = 1; n < 200; n++) {
             ig_err_clear(&err);
-            ig_buf_init(&out, FILE_MAX);
+            ig_buf_init(&out, IG_EXPORT_TESTING_MAX);
             ig_mem_fail_after(n);
             enum ig_code code = ig_onnx_write(&out, model, NULL, &err);
             bool failed = ig_mem_failed();
