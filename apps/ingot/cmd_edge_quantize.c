@@ -75,11 +75,18 @@ static enum ig_code open_source(struct work *work, struct ig_err *err)
     return read_labels(work, err);
 }
 
+static bool ends_in(const char *output, const char *ending)
+{
+    size_t length = strlen(output), end = strlen(ending);
+    return length > end && strcmp(output + length - end, ending) == 0;
+}
+
 static enum ig_code make(struct work *work, struct ig_err *err)
 {
     const struct ig_cli *cli = work->cli;
     work->options.float_ends = ig_cli_flag(cli, "float-ends");
     work->options.symmetric = ig_cli_flag(cli, "symmetric");
+    work->options.packaged = ends_in(ig_cli_text(cli, "output"), ".zip");
     if (ig_edge_quantize_parse(&work->options, ig_cli_text(cli, "to"),
                                ig_cli_text(cli, "calibrator"), ig_cli_text(cli, "rounding"),
                                ig_cli_text(cli, "device"), err) != IG_OK ||
@@ -91,12 +98,6 @@ static enum ig_code make(struct work *work, struct ig_err *err)
 }
 
 /* ---- what comes out ---- */
-
-static bool ends_in(const char *output, const char *ending)
-{
-    size_t length = strlen(output), end = strlen(ending);
-    return length > end && strcmp(output + length - end, ending) == 0;
-}
 
 static enum ig_code write_file(struct work *work, const char *output, struct ig_err *err)
 {
@@ -119,6 +120,8 @@ static void print_int8(const struct ig_quantize_report *report)
            report->error_min_max);
     printf("equalized      %s\nbias corrected %s\n", report->equalized ? "yes" : "no",
            report->corrected ? "yes" : "no");
+    printf("input gains    %s\ntuned          %s\n", report->gained ? "yes" : "no",
+           report->tuned ? "yes" : "no");
     for (uint32_t i = 0; i < report->layers_count; i++)
         printf("layer %-4u     %.3g%s\n", report->layers[i].layer, report->layers[i].error,
                i == report->worst_layer ? "  (worst)" : "");

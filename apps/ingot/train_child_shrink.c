@@ -133,7 +133,8 @@ static enum ig_code quantize(struct work *work, struct ig_err *err)
     const struct ig_train_spec *spec = &work->child->spec;
     const struct ig_quantize_params *params = &spec->params.quantize;
     struct ig_edge_quantize options = {.float_ends = ig_edge_plan_on(&params->float_ends),
-                                       .symmetric = ig_edge_plan_on(&params->symmetric)};
+                                       .symmetric = ig_edge_plan_on(&params->symmetric),
+                                       .packaged = true};
     struct ig_edge_quantized made;
     if (ig_edge_quantize_parse(&options, params->to.text, params->calibrator.text,
                                params->rounding.text, params->device.text, err) != IG_OK)

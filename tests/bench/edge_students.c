@@ -34,7 +34,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { SEEDS_MAX = 16, CALIBRATION = 1000 };
+enum { SEEDS_MAX = 16, CALIBRATION = 4000 };
 
 struct figure {
     double accuracy, loss; /* of numbers: R squared, and the mean squared error */
@@ -285,15 +285,21 @@ static struct figure score_int8(struct bench *b, const struct ig_network *networ
         .rows_count = b->valid.count < CALIBRATION ? b->valid.count : CALIBRATION,
         .calibrator = calibrator,
         .no_correction = plain,
-        .no_equalization = plain};
+        .no_equalization = plain,
+        .no_tuning = plain,
+        .gains = !plain};
     stop_on(ig_quantize_run(&result, &b->arena, network, &options, &err), &err);
     float *logits = take(b, b->test.count * b->outputs, sizeof *logits);
     const struct ig_network_layer *last = &result.network->layers[result.network->layers_count - 1];
     bool has_end = last->op == IG_NETWORK_SOFTMAX || last->op == IG_NETWORK_LOGISTIC;
     uint32_t tensor = has_end ? last->inputs[0] : last->output;
-    for (size_t i = 0; i < b->test.count; i++)
-        plain_network(result.network, b->test.inputs + i * b->encoder.inputs_count, tensor,
-                      logits + i * b->outputs);
+    float *row = take(b, b->encoder.inputs_count, sizeof *row);
+    for (size_t i = 0; i < b->test.count; i++) {
+        const float *inputs = b->test.inputs + i * b->encoder.inputs_count;
+        for (size_t k = 0; k < b->encoder.inputs_count; k++)
+            row[k] = inputs[k] * (result.gains ? result.gains[k] : 1);
+        plain_network(result.network, row, tensor, logits + i * b->outputs);
+    }
     struct figure figure = score_logits(b, logits, packed_bytes(result.network));
     if (figure.bytes > network_bytes(result.network)) figure.bytes = network_bytes(result.network);
     ig_network_free(result.network);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* C source of encoders: tables of the columns, and code that reads them as ig_encoder_run does, in
- * double, then steps of the network's int8 input. Stateless. */
+ * float, then steps of the network's int8 input. Stateless. */
 #include "formats/edge/edge_encoder_c.h"
 
 #include <stdio.h>
@@ -51,6 +51,25 @@ static void write_head(const struct writer *w)
                   w->int8 ? "int8_t" : "float");
 }
 
+/* A float with its point, as C wants before an F. */
+static void put_float(const struct writer *w, float value)
+{
+    ig_buf_printf(w->out, "%.8eF", (double)value);
+}
+
+static void write_gains(const struct writer *w)
+{
+    const struct ig_encoder *encoder = w->encoder->encoder;
+    if (!encoder->gains) return;
+    ig_buf_printf(w->out, "static const float %s_gains[%u] = {\n", w->name, encoder->inputs_count);
+    for (uint32_t i = 0; i < encoder->inputs_count; i++) {
+        ig_buf_add_cstr(w->out, "    ");
+        put_float(w, encoder->gains[i]);
+        ig_buf_add_cstr(w->out, ",\n");
+    }
+    ig_buf_add_cstr(w->out, "};\n");
+}
+
 static void write_columns(const struct writer *w)
 {
     const struct ig_encoder *encoder = w->encoder->encoder;
@@ -67,16 +86,25 @@ static void write_columns(const struct writer *w)
         ig_buf_add_cstr(w->out, " */\n");
         first += knots_of(feature);
     }
-    ig_buf_printf(w->out, "};\n/* mean, deviation */\nstatic const double %s_scales[%u][2] = {\n",
+    ig_buf_printf(w->out, "};\n/* mean, deviation */\nstatic const float %s_scales[%u][2] = {\n",
                   w->name, encoder->features_count);
+    for (uint32_t i = 0; i < encoder->features_count; i++) {
+        ig_buf_add_cstr(w->out, "    {");
+        put_float(w, encoder->features[i].mean);
+        ig_buf_add_cstr(w->out, ", ");
+        put_float(w, encoder->features[i].deviation);
+        ig_buf_add_cstr(w->out, "},\n");
+    }
+    ig_buf_printf(w->out, "};\nstatic const float %s_knots[] = {\n", w->name);
     for (uint32_t i = 0; i < encoder->features_count; i++)
-        ig_buf_printf(w->out, "    {%.17g, %.17g},\n", encoder->features[i].mean,
-                      encoder->features[i].deviation);
-    ig_buf_printf(w->out, "};\nstatic const double %s_knots[] = {\n", w->name);
-    for (uint32_t i = 0; i < encoder->features_count; i++)
-        for (uint32_t k = 0; k < knots_of(&encoder->features[i]); k++)
-            ig_buf_printf(w->out, "    %.17g,\n", encoder->features[i].knots[k]);
-    ig_buf_add_cstr(w->out, "    0,\n};\n\n");
+        for (uint32_t k = 0; k < knots_of(&encoder->features[i]); k++) {
+            ig_buf_add_cstr(w->out, "    ");
+            put_float(w, encoder->features[i].knots[k]);
+            ig_buf_add_cstr(w->out, ",\n");
+        }
+    ig_buf_add_cstr(w->out, "    0,\n};\n");
+    write_gains(w);
+    ig_buf_add_char(w->out, '\n');
 }
 
 /* As the server quantizes: the nearest step, ties away from zero. */
@@ -90,12 +118,13 @@ static void write_put(const struct writer *w)
     }
     ig_buf_printf(w->out,
                   "static int8_t %s_put(float real)\n{\n"
-                  "    float quotient = real / %.9gF;\n"
-                  "    double steps = (double)quotient;\n"
+                  "    float steps = real / %.8eF, rest;\n"
                   "    int32_t step;\n"
                   "    if (steps < -512) steps = -512;\n"
                   "    if (steps > 512) steps = 512;\n"
-                  "    step = (int32_t)(steps < 0 ? steps - 0.5 : steps + 0.5) + %d;\n"
+                  "    step = (int32_t)steps;\n"
+                  "    rest = steps - (float)step;\n"
+                  "    step += (rest >= 0.5F) - (rest <= -0.5F) + %d;\n"
                   "    return (int8_t)(step < -128 ? -128 : step > 127 ? 127 : step);\n}\n\n",
                   w->name, (double)q->scales[0], q->zero_points[0]);
 }
@@ -103,46 +132,46 @@ static void write_put(const struct writer *w)
 static void write_rank(const struct writer *w)
 {
     ig_buf_printf(w->out,
-                  "static double %s_rank(const double *knots, uint32_t count, double value)\n{\n"
+                  "static float %s_rank(const float *knots, uint32_t count, float value)\n{\n"
                   "    uint32_t last = count - 1, k = 0;\n"
                   "    if (value <= knots[0]) return -1;\n"
                   "    if (value >= knots[last]) return 1;\n"
                   "    while (value >= knots[k + 1]) k++;\n"
-                  "    value = (value / 2 - knots[k] / 2) / (knots[k + 1] / 2 - knots[k] / 2);\n"
-                  "    return 2 * (k + value) / last - 1;\n}\n\n",
+                  "    value = (value - knots[k]) / (knots[k + 1] - knots[k]);\n"
+                  "    return 2 * ((float)k + value) / (float)last - 1;\n}\n\n",
                   w->name);
 }
 
 static void write_run(const struct writer *w)
 {
     const char *n = w->name;
+    const bool gains = w->encoder->encoder->gains;
     ig_buf_printf(w->out,
                   "void %s_encode(const float *row, %s *inputs)\n{\n"
-                  "    uint32_t f, k;\n"
+                  "    uint32_t f, k, at = 0;\n"
                   "    for (f = 0; f < %u; f++) {\n"
                   "        const uint32_t *column = %s_columns[f];\n"
-                  "        double value = (double)row[f];\n"
+                  "        float value = row[f];\n"
                   "        int missing = value != value || (column[0] && value < 0);\n"
                   "        uint32_t own = column[0] ? column[0] : column[3] ? 2 : 1;\n"
-                  "        for (k = 0; k < own + column[1]; k++) inputs[k] = %s_put(0);\n"
-                  "        if (missing) {\n"
-                  "            if (column[1]) inputs[own] = %s_put(1);\n",
-                  n, w->int8 ? "int8_t" : "float", w->encoder->encoder->features_count, n, n, n);
+                  "        uint32_t one = missing ? own : column[0] && value < (float)column[0]\n"
+                  "            ? (uint32_t)value : own + column[1];\n",
+                  n, w->int8 ? "int8_t" : "float", w->encoder->encoder->features_count, n);
     ig_buf_printf(w->out,
-                  "        } else if (column[0]) {\n"
-                  "            if (value < column[0]) inputs[(uint32_t)value] = %s_put(1);\n"
-                  "        } else {\n"
-                  "            double scaled = (value - %s_scales[f][0]) / %s_scales[f][1];\n"
-                  "            if (scaled < -5) scaled = -5;\n"
-                  "            if (scaled > 5) scaled = 5;\n"
-                  "            inputs[0] = %s_put((float)scaled);\n"
-                  "            if (own == 2)\n"
-                  "                inputs[1] = %s_put(\n"
-                  "                    (float)%s_rank(%s_knots + column[2], column[3], value));\n"
-                  "        }\n"
-                  "        inputs += own + column[1];\n"
-                  "    }\n}\n",
-                  n, n, n, n, n, n, n);
+                  "        for (k = 0; k < own + column[1]; k++, at++) {\n"
+                  "            float real = k == one;\n"
+                  "            if (!missing && !column[0] && k == 0) {\n"
+                  "                real = (value - %s_scales[f][0]) / %s_scales[f][1];\n"
+                  "                if (real < -%d) real = -%d;\n"
+                  "                if (real > %d) real = %d;\n"
+                  "            } else if (!missing && !column[0] && k < own) {\n"
+                  "                real = %s_rank(%s_knots + column[2], column[3], value);\n"
+                  "            }\n"
+                  "            inputs[at] = %s_put(real",
+                  n, n, IG_ENCODER_CLIP, IG_ENCODER_CLIP, IG_ENCODER_CLIP, IG_ENCODER_CLIP, n, n,
+                  n);
+    if (gains) ig_buf_printf(w->out, " * %s_gains[at]", n);
+    ig_buf_add_cstr(w->out, ");\n        }\n    }\n}\n");
 }
 
 enum ig_code ig_edge_encoder_c_write(struct ig_buf *out, const struct ig_edge_encoder *encoder,

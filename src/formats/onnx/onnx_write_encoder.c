@@ -64,9 +64,8 @@ static void add_rank(struct columns *c, const struct ig_encoder_feature *feature
 {
     c->halves[place] = 2.0F / (float)(feature->knots_count - 1);
     for (uint32_t k = 0; k + 1 < feature->knots_count; k++) {
-        double width = feature->knots[k + 1] - feature->knots[k];
-        c->starts[place * PARTS + k] = (float)feature->knots[k];
-        c->slopes[place * PARTS + k] = (float)(1 / width);
+        c->starts[place * PARTS + k] = feature->knots[k];
+        c->slopes[place * PARTS + k] = 1 / (feature->knots[k + 1] - feature->knots[k]);
     }
 }
 
@@ -80,8 +79,8 @@ static void fill_columns(struct columns *c)
             c->codes[add_column(c, CODES, f, input, at)] = (float)code;
         if (!feature->categories) {
             uint32_t place = add_column(c, NUMBERS, f, input++, at);
-            c->means[place] = (float)feature->mean;
-            c->scales[place] = (float)(1 / feature->deviation);
+            c->means[place] = feature->mean;
+            c->scales[place] = 1 / feature->deviation;
             if (feature->knots_count > 1)
                 add_rank(c, feature, add_column(c, RANKS, f, input++, at));
         }
@@ -204,5 +203,8 @@ const char *onnx_write_encoder(struct onnx_writer *w, const struct ig_encoder *e
     onnx_open_node_of(w, "Concat", parts, count, joined);
     onnx_attribute_i64(w, "axis", 1);
     onnx_close_node(w);
-    return gather(w, joined, c.places, encoder->inputs_count);
+    const char *inputs = gather(w, joined, c.places, encoder->inputs_count);
+    if (!encoder->gains) return inputs;
+    return onnx_node(w, "Mul", inputs,
+                     onnx_constant_f32s(w, "gains", encoder->gains, encoder->inputs_count), NULL);
 }

@@ -7,6 +7,8 @@
 
 #include "base/mem.h"
 #include "kernels/quantize/equalize.h"
+#include "kernels/quantize/input_gains.h"
+#include "kernels/quantize/quantize_tune.h"
 
 #include <math.h>
 
@@ -18,6 +20,7 @@ struct search {
     struct ig_arena arena;
     const struct ig_quantize_options *options;
     const struct ig_network *network; /* perhaps equalized */
+    const float *gains;               /* of its inputs; NULL: none */
     struct ig_backprop *real, *int8;
     struct ig_histogram **histograms; /* by tensor; NULL: no steps of its own */
     enum ig_calibrator *chosen;
@@ -27,7 +30,7 @@ struct search {
     double variance;
     size_t outputs;
     double error_min_max, error;
-    bool corrected;
+    bool corrected, tuned;
     double *sums[2]; /* of each channel of each layer, float and simulated */
     float *state;    /* to go back to */
 };
@@ -251,24 +254,61 @@ static void correct(struct search *s)
         ig_backprop_restore(s->int8, s->state);
 }
 
+/* ---- tuning ---- */
+
+static enum ig_code tune(struct search *s, struct ig_err *err)
+{
+    float *logits = ig_arena_array(&s->arena, s->rows_count, s->outputs * sizeof *logits);
+    const struct ig_quantize_lesson lesson = {s->rows,     logits, s->rows_count,
+                                              s->variance, BATCH,  1};
+    if (!logits) return ig_fail(err, IG_NO_MEMORY, "tuning");
+    for (size_t first = 0; first < s->rows_count; first += BATCH) {
+        size_t rows = batch_at(first, s->rows_count);
+        run_at(s->real, s, s->rows, first, rows);
+        memcpy(logits + first * s->outputs,
+               ig_backprop_values(s->real, ig_backprop_logits(s->real)),
+               rows * s->outputs * sizeof *logits);
+    }
+    ig_backprop_save(s->int8, s->state);
+    if (ig_quantize_tune(&s->tuned, s->int8, &lesson, err) != IG_OK) return ig_err_code(err);
+    if (!s->tuned) return IG_OK;
+    double error = measure(s);
+    s->tuned = error < s->error * BETTER;
+    if (s->tuned)
+        s->error = error;
+    else
+        ig_backprop_restore(s->int8, s->state);
+    return IG_OK;
+}
+
 /* ---- the search ---- */
+
+static const float *with_gains(struct search *s, const float *rows, size_t count)
+{
+    float *made = ig_arena_array(&s->arena, count, s->inputs * sizeof *made);
+    for (size_t i = 0; made && i < count * s->inputs; i++)
+        made[i] = rows[i] * s->gains[i % s->inputs];
+    return made;
+}
 
 /* Where no rows are held out, every fourth is: tables are often in an order. */
 static void split_rows(struct search *s)
 {
     const struct ig_quantize_options *o = s->options;
-    s->rows = o->rows;
+    const float *given = s->gains ? with_gains(s, o->rows, o->rows_count) : o->rows;
+    s->rows = given;
     s->rows_count = o->rows_count;
-    s->held_out = o->held_out;
+    s->held_out =
+        s->gains && o->held_out ? with_gains(s, o->held_out, o->held_out_count) : o->held_out;
     s->held_out_count = o->held_out_count;
     if (o->held_out) return;
     s->held_out_count = o->rows_count / 4;
     s->rows_count = o->rows_count - s->held_out_count;
     float *rows = ig_arena_array(&s->arena, o->rows_count, s->inputs * sizeof *rows);
-    if (!rows) return;
+    if (!rows || !given) return;
     size_t at[2] = {0, s->rows_count};
     for (size_t i = 0; i < o->rows_count; i++)
-        memcpy(rows + at[i % 4 == 3]++ * s->inputs, o->rows + i * s->inputs,
+        memcpy(rows + at[i % 4 == 3]++ * s->inputs, given + i * s->inputs,
                s->inputs * sizeof *rows);
     s->rows = rows;
     s->held_out = rows + s->rows_count * s->inputs;
@@ -370,6 +410,7 @@ static enum ig_code make_report(struct ig_quantize_report *report, struct ig_are
     report->error_min_max = s->error_min_max;
     report->error = s->error;
     report->corrected = s->corrected;
+    report->tuned = s->tuned;
     report->tensors = ig_arena_array(arena, s->network->tensors_count, sizeof *report->tensors);
     report->layers = ig_arena_array(arena, s->network->layers_count, sizeof *report->layers);
     if (!report->tensors || !report->layers) return ig_fail(err, IG_NO_MEMORY, "the report");
@@ -399,55 +440,121 @@ static enum ig_code check_options(const struct ig_quantize_options *o, struct ig
     return IG_OK;
 }
 
-static enum ig_code search_one(struct search *s, const struct ig_network *network,
-                               const struct ig_quantize_options *options, struct ig_err *err)
+/* A copy of the network that computes the same by other weights: with the channels of its layers
+ * equalized, behind gains of its inputs, or both. */
+struct variant {
+    bool even, gained;
+    struct ig_network *copy; /* NULL: the network itself */
+    float *gains;
+    struct search search;
+};
+
+/* Whether there is such a variant of this network. */
+static bool is_possible(const struct variant *v, const struct ig_network *network,
+                        const struct ig_quantize_options *options)
 {
-    s->network = network;
-    s->options = options;
-    enum ig_code code = open_search(s, err);
-    if (code == IG_OK) run_search(s);
+    return !(v->even && options->no_equalization) &&
+           !(v->gained && !(options->gains && ig_input_gains_layer(network)));
+}
+
+/* *pairs: of layers that are equalized. */
+static enum ig_code make_variant(uint32_t *pairs, struct variant *v,
+                                 const struct ig_network *network,
+                                 const struct ig_quantize_options *options, struct ig_err *err)
+{
+    struct ig_arena *arena;
+    v->copy = ig_network_dup(network, 8 * ig_network_bytes(network) + CHUNK_BYTES);
+    if (!v->copy) return ig_fail(err, IG_NO_MEMORY, "a copy of the network");
+    arena = &v->copy->arena;
+    if (v->gained) {
+        size_t inputs = ig_network_tensor_count(&network->tensors[network->inputs[0]]);
+        v->gains = ig_arena_array(arena, inputs, sizeof *v->gains);
+        if (!v->gains) return ig_fail(err, IG_NO_MEMORY, "gains");
+        ig_input_gains_find(v->gains, network, options->rows, options->rows_count);
+        if (ig_input_gains_apply(v->copy, v->gains, err) != IG_OK) return ig_err_code(err);
+    }
+    return v->even ? ig_equalize_run(pairs, v->copy, err) : IG_OK;
+}
+
+static void close_variant(struct variant *v)
+{
+    close_search(&v->search);
+    ig_network_free(v->copy);
+    v->copy = NULL;
+    v->search = (struct search){0};
+}
+
+static enum ig_code search_variant(struct variant *v, const struct ig_network *network,
+                                   const struct ig_quantize_options *options, struct ig_err *err)
+{
+    uint32_t pairs = 1;
+    v->search.error = INFINITY;
+    if (!is_possible(v, network, options)) return IG_OK;
+    if ((v->even || v->gained) && make_variant(&pairs, v, network, options, err) != IG_OK)
+        return ig_err_code(err);
+    if (!pairs) return IG_OK;
+    v->search = (struct search){.network = v->copy ? v->copy : network,
+                                .options = options,
+                                .gains = v->gains,
+                                .error = INFINITY};
+    enum ig_code code = open_search(&v->search, err);
+    if (code == IG_OK) run_search(&v->search);
     return code;
 }
 
-/* A copy with the channels of its layers equalized, NULL where there is no pair of them. */
-static enum ig_code equalized(struct ig_network **out, const struct ig_network *network,
-                              struct ig_err *err)
+/* The best of all, whose search stays open. */
+static enum ig_code search_all(struct variant *best, double *error_min_max,
+                               const struct ig_network *network,
+                               const struct ig_quantize_options *options, struct ig_err *err)
 {
-    uint32_t pairs = 0;
-    *out = ig_network_dup(network, 8 * ig_network_bytes(network) + CHUNK_BYTES);
-    if (!*out) return ig_fail(err, IG_NO_MEMORY, "equalization");
-    enum ig_code code = ig_equalize_run(&pairs, *out, err);
-    if (code == IG_OK && pairs) return IG_OK;
-    ig_network_free(*out);
-    *out = NULL;
+    enum ig_code code = search_variant(best, network, options, err);
+    *error_min_max = best->search.error_min_max;
+    for (int i = 1; i < 4 && code == IG_OK; i++) {
+        struct variant v = {.even = i & 1, .gained = i & 2};
+        code = search_variant(&v, network, options, err);
+        if (code == IG_OK && v.search.error < best->search.error * BETTER) {
+            close_variant(best);
+            *best = v;
+        } else {
+            close_variant(&v);
+        }
+    }
+    if (code == IG_OK && !options->no_tuning) code = tune(&best->search, err);
     return code;
+}
+
+static enum ig_code keep_gains(struct ig_quantize_result *result, struct ig_arena *arena,
+                               const struct variant *v, struct ig_err *err)
+{
+    if (!v->gains) return IG_OK;
+    size_t bytes = v->search.inputs * sizeof *v->gains;
+    float *kept = ig_arena_alloc(arena, bytes);
+    if (!kept) return ig_fail(err, IG_NO_MEMORY, "gains");
+    result->gains = memcpy(kept, v->gains, bytes);
+    return IG_OK;
 }
 
 enum ig_code ig_quantize_run(struct ig_quantize_result *out, struct ig_arena *arena,
                              const struct ig_network *network,
                              const struct ig_quantize_options *options, struct ig_err *err)
 {
-    struct search plain = {0}, even = {0};
-    struct ig_network *copy = NULL;
+    struct variant best = {0};
     struct ig_quantize_result result = {0};
+    double error_min_max;
     const struct ig_quantize_form form = {options->float_ends, options->rounding};
-    enum ig_code code = check_options(options, err);
-    if (code != IG_OK) return code;
-    code = search_one(&plain, network, options, err);
-    if (code == IG_OK && !options->no_equalization) code = equalized(&copy, network, err);
-    if (code == IG_OK && copy) code = search_one(&even, copy, options, err);
-    struct search *best = copy && even.error < plain.error * BETTER ? &even : &plain;
-    if (code == IG_OK) code = make_report(&result.report, arena, best, err);
-    if (code == IG_OK) code = ig_quantize_emit(&result.network, best->int8, &form, err);
+    if (check_options(options, err) != IG_OK) return ig_err_code(err);
+    enum ig_code code = search_all(&best, &error_min_max, network, options, err);
+    if (code == IG_OK) code = make_report(&result.report, arena, &best.search, err);
+    if (code == IG_OK) code = keep_gains(&result, arena, &best, err);
+    if (code == IG_OK) code = ig_quantize_emit(&result.network, best.search.int8, &form, err);
     if (code == IG_OK) {
-        result.report.error_min_max = plain.error_min_max;
-        result.report.equalized = best == &even;
+        result.report.error_min_max = error_min_max;
+        result.report.equalized = best.even;
+        result.report.gained = best.gained;
         result.report.float_bytes = constant_bytes(network);
         result.report.int8_bytes = constant_bytes(result.network);
         *out = result;
     }
-    close_search(&plain);
-    if (copy) close_search(&even);
-    ig_network_free(copy);
+    close_variant(&best);
     return code;
 }

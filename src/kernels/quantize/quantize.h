@@ -6,9 +6,9 @@
  *
  * Ranges of activations come from bounded histograms, by the calibrator that leaves the least error
  * of the outputs on rows held out, chosen for one tensor after the other; all by min-max is where
- * the search begins, so it is never worse there. Equalization and bias correction are kept where
- * they help, by the same measure. Weights: per channel of convolutions, per tensor of dense layers
- * (as older TensorFlow Lite Micro expects); biases int32.
+ * the search begins, so it is never worse there. Equalization, gains of the inputs, bias correction
+ * and tuning of the weights are kept where they help, by the same measure. Weights: per channel of
+ * convolutions, per tensor of dense layers (as older TensorFlow Lite Micro expects); biases int32.
  *
  * Operators: those of kernels/train/backprop.h. Thread rule: one thread. */
 
@@ -23,7 +23,8 @@ struct ig_quantize_options {
                               once the choice is made */
     size_t held_out_count;
     bool per_channel_dense;
-    bool no_equalization, no_correction;
+    bool no_equalization, no_correction, no_tuning;
+    bool gains;      /* whoever makes the inputs can multiply each by a gain */
     bool float_ends; /* inputs and outputs stay float32, by QUANTIZE and DEQUANTIZE */
     bool symmetric;  /* zero points are 0, but where an operator prescribes another */
     int calibrator;  /* of all tensors; -1: chosen */
@@ -45,7 +46,7 @@ struct ig_quantize_layer {
 struct ig_quantize_report {
     size_t float_bytes, int8_bytes; /* constants, with their scales */
     double error_min_max, error;    /* of the logits */
-    bool equalized, corrected;
+    bool equalized, gained, corrected, tuned;
     struct ig_quantize_tensor *tensors; /* in the arena */
     uint32_t tensors_count;
     struct ig_quantize_layer *layers; /* in the arena */
@@ -56,6 +57,7 @@ struct ig_quantize_report {
 /* The network passes ig_network_check. INVALID names the option. */
 struct ig_quantize_result {
     struct ig_network *network;
+    const float *gains; /* in the arena: what its inputs are to be multiplied by; NULL: 1 */
     struct ig_quantize_report report;
 };
 enum ig_code ig_quantize_run(struct ig_quantize_result *out, struct ig_arena *arena,

@@ -228,6 +228,7 @@ static enum ig_code run_parts(struct ig_quantize_result *out, struct ig_arena *a
     struct ig_network *core = part_of(s->network, s->first, s->end, s->in, s->out);
     if (!core) return no_memory(err);
     of_core.float_ends = true;
+    of_core.gains = false; /* its inputs are the front's */
     if (ig_network_check(core, err) != IG_OK ||
         run_front(&rows, arena, s, options->rows, options->rows_count, err) != IG_OK)
         goto out;
@@ -243,7 +244,7 @@ static enum ig_code run_parts(struct ig_quantize_result *out, struct ig_arena *a
         goto out;
     }
     if (ig_network_check(joined, err) != IG_OK) goto out;
-    *out = (struct ig_quantize_result){joined, result.report};
+    *out = (struct ig_quantize_result){.network = joined, .report = result.report};
     for (uint32_t i = 0; i < out->report.layers_count; i++) out->report.layers[i].layer += s->first;
     joined = NULL;
 out:

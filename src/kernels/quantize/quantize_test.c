@@ -184,7 +184,7 @@ static void each_calibrator_and_float_ends(void **state)
         struct ig_quantize_options options = calibration();
         struct ig_quantize_result result;
         options.calibrator = c;
-        options.no_equalization = options.no_correction = true;
+        options.no_equalization = options.no_correction = options.no_tuning = true;
         options.per_channel_dense = options.float_ends = true;
         options.rounding = IG_NETWORK_ROUNDING_DOUBLE;
         if (ig_quantize_run(&result, &arena, trained(), &options, &err))
@@ -236,7 +236,8 @@ static void hard_networks(void **state)
                                           .rows_count = 200,
                                           .calibrator = IG_CALIBRATE_MIN_MAX,
                                           .no_equalization = true,
-                                          .no_correction = true};
+                                          .no_correction = true,
+                                          .no_tuning = true};
     ig_arena_init(&arena, 4096, 1 << 20);
     assert_int_equal(ig_quantize_run(&plain, &arena, network, &options, &err), IG_OK);
     options = (struct ig_quantize_options){.rows = rows, .rows_count = 200, .calibrator = -1};
@@ -247,6 +248,67 @@ static void hard_networks(void **state)
         fail_msg("error %g, by min-max %g", whole.report.error, plain.report.error);
     ig_network_free(plain.network);
     ig_network_free(whole.network);
+    ig_network_free(network);
+    ig_arena_deinit(&arena);
+}
+
+/* Inputs of many sizes, of which the smallest count most: gains give them steps of their own. */
+static void inputs_of_many_sizes(void **state)
+{
+    (void)state;
+    enum { ROWS = 200 };
+    static float rows[ROWS * DIGITS_CELLS], gained[DIGITS_CELLS];
+    struct ig_err err = IG_ERR_INIT;
+    struct ig_arena arena;
+    struct ig_quantize_result with, without;
+    const struct ig_layer dense[] = {
+        {.kind = IG_LAYER_DENSE, .units = 16, .activation = IG_NETWORK_ACTIVATION_RELU},
+        {.kind = IG_LAYER_DENSE, .units = 3}};
+    bool norms[2 * IG_LAYERS_MAX];
+    struct ig_network *network = NULL;
+    assert_int_equal(
+        ig_layers_make(&network, norms, &(struct ig_layers){0, 0, DIGITS_CELLS, dense, 2, 4}, &err),
+        IG_OK);
+    const void *data = ig_network_input(network, &network->layers[0], 1)->data;
+    float *weights;
+    memcpy(&weights, &data, sizeof weights);
+    for (int i = 0; i < 16 * DIGITS_CELLS; i++) weights[i] *= i % 4 ? 0.02F : 1;
+    for (size_t i = 0; i < ROWS * DIGITS_CELLS; i++) rows[i] = digits.inputs[i] * (i % 4 ? 50 : 1);
+    struct ig_quantize_options options = {
+        .rows = rows, .rows_count = ROWS, .calibrator = -1, .no_tuning = true};
+    ig_arena_init(&arena, 4096, 1 << 20);
+    assert_int_equal(ig_quantize_run(&without, &arena, network, &options, &err), IG_OK);
+    assert_true(!without.gains && !without.report.gained);
+    options.gains = true;
+    assert_int_equal(ig_quantize_run(&with, &arena, network, &options, &err), IG_OK);
+    assert_true(with.gains && with.report.gained);
+    if (!(with.report.error < 0.02 * without.report.error))
+        fail_msg("error %g, without gains %g", with.report.error, without.report.error);
+    float out[3];
+    double off = 0, all = 0;
+    for (size_t i = 0; i < ROWS; i++) { /* the int8 network, which takes inputs times gains */
+        const float *row = rows + i * DIGITS_CELLS;
+        for (size_t k = 0; k < DIGITS_CELLS; k++) gained[k] = row[k] * with.gains[k];
+        plain_network(with.network, gained, with.network->outputs[0], out);
+        for (int c = 0; c < 3; c++) {
+            double real =
+                ((const float *)ig_network_input(network, &network->layers[1], 2)->data)[c];
+            for (int h = 0; h < 16; h++) {
+                double sum =
+                    ((const float *)ig_network_input(network, &network->layers[0], 2)->data)[h];
+                for (size_t k = 0; k < DIGITS_CELLS; k++)
+                    sum += (double)weights[h * DIGITS_CELLS + (int)k] * (double)row[k];
+                real += fmax(sum, 0) *
+                        (double)((const float *)ig_network_input(network, &network->layers[1], 1)
+                                     ->data)[c * 16 + h];
+            }
+            off += (real - (double)out[c]) * (real - (double)out[c]);
+            all += real * real;
+        }
+    }
+    if (!(off < 0.003 * all)) fail_msg("off by %g of %g", off, all);
+    ig_network_free(with.network);
+    ig_network_free(without.network);
     ig_network_free(network);
     ig_arena_deinit(&arena);
 }
@@ -321,6 +383,7 @@ int main(void)
                                        cmocka_unit_test(simulation_and_integers_agree),
                                        cmocka_unit_test(each_calibrator_and_float_ends),
                                        cmocka_unit_test(hard_networks),
+                                       cmocka_unit_test(inputs_of_many_sizes),
                                        cmocka_unit_test(survives_without_memory),
                                        cmocka_unit_test(refuses)};
     testing_digits(&digits);

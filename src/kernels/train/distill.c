@@ -95,7 +95,7 @@ static double cell_distance(const struct ig_encoder_feature *feature, double a, 
     bool a_missing = isnan(a), b_missing = isnan(b);
     if (a_missing || b_missing) return a_missing && b_missing ? 0 : 1;
     if (feature->categories) return a == b ? 0 : 1;
-    return fmin(fabs(a - b) / feature->deviation, 2);
+    return fmin(fabs(a - b) / (double)feature->deviation, 2);
 }
 
 static double distance(const struct sampler *sampler, const double *a, const double *b,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Encoders as JSON: {"version": 1, "features": [{"mean": 3, "deviation": 2, "knots": [1, 5]},
- * {"categories": 4, "missing": true}]}, in the order of the schema's features. */
+ * {"categories": 4, "missing": true}], "gains": [1, 2, ...]}, in the order of the schema's
+ * features; gains, where they are not all 1, in that of the inputs. */
 #include "kernels/train/encoder.h"
 
 #include "base/vec.h"
@@ -21,20 +22,27 @@ void ig_encoder_write(struct ig_json_out *out, const struct ig_encoder *encoder)
         if (feature->categories) {
             ig_json_out_kv_i64(out, "categories", feature->categories);
         } else {
-            ig_json_out_kv_f64(out, "mean", feature->mean);
-            ig_json_out_kv_f64(out, "deviation", feature->deviation);
+            ig_json_out_kv_f64(out, "mean", (double)feature->mean);
+            ig_json_out_kv_f64(out, "deviation", (double)feature->deviation);
         }
         if (feature->missing) ig_json_out_kv_bool(out, "missing", true);
         if (feature->knots_count > 1) {
             ig_json_out_key(out, IG_STR("knots"));
             ig_json_out_array(out);
             for (uint32_t k = 0; k < feature->knots_count; k++)
-                ig_json_out_f64(out, feature->knots[k]);
+                ig_json_out_f64(out, (double)feature->knots[k]);
             ig_json_out_array_end(out);
         }
         ig_json_out_object_end(out);
     }
     ig_json_out_array_end(out);
+    if (encoder->gains) {
+        ig_json_out_key(out, IG_STR("gains"));
+        ig_json_out_array(out);
+        for (uint32_t i = 0; i < encoder->inputs_count; i++)
+            ig_json_out_f64(out, (double)encoder->gains[i]);
+        ig_json_out_array_end(out);
+    }
     ig_json_out_object_end(out);
 }
 
@@ -42,14 +50,15 @@ static enum ig_code read_knots(struct ig_encoder_feature *feature, struct ig_jso
 {
     if (!ig_json_expect(json, IG_JSON_ARRAY, "knots")) return ig_err_code(json->err);
     while (ig_json_element(json)) {
-        double knot;
-        if (!ig_json_f64(json, &knot, "knot")) return ig_err_code(json->err);
+        double number;
+        if (!ig_json_f64(json, &number, "knot")) return ig_err_code(json->err);
         uint32_t count = feature->knots_count;
+        float knot = (float)number;
         if (count == IG_ENCODER_KNOTS || !isfinite(knot) ||
-            (count && !(knot > feature->knots[count - 1])))
+            (count && (!(knot > feature->knots[count - 1]) || !isfinite(knot - feature->knots[0]))))
             return ig_fail_at(json->err, IG_INVALID, ig_json_position(json),
-                              "knot %u is %g, expected at most %d that ascend", count, knot,
-                              IG_ENCODER_KNOTS);
+                              "knot %u is %g, expected at most %d floats that ascend", count,
+                              number, IG_ENCODER_KNOTS);
         feature->knots[feature->knots_count++] = knot;
     }
     return json->err->code;
@@ -59,12 +68,15 @@ static enum ig_code read_member(struct ig_encoder_feature *feature, struct ig_js
 {
     struct ig_str name = json->text;
     uint64_t categories;
+    double number = 0;
     bool good = true;
     if (ig_str_is(name, "knots")) return read_knots(feature, json);
     if (ig_str_is(name, "mean")) {
-        good = ig_json_f64(json, &feature->mean, "mean");
+        good = ig_json_f64(json, &number, "mean");
+        feature->mean = (float)number;
     } else if (ig_str_is(name, "deviation")) {
-        good = ig_json_f64(json, &feature->deviation, "deviation");
+        good = ig_json_f64(json, &number, "deviation");
+        feature->deviation = (float)number;
     } else if (ig_str_is(name, "missing")) {
         good = ig_json_bool(json, &feature->missing, "missing");
     } else if (ig_str_is(name, "categories")) {
@@ -91,8 +103,8 @@ static enum ig_code read_feature(struct ig_encoder_feature *feature, struct ig_j
     if (json->err->code) return json->err->code;
     if (!isfinite(feature->mean) || !isfinite(feature->deviation) || !(feature->deviation > 0))
         return ig_fail_at(json->err, IG_INVALID, ig_json_position(json),
-                          "mean %g and deviation %g, expected a number and one over 0",
-                          feature->mean, feature->deviation);
+                          "mean %g and deviation %g, expected a float and one over 0",
+                          (double)feature->mean, (double)feature->deviation);
     if (feature->knots_count == 1 || (feature->categories && feature->knots_count))
         return ig_fail_at(json->err, IG_INVALID, ig_json_position(json), "%u knots of %s",
                           feature->knots_count, feature->categories ? "categories" : "a number");
@@ -103,6 +115,27 @@ struct features {
     struct ig_encoder_feature *items;
     size_t count, cap;
 };
+
+struct gains {
+    float *items;
+    size_t count, cap;
+};
+
+static enum ig_code read_gains(struct gains *gains, struct ig_json *json)
+{
+    if (!ig_json_expect(json, IG_JSON_ARRAY, "gains")) return ig_err_code(json->err);
+    while (ig_json_element(json)) {
+        double gain;
+        if (!ig_json_f64(json, &gain, "gain")) return ig_err_code(json->err);
+        if (!(gain >= IG_ENCODER_GAIN_LEAST && gain <= IG_ENCODER_GAIN_MOST))
+            return ig_fail_at(json->err, IG_INVALID, ig_json_position(json),
+                              "gain %zu is %g, expected %g to %g", gains->count, gain,
+                              IG_ENCODER_GAIN_LEAST, IG_ENCODER_GAIN_MOST);
+        if (!IG_VEC_PUSH(gains, (float)gain, IG_ENCODER_INPUTS_MAX))
+            return ig_fail(json->err, IG_INVALID, "more than %d gains", IG_ENCODER_INPUTS_MAX);
+    }
+    return json->err->code;
+}
 
 static enum ig_code read_features(struct features *features, struct ig_json *json)
 {
@@ -118,7 +151,7 @@ static enum ig_code read_features(struct features *features, struct ig_json *jso
     return json->err->code;
 }
 
-static enum ig_code read_all(struct features *features, struct ig_json *json)
+static enum ig_code read_all(struct features *features, struct gains *gains, struct ig_json *json)
 {
     int64_t version = 0;
     if (!ig_json_expect(json, IG_JSON_OBJECT, "encoder")) return ig_err_code(json->err);
@@ -127,6 +160,8 @@ static enum ig_code read_all(struct features *features, struct ig_json *json)
             if (!ig_json_i64(json, &version, "version")) return ig_err_code(json->err);
         } else if (ig_str_is(json->text, "features") && features->count == 0) {
             if (read_features(features, json)) return ig_err_code(json->err);
+        } else if (ig_str_is(json->text, "gains") && gains->count == 0) {
+            if (read_gains(gains, json)) return ig_err_code(json->err);
         } else {
             return ig_fail_at(json->err, IG_INVALID, ig_json_position(json),
                               "an encoder has no '%.*s', or only one",
@@ -145,10 +180,11 @@ enum ig_code ig_encoder_read(struct ig_encoder *encoder, struct ig_arena *arena,
                              struct ig_err *err)
 {
     struct features features = {0};
+    struct gains gains = {0};
     struct ig_encoder made = {0};
     struct ig_json json;
     ig_json_init(&json, text, arena, err);
-    enum ig_code code = read_all(&features, &json);
+    enum ig_code code = read_all(&features, &gains, &json);
     if (code == IG_OK) {
         made.features_count = (uint32_t)features.count;
         made.features = ig_arena_array(arena, features.count, sizeof *made.features);
@@ -162,7 +198,16 @@ enum ig_code ig_encoder_read(struct ig_encoder *encoder, struct ig_arena *arena,
             code = ig_fail(err, IG_INVALID, "feature %u: more than %d inputs", i,
                            IG_ENCODER_INPUTS_MAX);
     }
+    if (code == IG_OK && gains.count && gains.count != made.inputs_count)
+        code = ig_fail(err, IG_INVALID, "%zu gains of %u inputs", gains.count, made.inputs_count);
+    if (code == IG_OK && gains.count) {
+        float *kept = ig_arena_array(arena, gains.count, sizeof *kept);
+        if (kept) memcpy(kept, gains.items, gains.count * sizeof *kept);
+        made.gains = kept;
+        if (!kept) code = ig_fail(err, IG_NO_MEMORY, "the encoder");
+    }
     IG_VEC_FREE(&features);
+    IG_VEC_FREE(&gains);
     if (code == IG_OK) *encoder = made;
     return code;
 }

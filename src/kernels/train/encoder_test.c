@@ -96,6 +96,23 @@ static void reads_what_it_wrote(void **state)
     ig_encoder_run(&encoder, values, 4, a);
     ig_encoder_run(&again, values, 4, b);
     assert_memory_equal(a, b, 4 * encoder.inputs_count * sizeof *a);
+    float gains[8];
+    assert_true(encoder.inputs_count <= 8 && !again.gains);
+    for (uint32_t k = 0; k < encoder.inputs_count; k++) gains[k] = 0.3F * (float)(k + 1);
+    assert_int_equal(ig_encoder_add_gains(&encoder, &arena, gains, &err), IG_OK);
+    assert_int_equal(ig_encoder_add_gains(&encoder, &arena, gains, &err), IG_OK);
+    ig_buf_reset(&text);
+    ig_json_out_init(&out, &text);
+    ig_encoder_write(&out, &encoder);
+    if (ig_encoder_read(&again, &arena, ig_buf_view(&text), &err)) fail_msg("%s", err.message);
+    ig_encoder_run(&again, values, 4, b);
+    for (uint32_t i = 0; i < 4 * encoder.inputs_count; i++) {
+        float gain = gains[i % encoder.inputs_count];
+        assert_true(b[i] == a[i] * (gain * gain));
+    }
+    gains[0] = 1e30F;
+    assert_int_equal(ig_encoder_add_gains(&encoder, &arena, gains, &err), IG_INVALID);
+    ig_err_clear(&err);
     static const struct {
         const char *json, *message;
     } cases[] = {
@@ -111,6 +128,9 @@ static void reads_what_it_wrote(void **state)
         {"{\"version\":1,\"features\":[{\"knots\":[1,1]}]}", "knot 1 is 1"},
         {"{\"version\":1,\"features\":[{\"categories\":65000},{\"categories\":65000}]}",
          "feature 1: more than"},
+        {"{\"version\":1,\"features\":[{\"knots\":[-3e38,3e38]}]}", "knot 1 is 3e+38"},
+        {"{\"version\":1,\"features\":[{}],\"gains\":[1,1]}", "2 gains of 1 inputs"},
+        {"{\"version\":1,\"features\":[{}],\"gains\":[0]}", "gain 0 is 0"},
         {"{\"version\":1,\"features\":[{}]} x", ""},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {

@@ -93,6 +93,8 @@ static enum ig_code quantize(const struct work *work, struct ig_err *err)
                                                 .float_ends = wanted->float_ends,
                                                 .symmetric = wanted->symmetric,
                                                 .rounding = wanted->rounding,
+                                                .gains = wanted->packaged &&
+                                                         work->package->model->encoder,
                                                 .rows = inputs,
                                                 .rows_count = wanted->rows_count};
     if (ig_quantize_core_run(&result, &out->arena, out->source.network, &options, err) != IG_OK)
@@ -100,7 +102,8 @@ static enum ig_code quantize(const struct work *work, struct ig_err *err)
     out->made = result.network;
     out->int8 = result.report;
     out->has_int8 = true;
-    return IG_OK;
+    if (!result.gains) return IG_OK;
+    return ig_encoder_add_gains(&out->encoder, &out->arena, result.gains, err);
 }
 
 static enum ig_code make(const struct work *work, struct ig_err *err)
@@ -129,7 +132,7 @@ static enum ig_code judge_made(const struct work *work, struct ig_err *err)
         rows = ordered;
     }
     if (ig_nn_new(&nn, out->made, &options, err) != IG_OK) return err->code;
-    const struct ig_nn_encoded encoded = {nn, package->model->encoder};
+    const struct ig_nn_encoded encoded = {nn, &out->encoder};
     const struct ig_predictor made =
         package->model->encoder ? ig_nn_encoded_predictor(&encoded) : ig_nn_predictor(nn);
     ig_edge_labels_judge(&out->after, &work->options->labels, &package->schema, &made, rows, err);
@@ -161,6 +164,7 @@ enum ig_code ig_edge_quantize_run(struct ig_edge_quantized *out, const struct ig
                                       .device = options->device};
     ig_arena_init(&out->arena, 1 << 16, MEMORY_MAX);
     ig_buf_init(&out->file, FILE_MAX);
+    if (package->model->encoder) out->encoder = *package->model->encoder;
     if (ig_edge_source_open(&out->source, package, err) != IG_OK || make(&work, err) != IG_OK ||
         ig_tflite_write(&out->file, out->made, err) != IG_OK ||
         ig_nn_device_estimate(&out->estimate, options->device, out->made, out->file.len, err) !=
@@ -202,7 +206,7 @@ enum ig_code ig_edge_quantized_package(struct ig_buf *zip,
         memcpy(golden + i * features, options->rows + i * options->rows_count / count * features,
                features * sizeof *golden);
     ig_json_out_init(&out, &encoder);
-    if (package->model->encoder) ig_encoder_write(&out, package->model->encoder);
+    if (package->model->encoder) ig_encoder_write(&out, &quantized->encoder);
     const struct ig_package_spec spec = {.model_bytes = ig_buf_view(&quantized->file),
                                          .schema = &package->schema,
                                          .encoder_json = ig_buf_view(&encoder),

@@ -9,6 +9,7 @@
 #include "kernels/predictor.h"
 #include "kernels/quantize/quantize.h"
 #include "kernels/quantize/weights.h"
+#include "kernels/train/encoder.h"
 #include "services/edge/edge_pack.h"
 #include "services/job/train_metrics.h"
 
@@ -36,6 +37,7 @@ struct ig_edge_quantize {
     int calibrator; /* of enum ig_calibrator; -1: chosen for each tensor */
     enum ig_network_rounding rounding;
     bool float_ends, symmetric;
+    bool packaged; /* the encoder goes with the network, which may then ask for gains in it */
     const struct ig_nn_device *device; /* for which instructions are estimated */
     const double *rows;                /* rows_count x features, as the package takes them; int8
                                           needs them */
@@ -51,7 +53,8 @@ struct ig_edge_quantized {
     struct ig_arena arena;
     struct ig_edge_source source;
     struct ig_network *made;
-    struct ig_buf file; /* TensorFlow Lite's */
+    struct ig_encoder encoder; /* of the package, with gains; where it has one */
+    struct ig_buf file;        /* TensorFlow Lite's */
     size_t source_bytes, rows_count;
     bool has_int8, judged;
     struct ig_quantize_report int8;

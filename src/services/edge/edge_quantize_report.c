@@ -13,6 +13,8 @@ static void write_int8(struct ig_json_out *out, const struct ig_quantize_report 
     ig_json_out_kv_f64(out, "error_min_max", report->error_min_max);
     ig_json_out_kv_bool(out, "equalized", report->equalized);
     ig_json_out_kv_bool(out, "bias_corrected", report->corrected);
+    ig_json_out_kv_bool(out, "input_gains", report->gained);
+    ig_json_out_kv_bool(out, "tuned", report->tuned);
     if (report->layers_count)
         ig_json_out_kv_i64(out, "worst_layer", report->layers[report->worst_layer].layer);
     if (!layers) return;

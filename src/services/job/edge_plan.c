@@ -6,6 +6,7 @@
 
 enum { SIDE_MAX = 1024, CHANNELS_MAX = 4096, OUTER_MAX = 3 };
 enum { BATCH_SMALL = 32, BATCH_LARGE = 128, ROWS_LARGE = 20000, STEPS_MANY = 2000 };
+enum { INT8_SHARE = 8 }; /* the last eighth of the epochs */
 
 static bool is(const struct ig_param_word *word, const char *text)
 {
@@ -202,7 +203,7 @@ void ig_edge_plan_fit(struct ig_fit_options *out, struct ig_pruning_schedule *sc
         out->pattern = pattern_of(params);
     }
     if (ig_edge_plan_on(&params->quantization_aware)) {
-        out->int8_from = epochs / 2;
+        out->int8_from = epochs - (epochs + INT8_SHARE - 1) / INT8_SHARE;
         out->int8 = (struct ig_backprop_int8){.per_tensor_dense = true};
     }
 }

@@ -127,7 +127,7 @@ static void pruning_ends_in_the_middle(void **state)
     assert_ptr_equal(options.pruning, &schedule);
     assert_int_equal(schedule.frequency, 100); /* 3010 steps */
     assert_int_equal(schedule.end, 1500);
-    assert_int_equal(options.int8_from, 5);
+    assert_int_equal(options.int8_from, 8);
     assert_true(options.alpha == 1 && options.temperature == 1); /* no teacher */
     ig_edge_plan_fit(&options, &schedule, &params.edge, IG_FIT_LOGISTIC, 30);
     assert_int_equal(schedule.frequency, 2); /* 30 steps */

@@ -154,8 +154,8 @@ static enum ig_code share_scale(struct ig_edge_rows *rows, uint32_t pixels, stru
     }
     double deviation = sqrt(squares / (double)count);
     for (uint32_t i = 0; i < schema->features_count; i++) {
-        rows->encoder.features[i].mean = sum / (double)count;
-        rows->encoder.features[i].deviation = deviation > 0 ? deviation : 1;
+        rows->encoder.features[i].mean = (float)(sum / (double)count);
+        rows->encoder.features[i].deviation = deviation > 0 ? (float)deviation : 1;
     }
     return IG_OK;
 }

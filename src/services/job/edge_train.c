@@ -11,7 +11,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { CALIBRATION_ROWS = 1000, FITS_MAX = 3 };
+enum { CALIBRATION_ROWS = 4000, FITS_MAX = 3 };
 static const size_t FILE_MAX_BYTES = (size_t)1 << 30;
 
 struct work {
@@ -255,7 +255,16 @@ static enum ig_code to_int8(struct work *work, struct ig_err *err)
     size_t count = train->real < CALIBRATION_ROWS ? train->real : CALIBRATION_ROWS;
     float *rows = ig_arena_array(work->arena, count, inputs * sizeof *rows);
     struct ig_quantize_result made;
-    struct ig_quantize_options options = {.rows = rows, .rows_count = count, .calibrator = -1};
+    /* A network that learned under simulated int8 is fit for its ranges as they were, and only so.
+     */
+    bool fitted = ig_edge_plan_on(&params->quantization_aware) && params->epochs > 0;
+    struct ig_quantize_options options = {.rows = rows,
+                                          .rows_count = count,
+                                          .calibrator = fitted ? IG_CALIBRATE_MIN_MAX : -1,
+                                          .no_equalization = fitted,
+                                          .no_correction = fitted,
+                                          .no_tuning = fitted,
+                                          .gains = work->rows.encoded && !fitted};
     if (!rows) return ig_fail(err, IG_NO_MEMORY, "rows to calibrate with");
     for (size_t i = 0; i < count; i++)
         memcpy(rows + i * inputs, train->inputs + i * train->real / count * inputs,
@@ -267,6 +276,9 @@ static enum ig_code to_int8(struct work *work, struct ig_err *err)
     if (ig_quantize_run(&made, work->arena, work->network, &options, err) != IG_OK)
         return err->code;
     replace(work, made.network);
+    if (made.gains &&
+        ig_encoder_add_gains(&work->rows.encoder, work->arena, made.gains, err) != IG_OK)
+        return err->code;
     work->result->quantized = true;
     work->result->quantization = made.report;
     return IG_OK;
@@ -385,6 +397,8 @@ static void write_quantization(struct ig_json_out *out, const struct ig_quantize
     ig_json_out_kv_f64(out, "error_min_max", report->error_min_max);
     ig_json_out_kv_bool(out, "equalized", report->equalized);
     ig_json_out_kv_bool(out, "bias_corrected", report->corrected);
+    ig_json_out_kv_bool(out, "input_gains", report->gained);
+    ig_json_out_kv_bool(out, "tuned", report->tuned);
     if (report->layers_count)
         ig_json_out_kv_i64(out, "worst_layer", report->layers[report->worst_layer].layer);
     ig_json_out_key(out, IG_STR("layers"));
