@@ -3,7 +3,7 @@
 #include "ingot_edge_file.h"
 
 enum { HEADER_BYTES = 16, SECTION_BYTES = 12, CRC_AT = 12, VERSION = 1, SECTIONS_MAX = 16 };
-enum { TREE = 0x45455254, NNET = 0x54454e4e };
+enum { TREE = 0x45455254, NNET = 0x54454e4e, ENCO = 0x4f434e45 };
 
 /* CRC-32 by nibbles: 64 bytes of table. */
 static uint32_t crc_of(uint32_t crc, const uint8_t *bytes, size_t count)
@@ -33,17 +33,39 @@ static enum ige_status check_header(const uint8_t *bytes, size_t size)
     return IGE_OK;
 }
 
-static enum ige_status load_section(struct ige_model *model, uint32_t type, const uint8_t *section,
-                                    size_t size)
+/* Where a section lies; NULL: there is none. */
+struct section {
+    const uint8_t *at;
+    size_t size;
+};
+
+#ifdef IGE_ENCODERS
+static enum ige_status load_encoder(struct ige_model *model, struct section section)
 {
-    return type == TREE ? ige_trees_load(model, section, size)
-                        : ige_network_load(model, section, size);
+    model->network.encoder = NULL;
+    if (!section.at) return IGE_OK;
+    if (!ige_is_network(model)) return IGE_BAD_FILE;
+    return ige_encoder_load(model, section.at, section.size);
+}
+#else
+static enum ige_status load_encoder(struct ige_model *model, struct section section)
+{
+    (void)model;
+    (void)section;
+    return IGE_OK;
+}
+#endif
+
+static enum ige_status load_section(struct ige_model *model, uint32_t type, struct section section)
+{
+    return type == TREE ? ige_trees_load(model, section.at, section.size)
+                        : ige_network_load(model, section.at, section.size);
 }
 
 enum ige_status ige_load(struct ige_model *model, const void *file, size_t size)
 {
-    const uint8_t *bytes = file, *section = NULL;
-    size_t section_bytes = 0;
+    const uint8_t *bytes = file;
+    struct section section = {NULL, 0}, encoder = {NULL, 0};
     uint32_t type = 0;
     enum ige_status status = check_header(bytes, size);
     if (status != IGE_OK) return status;
@@ -51,20 +73,76 @@ enum ige_status ige_load(struct ige_model *model, const void *file, size_t size)
         const uint8_t *entry = bytes + HEADER_BYTES + i * SECTION_BYTES;
         uint32_t start = ige_u32(entry + 4), length = ige_u32(entry + 8);
         if (start > size || length > size - start) return IGE_BAD_FILE;
+        struct section found = {bytes + start, length};
         if (ige_u32(entry) == TREE || ige_u32(entry) == NNET) {
-            if (section) return IGE_BAD_FILE;
+            if (section.at) return IGE_BAD_FILE;
             type = ige_u32(entry);
-            section = bytes + start;
-            section_bytes = length;
+            section = found;
+        } else if (IGE_HAS_ENCODERS && ige_u32(entry) == ENCO) {
+            if (encoder.at) return IGE_BAD_FILE;
+            encoder = found;
         } else if (entry[0] < 'a' || entry[0] > 'z') {
             return IGE_UNSUPPORTED;
         }
     }
-    return section ? load_section(model, type, section, section_bytes) : IGE_BAD_FILE;
+    status = section.at ? load_section(model, type, section) : IGE_BAD_FILE;
+    return status == IGE_OK ? load_encoder(model, encoder) : status;
 }
+
+#ifdef IGE_ENCODERS
+/* The row, where the file has an encoder. */
+static void set_row(struct ige_interpreter *interpreter)
+{
+    const struct ige_network *network = &interpreter->model->network;
+    if (!ige_has_encoder(interpreter->model)) return;
+    interpreter->input.type = IGE_FLOAT32;
+    interpreter->input.count = network->features;
+    interpreter->input.zero_point = 0;
+    interpreter->input.scale = 0;
+    interpreter->input.data.i8 = (int8_t *)interpreter->columns + network->row_at;
+}
+
+static size_t row_arena_bytes(const struct ige_model *model)
+{
+    return ige_has_encoder(model) ? model->network.row_arena_bytes : 0;
+}
+
+static void encode(const struct ige_interpreter *interpreter)
+{
+    if (ige_has_encoder(interpreter->model)) ige_encoder_run(interpreter);
+}
+
+static int takes_rows(const struct ige_model *model)
+{
+    return !ige_is_network(model) || ige_has_encoder(model);
+}
+#else
+static void set_row(struct ige_interpreter *interpreter)
+{
+    (void)interpreter;
+}
+
+static size_t row_arena_bytes(const struct ige_model *model)
+{
+    (void)model;
+    return 0;
+}
+
+static void encode(const struct ige_interpreter *interpreter)
+{
+    (void)interpreter;
+}
+
+static int takes_rows(const struct ige_model *model)
+{
+    return !ige_is_network(model);
+}
+#endif
 
 size_t ige_arena_bytes(const struct ige_model *model)
 {
+    size_t with_row = row_arena_bytes(model);
+    if (with_row) return with_row;
     return ige_is_network(model) ? ige_network_arena_bytes(model) : ige_trees_arena_bytes(model);
 }
 
@@ -80,6 +158,7 @@ enum ige_status ige_allocate_tensors(struct ige_interpreter *interpreter,
     }
     interpreter->input = ige_network_end(interpreter, 0);
     interpreter->output = ige_network_end(interpreter, ige_inputs_count(model));
+    set_row(interpreter);
     return IGE_OK;
 }
 
@@ -92,8 +171,8 @@ static struct ige_tensor none(void)
 struct ige_tensor ige_input_at(const struct ige_interpreter *interpreter, uint32_t index)
 {
     if (index >= ige_inputs_count(interpreter->model)) return none();
-    return ige_is_network(interpreter->model) ? ige_network_end(interpreter, index)
-                                              : interpreter->input;
+    return takes_rows(interpreter->model) ? interpreter->input
+                                          : ige_network_end(interpreter, index);
 }
 
 struct ige_tensor ige_output_at(const struct ige_interpreter *interpreter, uint32_t index)
@@ -116,6 +195,7 @@ const struct ige_tensor *ige_output(const struct ige_interpreter *interpreter)
 
 void ige_invoke(struct ige_interpreter *interpreter)
 {
+    encode(interpreter);
     if (ige_is_network(interpreter->model))
         ige_network_invoke(interpreter);
     else

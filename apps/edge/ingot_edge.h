@@ -17,10 +17,12 @@
  *     int32_t class_index = ige_class(&interpreter);
  *
  * Compiled with IGE_NO_FLOAT it has no float arithmetic at all, and refuses files with float
- * leaves or float tensors. IGE_NO_TREES and IGE_NO_NETWORKS leave out what only the other needs;
- * IGE_OPS=0x... is a mask of the operators that a program's networks have (`ingot edge inspect`
- * tells it): bit n for operator n of the format. IGE_NN_ROUNDINGS=1 is for networks that
- * round once alone, 2 for such that round twice. All files of a program are compiled with the same.
+ * leaves, float tensors or encoders. IGE_NO_TREES and IGE_NO_NETWORKS leave out what only the other
+ * needs; IGE_OPS=0x... is a mask of the operators that a program's networks have (`ingot edge
+ * inspect` tells it): bit n for operator n of the format. IGE_NN_ROUNDINGS=1 is for networks that
+ * round once alone, 2 for such that round twice. IGE_NO_ENCODERS leaves out what makes a network's
+ * inputs of a table's rows, and refuses files that have it. All files of a program are compiled
+ * with the same.
  */
 
 #include <stddef.h>
@@ -50,6 +52,10 @@ struct ige_tensor {
     } data;
 };
 
+#if !defined(IGE_NO_NETWORKS) && !defined(IGE_NO_FLOAT) && !defined(IGE_NO_ENCODERS)
+#define IGE_ENCODERS
+#endif
+
 #ifndef IGE_NO_NETWORKS
 struct ige_network {
     const uint8_t *ends, *tensors, *layers, *constants; /* tensors NULL: the model is of trees */
@@ -57,6 +63,10 @@ struct ige_network {
     uint16_t tensors_count, layers_count, inputs, outputs;
     uint8_t flags;
     int8_t threshold;
+#ifdef IGE_ENCODERS
+    const uint8_t *encoder, *gains; /* encoder NULL: inputs are the network's own */
+    uint32_t features, row_at, row_arena_bytes;
+#endif
 };
 #endif
 
@@ -92,7 +102,8 @@ enum ige_status ige_load(struct ige_model *model, const void *bytes, size_t size
 size_t ige_arena_bytes(const struct ige_model *model);
 enum ige_status ige_allocate_tensors(struct ige_interpreter *interpreter,
                                      const struct ige_model *model, void *arena, size_t size);
-/* One float a feature; of a network its first input. */
+/* One float a feature; of a network its first input, or, where the file has an encoder, a row of
+ * the table: NaN is missing, a category its code. */
 struct ige_tensor *ige_input(struct ige_interpreter *interpreter);
 void ige_invoke(struct ige_interpreter *interpreter);
 /* One margin an output: the model's score before its objective's transform; of a network its first

@@ -255,4 +255,28 @@ void ige_network_invoke(struct ige_interpreter *interpreter);
 int32_t ige_network_class(const struct ige_interpreter *interpreter);
 #endif
 
+/* ---- encoders ---- */
+
+#ifndef IGE_ENCODERS
+#define IGE_HAS_ENCODERS 0
+#else
+#define IGE_HAS_ENCODERS 1
+/* A feature of the section. */
+struct ige_encoded {
+    const uint8_t *numbers; /* mean, deviation and the knots; floats */
+    const uint8_t *next;
+    uint32_t categories, columns; /* columns: that of what is missing included */
+    uint32_t knots, missing;
+};
+struct ige_encoded ige_encoded_at(const uint8_t *at);
+/* Behind ige_network_load. */
+enum ige_status ige_encoder_load(struct ige_model *model, const uint8_t *section, size_t size);
+/* The network's input of the interpreter's row. */
+void ige_encoder_run(const struct ige_interpreter *interpreter);
+static inline int ige_has_encoder(const struct ige_model *model)
+{
+    return ige_is_network(model) && model->network.encoder != NULL;
+}
+#endif
+
 #endif

@@ -4,7 +4,8 @@
 
 /* What a device tells of its rows: sketches of inputs and scores, in a ring log that survives the
  * power going at any write, uploaded when there is a connection (docs/edge-format.md). C99,
- * freestanding, no heap, no float arithmetic. Thread rule: one thread. */
+ * freestanding, no heap, no float arithmetic but sums of an encoder's numbers. Thread rule: one
+ * thread. */
 
 #include "ingot_edge_bundle.h"
 
@@ -59,8 +60,9 @@ struct ige_sketch {
     uint8_t edges_count, integers;
 };
 
-/* Over the feature's thresholds, of a category over its codes; of an int8 network over the range of
- * its first input. 0: the model does not use it, or its input is of floats without bounds. */
+/* Over the feature's thresholds, of a category over its codes; of a network behind an encoder over
+ * the feature's knots, or deviations from its mean; of another int8 network over the range of its
+ * first input. 0: the model does not use it, or its input is of floats without bounds. */
 int ige_sketch_of_feature(struct ige_sketch *sketch, const struct ige_interpreter *interpreter,
                           uint16_t feature);
 /* Over the first outputs of the bundle's golden rows; of int8 over its range. 0: there are no rows,

@@ -44,13 +44,6 @@ static uint32_t spread(uint32_t i, uint32_t count)
     return (uint32_t)((uint64_t)(i + 1) * count / (IGE_SKETCH_EDGES_MAX + 1));
 }
 
-#ifdef IGE_NO_TREES
-static void add_tree_edges(struct ige_sketch *sketch, const struct ige_model *model)
-{
-    (void)sketch;
-    (void)model;
-}
-#else
 /* The bits of a whole number below 2^24 as a float. */
 static uint32_t bits_of_whole(uint32_t number)
 {
@@ -63,6 +56,13 @@ static uint32_t bits_of_whole(uint32_t number)
     return exponent << 23 | (number & 0x7fffffU);
 }
 
+#ifdef IGE_NO_TREES
+static void add_tree_edges(struct ige_sketch *sketch, const struct ige_model *model)
+{
+    (void)sketch;
+    (void)model;
+}
+#else
 static void add_edges(struct ige_sketch *sketch, const uint8_t *source, const uint8_t *keys)
 {
     uint32_t count = ige_u16(source + 2), bytes = source[9], shift = source[10];
@@ -91,6 +91,45 @@ static void add_tree_edges(struct ige_sketch *sketch, const struct ige_model *mo
 }
 #endif
 
+#ifdef IGE_ENCODERS
+/* Of the knots, where there are some; else deviations from the mean, each by a sum alone. */
+static void add_number_edges(struct ige_sketch *sketch, const struct ige_encoded *feature)
+{
+    union {
+        uint32_t u;
+        float f;
+    } mean, deviation, edge;
+    for (uint32_t i = 0; feature->knots && i < IGE_SKETCH_EDGES_MAX; i++) {
+        uint32_t at = feature->knots <= IGE_SKETCH_EDGES_MAX ? i : spread(i, feature->knots);
+        if (at < feature->knots)
+            add_edge(sketch, key_of_float(ige_u32(feature->numbers + 8 + 4 * at)));
+    }
+    mean.u = ige_u32(feature->numbers);
+    deviation.u = ige_u32(feature->numbers + 4);
+    edge.f = mean.f - deviation.f - deviation.f;
+    for (uint32_t i = 0; !feature->knots && i < 5; i++, edge.f += deviation.f)
+        add_edge(sketch, key_of_float(edge.u));
+}
+
+static void add_row_edges(struct ige_sketch *sketch, const struct ige_model *model)
+{
+    if (!ige_has_encoder(model)) return;
+    struct ige_encoded feature = ige_encoded_at(model->network.encoder);
+    for (uint32_t f = 0; f < sketch->feature; f++) feature = ige_encoded_at(feature.next);
+    if (!feature.categories) add_number_edges(sketch, &feature);
+    for (uint32_t i = 0; i < IGE_SKETCH_EDGES_MAX && i < feature.categories; i++)
+        add_edge(sketch, key_of_float(bits_of_whole(feature.categories <= IGE_SKETCH_EDGES_MAX
+                                                        ? i
+                                                        : spread(i, feature.categories))));
+}
+#else
+static void add_row_edges(struct ige_sketch *sketch, const struct ige_model *model)
+{
+    (void)sketch;
+    (void)model;
+}
+#endif
+
 /* Edges over all that int8 can be. */
 static void begin_int8(struct ige_sketch *sketch, uint16_t feature)
 {
@@ -108,7 +147,10 @@ int ige_sketch_of_feature(struct ige_sketch *sketch, const struct ige_interprete
         return 1;
     }
     begin(sketch, feature, 0);
-    if (!ige_is_network(interpreter->model)) add_tree_edges(sketch, interpreter->model);
+    if (ige_is_network(interpreter->model))
+        add_row_edges(sketch, interpreter->model);
+    else
+        add_tree_edges(sketch, interpreter->model);
     return sketch->edges_count != 0;
 }
 

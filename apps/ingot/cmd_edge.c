@@ -7,7 +7,6 @@
 #include "model_source.h"
 
 #include "base/file.h"
-#include "kernels/train/encoder.h"
 
 #include <math.h>
 #include <string.h>
@@ -172,44 +171,32 @@ static void compare_row(struct difference *difference, const struct ig_model *mo
 
 /* What stands between a row and the device's inputs. */
 struct feeding {
-    const struct ig_model *model;
     const uint32_t *features; /* as in ig_edge_device */
-    float *floats;            /* of an encoder */
     double *inputs;
-    uint32_t inputs_count;
+    uint32_t count;
 };
 
 static enum ig_code make_room(struct feeding *feeding, const struct ig_edge_device *device,
-                              const struct ig_model *model, struct ig_arena *arena,
-                              struct ig_err *err)
+                              uint32_t count, struct ig_arena *arena, struct ig_err *err)
 {
-    uint32_t encoded = model->encoder ? model->encoder->inputs_count : 0;
-    uint32_t count = encoded ? encoded : model->features_count;
-    *feeding = (struct feeding){.model = model,
-                                .features = device->features,
-                                .floats = ig_arena_array(arena, encoded, sizeof(float)),
+    *feeding = (struct feeding){.features = device->features,
                                 .inputs = ig_arena_array(arena, count, sizeof(double)),
-                                .inputs_count = count};
+                                .count = count};
     return arena->overflowed ? ig_fail(err, IG_NO_MEMORY, "no memory for %u inputs", count) : IG_OK;
 }
 
-/* A network behind an encoder takes what that makes of a row; one from ONNX may have images in
- * another order. */
+/* A network from ONNX may have images in another order. */
 static const double *feed(const struct feeding *feeding, const double *row)
 {
-    if (!feeding->model->encoder && !feeding->features) return row;
-    if (feeding->model->encoder) ig_encoder_run(feeding->model->encoder, row, 1, feeding->floats);
-    for (uint32_t i = 0; i < feeding->inputs_count; i++)
-        feeding->inputs[i] =
-            feeding->features ? row[feeding->features[i]] : (double)feeding->floats[i];
+    if (!feeding->features) return row;
+    for (uint32_t i = 0; i < feeding->count; i++) feeding->inputs[i] = row[feeding->features[i]];
     return feeding->inputs;
 }
 
 static void inputs_of_block(struct ig_block *block, const struct feeding *feeding)
 {
-    size_t features = feeding->model->features_count;
     for (size_t i = 0; i < block->rows_count; i++)
-        print_inputs(block, feed(feeding, block->values + i * features), feeding->inputs_count);
+        print_inputs(block, feed(feeding, block->values + i * feeding->count), feeding->count);
 }
 
 /* `difference`: NULL prints. */
@@ -248,7 +235,7 @@ static enum ig_code open_run(struct run *run, const struct ig_cli *cli, struct i
     if ((!read_compact(device, ig_cli_text(cli, "model")) &&
          pack(device, cli, run->block.package, err) != IG_OK) ||
         ig_edge_device_start(device, err) != IG_OK ||
-        make_room(&run->feeding, device, model, &device->memory, err) != IG_OK)
+        make_room(&run->feeding, device, model->features_count, &device->memory, err) != IG_OK)
         return err->code;
     if (run->difference && ig_cmd_edge_values(&device->interpreter) != model->outputs_count)
         return ig_fail(err, IG_UNSUPPORTED,

@@ -11,7 +11,6 @@
 #include "formats/edge/edge_bundle.h"
 #include "formats/edge/edge_header.h"
 #include "formats/edge/minisign.h"
-#include "kernels/train/encoder.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -83,9 +82,7 @@ static enum ig_code read_seed(unsigned char seed[IG_ED25519_BYTES], const char *
     return err->code;
 }
 
-/* *encoded: how many inputs an encoder makes, that the bundle has no place for. */
-static enum ig_code make_bundle(struct ig_buf *out, uint32_t *encoded, const struct ig_cli *cli,
-                                struct ig_err *err)
+static enum ig_code make_bundle(struct ig_buf *out, const struct ig_cli *cli, struct ig_err *err)
 {
     struct ig_package *package = NULL;
     struct ig_edge_choice choice;
@@ -98,10 +95,8 @@ static enum ig_code make_bundle(struct ig_buf *out, uint32_t *encoded, const str
         ig_fail(err, IG_INVALID, "--valid-days is %llu, at most %u", (unsigned long long)days,
                 UINT32_MAX);
     else if (ig_cmd_edge_choice(&choice, cli, err) == IG_OK &&
-             ig_model_source_open_uri(&package, cli, cli->operands[0], err) == IG_OK) {
-        *encoded = package->model->encoder ? package->model->encoder->inputs_count : 0;
+             ig_model_source_open_uri(&package, cli, cli->operands[0], err) == IG_OK)
         ig_edge_pack_bundle(out, package, &choice, bundle, err);
-    }
     ig_package_free(package);
     return err->code;
 }
@@ -122,34 +117,23 @@ static enum ig_code sign(struct ig_buf *out, const struct ig_cli *cli, struct ig
     return err->code;
 }
 
-static void report(const char *output, size_t size, const char *signature_path, uint32_t encoded)
-{
-    printf("%s, %zu bytes, and %s\n", output, size, signature_path);
-    if (encoded)
-        printf("The model in it takes %u numbers, which the package's encoder makes of a row: on a "
-               "device by\nthe C file of `edge export --format encoder`, before an agent by "
-               "`edge run --inputs`.\n",
-               encoded);
-}
-
 int ig_cmd_edge_bundle(const struct ig_cli *cli)
 {
     struct ig_err err = IG_ERR_INIT;
     const char *output = ig_cli_text(cli, "output");
     char signature_path[PATH_BYTES];
     struct ig_buf bytes, signature;
-    uint32_t encoded = 0;
     if (!ig_cli_given(cli, "counter")) return ig_cli_usage(cli, "--counter is missing");
     if (ig_cli_given(cli, "valid-days") && !ig_cli_count(cli, "valid-days"))
         return ig_cli_usage(cli, "--valid-days is 0, expected at least 1");
     ig_buf_init(&bytes, FILE_MAX);
     ig_buf_init(&signature, KEY_FILE_MAX);
     if (path_of(signature_path, output, ".minisig", &err) == IG_OK &&
-        make_bundle(&bytes, &encoded, cli, &err) == IG_OK &&
+        make_bundle(&bytes, cli, &err) == IG_OK &&
         sign(&signature, cli, ig_buf_view(&bytes), &err) == IG_OK &&
         ig_file_replace(IG_FILE_CWD, output, ig_buf_view(&bytes), &err) == IG_OK &&
         ig_file_replace(IG_FILE_CWD, signature_path, ig_buf_view(&signature), &err) == IG_OK)
-        report(output, bytes.len, signature_path, encoded);
+        printf("%s, %zu bytes, and %s\n", output, bytes.len, signature_path);
     ig_buf_deinit(&bytes);
     ig_buf_deinit(&signature);
     return err.code == IG_OK ? IG_EXIT_OK : ig_cli_fail(cli, &err, NULL);

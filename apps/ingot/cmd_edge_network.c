@@ -27,6 +27,9 @@ void ig_cmd_edge_print_network(const struct ig_edge_device *device)
         struct ige_tensor end = ige_input_at(interpreter, i);
         print_end("input", &end);
     }
+    if (facts.encoded)
+        printf("encoder        %u columns to %u inputs, %u bytes\n",
+               ige_input_at(interpreter, 0).count, facts.encoded, facts.encoder_bytes);
     for (uint32_t i = 0; i < ige_outputs_count(model); i++) {
         struct ige_tensor end = ige_output_at(interpreter, i);
         print_end("output", &end);

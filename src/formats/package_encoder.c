@@ -28,6 +28,8 @@ enum ig_code pkg_encoder_attach(struct ig_model *model, const struct ig_schema *
     if (!encoder) return ig_fail(err, IG_NO_MEMORY, "encoder: out of memory");
     if (model->kind != IG_MODEL_NETWORK)
         return ig_fail(err, IG_INVALID, "encoder: the model is no network, which alone takes one");
+    if (model->encoder)
+        return ig_fail(err, IG_INVALID, "encoder: the model's file has one of its own");
     if (ig_encoder_read(encoder, arena, json, err) != IG_OK) goto refused;
     if (encoder->features_count != schema->features_count) {
         ig_fail(err, IG_INVALID, "%u features, %u in the schema", encoder->features_count,

@@ -5,25 +5,28 @@
     network_device.py --bench    bytes, RAM, code and instructions on Cortex-M3 and M4; more with FILE.tflite
 
 The networks are the MLPerf Tiny ones of the shared folder (INGOT_SHARED_DIR, or ../shared), and where that is absent
-small ones of tests/corpus/edge. Ends with 77, which ctest reports as skipped, when a compiler or emulator is absent.
+small ones of tests/corpus/edge; and one of there behind an encoder, which takes rows of a table. Ends with 77, which ctest reports as skipped, when a compiler or emulator is absent.
 """
 import glob
 import json
+import math
 import os
 import random
+import struct
 import sys
 import tempfile
 
 from device import FLAGS, GCC, HERE, INGOT, ROOT, TARGETS, TICK, emulate, need, run
 
 EDGE = os.path.join(ROOT, "apps/edge")
-SOURCES = [os.path.join(EDGE, f"ingot_edge{part}.c") for part in ("", "_network", "_network_run")]
+SOURCES = [os.path.join(EDGE, f"ingot_edge{part}.c") for part in ("", "_encoder", "_network", "_network_run")]
 KERNELS = sorted(path for path in glob.glob(os.path.join(EDGE, "ingot_edge_nn_*.c")) if not path.endswith("_test.c"))
 SHARED = os.path.join(os.environ.get("INGOT_SHARED_DIR", os.path.join(ROOT, "../shared")), "models/tflite")
 TARGETS["neon"] = ([GCC, "-mcpu=cortex-a7", "-mfpu=neon", "-mfloat-abi=hard", "-marm", "-nostdlib"], "platform_linux.c",
                    ["qemu-arm"])
 ALL = ("cortex-m4", "cortex-m3", "arm", "neon", "aarch64")
 BRIEF = ("cortex-m4",)
+ENCODED = os.path.join(ROOT, "tests/corpus/edge/encoded_0.ige")
 NAMES = ("kws_int8", "ad01_int8", "vww_96_int8", "streaming_wakeword_int8")
 # TensorFlow Lite Micro: with CMSIS-NN on Cortex-M4, with its reference kernels on M3; millions of instructions.
 OTHERS = {"cortex-m4": {"kws": 7.73, "vww": 25.87, "pretrainedResnet": 30.06, "ad01": 0.624},
@@ -43,11 +46,17 @@ class Network:
             self.bytes = data.read()
         entry, answer = self.facts["inputs"][0], self.facts["outputs"][0]
         noise = random.Random(number)
-        self.rows = [[noise.randrange(-128, 128) for _ in range(entry["count"])] for _ in range(rows_count)]
+        self.encoded = "encoded_inputs" in self.facts
         plain = os.path.join(folder, f"rows{number}.csv")
+        if self.encoded:
+            self.rows = [[f32(noise.choice((math.nan, noise.randrange(-1, 5), noise.uniform(-6, 12))))
+                          for _ in range(entry["count"])] for _ in range(50 * rows_count)]
+            cells = self.rows
+        else:
+            self.rows = [[noise.randrange(-128, 128) for _ in range(entry["count"])] for _ in range(rows_count)]
+            cells = [[(q - entry["zero_point"]) * entry["scale"] for q in row] for row in self.rows]
         with open(plain, "w", encoding="utf-8") as out:
-            for row in self.rows:
-                out.write(",".join(repr((q - entry["zero_point"]) * entry["scale"]) for q in row) + "\n")
+            out.writelines(",".join(map(repr, row)) + "\n" for row in cells)
         lines = run(INGOT, "edge", "run", "--model", self.file, "--input", plain, "--no-header").splitlines()
         self.outputs = [[round(float(cell) / answer["scale"]) + answer["zero_point"] for cell in line.split(",")]
                         for line in lines]
@@ -71,6 +80,19 @@ def paths():
     return [path for path in small if is_int8(path)]
 
 
+def f32(number):
+    return struct.unpack("<f", struct.pack("<f", number))[0]
+
+
+def inputs_of(network):
+    """The rows as the runtime takes them, floats as their bits."""
+    values = [x for row in network.rows for x in row]
+    name = f"inputs{network.number}"
+    if not network.encoded:
+        return numbers("int8_t", name, values)
+    return numbers("uint32_t", name, struct.unpack(f"<{len(values)}I", struct.pack(f"<{len(values)}f", *values)))
+
+
 def numbers(kind, name, values):
     return f"static const {kind} {name}[] = {{{','.join(map(str, values))}}};"
 
@@ -79,11 +101,13 @@ def write_data(folder, networks):
     out, table = ['#include "network_firmware.h"'], []
     for network in networks:
         n = network.number
-        out.append(f"void n{n}_invoke(const int8_t *in, int8_t *out);")
+        kind = "float" if network.encoded else "int8_t"
+        out.append(f"void n{n}_invoke(const {kind} *in, int8_t *out);")
+        out.append(f"static void run{n}(const void *in, int8_t *out) {{ n{n}_invoke(in, out); }}")
         out.append(numbers("uint8_t", f"bytes{n}", network.bytes))
-        out.append(numbers("int8_t", f"inputs{n}", (x for row in network.rows for x in row)))
+        out.append(inputs_of(network))
         out.append(numbers("int8_t", f"outputs{n}", (x for row in network.outputs for x in row)))
-        table.append(f"{{bytes{n}, sizeof bytes{n}, inputs{n}, outputs{n}, {len(network.rows)}, n{n}_invoke}}")
+        table.append(f"{{bytes{n}, sizeof bytes{n}, inputs{n}, outputs{n}, {len(network.rows)}, run{n}}}")
     arena = max(network.facts["arena_bytes"] for network in networks) + 64
     wide = max(network.facts["outputs"][0]["count"] for network in networks)
     out.append(f"const struct firmware_network firmware_networks[] = {{{','.join(table)}}};")
@@ -177,7 +201,7 @@ def main():
             bench(folder, [Network(folder, i, path, "single", 1) for i, path in enumerate(paths() + more)])
             return
         roundings = ("single", "double") if os.environ.get("INGOT_LONG") else ("single",)
-        chosen = paths() if os.environ.get("INGOT_LONG") else paths()[:1]
+        chosen = (paths() if os.environ.get("INGOT_LONG") else paths()[:1]) + [ENCODED]
         networks = [Network(folder, 2 * i + k, path, rounding, 2)
                     for i, path in enumerate(chosen) for k, rounding in enumerate(roundings)]
         data = write_data(folder, networks)

@@ -21,11 +21,21 @@ static void put_value(const char *name, uint32_t value)
     platform_put(text);
 }
 
+static uint32_t row_bytes(void)
+{
+    const struct ige_tensor *input = ige_input(&interpreter);
+    return input->count * (input->type == IGE_FLOAT32 ? 4 : 1);
+}
+
+static const int8_t *row_of(const struct firmware_network *network, uint32_t row)
+{
+    return (const int8_t *)network->inputs + row * row_bytes();
+}
+
 static void set_row(const struct firmware_network *network, uint32_t row)
 {
-    struct ige_tensor *input = ige_input(&interpreter);
-    for (uint32_t i = 0; i < input->count; i++)
-        input->data.i8[i] = network->inputs[row * input->count + i];
+    const int8_t *bytes = row_of(network, row);
+    for (uint32_t i = 0; i < row_bytes(); i++) ige_input(&interpreter)->data.i8[i] = bytes[i];
 }
 
 static uint32_t differences(const struct firmware_network *network, uint32_t row,
@@ -53,7 +63,7 @@ static void run_network(const struct firmware_network *network)
         time += ticks(start);
         wrong += differences(network, row, ige_output(&interpreter)->data.i8);
         start = platform_ticks();
-        network->invoke(network->inputs + row * ige_input(&interpreter)->count, firmware_output);
+        network->invoke(row_of(network, row), firmware_output);
         time_c += ticks(start);
         wrong_c += differences(network, row, firmware_output);
     }

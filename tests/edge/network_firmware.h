@@ -9,9 +9,10 @@
 struct firmware_network {
     const uint8_t *bytes;
     uint32_t size;
-    const int8_t *inputs, *outputs; /* rows_count rows */
+    const void *inputs; /* rows_count rows: int8, or of a network behind an encoder floats */
+    const int8_t *outputs;
     uint32_t rows_count;
-    void (*invoke)(const int8_t *in, int8_t *out); /* of the exported C file */
+    void (*invoke)(const void *in, int8_t *out); /* of the exported C file */
 };
 
 extern const struct firmware_network firmware_networks[];

@@ -158,7 +158,8 @@ static void test_quantize_verb(const char *table)
     expect_error("label: row 1: 'colour' holds a class that the model lacks");
 }
 
-/* What the encoder makes of a table's rows, without which the compact file takes none of them. */
+/* The compact file has the encoder in it: it takes the table's columns, categories by their codes.
+ */
 static void test_inputs(void)
 {
     char file[256], numbers[256], table[256];
@@ -183,7 +184,15 @@ static void test_inputs(void)
     RUN("edge", "bundle", "models:/small/1", "--output", live_path(&live, "small.igb"), "--secret",
         live_path(&live, "key.pem"), "--counter", "1");
     expect_ok();
-    assert_non_null(strstr(out.out, " numbers, which the package's encoder makes of a row"));
+    RUN("edge", "verify", live_path(&live, "small.igb"), "--public", live_path(&live, "key.pub"),
+        "--target", "any");
+    expect_ok();
+    RUN("edge", "sketch", live_path(&live, "small.igb"), "--input", numbers, "--output",
+        live_path(&live, "small.baseline"));
+    expect_ok();
+    RUN("edge", "inspect", file);
+    expect_ok();
+    assert_non_null(strstr(out.out, "input          3 of float32\nencoder        3 columns to "));
 }
 
 /* The device runtime gives the bits of the server, for rows of the table. */

@@ -40,24 +40,26 @@ def rank(knots, value):
         return 1
     while value >= knots[k + 1]:
         k += 1
-    return 2 * (k + (value / 2 - knots[k] / 2) / (knots[k + 1] / 2 - knots[k] / 2)) / last - 1
+    part = (value - knots[k]) / (knots[k + 1] - knots[k])
+    return np.float32(2) * (np.float32(k) + part) / np.float32(last) - np.float32(1)
 
 
-def encode(features, cells):
-    inputs = []
+def encode(encoder, cells):
+    """In float32, operation by operation, as docs/package.md says."""
+    inputs, features = [], encoder["features"]
     for feature, cell in zip(features, cells):
-        value, categories = float(cell) if cell else math.nan, feature.get("categories", 0)
+        value, categories = np.float32(cell or math.nan), feature.get("categories", 0)
         missing = math.isnan(value) or (categories and value < 0)
         columns = [0.0] * (categories or (2 if "knots" in feature else 1))
         if not missing and categories:
             if value < categories:
                 columns[int(value)] = 1.0
         elif not missing:
-            columns[0] = min(max((value - feature["mean"]) / feature["deviation"], -5), 5)
+            columns[0] = min(max((value - np.float32(feature["mean"])) / np.float32(feature["deviation"]), -5), 5)
             if "knots" in feature:
-                columns[1] = rank(feature["knots"], value)
+                columns[1] = rank(np.array(feature["knots"], np.float32), value)
         inputs += columns + ([float(missing)] if feature.get("missing") else [])
-    return np.array(inputs, np.float32)
+    return np.array(inputs, np.float32) * np.array(encoder.get("gains", 1), np.float32)
 
 
 def run(interpreter, inputs):
@@ -86,14 +88,15 @@ def fetch(address, name, version):
 
 def compare(address, name, version, tolerance):
     package = fetch(address, name, version)
-    features = json.loads(package.read("encoder.json"))["features"]
+    encoder = json.loads(package.read("encoder.json"))
+    width = len(encoder["features"])
     interpreter = Interpreter(model_content=package.read("model.tflite"))
     interpreter.allocate_tensors()
     golden = list(csv.reader(io.StringIO(package.read("golden.csv").decode())))[1:]
     worst = 0.0
     for row in golden:
-        values = run(interpreter, encode(features, row[:len(features)]))
-        expected = np.array([float(cell) for cell in row[len(features):]])
+        values = run(interpreter, encode(encoder, row[:width]))
+        expected = np.array([float(cell) for cell in row[width:]])
         worst = max(worst, np.abs(values - expected).max() / max(1.0, np.abs(expected).max()))
     check("%s of %d bytes as LiteRT" % (name, len(package.read("model.tflite"))),
           len(golden) == 16 and worst <= tolerance, worst)

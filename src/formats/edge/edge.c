@@ -22,8 +22,9 @@ struct span {
 
 struct reader {
     struct ig_str file;
-    struct span left; /* of the section */
-    bool network;     /* it is a network's */
+    struct span left;      /* of the section */
+    bool network;          /* it is a network's */
+    struct ig_str encoder; /* its section; of 0 bytes: there is none */
     struct ig_tree_compact facts;
     uint8_t flags, leaf_index_bytes, tree_width, output_width, set_width;
     uint32_t set_pool_bytes;
@@ -108,12 +109,17 @@ static bool find_section(struct reader *reader)
             if (reader->left.at) return bad(reader, "sections TREE or NNET", 2, "one");
             reader->left = (struct span){at + start, (size_t)bytes};
             reader->network = network;
+        } else if (memcmp(entry, IG_EDGE_ENCODER, 4) == 0) {
+            if (reader->encoder.ptr) return bad(reader, "sections ENCO", 2, "one");
+            reader->encoder = (struct ig_str){(const char *)at + start, (size_t)bytes};
         } else if (entry[0] < 'a' || entry[0] > 'z') {
             ig_fail(reader->err, IG_UNSUPPORTED, "section '%.4s' is not known here",
                     (const char *)entry);
             return false;
         }
     }
+    if (reader->encoder.ptr && !reader->network)
+        return bad(reader, "sections ENCO", 1, "none without a section NNET");
     return reader->left.at ? true : bad(reader, "sections TREE or NNET", 0, "one");
 }
 
@@ -685,13 +691,29 @@ static bool read_trees_section(struct reader *reader)
            read_sources(reader) && read_sets(reader) && read_arrays(reader) && fill_model(reader);
 }
 
+/* The model then takes a table's rows; what the network's inputs are called says nothing of them.
+ */
+static bool read_encoder(struct reader *reader, struct ig_str network_section)
+{
+    struct ig_model *model = reader->model;
+    struct ig_encoder *encoder;
+    const struct ig_edge_encoded from = {reader->encoder, network_section, model->network};
+    if (!reader->encoder.ptr) return true;
+    if (ig_edge_read_encoder(&encoder, &from, &model->arena, reader->err) != IG_OK) return false;
+    model->encoder = encoder;
+    model->features_count = encoder->features_count;
+    model->inputs = NULL;
+    return true;
+}
+
 static bool read_network_section(struct reader *reader, size_t max_bytes)
 {
     const struct ig_str section = {(const char *)reader->left.at, reader->left.bytes};
     return ig_edge_read_network(&reader->model->network, section, max_bytes, reader->err) ==
                IG_OK &&
            ig_network_model_fill(reader->model, IG_STR("1"), reader->file.len + NUMBERS_FLOOR,
-                                 reader->err) == IG_OK;
+                                 reader->err) == IG_OK &&
+           read_encoder(reader, section);
 }
 
 enum ig_code ig_edge_load(struct ig_model **out, struct ig_str bytes, struct ig_err *err)

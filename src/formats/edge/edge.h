@@ -13,7 +13,7 @@
 /* Appends the file to `out`. IG_TOO_LARGE: `out` is full. */
 enum ig_code ig_edge_write(struct ig_buf *out, const struct ig_tree_compact *compact,
                            struct ig_err *err);
-/* The same of a network. */
+/* The same of a network, with its encoder. */
 enum ig_code ig_edge_write_network(struct ig_buf *out, const struct ig_network_compact *compact,
                                    struct ig_err *err);
 /* The operator of a number in the file; false: there is none. */

@@ -116,8 +116,12 @@ static struct rows rows_of(const struct ig_edge_bundle *bundle, size_t model_byt
                              ig_edge_arena_bytes(trees)};
     const struct ig_network_compact *compact = bundle->network;
     const struct ig_network *network = compact->network;
-    struct rows rows = {.arena_bytes = compact->arena_bytes};
-    rows.input_words = (bytes_of(network, network->inputs, network->inputs_count) + 3) / 4;
+    const struct ig_encoder *encoder = compact->encoder;
+    struct rows rows = {.arena_bytes =
+                            encoder ? ig_edge_row_of(compact).arena_bytes : compact->arena_bytes};
+    rows.input_words = encoder
+                           ? encoder->features_count
+                           : (bytes_of(network, network->inputs, network->inputs_count) + 3) / 4;
     rows.output_words = (bytes_of(network, network->outputs, network->outputs_count) + 3) / 4;
     /* Wide rows would be larger than the model. */
     size_t words = (size_t)rows.input_words + rows.output_words;
@@ -135,11 +139,16 @@ static void put_bytes(struct ig_buf *out, const struct ig_network_tensor *tensor
             put_f32(out, (double)((const float *)data)[i]);
 }
 
+static uint32_t next_random(uint64_t *random)
+{
+    *random = *random * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+    return (uint32_t)(*random >> 33);
+}
+
 static void fill_noise(const struct ig_network_tensor *tensor, void *data, uint64_t *random)
 {
     for (size_t i = 0; i < ig_network_tensor_count(tensor); i++) {
-        *random = *random * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-        uint32_t bits = (uint32_t)(*random >> 33);
+        uint32_t bits = next_random(random);
         if (tensor->type == IG_NETWORK_I8)
             ((int8_t *)data)[i] = (int8_t)(bits >> 8);
         else
@@ -165,9 +174,44 @@ static void put_ends(struct ig_buf *out, const struct ig_network *network, const
     for (; bytes % 4; bytes++) put(out, 0, 1);
 }
 
-static enum ig_code put_network_rows(struct ig_buf *out, const struct rows *rows,
-                                     const struct ig_network *network, struct ig_err *err)
+/* A cell of a table: a knot, a number within four deviations of the mean, a code (one that training
+ * had not as well), or missing. */
+static double cell_of(const struct ig_encoder_feature *feature, uint64_t *random)
 {
+    uint32_t bits = next_random(random), knots = feature->knots_count;
+    if (bits % 8 == 7) return (double)NAN;
+    if (feature->categories) return bits / 8 % (feature->categories + 1);
+    if (knots > 1 && bits / 8 % 4 == 3) return (double)feature->knots[bits / 32 % knots];
+    double deviations = ((double)(bits / 32 % 4001) - 2000) / 500;
+    return (double)(float)((double)feature->mean + deviations * (double)feature->deviation);
+}
+
+/* A row of the table, and the network's input of it. */
+struct table_row {
+    const struct ig_encoder *encoder;
+    double *cells;
+    float *floats;
+};
+
+static void fill_row(const struct table_row *row, const struct ig_network_tensor *input, void *data,
+                     uint64_t *random)
+{
+    for (uint32_t f = 0; f < row->encoder->features_count; f++)
+        row->cells[f] = cell_of(&row->encoder->features[f], random);
+    ig_encoder_run(row->encoder, row->cells, 1, row->floats);
+    const struct ig_network_quantization *q = &input->quantization;
+    for (uint32_t i = 0; i < row->encoder->inputs_count; i++)
+        if (input->type == IG_NETWORK_I8)
+            ((int8_t *)data)[i] = nn_quantize(row->floats[i], q->scales[0], q->zero_points[0]);
+        else
+            ((float *)data)[i] = row->floats[i];
+}
+
+static enum ig_code put_network_rows(struct ig_buf *out, const struct rows *rows,
+                                     const struct ig_model *model, struct ig_err *err)
+{
+    const struct ig_network *network = model->network;
+    const struct ig_encoder *encoder = model->encoder;
     struct ig_nn *nn = NULL;
     struct ig_arena arena;
     const struct ig_nn_options options = {.isa = ig_cpu_isa()};
@@ -177,11 +221,19 @@ static enum ig_code put_network_rows(struct ig_buf *out, const struct rows *rows
     void **inputs = take_ends(&arena, network, network->inputs, network->inputs_count);
     void **outputs = take_ends(&arena, network, network->outputs, network->outputs_count);
     void *scratch = ig_arena_alloc_aligned(&arena, ig_nn_scratch_bytes(nn) + 1, 64);
+    struct table_row table = {.encoder = encoder};
+    if (encoder) {
+        table.cells = ig_arena_array(&arena, encoder->features_count, sizeof *table.cells);
+        table.floats = ig_arena_array(&arena, encoder->inputs_count, sizeof *table.floats);
+    }
     for (uint32_t row = 0; !arena.overflowed && row < rows->count; row++) {
-        for (uint32_t i = 0; i < network->inputs_count; i++)
+        if (encoder) fill_row(&table, &network->tensors[network->inputs[0]], inputs[0], &random);
+        for (uint32_t i = 0; !encoder && i < network->inputs_count; i++)
             fill_noise(&network->tensors[network->inputs[i]], inputs[i], &random);
         ig_nn_run(nn, (const void *const *)inputs, outputs, scratch);
-        put_ends(out, network, network->inputs, network->inputs_count, inputs);
+        for (uint32_t f = 0; encoder && f < encoder->features_count; f++)
+            put_f32(out, table.cells[f]);
+        if (!encoder) put_ends(out, network, network->inputs, network->inputs_count, inputs);
         put_ends(out, network, network->outputs, network->outputs_count, outputs);
     }
     if (arena.overflowed) ig_fail(err, IG_NO_MEMORY, "no memory for golden rows");
@@ -256,7 +308,7 @@ enum ig_code ig_edge_bundle_write(struct ig_buf *out, const struct ig_edge_bundl
         if (bundle->compact)
             put_rows(out, bundle->compact, model, err);
         else
-            put_network_rows(out, &rows, model->network, err);
+            put_network_rows(out, &rows, model, err);
         if (out->overflowed)
             ig_fail(err, IG_TOO_LARGE, "the bundle is larger than %zu bytes", out->max_bytes);
     }

@@ -10,7 +10,7 @@ enum { NAME_MAX_BYTES = 64, SHOWN_MAX = 40 };
 struct writer {
     struct ig_buf *out;
     const struct ig_edge_encoder *encoder;
-    bool int8;
+    bool int8, alone;
     char name[NAME_MAX_BYTES + 1];
 };
 
@@ -82,7 +82,7 @@ static void write_columns(const struct writer *w)
         const struct ig_encoder_feature *feature = &encoder->features[i];
         ig_buf_printf(w->out, "    {%u, %d, %u, %u}, /* ", feature->categories, feature->missing,
                       first, knots_of(feature));
-        add_shown(w->out, w->encoder->schema->features[i].name);
+        if (w->encoder->schema) add_shown(w->out, w->encoder->schema->features[i].name);
         ig_buf_add_cstr(w->out, " */\n");
         first += knots_of(feature);
     }
@@ -147,7 +147,7 @@ static void write_run(const struct writer *w)
     const char *n = w->name;
     const bool gains = w->encoder->encoder->gains;
     ig_buf_printf(w->out,
-                  "void %s_encode(const float *row, %s *inputs)\n{\n"
+                  "%svoid %s_encode(const float *row, %s *inputs)\n{\n"
                   "    uint32_t f, k, at = 0;\n"
                   "    for (f = 0; f < %u; f++) {\n"
                   "        const uint32_t *column = %s_columns[f];\n"
@@ -156,7 +156,8 @@ static void write_run(const struct writer *w)
                   "        uint32_t own = column[0] ? column[0] : column[3] ? 2 : 1;\n"
                   "        uint32_t one = missing ? own : column[0] && value < (float)column[0]\n"
                   "            ? (uint32_t)value : own + column[1];\n",
-                  n, w->int8 ? "int8_t" : "float", w->encoder->encoder->features_count, n);
+                  w->alone ? "" : "static ", n, w->int8 ? "int8_t" : "float",
+                  w->encoder->encoder->features_count, n);
     ig_buf_printf(w->out,
                   "        for (k = 0; k < own + column[1]; k++, at++) {\n"
                   "            float real = k == one;\n"
@@ -174,23 +175,38 @@ static void write_run(const struct writer *w)
     ig_buf_add_cstr(w->out, ");\n        }\n    }\n}\n");
 }
 
+static void write_body(const struct writer *w)
+{
+    write_columns(w);
+    write_put(w);
+    write_rank(w);
+    write_run(w);
+}
+
+void ig_edge_encoder_c_put(struct ig_buf *out, const struct ig_edge_encoder *encoder)
+{
+    struct writer w = {
+        .out = out, .encoder = encoder, .int8 = encoder->input->type == IG_NETWORK_I8};
+    IG_ASSERT(is_identifier(encoder->name));
+    snprintf(w.name, sizeof w.name, "%.*s", IG_STR_ARGS(encoder->name));
+    write_body(&w);
+}
+
 enum ig_code ig_edge_encoder_c_write(struct ig_buf *out, const struct ig_edge_encoder *encoder,
                                      struct ig_err *err)
 {
     const struct ig_network_tensor *input = encoder->input;
-    struct writer w = {.out = out, .encoder = encoder, .int8 = input->type == IG_NETWORK_I8};
+    struct writer w = {
+        .out = out, .encoder = encoder, .int8 = input->type == IG_NETWORK_I8, .alone = true};
     if (!is_identifier(encoder->name))
         return ig_fail(err, IG_INVALID, "name: '%.*s' is no C identifier of at most 64 letters",
                        IG_STR_ARGS(encoder->name));
-    if (encoder->schema->features_count != encoder->encoder->features_count)
+    if (encoder->schema && encoder->schema->features_count != encoder->encoder->features_count)
         return ig_fail(err, IG_INVALID, "%u features in the schema, %u of the encoder",
                        encoder->schema->features_count, encoder->encoder->features_count);
     snprintf(w.name, sizeof w.name, "%.*s", IG_STR_ARGS(encoder->name));
     write_head(&w);
-    write_columns(&w);
-    write_put(&w);
-    write_rank(&w);
-    write_run(&w);
+    write_body(&w);
     if (out->overflowed)
         return ig_fail(err, IG_TOO_LARGE, "the C file exceeds %zu bytes", out->max_bytes);
     return IG_OK;

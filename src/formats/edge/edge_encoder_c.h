@@ -11,7 +11,7 @@
 struct ig_edge_encoder {
     const struct ig_encoder *encoder;
     const struct ig_network_tensor *input; /* of the network: float32 or int8 */
-    const struct ig_schema *schema;        /* names and categories, for its comments */
+    const struct ig_schema *schema;        /* names, for its comments; NULL: none */
     struct ig_str name;                    /* prefix of its symbols: a C identifier */
 };
 
@@ -20,5 +20,9 @@ struct ig_edge_encoder {
  * gives the network, bit for bit. INVALID names what cannot be written. */
 enum ig_code ig_edge_encoder_c_write(struct ig_buf *out, const struct ig_edge_encoder *encoder,
                                      struct ig_err *err);
+
+/* The same as a part of another file, which has <stdint.h>: NAME_encode is static. The name is one.
+ */
+void ig_edge_encoder_c_put(struct ig_buf *out, const struct ig_edge_encoder *encoder);
 
 #endif

@@ -2,6 +2,7 @@
 /* Writes a compact network as one C99 file: the text of the kernels that it needs, its constants as
  * an array, and a descriptor and a call for each layer. No interpreter: what a kernel takes is
  * constant and can lie in flash. Stateless. */
+#include "formats/edge/edge_encoder_c.h"
 #include "formats/edge/edge_kernels.h"
 #include "formats/edge/edge_priv.h"
 
@@ -73,15 +74,19 @@ static void write_head(struct writer *writer)
     const struct ig_network_compact *compact = writer->compact;
     text(writer, HEAD);
     text(writer, compact->probability ? "one half." : "zero.");
+    if (compact->encoder)
+        text(writer, "\n * `in` is a row of the table: NaN is missing, a category is its code.");
     ig_buf_printf(writer->out, " Rounding: %s. Not for two threads at once. */\n",
                   rounds_twice(writer) ? "double" : "single");
     text(writer, INCLUDES);
     ig_buf_printf(writer->out, "#define IGE_NN_ROUNDINGS %d\n", rounds_twice(writer) ? 2 : 1);
     ig_buf_add_char(writer->out, '\n');
-    constant(writer, "INPUTS", elements(compact, compact->inputs, compact->inputs_count));
+    constant(writer, "INPUTS",
+             compact->encoder ? compact->encoder->features_count
+                              : elements(compact, compact->inputs, compact->inputs_count));
     constant(writer, "OUTPUTS", elements(compact, compact->outputs, compact->outputs_count));
     constant(writer, "ARENA_BYTES", compact->arena_bytes);
-    scale(writer, "INPUT", &compact->tensors[compact->inputs[0]]);
+    if (!compact->encoder) scale(writer, "INPUT", &compact->tensors[compact->inputs[0]]);
     scale(writer, "OUTPUT", &compact->tensors[compact->outputs[0]]);
     text(writer, writer->f32_in ? "\nvoid @_invoke(const float *in, "
                                 : "\nvoid @_invoke(const int8_t *in, ");
@@ -550,6 +555,18 @@ static void call_layer(struct writer *writer, uint32_t number)
                       IG_STR_ARGS(writer->name), number, i);
 }
 
+/* The network's input of the row. */
+static void call_encoder(struct writer *writer)
+{
+    const struct ig_network_compact *compact = writer->compact;
+    const struct ig_compact_tensor *input = &compact->tensors[compact->inputs[0]];
+    ig_buf_printf(writer->out,
+                  input->tensor->type == IG_NETWORK_I8
+                      ? "    %.*s_encode(in, %.*s_AT(%u));\n"
+                      : "    %.*s_encode(in, (float *)(void *)%.*s_AT(%u));\n",
+                  IG_STR_ARGS(writer->name), IG_STR_ARGS(writer->name), input->offset);
+}
+
 /* Moves inputs into the arena, or outputs out of it. */
 static void copy_ends(struct writer *writer, bool outputs)
 {
@@ -602,7 +619,10 @@ static void write_invoke(struct writer *writer)
     text(writer, writer->f32_in ? "\nvoid @_invoke(const float *in, "
                                 : "\nvoid @_invoke(const int8_t *in, ");
     text(writer, writer->f32_out ? "float *out)\n{\n" : "int8_t *out)\n{\n");
-    copy_ends(writer, false);
+    if (writer->compact->encoder)
+        call_encoder(writer);
+    else
+        copy_ends(writer, false);
     for (uint32_t i = 0; i < writer->compact->layers_count; i++) call_layer(writer, i);
     copy_ends(writer, true);
     ig_buf_add_cstr(writer->out, "}\n");
@@ -628,9 +648,14 @@ enum ig_code ig_edge_write_network_c(struct ig_buf *out, const struct ig_network
     if (!same_type(compact, compact->inputs, compact->inputs_count, &writer.f32_in) ||
         !same_type(compact, compact->outputs, compact->outputs_count, &writer.f32_out))
         return ig_fail(err, IG_UNSUPPORTED, "inputs or outputs of both int8 and float32");
+    if (compact->encoder) writer.f32_in = true;
     write_head(&writer);
     write_kernels(&writer);
     write_data(&writer);
+    if (compact->encoder) {
+        const struct ig_network_tensor *input = compact->tensors[compact->inputs[0]].tensor;
+        ig_edge_encoder_c_put(out, &(struct ig_edge_encoder){compact->encoder, input, NULL, name});
+    }
     for (uint32_t i = 0; i < compact->layers_count; i++) write_layer(&writer, i);
     write_invoke(&writer);
     write_class(&writer);

@@ -10,8 +10,8 @@
 
 #include "formats/edge/edge.h"
 #include "formats/edge/edge_c_testing.h"
+#include "formats/edge/edge_encoder_testing.h"
 #include "kernels/nn/nn.h"
-#include "kernels/quantize/network_testing.h"
 
 #include <string.h>
 
@@ -54,22 +54,64 @@ static void check_rows(void *library, const struct ig_network *network)
     ig_nn_free(nn);
 }
 
-static void check_network(struct ig_network *network, unsigned number)
+static void *build(const struct ig_network_compact *compact, unsigned number)
 {
     struct ig_err err = IG_ERR_INIT;
-    struct ig_network_compact *compact = NULL;
     char name[32];
     struct ig_buf text;
     snprintf(name, sizeof name, "network%u", number);
     ig_buf_init(&text, 1 << 24);
-    if (ig_network_compact_new(&compact, network, &err) != IG_OK ||
-        ig_edge_write_network_c(&text, compact, IG_STR("model"), &err) != IG_OK)
+    if (ig_edge_write_network_c(&text, compact, IG_STR("model"), &err) != IG_OK)
         fail_msg("%s", err.message);
     void *library = ig_c_testing_load(ig_buf_view(&text), name);
+    ig_buf_deinit(&text);
+    return library;
+}
+
+static void check_network(struct ig_network *network, unsigned number)
+{
+    struct ig_err err = IG_ERR_INIT;
+    struct ig_network_compact *compact = NULL;
+    if (ig_network_compact_new(&compact, network, &err) != IG_OK) fail_msg("%s", err.message);
+    void *library = build(compact, number);
     check_rows(library, network);
     dlclose(library);
-    ig_buf_deinit(&text);
     ig_network_compact_free(compact);
+}
+
+static void test_rows_of_a_table(void **state)
+{
+    (void)state;
+    static char expected[1 << 16], computed[1 << 16];
+    struct ig_err err = IG_ERR_INIT;
+    struct ig_network_compact *compact = NULL;
+    struct ig_arena arena;
+    struct ig_rng rng;
+    uint64_t seed = 1;
+    void (*invoke)(const float *, void *);
+    struct ig_network *network = ig_testing_encoded_network(&seed);
+    ig_rng_seed(&rng, 2);
+    ig_arena_init(&arena, 65536, 1 << 24);
+    struct ig_encoder *encoder = ig_testing_encoder(
+        &arena, (uint32_t)ig_network_tensor_count(&network->tensors[network->inputs[0]]), &rng);
+    float *row = ig_arena_array(&arena, encoder->features_count, sizeof *row);
+    double *wide = ig_arena_array(&arena, encoder->features_count, sizeof *wide);
+    if (ig_network_compact_new(&compact, network, &err) != IG_OK) fail_msg("%s", err.message);
+    compact->encoder = encoder;
+    void *library = build(compact, 1000);
+    *(void **)&invoke = ig_c_testing_symbol(library, "model_invoke");
+    for (int i = 0; i < 50; i++) {
+        for (uint32_t f = 0; f < encoder->features_count; f++)
+            wide[f] = (double)(row[f] = ig_testing_cell(&encoder->features[f], &rng));
+        ig_testing_encoded_run(expected, network, encoder, wide);
+        invoke(row, computed);
+        assert_memory_equal(computed, expected,
+                            ig_network_tensor_bytes(&network->tensors[network->outputs[0]]));
+    }
+    dlclose(library);
+    ig_network_compact_free(compact);
+    ig_arena_deinit(&arena);
+    ig_network_free(network);
 }
 
 /* Each has operators that none before had. */
@@ -115,6 +157,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_random_networks),
+        cmocka_unit_test(test_rows_of_a_table),
         cmocka_unit_test(test_refusals),
     };
     return cmocka_run_group_tests(tests, ig_c_testing_setup, ig_c_testing_teardown);

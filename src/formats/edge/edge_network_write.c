@@ -186,7 +186,14 @@ void ig_edge_put_network(struct ig_buf *out, const struct ig_network_compact *co
 enum ig_code ig_edge_write_network(struct ig_buf *out, const struct ig_network_compact *compact,
                                    struct ig_err *err)
 {
-    size_t start = ig_edge_begin(out);
+    uint32_t sections = compact->encoder ? 2 : 1;
+    size_t start = ig_edge_begin(out, sections), from = out->len;
     ig_edge_put_network(out, compact);
-    return ig_edge_end(out, start, IG_EDGE_NETWORK, err);
+    ig_edge_end_section(out, start, 0, IG_EDGE_NETWORK, from);
+    if (compact->encoder) {
+        from = out->len;
+        ig_edge_put_encoder(out, compact);
+        ig_edge_end_section(out, start, 1, IG_EDGE_ENCODER, from);
+    }
+    return ig_edge_end(out, start, sections, err);
 }

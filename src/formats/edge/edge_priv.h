@@ -8,6 +8,7 @@
 #define IG_EDGE_MAGIC "IGE\x1a"
 #define IG_EDGE_TREES "TREE"
 #define IG_EDGE_NETWORK "NNET"
+#define IG_EDGE_ENCODER "ENCO"
 
 enum {
     IG_EDGE_VERSION = 1,
@@ -42,9 +43,12 @@ bool ig_edge_transform_of(enum ig_transform *out, uint8_t code);
 bool ig_edge_is_identifier(struct ig_str name);
 uint32_t ig_edge_crc(const char *bytes, size_t count);
 
-/* A file of one section, whose bytes are written in between. Gives where it starts. */
-size_t ig_edge_begin(struct ig_buf *out);
-enum ig_code ig_edge_end(struct ig_buf *out, size_t start, const char *type, struct ig_err *err);
+/* A file of so many sections. Gives where it starts. */
+size_t ig_edge_begin(struct ig_buf *out, uint32_t sections);
+/* What was written since `from` is section `index` of the file that starts at `start`. */
+void ig_edge_end_section(struct ig_buf *out, size_t start, uint32_t index, const char *type,
+                         size_t from);
+enum ig_code ig_edge_end(struct ig_buf *out, size_t start, uint32_t sections, struct ig_err *err);
 
 /* ---- networks ---- */
 
@@ -62,5 +66,22 @@ void ig_edge_put_network(struct ig_buf *out, const struct ig_network_compact *co
 /* The network of a section, in `*out`; at most `max_bytes`. */
 enum ig_code ig_edge_read_network(struct ig_network **out, struct ig_str section, size_t max_bytes,
                                   struct ig_err *err);
+
+/* ---- encoders ---- */
+
+/* Where a row lies in the arena, which may be larger for it. */
+struct ig_edge_row {
+    uint32_t at, arena_bytes;
+};
+/* Of a network that has an encoder. */
+struct ig_edge_row ig_edge_row_of(const struct ig_network_compact *compact);
+void ig_edge_put_encoder(struct ig_buf *out, const struct ig_network_compact *compact);
+struct ig_edge_encoded {
+    struct ig_str section, network_section;
+    const struct ig_network *network; /* as it was read of its section */
+};
+/* The encoder of a section, in the arena. */
+enum ig_code ig_edge_read_encoder(struct ig_encoder **out, const struct ig_edge_encoded *from,
+                                  struct ig_arena *arena, struct ig_err *err);
 
 #endif

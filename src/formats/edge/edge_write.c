@@ -197,39 +197,51 @@ static void put_section(struct ig_buf *out, const struct ig_tree_compact *compac
     ig_buf_add(out, compact->stream, compact->stream_bytes);
 }
 
-size_t ig_edge_begin(struct ig_buf *out)
+size_t ig_edge_begin(struct ig_buf *out, uint32_t sections)
 {
-    char header[IG_EDGE_HEADER_BYTES + IG_EDGE_SECTION_BYTES] = IG_EDGE_MAGIC;
     size_t start = out->len;
-    ig_buf_add(out, header, sizeof header);
+    ig_buf_add_cstr(out, IG_EDGE_MAGIC);
+    for (size_t i = out->len - start; i < IG_EDGE_HEADER_BYTES; i++) put(out, 0, 1);
+    for (uint32_t i = 0; i < sections * IG_EDGE_SECTION_BYTES; i++) put(out, 0, 1);
     return start;
 }
 
-enum ig_code ig_edge_end(struct ig_buf *out, size_t start, const char *type, struct ig_err *err)
+static void set(uint8_t *at, uint64_t value)
 {
-    size_t body = IG_EDGE_HEADER_BYTES + IG_EDGE_SECTION_BYTES, section = out->len - start - body;
+    for (uint32_t i = 0; i < 4; i++) at[i] = (uint8_t)(value >> (8 * i));
+}
+
+void ig_edge_end_section(struct ig_buf *out, size_t start, uint32_t index, const char *type,
+                         size_t from)
+{
+    size_t bytes = out->len - from;
     while ((out->len - start) % IG_EDGE_ALIGN && !out->overflowed) put(out, 0, 1);
-    if (out->overflowed || out->len - start > INT32_MAX)
-        return ig_fail(err, IG_TOO_LARGE, "no room for a compact file of over %zu bytes", section);
-    uint8_t *at = (uint8_t *)out->ptr + start;
+    if (out->overflowed) return;
+    uint8_t *at =
+        (uint8_t *)out->ptr + start + IG_EDGE_HEADER_BYTES + (size_t)index * IG_EDGE_SECTION_BYTES;
+    memcpy(at, type, 4);
+    set(at + 4, from - start);
+    set(at + 8, bytes);
+}
+
+enum ig_code ig_edge_end(struct ig_buf *out, size_t start, uint32_t sections, struct ig_err *err)
+{
     size_t total = out->len - start;
+    if (out->overflowed || total > INT32_MAX)
+        return ig_fail(err, IG_TOO_LARGE, "no room for a compact file of over %zu bytes", total);
+    uint8_t *at = (uint8_t *)out->ptr + start;
     at[4] = IG_EDGE_VERSION;
-    at[5] = 1;
-    for (uint32_t i = 0; i < 4; i++) {
-        at[8 + i] = (uint8_t)(total >> (8 * i));
-        at[16 + i] = (uint8_t)type[i];
-        at[20 + i] = (uint8_t)(body >> (8 * i));
-        at[24 + i] = (uint8_t)(section >> (8 * i));
-    }
-    uint32_t crc = ig_edge_crc((const char *)at, total);
-    for (uint32_t i = 0; i < 4; i++) at[IG_EDGE_CRC_AT + i] = (uint8_t)(crc >> (8 * i));
+    at[5] = (uint8_t)sections;
+    set(at + 8, total);
+    set(at + IG_EDGE_CRC_AT, ig_edge_crc((const char *)at, total));
     return IG_OK;
 }
 
 enum ig_code ig_edge_write(struct ig_buf *out, const struct ig_tree_compact *compact,
                            struct ig_err *err)
 {
-    size_t start = ig_edge_begin(out);
+    size_t start = ig_edge_begin(out, 1), from = out->len;
     put_section(out, compact);
-    return ig_edge_end(out, start, IG_EDGE_TREES, err);
+    ig_edge_end_section(out, start, 0, IG_EDGE_TREES, from);
+    return ig_edge_end(out, start, 1, err);
 }

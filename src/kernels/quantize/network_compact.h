@@ -8,6 +8,7 @@
 
 #include "base/str.h"
 #include "kernels/nn/nn_fixed.h"
+#include "kernels/train/encoder.h"
 #include "model/network.h"
 
 enum {
@@ -48,6 +49,7 @@ struct ig_compact_layer {
 struct ig_network_compact {
     struct ig_arena arena; /* owns all below but the network */
     const struct ig_network *network;
+    const struct ig_encoder *encoder; /* what makes its one input of a row; borrowed; NULL: none */
     struct ig_compact_tensor *tensors;
     struct ig_compact_layer *layers; /* all of the network's, in order */
     uint32_t *inputs, *outputs;

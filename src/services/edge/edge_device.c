@@ -124,6 +124,18 @@ static uint64_t products_of(const struct ige_network *network, const struct ige_
     return layer->op == IGE_OP_CONV_2D ? count * ige_dim(in, 3) : count;
 }
 
+static void measure_encoder(struct ig_edge_network_facts *facts,
+                            const struct ig_edge_device *device)
+{
+    enum { ENCODER_FACTS_BYTES = 20 };
+    const struct ige_network *network = &device->model.network;
+    const uint8_t *end = network->encoder;
+    for (uint32_t f = 0; f < network->features; f++) end = ige_encoded_at(end).next;
+    facts->encoded = ige_network_end(&device->interpreter, 0).count;
+    facts->encoder_bytes = ENCODER_FACTS_BYTES + (uint32_t)(end - network->encoder) +
+                           (network->gains ? 4 * facts->encoded : 0);
+}
+
 struct ig_edge_network_facts ig_edge_device_network(const struct ig_edge_device *device)
 {
     const struct ige_network *network = &device->model.network;
@@ -137,6 +149,7 @@ struct ig_edge_network_facts ig_edge_device_network(const struct ig_edge_device 
         facts.products += products_of(network, &layer);
         at = layer.next;
     }
+    if (network->encoder) measure_encoder(&facts, device);
     return facts;
 }
 
@@ -181,6 +194,8 @@ static void write_network(struct ig_json_out *out, const struct ig_edge_device *
     const struct ige_network *network = &device->model.network;
     struct ig_edge_network_facts facts = ig_edge_device_network(device);
     write_ends(out, &device->interpreter);
+    if (facts.encoded) ig_json_out_kv_i64(out, "encoded_inputs", facts.encoded);
+    if (facts.encoded) ig_json_out_kv_i64(out, "encoder_bytes", facts.encoder_bytes);
     ig_json_out_kv_str(out, "rounding", ig_str_view(facts.rounding));
     ig_json_out_kv_i64(out, "file_bytes", (int64_t)device->file.len);
     ig_json_out_kv_i64(out, "constant_bytes", network->constants_bytes);

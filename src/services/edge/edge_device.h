@@ -39,6 +39,8 @@ struct ig_edge_network_facts {
     uint32_t counts[IGE_OPS_COUNT]; /* of each operator */
     uint64_t products;
     unsigned long mask;
+    uint32_t encoded; /* numbers that an encoder makes of a row; 0: there is none */
+    uint32_t encoder_bytes;
     const char *rounding;
 };
 struct ig_edge_network_facts ig_edge_device_network(const struct ig_edge_device *device);

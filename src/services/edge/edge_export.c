@@ -51,8 +51,8 @@ bool ig_edge_format_of_file(enum ig_edge_format *out, struct ig_str file)
 
 bool ig_edge_export_encoded(const struct ig_package *package, enum ig_edge_format format)
 {
-    return package->model->encoder && format != IG_EDGE_FORMAT_ONNX &&
-           format != IG_EDGE_FORMAT_ENCODER;
+    return package->model->encoder &&
+           (format == IG_EDGE_FORMAT_TFLITE || format == IG_EDGE_FORMAT_MLMODEL);
 }
 
 struct work {

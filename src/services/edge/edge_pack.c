@@ -80,7 +80,9 @@ static enum ig_code pack_network(struct ig_edge_pack *pack, enum ig_edge_roundin
                                                                    : IG_NETWORK_ROUNDING_SINGLE;
         network = pack->copy;
     }
-    return ig_network_compact_new(&pack->network, network, err);
+    if (ig_network_compact_new(&pack->network, network, err) != IG_OK) return err->code;
+    pack->network->encoder = pack->encoder;
+    return IG_OK;
 }
 
 enum ig_code ig_edge_pack_init(struct ig_edge_pack *pack, const struct ig_package *package,
@@ -91,6 +93,7 @@ enum ig_code ig_edge_pack_init(struct ig_edge_pack *pack, const struct ig_packag
     if (kind != IG_MODEL_NETWORK && kind != IG_MODEL_GRAPH)
         return ig_tree_compact_new(&pack->trees, package->model, choice->leaves, err);
     if (ig_edge_source_open(&pack->source, package, err) != IG_OK) return err->code;
+    pack->encoder = package->model->encoder;
     return pack_network(pack, choice->rounding, err);
 }
 

@@ -36,8 +36,9 @@ enum ig_code ig_edge_choice_parse(struct ig_edge_choice *out, struct ig_str leav
 struct ig_edge_pack {
     struct ig_tree_compact *trees;
     struct ig_network_compact *network;
-    struct ig_edge_source source; /* of the network */
-    struct ig_network *copy;      /* of another rounding than the model's */
+    struct ig_edge_source source;     /* of the network */
+    struct ig_network *copy;          /* of another rounding than the model's */
+    const struct ig_encoder *encoder; /* of the package, which becomes the network's; or NULL */
 };
 /* The package outlives it. Also after a failure it is to be freed. */
 enum ig_code ig_edge_pack_init(struct ig_edge_pack *pack, const struct ig_package *package,
