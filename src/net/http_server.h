@@ -181,7 +181,7 @@ bool ig_exchange_cancelled(const struct ig_exchange *exchange);
 /* On its loop, of one that AT_TURN_END was given for: the reply is whole. It is gone then. */
 void ig_exchange_answered(struct ig_exchange *exchange);
 /* From any thread, of one that LATER is or is about to be given for: the reply is whole. It is gone
- * then. */
+ * then. The call has to have returned before ig_http_server_free. */
 void ig_exchange_answered_later(struct ig_exchange *exchange);
 
 /* Sums over the loops; each value is read without a lock. */

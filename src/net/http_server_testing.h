@@ -255,16 +255,20 @@ static inline void test_on_turn_end(void *context, unsigned loop)
 
 static struct ig_pool *second_pool;
 
+static atomic_int answering; /* threads */
+
 static inline void *answer_elsewhere(void *exchange)
 {
     work_echo(NULL, exchange);
     ig_exchange_answered_later(exchange);
+    atomic_fetch_sub(&answering, 1);
     return NULL;
 }
 
 static inline enum ig_http_next hand_over(struct ig_exchange *exchange)
 {
     pthread_t thread;
+    atomic_fetch_add(&answering, 1);
     assert_int_equal(pthread_create(&thread, NULL, answer_elsewhere, exchange), 0);
     pthread_detach(thread);
     return IG_HTTP_LATER;
@@ -360,6 +364,7 @@ static inline unsigned test_stop(struct ig_http_server *server, unsigned drain_m
 {
     unsigned cut = ig_http_server_stop(server, drain_ms);
     ig_http_server_wait_quiescent(server); /* still allowed */
+    while (atomic_load(&answering)) sleep_ms(1);
     ig_http_server_free(server);
     return cut;
 }
