@@ -180,9 +180,6 @@ static enum ig_code open_all(struct ig_services *services,
     struct ig_decision_log_options decisions = {.dirfd = services->dirfd, .rings = options->loops};
     if (ig_explain_cache_new(&app->explain_cache, options->cache_bytes, err) != IG_OK)
         return err->code;
-    if (!options->models_bytes && /* without the limit no face is read */
-        ig_dir_remove_tree(services->dirfd, "faces", err) != IG_OK)
-        return err->code;
     if (ig_deploy_open(&app->deploy, &deploy, err) != IG_OK) return err->code;
     if (ig_learning_open(&app->learning, services->dirfd, err) != IG_OK) return err->code;
     decisions.observe = ig_learning_observe;
