@@ -76,10 +76,11 @@ IGE_NN_SMALL static uint32_t ige_nn_add(uint32_t a, uint32_t b)
                         ige_nn_exponent(small));
 }
 
-/* 2^49 / x, and what is left, of an x in 2^23..2^24 - 1. */
+/* 2^49 / x, and what is left, of an x in 2^23..2^24 - 1: its topmost bit is 1. */
 IGE_NN_SMALL IGE_NN_APART static uint32_t ige_nn_quotient(uint32_t x, uint32_t *rest)
 {
     uint32_t quotient = 0, left = 1;
+    x |= 1U << 23;
     for (int32_t i = 0; i < 7; i++) {
         quotient = quotient << 7 | (left << 7) / x;
         left = (left << 7) % x;
