@@ -212,7 +212,9 @@ static void write_list(struct ig_json_out *out, struct ig_json *json, const char
 {
     struct ig_str name;
     struct ig_json ahead = *json;
-    if (ig_json_next(&ahead) != IG_JSON_ARRAY || ig_json_next(&ahead) == IG_JSON_ARRAY_END) {
+    bool empty = ig_json_next(&ahead) != IG_JSON_ARRAY;
+    if (!empty) empty = ig_json_next(&ahead) == IG_JSON_ARRAY_END;
+    if (empty) {
         ig_json_skip(json);
         return;
     }

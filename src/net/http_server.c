@@ -324,8 +324,8 @@ static void fill_defaults(struct ig_http_server_options *options)
     DEFAULT(workers_queue, 1024);
     DEFAULT(stream_workers, 32);
     DEFAULT(connections_max, 10000);
-    DEFAULT(head_max_bytes, 16 * 1024);
-    DEFAULT(target_max_bytes, 8 * 1024);
+    DEFAULT(head_max_bytes, 24 * 1024);
+    DEFAULT(target_max_bytes, 16 * 1024);
     DEFAULT(headers_max, 64);
     DEFAULT(reply_max_bytes, (size_t)64 << 20);
     DEFAULT(arena_max_bytes, (size_t)64 << 20);

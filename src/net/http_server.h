@@ -100,8 +100,8 @@ struct ig_http_server_options {
     unsigned stream_workers;    /* 0: 32; one is taken for the whole of a stream */
 
     unsigned connections_max;    /* over all loops; 0: 10,000; over it: 503 and close */
-    size_t head_max_bytes;       /* 0: 16 KiB */
-    size_t target_max_bytes;     /* 0: 8 KiB */
+    size_t head_max_bytes;       /* 0: 24 KiB */
+    size_t target_max_bytes;     /* 0: 16 KiB */
     unsigned headers_max;        /* 0: 64 */
     size_t reply_max_bytes;      /* of exchange->reply; 0: 64 MiB */
     size_t arena_max_bytes;      /* of exchange->arena; 0: 64 MiB */

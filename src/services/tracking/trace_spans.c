@@ -17,15 +17,19 @@
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 enum { PREVIEW_CHARS = 1000, NAME_MAX_BYTES = 100000, SUMS_COUNT = 8, SUMS_TEXT = 320 };
 
+struct place {
+    const struct ig_trace_span *span;
+};
+
 struct put_call {
     const struct ig_trace_spans_batch *batch;
-    const struct ig_trace_span **order; /* by trace, then as they came */
+    struct place *order; /* by trace, then as they came */
     struct ig_arena *arena;
 };
 
 /* Those of one trace. */
 struct group {
-    const struct ig_trace_span *const *spans;
+    const struct place *spans;
     size_t count;
     struct ig_str trace;
     int64_t start_ms, end_ms; /* end 0: none has ended */
@@ -100,23 +104,32 @@ static enum ig_code read_nodes(struct node **out, size_t *count, struct ig_db_tx
     return arena->overflowed ? ig_fail(err, IG_NO_MEMORY, "spans of a trace") : IG_OK;
 }
 
-/* As Python writes dictionaries: clients read them, people filter by them. Empty: no such sums. */
-static void sums_text(char text[SUMS_TEXT], const double *sums, size_t count, size_t required)
+static const char *const TOKENS[IG_TRACE_TOKENS_COUNT] = {"input_tokens", "output_tokens",
+                                                          "total_tokens", "cache_read_input_tokens",
+                                                          "cache_creation_input_tokens"};
+static const char *const COSTS[IG_TRACE_COSTS_COUNT] = {"input_cost", "output_cost", "total_cost"};
+
+static const struct sums {
+    const char *key;
+    const char *const *names;
+    size_t from, count; /* in a node's sums */
+    const char *point;  /* behind a whole number */
+} SUMS[] = {{"mlflow.trace.tokenUsage", TOKENS, 0, IG_TRACE_TOKENS_COUNT, ""},
+            {"mlflow.trace.cost", COSTS, IG_TRACE_TOKENS_COUNT, IG_TRACE_COSTS_COUNT, ".0"}};
+
+/* As Python writes dictionaries, since clients read them; the first three are always there. */
+static void sums_text(char text[SUMS_TEXT], const struct sums *kind, const double *sums)
 {
-    static const char *const tokens[] = {"input_tokens", "output_tokens", "total_tokens",
-                                         "cache_read_input_tokens", "cache_creation_input_tokens"};
-    static const char *const costs[] = {"input_cost", "output_cost", "total_cost"};
-    bool of_tokens = count == IG_TRACE_TOKENS_COUNT;
     size_t used = 0;
     text[used++] = '{';
-    for (size_t i = 0; i < count; i++) {
-        char number[IG_NUM_TEXT_MAX];
-        if (i >= required && isnan(sums[i])) continue;
+    for (size_t i = 0; i < kind->count; i++) {
+        char number[IG_NUM_TEXT_MAX] = "";
+        if (i >= 3 && isnan(sums[i])) continue;
         size_t length = ig_num_format_f64(number, isnan(sums[i]) ? 0 : sums[i]);
         bool whole = !memchr(number, '.', length) && !memchr(number, 'e', length);
         used += (size_t)snprintf(text + used, SUMS_TEXT - used, "%s\"%s\": %.*s%s",
-                                 used > 1 ? ", " : "", of_tokens ? tokens[i] : costs[i],
-                                 (int)length, number, whole && !of_tokens ? ".0" : "");
+                                 used > 1 ? ", " : "", kind->names[i], (int)length, number,
+                                 whole ? kind->point : "");
     }
     memcpy(text + used, "}", 2);
 }
@@ -132,35 +145,37 @@ static enum ig_code put_sum(struct ig_db_tx *tx, struct ig_str trace, const char
                       IG_DB_VALUES(IG_DB_T(trace), IG_DB_C(key), IG_DB_C(text)), err);
 }
 
+/* Over the spans above which none has such numbers; false when no span has any. */
+static bool add_up(double *sums, const struct node *nodes, size_t count, const struct sums *kind)
+{
+    size_t until = kind->from + kind->count;
+    bool any = false;
+    for (size_t i = 0; i < kind->count; i++) sums[i] = NAN;
+    for (size_t n = 0; n < count; n++) {
+        if (!has_any(&nodes[n], kind->from, until) ||
+            is_held_above(nodes, count, &nodes[n], kind->from, until))
+            continue;
+        any = true;
+        for (size_t i = 0; i < kind->count; i++) {
+            double more = nodes[n].sums[kind->from + i];
+            if (!isnan(more)) sums[i] = (isnan(sums[i]) ? 0 : sums[i]) + more;
+        }
+    }
+    return any;
+}
+
 static enum ig_code put_sums(struct ig_db_tx *tx, struct ig_str trace, bool told,
                              struct ig_arena *arena, struct ig_err *err)
 {
-    static const struct {
-        const char *key;
-        size_t from, until, required;
-    } kinds[] = {{"mlflow.trace.tokenUsage", 0, IG_TRACE_TOKENS_COUNT, 3},
-                 {"mlflow.trace.cost", IG_TRACE_TOKENS_COUNT, SUMS_COUNT, 3}};
     struct node *nodes = NULL;
     size_t count = 0;
     if (read_nodes(&nodes, &count, tx, trace, arena, err) != IG_OK) return err->code;
-    for (size_t kind = 0; err->code == IG_OK && kind < COUNT(kinds); kind++) {
-        size_t from = kinds[kind].from, until = kinds[kind].until;
+    for (size_t kind = 0; err->code == IG_OK && kind < COUNT(SUMS); kind++) {
         double sums[SUMS_COUNT];
-        bool any = false;
         char text[SUMS_TEXT];
-        for (size_t i = from; i < until; i++) sums[i] = NAN;
-        for (size_t n = 0; n < count; n++) {
-            if (!has_any(&nodes[n], from, until) ||
-                is_held_above(nodes, count, &nodes[n], from, until))
-                continue;
-            any = true;
-            for (size_t i = from; i < until; i++)
-                if (!isnan(nodes[n].sums[i]))
-                    sums[i] = (isnan(sums[i]) ? 0 : sums[i]) + nodes[n].sums[i];
-        }
-        if (!any) continue;
-        sums_text(text, sums + from, until - from, kinds[kind].required);
-        put_sum(tx, trace, kinds[kind].key, text, told, err);
+        if (!add_up(sums, nodes, count, &SUMS[kind])) continue;
+        sums_text(text, &SUMS[kind], sums);
+        put_sum(tx, trace, SUMS[kind].key, text, told, err);
     }
     return err->code;
 }
@@ -338,13 +353,13 @@ static enum ig_code check_room(struct ig_db_tx *tx, struct ig_str trace, struct 
 static enum ig_code put_group(struct ig_db_tx *tx, const struct put_call *call,
                               const struct group *group, struct ig_err *err)
 {
-    bool found, told;
+    bool found = false, told = false;
     if (find_trace(&found, &told, tx, group->trace, err) != IG_OK) return err->code;
     if (!found && make_trace(tx, group, call->batch->experiment, call->arena, err) != IG_OK)
         return err->code;
     for (size_t i = 0; i < group->count; i++)
-        if (put_span(tx, group->spans[i], err) != IG_OK ||
-            put_words(tx, group->spans[i], err) != IG_OK)
+        if (put_span(tx, group->spans[i].span, err) != IG_OK ||
+            put_words(tx, group->spans[i].span, err) != IG_OK)
             return err->code;
     if (check_room(tx, group->trace, err) != IG_OK ||
         (found && !told && move_times(tx, group, err) != IG_OK) ||
@@ -363,10 +378,10 @@ static enum ig_code put_group(struct ig_db_tx *tx, const struct put_call *call,
 
 static struct group group_at(const struct put_call *call, size_t at)
 {
-    struct group group = {.spans = call->order + at, .trace = call->order[at]->trace};
+    struct group group = {.spans = call->order + at, .trace = call->order[at].span->trace};
     group.start_ms = INT64_MAX;
     for (; at + group.count < call->batch->count; group.count++) {
-        const struct ig_trace_span *span = call->order[at + group.count];
+        const struct ig_trace_span *span = call->order[at + group.count].span;
         if (!ig_str_eq(span->trace, group.trace)) break;
         int64_t start_ms = span->start_ns / 1000000, end_ms = span->end_ns / 1000000;
         if (start_ms < group.start_ms) group.start_ms = start_ms;
@@ -393,8 +408,8 @@ static enum ig_code put_work(struct ig_db_tx *tx, void *context, struct ig_err *
 
 static int by_trace(const void *a, const void *b)
 {
-    const struct ig_trace_span *left = *(const struct ig_trace_span *const *)a;
-    const struct ig_trace_span *right = *(const struct ig_trace_span *const *)b;
+    const struct ig_trace_span *left = ((const struct place *)a)->span;
+    const struct ig_trace_span *right = ((const struct place *)b)->span;
     size_t length = left->trace.len < right->trace.len ? left->trace.len : right->trace.len;
     int order = memcmp(left->trace.ptr, right->trace.ptr, length);
     if (!order) order = (left->trace.len > right->trace.len) - (left->trace.len < right->trace.len);
@@ -405,10 +420,10 @@ enum ig_code ig_trace_spans_put(struct ig_db *db, const struct ig_trace_spans_ba
                                 struct ig_arena *arena, struct ig_err *err)
 {
     struct put_call call = {.batch = batch, .arena = arena};
-    call.order = ig_arena_array(arena, batch->count, sizeof(struct ig_trace_span *));
+    call.order = ig_arena_array(arena, batch->count, sizeof *call.order);
     if (batch->count && !call.order) return ig_fail(err, IG_NO_MEMORY, "spans");
     for (size_t i = 0; i < batch->count; i++) {
-        const struct ig_trace_span *span = call.order[i] = &batch->spans[i];
+        const struct ig_trace_span *span = call.order[i].span = &batch->spans[i];
         if (ig_tracking_trace_id_check(span->trace, err) != IG_OK ||
             ig_tracking_check_length(span->name, NAME_MAX_BYTES, "name", err) != IG_OK)
             return err->code;
