@@ -202,6 +202,7 @@ static enum ig_code make_key(struct ig_gateway *gateway, struct ig_err *err)
 {
     struct ig_buf passphrase, sealed, opened;
     struct salt_call call = {.sealed = &sealed};
+    int rounds = gateway->passphrase_file ? IG_SECRET_ROUNDS : IG_SECRET_KEY_ROUNDS;
     ig_buf_init(&passphrase, IG_GATEWAY_PASSPHRASE_MAX);
     ig_buf_init(&sealed, 1024);
     ig_buf_init(&opened, 1024);
@@ -210,7 +211,8 @@ static enum ig_code make_key(struct ig_gateway *gateway, struct ig_err *err)
         goto out;
     bool first = !sealed.len;
     if (first) ig_random_bytes(call.salt, sizeof call.salt);
-    if (ig_secret_key_derive(gateway->key, ig_buf_view(&passphrase), call.salt, err) != IG_OK)
+    if (ig_secret_key_derive(gateway->key, ig_buf_view(&passphrase), call.salt, rounds, err) !=
+        IG_OK)
         goto out;
     if (!first)
         ig_secret_open(&opened, gateway->key, IG_STR(CHECK_NAME), ig_buf_view(&sealed), err);

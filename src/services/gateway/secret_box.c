@@ -12,11 +12,11 @@
 enum { SECRET_MAX = 1 << 20 };
 
 enum ig_code ig_secret_key_derive(unsigned char key[IG_SECRET_KEY_BYTES], struct ig_str passphrase,
-                                  const unsigned char salt[IG_SECRET_SALT_BYTES],
+                                  const unsigned char salt[IG_SECRET_SALT_BYTES], int rounds,
                                   struct ig_err *err)
 {
-    if (PKCS5_PBKDF2_HMAC(passphrase.ptr, (int)passphrase.len, salt, IG_SECRET_SALT_BYTES,
-                          IG_SECRET_ROUNDS, EVP_sha256(), IG_SECRET_KEY_BYTES, key) == 1)
+    if (PKCS5_PBKDF2_HMAC(passphrase.ptr, (int)passphrase.len, salt, IG_SECRET_SALT_BYTES, rounds,
+                          EVP_sha256(), IG_SECRET_KEY_BYTES, key) == 1)
         return IG_OK;
     return ig_fail(err, IG_INTERNAL, "the key of secrets cannot be derived");
 }

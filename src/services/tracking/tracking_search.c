@@ -546,8 +546,8 @@ static void add_registry_keys(struct ig_tracking_query *query)
 static void add_issue_keys(struct ig_tracking_query *query)
 {
     static const char *const keys[] = {
-        "case r.severity when 'high' then 3 when 'medium' then 2 when 'low' then 1"
-        " when 'not_an_issue' then 0 else -1 end",
+        ("case r.severity when 'high' then 3 when 'medium' then 2 when 'low' then 1"
+         " when 'not_an_issue' then 0 else -1 end"),
         "r.created_ms", "r.id"};
     for (size_t i = 0; i < 3; i++) {
         struct ig_tracking_key *key = add_key(query, true);
