@@ -320,8 +320,13 @@ static void test_experiments(void **state)
     struct ig_logged_model gone = make_model(live);
     make_model(dead);
     make_model(live);
-    sql("insert into traces(id, experiment, status, start_ms, assessments)"
-        " values('t', 1, 1, 1, '[]')");
+    sql("insert into traces(id, experiment, status, start_ms) values('t', 1, 1, 1), ('u', 2, 1, "
+        "1)");
+    sql("insert into spans(trace, id, name, status, start_ns, content) values"
+        " ('t', 's', 'n', 'OK', 1, '{}'), ('u', 's', 'n', 'OK', 1, '{}')");
+    sql("insert into assessments(id, trace, kind, name, value, is_number, source_type, valid,"
+        " created_ms, updated_ms) values ('a', 't', 'feedback', 'n', '1', 0, 'HUMAN', 1, 1, 1),"
+        " ('b', 'u', 'feedback', 'n', '1', 0, 'HUMAN', 1, 1, 1)");
     sql("insert into trace_tags(trace, key, value) values('t', 'k', 'v')");
     sql("insert into evaluations(id, name, hash, records, last_seq, created_ms, updated_ms)"
         " values('d', 'd', 'h', 0, 0, 1, 1)");
@@ -347,6 +352,8 @@ static void test_experiments(void **state)
     assert_int_equal(number("select count(*) from runs"), 1);
     assert_int_equal(number("select count(*) from logged_models"), 1);
     assert_int_equal(number("select count(*) from artifacts"), 3);
+    assert_int_equal(number("select count(*) from spans"), 1);
+    assert_int_equal(number("select count(*) from assessments"), 1);
     assert_int_equal(number("select count(*) from evaluations"), 1);
     assert_int_equal(number("select count(*) from evaluation_experiments"), 1);
     assert_int_equal(number("select count(*) from scorers"), 1);
