@@ -28,7 +28,7 @@ enum ig_code ig_s3_place_parse(struct ig_s3_place *out, const char *url, struct 
 struct ig_s3_keys {
     char access_key[256];
     char secret_key[256];
-    char token[8192]; /* empty: none */
+    char token[8192];   /* empty: none */
     bool renewable;     /* whoever gave them gives others, in time */
     int64_t expires_ms; /* 0: not told */
 };
