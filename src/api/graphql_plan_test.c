@@ -32,7 +32,7 @@ static struct ig_str plan(struct ig_graphql_node **out, const char *text, const 
 {
     struct ig_graphql_query query = {.text = ig_str_view(text), .operation = IG_STR("")};
     struct ig_err err = IG_ERR_INIT;
-    struct ig_str wrong;
+    struct ig_str wrong = IG_STR("unread");
     if (ig_graphql_variables(&query.variables, ig_str_view(variables), &arena, &err) != IG_OK ||
         ig_graphql_plan(out, &wrong, &query, &arena, &err) != IG_OK)
         fail_msg("%.200s: %s", text, err.message);
