@@ -93,13 +93,9 @@ static size_t ascii_words(struct ig_str text)
 
 bool ig_str_utf8_valid(struct ig_str text)
 {
-    size_t ascii = ascii_words(text);
-    text = (struct ig_str){text.ptr + ascii, text.len - ascii};
-    while (text.len) {
-        size_t length = ig_str_utf8_length(text);
+    for (size_t at = ascii_words(text), length; at < text.len; at += length) {
+        length = ig_str_utf8_length((struct ig_str){text.ptr + at, text.len - at});
         if (!length) return false;
-        text.ptr += length;
-        text.len -= length;
     }
     return true;
 }

@@ -54,6 +54,7 @@ static void test_integers(void **state)
 static void test_utf8(void **state)
 {
     (void)state;
+    assert_true(ig_str_utf8_valid((struct ig_str){NULL, 0}));
     assert_true(ig_str_utf8_valid(IG_STR("a\xC3\xA4\xE2\x82\xAC\xF0\x9F\x98\x80")));
     static const char *const bad[] = {"\x80",         "\xC0\xAF",         "\xE0\x80\xAF",
                                       "\xED\xA0\x80", "\xF4\x90\x80\x80", "\xF0\x80\x80\x80",
