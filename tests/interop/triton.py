@@ -431,7 +431,8 @@ def check_traces(triton, kind, directory, stages):
     sent = told["TENSOR_QUEUE_INPUT"]
     if sent["shape"] != "%d,%d" % ROWS.shape or sent["dtype"] != "FP64":
         return "tensor %s" % sent
-    if not np.array_equal(np.array([float(x) for x in sent["data"].split(",")]), ROWS.ravel()):
+    data = np.array([float(x) for x in sent["data"].split(",")])
+    if not np.array_equal(data, ROWS.ravel(), equal_nan=True):
         return "tensor %s" % sent
     given = [float(x) for x in told["TENSOR_BACKEND_OUTPUT"]["data"].split(",")]
     if not np.array_equal(np.array(given), expected.ravel()):
