@@ -2,6 +2,8 @@
 /* Thread rule: pure. */
 #include "api/mlflow_gateway.h"
 
+#include "api/mlflow_tracking.h"
+
 #include <stdio.h>
 
 /* ---- reading ---- */
@@ -124,18 +126,6 @@ static void write_optional(struct ig_json_out *out, const char *key, struct ig_s
     if (text.ptr) ig_json_out_kv_str(out, key, text);
 }
 
-static void write_map(struct ig_json_out *out, const char *key, struct ig_tracking_pairs pairs)
-{
-    if (!pairs.count) return;
-    ig_json_out_key(out, ig_str_view(key));
-    ig_json_out_object(out);
-    for (size_t i = 0; i < pairs.count; i++) {
-        ig_json_out_key(out, pairs.items[i].key);
-        ig_json_out_str(out, pairs.items[i].value);
-    }
-    ig_json_out_object_end(out);
-}
-
 static void write_marks(struct ig_json_out *out, const struct ig_gateway_marks *marks)
 {
     ig_json_out_kv_i64(out, "created_at", marks->created_ms);
@@ -149,9 +139,9 @@ void ig_mlflow_gateway_write_secret(struct ig_json_out *out, const struct ig_gat
     ig_json_out_object(out);
     ig_json_out_kv_str(out, "secret_id", secret->id);
     ig_json_out_kv_str(out, "secret_name", secret->name);
-    write_map(out, "masked_values", secret->values);
+    ig_mlflow_write_map(out, "masked_values", secret->values);
     write_optional(out, "provider", secret->provider);
-    write_map(out, "auth_config", secret->config);
+    ig_mlflow_write_map(out, "auth_config", secret->config);
     write_marks(out, &secret->marks);
     ig_json_out_object_end(out);
 }

@@ -106,18 +106,6 @@ bool ig_mlflow_duration_parse(int64_t *ms, struct ig_str text)
 
 /* ---- answers ---- */
 
-static void write_map(struct ig_json_out *out, const char *key, struct ig_tracking_pairs pairs)
-{
-    if (!pairs.count) return;
-    ig_json_out_key(out, ig_str_view(key));
-    ig_json_out_object(out);
-    for (size_t i = 0; i < pairs.count; i++) {
-        ig_json_out_key(out, pairs.items[i].key);
-        ig_json_out_str(out, pairs.items[i].value);
-    }
-    ig_json_out_object_end(out);
-}
-
 static void write_experiment_id(struct ig_json_out *out, const struct ig_tracking_trace *trace)
 {
     char experiment[24];
@@ -153,8 +141,8 @@ void ig_mlflow_write_trace(struct ig_json_out *out, const struct ig_tracking_tra
     ig_json_out_kv_str(out, "state",
                        ig_str_view(trace->status ? ig_tracking_trace_status_name(trace->status)
                                                  : "STATE_UNSPECIFIED"));
-    write_map(out, "trace_metadata", trace->metadata);
-    write_map(out, "tags", trace->tags);
+    ig_mlflow_write_map(out, "trace_metadata", trace->metadata);
+    ig_mlflow_write_map(out, "tags", trace->tags);
     if (trace->assessments.count) {
         ig_json_out_key(out, IG_STR("assessments"));
         ig_json_out_array(out);
