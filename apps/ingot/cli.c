@@ -87,18 +87,21 @@ static void print_head(FILE *out, const char *head)
         fprintf(out, "  %-26s", head);
 }
 
+static void print_summary(FILE *out, const struct ig_cli_command *command)
+{
+    char head[80];
+    snprintf(head, sizeof head, "%s%s%s", command->verb, *command->operands ? " " : "",
+             command->operands);
+    print_head(out, head);
+    print_wrapped(out, command->summary, 28);
+}
+
 static void print_overview(FILE *out)
 {
     fputs("ingot: train, register, deploy, explain and serve models\n\n"
           "usage: ingot VERB [OPTION...]\n\n",
           out);
-    for (size_t i = 0; i < COMMANDS_COUNT; i++) {
-        char head[80];
-        snprintf(head, sizeof head, "%s%s%s", commands[i].verb, *commands[i].operands ? " " : "",
-                 commands[i].operands);
-        print_head(out, head);
-        print_wrapped(out, commands[i].summary, 28);
-    }
+    for (size_t i = 0; i < COMMANDS_COUNT; i++) print_summary(out, &commands[i]);
     fputs("\n`ingot VERB --help` explains a verb. Exit codes: 0 success, 1 failure, 2 usage.\n",
           out);
 }
@@ -130,18 +133,23 @@ static void print_command(FILE *out, const struct ig_cli_command *command)
     for (size_t i = 0; i < command->options_count; i++) print_option(out, &command->options[i]);
 }
 
-/* Help of all verbs that begin with `word`; false when none does. */
-static bool print_family(FILE *out, const char *word)
+static bool is_of_family(const struct ig_cli_command *command, const char *word)
 {
     size_t length = strlen(word);
+    return strncmp(command->verb, word, length) == 0 && command->verb[length] == ' ';
+}
+
+/* The verbs that begin with `word`; false when none does. */
+static bool print_family(FILE *out, const char *word)
+{
     bool any = false;
     for (size_t i = 0; i < COMMANDS_COUNT; i++) {
-        const char *verb = commands[i].verb;
-        if (strncmp(verb, word, length) != 0 || verb[length] != ' ') continue;
-        if (any) fputc('\n', out);
-        print_command(out, &commands[i]);
+        if (!is_of_family(&commands[i], word)) continue;
+        if (!any) fprintf(out, "usage: ingot %s VERB [OPTION...]\n\n", word);
+        print_summary(out, &commands[i]);
         any = true;
     }
+    if (any) fprintf(out, "\n`ingot %s VERB --help` explains a verb.\n", word);
     return any;
 }
 
@@ -270,10 +278,15 @@ static int run_without_command(int argc, char **argv)
         puts("ingot " INGOT_VERSION);
         return IG_EXIT_OK;
     }
-    if (argc == 3 && strcmp(argv[2], "--help") == 0 && print_family(stdout, word))
-        return IG_EXIT_OK;
+    const char *second = argc > 2 ? argv[2] : "";
+    if (strcmp(second, "--help") == 0 && print_family(stdout, word)) return IG_EXIT_OK;
+    bool is_family = false;
+    for (size_t i = 0; i < COMMANDS_COUNT; i++) is_family |= is_of_family(&commands[i], word);
     if (!*word)
         print_overview(stderr);
+    else if (is_family && *second)
+        fprintf(stderr, "ingot: unknown verb '%s %s'; `ingot %s --help` lists the verbs\n", word,
+                second, word);
     else if (!print_family(stderr, word))
         fprintf(stderr, "ingot: unknown verb '%s'; `ingot --help` lists the verbs\n", word);
     return IG_EXIT_USAGE;
