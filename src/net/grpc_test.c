@@ -727,8 +727,8 @@ static void test_deadlines(void **state)
 {
     (void)state;
     struct h2 *h2 = h2_open(server);
-    struct ask *work = open_call(h2, "Watch", "grpc-timeout: 600m\n");
-    struct ask *idle = open_call(h2, "Chat", "grpc-timeout: 600m\n");
+    struct ask *work = open_call(h2, "Watch", "grpc-timeout: 1500m\n");
+    struct ask *idle = open_call(h2, "Chat", "grpc-timeout: 1500m\n");
     struct ask *past = open_call(h2, "Unary", "grpc-timeout: 1n\n");
     send_message(h2, work, IG_STR("w"), true);
     send_message(h2, idle, IG_STR("i"), false);

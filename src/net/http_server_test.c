@@ -410,7 +410,7 @@ static void test_deadlines(void **state)
     assert_int_equal(receive_all(silent, reply, sizeof reply), 0);
     receive_all(idle, reply, sizeof reply);
     assert_has(reply, "now");
-    assert_in_range((ig_clock_ns() - began) / 1000000, 290, 1500);
+    assert_in_range((ig_clock_ns() - began) / 1000000, 290, 10000);
     receive_all(blank, reply, sizeof reply);
     assert_int_equal(count_of(reply, "HTTP/1.1 "), 1);
     int all[] = {silent, half, body, idle, drip, blank};
