@@ -280,6 +280,7 @@ static void *writer_main(void *context)
             batch = next;
         }
         maybe_checkpoint(db);
+        if (db->driver->extend_log) db->driver->extend_log(db->writer);
         pthread_mutex_lock(&db->queue_lock);
     }
     pthread_mutex_unlock(&db->queue_lock);

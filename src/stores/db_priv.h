@@ -49,6 +49,9 @@ struct ig_db_driver {
     bool (*column_is_null)(struct ig_db_rows *rows, int column);
     /* Bytes of log that a checkpoint would move; 0 where there is no such thing. */
     uint64_t (*log_bytes)(struct ig_db_conn *conn);
+    /* On a writer between transactions, nobody waiting: readies the log's file for what is appended
+     * next; NULL where there is nothing to do. */
+    void (*extend_log)(struct ig_db_conn *conn);
     /* `last`: nothing else is open, and the log ends up empty, so that the next open reads none. */
     enum ig_code (*checkpoint)(struct ig_db_conn *conn, bool last, struct ig_err *err);
 };

@@ -10,7 +10,10 @@
  * 4. Statements are prepared once a connection and kept, keyed by the address of their text, but
  *    those of ig_db_query_once.
  * 5. LIKE tells capitals from small letters, as PostgreSQL's does.
- * 6. $1 is given to SQLite as ?1, whose place is its number; the name would have to be looked up.
+ * 6. The log's file is filled with zeros ahead of its end: to sync what lies over bytes that are
+ *    there is half the work of syncing a file that grows. A frame of zeros has no checksum, so to
+ *    recovery the log ends before it.
+ * 7. $1 is given to SQLite as ?1, whose place is its number; the name would have to be looked up.
  *
  * Thread rule: a connection belongs to one thread at a time (SQLITE_OPEN_NOMUTEX). */
 #include "base/log.h"
@@ -23,6 +26,7 @@
 #include <string.h>
 
 enum { STATEMENTS_MAX = 256, PAGE_BYTES = 4096, BUSY_MS = 10000 };
+enum { LOG_KEPT = 16777216, LOG_STEP = 1 << 20, LOG_AHEAD = 256 << 10, LOG_FRAME = 4096 + 24 };
 
 struct statement {
     struct ig_db_rows rows; /* first: a statement is what callers hold */
@@ -37,7 +41,8 @@ struct statement {
 struct ig_db_conn {
     sqlite3 *handle;
     bool writer;
-    int log_pages; /* of the WAL, as told by the last commit */
+    int log_pages;          /* of the WAL, as told by the last commit */
+    int64_t log_file_bytes; /* of its file, at least */
     int statements_count;
     struct statement statements[STATEMENTS_MAX];
 };
@@ -342,6 +347,25 @@ static uint64_t sqlite_log_bytes(struct ig_db_conn *conn)
     return (uint64_t)conn->log_pages * PAGE_BYTES;
 }
 
+/* What cannot be written ahead, on a full disk say, is left to the commit that needs it. */
+static void sqlite_extend_log(struct ig_db_conn *conn)
+{
+    static const char zeros[16 << 10];
+    sqlite3_file *file = NULL;
+    sqlite3_int64 end;
+    int64_t used = (int64_t)conn->log_pages * LOG_FRAME, until = used + LOG_STEP;
+    if (used + LOG_AHEAD <= conn->log_file_bytes || until > LOG_KEPT) return;
+    if (sqlite3_file_control(conn->handle, "main", SQLITE_FCNTL_JOURNAL_POINTER, &file) ||
+        !file->pMethods || file->pMethods->xFileSize(file, &end))
+        return;
+    conn->log_file_bytes = until;
+    if (end >= until) return;
+    while (end < until && file->pMethods->xWrite(file, zeros, sizeof zeros, end) == SQLITE_OK)
+        end += (sqlite3_int64)sizeof zeros;
+    if (file->pMethods->xSync(file, SQLITE_SYNC_NORMAL | SQLITE_SYNC_DATAONLY) != SQLITE_OK)
+        die("fsync", "log");
+}
+
 static enum ig_code sqlite_checkpoint(struct ig_db_conn *conn, bool last, struct ig_err *err)
 {
     int mode = last ? SQLITE_CHECKPOINT_TRUNCATE : SQLITE_CHECKPOINT_PASSIVE;
@@ -370,5 +394,6 @@ const struct ig_db_driver ig_db_sqlite = {
     .column_text = sqlite_text,
     .column_is_null = sqlite_is_null,
     .log_bytes = sqlite_log_bytes,
+    .extend_log = sqlite_extend_log,
     .checkpoint = sqlite_checkpoint,
 };

@@ -451,6 +451,60 @@ static void test_log_is_checkpointed(void **state)
     ig_temp_remove(&temp);
 }
 
+static void copy_file(const struct ig_temp *to, const struct ig_temp *from, const char *name)
+{
+    struct ig_err err = IG_ERR_INIT;
+    struct ig_buf bytes;
+    ig_buf_init(&bytes, 64 << 20);
+    ASSERT_OK(ig_file_read(&bytes, from->fd, name, &err));
+    ASSERT_OK(ig_file_replace(to->fd, name, ig_buf_view(&bytes), &err));
+    ig_buf_deinit(&bytes);
+}
+
+static uint64_t size_of(const struct ig_temp *temp, const char *name)
+{
+    struct ig_err err = IG_ERR_INIT;
+    uint64_t size_bytes = 0;
+    int fd = -1;
+    ASSERT_OK(ig_file_open_read(&fd, temp->fd, name, &err));
+    ASSERT_OK(ig_file_size(&size_bytes, fd, &err));
+    ig_file_close(&fd);
+    return size_bytes;
+}
+
+/* The log's file grows in steps ahead of what is written to it, and what lies in it is found after
+ * a stop that closed nothing. */
+static void test_log_is_extended(void **state)
+{
+    struct ig_temp temp = ig_temp_make(), stopped = ig_temp_make();
+    struct ig_err err = IG_ERR_INIT;
+    uint64_t before, after = 0;
+    int grown = 0;
+    (void)state;
+    struct ig_db *db = open_db(&temp);
+    for (int i = 0; i < 150; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "m%d", i);
+        ASSERT_OK(ig_db_write(db, i < 130 ? add_big : add_model, name, &err));
+        before = after;
+        after = size_of(&temp, "ingot.db-wal");
+        grown += i >= 130 && after != before;
+    }
+    assert_in_range(grown, 0, 2);
+    assert_in_range(after, 10 << 20, 14 << 20);
+    copy_file(&stopped, &temp, "ingot.db");
+    copy_file(&stopped, &temp, "ingot.db-wal");
+    ig_db_close(db);
+    assert_int_equal(size_of(&temp, "ingot.db-wal"), 0);
+    db = open_db(&stopped);
+    assert_int_equal(models(db), 150);
+    ASSERT_OK(ig_db_write(db, add_model, "last", &err));
+    assert_int_equal(models(db), 151);
+    ig_db_close(db);
+    ig_temp_remove(&temp);
+    ig_temp_remove(&stopped);
+}
+
 /* Every store call fails in turn; whatever happens, a refused write left nothing behind. */
 static void test_nth_call_fails(void **state)
 {
@@ -622,6 +676,7 @@ int main(void)
 #include "stores/stores.def"
 #undef IG_STORE_DB
         SUITE(test_log_is_checkpointed, sqlite),
+        SUITE(test_log_is_extended, sqlite),
         SUITE(test_nth_allocation_fails, sqlite),
     };
     return cmocka_run_group_tests(tests, start_postgres, stop_postgres);
