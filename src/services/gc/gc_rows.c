@@ -6,6 +6,7 @@
 #include "services/gc/gc_priv.h"
 
 #include "services/tracking/artifacts.h"
+#include "services/tracking/tracking.h"
 #include "services/tracking/tracking_traces.h"
 
 #include <stdio.h>
@@ -160,7 +161,8 @@ static bool remove_parts(struct ig_gc_pass *pass, const struct victim *victim, s
     struct ig_err elsewhere = IG_ERR_INIT; /* files of another store are not ours */
     int64_t ignored = 0;
     if (victim->pieces == RUN_PIECES &&
-        repeat(&pass->report->metrics, &step, drop_chunks, err) != IG_OK)
+        (ig_tracking_settle(pass->gc->options.db, err) != IG_OK ||
+         repeat(&pass->report->metrics, &step, drop_chunks, err) != IG_OK))
         return false;
     for (size_t i = 0; victim->pieces[i]; i++) {
         bool counted = i == 0 && victim->pieces == RUN_PIECES;
@@ -205,7 +207,7 @@ static enum ig_code purge(int64_t *sum, struct ig_gc_pass *pass, const struct vi
     }
     if (pass->ask->dry_run) {
         ++*sum;
-        return ig_db_read(db, count_parts, &step, err);
+        return ig_tracking_read(db, count_parts, &step, err);
     }
     if (mark && (ig_db_write(db, change, &step, err) != IG_OK || !step.changes)) return err->code;
     if (!remove_parts(pass, victim, err)) return err->code;

@@ -141,6 +141,7 @@ static struct ig_tracking_run make_run(int64_t experiment, int metrics)
 
 static int64_t rows_of_runs(void)
 {
+    ASSERT_OK(ig_tracking_settle(world.db, &err));
     return number("select (select count(*) from metrics) + (select count(*) from latest_metrics)"
                   " + (select count(*) from metric_chunks)"
                   " + (select count(*) from params) + (select count(*) from run_tags)"

@@ -116,7 +116,7 @@ static enum ig_code check_metric(struct checking *checking, struct ig_err *err)
 {
     const struct ig_gate_check *check = checking->check;
     checking->found = false;
-    if (ig_db_read(checking->by->db, find_metric, checking, err) != IG_OK) return err->code;
+    if (ig_tracking_read(checking->by->db, find_metric, checking, err) != IG_OK) return err->code;
     int shown = check->metric.len > 100 ? 100 : (int)check->metric.len;
     bool low = check->has_min && !(checking->value >= check->min);
     bool high = check->has_max && !(checking->value <= check->max);

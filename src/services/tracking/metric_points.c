@@ -15,7 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { POINT_BYTES = 24, POINTS_MAX = 1 << 24 };
+enum { POINT_BYTES = IG_METRIC_POINT_BYTES, POINTS_MAX = 1 << 24 };
 
 /* ---- order ---- */
 
@@ -82,7 +82,8 @@ static uint64_t get_u64(const unsigned char *bytes)
     return value;
 }
 
-static void encode(unsigned char *out, const struct ig_tracking_point *point)
+void ig_metric_point_encode(unsigned char out[IG_METRIC_POINT_BYTES],
+                            const struct ig_tracking_point *point)
 {
     uint64_t bits;
     memcpy(&bits, &point->value, sizeof bits);
@@ -91,7 +92,7 @@ static void encode(unsigned char *out, const struct ig_tracking_point *point)
     put_u64(out + 16, bits);
 }
 
-static struct ig_tracking_point decode(const unsigned char *bytes)
+struct ig_tracking_point ig_metric_point_decode(const unsigned char bytes[IG_METRIC_POINT_BYTES])
 {
     uint64_t bits = get_u64(bytes + 16);
     struct ig_tracking_point point = {.at_ms = (int64_t)get_u64(bytes),
@@ -106,7 +107,7 @@ static enum ig_code put_chunk(struct ig_db_tx *tx, struct ig_str run, struct ig_
 {
     unsigned char *bytes = ig_alloc(count * POINT_BYTES);
     if (!bytes) return ig_fail(err, IG_NO_MEMORY, "values of a metric");
-    for (size_t i = 0; i < count; i++) encode(bytes + i * POINT_BYTES, &points[i]);
+    for (size_t i = 0; i < count; i++) ig_metric_point_encode(bytes + i * POINT_BYTES, &points[i]);
     ig_db_exec(tx,
                "insert into metric_chunks(run, key, first_ms, seq, last_ms, points_count, points)"
                " values($1, $2, $3, (select coalesce(max(c.seq), -1) + 1 from metric_chunks c"
@@ -152,18 +153,6 @@ static enum ig_code read_rows(struct ig_metric_points *points, struct ig_db_tx *
     return err->code;
 }
 
-enum ig_code ig_metric_chunks_pack(struct ig_db_tx *tx, struct ig_str run, struct ig_str key,
-                                   struct ig_err *err)
-{
-    struct ig_metric_points points = {0};
-    if (read_rows(&points, tx, run, key, err) == IG_OK && points.count >= IG_METRIC_CHUNK_MIN &&
-        ig_metric_chunks_put(tx, run, key, &points, err) == IG_OK)
-        ig_db_exec(tx, "delete from metrics where run = $1 and key = $2",
-                   IG_DB_VALUES(IG_DB_T(run), IG_DB_T(key)), err);
-    ig_metric_points_deinit(&points);
-    return err->code;
-}
-
 /* ---- reading ---- */
 
 static enum ig_code take_chunk(struct ig_metric_points *points, struct ig_str chunk,
@@ -172,7 +161,8 @@ static enum ig_code take_chunk(struct ig_metric_points *points, struct ig_str ch
     if (chunk.len % POINT_BYTES)
         return ig_fail(err, IG_CORRUPT, "a chunk of metric values has %zu bytes", chunk.len);
     for (size_t at = 0; at < chunk.len; at += POINT_BYTES) {
-        struct ig_tracking_point point = decode((const unsigned char *)chunk.ptr + at);
+        struct ig_tracking_point point =
+            ig_metric_point_decode((const unsigned char *)chunk.ptr + at);
         if (range->after && ig_metric_by_time(&point, range->after) <= 0) continue;
         if (point.step < range->start_step || point.step > range->end_step) continue;
         if (!ig_metric_points_add(points, point))
@@ -208,5 +198,44 @@ enum ig_code ig_metric_chunks_read(struct ig_metric_points *points, struct ig_db
         take_chunk(points, ig_db_text(rows, 2), range, err);
     }
     ig_db_finish(rows);
+    return err->code;
+}
+
+/* ---- packing ---- */
+
+static enum ig_code read_small(struct ig_metric_points *points, struct ig_db_tx *tx,
+                               const struct ig_metric_range *range, struct ig_err *err)
+{
+    struct ig_db_rows *rows = NULL;
+    if (ig_db_query(
+            &rows, tx,
+            "select points from metric_chunks"
+            " where run = $1 and key = $2 and points_count < $3 order by first_ms, seq",
+            IG_DB_VALUES(IG_DB_T(range->run), IG_DB_T(range->key), IG_DB_I(IG_METRIC_PIECES_MAX)),
+            err) != IG_OK)
+        return err->code;
+    while (err->code == IG_OK && ig_db_next(rows, err))
+        take_chunk(points, ig_db_text(rows, 0), range, err);
+    ig_db_finish(rows);
+    return err->code;
+}
+
+enum ig_code ig_metric_chunks_pack(struct ig_db_tx *tx, struct ig_str run, struct ig_str key,
+                                   struct ig_err *err)
+{
+    struct ig_metric_points points = {0};
+    const struct ig_metric_range all = {
+        .run = run, .key = key, .start_step = INT64_MIN, .end_step = INT64_MAX};
+    if (read_small(&points, tx, &all, err) == IG_OK &&
+        read_rows(&points, tx, run, key, err) == IG_OK && points.count >= IG_METRIC_PIECES_MAX) {
+        ig_db_exec(tx,
+                   "delete from metric_chunks where run = $1 and key = $2 and points_count < $3",
+                   IG_DB_VALUES(IG_DB_T(run), IG_DB_T(key), IG_DB_I(IG_METRIC_PIECES_MAX)), err);
+        if (err->code == IG_OK)
+            ig_db_exec(tx, "delete from metrics where run = $1 and key = $2",
+                       IG_DB_VALUES(IG_DB_T(run), IG_DB_T(key)), err);
+        if (err->code == IG_OK) ig_metric_chunks_put(tx, run, key, &points, err);
+    }
+    ig_metric_points_deinit(&points);
     return err->code;
 }

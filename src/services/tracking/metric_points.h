@@ -3,16 +3,21 @@
 #define IG_SERVICES_TRACKING_METRIC_POINTS_H
 
 /* Histories of metrics packed: a chunk is a row that holds many values of one metric. What comes
- * many at a time is written as a chunk at once, what comes by itself as a row, until there are
- * enough of them. A history is what both hold together; what repeats is dropped as it is read. */
+ * several at a time is written as a chunk at once, what comes by itself as a row, until there are
+ * enough of both. A history is what both hold together; what repeats is dropped as it is read. */
 
 #include "services/tracking/tracking_priv.h"
 
 enum {
-    IG_METRIC_CHUNK_MIN = 64,   /* values: fewer are rows */
+    IG_METRIC_CHUNK_MIN = 8,    /* values: fewer are rows */
     IG_METRIC_CHUNK_MAX = 4096, /* values */
-    IG_METRIC_ROWS_MAX = 512,   /* then they become a chunk, sooner or later */
+    IG_METRIC_PIECES_MAX = 512, /* values in rows and smaller chunks: these become one, some time */
+    IG_METRIC_POINT_BYTES = 24, /* little-endian: time, step, the value's bits */
 };
+
+void ig_metric_point_encode(unsigned char out[IG_METRIC_POINT_BYTES],
+                            const struct ig_tracking_point *point);
+struct ig_tracking_point ig_metric_point_decode(const unsigned char bytes[IG_METRIC_POINT_BYTES]);
 
 /* Orders of a history. NaN counts as 0, behind a 0. */
 int ig_metric_by_time(const void *a, const void *b); /* time, step, value */
@@ -30,7 +35,7 @@ void ig_metric_points_deinit(struct ig_metric_points *points);
 /* Writes chunks; the points are settled by time. */
 enum ig_code ig_metric_chunks_put(struct ig_db_tx *tx, struct ig_str run, struct ig_str key,
                                   struct ig_metric_points *points, struct ig_err *err);
-/* Makes chunks of a metric's rows. */
+/* Makes one chunk, or several, of a metric's rows and small chunks, if they have become many. */
 enum ig_code ig_metric_chunks_pack(struct ig_db_tx *tx, struct ig_str run, struct ig_str key,
                                    struct ig_err *err);
 

@@ -223,6 +223,13 @@ enum ig_code ig_tracking_datasets_of(struct ig_tracking_dataset_uses *out,
 enum ig_code ig_tracking_model_note(struct ig_tracking *tracking, struct ig_str run,
                                     struct ig_str model_json, struct ig_err *err);
 
+/* Reads metrics: all that were logged before are where `work` looks for them. Logging only notes
+ * them, so a read may write first, and fails when that does. */
+enum ig_code ig_tracking_read(struct ig_db *db, ig_db_work *work, void *context,
+                              struct ig_err *err);
+/* The same before several reads. */
+enum ig_code ig_tracking_settle(struct ig_db *db, struct ig_err *err);
+
 /* The history of one metric, by time, then step, then value (NaN counts as 0). */
 struct ig_tracking_history_query {
     struct ig_str run, key;

@@ -127,7 +127,7 @@ enum ig_code ig_tracking_history(struct ig_tracking_history *out, struct ig_trac
 {
     struct history_call call = {.query = query, .arena = arena};
     if (read_token(&call, err) != IG_OK) return err->code;
-    enum ig_code code = ig_db_read(tracking->db, read_page, &call, err);
+    enum ig_code code = ig_tracking_read(tracking->db, read_page, &call, err);
     if (code == IG_OK) code = cut_page(&call, err);
     if (code == IG_OK) *out = call.history;
     ig_metric_points_deinit(&call.points);
@@ -192,7 +192,7 @@ enum ig_code ig_tracking_history_sample(struct ig_tracking_points *out,
 {
     struct sample_call call = {.query = query};
     IG_ASSERT(query->max > 0);
-    if (ig_db_read(tracking->db, read_steps, &call, err) == IG_OK)
+    if (ig_tracking_read(tracking->db, read_steps, &call, err) == IG_OK)
         sample(out, &call.points, query->max, arena, err);
     ig_metric_points_deinit(&call.points);
     return err->code;

@@ -5,6 +5,7 @@
  * 2. A metric that repeats one (key, step, time and value) is dropped, as with MLflow.
  * 3. The latest of a key is the greatest by step, then time, then value, NaN counting as 0;
  * whatever the order in which metrics arrive. */
+#include "services/tracking/metric_journal.h"
 #include "services/tracking/tracking_priv.h"
 
 #include "base/num.h"
@@ -50,7 +51,6 @@ struct ig_db_value ig_tracking_metric_stored(double value, int64_t *kind)
 }
 
 struct log_call {
-    struct ig_tracking *tracking;
     struct ig_str id;
     const struct ig_tracking_batch *batch;
 };
@@ -97,6 +97,21 @@ static enum ig_code put_param(struct ig_db_tx *tx, const struct log_call *call,
     return compare_param(tx, call, param, err);
 }
 
+/* Metrics alone go to the journal. Those that come with other things are put where they are read,
+ * so that who reads a batch reads all of it. */
+static enum ig_code put_metrics(struct ig_db_tx *tx, const struct log_call *call,
+                                int64_t experiment, struct ig_err *err)
+{
+    const struct ig_tracking_batch *batch = call->batch;
+    for (size_t i = 0; i < batch->metrics.count; i++)
+        if (batch->metrics.items[i].model_id.len &&
+            ig_logged_metric_put(tx, call->id, &batch->metrics.items[i], err) != IG_OK)
+            return err->code;
+    if (batch->params.count || batch->tags.count)
+        return ig_tracking_metrics_put(tx, call->id, experiment, batch->metrics, err);
+    return ig_metric_journal_add(tx, call->id, batch->metrics, err);
+}
+
 static enum ig_code log_batch(struct ig_db_tx *tx, void *context, struct ig_err *err)
 {
     const struct log_call *call = context;
@@ -105,9 +120,7 @@ static enum ig_code log_batch(struct ig_db_tx *tx, void *context, struct ig_err 
     enum ig_code code = ig_tracking_run_must_be_active(tx, call->id, &experiment, err);
     for (size_t i = 0; code == IG_OK && i < batch->params.count; i++)
         code = put_param(tx, call, batch->params.items[i], err);
-    if (code == IG_OK && batch->metrics.count)
-        code =
-            ig_tracking_metrics_put(tx, call->tracking, call->id, experiment, batch->metrics, err);
+    if (code == IG_OK && batch->metrics.count) code = put_metrics(tx, call, experiment, err);
     for (size_t i = 0; code == IG_OK && i < batch->tags.count; i++) {
         struct ig_tracking_pair tag = batch->tags.items[i];
         tag.value = ig_tracking_cut(tag.value, IG_TRACKING_TAG_MAX);
@@ -204,7 +217,7 @@ static enum ig_code check_batch(const struct ig_tracking_batch *batch, struct ig
 enum ig_code ig_tracking_log(struct ig_tracking *tracking, struct ig_str id,
                              const struct ig_tracking_batch *batch, struct ig_err *err)
 {
-    struct log_call call = {.tracking = tracking, .id = id, .batch = batch};
+    struct log_call call = {id, batch};
     if (check_batch(batch, err) != IG_OK) return err->code;
     return ig_tracking_write(tracking, id, log_batch, &call, err);
 }
@@ -212,7 +225,7 @@ enum ig_code ig_tracking_log(struct ig_tracking *tracking, struct ig_str id,
 static enum ig_code log_later(struct ig_db_tx *tx, void *context, struct ig_err *err)
 {
     const struct ig_tracking_logging *logging = context;
-    struct log_call call = {logging->tracking, logging->id, &logging->batch};
+    struct log_call call = {logging->id, &logging->batch};
     return log_batch(tx, &call, err);
 }
 

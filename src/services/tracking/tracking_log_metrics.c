@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Metrics of a batch: those of a key that has many as a chunk, the others several rows a statement,
- * since a database elsewhere costs a round trip for each.
+/* Metrics of a run where they are read: those of a key that has several as a chunk, the others
+ * several rows a statement, since a database elsewhere costs a round trip for each.
  *
  * 1. The key of a history's rows is the whole row, so one that repeats another is dropped.
- * 2. Of each key only the greatest of the batch is compared with the latest, which is the same as
- * to compare all of them.
+ * 2. Of each key only the greatest is compared with the latest, which is the same as to compare all
+ *    of them.
+ * 3. Whether a key's rows and small chunks have become many is looked at once in so many metrics,
+ *    as a hash of them says, so nothing is counted.
  *
  * Thread rule: the writer's thread; the statements' texts are made once. */
 #include "base/hash.h"
@@ -13,9 +15,11 @@
 
 #include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-enum { SIZES = 3, ROW_VALUES = 5, ROWS_MAX = 50, SLOTS = 2048, TEXT_MAX = 8192 };
+enum { SIZES = 3, ROW_VALUES = 5, ROWS_MAX = 50, TEXT_MAX = 8192, LOOK_EVERY = 64 };
+enum { CHUNK_BYTES = 64 << 10, KEYS_BYTES_MAX = 16 << 20 };
 static const size_t ROWS[SIZES] = {ROWS_MAX, 10, 1};
 
 /* By size; cached by their addresses, as literals are. */
@@ -110,105 +114,139 @@ static bool is_greater(const struct ig_tracking_metric *metric,
            ig_tracking_metric_stored(old->value, &ignored).real; /* NaN: 0 */
 }
 
-/* The batch by keys, in the order in which they come first. */
-struct by_key {
-    uint16_t slots[SLOTS];                                              /* of keys, from 1 on */
-    const struct ig_tracking_metric *greatest[IG_TRACKING_METRICS_MAX]; /* of each key */
-    uint16_t of[IG_TRACKING_METRICS_MAX];                               /* a metric's key */
-    uint16_t counts[IG_TRACKING_METRICS_MAX];
-    size_t count;
+struct key {
+    const struct ig_tracking_metric *greatest;
+    uint32_t first, last, count; /* its metrics: from the first on by `next` */
 };
 
-static void sort_by_key(struct by_key *keys, struct ig_tracking_metrics metrics)
+struct by_key {
+    struct ig_tracking_metrics metrics;
+    struct key *keys;
+    size_t count;
+    uint32_t *next, *slots; /* slots: of keys, from 1 on */
+    size_t slots_mask;
+    struct ig_arena arena;
+};
+
+static void add_metric(struct by_key *by, uint32_t at)
 {
-    for (size_t i = 0; i < metrics.count; i++) {
-        const struct ig_tracking_metric *metric = &metrics.items[i];
-        size_t slot = ig_hash64(metric->key.ptr, metric->key.len) % SLOTS;
-        while (keys->slots[slot] &&
-               !ig_str_eq(keys->greatest[keys->slots[slot] - 1]->key, metric->key))
-            slot = (slot + 1) % SLOTS;
-        if (!keys->slots[slot]) {
-            keys->greatest[keys->count++] = metric;
-            keys->slots[slot] = (uint16_t)keys->count;
-        }
-        size_t key = keys->slots[slot] - 1u;
-        if (is_greater(metric, keys->greatest[key])) keys->greatest[key] = metric;
-        keys->of[i] = (uint16_t)key;
-        keys->counts[key]++;
+    const struct ig_tracking_metric *metric = &by->metrics.items[at];
+    size_t slot = ig_hash64(metric->key.ptr, metric->key.len) & by->slots_mask;
+    while (by->slots[slot] && !ig_str_eq(by->keys[by->slots[slot] - 1].greatest->key, metric->key))
+        slot = (slot + 1) & by->slots_mask;
+    if (!by->slots[slot]) {
+        by->keys[by->count++] = (struct key){metric, at, at, 1};
+        by->slots[slot] = (uint32_t)by->count;
+        return;
     }
+    struct key *key = &by->keys[by->slots[slot] - 1];
+    if (is_greater(metric, key->greatest)) key->greatest = metric;
+    by->next[key->last] = at;
+    key->last = at;
+    key->count++;
 }
 
-static enum ig_code put_chunk(struct ig_db_tx *tx, struct ig_str run, size_t key,
-                              const struct by_key *keys, struct ig_tracking_metrics metrics,
-                              struct ig_err *err)
+static int by_name(const void *a, const void *b)
 {
-    struct ig_tracking_point items[IG_TRACKING_METRICS_MAX];
-    struct ig_metric_points points = {.items = items};
-    for (size_t i = 0; i < metrics.count; i++) {
-        const struct ig_tracking_metric *metric = &metrics.items[i];
-        if (keys->of[i] == key)
-            items[points.count++] =
-                (struct ig_tracking_point){metric->at_ms, metric->step, metric->value};
-    }
-    return ig_metric_chunks_put(tx, run, keys->greatest[key]->key, &points, err);
+    struct ig_str x = ((const struct key *)a)->greatest->key;
+    struct ig_str y = ((const struct key *)b)->greatest->key;
+    int order = memcmp(x.ptr, y.ptr, x.len < y.len ? x.len : y.len);
+    return order ? order : (x.len > y.len) - (x.len < y.len);
 }
 
-/* Rows of a metric that become many are packed. The counts are shared by hash and begin anew with
- * the process, which only moves the moment. */
-static enum ig_code note_rows(struct ig_db_tx *tx, struct ig_tracking *tracking, struct ig_str run,
-                              const struct by_key *keys, struct ig_err *err)
+/* In the order in which the tables have them: neighbours lie on the same pages. */
+static enum ig_code sort_by_key(struct by_key *by, struct ig_tracking_metrics metrics,
+                                struct ig_err *err)
 {
-    uint64_t of_run = ig_hash64(run.ptr, run.len);
-    for (size_t i = 0; i < keys->count && err->code == IG_OK; i++) {
-        struct ig_str key = keys->greatest[i]->key;
-        size_t slot = (of_run ^ ig_hash64(key.ptr, key.len)) % IG_TRACKING_ROW_COUNTS;
-        uint16_t *rows = &tracking->metric_rows[slot];
-        if (keys->counts[i] >= IG_METRIC_CHUNK_MIN) continue;
-        *rows = (uint16_t)(*rows + keys->counts[i]);
-        if (*rows < IG_METRIC_ROWS_MAX) continue;
-        *rows = 0;
-        ig_metric_chunks_pack(tx, run, key, err);
+    size_t slots = 2;
+    while (slots < 2 * metrics.count) slots *= 2;
+    *by = (struct by_key){.metrics = metrics, .slots_mask = slots - 1};
+    ig_arena_init(&by->arena, CHUNK_BYTES, KEYS_BYTES_MAX);
+    by->keys = ig_arena_array(&by->arena, metrics.count, sizeof *by->keys);
+    by->next = ig_arena_array(&by->arena, metrics.count, sizeof *by->next);
+    by->slots = ig_arena_array(&by->arena, slots, sizeof *by->slots);
+    if (by->arena.overflowed) return ig_fail(err, IG_NO_MEMORY, "metrics");
+    for (size_t i = 0; i < metrics.count; i++) add_metric(by, (uint32_t)i);
+    qsort(by->keys, by->count, sizeof *by->keys, by_name);
+    return IG_OK;
+}
+
+static enum ig_code put_chunk(struct ig_db_tx *tx, struct ig_str run, const struct by_key *by,
+                              const struct key *key, struct ig_err *err)
+{
+    struct ig_metric_points points = {0};
+    uint32_t at = key->first;
+    for (uint32_t i = 0; i < key->count; i++, at = by->next[at]) {
+        const struct ig_tracking_metric *metric = &by->metrics.items[at];
+        const struct ig_tracking_point point = {metric->at_ms, metric->step, metric->value};
+        if (ig_metric_points_add(&points, point)) continue;
+        ig_fail(err, IG_NO_MEMORY, "metrics");
+        break;
     }
+    if (err->code == IG_OK) ig_metric_chunks_put(tx, run, key->greatest->key, &points, err);
+    ig_metric_points_deinit(&points);
     return err->code;
 }
 
-static enum ig_code put_histories(struct ig_db_tx *tx, struct ig_tracking *tracking,
-                                  struct ig_str run, const struct by_key *keys,
-                                  struct ig_tracking_metrics metrics, struct ig_err *err)
+static bool is_looked_at(struct ig_str run, const struct key *key)
 {
-    const struct ig_tracking_metric *rows[IG_TRACKING_METRICS_MAX];
-    size_t count = 0;
-    for (size_t i = 0; i < metrics.count; i++)
-        if (keys->counts[keys->of[i]] < IG_METRIC_CHUNK_MIN) rows[count++] = &metrics.items[i];
-    for (size_t key = 0; key < keys->count; key++)
-        if (keys->counts[key] >= IG_METRIC_CHUNK_MIN &&
-            put_chunk(tx, run, key, keys, metrics, err) != IG_OK)
-            return err->code;
-    if (put_history(tx, run, rows, count, err) != IG_OK) return err->code;
-    return note_rows(tx, tracking, run, keys, err);
+    struct {
+        int64_t at_ms, step;
+        double value;
+    } point = {key->greatest->at_ms, key->greatest->step, key->greatest->value};
+    uint64_t hash = ig_hash64(run.ptr, run.len) ^ ig_hash64(&point, sizeof point) ^
+                    ig_hash64(key->greatest->key.ptr, key->greatest->key.len);
+    return key->count < IG_METRIC_PIECES_MAX && hash % LOOK_EVERY < key->count;
 }
 
-enum ig_code ig_tracking_metrics_put(struct ig_db_tx *tx, struct ig_tracking *tracking,
-                                     struct ig_str run, int64_t experiment,
-                                     struct ig_tracking_metrics metrics, struct ig_err *err)
+static enum ig_code put_histories(struct ig_db_tx *tx, struct ig_str run, struct by_key *by,
+                                  struct ig_err *err)
 {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    struct by_key keys = {.count = 0};
-    struct ig_db_value values[2 + ROWS_MAX * ROW_VALUES] = {IG_DB_T(run), IG_DB_I(experiment)};
-    pthread_once(&once, write_texts);
-    IG_ASSERT(metrics.count <= IG_TRACKING_METRICS_MAX);
-    for (size_t i = 0; i < metrics.count; i++)
-        if (metrics.items[i].model_id.len &&
-            ig_logged_metric_put(tx, run, &metrics.items[i], err) != IG_OK)
+    const struct ig_tracking_metric **rows =
+        ig_arena_array(&by->arena, by->metrics.count, sizeof(struct ig_tracking_metric *));
+    size_t count = 0;
+    if (!rows) return ig_fail(err, IG_NO_MEMORY, "metrics");
+    for (size_t i = 0; i < by->count; i++) {
+        const struct key *key = &by->keys[i];
+        if (key->count >= IG_METRIC_CHUNK_MIN && put_chunk(tx, run, by, key, err) != IG_OK)
             return err->code;
-    sort_by_key(&keys, metrics);
-    if (put_histories(tx, tracking, run, &keys, metrics, err) != IG_OK) return err->code;
-    for (size_t from = 0; from < keys.count;) {
-        size_t size = size_for(keys.count - from), rows = ROWS[size];
-        bind(values + 2, keys.greatest + from, rows);
+        uint32_t at = key->first;
+        for (uint32_t j = 0; key->count < IG_METRIC_CHUNK_MIN && j < key->count; j++) {
+            rows[count++] = &by->metrics.items[at];
+            at = by->next[at];
+        }
+    }
+    if (put_history(tx, run, rows, count, err) != IG_OK) return err->code;
+    for (size_t i = 0; i < by->count && err->code == IG_OK; i++)
+        if (is_looked_at(run, &by->keys[i]))
+            ig_metric_chunks_pack(tx, run, by->keys[i].greatest->key, err);
+    return err->code;
+}
+
+static enum ig_code put_latest(struct ig_db_tx *tx, struct ig_str run, int64_t experiment,
+                               const struct by_key *by, struct ig_err *err)
+{
+    struct ig_db_value values[2 + ROWS_MAX * ROW_VALUES] = {IG_DB_T(run), IG_DB_I(experiment)};
+    const struct ig_tracking_metric *greatest[ROWS_MAX];
+    for (size_t from = 0; from < by->count;) {
+        size_t size = size_for(by->count - from), rows = ROWS[size];
+        for (size_t i = 0; i < rows; i++) greatest[i] = by->keys[from + i].greatest;
+        bind(values + 2, greatest, rows);
         if (ig_db_exec(tx, latest_sql[size], values, 2 + rows * ROW_VALUES, err) != IG_OK)
             return err->code;
         from += rows;
     }
     return IG_OK;
+}
+
+enum ig_code ig_tracking_metrics_put(struct ig_db_tx *tx, struct ig_str run, int64_t experiment,
+                                     struct ig_tracking_metrics metrics, struct ig_err *err)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    struct by_key by;
+    pthread_once(&once, write_texts);
+    if (sort_by_key(&by, metrics, err) == IG_OK && put_histories(tx, run, &by, err) == IG_OK)
+        put_latest(tx, run, experiment, &by, err);
+    ig_arena_deinit(&by.arena);
+    return err->code;
 }

@@ -18,14 +18,12 @@
 enum {
     IG_TRACKING_CHANGE_COUNTS = 4096,
     IG_TRACKING_TEXTS_BYTES = 16 << 20,
-    IG_TRACKING_ROW_COUNTS = 4096,
 };
 
 struct ig_tracking {
     struct ig_db *db;
     struct ig_lru *texts; /* run_texts.h */
     _Atomic uint64_t all_changes, run_changes[IG_TRACKING_CHANGE_COUNTS];
-    uint16_t metric_rows[IG_TRACKING_ROW_COUNTS]; /* the writer's thread alone */
 };
 
 /* Behind a commit by which a run, or with an empty id any number of them, may look different, and
@@ -37,10 +35,8 @@ enum ig_code ig_tracking_write(struct ig_tracking *tracking, struct ig_str run, 
 
 #define IG_TRACKING_RUN_NAME "mlflow.runName"
 
-/* Metrics of a run of this experiment, and which of them are the latest: at most
- * IG_TRACKING_METRICS_MAX. */
-enum ig_code ig_tracking_metrics_put(struct ig_db_tx *tx, struct ig_tracking *tracking,
-                                     struct ig_str run, int64_t experiment,
+/* Metrics of a run of this experiment, and which of them are the latest. */
+enum ig_code ig_tracking_metrics_put(struct ig_db_tx *tx, struct ig_str run, int64_t experiment,
                                      struct ig_tracking_metrics metrics, struct ig_err *err);
 /* NOT_FOUND, in the words of every call that names a run. */
 enum ig_code ig_tracking_no_run(struct ig_str id, struct ig_err *err);

@@ -185,7 +185,7 @@ enum ig_code ig_tracking_run_get(struct ig_tracking_run *out, struct ig_tracking
                                  struct ig_str id, struct ig_arena *arena, struct ig_err *err)
 {
     struct run_call call = {.id = id, .arena = arena};
-    enum ig_code code = ig_db_read(tracking->db, get_run, &call, err);
+    enum ig_code code = ig_tracking_read(tracking->db, get_run, &call, err);
     if (code == IG_OK) *out = call.run;
     return code;
 }

@@ -224,5 +224,5 @@ enum ig_code ig_tracking_runs_get(struct ig_tracking_run *out, struct ig_trackin
 {
     struct runs_call call = {out, ids, count, arena};
     IG_ASSERT(count > 0 && count <= IG_TRACKING_RUNS_AT_ONCE);
-    return ig_db_read(tracking->db, get_runs, &call, err);
+    return ig_tracking_read(tracking->db, get_runs, &call, err);
 }

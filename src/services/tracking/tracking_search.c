@@ -875,7 +875,9 @@ enum ig_code ig_tracking_search(struct ig_tracking_found *out, struct ig_db *db,
             IG_OK ||
         read_orders(query, err) != IG_OK || ig_tracking_token_read(query, err) != IG_OK)
         goto out;
-    if (!is_of_experiments(search->kind) || search->experiments_count)
+    if (search->kind == IG_TRACKING_RUNS && search->experiments_count)
+        ig_tracking_read(db, search_work, query, err);
+    else if (!is_of_experiments(search->kind) || search->experiments_count)
         ig_db_read(db, search_work, query, err);
 out:
     ig_buf_deinit(&query->sql);

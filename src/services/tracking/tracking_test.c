@@ -512,8 +512,10 @@ static void test_samples(void **state)
     struct ig_buf wanted, got;
     ig_buf_init(&wanted, 1 << 16);
     ig_buf_init(&got, 1 << 16);
-    for (int i = 0; i < COUNT; i++) /* three values a step, in no order */
+    for (int i = 0; i < COUNT; i++) { /* three values a step, in no order; each a row */
         ASSERT_OK(log_metric(world, run, measured("s", i, 5, (i * 31 % COUNT) / 3), &err));
+        ASSERT_OK(ig_tracking_settle(world->db, &err));
+    }
     for (size_t max = 1; max <= COUNT + 3; max++) {
         const struct ig_tracking_sample_query query = {
             .run = run, .key = IG_STR("s"), .start_step = 3, .end_step = LAST, .max = max};
