@@ -30,7 +30,7 @@
 #include <sys/file.h>
 #include <unistd.h>
 
-enum { BATCH_MAX = 256, READERS_MAX = 64, IDLE_S = 2 };
+enum { BATCH_MAX = 256, READERS_MAX = 64, IDLE_S = 2, OPEN_NS = 1000000 };
 
 struct ig_db_tx {
     struct ig_db *db;
@@ -333,14 +333,32 @@ enum ig_code ig_db_write(struct ig_db *db, ig_db_work *work, void *context, stru
     return waiter.pending.code;
 }
 
-/* One that is free, else a new one, else the first to come back. */
+/* Whether one came back in the time that it would take to open another; the lock is held. */
+static bool wait_for_reader(struct ig_db *db)
+{
+    struct timespec until;
+    if (db->readers_idle) return true;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_nsec += OPEN_NS;
+    if (until.tv_nsec >= 1000000000) {
+        until.tv_sec++;
+        until.tv_nsec -= 1000000000;
+    }
+    while (db->readers_idle == 0 &&
+           pthread_cond_timedwait(&db->reader_free, &db->readers_lock, &until) != ETIMEDOUT)
+        ;
+    return db->readers_idle > 0;
+}
+
+/* One that is free, or soon will be, else a new one, else the first to come back. */
 static enum ig_code lend_reader(struct ig_db_conn **out, struct ig_db *db, struct ig_err *err)
 {
     enum ig_code code = IG_OK;
     pthread_mutex_lock(&db->readers_lock);
-    while (db->readers_idle == 0 && db->readers_count == db->readers_max)
-        pthread_cond_wait(&db->reader_free, &db->readers_lock);
-    if (db->readers_idle) {
+    bool opens =
+        (db->readers_count == 0 || !wait_for_reader(db)) && db->readers_count < db->readers_max;
+    while (!opens && db->readers_idle == 0) pthread_cond_wait(&db->reader_free, &db->readers_lock);
+    if (!opens) {
         *out = db->readers[--db->readers_idle];
     } else {
         db->readers_count++;
@@ -394,8 +412,11 @@ enum ig_code ig_db_directory_lock(int *out, int dirfd, struct ig_err *err)
         return ig_fail(err, IG_CONFLICT, "data directory is in use by process %s",
                        length > 0 ? text : "(unknown)");
     }
+    /* Cut off only what is longer than ours: to truncate costs a disk's turn. */
     int length = snprintf(text, sizeof text, "%ld", (long)getpid());
-    if (ftruncate(fd, 0) != 0 || pwrite(fd, text, (size_t)length, 0) != length) {
+    off_t old = lseek(fd, 0, SEEK_END);
+    if (old < 0 || pwrite(fd, text, (size_t)length, 0) != length ||
+        (old > length && ftruncate(fd, length) != 0)) {
         close(fd);
         return ig_fail(err, IG_IO, "data directory: cannot write its lock: %s", strerror(errno));
     }

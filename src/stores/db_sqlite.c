@@ -354,7 +354,7 @@ static void sqlite_extend_log(struct ig_db_conn *conn)
     sqlite3_file *file = NULL;
     sqlite3_int64 end;
     int64_t used = (int64_t)conn->log_pages * LOG_FRAME, until = used + LOG_STEP;
-    if (used + LOG_AHEAD <= conn->log_file_bytes || until > LOG_KEPT) return;
+    if (!used || used + LOG_AHEAD <= conn->log_file_bytes || until > LOG_KEPT) return;
     if (sqlite3_file_control(conn->handle, "main", SQLITE_FCNTL_JOURNAL_POINTER, &file) ||
         !file->pMethods || file->pMethods->xFileSize(file, &end))
         return;

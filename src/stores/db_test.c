@@ -451,6 +451,28 @@ static void test_log_is_checkpointed(void **state)
     ig_temp_remove(&temp);
 }
 
+static enum ig_code read_within(struct ig_db_tx *tx, void *context, struct ig_err *err)
+{
+    struct ig_db *db = *(struct ig_db **)context;
+    int64_t outer = -1, inner = -1;
+    if (count_models(tx, &outer, err) != IG_OK) return err->code;
+    if (ig_db_read(db, count_models, &inner, err) == IG_OK) assert_int_equal(inner, outer);
+    return err->code;
+}
+
+/* Who comes while the readers are lent out for longer gets another. */
+static void test_reader_beside_another(void **state)
+{
+    struct ig_temp temp = ig_temp_make();
+    struct ig_err err = IG_ERR_INIT;
+    (void)state;
+    struct ig_db *db = open_db(&temp);
+    ASSERT_OK(ig_db_read(db, read_within, &db, &err));
+    assert_int_equal(models(db), 0);
+    ig_db_close(db);
+    ig_temp_remove(&temp);
+}
+
 static void copy_file(const struct ig_temp *to, const struct ig_temp *from, const char *name)
 {
     struct ig_err err = IG_ERR_INIT;
@@ -672,7 +694,8 @@ int main(void)
         SUITE(test_values_round_trip, id), SUITE(test_texts_are_bytes, id),                        \
         SUITE(test_readers_cannot_write, id), SUITE(test_second_process_is_refused, id),           \
         SUITE(test_newer_schema_is_refused, id), SUITE(test_group_commit, id),                     \
-        SUITE(test_nth_call_fails, id), SUITE(test_kill_loses_nothing_acknowledged, id),
+        SUITE(test_nth_call_fails, id), SUITE(test_reader_beside_another, id),                     \
+        SUITE(test_kill_loses_nothing_acknowledged, id),
 #include "stores/stores.def"
 #undef IG_STORE_DB
         SUITE(test_log_is_checkpointed, sqlite),
