@@ -6,6 +6,7 @@
  * 2. The last row's `points_total` is at least the number of metrics in the journal.
  * 3. The journal is emptied by the transaction that puts its metrics where they are read, so each
  *    is in one place, whatever the moment at which a process is killed.
+ * 4. A disk that takes no more is read all the same: in a transaction that is undone.
  *
  * Thread rule: as the transaction; ig_tracking_read and ig_tracking_settle are thread-safe. */
 #include "services/tracking/metric_journal.h"
@@ -158,7 +159,7 @@ enum ig_code ig_metric_journal_settle(struct ig_db_tx *tx, struct ig_err *err)
 struct reading {
     ig_db_work *work;
     void *context;
-    bool unsettled;
+    bool unsettled, read;
 };
 
 static enum ig_code look(struct reading *reading, struct ig_db_tx *tx, struct ig_err *err)
@@ -184,13 +185,29 @@ static enum ig_code settle(struct ig_db_tx *tx, void *context, struct ig_err *er
     return ig_metric_journal_settle(tx, err);
 }
 
+/* Fails, so that nothing of what was settled has to be kept. */
+static enum ig_code read_undone(struct ig_db_tx *tx, void *context, struct ig_err *err)
+{
+    struct reading *reading = context;
+    if (ig_metric_journal_settle(tx, err) != IG_OK) return err->code;
+    enum ig_code code = reading->work(tx, reading->context, err);
+    reading->read = code == IG_OK;
+    return reading->read ? IG_EXHAUSTED : code;
+}
+
 enum ig_code ig_tracking_read(struct ig_db *db, ig_db_work *work, void *context, struct ig_err *err)
 {
     struct reading reading = {.work = work, .context = context};
     if (ig_db_read(db, read_settled, &reading, err) != IG_OK || !reading.unsettled)
         return err->code;
-    if (ig_db_write(db, settle, NULL, err) != IG_OK || !work) return err->code;
-    return ig_db_read(db, work, context, err); /* what came since is of later calls */
+    enum ig_code code = ig_db_write(db, settle, NULL, err);
+    if (!work) return code;
+    if (code == IG_OK) return ig_db_read(db, work, context, err); /* later calls' stay unsettled */
+    if (code != IG_EXHAUSTED && code != IG_IO) return code;
+    ig_err_clear(err);
+    ig_db_write(db, read_undone, &reading, err);
+    if (reading.read) ig_err_clear(err);
+    return err->code;
 }
 
 enum ig_code ig_tracking_settle(struct ig_db *db, struct ig_err *err)

@@ -12,7 +12,9 @@
 #include "stores/temp_testing.h"
 
 #include <math.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/resource.h>
 
 enum { RUNS = 3 };
 
@@ -342,6 +344,28 @@ static void test_everybody_sees_their_own(void **state)
     for (int i = 0; i < RUNS; i++) assert_true(users[i].seen);
 }
 
+/* A disk that takes no more, by a limit on the size of files. */
+static void test_read_of_a_full_disk(void **state)
+{
+    struct world *world = *state;
+    struct rlimit kept, none;
+    log_one(world, 0, "m", 1.5, 1);
+    log_one(world, 0, "m", 2.5, 2);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &kept), 0);
+    none = (struct rlimit){.rlim_cur = 1, .rlim_max = kept.rlim_max};
+    signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &none), 0);
+    size_t points = history(world, 0, "m").count;
+    struct ig_tracking_metrics metrics = latest(world, 0);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &kept), 0);
+    assert_int_equal(points, 2);
+    assert_int_equal(metrics.count, 1);
+    assert_true(metrics.items[0].value == 2.5);
+    if (ig_db_testing_is_sqlite()) assert_int_equal(journal_rows(world), 2);
+    assert_int_equal(history(world, 0, "m").count, 2);
+    assert_int_equal(journal_rows(world), 0);
+}
+
 int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -352,6 +376,7 @@ int main(void)
         CASE(test_runs_that_are_gone),
         CASE(test_damaged_row),
         CASE(test_failing_anywhere),
+        CASE(test_read_of_a_full_disk),
         CASE(test_everybody_sees_their_own),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

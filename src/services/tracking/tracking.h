@@ -224,7 +224,7 @@ enum ig_code ig_tracking_model_note(struct ig_tracking *tracking, struct ig_str 
                                     struct ig_str model_json, struct ig_err *err);
 
 /* Reads metrics: all that were logged before are where `work` looks for them. Logging only notes
- * them, so a read may write first, and fails when that does. */
+ * them, so a read may write first; where the disk takes no more it goes without. `work` runs once. */
 enum ig_code ig_tracking_read(struct ig_db *db, ig_db_work *work, void *context,
                               struct ig_err *err);
 /* The same before several reads. */
