@@ -118,12 +118,6 @@ enum ige_status ige_encoder_load(struct ige_model *model, const uint8_t *section
 
 /* ---- rows ---- */
 
-/* Floats in their order as integers: compared without float arithmetic, and 0 is -0. */
-static int32_t key_of(uint32_t bits)
-{
-    return (int32_t)(bits & SIGN ? SIGN - bits : bits);
-}
-
 static float rank(const struct ige_encoded *feature, float value)
 {
     const uint8_t *knots = feature->numbers + 8;
@@ -133,12 +127,12 @@ static float rank(const struct ige_encoded *feature, float value)
         uint32_t u;
     } pun;
     pun.f = value;
-    int32_t key = key_of(pun.u);
-    if (key <= key_of(ige_u32(knots))) return -1;
-    if (key >= key_of(ige_u32(knots + 4 * last))) return 1;
+    int32_t key = ige_order_key(pun.u);
+    if (key <= ige_order_key(ige_u32(knots))) return -1;
+    if (key >= ige_order_key(ige_u32(knots + 4 * last))) return 1;
     while (end - k > 1) {
         uint32_t middle = (k + end) / 2;
-        if (key >= key_of(ige_u32(knots + 4 * middle)))
+        if (key >= ige_order_key(ige_u32(knots + 4 * middle)))
             k = middle;
         else
             end = middle;

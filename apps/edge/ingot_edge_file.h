@@ -26,6 +26,9 @@ enum {
     IGE_SHIFTS = 16,
 };
 enum { IGE_SOURCE_BYTES = 12, IGE_CODE = 3, IGE_TRANSFORM_PROBABILITY = 11 };
+/* Of a source: how its keys are kept (bytes of a key, with buckets 4 more), and above that its bits
+ * of a bucket. */
+enum { IGE_KEPT = 7, IGE_BUCKETS = 4, IGE_BUCKET_SHIFT = 3, IGE_GRIDS = 8 };
 
 /* A split: its fields, and the number of bytes up to its right child. */
 struct ige_split {
@@ -52,6 +55,39 @@ static inline uint32_t ige_get(const uint8_t *at, uint32_t bytes)
     if (bytes > 2) value |= (uint32_t)at[2] << 16;
     if (bytes > 3) value |= (uint32_t)at[3] << 24;
     return value;
+}
+
+#define IGE_MAGNITUDE 0x7fffffffU /* of a float's bits */
+
+/* Floats in their order as integers; both zeros are 0. */
+static inline int32_t ige_order_key(uint32_t bits)
+{
+    return (int32_t)(bits >> 31 ? 0x80000000U - bits : bits);
+}
+
+/* 10^(grid - 1) from bit 30 down, and below it the exponent of a float of which a key would be less
+ * than a bit. */
+static inline uint32_t ige_power(uint32_t grid)
+{
+    static const uint32_t POWERS[] = {0,           0x4000009cU, 0x50000099U,
+                                      0x64000096U, 0x7d000093U, 0x4e20008fU,
+                                      0x61a8008cU, 0x7a120089U, 0x4c4b4085U};
+    return POWERS[grid];
+}
+
+/* The greatest k whose k / 10^(grid - 1), rounded to a float, is at most the number: what the
+ * upper half of its distance to the next float reaches. Only for k below 2^24, where that half is
+ * no k itself; greater ones are greater than 2^24. */
+static inline int32_t ige_grid_key(uint32_t bits, uint32_t power)
+{
+    uint32_t negative = bits > 0x80000000U, key = 0;
+    uint32_t size = (bits & IGE_MAGNITUDE) - negative; /* a negative one's neighbour towards 0 */
+    uint32_t fraction = size << 8 | 0x80000080U, shift = (power & 255) - (size >> 23);
+    if (shift < 32)
+        key = (uint32_t)((uint64_t)fraction * (power & ~255U) >> 32) >> shift;
+    else if (shift > 255)
+        key = 1U << 30;
+    return (int32_t)(negative ? ~key : key);
 }
 
 /* ---- trees ---- */
@@ -94,6 +130,12 @@ size_t ige_trees_arena_bytes(const struct ige_model *model);
 void ige_trees_allocate(struct ige_interpreter *interpreter, uint8_t *arena);
 void ige_trees_invoke(struct ige_interpreter *interpreter);
 int32_t ige_trees_class(const struct ige_interpreter *interpreter);
+/* How many bytes a number's source has of the keys, which begin at `keys`. */
+static inline uint32_t ige_keys_bytes(const uint8_t *source, const uint8_t *keys)
+{
+    uint32_t kept = source[9] & IGE_KEPT, count = ige_u16(source + 2);
+    return kept > IGE_BUCKETS ? (kept - IGE_BUCKETS) * count + keys[0] + 2 : kept * count;
+}
 #endif
 
 /* ---- networks ---- */

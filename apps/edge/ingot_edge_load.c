@@ -93,34 +93,69 @@ static enum ige_status check_facts(struct ige_model *model)
     return IGE_OK;
 }
 
-/* Sums up columns and keys; widest codes and ranks decide how columns are held. */
-static int check_sources(struct ige_model *model, struct cursor *cursor)
+/* How keys are kept; with buckets they are behind a byte a bucket. */
+static int check_form(const uint8_t *source, int category)
 {
-    uint32_t columns = 0, keys_bytes = 0, most = model->missing_rank;
+    uint32_t kept = source[9] & IGE_KEPT, bits = source[9] >> IGE_BUCKET_SHIFT;
+    if (source[10] > 31 || source[11] > IGE_GRIDS) return 0;
+    if (kept <= IGE_BUCKETS) return !bits;
+    return !category && bits && bits <= 16 && kept == IGE_BUCKETS + (bits + 7) / 8 && !source[3];
+}
+
+/* Counts of the keys before each bucket, and of all. */
+static int check_buckets(const uint8_t *starts, uint32_t buckets, uint32_t count)
+{
+    uint32_t before = 0;
+    for (uint32_t b = 0; b <= buckets; b++) {
+        if (starts[b] < before) return 0;
+        before = starts[b];
+    }
+    return starts[0] == 0 && before == count;
+}
+
+/* Takes the keys of all numbers, which come before categories. */
+static int take_keys(struct ige_model *model, struct cursor *cursor)
+{
+    model->keys = cursor->at;
+    for (uint32_t i = 0; i < model->sources; i++) {
+        const uint8_t *source = model->source + (size_t)i * IGE_SOURCE_BYTES, *head;
+        uint32_t count = ige_u16(source + 2);
+        if (source[8] & CATEGORY_RULES) break;
+        if ((source[9] & IGE_KEPT) > IGE_BUCKETS) {
+            if (!(head = take(cursor, 1, 1)) || !take(cursor, head[0] + 1U, 1) ||
+                !check_buckets(head + 1, head[0], count) ||
+                !take(cursor, count, (source[9] & IGE_KEPT) - IGE_BUCKETS))
+                return 0;
+        } else if (!take(cursor, count, source[9] & IGE_KEPT)) {
+            return 0;
+        }
+    }
+    return cursor->at == model->keys || cursor->left >= 3; /* keys are read by four */
+}
+
+/* Sums up columns; widest codes and ranks decide how columns are held. */
+static int check_sources(struct ige_model *model)
+{
+    uint32_t columns = 0, most = model->missing_rank;
     for (uint32_t i = 0; i < model->sources; i++) {
         const uint8_t *source = model->source + (size_t)i * IGE_SOURCE_BYTES;
         uint32_t count = ige_u16(source + 2), rules = source[8];
         int category = (rules & CATEGORY_RULES) != 0;
-        if (ige_u16(source) >= model->features || !rules || rules > 127 || source[9] > 4 ||
-            source[10] > 31 || (category && (rules & NUMBER_RULES)) ||
+        if (ige_u16(source) >= model->features || !rules || rules > 127 ||
+            !check_form(source, category) || (category && (rules & NUMBER_RULES)) ||
             (!category && count >= model->missing_rank) ||
             category != (columns >= model->first_category))
             return 0;
         for (; rules; rules &= rules - 1) columns++;
-        if (!category) {
-            keys_bytes += count * source[9];
-            if (columns > model->first_category) return 0;
-        } else if (count + IGE_CODE - 1 > most) {
-            most = count + IGE_CODE - 1;
-        }
+        if (!category && columns > model->first_category) return 0;
+        if (category && count + IGE_CODE - 1 > most) most = count + IGE_CODE - 1;
     }
     if (columns != model->columns || model->first_category > columns || most > 0xffff) return 0;
     model->rank_bytes = most > 255 ? 2 : 1;
     if (model->node_bytes <= 4 && model->threshold_bits && model->skip_bits && model->column_bits &&
         model->first_category == columns && model->missing_rank >> model->threshold_bits == 0)
         model->rank_bytes = 4; /* in the topmost bits of a word, as splits are compared */
-    model->keys = take(cursor, keys_bytes, 1);
-    return model->keys && (!keys_bytes || cursor->left >= 3); /* keys are read by four */
+    return 1;
 }
 
 static int check_sets(const struct ige_model *model)
@@ -140,7 +175,8 @@ static int take_arrays(struct ige_model *model, struct cursor *cursor)
     uint32_t base = model->leaf == IGE_LEAF_F64 ? 8 : 4;
     model->base = take(cursor, model->outputs, base);
     model->source = take(cursor, model->sources, IGE_SOURCE_BYTES);
-    if (!model->base || !model->source || !check_sources(model, cursor)) return 0;
+    if (!model->base || !model->source || !check_sources(model) || !take_keys(model, cursor))
+        return 0;
     if (model->sets) {
         if (model->sets == UINT32_MAX) return 0;
         model->set_starts = take(cursor, model->sets + 1, model->set_width);

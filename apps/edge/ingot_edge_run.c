@@ -19,10 +19,12 @@ enum {
 };
 #ifdef __GNUC__
 #define IGE_APART __attribute__((noinline))
+#define IGE_WITHIN __attribute__((always_inline)) inline
 #else
 #define IGE_APART
+#define IGE_WITHIN inline
 #endif
-#define MAGNITUDE 0x7fffffffU
+#define FORM 0xff0007ffU
 #define INFINITE 0x7f800000U
 #define TINY 0x0554ad2eU /* 1e-35 */
 
@@ -103,12 +105,11 @@ static inline uint32_t search(const uint8_t *keys, uint32_t count, uint32_t widt
     return reached;
 }
 
-static IGE_APART uint32_t count_reached(const uint8_t *source, const uint8_t *keys,
+static IGE_APART uint32_t count_reached(const uint8_t *keys, uint32_t count, uint32_t width,
                                         uint32_t distance)
 {
-    uint32_t count = ige_u16(source + 2);
     if (!count) return 0;
-    switch (source[9]) {
+    switch (width) {
     case 1:
         return search(keys, count, 1, distance);
     case 2:
@@ -120,23 +121,46 @@ static IGE_APART uint32_t count_reached(const uint8_t *source, const uint8_t *ke
     }
 }
 
-/* How many thresholds a number reaches. */
-static inline uint32_t rank_of(const uint8_t *source, const uint8_t *keys, uint32_t bits)
+/* `keys` are the count of buckets, for each and the end how many keys are before it, then what of
+ * the keys lies within their buckets, which hold few as a rule. */
+static inline uint32_t count_in_buckets(const uint8_t *keys, uint32_t count, uint32_t bits,
+                                        uint32_t width, uint32_t distance)
 {
-    int32_t key = (int32_t)bits, base = (int32_t)ige_u32(source + 4);
-    if (key < 0) key = (int32_t)(0x80000000U - bits);
+    uint32_t bucket = distance >> bits, buckets = keys[0];
+    if (bucket >= buckets) return count;
+    uint32_t before = keys[bucket + 1], own = keys[bucket + 2] - before;
+    distance -= bucket << bits;
+    keys += buckets + 2 + before * width;
+    while (own > 8) {
+        uint32_t half = own / 2;
+        if (ige_get(keys + (half - 1) * width, width) <= distance) {
+            before += half;
+            keys += half * width;
+        }
+        own -= half;
+    }
+    for (own += before; before < own && ige_get(keys, width) <= distance; before++) keys += width;
+    return before;
+}
+
+/* How many thresholds a number reaches. */
+static IGE_APART uint32_t rank_of(const uint8_t *source, const uint8_t *keys, uint32_t bits)
+{
+    int32_t key = source[11] ? ige_grid_key(bits, ige_power(source[11])) : ige_order_key(bits);
+    int32_t base = (int32_t)ige_u32(source + 4);
+    uint32_t count = ige_u16(source + 2), kept = source[9], bucket = kept >> IGE_BUCKET_SHIFT;
     if (key < base) return 0;
     uint32_t distance = ((uint32_t)key - (uint32_t)base) >> source[10];
-    if (source[9]) return count_reached(source, keys, distance);
-    uint32_t count = ige_u16(source + 2);
-    return distance < count ? distance + 1 : count;
+    if (!kept) return distance < count ? distance + 1 : count;
+    return bucket ? count_in_buckets(keys, count, bucket, bucket > 8 ? 2 : 1, distance)
+                  : count_reached(keys, count, kept, distance);
 }
 
 /* A number's column by one of its rules; `rank` is that of the number, or of 0 for NaN. */
 static uint32_t number_column(const struct ige_model *model, uint32_t rank, uint32_t bits,
                               uint32_t rule)
 {
-    uint32_t size = bits & MAGNITUDE;
+    uint32_t size = bits & IGE_MAGNITUDE;
     int missing = size > INFINITE || (rule >= ZERO_LEFT && size <= TINY);
     if (!missing || rule == NAN_ZERO) return rank;
     return rule & (NAN_RIGHT | ZERO_RIGHT) ? model->missing_rank : 0;
@@ -145,7 +169,7 @@ static uint32_t number_column(const struct ige_model *model, uint32_t rank, uint
 static uint32_t category_column(const struct ige_model *model, const uint8_t *source, uint32_t bits,
                                 uint32_t rule)
 {
-    uint32_t size = bits & MAGNITUDE, exponent = size >> 23, code = 0;
+    uint32_t size = bits & IGE_MAGNITUDE, exponent = size >> 23, code = 0;
     if (size > INFINITE || (rule == CATEGORY_ZERO && size <= TINY)) return MISSING;
     if (exponent >= 127) {
         if (bits != size || exponent > 127 + 23) return UNKNOWN;
@@ -158,15 +182,13 @@ static uint32_t category_column(const struct ige_model *model, const uint8_t *so
 
 /* The columns of a source, one a rule, from `column` on; where the next ones begin. */
 static IGE_APART uint32_t fill_rules(const struct ige_interpreter *interpreter,
-                                     const uint8_t *source, const uint8_t *keys, uint32_t column)
+                                     const uint8_t *source, uint32_t rank, uint32_t column)
 {
     const struct ige_model *model = interpreter->model;
     uint8_t *narrow = interpreter->columns;
     uint16_t *wide = interpreter->columns;
     uint32_t *shifted = interpreter->columns;
-    uint32_t bits = bits_of(interpreter->input.data.f32 + ige_u16(source)), rank = 0;
-    if (source[8] < CATEGORY)
-        rank = rank_of(source, keys, (bits & MAGNITUDE) > INFINITE ? 0 : bits);
+    uint32_t bits = bits_of(interpreter->input.data.f32 + ige_u16(source));
     for (uint32_t rules = source[8]; rules; rules &= rules - 1, column++) {
         uint32_t rule = rules & (0U - rules);
         uint32_t value = rule < CATEGORY ? number_column(model, rank, bits, rule)
@@ -181,40 +203,114 @@ static IGE_APART uint32_t fill_rules(const struct ige_interpreter *interpreter,
     return column;
 }
 
-static inline uint32_t keys_bytes(const uint8_t *source)
+/* Where the columns of all sources are made. */
+struct filling {
+    const uint8_t *source, *end, *keys;
+    const float *input;
+    uint32_t *column; /* of words, which hold ranks in their topmost bits */
+    uint32_t up;
+};
+
+/* What is the same of sources that are filled in one run: rules, how keys are kept, grid. */
+static inline uint32_t form_of(const uint8_t *source)
 {
-    return source[9] && source[8] < CATEGORY ? ige_u16(source + 2) * source[9] : 0;
+    return ige_u32(source + 8) & FORM;
 }
 
-/* Columns of words, which hold ranks in their topmost bits. */
-static IGE_APART void fill_words(const struct ige_interpreter *interpreter)
+/* Sources side by side of one form, as long as no value is missing; a column for each of the rules.
+ * Keys are implied, or in buckets of bytes, or in any way. */
+enum keys { IMPLIED, BUCKETS, ANY_KEYS };
+
+static IGE_WITHIN void fill_run(struct filling *filling, int grid, enum keys kind)
 {
-    const struct ige_model *model = interpreter->model;
-    const uint8_t *keys = model->keys, *source = model->source, *end = model->keys;
-    const float *input = interpreter->input.data.f32;
-    uint32_t *columns = interpreter->columns, *column = columns;
-    uint32_t shift = 32U - model->threshold_bits;
-    for (; source < end; source += IGE_SOURCE_BYTES) {
-        uint32_t bits = bits_of(input + ige_u16(source)), rules = source[8];
-        if (rules < ZERO_LEFT && (bits & MAGNITUDE) <= INFINITE) {
-            uint32_t rank = rank_of(source, keys, bits) << shift;
-            do *column++ = rank;
-            while ((rules &= rules - 1));
+    const uint8_t *source = filling->source, *keys = filling->keys, *end = filling->end;
+    const float *input = filling->input;
+    uint32_t form = form_of(source), power = ige_power(source[11]), up = filling->up;
+    uint32_t others = source[8] & (source[8] - 1U), *column = filling->column;
+    for (; source < end && form_of(source) == form; source += IGE_SOURCE_BYTES) {
+        uint32_t bits = bits_of(input + ige_u16(source)), rank = 0;
+        if ((bits & IGE_MAGNITUDE) > INFINITE) break;
+        if (kind == ANY_KEYS) {
+            rank = rank_of(source, keys, bits);
+            keys += ige_keys_bytes(source, keys);
         } else {
-            column = columns + fill_rules(interpreter, source, keys, (uint32_t)(column - columns));
+            int32_t key = grid ? ige_grid_key(bits, power) : ige_order_key(bits);
+            int32_t base = (int32_t)ige_u32(source + 4);
+            uint32_t count = ige_u16(source + 2), bucket = source[9] >> IGE_BUCKET_SHIFT;
+            uint32_t distance = ((uint32_t)key - (uint32_t)base) >> source[10];
+            if (key >= base && kind == IMPLIED)
+                rank = distance < count ? distance + 1 : count;
+            else if (key >= base)
+                rank = count_in_buckets(keys, count, bucket, 1, distance);
+            if (kind == BUCKETS) keys += keys[0] + count + 2;
         }
-        keys += keys_bytes(source);
+        rank <<= up;
+        *column++ = rank;
+        for (uint32_t rules = others; rules; rules &= rules - 1) *column++ = rank;
     }
+    filling->source = source;
+    filling->keys = keys;
+    filling->column = column;
+}
+
+static IGE_APART void fill_numbers(struct filling *filling)
+{
+    fill_run(filling, 0, IMPLIED);
+}
+
+static IGE_APART void fill_grids(struct filling *filling)
+{
+    fill_run(filling, 1, IMPLIED);
+}
+
+static IGE_APART void fill_buckets(struct filling *filling)
+{
+    fill_run(filling, 1, BUCKETS);
+}
+
+static IGE_APART void fill_any(struct filling *filling)
+{
+    fill_run(filling, 0, ANY_KEYS);
+}
+
+/* Sources whose columns are ranks; whether there were any. */
+static int fill_ranks(struct filling *filling)
+{
+    const uint8_t *source = filling->source;
+    uint32_t kept = source[9] & IGE_KEPT, grid = source[11];
+    if (source[8] >= ZERO_LEFT) return 0;
+    if (!kept)
+        (grid ? fill_grids : fill_numbers)(filling);
+    else if (grid && kept == IGE_BUCKETS + 1)
+        fill_buckets(filling);
+    else
+        fill_any(filling);
+    return filling->source > source;
 }
 
 static IGE_APART void fill_columns(const struct ige_interpreter *interpreter)
 {
     const struct ige_model *model = interpreter->model;
-    const uint8_t *keys = model->keys, *source = model->source;
-    uint32_t column = 0;
-    for (uint32_t i = model->sources; i; i--, source += IGE_SOURCE_BYTES) {
-        column = fill_rules(interpreter, source, keys, column);
-        keys += keys_bytes(source);
+    struct filling filling = {
+        model->source,        model->source + model->sources * IGE_SOURCE_BYTES,
+        model->keys,          interpreter->input.data.f32,
+        interpreter->columns, 0};
+    uint32_t *columns = interpreter->columns, column = 0;
+    int words = model->rank_bytes == 4;
+    if (words) filling.up = 32U - model->threshold_bits;
+    while (filling.source < filling.end) {
+        const uint8_t *source = filling.source;
+        if (words && fill_ranks(&filling)) continue;
+        uint32_t bits = bits_of(filling.input + ige_u16(source)), rank = 0;
+        if ((bits & IGE_MAGNITUDE) > INFINITE) bits = 0;
+        if (source[8] < CATEGORY) {
+            rank = rank_of(source, filling.keys, bits);
+            filling.keys += ige_keys_bytes(source, filling.keys);
+        }
+        if (words) column = (uint32_t)(filling.column - columns);
+        column = fill_rules(interpreter, source, rank, column);
+        filling.column = columns + column;
+        filling.source += IGE_SOURCE_BYTES;
     }
 }
 
@@ -478,10 +574,10 @@ static void add_leaf(const struct ige_interpreter *interpreter, const uint8_t *l
 /* The commonest models: short splits, integer leaves that stand in the trees and have shifts. A
  * loop a layout and width of sizes, since its few variables then all fit a Cortex-M's registers. A
  * leaf of one byte is read with the one before it. */
-#define EACH_TREE(width, walk_on, add)                                                             \
+#define EACH_TREE(width, leaf_bytes, walk_on, add)                                                 \
     const uint8_t *at = model->nodes, *sizes = model->tree_bytes, *end = model->tree_outputs;      \
     const uint8_t *shift = model->tree_shifts;                                                     \
-    uint32_t behind = 2U - model->leaf_bytes, drop = 8 * behind;                                   \
+    uint32_t behind = 2U - (leaf_bytes), drop = 8 * behind;                                        \
     while (sizes < end) {                                                                          \
         const uint8_t *leaf = walk_on(model, columns, at) - behind;                                \
         uint32_t value = (uint32_t)((int16_t)ige_u16(leaf) >> drop) << *shift++;                   \
@@ -489,12 +585,12 @@ static void add_leaf(const struct ige_interpreter *interpreter, const uint8_t *l
         at += ige_get(sizes, width);                                                               \
         sizes += (width);                                                                          \
     }
-#define SUM_OF_ONE(name, width, walk_on)                                                           \
+#define SUM_OF_ONE(name, width, leaf_bytes, walk_on)                                               \
     static IGE_APART int32_t name(const struct ige_model *model, const uint32_t *columns,          \
                                   int32_t start)                                                   \
     {                                                                                              \
         uint32_t sum = (uint32_t)start;                                                            \
-        EACH_TREE(width, walk_on, sum += value)                                                    \
+        EACH_TREE(width, leaf_bytes, walk_on, sum += value)                                        \
         return (int32_t)sum;                                                                       \
     }
 #define SUMS_OF_SEVERAL(name, width, walk_on)                                                      \
@@ -502,28 +598,33 @@ static void add_leaf(const struct ige_interpreter *interpreter, const uint8_t *l
                                int32_t *sums)                                                      \
     {                                                                                              \
         const uint8_t *output = model->tree_outputs;                                               \
-        EACH_TREE(width, walk_on, add_to(sums + *output++, value))                                 \
+        EACH_TREE(width, model->leaf_bytes, walk_on, add_to(sums + *output++, value))              \
     }
 
-SUM_OF_ONE(sum_two, 1, walk_two)
-SUM_OF_ONE(sum_small, 1, walk_three)
-SUM_OF_ONE(sum_three, 2, walk_three)
-SUM_OF_ONE(sum_nine, 2, walk_nine)
-SUM_OF_ONE(sum_four, 2, walk_four)
-SUM_OF_ONE(sum_short, model->tree_width, walk_short)
+SUM_OF_ONE(sum_two, 1, model->leaf_bytes, walk_two)
+SUM_OF_ONE(sum_small, 1, model->leaf_bytes, walk_three)
+SUM_OF_ONE(sum_small_int16, 1, 2, walk_three)
+SUM_OF_ONE(sum_three, 2, model->leaf_bytes, walk_three)
+SUM_OF_ONE(sum_three_int16, 2, 2, walk_three)
+SUM_OF_ONE(sum_nine, 2, model->leaf_bytes, walk_nine)
+SUM_OF_ONE(sum_nine_int16, 2, 2, walk_nine)
+SUM_OF_ONE(sum_four, 2, model->leaf_bytes, walk_four)
+SUM_OF_ONE(sum_short, model->tree_width, model->leaf_bytes, walk_short)
 SUMS_OF_SEVERAL(add_small, 1, walk_three)
 SUMS_OF_SEVERAL(add_three, 2, walk_three)
 
-static int32_t sum_one(const struct ige_model *model, const uint32_t *columns, int32_t sum)
+static int32_t sum_one(const struct ige_model *model, enum layout layout, const uint32_t *columns,
+                       int32_t sum)
 {
-    enum layout layout = layout_of(model);
+    int wide = model->leaf_bytes == 2;
     if (model->tree_width == 1 && layout == TWO) return sum_two(model, columns, sum);
-    if (model->tree_width == 1 && layout == THREE) return sum_small(model, columns, sum);
+    if (model->tree_width == 1 && layout == THREE)
+        return (wide ? sum_small_int16 : sum_small)(model, columns, sum);
     if (model->tree_width != 2 || layout == TWO || layout == SHORT)
         return sum_short(model, columns, sum);
-    return layout == THREE  ? sum_three(model, columns, sum)
-           : layout == NINE ? sum_nine(model, columns, sum)
-                            : sum_four(model, columns, sum);
+    if (layout == THREE) return (wide ? sum_three_int16 : sum_three)(model, columns, sum);
+    if (layout == NINE) return (wide ? sum_nine_int16 : sum_nine)(model, columns, sum);
+    return sum_four(model, columns, sum);
 }
 
 /* Whether the model is one of the commonest. */
@@ -531,14 +632,15 @@ static int run_common(const struct ige_interpreter *interpreter)
 {
     const struct ige_model *model = interpreter->model;
     int32_t *sums = interpreter->output.data.i32;
+    enum layout layout = layout_of(model);
     if (model->leaf < IGE_LEAF_I16 || model->index_bytes || model->leaf_values > 1 ||
-        model->stumps || !(model->flags & IGE_SHIFTS) || layout_of(model) == ANY)
+        model->stumps || !(model->flags & IGE_SHIFTS) || layout == ANY)
         return 0;
     if (model->outputs == 1)
-        sums[0] = sum_one(model, interpreter->columns, sums[0]);
-    else if (layout_of(model) == THREE && model->output_width == 1 && model->tree_width == 1)
+        sums[0] = sum_one(model, layout, interpreter->columns, sums[0]);
+    else if (layout == THREE && model->output_width == 1 && model->tree_width == 1)
         add_small(model, interpreter->columns, sums);
-    else if (layout_of(model) == THREE && model->output_width == 1 && model->tree_width == 2)
+    else if (layout == THREE && model->output_width == 1 && model->tree_width == 2)
         add_three(model, interpreter->columns, sums);
     else
         return 0;
@@ -580,10 +682,7 @@ static IGE_APART void run_trees(const struct ige_interpreter *interpreter)
 void ige_trees_invoke(struct ige_interpreter *interpreter)
 {
     const struct ige_model *model = interpreter->model;
-    if (model->rank_bytes == 4)
-        fill_words(interpreter);
-    else
-        fill_columns(interpreter);
+    fill_columns(interpreter);
     start_sums(interpreter);
     if (!run_common(interpreter)) run_trees(interpreter);
     if (model->leaf < IGE_LEAF_I16) end_float(interpreter);

@@ -8,11 +8,6 @@ static const uint32_t SIGN = 0x80000000U;
 enum { CATEGORY_RULES = 32 | 64, GOLDEN_MAX = 32, FEATURES_AT = 96 };
 enum { WORDS_AT = 100, HEADER_TO_ID = 16, SKETCH_HEADER = 32 };
 
-static int32_t key_of_float(uint32_t bits)
-{
-    return (int32_t)(bits & SIGN ? SIGN - bits : bits);
-}
-
 void ige_sketch_clear(struct ige_sketch *sketch)
 {
     sketch->rows = sketch->missing = 0;
@@ -63,17 +58,45 @@ static void add_tree_edges(struct ige_sketch *sketch, const struct ige_model *mo
     (void)model;
 }
 #else
+/* The order key of the float nearest to number / 10^(grid - 1): the first that reaches it. */
+static int32_t key_on_grid(int32_t number, uint32_t grid)
+{
+    const uint32_t least = (uint32_t)-0x4b800000; /* -2^24; numbers are less far from 0 */
+    uint32_t before = 0;
+    for (uint32_t step = 1U << 31; step; step >>= 1) {
+        int32_t key = (int32_t)(least + before + step - 1);
+        uint32_t bits = key < 0 ? SIGN - (uint32_t)key : (uint32_t)key;
+        if (before + step <= 2 * 0x4b800000U && ige_grid_key(bits, ige_power(grid)) < number)
+            before += step;
+    }
+    return (int32_t)(least + before);
+}
+
+/* The order key of a number's threshold. */
+static int32_t threshold_key(const uint8_t *source, const uint8_t *keys, uint32_t index)
+{
+    uint32_t bytes = source[9] & IGE_KEPT, bits = source[9] >> IGE_BUCKET_SHIFT, bucket = 0;
+    uint32_t distance = bytes ? 0 : index;
+    if (bits) {
+        bytes -= IGE_BUCKETS;
+        while (keys[bucket + 2] <= index) bucket++;
+        distance = bucket << bits;
+        keys += keys[0] + 2U;
+    }
+    distance += ige_get(keys + (size_t)index * bytes, bytes);
+    int32_t number = (int32_t)(ige_u32(source + 4) + (distance << source[10]));
+    return source[11] ? key_on_grid(number, source[11]) : number;
+}
+
 static void add_edges(struct ige_sketch *sketch, const uint8_t *source, const uint8_t *keys)
 {
-    uint32_t count = ige_u16(source + 2), bytes = source[9], shift = source[10];
+    uint32_t count = ige_u16(source + 2);
     int is_category = source[8] & CATEGORY_RULES;
     for (uint32_t i = 0; i < IGE_SKETCH_EDGES_MAX && count; i++) {
         uint32_t at = count <= IGE_SKETCH_EDGES_MAX ? i : spread(i, count);
         if (at >= count) break;
-        add_edge(sketch, is_category
-                             ? key_of_float(bits_of_whole(at))
-                             : (int32_t)(ige_u32(source + 4) +
-                                         (ige_get(keys + (size_t)at * bytes, bytes) << shift)));
+        add_edge(sketch,
+                 is_category ? ige_order_key(bits_of_whole(at)) : threshold_key(source, keys, at));
     }
 }
 
@@ -86,7 +109,7 @@ static void add_tree_edges(struct ige_sketch *sketch, const struct ige_model *mo
             add_edges(sketch, source, keys);
             return;
         }
-        if (!(source[8] & CATEGORY_RULES)) keys += (size_t)ige_u16(source + 2) * source[9];
+        if (!(source[8] & CATEGORY_RULES)) keys += ige_keys_bytes(source, keys);
     }
 }
 #endif
@@ -102,13 +125,13 @@ static void add_number_edges(struct ige_sketch *sketch, const struct ige_encoded
     for (uint32_t i = 0; feature->knots && i < IGE_SKETCH_EDGES_MAX; i++) {
         uint32_t at = feature->knots <= IGE_SKETCH_EDGES_MAX ? i : spread(i, feature->knots);
         if (at < feature->knots)
-            add_edge(sketch, key_of_float(ige_u32(feature->numbers + 8 + 4 * at)));
+            add_edge(sketch, ige_order_key(ige_u32(feature->numbers + 8 + 4 * at)));
     }
     mean.u = ige_u32(feature->numbers);
     deviation.u = ige_u32(feature->numbers + 4);
     edge.f = mean.f - deviation.f - deviation.f;
     for (uint32_t i = 0; !feature->knots && i < 5; i++, edge.f += deviation.f)
-        add_edge(sketch, key_of_float(edge.u));
+        add_edge(sketch, ige_order_key(edge.u));
 }
 
 static void add_row_edges(struct ige_sketch *sketch, const struct ige_model *model)
@@ -118,9 +141,9 @@ static void add_row_edges(struct ige_sketch *sketch, const struct ige_model *mod
     for (uint32_t f = 0; f < sketch->feature; f++) feature = ige_encoded_at(feature.next);
     if (!feature.categories) add_number_edges(sketch, &feature);
     for (uint32_t i = 0; i < IGE_SKETCH_EDGES_MAX && i < feature.categories; i++)
-        add_edge(sketch, key_of_float(bits_of_whole(feature.categories <= IGE_SKETCH_EDGES_MAX
-                                                        ? i
-                                                        : spread(i, feature.categories))));
+        add_edge(sketch, ige_order_key(bits_of_whole(feature.categories <= IGE_SKETCH_EDGES_MAX
+                                                         ? i
+                                                         : spread(i, feature.categories))));
 }
 #else
 static void add_row_edges(struct ige_sketch *sketch, const struct ige_model *model)
@@ -169,7 +192,7 @@ int ige_sketch_of_score(struct ige_sketch *sketch, const struct ige_bundle *bund
     if (type == IGE_FLOAT64 || !count || !words) return 0;
     for (uint32_t i = 0; i < count; i++) {
         uint32_t word = ige_u32(bundle->rows + 4 * (i * (inputs + words) + inputs)), at = i;
-        int32_t key = type == IGE_INT32 ? (int32_t)word : key_of_float(word);
+        int32_t key = type == IGE_INT32 ? (int32_t)word : ige_order_key(word);
         for (; at > 0 && keys[at - 1] > key; at--) keys[at] = keys[at - 1];
         keys[at] = key;
     }
@@ -193,7 +216,7 @@ void ige_sketch_add_float(struct ige_sketch *sketch, uint32_t bits)
     if ((bits & ~SIGN) > 0x7f800000U)
         sketch->missing++;
     else
-        add_key(sketch, key_of_float(bits));
+        add_key(sketch, ige_order_key(bits));
 }
 
 void ige_sketch_add_integer(struct ige_sketch *sketch, int32_t value)

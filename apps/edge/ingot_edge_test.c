@@ -14,7 +14,10 @@
 #include "formats/rows.h"
 #include "kernels/tree/tree_predict_walk.h"
 
+#include "base/random.h"
+
 #include "ingot_edge.h"
+#include "ingot_edge_file.h"
 
 #include <dirent.h>
 #include <math.h>
@@ -286,6 +289,52 @@ static void test_golden_models(void **state)
     assert_true(check_golden_folder("pmml", "model.pmml") > 10);
 }
 
+/* ---- numbers on grids ---- */
+
+static float float_of(uint32_t bits)
+{
+    float value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+/* The key's own threshold is reached, the next one is not; as far as there are such. */
+static void check_grid_key(uint32_t bits, uint32_t grid)
+{
+    static const float POWERS[] = {1, 1e1F, 1e2F, 1e3F, 1e4F, 1e5F, 1e6F, 1e7F};
+    enum { END = 1 << 24 };
+    float value = float_of(bits), power = POWERS[grid - 1];
+    if (isnan(value)) return;
+    int32_t key = ige_grid_key(bits, ige_power(grid));
+    int32_t own = key < END ? key : END - 1, next = key < -END ? 1 - END : key + 1;
+    bool reached = own <= -END || (float)own / power <= value;
+    bool passed = next < END && (float)next / power <= value;
+    if (!reached || passed) fail_msg("%a on grid %u: %d", (double)value, grid, key);
+}
+
+/* Floats of all sizes, and those around points of the grid. */
+static void test_grid_keys(void **state)
+{
+    (void)state;
+    enum { STEP = 999983, POINTS = 4000 };
+    struct ig_rng random;
+    ig_rng_seed(&random, 5);
+    for (uint32_t grid = 1; grid <= IGE_GRIDS; grid++) {
+        for (uint64_t bits = 0; bits <= UINT32_MAX; bits += STEP)
+            check_grid_key((uint32_t)bits, grid);
+        for (int i = 0; i < POINTS; i++) {
+            double power = pow(10, grid - 1);
+            uint32_t number = (uint32_t)ig_rng_below(&random, 1U << (1 + i % 24)), bits;
+            float point = (float)(number / power);
+            memcpy(&bits, &point, sizeof bits);
+            for (uint32_t near = 0; near < 3; near++) {
+                check_grid_key(bits + near - (bits > 0), grid);
+                check_grid_key((bits + near - (bits > 0)) | 0x80000000U, grid);
+            }
+        }
+    }
+}
+
 /* ---- what is refused ---- */
 
 static void test_refusals(void **state)
@@ -320,9 +369,8 @@ static void test_refusals(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_random_trees),
-        cmocka_unit_test(test_shared_models),
-        cmocka_unit_test(test_golden_models),
+        cmocka_unit_test(test_random_trees),  cmocka_unit_test(test_shared_models),
+        cmocka_unit_test(test_golden_models), cmocka_unit_test(test_grid_keys),
         cmocka_unit_test(test_refusals),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -14,6 +14,7 @@
 
 enum { NUMBERS_FLOOR = 1 << 16 };
 enum { INNER_RULES = 31, CATEGORY_RULES = 96, INFINITE_KEY = 0x7f800000, SHIFT_MAX = 30 };
+enum { BUCKET_BITS_MAX = 16, BUCKETED_MAX = 255 };
 
 struct span {
     const uint8_t *at;
@@ -215,15 +216,27 @@ static bool read_source(struct reader *reader, struct ig_compact_source *source,
                                          .keys_count = (uint32_t)get(at + 2, 2),
                                          .base = (int32_t)(uint32_t)get(at + 4, 4),
                                          .rules = at[8],
-                                         .key_bytes = at[9],
-                                         .key_shift = at[10]};
+                                         .key_bytes = at[9] & IG_EDGE_KEPT,
+                                         .bucket_bits = at[9] >> IG_EDGE_BUCKET_SHIFT,
+                                         .key_shift = at[10],
+                                         .grid = at[11]};
     bool category = source->rules & CATEGORY_RULES;
     if (source->feature >= reader->facts.features_count)
         return bad(reader, "a source's feature", source->feature, "a feature");
     if (!source->rules || (source->rules & 128) || (category && (source->rules & INNER_RULES)))
         return bad(reader, "a source's rules", source->rules, "numbers' or categories'");
-    if (source->key_bytes > 4 || source->key_shift > 31)
-        return bad(reader, "bytes of a threshold", source->key_bytes, "0 to 4");
+    if (source->key_shift > 31)
+        return bad(reader, "a threshold's shift", source->key_shift, "0 to 31");
+    if (source->grid > IG_COMPACT_GRIDS)
+        return bad(reader, "a source's grid", source->grid, "0 to 8");
+    bool buckets = source->key_bytes > IG_EDGE_BUCKETS;
+    if (buckets) source->key_bytes = (uint8_t)(source->key_bytes - IG_EDGE_BUCKETS);
+    if (buckets != (source->bucket_bits > 0) || source->bucket_bits > BUCKET_BITS_MAX ||
+        (buckets && (category || source->key_bytes != (source->bucket_bits + 7) / 8)))
+        return bad(reader, "bits of a bucket", source->bucket_bits,
+                   "none, or at most 16 and those of a threshold's bytes");
+    if (buckets && source->keys_count > BUCKETED_MAX)
+        return bad(reader, "thresholds in buckets", source->keys_count, "at most 255");
     if (category && source->keys_count > UINT16_MAX - IG_COMPACT_CODE + 1)
         return bad(reader, "categories of a feature", source->keys_count, "at most 65533");
     if (!category && source->keys_count >= reader->facts.missing_rank)
@@ -232,23 +245,57 @@ static bool read_source(struct reader *reader, struct ig_compact_source *source,
     return true;
 }
 
+/* Ascending numbers: of floats up to infinity, of a grid within its bounds. */
 static bool check_keys(struct reader *reader, const struct ig_compact_source *source)
 {
-    int64_t before = INT64_MIN;
+    int64_t most = source->grid ? IG_COMPACT_GRID_END - 1 : INFINITE_KEY, before = INT64_MIN;
     uint32_t first = source->key_bytes || !source->keys_count ? 0 : source->keys_count - 1;
     for (uint32_t i = first; i < source->keys_count; i++) {
-        int64_t key = ig_compact_threshold_key(source, i);
-        if (key <= before || source->base < -INFINITE_KEY || key > INFINITE_KEY)
-            return bad(reader, "a threshold's key", (uint64_t)key, "an ascending number");
-        before = key;
+        int64_t number = ig_compact_threshold_number(source, i);
+        if (number <= before || source->base < -most || number > most)
+            return bad(reader, "a threshold's key", (uint64_t)number, "an ascending number");
+        before = number;
     }
     return true;
+}
+
+/* The counts before buckets ascend to that of all, and no key reaches past its bucket. */
+static bool read_buckets(struct reader *reader, struct ig_compact_source *source)
+{
+    struct span head, starts, keys;
+    if (!take(reader, &head, 1, 1, "buckets") ||
+        !take(reader, &starts, head.at[0] + 1U, 1, "buckets") ||
+        !take(reader, &keys, source->keys_count, source->key_bytes, "thresholds"))
+        return false;
+    for (uint32_t b = 0; b <= head.at[0]; b++) {
+        uint32_t least = b ? starts.at[b - 1] : 0, most = b ? source->keys_count : 0;
+        if (b == head.at[0]) least = source->keys_count;
+        if (starts.at[b] < least || starts.at[b] > most)
+            return bad(reader, "thresholds before a bucket", starts.at[b],
+                       "ascending from 0 to all of them");
+    }
+    for (uint32_t i = 0; i < source->keys_count; i++) {
+        uint64_t low = get(keys.at + (size_t)i * source->key_bytes, source->key_bytes);
+        if (low >> source->bucket_bits)
+            return bad(reader, "a threshold's key", low, "one within its bucket");
+    }
+    source->keys = head.at;
+    return true;
+}
+
+static bool read_keys(struct reader *reader, struct ig_compact_source *source)
+{
+    struct span keys;
+    if (source->bucket_bits) return read_buckets(reader, source) && check_keys(reader, source);
+    if (!take(reader, &keys, source->keys_count, source->key_bytes, "thresholds")) return false;
+    source->keys = keys.at;
+    return check_keys(reader, source);
 }
 
 static bool read_sources(struct reader *reader)
 {
     struct ig_tree_compact *facts = &reader->facts;
-    struct span span, keys;
+    struct span span;
     if (!take(reader, &span, facts->sources_count, IG_EDGE_SOURCE_BYTES, "sources")) return false;
     facts->sources =
         ig_arena_array(&reader->scratch, facts->sources_count + 1U, sizeof *facts->sources);
@@ -277,10 +324,7 @@ static bool read_sources(struct reader *reader)
         return bad(reader, "columns", facts->columns_count, "one a rule of each source");
     for (uint32_t i = 0; i < facts->sources_count; i++) {
         struct ig_compact_source *source = &facts->sources[i];
-        if (source->rules & CATEGORY_RULES) continue;
-        if (!take(reader, &keys, source->keys_count, source->key_bytes, "thresholds")) return false;
-        source->keys = keys.at;
-        if (!check_keys(reader, source)) return false;
+        if (!(source->rules & CATEGORY_RULES) && !read_keys(reader, source)) return false;
     }
     return true;
 }

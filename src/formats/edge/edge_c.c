@@ -100,29 +100,58 @@ static void write_head(struct writer *writer)
     text(writer, "int32_t @_class(const float *features);\n\n");
 }
 
+static bool has_grids(const struct ig_tree_compact *compact)
+{
+    for (uint32_t i = 0; i < compact->sources_count; i++)
+        if (compact->sources[i].grid) return true;
+    return false;
+}
+
+static bool has_buckets(const struct ig_tree_compact *compact)
+{
+    for (uint32_t i = 0; i < compact->sources_count; i++)
+        if (compact->sources[i].bucket_bits) return true;
+    return false;
+}
+
+/* 10^decimals from bit 30 down, and the exponent of a float of which a key would be below 1 bit. */
+static uint32_t power_of(const struct ig_compact_source *source)
+{
+    enum { EXPONENT_OF_1 = 127 };
+    uint32_t power = 1, up;
+    if (!source->grid) return 0;
+    for (uint32_t decimals = source->grid - 1U; decimals > 0; decimals--) power *= 10;
+    up = 31 - ig_compact_bits(power);
+    return power << up | (EXPONENT_OF_1 - 1 + up);
+}
+
 static void write_sources(struct writer *writer)
 {
     const struct ig_tree_compact *compact = writer->compact;
     size_t keys = 0;
     text(writer, "struct @_source {\n    int32_t base;\n    uint32_t keys;\n    uint16_t feature, "
-                 "count;\n    uint8_t rules, width, shift, log;\n};\n");
+                 "count;\n    uint8_t rules, width, shift, log;\n");
+    if (has_grids(compact)) text(writer, "    uint32_t power;\n");
+    if (has_buckets(compact)) text(writer, "    uint32_t bits;\n");
+    text(writer, "};\n");
     ig_buf_printf(writer->out, "static const struct %.*s_source %.*s_sources[] = {\n",
                   IG_STR_ARGS(writer->name), IG_STR_ARGS(writer->name));
     for (uint32_t i = 0; i < compact->sources_count; i++) {
         const struct ig_compact_source *source = &compact->sources[i];
-        ig_buf_printf(writer->out, "    {%d, %zu, %u, %u, %u, %u, %u, %u},\n", source->base, keys,
+        ig_buf_printf(writer->out, "    {%d, %zu, %u, %u, %u, %u, %u, %u", source->base, keys,
                       source->feature, source->keys_count, source->rules, source->key_bytes,
                       source->key_shift, ig_compact_bits(source->keys_count) - 1);
-        if (source->keys) keys += (size_t)source->keys_count * source->key_bytes;
+        if (has_grids(compact)) ig_buf_printf(writer->out, ", %uU", power_of(source));
+        if (has_buckets(compact)) ig_buf_printf(writer->out, ", %u", source->bucket_bits);
+        ig_buf_add_cstr(writer->out, "},\n");
+        keys += source->keys_size;
     }
-    if (!compact->sources_count) ig_buf_add_cstr(writer->out, "    {0, 0, 0, 0, 0, 0, 0, 0}");
     ig_buf_add_cstr(writer->out, "};\n");
     array(writer, "uint8_t", "keys", keys + 3);
     size_t index = 0;
     for (uint32_t i = 0; i < compact->sources_count; i++) {
         const struct ig_compact_source *source = &compact->sources[i];
-        size_t count = source->keys ? (size_t)source->keys_count * source->key_bytes : 0;
-        for (size_t k = 0; k < count; k++) item(writer, index++, source->keys[k]);
+        for (size_t k = 0; k < source->keys_size; k++) item(writer, index++, source->keys[k]);
     }
     for (int i = 0; i < 3; i++) item(writer, index++, 0); /* keys are read by four */
     ig_buf_add_cstr(writer->out, "};\n");
@@ -177,22 +206,66 @@ static const char BITS[] = "static uint32_t @_bits(const float *value)\n"
                            "    pun.f = *value;\n"
                            "    return pun.u;\n"
                            "}\n\n";
-static const char RANK[] =
+static const char KEY[] =
     "static uint32_t @_key(const struct @_source *source, uint32_t index)\n"
     "{\n"
     "    const uint8_t *at = @_keys + source->keys + index * source->width;\n"
     "    uint32_t value = (uint32_t)at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 |\n"
     "                     (uint32_t)at[3] << 24;\n"
     "    return value & 0xffffffffU >> (32 - 8 * source->width);\n"
-    "}\n\n"
+    "}\n\n";
+/* Of thresholds that are k / 10^decimals: the greatest k whose float is at most the number. */
+static const char GRID[] =
+    "/* The greatest k whose k / 10^decimals, rounded to a float, is at most the number. */\n"
+    "static int32_t @_grid_key(uint32_t bits, uint32_t power)\n"
+    "{\n"
+    "    uint32_t negative = bits > 0x80000000U, key = 0;\n"
+    "    uint32_t size = (bits & 0x7fffffffU) - negative, shift = (power & 255) - (size >> 23);\n"
+    "    uint32_t fraction = size << 8 | 0x80000080U;\n"
+    "    if (shift < 32)\n"
+    "        key = (uint32_t)((uint64_t)fraction * (power & ~255U) >> 32) >> shift;\n"
+    "    else if (shift > 255)\n"
+    "        key = 1U << 30;\n"
+    "    return (int32_t)(negative ? ~key : key);\n"
+    "}\n\n";
+static const char BUCKETS[] =
+    "/* How many keys are reached, which are the count of buckets, for each how many keys come\n"
+    " * before it, and what of the keys lies within their buckets. */\n"
+    "static uint32_t @_reached(const struct @_source *source, uint32_t distance)\n"
+    "{\n"
+    "    const uint8_t *keys = @_keys + source->keys;\n"
+    "    uint32_t bucket = distance >> source->bits, width = source->width, reached, count;\n"
+    "    if (bucket >= keys[0]) return source->count;\n"
+    "    reached = keys[bucket + 1];\n"
+    "    count = keys[bucket + 2] - reached;\n"
+    "    distance -= bucket << source->bits;\n"
+    "    keys += keys[0] + 2 + width * reached;\n"
+    "    while (count > 8) {\n"
+    "        uint32_t half = count / 2;\n"
+    "        const uint8_t *at = keys + width * (half - 1);\n"
+    "        if ((width > 1 ? at[0] | (uint32_t)at[1] << 8 : at[0]) <= distance) {\n"
+    "            reached += half;\n"
+    "            keys += width * half;\n"
+    "        }\n"
+    "        count -= half;\n"
+    "    }\n"
+    "    for (; count; count--, reached++, keys += width)\n"
+    "        if ((width > 1 ? keys[0] | (uint32_t)keys[1] << 8 : keys[0]) > distance) break;\n"
+    "    return reached;\n"
+    "}\n\n";
+static const char RANK_HEAD[] =
     "/* How many of the feature's thresholds the number reaches. */\n"
     "static uint32_t @_rank(const struct @_source *source, uint32_t bits)\n"
     "{\n"
     "    int32_t key = (int32_t)(bits >> 31 ? 0x80000000U - bits : bits);\n"
-    "    uint32_t distance, count = source->count, step = 1U << source->log, reached = 0;\n"
+    "    uint32_t distance, count = source->count, step = 1U << source->log, reached = 0;\n";
+static const char RANK_GRID[] = "    if (source->power) key = @_grid_key(bits, source->power);\n";
+static const char RANK_DISTANCE[] =
     "    if (key < source->base) return 0;\n"
     "    distance = ((uint32_t)key - (uint32_t)source->base) >> source->shift;\n"
-    "    if (!source->width) return distance < count ? distance + 1 : count;\n"
+    "    if (!source->width) return distance < count ? distance + 1 : count;\n";
+static const char RANK_BUCKETS[] = "    if (source->bits) return @_reached(source, distance);\n";
+static const char RANK_SEARCH[] =
     "    if (@_key(source, step - 1) <= distance) reached = count + 1 - step;\n"
     "    while ((step >>= 1))\n"
     "        if (@_key(source, reached + step - 1) <= distance) reached += step;\n"
@@ -241,6 +314,19 @@ static const char CATEGORIES[] =
     "            columns[column++] = (@_column)@_category(source, bits, rules & (0U - rules));\n"
     "    }\n";
 
+static void write_rank(struct writer *writer)
+{
+    bool grids = has_grids(writer->compact), buckets = has_buckets(writer->compact);
+    text(writer, KEY);
+    if (grids) text(writer, GRID);
+    if (buckets) text(writer, BUCKETS);
+    text(writer, RANK_HEAD);
+    if (grids) text(writer, RANK_GRID);
+    text(writer, RANK_DISTANCE);
+    if (buckets) text(writer, RANK_BUCKETS);
+    text(writer, RANK_SEARCH);
+}
+
 static void write_inputs(struct writer *writer)
 {
     const struct ig_tree_compact *compact = writer->compact;
@@ -248,7 +334,7 @@ static void write_inputs(struct writer *writer)
     ig_buf_printf(writer->out, "typedef uint%u_t %.*s_column;\n\n", 8 * compact->rank_bytes,
                   IG_STR_ARGS(writer->name));
     text(writer, BITS);
-    if (compact->first_category) text(writer, RANK);
+    if (compact->first_category) write_rank(writer);
     if (categories) {
         text(writer, CATEGORY);
         if (!compact->inputs_truncate) text(writer, CATEGORY_BELOW_ZERO);

@@ -18,6 +18,9 @@ enum {
     IG_EDGE_ALIGN = 4,
     IG_EDGE_TREE_BYTES = 64, /* of the tree section before its arrays */
     IG_EDGE_SOURCE_BYTES = 12,
+    IG_EDGE_KEPT = 7, /* how a source's keys are kept: bytes of a key, with buckets 4 more */
+    IG_EDGE_BUCKETS = 4,
+    IG_EDGE_BUCKET_SHIFT = 3, /* of the bits of a bucket, above that */
     IG_EDGE_SECTIONS_MAX = 16,
 };
 

@@ -92,11 +92,13 @@ static void test_random_trees(void **state)
 
 /* ---- files that are broken ---- */
 
-static void write_small(struct ig_buf *buf)
+enum { SETS = 3, DECIMALS = 10 }; /* of the shapes */
+
+static void write_small(struct ig_buf *buf, size_t shape)
 {
     struct ig_err err = IG_ERR_INIT;
     struct ig_tree_compact *compact = NULL;
-    struct ig_model *model = ig_testing_model(&IG_EDGE_SHAPES[3], 11);
+    struct ig_model *model = ig_testing_model(&IG_EDGE_SHAPES[shape], 11);
     ig_buf_init(buf, 1 << 20);
     assert_int_equal(ig_tree_compact_new(&compact, model, IG_COMPACT_WANT_INT16, &err), IG_OK);
     assert_int_equal(ig_edge_write(buf, compact, &err), IG_OK);
@@ -123,7 +125,7 @@ static void test_broken_headers(void **state)
 {
     (void)state;
     struct ig_buf buf;
-    write_small(&buf);
+    write_small(&buf, SETS);
     assert_true(ig_edge_probe(ig_buf_view(&buf)));
     expect_refusal(IG_STR("IGE\x1a"), IG_CORRUPT, "file size is 4, expected at least 16");
     expect_refusal((struct ig_str){buf.ptr, buf.len - 4}, IG_CORRUPT, "file size in the header");
@@ -143,12 +145,11 @@ static void test_broken_headers(void **state)
 }
 
 /* Every byte changed in turn: read, or refused with words; never more. */
-static void test_changed_bytes(void **state)
+static void check_changed_bytes(size_t shape)
 {
-    (void)state;
     struct ig_buf buf;
     unsigned read = 0, refused = 0;
-    write_small(&buf);
+    write_small(&buf, shape);
     for (size_t i = 4; i < buf.len; i += i < 400 ? 1 : 13) {
         char before = buf.ptr[i];
         buf.ptr[i] = (char)(before ^ (i % 2 ? 0xff : 0x11));
@@ -166,11 +167,58 @@ static void test_changed_bytes(void **state)
     ig_buf_deinit(&buf);
 }
 
+static void test_changed_bytes(void **state)
+{
+    (void)state;
+    check_changed_bytes(SETS);
+    check_changed_bytes(DECIMALS);
+}
+
+/* Of the first source, on a grid and with buckets: its record, and its keys behind three of them.
+ */
+static void test_broken_keys(void **state)
+{
+    (void)state;
+    enum { SOURCE = 28 + 64 + 4, KEYS = SOURCE + 3 * 12 };
+    static const struct {
+        size_t at;
+        uint8_t value;
+        const char *message;
+    } CASES[] = {
+        {SOURCE + 9, 17 << 3 | 6, "bits of a bucket is 17, expected none, or at most 16"},
+        {SOURCE + 9, 8 << 3 | 6, "bits of a bucket is 8, expected none, or at most 16 and those"},
+        {SOURCE + 9, 6, "bits of a bucket is 0, expected none, or at most 16 and those"},
+        {SOURCE + 9, 16 << 3 | 2, "bits of a bucket is 16, expected none"},
+        {SOURCE + 3, 1, "thresholds in buckets is "},
+        {SOURCE + 10, 32, "a threshold's shift is 32, expected 0 to 31"},
+        {SOURCE + 11, 9, "a source's grid is 9, expected 0 to 8"},
+        {SOURCE + 7, 0x7f, "a threshold's key is "},
+        {KEYS, 0, "thresholds before a bucket is 0, expected ascending from 0 to all of them"},
+        {KEYS + 1, 1, "thresholds before a bucket is 1, expected ascending from 0"},
+        {KEYS + 3, 255, "thresholds before a bucket is 255, expected ascending from 0"},
+    };
+    struct ig_buf buf;
+    write_small(&buf, DECIMALS);
+    assert_true(buf.ptr[SOURCE + 9] >> 3 && buf.ptr[SOURCE + 11] == 4);
+    for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++) {
+        char before = buf.ptr[CASES[i].at];
+        buf.ptr[CASES[i].at] = (char)CASES[i].value;
+        seal(&buf);
+        expect_refusal(ig_buf_view(&buf), IG_CORRUPT, CASES[i].message);
+        buf.ptr[CASES[i].at] = before;
+    }
+    uint8_t *low = (uint8_t *)buf.ptr + KEYS + (uint8_t)buf.ptr[KEYS] + 2;
+    low[1] = 0xff;
+    seal(&buf);
+    expect_refusal(ig_buf_view(&buf), IG_CORRUPT, "expected one within its bucket");
+    ig_buf_deinit(&buf);
+}
+
 static void test_memory_fails(void **state)
 {
     (void)state;
     struct ig_buf buf;
-    write_small(&buf);
+    write_small(&buf, SETS);
     for (uint64_t n = 1;; n++) {
         struct ig_err err = IG_ERR_INIT;
         struct ig_model *model = NULL;
@@ -188,9 +236,8 @@ static void test_memory_fails(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_random_trees),
-        cmocka_unit_test(test_broken_headers),
-        cmocka_unit_test(test_changed_bytes),
+        cmocka_unit_test(test_random_trees),  cmocka_unit_test(test_broken_headers),
+        cmocka_unit_test(test_changed_bytes), cmocka_unit_test(test_broken_keys),
         cmocka_unit_test(test_memory_fails),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -156,6 +156,13 @@ static void put_bases(struct ig_buf *out, const struct ig_tree_compact *compact)
     }
 }
 
+static uint8_t kept_as(const struct ig_compact_source *source)
+{
+    if (!source->bucket_bits) return source->key_bytes;
+    return (uint8_t)(source->bucket_bits << IG_EDGE_BUCKET_SHIFT |
+                     (IG_EDGE_BUCKETS + source->key_bytes));
+}
+
 static void put_sources(struct ig_buf *out, const struct ig_tree_compact *compact)
 {
     for (uint32_t i = 0; i < compact->sources_count; i++) {
@@ -164,14 +171,13 @@ static void put_sources(struct ig_buf *out, const struct ig_tree_compact *compac
         put(out, source->keys_count, 2);
         put(out, (uint32_t)source->base, 4);
         put(out, source->rules, 1);
-        put(out, source->key_bytes, 1);
+        put(out, kept_as(source), 1);
         put(out, source->key_shift, 1);
-        put(out, 0, 1);
+        put(out, source->grid, 1);
     }
     for (uint32_t i = 0; i < compact->sources_count; i++) {
         const struct ig_compact_source *source = &compact->sources[i];
-        if (source->keys)
-            ig_buf_add(out, source->keys, (size_t)source->keys_count * source->key_bytes);
+        if (source->keys) ig_buf_add(out, source->keys, source->keys_size);
     }
 }
 

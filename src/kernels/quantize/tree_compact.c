@@ -25,15 +25,6 @@ float ig_compact_value(int32_t key)
     return value;
 }
 
-int64_t ig_compact_threshold_key(const struct ig_compact_source *source, uint32_t index)
-{
-    uint64_t distance = index;
-    if (source->key_bytes) distance = 0;
-    for (uint32_t i = source->key_bytes; i-- > 0;)
-        distance = distance << 8 | source->keys[(size_t)index * source->key_bytes + i];
-    return source->base + (int64_t)(distance << source->key_shift);
-}
-
 bool ig_compact_is_integer(enum ig_compact_leaf leaf)
 {
     return leaf == IG_COMPACT_INT16 || leaf == IG_COMPACT_INT8;

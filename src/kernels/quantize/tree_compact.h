@@ -45,10 +45,14 @@ enum ig_compact_rule {
 /* Bits of a set: INVERTED flips all others; what lies past its end is 0 before that. */
 enum { IG_COMPACT_INVERTED, IG_COMPACT_MISSING, IG_COMPACT_UNKNOWN, IG_COMPACT_CODE };
 
-/* The i-th threshold of a feature is the float whose order key is base + (keys[i] << shift); keys
- * ascend and are key_bytes wide, little-endian; with 0 bytes keys[i] is i and nothing is kept, nor
- * is there anything to search. The order key of a float with bits b is b, or 0x80000000 - b for a
- * negative one, as a signed number. */
+/* The order key of a float with bits b is b, or 0x80000000 - b for a negative one, as a signed
+ * number. The i-th threshold of a feature is the float whose order key is base + (distance <<
+ * key_shift), or, where it has a grid, the float nearest to that number / 10^(grid - 1). Distances
+ * ascend and are key_bytes wide, little-endian; with 0 bytes a distance is i and nothing is kept,
+ * nor is there anything to search. With bucket_bits they are kept without what lies above these
+ * bits, behind the count of buckets and, for each and the end, how many keys lie before it. */
+enum { IG_COMPACT_GRIDS = 8, IG_COMPACT_GRID_END = 1 << 24 };
+
 struct ig_compact_source {
     uint32_t feature;
     uint32_t first_column;
@@ -57,7 +61,10 @@ struct ig_compact_source {
     uint8_t rules;
     uint8_t key_bytes; /* 0 to 4 */
     uint8_t key_shift;
+    uint8_t bucket_bits; /* 0: no buckets */
+    uint8_t grid;        /* 0: keys of floats; else decimals + 1; numbers are below GRID_END */
     const uint8_t *keys; /* NULL with 0 bytes */
+    uint32_t keys_size;
 };
 
 struct ig_tree_compact {
@@ -110,7 +117,8 @@ void ig_tree_compact_free(struct ig_tree_compact *compact);
 /* The order key of a float that is no NaN, and the float of a key. */
 int32_t ig_compact_key(float value);
 float ig_compact_value(int32_t key);
-/* The order key of a source's i-th threshold. */
+/* A source's i-th threshold: its number (of the grid, or its order key), and its order key. */
+int64_t ig_compact_threshold_number(const struct ig_compact_source *source, uint32_t index);
 int64_t ig_compact_threshold_key(const struct ig_compact_source *source, uint32_t index);
 /* The least float that goes right at a split by a number; NaN where none does. */
 float ig_compact_threshold(const struct ig_node *node);

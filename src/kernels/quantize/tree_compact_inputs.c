@@ -97,7 +97,6 @@ static bool lay_sources(struct ig_compact_inputs *in)
         (category ? in->category : in->numeric)[feature] = compact->sources_count;
         compact->sources[compact->sources_count++] =
             (struct ig_compact_source){.feature = feature,
-                                       .first_column = columns,
                                        .rules = rules,
                                        .key_bytes = category,
                                        .keys_count = category ? in->codes[feature] : 0};
@@ -109,53 +108,20 @@ static bool lay_sources(struct ig_compact_inputs *in)
     return false;
 }
 
-/* Numbers the thresholds of items[0..count), which are one feature's, by their distance from the
- * least: every number in between is one, and none is kept. */
-static void imply_keys(struct ig_compact_inputs *in, struct ig_compact_source *source,
-                       const struct item *items, uint32_t count)
-{
-    for (uint32_t i = 0; i < count; i++) {
-        uint32_t distance = ((uint32_t)items[i].key - (uint32_t)source->base) >> source->key_shift;
-        in->build->nodes[items[i].node].threshold = distance + 1;
-        source->keys_count = distance + 1;
-    }
-    source->key_bytes = 0;
-}
-
-/* Keeps their different keys in as few bytes as hold their distances. */
-static bool pack_keys(struct ig_compact_inputs *in, struct ig_compact_source *source,
-                      const struct item *items, uint32_t count)
-{
-    uint8_t *keys = ig_arena_array(&in->build->compact->arena, count, source->key_bytes);
-    if (!keys) return ig_compact_no_memory(in->build, "thresholds");
-    uint32_t different = 0;
-    for (uint32_t i = 0; i < count; i++) {
-        if (i == 0 || items[i].key != items[i - 1].key) {
-            uint32_t distance =
-                ((uint32_t)items[i].key - (uint32_t)source->base) >> source->key_shift;
-            ig_compact_put(keys + (size_t)different * source->key_bytes, distance,
-                           source->key_bytes);
-            different++;
-        }
-        in->build->nodes[items[i].node].threshold = different;
-    }
-    source->keys = keys;
-    source->keys_count = different;
-    return true;
-}
-
-/* Implied keys where their ranks pass no bound. */
+/* The thresholds of items[0..count), which are one feature's. */
 static bool keep_keys(struct ig_compact_inputs *in, struct ig_compact_source *source,
                       const struct item *items, uint32_t count, uint32_t ranks_max)
 {
-    uint32_t all = 0, base = (uint32_t)items[0].key;
-    for (uint32_t i = 0; i < count; i++) all |= (uint32_t)items[i].key - base;
-    source->base = items[0].key;
-    source->key_shift = all ? (uint8_t)__builtin_ctz(all) : 0;
-    uint32_t last = ((uint32_t)items[count - 1].key - base) >> source->key_shift;
-    source->key_bytes = (uint8_t)((ig_compact_bits(last) + 7) / 8);
-    if (last >= ranks_max) return pack_keys(in, source, items, count);
-    imply_keys(in, source, items, count);
+    int32_t *keys = ig_arena_array(&in->build->scratch, count, sizeof *keys);
+    uint32_t different = 0;
+    if (!keys) return ig_compact_no_memory(in->build, "thresholds");
+    for (uint32_t i = 0; i < count; i++)
+        if (i == 0 || items[i].key != items[i - 1].key) keys[different++] = items[i].key;
+    if (!ig_compact_keep_keys(in->build, source, keys, different, ranks_max)) return false;
+    for (uint32_t i = 0, at = 0; i < count; i++) {
+        at += i && items[i].key != items[i - 1].key;
+        in->build->nodes[items[i].node].threshold = (uint32_t)keys[at];
+    }
     return true;
 }
 
@@ -189,17 +155,10 @@ static uint32_t column_of(const struct ig_compact_source *source, enum ig_compac
     return source->first_column + columns_of(source->rules & (uint8_t)(rule - 1));
 }
 
-static bool number_columns(struct ig_compact_inputs *in)
+static bool check_codes(struct ig_compact_inputs *in)
 {
     struct ig_tree_compact *compact = in->build->compact;
     uint32_t most = compact->missing_rank;
-    for (uint32_t i = 0; i < in->build->model->nodes_count; i++) {
-        const struct ig_node *node = &in->build->model->nodes[i];
-        if (node->op == IG_NODE_LEAF) continue;
-        uint32_t *sources = node->op == IG_NODE_IN ? in->category : in->numeric;
-        struct ig_compact_node *own = &in->build->nodes[i];
-        own->column = column_of(&compact->sources[sources[node->feature]], rule_of(node));
-    }
     for (uint32_t i = 0; i < compact->sources_count; i++) {
         const struct ig_compact_source *source = &compact->sources[i];
         if (!(source->rules & CATEGORY_RULES)) continue;
@@ -213,6 +172,42 @@ static bool number_columns(struct ig_compact_inputs *in)
     }
     compact->rank_bytes = most > UINT8_MAX ? 2 : 1;
     return true;
+}
+
+/* Categories last; sources that are read in the same way side by side, which devices do faster. */
+static int compare_sources(const void *a, const void *b)
+{
+    const struct ig_compact_source *x = a, *y = b;
+    const uint32_t facts[][2] = {{x->rules & CATEGORY_RULES, y->rules & CATEGORY_RULES},
+                                 {x->grid, y->grid},
+                                 {x->bucket_bits, y->bucket_bits},
+                                 {x->key_bytes, y->key_bytes},
+                                 {x->rules, y->rules},
+                                 {x->feature, y->feature}};
+    size_t i = 0;
+    while (i + 1 < sizeof facts / sizeof *facts && facts[i][0] == facts[i][1]) i++;
+    return (facts[i][0] > facts[i][1]) - (facts[i][0] < facts[i][1]);
+}
+
+/* Once keys are kept: the order of the sources, and with it their columns and the nodes'. */
+static void number_columns(struct ig_compact_inputs *in)
+{
+    struct ig_tree_compact *compact = in->build->compact;
+    uint32_t columns = 0;
+    qsort(compact->sources, compact->sources_count, sizeof *compact->sources, compare_sources);
+    for (uint32_t i = 0; i < compact->sources_count; i++) {
+        struct ig_compact_source *source = &compact->sources[i];
+        (source->rules & CATEGORY_RULES ? in->category : in->numeric)[source->feature] = i;
+        source->first_column = columns;
+        columns += columns_of(source->rules);
+    }
+    for (uint32_t i = 0; i < in->build->model->nodes_count; i++) {
+        const struct ig_node *node = &in->build->model->nodes[i];
+        if (node->op == IG_NODE_LEAF) continue;
+        uint32_t *sources = node->op == IG_NODE_IN ? in->category : in->numeric;
+        in->build->nodes[i].column =
+            column_of(&compact->sources[sources[node->feature]], rule_of(node));
+    }
 }
 
 bool ig_compact_build_inputs(struct ig_compact_build *build)
@@ -234,7 +229,7 @@ bool ig_compact_build_inputs(struct ig_compact_build *build)
     qsort(in->items, in->items_count, sizeof *in->items, compare_items);
     uint32_t most = most_thresholds(in);
     build->compact->missing_rank = most + 1;
-    return most != UINT32_MAX && lay_sources(in) && number_columns(in);
+    return most != UINT32_MAX && lay_sources(in) && check_codes(in);
 }
 
 bool ig_compact_build_thresholds(struct ig_compact_build *build)
@@ -251,6 +246,7 @@ bool ig_compact_build_thresholds(struct ig_compact_build *build)
         if (source->keys_count > most) most = source->keys_count;
     }
     compact->missing_rank = most + 1;
+    number_columns(in);
     for (uint32_t i = 0; i < build->model->nodes_count; i++) {
         bool number =
             build->model->nodes[i].op != IG_NODE_LEAF && build->model->nodes[i].op != IG_NODE_IN;

@@ -33,6 +33,9 @@ bool ig_compact_build_leaves(struct ig_compact_build *build, enum ig_compact_wan
 bool ig_compact_build_stream(struct ig_compact_build *build);
 /* Thresholds, once their bits are known, which spare keys where there are enough of them. */
 bool ig_compact_build_thresholds(struct ig_compact_build *build);
+/* Keeps a feature's thresholds, whose different keys ascend; leaves their ranks in `keys`. */
+bool ig_compact_keep_keys(struct ig_compact_build *build, struct ig_compact_source *source,
+                          int32_t *keys, uint32_t count, uint32_t ranks_max);
 void ig_compact_put(uint8_t *at, uint64_t value, uint32_t bytes);
 bool ig_compact_no_memory(struct ig_compact_build *build, const char *what);
 

@@ -174,6 +174,67 @@ static void test_integers_need_no_keys(void **state)
     ig_model_free(model);
 }
 
+/* Ascending; gives their count. */
+static uint32_t thresholds_of(const struct ig_model *model, uint32_t feature, int32_t *keys)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < model->nodes_count; i++) {
+        const struct ig_node *node = &model->nodes[i];
+        if (node->op == IG_NODE_LEAF || node->feature != feature) continue;
+        int32_t key = ig_compact_key(ig_compact_threshold(node));
+        uint32_t at = 0;
+        while (at < count && keys[at] < key) at++;
+        if (at < count && keys[at] == key) continue;
+        memmove(keys + at + 1, keys + at, (count - at) * sizeof *keys);
+        keys[at] = key;
+        count++;
+    }
+    return count;
+}
+
+static void check_keys(const struct ig_model *model, const struct ig_compact_source *source)
+{
+    int32_t *keys = ig_zalloc_array(model->nodes_count, sizeof *keys);
+    uint32_t count = thresholds_of(model, source->feature, keys);
+    assert_int_equal(source->keys_count, count);
+    for (uint32_t i = 0; i < count; i++)
+        assert_int_equal(ig_compact_threshold_key(source, i), keys[i]);
+    ig_free(keys);
+}
+
+/* Whole numbers of the last decimal, in buckets where that is less; but for a feature of which one
+ * threshold has more decimals than there are grids, or is too great. */
+static void test_decimals_are_kept_on_grids(void **state)
+{
+    (void)state;
+    static const double OTHERS[] = {0.123456789, 2e7};
+    struct ig_testing_shape shape = PLAIN;
+    shape.decimals = 3;
+    struct ig_model *model = ig_testing_model(&shape, 13);
+    struct ig_tree_compact *compact = compact_of(model, IG_COMPACT_WANT_INT16);
+    for (uint32_t i = 0; i < 4; i++) {
+        const struct ig_compact_source *source = &compact->sources[i];
+        assert_int_equal(source->grid, 4);
+        assert_true(source->bucket_bits > 8 && source->key_bytes == 2);
+        assert_true(source->keys_size < 3 * source->keys_count);
+        check_keys(model, source);
+    }
+    ig_tree_compact_free(compact);
+    uint32_t split = 0;
+    while (model->nodes[split].op == IG_NODE_LEAF) split++;
+    for (size_t other = 0; other < 2; other++) {
+        model->nodes[split].value = OTHERS[other];
+        compact = compact_of(model, IG_COMPACT_WANT_INT16);
+        for (uint32_t i = 0; i < 4; i++) {
+            const struct ig_compact_source *source = &compact->sources[i];
+            assert_int_equal(source->grid, source->feature == model->nodes[split].feature ? 0 : 4);
+            check_keys(model, source);
+        }
+        ig_tree_compact_free(compact);
+    }
+    ig_model_free(model);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -183,6 +244,7 @@ int main(void)
         cmocka_unit_test(test_shifts_follow_the_size_of_leaves),
         cmocka_unit_test(test_equal_things_are_kept_once),
         cmocka_unit_test(test_integers_need_no_keys),
+        cmocka_unit_test(test_decimals_are_kept_on_grids),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -18,6 +18,7 @@ struct ig_testing_shape {
     uint32_t set_percent;  /* chance that a split is a category set */
     uint32_t thresholds;   /* different values a feature; 0: any */
     uint32_t integers;     /* thresholds are 1, 2, ... up to it; 0: any numbers */
+    uint32_t decimals;     /* of thresholds from -100 to 100; 0: any */
     bool f32;              /* XGBoost's rules, else LightGBM's */
     bool missing_kinds;    /* all three, else NaN only */
     bool dart;
@@ -54,6 +55,11 @@ static inline double ig_testing_threshold(const struct ig_testing_shape *shape, 
         0.0, -0.0, 1.0000000180025095e-35, -1.0000000180025095e-35, 1e-40, 3e38, -3e38, INFINITY};
     uint64_t own = ig_testing_u64(seed);
     if (shape->integers) return (double)(1 + own % shape->integers);
+    if (shape->decimals) {
+        double power = pow(10, shape->decimals);
+        double value = ((double)(own % (uint64_t)(200 * power)) - 100 * power) / power;
+        return shape->f32 ? (double)(float)value : value;
+    }
     if (shape->thresholds) {
         own = (uint64_t)feature << 32 | (own % shape->thresholds);
         ig_testing_u64(&own);
