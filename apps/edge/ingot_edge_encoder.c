@@ -12,16 +12,6 @@ enum { KNOTS_MAX = 33, INPUTS_MAX = 1 << 16, GAINS = 1 };
 static const uint32_t GAIN_LEAST = 0x35800000U, GAIN_MOST = 0x49800000U; /* 2^-20, 2^20 */
 static const uint32_t INFINITE = 0x7f800000U, SIGN = 0x80000000U;
 
-static float float_at(const uint8_t *at)
-{
-    union {
-        uint32_t u;
-        float f;
-    } pun;
-    pun.u = ige_u32(at);
-    return pun.f;
-}
-
 struct ige_encoded ige_encoded_at(const uint8_t *at)
 {
     struct ige_encoded feature = {at + FEATURE_BYTES, NULL, 0, 0, 0, 0};
@@ -53,9 +43,9 @@ static int check_knots(const uint8_t *knots, uint32_t count)
             uint32_t u;
             float f;
         } span;
-        span.f = float_at(knots + 4 * k) - float_at(knots);
+        span.f = ige_f32(knots + 4 * k) - ige_f32(knots);
         if (!is_finite(ige_u32(knots + 4 * k)) || !is_finite(span.u)) return 0;
-        if (k && !(float_at(knots + 4 * k) > float_at(knots + 4 * k - 4))) return 0;
+        if (k && !(ige_f32(knots + 4 * k) > ige_f32(knots + 4 * k - 4))) return 0;
     }
     return 1;
 }
@@ -137,8 +127,8 @@ static float rank(const struct ige_encoded *feature, float value)
         else
             end = middle;
     }
-    float below = float_at(knots + 4 * k);
-    float part = (value - below) / (float_at(knots + 4 * k + 4) - below);
+    float below = ige_f32(knots + 4 * k);
+    float part = (value - below) / (ige_f32(knots + 4 * k + 4) - below);
     return 2 * ((float)k + part) / (float)last - 1;
 }
 
@@ -149,7 +139,7 @@ static float column_of(const struct ige_encoded *feature, float value, uint32_t 
     if (feature->categories)
         return value < (float)feature->categories && (uint32_t)value == c ? 1 : 0;
     if (c) return c == 1 && feature->knots ? rank(feature, value) : 0;
-    value = (value - float_at(feature->numbers)) / float_at(feature->numbers + 4);
+    value = (value - ige_f32(feature->numbers)) / ige_f32(feature->numbers + 4);
     return value < -clip ? -clip : value > clip ? clip : value;
 }
 
@@ -167,7 +157,7 @@ void ige_encoder_run(const struct ige_interpreter *interpreter)
         for (uint32_t c = 0; c < feature.columns; c++, place++) {
             float real = missing ? (float)(feature.missing && c + 1 == feature.columns)
                                  : column_of(&feature, value, c);
-            if (gain) real *= float_at(gain + 4 * place);
+            if (gain) real *= ige_f32(gain + 4 * place);
             if (input.type == IGE_INT8)
                 ige_nn_quantize(input.data.i8 + place, &real, 1, input.scale,
                                 (int8_t)input.zero_point);

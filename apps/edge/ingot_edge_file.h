@@ -46,6 +46,18 @@ static inline uint32_t ige_u32(const uint8_t *at)
     return (uint32_t)at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 | (uint32_t)at[3] << 24;
 }
 
+#if IGE_HAS_FLOAT
+static inline float ige_f32(const uint8_t *at)
+{
+    union {
+        uint32_t u;
+        float f;
+    } pun;
+    pun.u = ige_u32(at);
+    return pun.f;
+}
+#endif
+
 /* A number of 0 to 4 bytes. */
 static inline uint32_t ige_get(const uint8_t *at, uint32_t bytes)
 {

@@ -486,16 +486,6 @@ static void end_float(const struct ige_interpreter *interpreter)
     (void)interpreter;
 }
 #else
-static float f32_at(const uint8_t *at)
-{
-    union {
-        uint32_t u;
-        float f;
-    } pun;
-    pun.u = ige_u32(at);
-    return pun.f;
-}
-
 static double f64_at(const uint8_t *at)
 {
     union {
@@ -512,7 +502,7 @@ static void add_float(const struct ige_interpreter *interpreter, const uint8_t *
     if (interpreter->model->leaf == IGE_LEAF_F64)
         interpreter->output.data.f64[output] += f64_at(values);
     else
-        interpreter->output.data.f32[output] += f32_at(values);
+        interpreter->output.data.f32[output] += ige_f32(values);
 }
 
 static void end_float(const struct ige_interpreter *interpreter)
@@ -528,7 +518,7 @@ static void end_float(const struct ige_interpreter *interpreter)
             continue;
         }
         if (average) *narrow = (float)((double)*narrow / (double)model->iterations);
-        if (last) *narrow += f32_at(model->base + 4 * o);
+        if (last) *narrow += ige_f32(model->base + 4 * o);
     }
 }
 #endif

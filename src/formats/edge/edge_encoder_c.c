@@ -3,6 +3,8 @@
  * float, then steps of the network's int8 input. Stateless. */
 #include "formats/edge/edge_encoder_c.h"
 
+#include "formats/edge/edge_priv.h"
+
 #include <stdio.h>
 
 enum { NAME_MAX_BYTES = 64, SHOWN_MAX = 40 };
@@ -13,16 +15,6 @@ struct writer {
     bool int8, alone;
     char name[NAME_MAX_BYTES + 1];
 };
-
-static bool is_identifier(struct ig_str name)
-{
-    for (size_t i = 0; i < name.len; i++) {
-        char c = name.ptr[i];
-        bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
-        if (!letter && !(i && c >= '0' && c <= '9')) return false;
-    }
-    return name.len > 0 && name.len <= NAME_MAX_BYTES;
-}
 
 /* A feature's name within a comment: what could end it, or is no plain letter, is a line. */
 static void add_shown(struct ig_buf *out, struct ig_str text)
@@ -132,11 +124,25 @@ static void write_put(const struct writer *w)
 static void write_rank(const struct writer *w)
 {
     ig_buf_printf(w->out,
+                  "/* Floats in their order as integers. */\n"
+                  "static int32_t %s_key(float value)\n{\n"
+                  "    union {\n        float f;\n        uint32_t u;\n    } pun;\n"
+                  "    pun.f = value;\n"
+                  "    return (int32_t)(pun.u >> 31 ? 0x80000000U - pun.u : pun.u);\n}\n\n"
                   "static float %s_rank(const float *knots, uint32_t count, float value)\n{\n"
-                  "    uint32_t last = count - 1, k = 0;\n"
-                  "    if (value <= knots[0]) return -1;\n"
-                  "    if (value >= knots[last]) return 1;\n"
-                  "    while (value >= knots[k + 1]) k++;\n"
+                  "    uint32_t last = count - 1, k = 0, end = last;\n"
+                  "    int32_t key = %s_key(value);\n"
+                  "    if (key <= %s_key(knots[0])) return -1;\n"
+                  "    if (key >= %s_key(knots[last])) return 1;\n",
+                  w->name, w->name, w->name, w->name, w->name);
+    ig_buf_printf(w->out,
+                  "    while (end - k > 1) {\n"
+                  "        uint32_t middle = (k + end) / 2;\n"
+                  "        if (key >= %s_key(knots[middle]))\n"
+                  "            k = middle;\n"
+                  "        else\n"
+                  "            end = middle;\n"
+                  "    }\n"
                   "    value = (value - knots[k]) / (knots[k + 1] - knots[k]);\n"
                   "    return 2 * ((float)k + value) / (float)last - 1;\n}\n\n",
                   w->name);
@@ -187,7 +193,7 @@ void ig_edge_encoder_c_put(struct ig_buf *out, const struct ig_edge_encoder *enc
 {
     struct writer w = {
         .out = out, .encoder = encoder, .int8 = encoder->input->type == IG_NETWORK_I8};
-    IG_ASSERT(is_identifier(encoder->name));
+    IG_ASSERT(ig_edge_is_identifier(encoder->name));
     snprintf(w.name, sizeof w.name, "%.*s", IG_STR_ARGS(encoder->name));
     write_body(&w);
 }
@@ -198,7 +204,7 @@ enum ig_code ig_edge_encoder_c_write(struct ig_buf *out, const struct ig_edge_en
     const struct ig_network_tensor *input = encoder->input;
     struct writer w = {
         .out = out, .encoder = encoder, .int8 = input->type == IG_NETWORK_I8, .alone = true};
-    if (!is_identifier(encoder->name))
+    if (!ig_edge_is_identifier(encoder->name))
         return ig_fail(err, IG_INVALID, "name: '%.*s' is no C identifier of at most 64 letters",
                        IG_STR_ARGS(encoder->name));
     if (encoder->schema && encoder->schema->features_count != encoder->encoder->features_count)
