@@ -24,7 +24,7 @@ enum {
 #define IGE_APART
 #define IGE_WITHIN inline
 #endif
-#define FORM 0xff0007ffU
+#define FORM 0xff0007ffU /* of the last word of a source */
 #define INFINITE 0x7f800000U
 #define TINY 0x0554ad2eU /* 1e-35 */
 
@@ -217,10 +217,11 @@ static inline uint32_t form_of(const uint8_t *source)
     return ige_u32(source + 8) & FORM;
 }
 
-/* Sources side by side of one form, as long as no value is missing; a column for each of the rules.
- * Keys are implied, or in buckets of bytes, or in any way. */
+/* Keys are their own ranks, or in buckets of bytes, or kept in any way. */
 enum keys { IMPLIED, BUCKETS, ANY_KEYS };
 
+/* Sources side by side of one form, as long as no value is missing; a column for each of the rules.
+ */
 static IGE_WITHIN void fill_run(struct filling *filling, int grid, enum keys kind)
 {
     const uint8_t *source = filling->source, *keys = filling->keys, *end = filling->end;
@@ -309,7 +310,7 @@ static IGE_APART void fill_columns(const struct ige_interpreter *interpreter)
         }
         if (words) column = (uint32_t)(filling.column - columns);
         column = fill_rules(interpreter, source, rank, column);
-        filling.column = columns + column;
+        if (words) filling.column = columns + column;
         filling.source += IGE_SOURCE_BYTES;
     }
 }
