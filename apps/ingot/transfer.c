@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The copy itself. A run is made, given its values and files, ended, and then read back from where
  * it was copied to: the counts of both are what the caller compares. Logged models come before runs
- * end and registered versions last, since they name both. Thread rule: one thread. */
+ * end and registered versions last, since they name both, each behind the version it was made of.
+ * Thread rule: one thread. */
 #include "transfer.h"
 
 #include "base/file.h"
@@ -20,6 +21,7 @@ static const size_t ARENA_MAX = (size_t)1 << 30;
 /* Ids and places of what was copied, for the sources of registered versions. */
 struct moved {
     struct ig_str id, uri, to_id, to_uri;
+    bool is_model;
 };
 
 struct copy {
@@ -194,7 +196,7 @@ static enum ig_code copy_run(struct copy *copy, struct ig_transfer_run *run,
         return err->code;
     const struct ig_transfer_owner source = {false, run->id, run->experiment, run->artifact_uri};
     const struct ig_transfer_owner target = {false, to.id, experiment, to.artifact_uri};
-    const struct moved moved = {run->id, run->artifact_uri, to.id, to.artifact_uri};
+    const struct moved moved = {run->id, run->artifact_uri, to.id, to.artifact_uri, false};
     if (!remember(copy, moved)) return ig_fail(err, IG_NO_MEMORY, "ids of runs");
     if (there) {
         copy->result->skipped++;
@@ -223,7 +225,7 @@ static enum ig_code copy_logged(struct copy *copy, const struct ig_transfer_logg
     const struct ig_transfer_owner source = {true, logged->id, logged->experiment,
                                              logged->artifact_uri};
     const struct ig_transfer_owner target = {true, to.id, experiment, to.artifact_uri};
-    const struct moved moved = {logged->id, logged->artifact_uri, to.id, to.artifact_uri};
+    const struct moved moved = {logged->id, logged->artifact_uri, to.id, to.artifact_uri, true};
     if (!remember(copy, moved)) return ig_fail(err, IG_NO_MEMORY, "ids of logged models");
     copy->result->from.loggeds++;
     if (copy_files(copy, &source, &target, err) == IG_OK) copy->result->to.loggeds++;
@@ -267,57 +269,194 @@ static enum ig_code copy_experiment(struct copy *copy,
 
 /* ---- registered models ---- */
 
-/* Where a copied version lies: behind a run's or logged model's place, or by a logged model's id.
- */
-static struct ig_str new_source(struct copy *copy, struct ig_str source)
+/* A run's or logged model's id of this side, as the other side has it; empty: it was not copied. */
+static struct ig_str moved_id(const struct copy *copy, struct ig_str id)
 {
-    static const struct ig_str models = {"models:/m-", 10};
-    for (size_t i = 0; i < copy->moved.count; i++) {
-        const struct moved *moved = &copy->moved.items[i];
-        struct ig_str id = {source.ptr + 8, source.len < 8 ? 0 : source.len - 8};
-        const char *text = NULL;
-        if (ig_str_starts(source, models) && ig_str_eq(id, moved->id))
-            text = ig_arena_printf(&copy->run, "models:/%.*s", IG_STR_ARGS(moved->to_id));
-        else if (moved->uri.len && ig_str_starts(source, moved->uri) &&
-                 (source.len == moved->uri.len || source.ptr[moved->uri.len] == '/'))
-            text = ig_arena_printf(&copy->run, "%.*s%.*s", IG_STR_ARGS(moved->to_uri),
-                                   (int)(source.len - moved->uri.len), source.ptr + moved->uri.len);
-        if (text) return ig_str_view(text);
-    }
-    return source;
+    for (size_t i = 0; i < copy->moved.count; i++)
+        if (ig_str_eq(copy->moved.items[i].id, id)) return copy->moved.items[i].to_id;
+    return IG_STR("");
 }
 
-static enum ig_code copy_model(struct copy *copy, const struct ig_transfer_model *model,
-                               struct ig_err *err)
+/* Of "runs:/ID/..." and "models:/m-..." what stands before and behind the id. */
+static bool cut_id(struct ig_str *id, struct ig_str *rest, struct ig_str source)
 {
-    struct ig_transfer_versions versions = {0}, there = {0};
-    ig_arena_reset(&copy->run);
+    static const char *const schemes[] = {"runs:/", "models:/"};
+    for (size_t i = 0; i < sizeof schemes / sizeof schemes[0]; i++) {
+        size_t length = strlen(schemes[i]);
+        if (!ig_str_starts(source, ig_str_view(schemes[i]))) continue;
+        *rest = (struct ig_str){source.ptr + length, source.len - length};
+        const char *end = rest->len ? memchr(rest->ptr, '/', rest->len) : NULL;
+        *id = (struct ig_str){rest->ptr, end ? (size_t)(end - rest->ptr) : rest->len};
+        *rest = (struct ig_str){rest->ptr + id->len, rest->len - id->len};
+        return true;
+    }
+    return false;
+}
+
+/* Where a copied version lies: by the id of a run or logged model, or behind the place of one. */
+static void new_source(struct copy *copy, struct ig_transfer_version *version)
+{
+    struct ig_str source = version->source, id, rest, to;
+    const char *text = NULL;
+    if (cut_id(&id, &rest, source) && (to = moved_id(copy, id)).len)
+        text = ig_arena_printf(&copy->run, "%.*s%.*s%.*s", (int)(id.ptr - source.ptr), source.ptr,
+                               IG_STR_ARGS(to), IG_STR_ARGS(rest));
+    for (size_t i = 0; !text && i < copy->moved.count; i++) {
+        const struct moved *moved = &copy->moved.items[i];
+        if (!moved->uri.len || !ig_str_starts(source, moved->uri) ||
+            (source.len > moved->uri.len && source.ptr[moved->uri.len] != '/'))
+            continue;
+        text = ig_arena_printf(&copy->run, "%.*s%.*s", IG_STR_ARGS(moved->to_uri),
+                               (int)(source.len - moved->uri.len), source.ptr + moved->uri.len);
+        if (moved->is_model) version->model_id = moved->to_id;
+    }
+    if (text) version->source = ig_str_view(text);
+}
+
+struct model_copy {
+    const struct ig_transfer_model *model;
+    struct ig_transfer_versions versions, there; /* by number */
+    size_t done;                                 /* versions that are there now */
+};
+struct models_copy {
+    struct copy *copy;
+    struct model_copy *items;
+    size_t count;
+};
+
+static const struct ig_transfer_version *find_version(const struct ig_transfer_versions *versions,
+                                                      int64_t number)
+{
+    for (size_t i = 0; i < versions->count; i++)
+        if (versions->items[i].version == number) return &versions->items[i];
+    return NULL;
+}
+
+/* A version that was made of another one, "models:/NAME/NUMBER", comes behind that. */
+static bool is_due(const struct models_copy *models, const struct ig_transfer_version *version)
+{
+    struct ig_str name, rest;
+    int64_t number;
+    if (!ig_str_starts(version->source, IG_STR("models:/")) ||
+        !cut_id(&name, &rest, version->source) || !rest.len ||
+        !ig_str_to_i64((struct ig_str){rest.ptr + 1, rest.len - 1}, &number))
+        return true;
+    for (size_t i = 0; i < models->count; i++) {
+        const struct model_copy *of = &models->items[i];
+        if (!ig_str_eq(of->model->name, name)) continue;
+        const struct ig_transfer_version *made_of = find_version(&of->versions, number);
+        return made_of && (size_t)(made_of - of->versions.items) < of->done;
+    }
+    return false;
+}
+
+static enum ig_code begin_model(struct copy *copy, struct model_copy *model, struct ig_err *err)
+{
     copy->result->from.models++;
-    if (copy->from->ops->versions(&versions, copy->from, model->name, &copy->run, err) != IG_OK ||
-        copy->to->ops->put_model(copy->to, model, err) != IG_OK ||
-        copy->to->ops->versions(&there, copy->to, model->name, &copy->run, err) != IG_OK)
+    if (copy->from->ops->versions(&model->versions, copy->from, model->model->name, &copy->names,
+                                  err) != IG_OK ||
+        copy->to->ops->put_model(copy->to, model->model, err) != IG_OK ||
+        copy->to->ops->versions(&model->there, copy->to, model->model->name, &copy->names, err) !=
+            IG_OK)
         return err->code;
     copy->result->to.models++;
-    for (size_t i = 0, j = 0; i < versions.count; i++) {
-        struct ig_transfer_version version = versions.items[i];
-        while (j < there.count && there.items[j].version < version.version) j++;
-        version.source = new_source(copy, version.source);
+    copy->result->from.versions += (int64_t)model->versions.count;
+    return IG_OK;
+}
+
+static enum ig_code copy_version(struct copy *copy, struct model_copy *model, struct ig_err *err)
+{
+    struct ig_transfer_version version = model->versions.items[model->done];
+    if (!find_version(&model->there, version.version)) {
+        ig_arena_reset(&copy->run);
+        new_source(copy, &version);
         version.run = new_run(copy, version.run);
-        if ((j == there.count || there.items[j].version != version.version) &&
-            copy->to->ops->put_version(copy->to, model->name, &version, err) != IG_OK)
+        if (copy->to->ops->put_version(copy->to, model->model->name, &version, err) != IG_OK)
             return err->code;
     }
-    for (size_t i = 0; i < model->aliases.count; i++)
-        if (copy->to->ops->put_alias(copy->to, model->name, model->aliases.items[i], err) != IG_OK)
+    model->done++;
+    return IG_OK;
+}
+
+/* Copies what is due; *next is a model that waits for a version which is not there, or NULL. */
+static enum ig_code copy_due(struct model_copy **next, struct models_copy *models,
+                             struct ig_err *err)
+{
+    bool moved;
+    do {
+        moved = false;
+        *next = NULL;
+        for (size_t i = 0; i < models->count; i++) {
+            struct model_copy *model = &models->items[i];
+            while (model->done < model->versions.count &&
+                   is_due(models, &model->versions.items[model->done])) {
+                if (copy_version(models->copy, model, err) != IG_OK) {
+                    *next = model;
+                    return err->code;
+                }
+                moved = true;
+            }
+            if (model->done < model->versions.count) *next = model;
+        }
+    } while (moved && *next);
+    return IG_OK;
+}
+
+/* What it was made of was deleted, so it is told where its files lie. */
+static enum ig_code locate(struct copy *copy, struct model_copy *model, struct ig_err *err)
+{
+    struct ig_transfer_version *version = &model->versions.items[model->done];
+    return copy->from->ops->location(&version->source, copy->from, model->model->name,
+                                     version->version, &copy->names, err);
+}
+
+static enum ig_code copy_versions(struct models_copy *models, struct ig_err *err)
+{
+    struct model_copy *next = NULL;
+    do {
+        if (copy_due(&next, models, err) == IG_OK && next &&
+            locate(models->copy, next, err) == IG_OK)
+            copy_version(models->copy, next, err);
+    } while (next && err->code == IG_OK);
+    if (err->code != IG_OK && next)
+        ig_err_prefix(err, "registered model '%.*s'", IG_STR_ARGS(next->model->name));
+    return err->code;
+}
+
+static enum ig_code end_model(struct copy *copy, const struct model_copy *model, struct ig_err *err)
+{
+    struct ig_transfer_versions there = {0};
+    const struct ig_tracking_pairs *aliases = &model->model->aliases;
+    for (size_t i = 0; i < aliases->count; i++)
+        if (copy->to->ops->put_alias(copy->to, model->model->name, aliases->items[i], err) != IG_OK)
             return err->code;
-    there = (struct ig_transfer_versions){0};
-    if (copy->to->ops->versions(&there, copy->to, model->name, &copy->run, err) != IG_OK)
+    ig_arena_reset(&copy->run);
+    if (copy->to->ops->versions(&there, copy->to, model->model->name, &copy->run, err) != IG_OK)
         return err->code;
-    copy->result->from.versions += (int64_t)versions.count;
-    for (size_t i = 0, j = 0; i < versions.count; i++) {
-        while (j < there.count && there.items[j].version < versions.items[i].version) j++;
-        if (j < there.count && there.items[j].version == versions.items[i].version)
-            copy->result->to.versions++;
+    for (size_t i = 0; i < model->versions.count; i++)
+        copy->result->to.versions += find_version(&there, model->versions.items[i].version) != NULL;
+    return IG_OK;
+}
+
+static enum ig_code copy_models(struct copy *copy, struct ig_err *err)
+{
+    struct ig_transfer_models list = {0};
+    struct models_copy models = {.copy = copy};
+    if (copy->from->ops->models(&list, copy->from, &copy->names, err) != IG_OK) return err->code;
+    models.items = ig_arena_zalloc(&copy->names, (list.count + 1) * sizeof *models.items);
+    if (!models.items) return ig_fail(err, IG_NO_MEMORY, "registered models");
+    for (; models.count < list.count; models.count++) {
+        struct model_copy *model = &models.items[models.count];
+        model->model = &list.items[models.count];
+        if (begin_model(copy, model, err) == IG_OK) continue;
+        ig_err_prefix(err, "registered model '%.*s'", IG_STR_ARGS(model->model->name));
+        return err->code;
+    }
+    if (copy_versions(&models, err) != IG_OK) return err->code;
+    for (size_t i = 0; i < models.count; i++) {
+        if (end_model(copy, &models.items[i], err) == IG_OK) continue;
+        ig_err_prefix(err, "registered model '%.*s'", IG_STR_ARGS(models.items[i].model->name));
+        return err->code;
     }
     return IG_OK;
 }
@@ -325,7 +464,6 @@ static enum ig_code copy_model(struct copy *copy, const struct ig_transfer_model
 static enum ig_code copy_all(struct copy *copy, struct ig_err *err)
 {
     struct ig_transfer_experiments experiments = {0};
-    struct ig_transfer_models models = {0};
     if (copy->from->ops->experiments(&experiments, copy->from, &copy->names, err) != IG_OK)
         return err->code;
     for (size_t i = 0; i < experiments.count; i++) {
@@ -333,13 +471,7 @@ static enum ig_code copy_all(struct copy *copy, struct ig_err *err)
         ig_err_prefix(err, "experiment '%.*s'", IG_STR_ARGS(experiments.items[i].name));
         return err->code;
     }
-    if (copy->from->ops->models(&models, copy->from, &copy->names, err) != IG_OK) return err->code;
-    for (size_t i = 0; i < models.count; i++) {
-        if (copy_model(copy, &models.items[i], err) == IG_OK) continue;
-        ig_err_prefix(err, "registered model '%.*s'", IG_STR_ARGS(models.items[i].name));
-        return err->code;
-    }
-    return IG_OK;
+    return copy_models(copy, err);
 }
 
 enum ig_code ig_transfer_copy(struct ig_transfer_result *result, struct ig_transfer_side *from,

@@ -41,6 +41,7 @@ struct ig_transfer_model { /* a registered model; aliases: name and version */
 struct ig_transfer_version {
     int64_t version;
     struct ig_str source, run, description, stage;
+    struct ig_str model_id; /* of the logged model where a copy lies, or empty */
     struct ig_tracking_pairs tags;
 };
 
@@ -87,6 +88,9 @@ struct ig_transfer_ops {
     /* By number. */
     enum ig_code (*versions)(struct ig_transfer_versions *out, struct ig_transfer_side *side,
                              struct ig_str model, struct ig_arena *arena, struct ig_err *err);
+    /* Where a version's files lie, whatever it was made of. */
+    enum ig_code (*location)(struct ig_str *out, struct ig_transfer_side *side, struct ig_str model,
+                             int64_t version, struct ig_arena *arena, struct ig_err *err);
 
     /* The experiment of that name, active, made when it is not there. */
     enum ig_code (*put_experiment)(struct ig_str *id, struct ig_transfer_side *side,

@@ -757,6 +757,7 @@ enum ig_code ig_transfer_folder_open(struct ig_transfer_side **out, const char *
                                                .fetch = folder_fetch,
                                                .models = folder_models,
                                                .versions = folder_versions,
+                                               .location = folder_location,
                                                .put_experiment = folder_put_experiment,
                                                .delete_experiment = folder_delete_experiment,
                                                .find_run = folder_find_run,

@@ -65,6 +65,8 @@ enum ig_code folder_models(struct ig_transfer_models *out, struct ig_transfer_si
                            struct ig_arena *arena, struct ig_err *err);
 enum ig_code folder_versions(struct ig_transfer_versions *out, struct ig_transfer_side *side,
                              struct ig_str model, struct ig_arena *arena, struct ig_err *err);
+enum ig_code folder_location(struct ig_str *out, struct ig_transfer_side *side, struct ig_str model,
+                             int64_t version, struct ig_arena *arena, struct ig_err *err);
 enum ig_code folder_put_model(struct ig_transfer_side *side, const struct ig_transfer_model *model,
                               struct ig_err *err);
 enum ig_code folder_put_version(struct ig_transfer_side *side, struct ig_str model,

@@ -283,6 +283,20 @@ enum ig_code folder_versions(struct ig_transfer_versions *out, struct ig_transfe
     return err->code;
 }
 
+enum ig_code folder_location(struct ig_str *out, struct ig_transfer_side *side, struct ig_str model,
+                             int64_t version, struct ig_arena *arena, struct ig_err *err)
+{
+    const struct folder *folder = (const struct folder *)side;
+    const struct ig_yaml *meta = NULL;
+    const char *path = ig_arena_printf(arena, "models/%.*s/version-%lld/meta.yaml",
+                                       IG_STR_ARGS(model), (long long)version);
+    if (!path) return ig_fail(err, IG_NO_MEMORY, "a version");
+    if (folder_read_meta(&meta, folder, path, arena, err) != IG_OK) return err->code;
+    struct ig_str location = ig_mlruns_text(meta, "storage_location");
+    if (location.len) *out = location;
+    return IG_OK;
+}
+
 enum ig_code folder_put_model(struct ig_transfer_side *side, const struct ig_transfer_model *model,
                               struct ig_err *err)
 {

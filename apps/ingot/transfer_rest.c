@@ -742,3 +742,25 @@ enum ig_code rest_versions(struct ig_transfer_versions *out, struct ig_transfer_
     } while (token.len);
     return IG_OK;
 }
+
+enum ig_code rest_location(struct ig_str *out, struct ig_transfer_side *side, struct ig_str model,
+                           int64_t version, struct ig_arena *arena, struct ig_err *err)
+{
+    struct rest *rest = (struct rest *)side;
+    struct ig_json json;
+    char number[24];
+    snprintf(number, sizeof number, "%lld", (long long)version);
+    rest_path(rest, API "model-versions/get-download-uri");
+    rest_query(rest, "name", model);
+    rest_query(rest, "version", ig_str_view(number));
+    if (rest_get(rest, err) != IG_OK) return err->code;
+    rest_reply(&json, rest, arena, err);
+    if (err->code == IG_OK && rest_enter(&json))
+        while (ig_json_member(&json)) {
+            if (ig_str_is(json.text, "artifact_uri"))
+                *out = read_text(&json);
+            else
+                ig_json_skip(&json);
+        }
+    return err->code;
+}

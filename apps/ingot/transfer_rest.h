@@ -69,5 +69,7 @@ enum ig_code rest_models(struct ig_transfer_models *out, struct ig_transfer_side
                          struct ig_arena *arena, struct ig_err *err);
 enum ig_code rest_versions(struct ig_transfer_versions *out, struct ig_transfer_side *side,
                            struct ig_str model, struct ig_arena *arena, struct ig_err *err);
+enum ig_code rest_location(struct ig_str *out, struct ig_transfer_side *side, struct ig_str model,
+                           int64_t version, struct ig_arena *arena, struct ig_err *err);
 
 #endif

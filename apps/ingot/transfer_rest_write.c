@@ -315,6 +315,8 @@ static enum ig_code make_version(int64_t *number, struct rest *rest, struct ig_s
     if (ig_str_starts(version->source, prefix))
         ig_json_out_kv_str(body, "model_id",
                            (struct ig_str){version->source.ptr + 8, version->source.len - 8});
+    else if (version->model_id.len)
+        ig_json_out_kv_str(body, "model_id", version->model_id);
     rest_add_pairs(body, "tags", version->tags);
     if (rest_send(rest, "POST", API "model-versions/create", false, err) != IG_OK) return err->code;
     ig_arena_init(&arena, 16 << 10, 64 << 20);
@@ -381,6 +383,7 @@ enum ig_code ig_transfer_rest_open(struct ig_transfer_side **out, struct ig_clie
                                                .fetch = rest_fetch,
                                                .models = rest_models,
                                                .versions = rest_versions,
+                                               .location = rest_location,
                                                .put_experiment = rest_put_experiment,
                                                .delete_experiment = rest_delete_experiment,
                                                .find_run = rest_find_run,

@@ -15,14 +15,31 @@
 #define COUNTS                                                                                     \
     "{\"experiments\": [3, 3], \"runs\": [3, 3], \"params\": [2, 2], \"tags\": [10, 10], "         \
     "\"metrics\": [4, 4], \"logged_models\": [1, 1], \"artifacts\": [3, 3], \"bytes\": [9, 9], "   \
-    "\"registered_models\": [1, 1], \"versions\": [1, 1], \"there_already\": 0}\n"
+    "\"registered_models\": [3, 3], \"versions\": [4, 4], \"there_already\": 0}\n"
 #define AGAIN                                                                                      \
     "{\"experiments\": [3, 3], \"runs\": [0, 0], \"params\": [0, 0], \"tags\": [0, 0], "           \
     "\"metrics\": [0, 0], \"logged_models\": [1, 1], \"artifacts\": [1, 1], \"bytes\": [3, 3], "   \
-    "\"registered_models\": [1, 1], \"versions\": [1, 1], \"there_already\": 3}\n"
+    "\"registered_models\": [3, 3], \"versions\": [4, 4], \"there_already\": 3}\n"
 
 static struct live live, other;
 static struct live_run run;
+
+/* Versions made of versions: of a model that is listed later, of that copy again, and of one that
+ * was deleted since. */
+static void fill_copies(void)
+{
+    EXPECT(200, "POST", API "registered-models/create", "{\"name\":\"aaa\"}");
+    EXPECT(200, "POST", API "registered-models/create", "{\"name\":\"bbb\"}");
+    EXPECT(200, "POST", API "model-versions/create",
+           "{\"name\":\"aaa\",\"source\":\"models:/reg/2\"}");
+    EXPECT(200, "POST", API "model-versions/create",
+           "{\"name\":\"reg\",\"source\":\"models:/aaa/1\"}");
+    EXPECT(200, "POST", API "model-versions/create",
+           "{\"name\":\"aaa\",\"source\":\"models:/m-" RUN "\",\"model_id\":\"m-" RUN "\"}");
+    EXPECT(200, "POST", API "model-versions/create",
+           "{\"name\":\"bbb\",\"source\":\"models:/aaa/2\"}");
+    EXPECT(200, "DELETE", API "model-versions/delete", "{\"name\":\"aaa\",\"version\":\"2\"}");
+}
 
 static void fill(void)
 {
@@ -67,6 +84,7 @@ static void fill(void)
     EXPECT(200, "DELETE", API "model-versions/delete", "{\"name\":\"reg\",\"version\":\"1\"}");
     EXPECT(200, "POST", API "registered-models/alias",
            "{\"name\":\"reg\",\"alias\":\"champion\",\"version\":\"2\"}");
+    fill_copies();
 }
 
 static int setup(void **state)
@@ -129,6 +147,16 @@ static void assert_copied(void)
                      200);
     assert_string_equal(live_body(&other), "hey");
     expect_text(API "logged-models/m-" RUN, "model.info.source_run_id", RUN);
+    expect_text(API "model-versions/get?name=aaa&version=1", "model_version.source",
+                "models:/reg/2");
+    expect_text(API "model-versions/get?name=reg&version=3", "model_version.source",
+                "models:/aaa/1");
+    assert_int_equal(live_call(&other, "GET", API "model-versions/get?name=bbb&version=1", NULL),
+                     200);
+    assert_non_null(
+        strstr(live_text(&other, "model_version.source"), "models/m-" RUN "/artifacts"));
+    expect_text("/api/v1/models/reg/versions/2/lineage", "downstream.versions.0.model", "aaa");
+    expect_text("/api/v1/models/reg/versions/2/lineage", "upstream.run.run_id", RUN);
 }
 
 static void test_servers(void **state)
