@@ -36,6 +36,7 @@ static void move(const struct ig_cli *cli, struct ig_db_move *how, struct ig_err
     const char *dir = ig_cli_text(cli, "data");
     struct printing printing = {.json = ig_str_is(ig_str_view(ig_cli_text(cli, "format")), "json")};
     struct ig_buf password;
+    bool kept = false;
     how->told = print_table;
     how->context = &printing;
     how->dirfd = -1;
@@ -45,9 +46,11 @@ static void move(const struct ig_cli *cli, struct ig_db_move *how, struct ig_err
         how->password = password.ptr;
     if (err->code == IG_OK) ig_dir_open(&how->dirfd, IG_FILE_CWD, dir ? dir : "ingot-data", err);
     if (printing.json) printf("{\"tables\": [");
-    if (err->code == IG_OK) ig_db_move(how, err);
+    if (err->code == IG_OK) ig_db_move(&kept, how, err);
     if (printing.json)
         printf("], \"moved\": %s}\n", err->code == IG_OK ? "true" : "false");
+    else if (kept)
+        printf("an earlier move that was cut short had been kept: it is finished now\n");
     else if (err->code == IG_OK)
         printf("%10lld  rows of %zu tables moved, read back and found the same\n",
                (long long)printing.rows, printing.tables);

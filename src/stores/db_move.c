@@ -45,7 +45,9 @@ struct table {
 struct moving {
     const struct ig_db_move *move;
     struct side from, to;
-    bool touched;          /* the target: tables may have been made */
+    char id[IG_ID_SIZE];
+    bool begun;            /* the directory says so; the target may have been touched */
+    bool unknown;          /* whether the target's commit was kept */
     struct ig_arena arena; /* the catalog */
     struct table *tables;
     size_t tables_count;
@@ -73,6 +75,7 @@ static enum ig_code read_tables(struct moving *moving, struct ig_err *err)
     if (side->driver->query_once(&rows, side->conn,
                                  "select name from sqlite_schema where type = 'table'"
                                  " and name not like 'sqlite%' and name <> 'ig_schema'"
+                                 " and name <> 'ig_moved'"
                                  " order by name",
                                  NULL, 0, err) != IG_OK)
         return err->code;
@@ -370,7 +373,9 @@ static enum ig_code move_all(struct moving *moving, struct ig_err *err)
     if (check_empty(moving, err) != IG_OK || from->driver->begin(from->conn, err) != IG_OK ||
         to->driver->begin(to->conn, err) != IG_OK)
         return err->code;
-    if (copy_tables(moving, err) == IG_OK) to->driver->commit(to->conn, err);
+    if (copy_tables(moving, err) == IG_OK &&
+        ig_db_place_mark(to->driver, to->conn, moving->id, err) == IG_OK)
+        moving->unknown = to->driver->commit(to->conn, err) != IG_OK;
     if (to->driver->in_transaction(to->conn)) to->driver->script(to->conn, "rollback", &ignored);
     from->driver->script(from->conn, "rollback", &ignored);
     return err->code;
@@ -393,39 +398,55 @@ static void close_side(struct side *side)
     side->conn = NULL;
 }
 
-static enum ig_code open_sides(struct moving *moving, struct ig_err *err)
+static enum ig_code choose_sides(bool *kept, struct moving *moving, struct ig_err *err)
 {
     const struct ig_db_move *move = moving->move;
     const struct ig_db_options from = {
         .database = move->from, .password = move->password, .dirfd = move->dirfd};
     const struct ig_db_options to = {
         .database = move->to, .password = move->password, .dirfd = move->dirfd};
-    if (ig_db_place_init(&moving->from.place, &moving->from.driver, &from, err) != IG_OK ||
-        ig_db_place_choose(&moving->to.place, &moving->to.driver, &to, err) != IG_OK)
+    const struct ig_db_driver *source;
+    if (ig_db_place_choose(&moving->to.place, &moving->to.driver, &to, err) != IG_OK ||
+        ig_db_place_choose(&moving->from.place, &source, &from, err) != IG_OK)
         return err->code;
-    if (moving->from.driver == moving->to.driver)
-        return ig_fail(err, IG_INVALID, "the rows are in %s already", moving->to.driver->name);
-    if (open_side(&moving->from, err) != IG_OK) ig_err_prefix(err, "the database to move from");
-    if (err->code != IG_OK) return err->code;
-    moving->touched = true;
+    if (source == moving->to.driver)
+        return ig_fail(err, IG_INVALID, "the rows are in %s already", source->name);
+    if (ig_db_place_settle(kept, &moving->to.place, moving->to.driver, err) != IG_OK || *kept)
+        return err->code;
+    ig_db_place_deinit(&moving->from.place);
+    return ig_db_place_init(&moving->from.place, &moving->from.driver, &from, err);
+}
+
+static enum ig_code open_sides(struct moving *moving, struct ig_err *err)
+{
+    if (open_side(&moving->from, err) != IG_OK ||
+        ig_db_place_note(&moving->from.place, moving->from.driver, err) != IG_OK) {
+        ig_err_prefix(err, "the database to move from");
+        return err->code;
+    }
+    if (ig_db_place_begin(moving->id, &moving->from.place, moving->to.driver, err) != IG_OK)
+        return err->code;
+    moving->begun = true;
     if (open_side(&moving->to, err) != IG_OK) ig_err_prefix(err, "the database to move to");
     return err->code;
 }
 
-enum ig_code ig_db_move(const struct ig_db_move *move, struct ig_err *err)
+enum ig_code ig_db_move(bool *kept, const struct ig_db_move *move, struct ig_err *err)
 {
     struct moving moving = {.move = move};
     int lock_fd = -1;
+    *kept = false;
     if (ig_db_directory_lock(&lock_fd, move->dirfd, err) != IG_OK) return err->code;
     ig_arena_init(&moving.arena, 64 << 10, 64 << 20);
     ig_buf_init(&moving.sql, SQL_MAX);
-    if (open_sides(&moving, err) == IG_OK) move_all(&moving, err);
+    if (choose_sides(kept, &moving, err) == IG_OK && !*kept && open_sides(&moving, err) == IG_OK)
+        move_all(&moving, err);
     close_side(&moving.to);
     close_side(&moving.from);
-    if (err->code == IG_OK)
+    if (err->code == IG_OK && moving.begun)
         ig_db_place_moved(&moving.to.place, moving.to.driver, err);
-    else if (moving.touched && moving.to.driver == &ig_db_sqlite)
-        ig_db_place_abandon(&moving.to.place);
+    else if (moving.begun && !(moving.unknown && moving.to.driver != &ig_db_sqlite))
+        ig_db_place_abandon(&moving.to.place, moving.to.driver);
     ig_db_place_deinit(&moving.from.place);
     ig_db_place_deinit(&moving.to.place);
     ig_buf_deinit(&moving.sql);

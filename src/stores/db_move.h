@@ -7,7 +7,8 @@
  * Table by table in one transaction of the target, which has to be without rows; then every table
  * is read back and compared by its count and a digest of its rows. Only then is the directory the
  * target's: ingot.db is kept as ingot.db.moved, rows in PostgreSQL stay where they are. A move that
- * fails leaves the source as it was. */
+ * fails leaves the source as it was; one that is cut short is settled by whoever opens the
+ * directory next, also by a second move. */
 
 #include "base/hash.h"
 #include "stores/db.h"
@@ -26,8 +27,9 @@ struct ig_db_move {
     void (*told)(void *context, const struct ig_db_moved_table *table); /* after each; or NULL */
     void *context;
 };
-/* CONFLICT: the directory is in use, belongs to another database, or the target has rows.
+/* *kept: the same move had been cut short behind its commit, so it was finished and nothing copied.
+ * CONFLICT: the directory is in use, belongs to another database, or the target has rows.
  * INTERNAL: what was read back is not what was written. */
-enum ig_code ig_db_move(const struct ig_db_move *move, struct ig_err *err);
+enum ig_code ig_db_move(bool *kept, const struct ig_db_move *move, struct ig_err *err);
 
 #endif

@@ -8,11 +8,15 @@
 
 #include <cmocka.h>
 
+#include "base/file.h"
 #include "stores/db_move.h"
 #include "stores/postgres_testing.h"
 
 #include <float.h>
+#include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 static struct ig_postgres postgres;
 static struct ig_temp temp;
@@ -103,10 +107,13 @@ static void note(void *context, const struct ig_db_moved_table *table)
 
 static enum ig_code move(struct told *told, const char *from, const char *to)
 {
+    bool kept;
     *told = (struct told){0};
     const struct ig_db_move how = {
         .dirfd = temp.fd, .from = from, .to = to, .told = note, .context = told};
-    return ig_db_move(&how, &err);
+    enum ig_code code = ig_db_move(&kept, &how, &err);
+    assert_false(kept);
+    return code;
 }
 
 static bool exists(const char *name)
@@ -202,6 +209,151 @@ static void test_refused(void **state)
     assert_true(exists("ingot.db"));
 }
 
+/* ---- moves that are cut short ---- */
+
+static void keep_mark(void *context, const struct ig_db_moved_table *table)
+{
+    struct ig_buf *mark = context;
+    struct ig_err ignored = IG_ERR_INIT;
+    if (table->rows) ig_file_read(mark, temp.fd, "database.moving", &ignored);
+}
+
+static void die(void *context, const struct ig_db_moved_table *table)
+{
+    (void)context;
+    if (table->rows > 1) _exit(3);
+}
+
+static void move_and_die(const char *from, const char *to)
+{
+    int status;
+    pid_t child = fork();
+    if (child == 0) {
+        bool kept;
+        const struct ig_db_move how = {.dirfd = temp.fd, .from = from, .to = to, .told = die};
+        ig_db_move(&kept, &how, &err);
+        _exit(4);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(WEXITSTATUS(status), 3);
+    assert_true(exists("database.moving"));
+}
+
+/* As a kill right behind the commit leaves it: what comes after is undone. */
+static void move_and_undo(const char *from, const char *to, const char *url)
+{
+    bool kept, there = strcmp(to, "sqlite") != 0;
+    struct ig_buf mark;
+    ig_buf_init(&mark, 256);
+    const struct ig_db_move how = {
+        .dirfd = temp.fd, .from = from, .to = to, .told = keep_mark, .context = &mark};
+    ASSERT_OK(ig_db_move(&kept, &how, &err));
+    assert_true(mark.len > 20 && !exists("database.moving"));
+    ASSERT_OK(ig_file_replace(temp.fd, "database.moving", ig_buf_view(&mark), &err));
+    if (there)
+        assert_int_equal(renameat(temp.fd, "ingot.db.moved", temp.fd, "ingot.db"), 0);
+    else
+        ASSERT_OK(ig_file_replace(temp.fd, "database", ig_str_view(url), &err));
+    ig_buf_deinit(&mark);
+}
+
+static void assert_opens(const char *database)
+{
+    struct ig_db *db = open_db(database);
+    ASSERT_OK(ig_db_read(db, check, NULL, &err));
+    ig_db_close(db);
+    assert_false(exists("database.moving"));
+    assert_true(database ? !exists("ingot.db") : exists("ingot.db") && !exists("database"));
+}
+
+static void assert_refused(const char *database, const char *why)
+{
+    struct ig_db *db = NULL;
+    const struct ig_db_options options = {.dirfd = temp.fd, .database = database};
+    ASSERT_FAILS(ig_db_open(&db, &options, &err), IG_CONFLICT, why);
+}
+
+static void test_cut_short(void **state)
+{
+    (void)state;
+    struct told told;
+    char url[256];
+    if (!postgres.pid) skip();
+    snprintf(url, sizeof url, "%s", ig_postgres_url(&postgres, temp.path));
+    make_source("e");
+    move_and_die("sqlite", url);
+    assert_refused(url, "it has an ingot.db");
+    assert_opens(NULL);
+    if (!getenv("INGOT_LONG")) return;
+    move_and_die("sqlite", url);
+    ASSERT_OK(move(&told, "sqlite", url)); /* begins anew */
+    assert_int_equal(told.rows, 203);
+    move_and_die(url, "sqlite");
+    assert_true(exists("ingot.db"));
+    assert_refused(NULL, "its database is postgresql");
+    assert_false(exists("ingot.db"));
+    assert_opens(url);
+    move_and_die(url, "sqlite");
+    assert_opens(url);
+    move_and_die(url, "sqlite");
+    ASSERT_OK(move(&told, url, "sqlite"));
+    assert_int_equal(told.rows, 203);
+    assert_opens(NULL);
+}
+
+static void test_cut_short_behind_the_commit(void **state)
+{
+    (void)state;
+    struct told told;
+    bool kept;
+    char url[256], other[256];
+    if (!postgres.pid) skip();
+    snprintf(url, sizeof url, "%s", ig_postgres_url(&postgres, temp.path));
+    snprintf(other, sizeof other, "%sx", url);
+    make_source("e");
+    move_and_undo("sqlite", url, url);
+    assert_refused(other, "it has an ingot.db"); /* a database that was not the target */
+    assert_opens(url);
+    assert_true(exists("ingot.db.moved"));
+    assert_refused(NULL, "its database is postgresql");
+    move_and_undo(url, "sqlite", url);
+    assert_opens(NULL);
+    if (!getenv("INGOT_LONG")) return;
+    ASSERT_FAILS(move(&told, "sqlite", url), IG_CONFLICT, "has rows already");
+    assert_opens(NULL);
+    move_and_undo("sqlite", other, url);
+    const struct ig_db_move again = {.dirfd = temp.fd, .from = "sqlite", .to = other};
+    ASSERT_OK(ig_db_move(&kept, &again, &err));
+    assert_true(kept);
+    assert_opens(other);
+    move_and_undo(other, "sqlite", other);
+    assert_opens(other); /* the source is whole, whatever the target has */
+    move_and_undo(other, "sqlite", other);
+    const struct ig_db_move back = {.dirfd = temp.fd, .from = other, .to = "sqlite"};
+    ASSERT_OK(ig_db_move(&kept, &back, &err));
+    assert_true(kept);
+    assert_opens(NULL);
+}
+
+/* Killed before the last file is removed: the directory is the target's already. */
+static void test_cut_short_at_the_end(void **state)
+{
+    (void)state;
+    struct told told;
+    char url[256];
+    if (!postgres.pid || !getenv("INGOT_LONG")) skip();
+    snprintf(url, sizeof url, "%s", ig_postgres_url(&postgres, temp.path));
+    make_source("e");
+    ASSERT_OK(move(&told, "sqlite", url));
+    ASSERT_OK(ig_file_replace(temp.fd, "database.moving", IG_STR("x to postgresql"), &err));
+    assert_refused(NULL, "its database is postgresql");
+    assert_opens(url);
+    ASSERT_OK(move(&told, url, "sqlite"));
+    ASSERT_OK(ig_file_replace(temp.fd, "database.moving", IG_STR("x to sqlite"), &err));
+    assert_refused(url, "it has an ingot.db");
+    assert_opens(NULL);
+}
+
 static int start(void **state)
 {
     (void)state;
@@ -219,7 +371,11 @@ static int stop(void **state)
 int main(void)
 {
 #define CASE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
-    const struct CMUnitTest tests[] = {CASE(test_there_and_back), CASE(test_refused_in_the_middle),
-                                       CASE(test_refused)};
+    const struct CMUnitTest tests[] = {CASE(test_there_and_back),
+                                       CASE(test_refused_in_the_middle),
+                                       CASE(test_refused),
+                                       CASE(test_cut_short),
+                                       CASE(test_cut_short_behind_the_commit),
+                                       CASE(test_cut_short_at_the_end)};
     return cmocka_run_group_tests(tests, start, stop);
 }

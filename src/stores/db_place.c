@@ -7,15 +7,13 @@
 #include "base/mem.h"
 #include "stores/db_priv.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 enum { NOTE_MAX = 512 };
 
-static const char NOTE[] = "database";
+static const char NOTE[] = IG_DB_NOTE;
 
 static const struct ig_db_driver *find_driver(struct ig_str name)
 {
@@ -123,7 +121,9 @@ enum ig_code ig_db_place_init(struct ig_db_place *place, const struct ig_db_driv
                               const struct ig_db_options *options, struct ig_err *err)
 {
     const struct ig_db_driver *found;
+    bool kept;
     if (ig_db_place_choose(place, &found, options, err) == IG_OK &&
+        ig_db_place_settle(&kept, place, found, err) == IG_OK &&
         check_directory(place, found, err) == IG_OK)
         *driver = found;
     return err->code;
@@ -143,32 +143,6 @@ enum ig_code ig_db_place_note(const struct ig_db_place *place, const struct ig_d
         ig_file_replace(place->dirfd, NOTE, ig_str_view(note), err);
     ig_buf_deinit(&known);
     return err->code;
-}
-
-static const char *const SQLITE_FILES[] = {"ingot.db-wal", "ingot.db-shm", "ingot.db"};
-
-static enum ig_code sync_directory(const struct ig_db_place *place, struct ig_err *err)
-{
-    if (fsync(place->dirfd) == 0) return IG_OK;
-    return ig_fail(err, IG_IO, "data directory: %s", strerror(errno));
-}
-
-enum ig_code ig_db_place_moved(const struct ig_db_place *place, const struct ig_db_driver *driver,
-                               struct ig_err *err)
-{
-    if (!is_elsewhere(driver)) return ig_file_remove(place->dirfd, NOTE, err);
-    if (ig_db_place_note(place, driver, err) != IG_OK) return err->code;
-    unlinkat(place->dirfd, SQLITE_FILES[0], 0); /* closed, so empty */
-    unlinkat(place->dirfd, SQLITE_FILES[1], 0);
-    if (renameat(place->dirfd, "ingot.db", place->dirfd, "ingot.db.moved") != 0)
-        return ig_fail(err, IG_IO, "ingot.db: cannot be put aside: %s", strerror(errno));
-    return sync_directory(place, err);
-}
-
-void ig_db_place_abandon(const struct ig_db_place *place)
-{
-    for (size_t i = 0; i < sizeof SQLITE_FILES / sizeof SQLITE_FILES[0]; i++)
-        unlinkat(place->dirfd, SQLITE_FILES[i], 0);
 }
 
 void ig_db_place_deinit(struct ig_db_place *place)

@@ -5,9 +5,12 @@
 /* What a database driver gives to db.c. A connection belongs to one thread at a time. Drivers map
  * their errors to the codes of db.h and end the process on a failed fsync. */
 
+#include "base/random.h"
 #include "stores/db.h"
 
 struct ig_db_conn;
+
+#define IG_DB_NOTE "database" /* the file that names a database elsewhere */
 
 /* Where the database is. */
 struct ig_db_place {
@@ -79,12 +82,24 @@ void ig_db_place_deinit(struct ig_db_place *place);
 enum ig_code ig_db_place_note(const struct ig_db_place *place, const struct ig_db_driver *driver,
                               struct ig_err *err);
 
-/* From now on the directory's rows are there: an ingot.db is put aside as ingot.db.moved, a note of
- * a database elsewhere removed. */
+/* A move between databases (db_move.h) decides itself by one commit, that of its target, which
+ * keeps the move's id in ig_moved. The file database.moving tells that one was begun, and which;
+ * what the directory then holds of the other database is settled before it is opened again. */
+enum ig_code ig_db_place_begin(char id[IG_ID_SIZE], const struct ig_db_place *place,
+                               const struct ig_db_driver *to, struct ig_err *err);
+/* Inside the target's transaction. */
+enum ig_code ig_db_place_mark(const struct ig_db_driver *driver, struct ig_db_conn *conn,
+                              const char *id, struct ig_err *err);
+/* Behind the commit: the directory's rows are there from now on. An ingot.db is put aside as
+ * ingot.db.moved, a note of a database elsewhere removed. */
 enum ig_code ig_db_place_moved(const struct ig_db_place *place, const struct ig_db_driver *driver,
                                struct ig_err *err);
-/* Removes an ingot.db that no row has come to. */
-void ig_db_place_abandon(const struct ig_db_place *place);
+/* Nothing was kept: removes an ingot.db that no row has come to. */
+void ig_db_place_abandon(const struct ig_db_place *place, const struct ig_db_driver *to);
+/* Of a move that was cut short, for whoever asks for `driver`: its target is asked whether the move
+ * was kept, which *kept says, and is finished then; its source is whole, so that stays. */
+enum ig_code ig_db_place_settle(bool *kept, const struct ig_db_place *place,
+                                const struct ig_db_driver *driver, struct ig_err *err);
 
 /* Brings the database behind `conn` to the newest migration; *version is then its number. */
 enum ig_code ig_db_migrate(int64_t *version, const struct ig_db_driver *driver,
