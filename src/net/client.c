@@ -537,19 +537,25 @@ static enum ig_code read_body(struct ig_client *client, const struct ig_client_c
     return IG_OK;
 }
 
+static void note_text(char *out, size_t size, struct ig_str value)
+{
+    size_t length = value.len < size - 1 ? value.len : size - 1;
+    memcpy(out, value.ptr, length);
+    out[length] = '\0';
+}
+
 static void note_headers(const struct ig_http1_response *response, struct ig_client_reply *reply)
 {
-    reply->content_type[0] = '\0';
+    reply->content_type[0] = reply->location[0] = '\0';
     reply->retry_after_s = 0;
     for (size_t i = 0; i < response->headers_count; i++) {
-        struct ig_str value = response->headers[i].value;
-        if (ig_str_eq_nocase(response->headers[i].name, IG_STR("retry-after")))
+        struct ig_str name = response->headers[i].name, value = response->headers[i].value;
+        if (ig_str_eq_nocase(name, IG_STR("retry-after")))
             (void)ig_str_to_u64(value, &reply->retry_after_s);
-        if (!ig_str_eq_nocase(response->headers[i].name, IG_STR("content-type"))) continue;
-        size_t size =
-            value.len < sizeof reply->content_type - 1 ? value.len : sizeof reply->content_type - 1;
-        memcpy(reply->content_type, value.ptr, size);
-        reply->content_type[size] = '\0';
+        if (ig_str_eq_nocase(name, IG_STR("location")) && value.len < sizeof reply->location)
+            note_text(reply->location, sizeof reply->location, value);
+        if (ig_str_eq_nocase(name, IG_STR("content-type")))
+            note_text(reply->content_type, sizeof reply->content_type, value);
     }
 }
 

@@ -49,6 +49,7 @@ struct ig_client_reply {
     char content_type[128];
     uint64_t body_bytes;    /* received, wherever they went */
     uint64_t retry_after_s; /* of Retry-After in seconds; 0: none */
+    char location[1024];    /* of a redirect; empty: none, or longer */
 };
 
 /* OK for every complete HTTP response, whatever its status. Errors: UNAVAILABLE (cannot connect;

@@ -17,10 +17,24 @@ LOOPBACK = "127.0.0.1"
 _popen = subprocess.Popen
 
 
+def settings(env):
+    """What MLflow's server has in its environment about webhooks, as settings of ours."""
+    out = []
+    if env.get("MLFLOW_WEBHOOK_ALLOW_PRIVATE_IPS", "").lower() in ("1", "true"):
+        out += ["--set", "webhook_private=true"]
+    if "http" in env.get("MLFLOW_WEBHOOK_ALLOWED_SCHEMES", "").split(","):
+        out += ["--set", "webhook_http=true"]
+    for name, setting in (("MLFLOW_WEBHOOK_REQUEST_TIMEOUT", "webhook_timeout_s"),
+                          ("MLFLOW_WEBHOOK_REQUEST_MAX_RETRIES", "webhook_retries")):
+        if env.get(name):
+            out += ["--set", "%s=%s" % (setting, env[name])]
+    return out
+
+
 class Server:
     """One server with a directory of its own, both gone at exit."""
 
-    def __init__(self, app=None, port=0):
+    def __init__(self, app=None, port=0, env=None):
         self.directory = tempfile.TemporaryDirectory(prefix="ingot-mlflow-")
         self.log = open(os.path.join(self.directory.name, "log"), "w")
         command = [INGOT, "server", "--data", os.path.join(self.directory.name, "data"),
@@ -31,6 +45,7 @@ class Server:
             with open(path, "w") as file:
                 file.write(passphrase)
             command += ["--set", "secrets_passphrase_file=" + path]
+        command += settings(os.environ if env is None else env)
         self.process = _popen(
             command,
             stdout=subprocess.PIPE, stderr=self.log, text=True)
@@ -68,8 +83,8 @@ def init_server(*_, **__):
 class ServerProcess:
     """What a test that runs `mlflow server` in a process of its own needs of it."""
 
-    def __init__(self, port):
-        self.server = Server(port=port)
+    def __init__(self, port, env):
+        self.server = Server(port=port, env=env)
         self.pid = self.server.process.pid
         self.returncode = None
 
@@ -94,10 +109,10 @@ class ServerProcess:
 
 def server_port(command):
     """The port of an `mlflow server` command, None for any other."""
-    if not isinstance(command, (list, tuple)) or "--port" not in command:
+    if not isinstance(command, (list, tuple)):
         return None
-    words = [str(word) for word in command]
-    if "mlflow" not in words or "server" not in words:
+    words = [part for word in command for part in str(word).split("=", 1)]
+    if "mlflow" not in words or "server" not in words or "--port" not in words:
         return None
     return int(words[words.index("--port") + 1])
 
@@ -105,7 +120,7 @@ def server_port(command):
 class Popen(_popen):
     def __new__(cls, args, *more, **named):
         port = server_port(args)
-        return super().__new__(cls) if port is None else ServerProcess(port)
+        return super().__new__(cls) if port is None else ServerProcess(port, named.get("env"))
 
 
 IN_PROCESS = ("tests/tracking/fluent/", "tests/tracking/test_tracking.py",

@@ -9,8 +9,8 @@
  * Threads of their own send what is due, the oldest of a webhook first, one at a time each webhook,
  * until the URL answers 2xx: at least once, with the same id again. Behind 429, 5xx or no answer it
  * is tried again, later and later; behind anything else, or too many tries, it is given up and
- * logged. No redirect is followed, and no address that is not public is connected to, unless a
- * setting allows it. A secret is never told: it signs what is sent. */
+ * logged. Redirects that keep the POST (307, 308) are followed; no address that is not public is
+ * connected to, unless a setting allows it. A secret is never told: it signs what is sent. */
 
 #include "services/audit/audit.h"
 

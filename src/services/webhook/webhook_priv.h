@@ -34,8 +34,11 @@ struct ig_webhook_url {
 /* MLflow's rules and words. What a path or query must escape is refused. */
 enum ig_code ig_webhook_url_parse(struct ig_webhook_url *out, struct ig_str url,
                                   struct ig_err *err);
-/* The rest: its scheme and its host's addresses. A name that has none now is taken: what is
- * connected to is checked again each time. */
+/* Where a redirect from one leads; INVALID: to no URL of a webhook. */
+enum ig_code ig_webhook_url_follow(char out[IG_WEBHOOK_URL_MAX + 1], struct ig_str from,
+                                   struct ig_str location, struct ig_err *err);
+/* The rest: its scheme and its host's addresses. What is connected to is checked again each time.
+ */
 enum ig_code ig_webhook_url_check(const struct ig_webhooks *webhooks, struct ig_str url,
                                   struct ig_err *err);
 /* Of a webhook; empty: none. */

@@ -30,7 +30,8 @@ enum {
     AWAY_MS = 1000,
     ARENA_CHUNK = 64 << 10,
     ARENA_MAX = 64 << 20,
-    HEADERS_MAX_BYTES = 512
+    HEADERS_MAX_BYTES = 512,
+    REDIRECTS_MAX = 5
 };
 
 /* ---- one try ---- */
@@ -52,8 +53,9 @@ static void add_signature(struct ig_buf *headers, const struct ig_webhook_post *
     ig_buf_deinit(&content);
 }
 
-static enum ig_code ask(struct ig_client *client, struct ig_webhook_post *post, struct ig_str path,
-                        struct ig_err *err)
+/* *location: of a redirect that keeps the request as it is; else empty. */
+static enum ig_code ask(char *location, struct ig_client *client, struct ig_webhook_post *post,
+                        struct ig_str path, struct ig_err *err)
 {
     char timestamp[24];
     char target[IG_WEBHOOK_URL_MAX + 2];
@@ -78,11 +80,13 @@ static enum ig_code ask(struct ig_client *client, struct ig_webhook_post *post, 
     post->status = reply.status;
     post->retry_after_s = reply.retry_after_s;
     if (err->code == IG_TOO_LARGE && reply.status) ig_err_clear(err); /* enough of it came */
+    bool kept = reply.status == 307 || reply.status == 308;
+    snprintf(location, sizeof reply.location, "%s", kept ? reply.location : "");
     return err->code;
 }
 
-enum ig_code ig_webhook_send(const struct ig_webhooks *webhooks, struct ig_webhook_post *post,
-                             struct ig_err *err)
+static enum ig_code send_once(char *location, const struct ig_webhooks *webhooks,
+                              struct ig_webhook_post *post, struct ig_str to, struct ig_err *err)
 {
     const struct ig_webhooks_options *options = &webhooks->options;
     struct ig_webhook_url url;
@@ -97,13 +101,35 @@ enum ig_code ig_webhook_send(const struct ig_webhooks *webhooks, struct ig_webho
         .cancelled = &webhooks->stopping,
         .public_only = !options->private_allowed};
     post->status = 0;
-    if (ig_webhook_url_parse(&url, post->url, err) != IG_OK) return err->code;
+    location[0] = '\0';
+    if (ig_webhook_url_parse(&url, to, err) != IG_OK) return err->code;
     if (!url.is_secure && !options->http_allowed)
         return ig_fail(err, IG_DENIED, "the setting webhook_http does not allow http://");
     snprintf(base, sizeof base, "%.*s", IG_STR_ARGS(url.base));
     if (ig_client_new(&client, base, &client_options, err) == IG_OK)
-        ask(client, post, url.target, err);
+        ask(location, client, post, url.target, err);
     ig_client_free(client);
+    return err->code;
+}
+
+enum ig_code ig_webhook_send(const struct ig_webhooks *webhooks, struct ig_webhook_post *post,
+                             struct ig_err *err)
+{
+    char to[IG_WEBHOOK_URL_MAX + 1], next[IG_WEBHOOK_URL_MAX + 1];
+    char location[sizeof((struct ig_client_reply *)0)->location];
+    snprintf(to, sizeof to, "%.*s", IG_STR_ARGS(post->url));
+    for (int redirects = 0;; redirects++) {
+        if (send_once(location, webhooks, post, ig_str_view(to), err) != IG_OK || !location[0])
+            break;
+        if (redirects == REDIRECTS_MAX)
+            return ig_fail(err, IG_DENIED, "more than %d redirects", REDIRECTS_MAX);
+        if (ig_webhook_url_follow(next, ig_str_view(to), ig_str_view(location), err) != IG_OK) {
+            ig_err_prefix(err, "status %d", post->status);
+            break;
+        }
+        memcpy(to, next, sizeof to);
+        ig_buf_reset(&post->reply);
+    }
     return err->code;
 }
 

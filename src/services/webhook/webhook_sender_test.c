@@ -174,6 +174,71 @@ static void test_answers(void **state)
     }
 }
 
+/* A redirect that keeps the POST is followed with the same body, id and signature, within what the
+ * settings allow; one that would make it a GET without a body is a failure. */
+static void test_redirects(void **state)
+{
+    (void)state;
+    static const struct {
+        int first;
+        const char *location;
+        unsigned heard;
+        bool delivered;
+    } cases[] = {
+        {307, NULL, 2, true},
+        {308, "/other", 2, true},
+        {301, NULL, 1, false},
+        {303, "/other", 1, false},
+        {307, "ftp://x/y", 1, false},
+        {307, "other", 1, false},
+        {307, "https://[bad", 1, false},
+        {308, "//u@127.0.0.1", 1, false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const int statuses[] = {cases[i].first, 200};
+        struct ig_webhooks_stats before, after;
+        char signature[64], id[64];
+        ig_webhooks_stats(&before, webhooks);
+        assert_true(ig_listener_start(&listener, 0, statuses, 2));
+        listener.location = cases[i].location;
+        struct ig_str made = hook(listener.port, "hush");
+        emit("{\"name\":\"m\"}");
+        wait_for_nothing();
+        ig_webhooks_stats(&after, webhooks);
+        if (!ig_listener_wait(&listener, cases[i].heard) ||
+            atomic_load(&listener.heard_count) != cases[i].heard)
+            fail_msg("%zu: heard %u", i, atomic_load(&listener.heard_count));
+        assert_int_equal(after.delivered - before.delivered, cases[i].delivered);
+        assert_int_equal(after.given_up - before.given_up, !cases[i].delivered);
+        snprintf(signature, sizeof signature, "%s",
+                 ig_listener_header(&listener, 0, "X-MLflow-Signature"));
+        snprintf(id, sizeof id, "%s", ig_listener_header(&listener, 0, "X-MLflow-Delivery-Id"));
+        if (cases[i].heard == 2) {
+            assert_non_null(strstr(listener.heard[1], "POST /other HTTP/1.1"));
+            assert_string_equal(ig_listener_body(&listener, 1), ig_listener_body(&listener, 0));
+            assert_string_equal(ig_listener_header(&listener, 1, "X-MLflow-Delivery-Id"), id);
+            assert_string_equal(ig_listener_header(&listener, 1, "X-MLflow-Signature"), signature);
+        }
+        ASSERT_OK(ig_webhook_delete(webhooks, &IG_PRINCIPAL_LOCAL, made, &err));
+        ig_listener_stop(&listener);
+    }
+}
+
+static void test_redirects_end(void **state)
+{
+    (void)state;
+    static const int statuses[] = {307};
+    struct ig_webhooks_stats stats;
+    assert_true(ig_listener_start(&listener, 0, statuses, 1));
+    hook(listener.port, "");
+    emit("{}");
+    wait_for_nothing();
+    assert_int_equal(atomic_load(&listener.heard_count), 6);
+    ig_webhooks_stats(&stats, webhooks);
+    assert_true(stats.delivered == 0 && stats.given_up == 1);
+    ig_listener_stop(&listener);
+}
+
 static void test_tries_end(void **state)
 {
     (void)state;
@@ -308,6 +373,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_delivery, setup, teardown),
         cmocka_unit_test_setup_teardown(test_answers, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_redirects, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_redirects_end, setup, teardown),
         cmocka_unit_test_setup_teardown(test_tries_end, setup, teardown),
         cmocka_unit_test_setup_teardown(test_outlives_senders, setup, teardown),
         cmocka_unit_test_setup_teardown(test_undone_event, setup, teardown),

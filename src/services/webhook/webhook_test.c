@@ -136,6 +136,7 @@ static void test_refused(void **state)
         {"a", "https://localhost/", "must not resolve to a non-public IP address."},
         {"a", "https://[::1]/", "'::1' is ::1, which is not a public address"},
         {"a", "https://0x7f.1/", "is 127.0.0.1, which is not a public address"},
+        {"a", "https://nobody.invalid/", "Cannot resolve Webhook URL hostname: 'nobody.invalid'"},
         {"a", "https://169.254.169.254/latest", "which is not a public address"},
     };
     struct ig_webhook hook;

@@ -25,21 +25,22 @@ struct ig_listener {
     uint64_t thread;
     const int *statuses; /* 0: hang up without an answer; -1: never answer */
     size_t statuses_count;
+    const char *location; /* of redirects; NULL: a path of this one */
     atomic_uint heard_count;
     char heard[IG_HEARD_MAX][IG_HEARD_BYTES]; /* head and body */
 };
 
 static inline void ig_listener_answer(struct ig_listener *listener, int fd, size_t number)
 {
-    char reply[160];
+    char reply[256], here[64];
     size_t last = listener->statuses_count - 1;
     int status = listener->statuses[number < last ? number : last];
     if (status == -1) usleep(300 * 1000);
     if (status <= 0) return;
+    snprintf(here, sizeof here, "http://127.0.0.1:%u/other", listener->port);
     int length = snprintf(reply, sizeof reply,
-                          "HTTP/1.1 %d X\r\nLocation: http://127.0.0.1:%u/other\r\n"
-                          "Content-Length: 5\r\n\r\nheard",
-                          status, listener->port);
+                          "HTTP/1.1 %d X\r\nLocation: %s\r\nContent-Length: 5\r\n\r\nheard", status,
+                          listener->location ? listener->location : here);
     (void)!send(fd, reply, (size_t)length, MSG_NOSIGNAL);
 }
 

@@ -172,6 +172,27 @@ enum ig_code ig_webhook_url_parse(struct ig_webhook_url *out, struct ig_str url,
     return IG_OK;
 }
 
+enum ig_code ig_webhook_url_follow(char out[IG_WEBHOOK_URL_MAX + 1], struct ig_str from,
+                                   struct ig_str location, struct ig_err *err)
+{
+    struct ig_webhook_url url;
+    struct ig_buf text;
+    if (ig_webhook_url_parse(&url, from, err) != IG_OK) return err->code;
+    ig_buf_init(&text, IG_WEBHOOK_URL_MAX);
+    if (ig_str_starts(location, IG_STR("//")))
+        ig_buf_add_cstr(&text, url.is_secure ? "https:" : "http:");
+    else if (location.len && location.ptr[0] == '/')
+        ig_buf_add_str(&text, url.base);
+    ig_buf_add_str(&text, location);
+    if (text.overflowed)
+        ig_fail(err, IG_INVALID, "redirect of %zu bytes; at most %d are allowed", location.len,
+                IG_WEBHOOK_URL_MAX);
+    else if (ig_webhook_url_parse(&url, ig_buf_view(&text), err) == IG_OK)
+        snprintf(out, IG_WEBHOOK_URL_MAX + 1, "%.*s", IG_STR_ARGS(ig_buf_view(&text)));
+    ig_buf_deinit(&text);
+    return err->code;
+}
+
 enum ig_code ig_webhook_url_check(const struct ig_webhooks *webhooks, struct ig_str url,
                                   struct ig_err *err)
 {
@@ -184,7 +205,9 @@ enum ig_code ig_webhook_url_check(const struct ig_webhooks *webhooks, struct ig_
                        "Invalid webhook URL scheme: 'http'. Allowed schemes are: https.");
     if (webhooks->options.private_allowed) return IG_OK;
     snprintf(host, sizeof host, "%.*s", IG_STR_ARGS(parsed.host));
-    if (ig_client_check_public(host, &local) != IG_DENIED) return IG_OK;
+    if (ig_client_check_public(host, &local) == IG_OK) return IG_OK;
+    if (local.code != IG_DENIED)
+        return ig_fail(err, IG_INVALID, "Cannot resolve Webhook URL hostname: %s", local.message);
     return ig_fail(err, IG_INVALID, "Webhook URL must not resolve to a non-public IP address. %s",
                    local.message);
 }
