@@ -3,6 +3,7 @@
  * loops through app.server, which is NULL while none runs. */
 #include "services.h"
 
+#include "api/mlflow_assessments.h"
 #include "base/file.h"
 #include "net/http_server.h"
 #include "services/deploy/replica_set.h"
@@ -126,7 +127,9 @@ static enum ig_code open_registry(struct ig_services *services,
     struct ig_app *app = &services->app;
     if (open_blobs(services, options, err) != IG_OK) return err->code;
     if (ig_registry_open(&app->registry, app->db, app->blobs, err) != IG_OK) return err->code;
-    if (ig_tracking_open(&app->tracking, app->db, err) != IG_OK) return err->code;
+    if (ig_tracking_open(&app->tracking, app->db, err) != IG_OK ||
+        ig_assessments_carry(app->db, ig_mlflow_assessments_parse, err) != IG_OK)
+        return err->code;
     if (ig_backgrounds_open(&app->backgrounds, app->db, app->blobs, app->registry, err) != IG_OK)
         return err->code;
     if (ig_reasons_open(&app->reasons, app->db, app->blobs, app->registry, app->backgrounds, err) !=

@@ -183,6 +183,28 @@ enum ig_code ig_mlflow_assessment_read(struct ig_assessment *out, struct ig_json
     return IG_OK;
 }
 
+enum ig_code ig_mlflow_assessments_read(struct ig_assessments *out, struct ig_json *json)
+{
+    struct ig_assessment *items = NULL;
+    size_t count = 0, cap = 0;
+    if (!ig_json_expect(json, IG_JSON_ARRAY, "assessments")) return json->err->code;
+    while (ig_json_element(json)) {
+        items = ig_arena_grow(json->arena, items, count, &cap, sizeof *items);
+        if (!items) return ig_fail(json->err, IG_NO_MEMORY, "assessments: too many");
+        if (ig_mlflow_assessment_read(&items[count++], json, NULL) != IG_OK) break;
+    }
+    *out = (struct ig_assessments){items, count};
+    return json->err->code;
+}
+
+enum ig_code ig_mlflow_assessments_parse(struct ig_assessments *out, struct ig_str content,
+                                         struct ig_arena *arena, struct ig_err *err)
+{
+    struct ig_json json;
+    ig_json_init(&json, content, arena, err);
+    return ig_mlflow_assessments_read(out, &json);
+}
+
 /* ---- writing ---- */
 
 static void write_time(struct ig_json_out *out, const char *key, int64_t unix_ms)

@@ -223,20 +223,6 @@ static enum ig_code read_location(struct ig_str *experiment, struct ig_json *jso
     return json->err->code;
 }
 
-static enum ig_code read_assessments(struct ig_tracking_trace *out, struct ig_json *json)
-{
-    struct ig_assessment *items = NULL;
-    size_t count = 0, cap = 0;
-    if (!ig_json_expect(json, IG_JSON_ARRAY, "assessments")) return json->err->code;
-    while (ig_json_element(json)) {
-        items = ig_arena_grow(json->arena, items, count, &cap, sizeof *items);
-        if (!items) return ig_fail(json->err, IG_NO_MEMORY, "assessments: too many");
-        if (ig_mlflow_assessment_read(&items[count++], json, NULL) != IG_OK) break;
-    }
-    out->assessments = (struct ig_assessments){items, count};
-    return json->err->code;
-}
-
 static enum ig_code read_word(struct ig_tracking_trace *out, struct ig_json *json,
                               struct ig_str name)
 {
@@ -272,7 +258,7 @@ static enum ig_code read_field(struct ig_tracking_trace *out, struct ig_str *exp
     if (ig_str_is(name, "trace_metadata"))
         return ig_mlflow_map_read(&out->metadata, json, "trace_metadata");
     if (ig_str_is(name, "tags")) return ig_mlflow_map_read(&out->tags, json, "tags");
-    if (ig_str_is(name, "assessments")) return read_assessments(out, json);
+    if (ig_str_is(name, "assessments")) return ig_mlflow_assessments_read(&out->assessments, json);
     if (ig_str_is(name, "request_time") || ig_str_is(name, "execution_duration") ||
         ig_str_is(name, "state"))
         return read_word(out, json, name);

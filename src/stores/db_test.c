@@ -134,7 +134,7 @@ static void test_writes_survive_reopening(void **state)
     assert_int_equal(models(db), 2);
     ig_db_stats(db, &stats);
     assert_int_equal(stats.writes, 2);
-    assert_int_equal(stats.schema_version, 29);
+    assert_int_equal(stats.schema_version, 30);
     ig_db_close(db);
     db = open_db(&temp);
     assert_int_equal(models(db), 2);
@@ -685,6 +685,75 @@ static int stop_postgres(void **state)
 #test " " #id, test, next_driver, NULL, (void *)(uintptr_t) #id                            \
     }
 
+/* ---- older schemas ---- */
+
+/* A database as a program left it that knew no migration behind `last`. */
+static void make_old(const struct ig_temp *temp, int64_t last, const char *rows)
+{
+    static const struct {
+        int64_t number;
+        const char *sql;
+    } migrations[] = {
+#define IG_MIGRATION(number, name, sql) {number, sql},
+#include "stores/migrations.def"
+#undef IG_MIGRATION
+    };
+    struct ig_err err = IG_ERR_INIT;
+    const struct ig_db_options options = options_of(temp);
+    const struct ig_db_driver *driver = NULL;
+    struct ig_db_place place;
+    struct ig_db_conn *conn = NULL;
+    char text[128];
+    ASSERT_OK(ig_db_place_init(&place, &driver, &options, &err));
+    ASSERT_OK(driver->open(&conn, &place, true, &err));
+    ASSERT_OK(driver->script(conn,
+                             "create table ig_schema (version bigint primary key,"
+                             " name text not null, applied_ms bigint not null)",
+                             &err));
+    for (size_t i = 0; i < sizeof migrations / sizeof migrations[0]; i++) {
+        if (migrations[i].number > last) break;
+        ASSERT_OK(driver->script(conn, migrations[i].sql, &err));
+        snprintf(text, sizeof text, "insert into ig_schema values(%lld, '', 0)",
+                 (long long)migrations[i].number);
+        ASSERT_OK(driver->script(conn, text, &err));
+    }
+    ASSERT_OK(driver->script(conn, rows, &err));
+    driver->close(conn);
+    ig_db_place_deinit(&place);
+}
+
+static enum ig_code read_told(struct ig_db_tx *tx, void *context, struct ig_err *error)
+{
+    struct ig_db_rows *rows = NULL;
+    (void)context;
+    if (ig_db_query(&rows, tx, "select trace, content from assessments_told order by trace", NULL,
+                    0, error) != IG_OK)
+        return error->code;
+    assert_true(ig_db_next(rows, error));
+    assert_true(ig_str_is(ig_db_text(rows, 0), "tr-a"));
+    assert_true(ig_str_is(ig_db_text(rows, 1), "[{}]"));
+    assert_false(ig_db_next(rows, error));
+    ig_db_finish(rows);
+    return error->code;
+}
+
+/* What migration 27 takes out of the traces' rows is kept. */
+static void test_assessments_of_old_traces(void **state)
+{
+    (void)state;
+    struct ig_err err = IG_ERR_INIT;
+    struct ig_temp temp = ig_temp_make();
+    make_old(&temp, 26,
+             "insert into experiments(id, name, artifact_root, stage, created_ms, updated_ms)"
+             " values(7, 'e', 'x', 'active', 1, 1);"
+             "insert into traces(id, experiment, start_ms, status, assessments)"
+             " values('tr-a', 7, 1, 1, '[{}]'), ('tr-b', 7, 1, 1, ''), ('tr-c', 7, 1, 1, '[]')");
+    struct ig_db *db = open_db(&temp);
+    ASSERT_OK(ig_db_read(db, read_told, NULL, &err));
+    ig_db_close(db);
+    ig_temp_remove(&temp);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -695,7 +764,8 @@ int main(void)
         SUITE(test_readers_cannot_write, id), SUITE(test_second_process_is_refused, id),           \
         SUITE(test_newer_schema_is_refused, id), SUITE(test_group_commit, id),                     \
         SUITE(test_nth_call_fails, id), SUITE(test_reader_beside_another, id),                     \
-        SUITE(test_kill_loses_nothing_acknowledged, id),
+        SUITE(test_kill_loses_nothing_acknowledged, id),                                           \
+        SUITE(test_assessments_of_old_traces, id),
 #include "stores/stores.def"
 #undef IG_STORE_DB
         SUITE(test_log_is_checkpointed, sqlite),

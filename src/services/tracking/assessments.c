@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/json.h"
+#include "base/log.h"
 #include "base/random.h"
 #include "services/tracking/json_text.h"
 #include "services/tracking/tracking_priv.h"
@@ -270,20 +271,23 @@ static enum ig_code check_room(struct ig_db_tx *tx, struct ig_str trace, struct 
                    IG_STR_ARGS(ig_tracking_cut(trace, 64)), (long long)count, IG_ASSESSMENTS_MAX);
 }
 
+static struct ig_str new_id(struct ig_arena *arena)
+{
+    unsigned char random[16];
+    char id[35] = "a-";
+    ig_random_bytes(random, sizeof random);
+    ig_hex(id + 2, random, sizeof random);
+    return ig_arena_dup(arena, ig_str_view(id));
+}
+
 enum ig_code ig_assessment_put(struct ig_assessment *out, struct ig_db_tx *tx,
                                const struct ig_assessment *given, struct ig_arena *arena,
                                struct ig_err *err)
 {
     struct ig_assessment row = *given;
     int64_t now_ms = ig_clock_unix_ms();
-    unsigned char random[16];
-    char id[35] = "a-";
     if (check(given, err) != IG_OK) return err->code;
-    if (!row.id.len) {
-        ig_random_bytes(random, sizeof random);
-        ig_hex(id + 2, random, sizeof random);
-        row.id = ig_arena_dup(arena, ig_str_view(id));
-    }
+    if (!row.id.len) row.id = new_id(arena);
     if (!row.created_ms) row.created_ms = now_ms;
     if (!row.updated_ms) row.updated_ms = now_ms;
     if (row.overrides.ptr) {
@@ -405,4 +409,75 @@ enum ig_code ig_assessment_delete(struct ig_db *db, struct ig_str trace, struct 
 {
     struct call call = {.trace = trace, .id = id};
     return ig_db_write(db, delete_work, &call, err);
+}
+
+/* ---- those that were told as one text ---- */
+
+struct carry {
+    ig_assessments_reader *read;
+    struct ig_arena arena; /* of one trace */
+    struct ig_str trace, content;
+    struct ig_assessments found;
+    char after[ID_MAX_CHARS * 4 + 1]; /* traces up to this one are done */
+};
+
+static enum ig_code next_told(struct ig_db_tx *tx, void *context, struct ig_err *err)
+{
+    struct carry *carry = context;
+    struct ig_db_rows *rows = NULL;
+    carry->trace = IG_STR("");
+    if (ig_db_query(&rows, tx,
+                    "select a.trace, a.content from assessments_told a join traces t on t.id ="
+                    " a.trace where a.trace > $1 order by a.trace limit 1",
+                    IG_DB_VALUES(IG_DB_C(carry->after)), err) != IG_OK)
+        return err->code;
+    if (ig_db_next(rows, err)) {
+        carry->trace = ig_db_text_dup(rows, 0, &carry->arena);
+        carry->content = ig_db_text_dup(rows, 1, &carry->arena);
+    }
+    ig_db_finish(rows);
+    return err->code;
+}
+
+/* As they were told: which of them are valid is told as well. */
+static enum ig_code put_told(struct ig_db_tx *tx, void *context, struct ig_err *err)
+{
+    struct carry *carry = context;
+    int64_t now_ms = ig_clock_unix_ms();
+    for (size_t i = 0; i < carry->found.count; i++) {
+        struct ig_assessment row = carry->found.items[i];
+        row.trace = carry->trace;
+        if (!row.id.len) row.id = new_id(&carry->arena);
+        if (!row.created_ms) row.created_ms = now_ms;
+        if (!row.updated_ms) row.updated_ms = row.created_ms;
+        if (check(&row, err) != IG_OK || put(tx, &row, &carry->arena, err) != IG_OK)
+            return err->code;
+    }
+    return ig_db_exec(tx, "delete from assessments_told where trace = $1",
+                      IG_DB_VALUES(IG_DB_T(carry->trace)), err);
+}
+
+static enum ig_code carry_one(struct carry *carry, struct ig_db *db, struct ig_err *err)
+{
+    struct ig_err why = IG_ERR_INIT;
+    snprintf(carry->after, sizeof carry->after, "%.*s", IG_STR_ARGS(carry->trace));
+    enum ig_code code = carry->read(&carry->found, carry->content, &carry->arena, &why);
+    if (code == IG_OK) code = ig_db_write(db, put_told, carry, &why);
+    if (code == IG_OK) return IG_OK;
+    if (code != IG_INVALID && code != IG_PARSE && code != IG_TOO_LARGE)
+        return ig_fail(err, code, "%s", why.message);
+    ig_log(IG_LOG_WARN, "assessments_unread", IG_LOG_S("trace", carry->trace),
+           IG_LOG_C("why", why.message));
+    return IG_OK;
+}
+
+enum ig_code ig_assessments_carry(struct ig_db *db, ig_assessments_reader *read, struct ig_err *err)
+{
+    struct carry carry = {.read = read};
+    ig_arena_init(&carry.arena, 64 << 10, (size_t)256 << 20);
+    while (ig_db_read(db, next_told, &carry, err) == IG_OK && carry.trace.len &&
+           carry_one(&carry, db, err) == IG_OK)
+        ig_arena_reset(&carry.arena);
+    ig_arena_deinit(&carry.arena);
+    return err->code;
 }

@@ -52,4 +52,12 @@ enum ig_code ig_assessment_update(struct ig_assessment *out, struct ig_db *db,
 enum ig_code ig_assessment_delete(struct ig_db *db, struct ig_str trace, struct ig_str id,
                                   struct ig_err *err);
 
+/* Traces that were kept before assessments had rows hold them as one text, MLflow's JSON list: puts
+ * these into rows, a trace at a time, so it may be ended anywhere. A text that `read` refuses stays
+ * and is logged. */
+typedef enum ig_code ig_assessments_reader(struct ig_assessments *out, struct ig_str content,
+                                           struct ig_arena *arena, struct ig_err *err);
+enum ig_code ig_assessments_carry(struct ig_db *db, ig_assessments_reader *read,
+                                  struct ig_err *err);
+
 #endif

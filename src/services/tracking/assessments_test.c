@@ -198,6 +198,61 @@ static void test_search(void **state)
     assert_int_equal(found("feedback.score = '0.75'"), 0); /* it is not valid any more */
 }
 
+/* ---- those that were told as one text ---- */
+
+static enum ig_code tell_old(struct ig_db_tx *tx, void *context, struct ig_err *inner)
+{
+    (void)context;
+    return ig_db_exec(tx,
+                      "insert into assessments_told(trace, content) values ('gone', '[1]'),"
+                      " ('tr-1', 'two'), ('tr-2', 'bad')",
+                      NULL, 0, inner);
+}
+
+static enum ig_code read_old(struct ig_assessments *out, struct ig_str content,
+                             struct ig_arena *into, struct ig_err *inner)
+{
+    static struct ig_assessment items[2];
+    (void)into;
+    if (!ig_str_is(content, "two")) return ig_fail(inner, IG_PARSE, "%.*s", IG_STR_ARGS(content));
+    items[0] = of(IG_ASSESSMENT_FEEDBACK, "q", "1.0");
+    items[0].id = IG_STR("a-1");
+    items[0].valid = false;
+    items[0].created_ms = 5;
+    items[1] = of(IG_ASSESSMENT_FEEDBACK, "q", "2.0");
+    items[1].overrides = IG_STR("a-1");
+    *out = (struct ig_assessments){items, 2};
+    return IG_OK;
+}
+
+static enum ig_code count_old(struct ig_db_tx *tx, void *context, struct ig_err *inner)
+{
+    struct ig_db_rows *rows = NULL;
+    if (ig_db_query(&rows, tx, "select count(*) from assessments_told", NULL, 0, inner) == IG_OK &&
+        ig_db_next(rows, inner))
+        *(int64_t *)context = ig_db_i64(rows, 0);
+    ig_db_finish(rows);
+    return inner->code;
+}
+
+static void test_told_as_text(void **state)
+{
+    (void)state;
+    int64_t left = -1;
+    struct ig_tracking_trace trace;
+    ASSERT_OK(ig_db_write(db, tell_old, NULL, &err));
+    for (int again = 0; again < 2; again++) {
+        ASSERT_OK(ig_assessments_carry(db, read_old, &err));
+        ASSERT_OK(ig_db_read(db, count_old, &left, &err));
+        assert_int_equal(left, 2);
+        ASSERT_OK(ig_tracking_trace_get(&trace, db, IG_STR("tr-1"), &arena, &err));
+        assert_int_equal(trace.assessments.count, 2);
+    }
+    assert_true(ig_str_is(trace.assessments.items[0].id, "a-1"));
+    assert_true(!trace.assessments.items[0].valid && trace.assessments.items[1].valid);
+    assert_true(trace.assessments.items[0].created_ms == 5);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -205,6 +260,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_one_overrides_another, setup, teardown),
         cmocka_unit_test_setup_teardown(test_refusals, setup, teardown),
         cmocka_unit_test_setup_teardown(test_search, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_told_as_text, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
