@@ -18,7 +18,7 @@ static void write_texts(struct ig_json_out *out, const char *name, struct ig_iss
     ig_json_out_array_end(out);
 }
 
-void ig_mlflow_write_issue(struct ig_json_out *out, const struct ig_issue *issue)
+void ig_mlflow_write_issue(struct ig_json_out *out, const struct ig_issue *issue, bool counted)
 {
     char experiment[24];
     snprintf(experiment, sizeof experiment, "%lld", (long long)issue->experiment);
@@ -35,6 +35,7 @@ void ig_mlflow_write_issue(struct ig_json_out *out, const struct ig_issue *issue
     ig_json_out_kv_i64(out, "last_updated_timestamp", issue->updated_ms);
     if (issue->created_by.len) ig_json_out_kv_str(out, "created_by", issue->created_by);
     write_texts(out, "categories", issue->categories);
+    if (counted) ig_json_out_kv_i64(out, "trace_count", issue->traces_count);
     ig_json_out_object_end(out);
 }
 
@@ -46,7 +47,7 @@ static enum ig_code reply(struct ig_call *call, enum ig_code code, const struct 
     ig_call_json(call, &out);
     ig_json_out_object(&out);
     ig_json_out_key(&out, IG_STR("issue"));
-    ig_mlflow_write_issue(&out, issue);
+    ig_mlflow_write_issue(&out, issue, false);
     ig_json_out_object_end(&out);
     return IG_OK;
 }

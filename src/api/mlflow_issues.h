@@ -7,6 +7,6 @@
 #include "base/json.h"
 #include "services/tracking/issues.h"
 
-void ig_mlflow_write_issue(struct ig_json_out *out, const struct ig_issue *issue);
+void ig_mlflow_write_issue(struct ig_json_out *out, const struct ig_issue *issue, bool counted);
 
 #endif

@@ -57,6 +57,9 @@ static void test_issues(void **state)
            "required parameter 'description'");
     expect(ig_mlflow_issue_create, "{" OF ",\"experiment_id\":\"7\"}", "No Experiment with id=7");
     expect(ig_mlflow_issues_search, "{}", ",\"created_by\":\"u\"}],\"next_page_token\":\"\"}");
+    expect(ig_mlflow_issues_search, "{\"include_trace_count\":true}", ",\"trace_count\":0}],");
+    expect(ig_mlflow_issues_search, "{\"include_trace_count\":\"x\"}",
+           "parameter 'include_trace_count' supplied: expected true or false");
     expect(ig_mlflow_issues_search, "{\"experiment_id\":\"7\"}", "{\"next_page_token\":\"\"}");
     expect(ig_mlflow_issues_search, "{\"filter_string\":\"status = 'pending'\"}",
            "{\"next_page_token\":\"\"}");

@@ -33,6 +33,15 @@ static void expect(enum ig_code (*handler)(struct ig_call *), const char *body, 
 
 #define OF "\"experiment_id\":\"0\",\"name\":\"s\""
 
+static enum ig_code add_endpoint(struct ig_db_tx *tx, void *context, struct ig_err *inner)
+{
+    (void)context;
+    return ig_db_exec(tx,
+                      "insert into gateway_endpoints(id, name, fallback, tracked, created_ms,"
+                      " updated_ms) values('e-1', 'e', 0, 0, 1, 1)",
+                      NULL, 0, inner);
+}
+
 static void test_scorers(void **state)
 {
     (void)state;
@@ -43,6 +52,7 @@ static void test_scorers(void **state)
     ig_world_open(&world);
     test.app.db = world.db;
     ASSERT_OK(ig_tracking_open(&tracking, world.db, &err));
+    ASSERT_OK(ig_db_write(world.db, add_endpoint, NULL, &err));
     expect(ig_mlflow_scorer_register,
            "{" OF ",\"serialized_scorer\":\"{\\\"builtin_scorer_pydantic_data\\\":"
            " {\\\"model\\\": \\\"gateway:/e\\\"}}\"}",

@@ -33,7 +33,9 @@ static enum ig_code search(struct ig_tracking_found *out, struct ig_call *call,
                        "Missing value for required parameter 'experiment_ids'.");
     if (kind == IG_TRACKING_TRACES && !search.experiments_count)
         return ig_fail(&call->err, IG_INVALID, "Missing value for required parameter 'locations'.");
-    return ig_tracking_search(out, call->app->db, &search, call->arena, &call->err);
+    ig_tracking_search(out, call->app->db, &search, call->arena, &call->err);
+    out->traces_counted = search.traces_counted;
+    return call->err.code;
 }
 
 static void write_experiment(struct ig_json_out *out, struct ig_call *call, struct ig_str id,
@@ -118,14 +120,26 @@ static void write_evaluation(struct ig_json_out *out, struct ig_call *call, stru
         pass_over_gone(call);
 }
 
-static void write_issue(struct ig_json_out *out, struct ig_call *call, struct ig_str id,
-                        struct ig_arena *arena)
+static void write_one_issue(struct ig_json_out *out, struct ig_call *call, struct ig_str id,
+                            struct ig_arena *arena, bool counted)
 {
     struct ig_issue issue;
     if (ig_issue_get(&issue, call->app->db, id, arena, &call->err) == IG_OK)
-        ig_mlflow_write_issue(out, &issue);
+        ig_mlflow_write_issue(out, &issue, counted);
     else
         pass_over_gone(call);
+}
+
+static void write_issue(struct ig_json_out *out, struct ig_call *call, struct ig_str id,
+                        struct ig_arena *arena)
+{
+    write_one_issue(out, call, id, arena, false);
+}
+
+static void write_counted_issue(struct ig_json_out *out, struct ig_call *call, struct ig_str id,
+                                struct ig_arena *arena)
+{
+    write_one_issue(out, call, id, arena, true);
 }
 
 typedef void write_one(struct ig_json_out *out, struct ig_call *call, struct ig_str id,
@@ -201,7 +215,8 @@ static enum ig_code reply(struct ig_call *call, const char *name, struct ig_trac
         }
         ig_json_out_array_end(&out);
     }
-    if (found->token.len || write == write_issue) /* of issues MLflow always tells it */
+    bool issues = write == write_issue || write == write_counted_issue;
+    if (found->token.len || issues) /* of issues MLflow always tells it */
         ig_json_out_kv_str(&out, "next_page_token", found->token);
     ig_json_out_object_end(&out);
     ig_arena_deinit(&arena);
@@ -270,5 +285,5 @@ enum ig_code ig_mlflow_issues_search(struct ig_call *call)
 {
     struct ig_tracking_found found;
     if (search(&found, call, IG_TRACKING_ISSUES) != IG_OK) return call->err.code;
-    return reply(call, "issues", &found, write_issue);
+    return reply(call, "issues", &found, found.traces_counted ? write_counted_issue : write_issue);
 }

@@ -11,7 +11,7 @@
 #define SEE_DOCS " See the API docs for more information about request parameters."
 enum { SHOWN_MAX = 100 };
 
-enum field_kind { TEXT, NUMBER, VIEW, ORDERS, ID, IDS, DATASETS, LOCATIONS };
+enum field_kind { TEXT, NUMBER, VIEW, ORDERS, ID, IDS, DATASETS, LOCATIONS, COUNTED };
 
 static const struct field {
     const char *name;
@@ -20,7 +20,7 @@ static const struct field {
     {"filter", TEXT},        {"filter_string", TEXT},  {"page_token", TEXT},
     {"max_results", NUMBER}, {"run_view_type", VIEW},  {"view_type", VIEW},
     {"order_by", ORDERS},    {"experiment_id", ID},    {"experiment_ids", IDS},
-    {"datasets", DATASETS},  {"locations", LOCATIONS},
+    {"datasets", DATASETS},  {"locations", LOCATIONS}, {"include_trace_count", COUNTED},
 };
 
 struct request {
@@ -55,7 +55,9 @@ static const struct field *find_field(const struct request *request, struct ig_s
             return NULL;
         if (FIELDS[i].kind == DATASETS && !logged) return NULL;
         if (FIELDS[i].kind == LOCATIONS && !traces) return NULL;
-        if (FIELDS[i].kind == ID ? !issues : FIELDS[i].kind == ORDERS && issues) return NULL;
+        if (FIELDS[i].kind == ID || FIELDS[i].kind == COUNTED ? !issues
+                                                              : FIELDS[i].kind == ORDERS && issues)
+            return NULL;
         return FIELDS[i].kind == IDS && !runs && !logged && !traces && !evaluations ? NULL
                                                                                     : &FIELDS[i];
     }
@@ -123,6 +125,11 @@ static enum ig_code take(struct request *request, const struct field *field, str
         return wrong(field, value, "a whole number", request->err);
     case VIEW:
         return take_view(request, field, value);
+    case COUNTED:
+        search->traces_counted = ig_str_is(value, "true");
+        return search->traces_counted || ig_str_is(value, "false")
+                   ? IG_OK
+                   : wrong(field, value, "true or false", request->err);
     case ORDERS:
         return take_order(request, value);
     case ID:
@@ -140,6 +147,8 @@ static enum ig_code take_json(struct request *request, const struct field *field
     enum ig_json_event event = ig_json_next(json);
     bool number = event == IG_JSON_NUMBER && field->kind != TEXT && field->kind != ORDERS;
     if (event == IG_JSON_ERROR) return json->err->code;
+    if (event == IG_JSON_BOOL && field->kind == COUNTED)
+        return take(request, field, json->boolean ? IG_STR("true") : IG_STR("false"));
     if (event == IG_JSON_STRING || number) return take(request, field, json->text);
     return wrong(field, ig_str_view(ig_json_event_name(event)),
                  field->kind == TEXT || field->kind == ORDERS ? "a string" : "a number or string",

@@ -50,8 +50,8 @@ static enum ig_code get_issue(struct ig_db_tx *tx, void *context, struct ig_err 
     struct ig_db_rows *rows = NULL;
     if (ig_db_query(&rows, tx,
                     "select id, experiment, name, description, status, severity, causes,"
-                    " categories, source_run, created_by, created_ms, updated_ms from issues"
-                    " where id = $1",
+                    " categories, source_run, created_by, created_ms, "
+                    "updated_ms, " IG_TRACKING_ISSUE_TRACES("$1") " from issues where id = $1",
                     IG_DB_VALUES(IG_DB_T(call->id)), err) != IG_OK)
         return err->code;
     if (ig_db_next(rows, err)) {
@@ -64,7 +64,8 @@ static enum ig_code get_issue(struct ig_db_tx *tx, void *context, struct ig_err 
                                   .source_run = ig_db_text_dup(rows, 8, arena),
                                   .created_by = ig_db_text_dup(rows, 9, arena),
                                   .created_ms = ig_db_i64(rows, 10),
-                                  .updated_ms = ig_db_i64(rows, 11)};
+                                  .updated_ms = ig_db_i64(rows, 11),
+                                  .traces_count = ig_db_i64(rows, 12)};
         causes = ig_db_text_dup(rows, 6, arena);
         categories = ig_db_text_dup(rows, 7, arena);
     } else if (err->code == IG_OK) {

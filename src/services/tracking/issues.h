@@ -26,6 +26,7 @@ struct ig_issue {
     struct ig_str source_run, created_by; /* or empty */
     struct ig_issue_texts causes, categories;
     int64_t experiment, created_ms, updated_ms;
+    int64_t traces_count; /* that have it as an assessment */
 };
 /* Makes one of what is told; an empty status is "pending". The experiment is active, the run there.
  */

@@ -9,6 +9,7 @@
 
 #include "services/tracking/issues.h"
 #include "services/tracking/tracking_search.h"
+#include "services/tracking/tracking_traces.h"
 #include "stores/db_testing.h"
 #include "stores/temp_testing.h"
 
@@ -179,10 +180,57 @@ static void test_searches(void **state)
     }
 }
 
+static struct ig_tracking_found search_counted(struct ig_str token, int64_t max)
+{
+    struct ig_tracking_found found = {.count = 0};
+    const struct ig_tracking_search search = {.kind = IG_TRACKING_ISSUES,
+                                              .filter = IG_STR(""),
+                                              .traces_counted = true,
+                                              .view = IG_TRACKING_ALL,
+                                              .results_max = max,
+                                              .token = token};
+    ig_tracking_search(&found, db, &search, &arena, &err);
+    return found;
+}
+
+/* The worst first, then those in most traces; a trace counts once. */
+static void test_traces_are_counted(void **state)
+{
+    (void)state;
+    const char *const traces[] = {"tr-1", "tr-1", "tr-2"};
+    struct ig_tracking_trace trace = {.duration_ms = -1}, kept;
+    struct ig_assessment made;
+    struct ig_issue two = make("two", "", "low"), none = make("none", "", "low"),
+                    worst = make("worst", "", "high"), found_issue;
+    for (size_t i = 0; i < 3; i++) {
+        trace.id = ig_str_view(traces[i]);
+        ASSERT_OK(ig_tracking_trace_put(&kept, db, &trace, &arena, &err));
+        const struct ig_assessment given = {.kind = IG_ASSESSMENT_ISSUE,
+                                            .id = IG_STR(""),
+                                            .trace = trace.id,
+                                            .name = two.id,
+                                            .value = IG_STR("{}"),
+                                            .source_type = IG_STR("HUMAN"),
+                                            .valid = true};
+        ASSERT_OK(ig_assessment_create(&made, db, &given, &arena, &err));
+    }
+    ASSERT_OK(ig_issue_get(&found_issue, db, two.id, &arena, &err));
+    assert_int_equal(found_issue.traces_count, 2);
+    struct ig_tracking_found found = search_counted(IG_STR(""), 2);
+    assert_int_equal(found.count, 2);
+    assert_true(ig_str_eq(found.ids[0], worst.id) && ig_str_eq(found.ids[1], two.id));
+    struct ig_str token = found.token;
+    found = search_counted(token, 2);
+    assert_int_equal(found.count, 1);
+    assert_true(ig_str_eq(found.ids[0], none.id));
+    search("", NULL, token, 2);
+    expect_error(IG_INVALID, "is of another search");
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {TEST(test_making_and_changing), TEST(test_bad_ones),
-                                       TEST(test_searches)};
+                                       TEST(test_searches), TEST(test_traces_are_counted)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

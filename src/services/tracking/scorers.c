@@ -20,7 +20,7 @@ struct scorer_call {
     const struct ig_scorer_config *config;
     const struct ig_str *ids;
     size_t ids_count;
-    struct ig_str content;
+    struct ig_str content, endpoint; /* of the gateway that the content names, ptr NULL: none */
     struct ig_arena *arena;
     char id[IG_SCORER_ID_SIZE]; /* of the scorer, empty: there is none; or one that is made */
     struct ig_scorer found;
@@ -28,6 +28,13 @@ struct scorer_call {
     struct ig_scorer_config made;
     struct ig_scorer_configs configs;
 };
+
+static const struct ig_str GATEWAY = {"gateway:/", 9};
+
+static bool is_of_gateway(struct ig_str model)
+{
+    return model.ptr && ig_str_starts(model, GATEWAY);
+}
 
 /* 8-4-4-4-12 hex digits. */
 static void make_id(char out[IG_SCORER_ID_SIZE])
@@ -212,10 +219,26 @@ static enum ig_code add_scorer(struct scorer_call *call, struct ig_db_tx *tx, st
         err);
 }
 
+static enum ig_code check_endpoint(const struct scorer_call *call, struct ig_db_tx *tx,
+                                   struct ig_err *err)
+{
+    struct ig_db_rows *rows = NULL;
+    if (!call->endpoint.ptr ||
+        ig_db_query(&rows, tx, "select 1 from gateway_endpoints where name = $1",
+                    IG_DB_VALUES(IG_DB_T(call->endpoint)), err) != IG_OK)
+        return err->code;
+    if (!ig_db_next(rows, err) && err->code == IG_OK)
+        ig_fail(err, IG_NOT_FOUND, "GatewayEndpoint not found (name='%.*s')",
+                IG_STR_ARGS(ig_tracking_cut(call->endpoint, 100)));
+    ig_db_finish(rows);
+    return err->code;
+}
+
 static enum ig_code register_scorer(struct ig_db_tx *tx, void *context, struct ig_err *err)
 {
     struct scorer_call *call = context;
-    if (find(call, tx, err) != IG_OK || (!call->id[0] && add_scorer(call, tx, err) != IG_OK) ||
+    if (find(call, tx, err) != IG_OK || check_endpoint(call, tx, err) != IG_OK ||
+        (!call->id[0] && add_scorer(call, tx, err) != IG_OK) ||
         ig_db_exec(tx,
                    "insert into scorer_versions(scorer, version, experiment, content, created_ms)"
                    " select $1, coalesce(max(version), 0) + 1, $2, $3, $4 from scorer_versions"
@@ -244,6 +267,8 @@ enum ig_code ig_scorer_register(struct ig_scorer *out, struct ig_db *db, int64_t
     if (ig_scorer_content_read(&model, scorer->content, arena, err) != IG_OK) return err->code;
     if (model.ptr && !ig_str_trim(model).len)
         return ig_fail(err, IG_INVALID, "Scorer model cannot be empty or contain only whitespace.");
+    if (is_of_gateway(model))
+        call.endpoint = (struct ig_str){model.ptr + GATEWAY.len, model.len - GATEWAY.len};
     if (ig_db_write(db, register_scorer, &call, err) == IG_OK) *out = call.found;
     return err->code;
 }
@@ -290,7 +315,7 @@ static enum ig_code check_model(struct scorer_call *call, struct ig_db_tx *tx, s
     if (read_one(call, tx, err) != IG_OK ||
         ig_scorer_content_read(&model, call->found.content, call->arena, err) != IG_OK)
         return err->code;
-    if (model.ptr && ig_str_starts(model, IG_STR("gateway:/"))) return IG_OK;
+    if (is_of_gateway(model)) return IG_OK;
     return ig_fail(err, IG_INVALID,
                    "Scorer '%.*s' does not use a gateway model. Automatic evaluation is only "
                    "supported for scorers that use gateway models.",

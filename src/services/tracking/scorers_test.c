@@ -175,9 +175,22 @@ static void test_content(void **state)
     expect_error(IG_INVALID, "Scorer model cannot be empty");
 }
 
+static enum ig_code add_endpoint(struct ig_db_tx *tx, void *context, struct ig_err *inner)
+{
+    (void)context;
+    return ig_db_exec(tx,
+                      "insert into gateway_endpoints(id, name, fallback, tracked, created_ms,"
+                      " updated_ms) values('e-1', 'e', 0, 0, 1, 1)",
+                      NULL, 0, inner);
+}
+
 static void test_configs(void **state)
 {
     (void)state;
+    struct ig_scorer unknown = {.name = IG_STR("s"), .content = IG_STR(JUDGE("gateway:/e"))};
+    ig_scorer_register(&unknown, db, 0, &unknown, &arena, &err);
+    expect_error(IG_NOT_FOUND, "GatewayEndpoint not found (name='e')");
+    ASSERT_OK(ig_db_write(db, add_endpoint, NULL, &err));
     struct ig_scorer scorer = add(0, "s", JUDGE("gateway:/e"));
     const struct ig_scorer_ref ref = {0, IG_STR("s"), IG_SCORER_ANY_VERSION},
                                none = {0, IG_STR("x"), IG_SCORER_ANY_VERSION};

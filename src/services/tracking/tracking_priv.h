@@ -77,6 +77,10 @@ enum ig_code ig_tracking_trace_place_of(struct ig_str *out, struct ig_db_tx *tx,
                                         struct ig_str id, struct ig_arena *arena,
                                         struct ig_err *err);
 /* All of a trace, in the order in which they were made. */
+/* How many traces have an assessment that is this issue. */
+#define IG_TRACKING_ISSUE_TRACES(id)                                                               \
+    "(select count(distinct a.trace) from assessments a where a.kind = 'issue' and a.name = " id ")"
+
 enum ig_code ig_assessments_read(struct ig_assessments *out, struct ig_db_tx *tx,
                                  struct ig_str trace, struct ig_arena *arena, struct ig_err *err);
 /* Makes one, or changes that of the same id and trace; EXISTS when it is of another trace. */

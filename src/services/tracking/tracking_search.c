@@ -15,6 +15,7 @@
 
 #include "base/hash.h"
 #include "services/tracking/json_text.h"
+#include "services/tracking/tracking_priv.h"
 #include "services/tracking/tracking_traces.h"
 
 #include <stdio.h>
@@ -542,18 +543,24 @@ static void add_registry_keys(struct ig_tracking_query *query)
     if (versions) add_key_unless_ordered(query, IG_TRACKING_BY_VERSION_NUMBER, true);
 }
 
+static void add_issue_key(struct ig_tracking_query *query, const char *sql, bool words)
+{
+    struct ig_tracking_key *key = add_key(query, true);
+    key->type = words ? IG_TRACKING_KEY_WORDS : IG_TRACKING_KEY_WHOLE;
+    snprintf(key->sql, IG_TRACKING_KEY_BYTES, "%s", sql);
+}
+
 /* The worst first, then the newest. */
 static void add_issue_keys(struct ig_tracking_query *query)
 {
-    static const char *const keys[] = {
-        ("case r.severity when 'high' then 3 when 'medium' then 2 when 'low' then 1"
-         " when 'not_an_issue' then 0 else -1 end"),
-        "r.created_ms", "r.id"};
-    for (size_t i = 0; i < 3; i++) {
-        struct ig_tracking_key *key = add_key(query, true);
-        key->type = i < 2 ? IG_TRACKING_KEY_WHOLE : IG_TRACKING_KEY_WORDS;
-        snprintf(key->sql, IG_TRACKING_KEY_BYTES, "%s", keys[i]);
-    }
+    add_issue_key(query,
+                  "case r.severity when 'high' then 3 when 'medium' then 2 when 'low' then 1"
+                  " when 'not_an_issue' then 0 else -1 end",
+                  false);
+    if (query->search->traces_counted)
+        add_issue_key(query, IG_TRACKING_ISSUE_TRACES("r.id"), false);
+    add_issue_key(query, "r.created_ms", false);
+    add_issue_key(query, "r.id", true);
 }
 
 /* What ends every order, so that no two rows stand alike. */

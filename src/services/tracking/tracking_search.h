@@ -49,6 +49,7 @@ struct ig_tracking_search {
     size_t orders_count;
     const struct ig_tracking_of_dataset *datasets; /* of logged models: that metrics are of any */
     size_t datasets_count;
+    bool traces_counted;        /* of issues: those in more traces come first, within a severity */
     enum ig_tracking_view view; /* of models, versions and traces ALL */
     int64_t results_max;        /* 1 to the kind's MAX */
     struct ig_str token;        /* of the page before; empty: the first page */
@@ -60,6 +61,7 @@ struct ig_tracking_found {
     const struct ig_str *marks; /* what a token says of each */
     size_t count;
     struct ig_str token;                     /* of the next page; empty: this is the last */
+    bool traces_counted;                     /* as it was asked */
     char digest[IG_TRACKING_DIGEST_HEX + 1]; /* of the search, for tokens */
 };
 

@@ -100,8 +100,8 @@ static enum ig_code digest(struct ig_tracking_query *query, struct ig_err *err)
     char head[96], hex[IG_SHA256_HEX];
     struct ig_sha256 *hash = ig_sha256_new();
     if (!hash) return ig_fail(err, IG_NO_MEMORY, "search");
-    snprintf(head, sizeof head, "%d %d %zu %zu", (int)search->kind, (int)search->view,
-             search->experiments_count, search->orders_count);
+    snprintf(head, sizeof head, "%d %d %zu %zu %d", (int)search->kind, (int)search->view,
+             search->experiments_count, search->orders_count, search->traces_counted);
     hash_text(hash, ig_str_view(head));
     hash_text(hash, search->filter);
     for (size_t i = 0; search->orders && i < search->orders_count; i++)
