@@ -19,6 +19,8 @@ void ig_mlflow_write_experiment(struct ig_json_out *out,
 void ig_mlflow_write_run_info(struct ig_json_out *out, const struct ig_tracking_run *run);
 /* {"info", "data", "inputs", "outputs"} */
 void ig_mlflow_write_run(struct ig_json_out *out, const struct ig_tracking_run *run);
+/* {"run"} as the answer. */
+enum ig_code ig_mlflow_reply_run(struct ig_call *call, const struct ig_tracking_run *run);
 /* A metric's value in JSON: a number, "NaN", "Infinity" or "-Infinity". Returns its length. */
 size_t ig_mlflow_value_text(char out[IG_NUM_TEXT_MAX], double value);
 /* `run` may be empty: it is not said whose the metric is. */

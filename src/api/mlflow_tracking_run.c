@@ -12,7 +12,7 @@
 
 enum { LOOP_BODY_MAX = 16 << 10 }; /* reading more is work for the pool */
 
-static enum ig_code reply_run(struct ig_call *call, const struct ig_tracking_run *run)
+enum ig_code ig_mlflow_reply_run(struct ig_call *call, const struct ig_tracking_run *run)
 {
     struct ig_json_out out;
     ig_call_json(call, &out);
@@ -39,7 +39,7 @@ enum ig_code ig_mlflow_run_create(struct ig_call *call)
         return call->err.code;
     if (ig_tracking_run_create(&run, call->app->tracking, &spec, call->arena, &call->err) != IG_OK)
         return call->err.code;
-    return reply_run(call, &run);
+    return ig_mlflow_reply_run(call, &run);
 }
 
 enum ig_code ig_mlflow_run_get(struct ig_call *call)
@@ -50,7 +50,7 @@ enum ig_code ig_mlflow_run_get(struct ig_call *call)
     if (ig_mlflow_read(call, fields, COUNT(fields)) != IG_OK) return call->err.code;
     if (ig_tracking_run_get(&run, call->app->tracking, id, call->arena, &call->err) != IG_OK)
         return call->err.code;
-    return reply_run(call, &run);
+    return ig_mlflow_reply_run(call, &run);
 }
 
 enum ig_code ig_mlflow_run_update(struct ig_call *call)

@@ -11,8 +11,11 @@
 #include "base/clock.h"
 #include "base/mem.h"
 
+#include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { ARTIFACT_ROOT_MAX = 2048 };
 
@@ -128,9 +131,35 @@ static enum ig_code check_artifact_root(struct ig_str root, struct ig_err *err)
     return ig_tracking_check_length(root, ARTIFACT_ROOT_MAX, "artifact_location", err);
 }
 
+static bool has_scheme(struct ig_str uri)
+{
+    static const char OTHERS[] = "0123456789+-.";
+    for (size_t i = 0; i < uri.len; i++) {
+        char c = uri.ptr[i];
+        bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+        if (c == ':') return i > 0;
+        if (!letter && (!i || !memchr(OTHERS, c, sizeof OTHERS - 1))) return false;
+    }
+    return false;
+}
+
+/* A relative path is one below this process's directory, as it is below MLflow's server's. */
+static enum ig_code add_root(struct ig_buf *out, struct ig_str root, struct ig_err *err)
+{
+    char here[PATH_MAX];
+    if (root.len && root.ptr[0] != '/' && !has_scheme(root)) {
+        if (!getcwd(here, sizeof here))
+            return ig_fail(err, IG_IO, "artifact_location: %s", strerror(errno));
+        ig_buf_printf(out, "%s/", here);
+    }
+    ig_buf_add_str(out, root);
+    return check_artifact_root(out->overflowed ? root : ig_buf_view(out), err);
+}
+
 struct experiment_call {
     const struct ig_principal *who;
     const struct ig_tracking_experiment_spec *spec;
+    struct ig_str root; /* of one that is made; empty: the usual one */
     int64_t id;
     struct ig_str name;
     const char *from, *to; /* stages */
@@ -191,7 +220,7 @@ static enum ig_code create_experiment(struct ig_db_tx *tx, void *context, struct
     enum ig_code code = next_id(&call->id, tx, err);
     if (code != IG_OK) return code;
     snprintf(own, sizeof own, "mlflow-artifacts:/%lld", (long long)call->id);
-    struct ig_str root = spec->artifact_root.len ? spec->artifact_root : ig_str_view(own);
+    struct ig_str root = call->root.len ? call->root : ig_str_view(own);
     code =
         ig_db_exec(tx,
                    "insert into experiments(id, name, artifact_root, stage, created_ms, updated_ms)"
@@ -212,12 +241,16 @@ enum ig_code ig_tracking_experiment_create(int64_t *id, struct ig_tracking *trac
                                            struct ig_err *err)
 {
     struct experiment_call call = {.who = who, .spec = spec};
+    struct ig_buf root;
+    ig_buf_init(&root, PATH_MAX + ARTIFACT_ROOT_MAX * 4);
     enum ig_code code = check_name(spec->name, err);
-    if (code == IG_OK) code = check_artifact_root(spec->artifact_root, err);
+    if (code == IG_OK) code = add_root(&root, spec->artifact_root, err);
+    call.root = ig_buf_view(&root);
     for (size_t i = 0; code == IG_OK && i < spec->tags.count; i++)
         code = check_tag(spec->tags.items[i], err);
     if (code == IG_OK) code = ig_db_write(tracking->db, create_experiment, &call, err);
     if (code == IG_OK) *id = call.id;
+    ig_buf_deinit(&root);
     return code;
 }
 

@@ -11,6 +11,7 @@
 #include "stores/temp_testing.h"
 
 #include <math.h>
+#include <unistd.h>
 
 static const struct ig_principal *const who = &IG_PRINCIPAL_LOCAL;
 static const struct ig_tracking_model_uses NO_MODELS;
@@ -560,6 +561,7 @@ static void test_artifact_roots(void **state)
     struct ig_err err = IG_ERR_INIT;
     int64_t id;
     struct ig_tracking_experiment_spec spec = {.name = IG_STR("x")};
+    char here[1024], wanted[1100];
     expect_artifacts(world, "s3://b/p", "s3://b/p/%.*s/artifacts");
     expect_artifacts(world, "s3://b/p/", "s3://b/p/%.*s/artifacts");
     expect_artifacts(world, "s3://b", "s3://b/%.*s/artifacts");
@@ -569,6 +571,10 @@ static void test_artifact_roots(void **state)
     expect_artifacts(world, "mlflow-artifacts:?x", "mlflow-artifacts:%.*s/artifacts?x");
     expect_artifacts(world, "mlflow-artifacts:/0?", "mlflow-artifacts:/0/%.*s/artifacts");
     expect_artifacts(world, "/tmp/a?b", "/tmp/a?b/%.*s/artifacts");
+    expect_artifacts(world, "file:a", "file:a/%.*s/artifacts");
+    assert_non_null(getcwd(here, sizeof here));
+    snprintf(wanted, sizeof wanted, "%s/my_place:1/%%.*s/artifacts", here);
+    expect_artifacts(world, "my_place:1", wanted);
     spec.artifact_root = IG_STR("s3://b/p?x=1#f");
     ASSERT_FAILS(ig_tracking_experiment_create(&id, world->tracking, who, &spec, &err), IG_INVALID,
                  "expected a URI without a fragment");
