@@ -172,6 +172,13 @@ static bool is_invocation(struct ig_str path)
     return ig_str_cut(&rest, '/').len > 0 && ig_str_is(rest, "invocations");
 }
 
+enum ig_code ig_mlflow_gateway_call(struct ig_call *call)
+{
+    return ig_fail(&call->err, IG_UNSUPPORTED,
+                   "Ingot keeps the gateway's configuration and calls no language models: ask the "
+                   "provider itself, or a gateway that does");
+}
+
 /* The old way to call a model through MLflow's server: its paths are checked as there, of endpoints
  * there are none. */
 enum ig_code ig_mlflow_gateway_proxy(struct ig_call *call)
@@ -187,9 +194,7 @@ enum ig_code ig_mlflow_gateway_proxy(struct ig_call *call)
     if (asks ? !ig_str_is(path, "api/2.0/endpoints") : !is_invocation(path))
         return ig_fail(&call->err, IG_INVALID, "Invalid gateway_path: %.*s for method: %s",
                        (int)(path.len > 128 ? 128 : path.len), path.ptr, asks ? "GET" : "POST");
-    if (!asks)
-        return ig_fail(&call->err, IG_UNSUPPORTED,
-                       "Ingot keeps the gateway's configuration and calls no language models");
+    if (!asks) return ig_mlflow_gateway_call(call);
     ig_call_json(call, &out);
     ig_json_out_object(&out);
     ig_json_out_key(&out, IG_STR("endpoints"));

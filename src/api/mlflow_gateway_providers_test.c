@@ -69,6 +69,8 @@ static void test_the_proxy(void **state)
         const char *said = ask(ig_mlflow_gateway_proxy, cases[i].query, cases[i].body);
         if (!strstr(said, cases[i].words)) fail_msg("%zu: %s", i, said);
     }
+    const char *said = ask(ig_mlflow_gateway_call, "", "{}");
+    assert_non_null(strstr(said, "calls no language models: ask the provider itself"));
     ig_call_testing_deinit(&test);
 }
 
