@@ -223,8 +223,9 @@ enum ig_code ig_tracking_datasets_of(struct ig_tracking_dataset_uses *out,
 enum ig_code ig_tracking_model_note(struct ig_tracking *tracking, struct ig_str run,
                                     struct ig_str model_json, struct ig_err *err);
 
-/* Reads metrics: all that were logged before are where `work` looks for them. Logging only notes
- * them, so a read may write first; where the disk takes no more it goes without. `work` runs once. */
+/* Reads metrics: all that were logged before are where `work`, which runs once, looks for them.
+ * Logging only notes them, so a read may write first; where the disk takes no more it goes without.
+ */
 enum ig_code ig_tracking_read(struct ig_db *db, ig_db_work *work, void *context,
                               struct ig_err *err);
 /* The same before several reads. */
