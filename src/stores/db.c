@@ -198,11 +198,20 @@ static enum ig_code commit(struct ig_db *db, struct ig_err *err)
     return code;
 }
 
+static enum ig_code begin(struct ig_db *db, const struct ig_db_pending *batch, struct ig_err *err)
+{
+    bool durable = false;
+    for (const struct ig_db_pending *at = batch; at; at = at->next) durable |= !at->derived;
+    if (db->driver->sync_commits && db->driver->sync_commits(db->writer, durable, err) != IG_OK)
+        return err->code;
+    return db->driver->begin(db->writer, err);
+}
+
 static void run_batch(struct ig_db *db, struct ig_db_pending *batch)
 {
     struct ig_err err = IG_ERR_INIT, ignored = IG_ERR_INIT;
     unsigned good = 0;
-    enum ig_code code = db->driver->begin(db->writer, &err);
+    enum ig_code code = begin(db, batch, &err);
     for (struct ig_db_pending *at = batch; at && code == IG_OK; at = at->next) {
         if (batch->next)
             run_apart(db, at);
@@ -317,12 +326,11 @@ static void tell(struct ig_db_pending *pending)
     pthread_mutex_unlock(&waiter->lock);
 }
 
-enum ig_code ig_db_write(struct ig_db *db, ig_db_work *work, void *context, struct ig_err *err)
+static enum ig_code write_and_wait(struct ig_db *db, const struct ig_db_pending *pending)
 {
-    struct waiter waiter = {.pending = {.work = work, .context = context, .err = err, .done = tell},
-                            .lock = PTHREAD_MUTEX_INITIALIZER,
-                            .told = PTHREAD_COND_INITIALIZER};
-    if (ig_db_write_later(db, &waiter.pending) != IG_OK) return err->code;
+    struct waiter waiter = {
+        .pending = *pending, .lock = PTHREAD_MUTEX_INITIALIZER, .told = PTHREAD_COND_INITIALIZER};
+    if (ig_db_write_later(db, &waiter.pending) != IG_OK) return pending->err->code;
     ig_pool_wait_begin();
     pthread_mutex_lock(&waiter.lock);
     while (!waiter.done) pthread_cond_wait(&waiter.told, &waiter.lock);
@@ -331,6 +339,20 @@ enum ig_code ig_db_write(struct ig_db *db, ig_db_work *work, void *context, stru
     pthread_cond_destroy(&waiter.told);
     pthread_mutex_destroy(&waiter.lock);
     return waiter.pending.code;
+}
+
+enum ig_code ig_db_write(struct ig_db *db, ig_db_work *work, void *context, struct ig_err *err)
+{
+    return write_and_wait(
+        db, &(struct ig_db_pending){.work = work, .context = context, .err = err, .done = tell});
+}
+
+enum ig_code ig_db_write_derived(struct ig_db *db, ig_db_work *work, void *context,
+                                 struct ig_err *err)
+{
+    return write_and_wait(
+        db, &(struct ig_db_pending){
+                .work = work, .context = context, .err = err, .done = tell, .derived = true});
 }
 
 /* Whether one came back in the time that it would take to open another; the lock is held. */

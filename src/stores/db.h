@@ -54,6 +54,10 @@ void ig_db_close(struct ig_db *db);
  * thread for writes and the caller's for reads. Must not call ig_db_write or ig_db_read. */
 typedef enum ig_code ig_db_work(struct ig_db_tx *tx, void *context, struct ig_err *err);
 enum ig_code ig_db_write(struct ig_db *db, ig_db_work *work, void *context, struct ig_err *err);
+/* The same for what can be made again from what is on disk: OK may mean only that readers see it.
+ */
+enum ig_code ig_db_write_derived(struct ig_db *db, ig_db_work *work, void *context,
+                                 struct ig_err *err);
 enum ig_code ig_db_read(struct ig_db *db, ig_db_work *work, void *context, struct ig_err *err);
 
 /* A write whose caller does not wait, so it may come from an event loop. The struct is the caller's
@@ -64,6 +68,7 @@ struct ig_db_pending {
     void *context;
     struct ig_err *err;
     void (*done)(struct ig_db_pending *pending);
+    bool derived;               /* as ig_db_write_derived */
     enum ig_code code;          /* the verdict, in `done` */
     struct ig_db_pending *next; /* private */
 };

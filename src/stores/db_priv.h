@@ -34,6 +34,9 @@ struct ig_db_driver {
      * fails has kept nothing, unless its message says that this is not known. */
     enum ig_code (*begin)(struct ig_db_conn *conn, struct ig_err *err);
     enum ig_code (*commit)(struct ig_db_conn *conn, struct ig_err *err);
+    /* On a writer between transactions: whether a commit waits for the disk, as at first all do, or
+     * is on disk with the next that does; NULL where all do. */
+    enum ig_code (*sync_commits)(struct ig_db_conn *conn, bool sync, struct ig_err *err);
     /* Called now and then on a writer between transactions; NULL where there is nothing to do. */
     void (*idle)(struct ig_db_conn *conn);
     bool (*in_transaction)(struct ig_db_conn *conn);

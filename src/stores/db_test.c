@@ -19,6 +19,7 @@
 #include <float.h>
 #include <math.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -451,13 +452,24 @@ static void test_log_is_checkpointed(void **state)
     ig_temp_remove(&temp);
 }
 
-static enum ig_code read_within(struct ig_db_tx *tx, void *context, struct ig_err *err)
+static void *read_beside(void *context)
 {
-    struct ig_db *db = *(struct ig_db **)context;
-    int64_t outer = -1, inner = -1;
-    if (count_models(tx, &outer, err) != IG_OK) return err->code;
-    if (ig_db_read(db, count_models, &inner, err) == IG_OK) assert_int_equal(inner, outer);
-    return err->code;
+    struct ig_err err = IG_ERR_INIT;
+    int64_t count = -1;
+    bool same = ig_db_read(context, count_models, &count, &err) == IG_OK && count == 0;
+    return same ? context : NULL;
+}
+
+static enum ig_code hold_reader(struct ig_db_tx *tx, void *context, struct ig_err *err)
+{
+    pthread_t beside;
+    void *read = NULL;
+    int64_t count = -1;
+    if (count_models(tx, &count, err) != IG_OK) return err->code;
+    assert_int_equal(pthread_create(&beside, NULL, read_beside, context), 0);
+    assert_int_equal(pthread_join(beside, &read), 0);
+    assert_ptr_equal(read, context);
+    return IG_OK;
 }
 
 /* Who comes while the readers are lent out for longer gets another. */
@@ -467,8 +479,41 @@ static void test_reader_beside_another(void **state)
     struct ig_err err = IG_ERR_INIT;
     (void)state;
     struct ig_db *db = open_db(&temp);
-    ASSERT_OK(ig_db_read(db, read_within, &db, &err));
+    ASSERT_OK(ig_db_read(db, hold_reader, db, &err));
     assert_int_equal(models(db), 0);
+    ig_db_close(db);
+    ig_temp_remove(&temp);
+}
+
+static enum ig_code add_and_ask(struct ig_db_tx *tx, void *context, struct ig_err *err)
+{
+    struct ig_db_rows *rows = NULL;
+    char name[32];
+    snprintf(name, sizeof name, "at %p", context);
+    if (ig_db_query_once(&rows, tx, "pragma synchronous", NULL, 0, err) != IG_OK) return err->code;
+    if (ig_db_next(rows, err)) *(int64_t *)context = ig_db_i64(rows, 0);
+    ig_db_finish(rows);
+    return add_model(tx, name, err);
+}
+
+/* Derived writes are seen at once; every other waits for the disk. */
+static void test_derived_writes(void **state)
+{
+    enum { NORMAL = 1, FULL = 2 };
+    struct ig_temp temp = ig_temp_make();
+    struct ig_err err = IG_ERR_INIT;
+    int64_t levels[5];
+    (void)state;
+    struct ig_db *db = open_db(&temp);
+    for (int i = 0; i < 5; i++) {
+        ASSERT_OK(i % 2 ? ig_db_write_derived(db, add_and_ask, &levels[i], &err)
+                        : ig_db_write(db, add_and_ask, &levels[i], &err));
+        assert_int_equal(levels[i], i % 2 ? NORMAL : FULL);
+        assert_int_equal(models(db), i + 1);
+    }
+    ig_db_close(db);
+    db = open_db(&temp);
+    assert_int_equal(models(db), 5);
     ig_db_close(db);
     ig_temp_remove(&temp);
 }
@@ -770,6 +815,7 @@ int main(void)
 #undef IG_STORE_DB
         SUITE(test_log_is_checkpointed, sqlite),
         SUITE(test_log_is_extended, sqlite),
+        SUITE(test_derived_writes, sqlite),
         SUITE(test_nth_allocation_fails, sqlite),
     };
     return cmocka_run_group_tests(tests, start_postgres, stop_postgres);

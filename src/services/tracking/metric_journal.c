@@ -200,7 +200,7 @@ enum ig_code ig_tracking_read(struct ig_db *db, ig_db_work *work, void *context,
     struct reading reading = {.work = work, .context = context};
     if (ig_db_read(db, read_settled, &reading, err) != IG_OK || !reading.unsettled)
         return err->code;
-    enum ig_code code = ig_db_write(db, settle, NULL, err);
+    enum ig_code code = ig_db_write_derived(db, settle, NULL, err);
     if (!work) return code;
     if (code == IG_OK) return ig_db_read(db, work, context, err); /* later calls' stay unsettled */
     if (code != IG_EXHAUSTED && code != IG_IO) return code;
