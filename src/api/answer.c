@@ -31,7 +31,8 @@ int32_t ig_answer_class(const struct ig_answer *answer)
     if (model->predictions_count > 1)
         return greatest(answer->predictions, model->predictions_count);
     double only = answer->predictions[0];
-    if (model->transform == IG_TRANSFORM_ARGMAX) return (int32_t)only;
+    if (model->transform == IG_TRANSFORM_ARGMAX)
+        return only >= 0 && only < (double)INT32_MAX ? (int32_t)only : 0;
     if (model->transform == IG_TRANSFORM_IDENTITY) return answer->margins[0] > 0;
     return only > 0.5;
 }
@@ -242,7 +243,7 @@ static void write_details(struct ig_json_out *out, const struct ig_answer *answe
     ig_json_out_kv_str(out, "unit", ig_str_view(details->unit));
     write_kv(out, "variant", details->variant);
     if (note->samples) ig_json_out_kv_i64(out, "samples", (int64_t)note->samples);
-    if (!note->exact) {
+    if (!note->exact && note->samples) {
         ig_json_out_key(out, IG_STR("seed"));
         ig_json_out_u64(out, note->seed);
         write_kv(out, "stopped_by", note->stopped);

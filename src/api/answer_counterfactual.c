@@ -18,26 +18,6 @@ bool ig_answer_find_class(const struct ig_schema *schema, struct ig_str name, ui
     return true;
 }
 
-/* What the model answers for the changed row. */
-static void write_answer(struct ig_json_out *out, const struct ig_answer *answer,
-                         const double *margins)
-{
-    struct ig_answer changed = *answer;
-    double prediction;
-    changed.margins = margins;
-    changed.predictions = &prediction;
-    if (answer->model->outputs_count == 1 && answer->model->predictions_count == 1) {
-        ig_model_transform(answer->model, margins, &prediction);
-        ig_answer_prediction(out, &changed);
-        return;
-    }
-    uint32_t best = 0;
-    char text[16];
-    for (uint32_t o = 1; o < answer->model->outputs_count; o++)
-        if (margins[o] > margins[best]) best = o;
-    ig_json_out_kv_str(out, "prediction", ig_answer_output_name(answer, best, text));
-}
-
 static void write_change(struct ig_json_out *out, const struct ig_answer *answer, uint32_t feature,
                          double to)
 {
@@ -54,6 +34,7 @@ static void write_change(struct ig_json_out *out, const struct ig_answer *answer
 static void write_item(struct ig_json_out *out, const struct ig_answer *answer,
                        const struct ig_counterfactual *item)
 {
+    struct ig_answer changed = *answer;
     ig_json_out_object(out);
     ig_json_out_key(out, IG_STR("changes"));
     ig_json_out_array(out);
@@ -64,7 +45,9 @@ static void write_item(struct ig_json_out *out, const struct ig_answer *answer,
     ig_json_out_kv_bool(out, "nearest", item->is_nearest);
     if (!item->is_nearest && item->bound > 0)
         ig_json_out_kv_f64(out, "none_nearer_than", item->bound);
-    write_answer(out, answer, item->margins);
+    changed.margins = item->margins;
+    changed.predictions = item->predictions;
+    ig_answer_prediction(out, &changed);
     ig_json_out_object_end(out);
 }
 

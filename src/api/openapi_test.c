@@ -42,8 +42,34 @@ static void test_description(void **state)
     ig_call_testing_deinit(&test);
 }
 
+/* A kind of node that the program reads is described. */
+static void test_graph_nodes(void **state)
+{
+    static const char *const KINDS[] = {
+#define IG_ROUTING_KIND(id, name, doc) name,
+#include "services/deploy/routing_kinds.def"
+#undef IG_ROUTING_KIND
+    };
+    (void)state;
+    struct ig_call_testing test;
+    char wanted[64];
+    ig_call_testing_init(&test);
+    assert_int_equal(ig_openapi_get(&test.call), IG_OK);
+    const char *node = strstr(test.exchange.reply.ptr, "\"GraphNode\":{");
+    assert_non_null(node);
+    const char *end = strstr(node, "\"WhyRequest\":{");
+    assert_non_null(end);
+    for (size_t i = 0; i < sizeof KINDS / sizeof *KINDS; i++) {
+        snprintf(wanted, sizeof wanted, "\"%s\":{\"type\":\"", KINDS[i]);
+        const char *found = strstr(node, wanted);
+        if (!found || found > end) fail_msg("%s is missing", KINDS[i]);
+    }
+    ig_call_testing_deinit(&test);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_description)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_description),
+                                       cmocka_unit_test(test_graph_nodes)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

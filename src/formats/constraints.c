@@ -50,7 +50,18 @@ static enum ig_code parse_range(struct ig_counterfactual_constraint *constraint,
     constraint->has_low = low.len > 0;
     constraint->has_high = high.len > 0;
     if (low.len && parse_number(&constraint->low, low, err) != IG_OK) return err->code;
-    if (high.len) parse_number(&constraint->high, high, err);
+    if (high.len && parse_number(&constraint->high, high, err) != IG_OK) return err->code;
+    if (low.len && high.len && !(constraint->low <= constraint->high))
+        ig_fail(err, IG_INVALID, "constraints: '%.*s' ends below its beginning", shown(word),
+                word.ptr);
+    return err->code;
+}
+
+static enum ig_code parse_size(double *out, struct ig_str word, struct ig_str text,
+                               struct ig_err *err)
+{
+    if (parse_number(out, text, err) == IG_OK && !(*out >= 0))
+        ig_fail(err, IG_INVALID, "constraints: '%.*s' is below 0", shown(word), word.ptr);
     return err->code;
 }
 
@@ -68,9 +79,9 @@ enum ig_code ig_constraint_parse(struct ig_counterfactual_constraint *constraint
     else if (ig_str_is(word, "missing"))
         constraint->may_go_missing = true;
     else if (rest.ptr && ig_str_is(first, "step"))
-        parse_number(&constraint->step, rest, err);
+        parse_size(&constraint->step, word, rest, err);
     else if (rest.ptr && ig_str_is(first, "scale"))
-        parse_number(&constraint->scale, rest, err);
+        parse_size(&constraint->scale, word, rest, err);
     else if (dots != SIZE_MAX)
         parse_range(constraint, word, dots, err);
     else

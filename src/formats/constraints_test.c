@@ -42,6 +42,9 @@ static void test_refusals(void **state)
         {"a..5", "constraints: 'a' is no number"},
         {"1..b", "constraints: 'b' is no number"},
         {"step:", "constraints: '' is no number"},
+        {"10..5", "constraints: '10..5' ends below its beginning"},
+        {"step:-1", "constraints: 'step:-1' is below 0"},
+        {"scale:-0.5", "constraints: 'scale:-0.5' is below 0"},
     };
     (void)state;
     for (size_t i = 0; i < sizeof BAD / sizeof *BAD; i++) {

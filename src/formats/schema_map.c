@@ -47,10 +47,20 @@ static bool same_texts(const struct ig_str *a, const struct ig_str *b, uint32_t 
     return true;
 }
 
+/* Two classes are a binary task, or one of many classes that happen to be two, by how many numbers
+ * a file says of them. */
+static bool same_task(const struct ig_schema *a, const struct ig_schema *b)
+{
+    if (a->task == b->task) return true;
+    bool classify = (a->task == IG_TASK_BINARY && b->task == IG_TASK_MULTICLASS) ||
+                    (a->task == IG_TASK_MULTICLASS && b->task == IG_TASK_BINARY);
+    return classify && a->classes_count == 2 && b->classes_count == 2;
+}
+
 static enum ig_code check_outcome(const struct ig_schema *model, const struct ig_schema *rows,
                                   struct ig_err *err)
 {
-    if (model->task != rows->task)
+    if (!same_task(model, rows))
         return ig_fail(err, IG_INVALID, "its task is %s, expected %s", ig_task_name(model->task),
                        ig_task_name(rows->task));
     bool named = model->classes && rows->classes;

@@ -13,8 +13,8 @@ enum ig_code ig_schema_dup(struct ig_schema *out, const struct ig_schema *schema
 
 /* For rows of `rows` on a model of `model`, in `arena`. INVALID unless both have the same features
  * by name and kind (in any order, with categories in any order, where a category that one lacks is
- * one that it has not seen), the same task and the same classes in the same order; the message
- * names what differs. */
+ * one that it has not seen), the same task (a binary one is one of two classes) and the same
+ * classes in the same order; the message names what differs. */
 enum ig_code ig_schema_map(struct ig_feature_map *out, const struct ig_schema *model,
                            const struct ig_schema *rows, struct ig_arena *arena,
                            struct ig_err *err);

@@ -80,6 +80,16 @@ static void expect_refused(const struct ig_schema *model, const struct ig_schema
     ig_arena_deinit(&arena);
 }
 
+static void accept(const struct ig_schema *model, const struct ig_schema *rows)
+{
+    struct ig_arena arena;
+    struct ig_feature_map map;
+    struct ig_err err = IG_ERR_INIT;
+    ig_arena_init(&arena, 4096, 1 << 20);
+    if (ig_schema_map(&map, model, rows, &arena, &err) != IG_OK) fail_msg("%s", err.message);
+    ig_arena_deinit(&arena);
+}
+
 static void test_refuses(void **state)
 {
     (void)state;
@@ -89,6 +99,11 @@ static void test_refuses(void **state)
     struct ig_schema other = rows.schema;
     other.task = IG_TASK_REGRESSION;
     expect_refused(&model.schema, &other, "its task is binary, expected regression");
+    other = rows.schema;
+    other.task = IG_TASK_MULTICLASS; /* of two classes: the same */
+    accept(&model.schema, &other);
+    other.classes_count = 3;
+    expect_refused(&model.schema, &other, "its task is binary, expected multiclass");
     other = rows.schema;
     other.classes = no_yes;
     expect_refused(&model.schema, &other, "its classes are not the same, or in another order");

@@ -38,6 +38,7 @@ struct ig_composite {
     uint32_t features_count, classes_count;
     bool skips;
     bool linear, identity; /* identity: every member takes the rows as they are */
+    bool second_alone;     /* of members with a prediction for each of two classes, the second */
     struct ig_model shape; /* counts and transform; no arena of its own */
     uint32_t columns;      /* predictions of all members together, a row */
 };
@@ -92,6 +93,35 @@ static const struct ig_model *model_of(const struct ig_composite *composite, siz
     return ig_engine_model(composite->members[member].engine);
 }
 
+/* One number says as much of two classes as two do: members that give both may stand beside those
+ * that give the second's probability alone. */
+static bool takes_second_alone(const struct ig_composite *composite)
+{
+    bool median = composite->combine == IG_COMBINE_MEDIAN, one = median, two = false;
+    bool means =
+        composite->combine == IG_COMBINE_MEAN || composite->combine == IG_COMBINE_SOFT_VOTE;
+    if (composite->classes_count != 2 || !(means || median)) return false;
+    for (size_t i = 0; i < composite->members_count; i++) {
+        one = one || model_of(composite, i)->predictions_count == 1;
+        two = two || model_of(composite, i)->predictions_count == 2;
+    }
+    return one && two;
+}
+
+/* How many of a member's predictions count. */
+static uint32_t member_predictions(const struct ig_composite *composite, size_t member)
+{
+    return composite->second_alone ? 1 : model_of(composite, member)->predictions_count;
+}
+
+static void keep_second(const struct ig_composite *composite, size_t member, size_t rows,
+                        double *predictions)
+{
+    if (member_predictions(composite, member) == model_of(composite, member)->predictions_count)
+        return;
+    for (size_t row = 0; row < rows; row++) predictions[row] = predictions[2 * row + 1];
+}
+
 static enum ig_code check_timeout(const struct ig_composite *composite, size_t index,
                                   struct ig_err *err)
 {
@@ -115,13 +145,14 @@ static enum ig_code check_member(const struct ig_composite *composite, size_t in
     if (composite->members[index].map.features_count != own->features_count)
         return ig_fail(err, IG_INVALID, "members[%zu]: %u features mapped, the model has %u", index,
                        composite->members[index].map.features_count, own->features_count);
-    if (flags & ONE && own->predictions_count != 1)
+    if (flags & ONE && member_predictions(composite, index) != 1)
         return ig_fail(err, IG_INVALID,
                        "members[%zu]: %u predictions a row, combining by %s takes one", index,
                        own->predictions_count, name);
     if (composite->combine == IG_COMBINE_VOTE || flags & META) return IG_OK;
-    if (own->predictions_count != first->predictions_count ||
-        own->outputs_count != first->outputs_count)
+    if (composite->second_alone ? own->predictions_count > 2
+                                : own->predictions_count != first->predictions_count ||
+                                      own->outputs_count != first->outputs_count)
         return ig_fail(
             err, IG_INVALID,
             "members[%zu]: %u predictions and %u margins a row, members[0] has %u and %u", index,
@@ -163,7 +194,7 @@ static enum ig_code check_shapes(const struct ig_composite *composite, struct ig
 static bool has_common_margin(const struct ig_composite *composite)
 {
     const struct ig_model *first = model_of(composite, 0);
-    if (!(COMBINES[composite->combine].flags & LINEAR)) return false;
+    if (!(COMBINES[composite->combine].flags & LINEAR) || composite->second_alone) return false;
     for (size_t i = 1; i < composite->members_count; i++) {
         const struct ig_model *own = model_of(composite, i);
         if (own->transform != first->transform ||
@@ -195,6 +226,7 @@ static void find_shape(struct ig_composite *composite)
         shape.predictions_count = shape.outputs_count;
         shape.transform = IG_TRANSFORM_PROBABILITY;
     } else if (!composite->linear && !composite->meta) {
+        shape.predictions_count = member_predictions(composite, 0);
         shape.outputs_count = shape.predictions_count;
         shape.transform = probable ? IG_TRANSFORM_PROBABILITY : IG_TRANSFORM_IDENTITY;
     }
@@ -232,6 +264,7 @@ enum ig_code ig_composite_new(struct ig_composite **out, const struct ig_composi
         composite->columns += ig_engine_model(spec->members[i].engine)->predictions_count;
         if (!ig_feature_map_is_identity(&spec->members[i].map)) composite->identity = false;
     }
+    composite->second_alone = takes_second_alone(composite);
     if (check_shapes(composite, err) != IG_OK) {
         ig_free(composite);
         return err->code;
@@ -563,7 +596,7 @@ static void spread_failures(const struct ig_composite *composite, size_t rows,
 {
     size_t outputs = composite->shape.outputs_count, each = composite->shape.predictions_count;
     for (size_t i = 0; i < composite->members_count; i++) {
-        size_t own = model_of(composite, i)->predictions_count;
+        size_t own = member_predictions(composite, i);
         for (size_t row = 0; row < rows; row++, predictions += own) {
             if (!ig_foreign_marked(predictions, own)) continue;
             ig_foreign_mark_member(out.margins + row * outputs, outputs, i);
@@ -577,8 +610,7 @@ static void add_member(const struct ig_composite *composite, size_t member, size
                        const struct room *room, const double *predictions,
                        struct ig_engine_scores out)
 {
-    size_t outputs = composite->shape.outputs_count,
-           own = model_of(composite, member)->predictions_count;
+    size_t outputs = composite->shape.outputs_count, own = member_predictions(composite, member);
     double weight = composite->members[member].weight;
     for (size_t row = 0; row < rows; row++, predictions += own) {
         if (out.skipped && ig_foreign_marked(predictions, own))
@@ -605,8 +637,9 @@ void ig_composite_predict(const struct ig_composite *composite, const double *ro
         ig_engine_predict_within(engine, own, rows_count,
                                  (struct ig_engine_scores){room.margins, predictions, NULL},
                                  room.own, composite->members[i].timeout_ms);
+        keep_second(composite, i, rows_count, predictions);
         add_member(composite, i, rows_count, &room, predictions, out);
-        predictions += rows_count * ig_engine_model(engine)->predictions_count;
+        predictions += rows_count * member_predictions(composite, i);
     }
     if (composite->meta)
         stack(composite, rows_count, &room, out);

@@ -59,7 +59,10 @@ struct ig_composite_spec {
 
 struct ig_composite;
 
-/* INVALID: members whose shapes do not fit together or the way of combining; the message begins
+/* Of two classes, members that give both probabilities count by the second's, where others give
+ * that one alone (mean, soft_vote) or one number is wanted (median).
+ *
+ * INVALID: members whose shapes do not fit together or the way of combining; the message begins
  * with "members[I]" or "meta". */
 enum ig_code ig_composite_new(struct ig_composite **out, const struct ig_composite_spec *spec,
                               struct ig_err *err);

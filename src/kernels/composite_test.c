@@ -179,6 +179,48 @@ static void test_median(void **state)
     world_deinit(&world);
 }
 
+/* A member that gives both of two classes' probabilities beside one that gives the second's. */
+static void test_two_classes_by_one_number_or_two(void **state)
+{
+    static const enum ig_combine hows[] = {IG_COMBINE_MEAN, IG_COMBINE_SOFT_VOTE,
+                                           IG_COMBINE_MEDIAN};
+    struct ig_testing_shape shape = {
+        .features = FEATURES, .outputs = 2, .trees = 5, .depth = 3, .sum_rule = IG_SUM_F64};
+    (void)state;
+    for (size_t h = 0; h < sizeof hows / sizeof *hows; h++) {
+        struct world world;
+        struct scores got, own[MEMBERS];
+        struct ig_err err = IG_ERR_INIT;
+        memset(&world, 0, sizeof world);
+        make_members(&world, 1, IG_TRANSFORM_SIGMOID);
+        ig_engine_free(world.engines[0]);
+        ig_model_free(world.models[0]);
+        world.models[0] = ig_testing_model(&shape, 77);
+        world.models[0]->transform = IG_TRANSFORM_SOFTMAX;
+        assert_int_equal(ig_engine_new(&world.engines[0], world.models[0], &err), IG_OK);
+        world.members[0].engine = world.engines[0];
+        const struct ig_composite_spec spec = {.combine = hows[h],
+                                               .members = world.members,
+                                               .members_count = MEMBERS,
+                                               .features_count = FEATURES,
+                                               .classes_count = 2};
+        if (combine(&world, &spec, &err) != IG_OK) fail_msg("%s", err.message);
+        assert_int_equal(world.model->predictions_count, 1);
+        assert_true(ig_model_gives_probabilities(world.model));
+        assert_false(ig_composite_is_linear(world.composite));
+        score(&got, world.engine, world.rows);
+        score_members(own, &world);
+        for (size_t i = 0; i < ROWS; i++) {
+            double a = own[0].predictions[2 * i + 1], b = own[1].predictions[i],
+                   c = own[2].predictions[i];
+            double middle = fmax(fmin(a, b), fmin(fmax(a, b), c));
+            assert_near(got.predictions[i],
+                        hows[h] == IG_COMBINE_MEDIAN ? middle : (a + 2 * b + 3 * c) / 6, 1e-15);
+        }
+        world_deinit(&world);
+    }
+}
+
 static void test_vote(void **state)
 {
     (void)state;
@@ -259,15 +301,21 @@ static struct ig_explain *prepare(const struct world *world, enum ig_explainer m
     return explain;
 }
 
-static struct ig_explanations explain_rows(struct world *world, const struct ig_explain *explain)
+static struct ig_explanations explain_for(struct world *world, const struct ig_explain *explain,
+                                          const struct ig_counterfactual_ask *ask)
 {
-    static const struct ig_explain_options OPTIONS = {0};
+    const struct ig_explain_options options = {.counterfactual = ask};
     struct ig_explanations out;
     struct ig_err err = IG_ERR_INIT;
     assert_int_equal(ig_explain_run(&out, explain, &(struct ig_explain_rows){world->rows, ROWS},
-                                    &OPTIONS, &world->arena, &err),
+                                    &options, &world->arena, &err),
                      IG_OK);
     return out;
+}
+
+static struct ig_explanations explain_rows(struct world *world, const struct ig_explain *explain)
+{
+    return explain_for(world, explain, NULL);
 }
 
 /* What goes through the members equals the enumeration of all coalitions of the whole. */
@@ -324,7 +372,9 @@ static void test_path_dependent(void **state)
             assert_near(sum, contributions[i * SIDE + f], 1e-5);
         }
     }
-    assert_int_equal(explain_rows(&world, saabas).players_count, FEATURES);
+    struct ig_explanations walked = explain_rows(&world, saabas);
+    assert_int_equal(walked.players_count, FEATURES);
+    assert_false(walked.notes[0].exact); /* they add up, yet are no Shapley values */
     assert_true(ig_explain_memory_bytes(pairs) > 0);
     ig_explain_free(saabas);
     ig_explain_free(pairs);
@@ -358,6 +408,45 @@ static void test_any_model_methods(void **state)
     assert_string_equal(ig_explain_variant(changes), "predictions");
     ig_explain_free(changes);
     ig_explain_free(brute);
+    world_deinit(&world);
+}
+
+/* What is told of a change is what the ensemble answers to it, where a mean of probabilities is no
+ * function of the margin too. */
+static void test_counterfactuals_of_means(void **state)
+{
+    (void)state;
+    struct world world;
+    uint32_t found = 0;
+    world_init(&world, IG_COMBINE_MEAN, 2);
+    struct ig_explain *changes = prepare(&world, IG_EXPLAINER_COUNTERFACTUAL, false);
+    struct scores own, told;
+    score(&own, world.engine, world.rows);
+    double wanted = own.predictions[0];
+    struct ig_counterfactual_ask ask = {.class = IG_EXPLAIN_PREDICTED,
+                                        .decides = true,
+                                        .has_low = true,
+                                        .low = wanted - 1e-9,
+                                        .has_high = true,
+                                        .high = wanted + 1e-9};
+    assert_true(explain_for(&world, changes, &ask).counterfactuals[0].is_there_already);
+    ask.low = wanted - 0.05;
+    ask.high = wanted + 0.05;
+    struct ig_explanations got = explain_for(&world, changes, &ask);
+    for (size_t i = 0; i < ROWS; i++) {
+        double rows[ROWS * FEATURES];
+        if (got.counterfactuals[i].count == 0) continue;
+        const struct ig_counterfactual *item = got.counterfactuals[i].items;
+        for (size_t r = 0; r < ROWS; r++)
+            memcpy(rows + r * FEATURES, item->row, FEATURES * sizeof *rows);
+        score(&told, world.engine, rows);
+        assert_true(item->predictions[0] == told.predictions[0]);
+        assert_true(item->margins[0] == told.margins[0]);
+        assert_near(told.predictions[0], wanted, 0.05);
+        found++;
+    }
+    assert_true(found > 0);
+    ig_explain_free(changes);
     world_deinit(&world);
 }
 
@@ -540,13 +629,22 @@ static void test_names(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_mean),           cmocka_unit_test(test_mean_margin),
-        cmocka_unit_test(test_median),         cmocka_unit_test(test_vote),
-        cmocka_unit_test(test_stack),          cmocka_unit_test(test_exact_explanations),
-        cmocka_unit_test(test_path_dependent), cmocka_unit_test(test_any_model_methods),
-        cmocka_unit_test(test_probability),    cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_feature_map),    cmocka_unit_test(test_names),
-        cmocka_unit_test(test_timeout),        cmocka_unit_test(test_timeout_that_suffices),
+        cmocka_unit_test(test_mean),
+        cmocka_unit_test(test_mean_margin),
+        cmocka_unit_test(test_median),
+        cmocka_unit_test(test_two_classes_by_one_number_or_two),
+        cmocka_unit_test(test_vote),
+        cmocka_unit_test(test_stack),
+        cmocka_unit_test(test_exact_explanations),
+        cmocka_unit_test(test_path_dependent),
+        cmocka_unit_test(test_any_model_methods),
+        cmocka_unit_test(test_probability),
+        cmocka_unit_test(test_counterfactuals_of_means),
+        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_feature_map),
+        cmocka_unit_test(test_names),
+        cmocka_unit_test(test_timeout),
+        cmocka_unit_test(test_timeout_that_suffices),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -443,12 +443,36 @@ static void test_onnx(void **state)
            "{\"model\":\"pipeline\",\"background\":\"all\",\"method\":\"counterfactual\","
            "\"constraints\":{\"f3\":\"immutable\"},\"instances\":[[1,2,3,4]]}");
     assert_non_null(strstr(live_body(&live), "\"outcome\":\"found\""));
-    assert_non_null(strstr(live_body(&live), "\"nearest\":false"));
+    const char *change = strstr(live_body(&live), "\"nearest\":false");
+    assert_non_null(change);
+    assert_non_null(strstr(change, "\"probability\":{\"0\":"));
     assert_non_null(strstr(live_body(&live), "\"exact\":false"));
     assert_null(strstr(live_body(&live), "\"feature\":\"f3\""));
     EXPECT(501, "POST", "/predict-with-explanation",
            "{\"model\":\"pipeline\",\"instances\":[[1,2,3,4]]}");
     assert_non_null(strstr(live_body(&live), "with a background"));
+}
+
+/* A median is one number: of two classes the second's probability. */
+static void test_two_classes_by_one_number(void **state)
+{
+    (void)state;
+    RUN("model", "register", "svc", "tests/corpus/onnx/svc_of_two.onnx");
+    if (out.code != 0) fail_msg("%s", out.err);
+    EXPECT(200, "PUT", "/api/v1/deployments/svc", "{\"model\":\"svc\",\"version\":1}");
+    EXPECT(200, "PUT", "/api/v1/deployments/middle",
+           "{\"graph\":{\"root\":{\"ensemble\":{\"combine\":\"median\",\"members\":["
+           "{\"model\":\"svc\"}]}}}}");
+    EXPECT(200, "POST", "/v1/models/svc:predict", "{\"instances\":[[1,2,3,4]]}");
+    char second[64];
+    snprintf(second, sizeof second, "%s", strrchr(live_body(&live), ',') + 1);
+    EXPECT(200, "POST", "/v1/models/middle:predict", "{\"instances\":[[1,2,3,4]]}");
+    assert_true(strtod(strchr(live_body(&live), '[') + 1, NULL) == strtod(second, NULL));
+    EXPECT(200, "POST", "/predict-with-explanation",
+           "{\"model\":\"middle\",\"method\":\"counterfactual\",\"instances\":[[1,2,3,4]]}");
+    const char *probability = strstr(live_body(&live), "\"probability\":");
+    assert_non_null(probability);
+    assert_true(strtod(probability + strlen("\"probability\":"), NULL) == strtod(second, NULL));
 }
 
 /* Each refusal names its field and leaves things as they are. */
@@ -510,6 +534,7 @@ int main(void)
         cmocka_unit_test(test_reasons),
         cmocka_unit_test(test_precompute),
         cmocka_unit_test(test_onnx),
+        cmocka_unit_test(test_two_classes_by_one_number),
         cmocka_unit_test(test_bad_explanations),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

@@ -409,6 +409,37 @@ static void turns_trees_into_models(void **state)
 }
 
 /* Whatever bytes are damaged: an error with a message, or a graph that passes its check. */
+static size_t shares_count; /* trees that give probabilities as they are */
+
+static bool check_shares(const struct sample *sample, double tolerance)
+{
+    struct ig_err err = IG_ERR_INIT;
+    struct ig_graph *graph = NULL;
+    struct ig_model *model = NULL;
+    (void)tolerance;
+    if (ig_onnx_graph(&graph, sample->model, &err) != IG_OK) fail_msg("%s", err.message);
+    if (ig_onnx_trees(&model, graph, &err) == IG_OK &&
+        model->transform == IG_TRANSFORM_PROBABILITY) {
+        print_message("shares: %.*s\n", IG_STR_ARGS(sample->name));
+        shares_count++;
+    }
+    ig_model_free(model);
+    ig_graph_free(graph);
+    return true;
+}
+
+/* Forests' files don't say that their scores are probabilities; the leaves do. */
+static void tells_probabilities_of_forests(void **state)
+{
+    (void)state;
+    shares_count = 0;
+    run_bundle("tests/golden/onnx/trees.bin", 0, 50, check_shares);
+    assert_int_equal(shares_count, 1); /* positive weights of one class, no base */
+    shares_count = 0;
+    run_bundle("tests/golden/onnx/pipelines.bin", 0, 20, check_shares);
+    assert_int_equal(shares_count, 4); /* three forests and a tree */
+}
+
 static bool survives(struct ig_str bytes)
 {
     struct ig_err err = IG_ERR_INIT;
@@ -535,6 +566,7 @@ int main(void)
         cmocka_unit_test(serves_graphs),
         cmocka_unit_test(runs_boosters),
         cmocka_unit_test(turns_trees_into_models),
+        cmocka_unit_test(tells_probabilities_of_forests),
         cmocka_unit_test(survives_damage),
         cmocka_unit_test(refuses),
         cmocka_unit_test(fails_cleanly_without_memory),

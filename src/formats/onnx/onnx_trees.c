@@ -12,6 +12,11 @@
 #include "formats/onnx/onnx.h"
 #include "kernels/graph/ensemble.h"
 
+#include <math.h>
+
+/* Shares are rounded to float once a leaf. */
+static const double SHARES_TOLERANCE = 1e-5;
+
 struct conversion {
     const struct ig_graph *graph;
     const struct ig_graph_node *node;
@@ -233,6 +238,67 @@ static bool convert_trees(struct conversion *conversion)
     return true;
 }
 
+/* The sum of a leaf's values, or -1 where one of them is no share. */
+static double leaf_shares(const struct ig_model *model, const struct ig_node *leaf)
+{
+    const double *values = model->leaf_values + (size_t)leaf->extra * model->outputs_count;
+    double sum = 0;
+    for (uint32_t i = 0; i < model->outputs_count; i++) {
+        if (!(values[i] >= 0)) return -1;
+        sum += values[i];
+    }
+    return sum;
+}
+
+/* What each of a tree's leaves shares out among the classes; -1 where they differ. */
+static double tree_shares(const struct ig_model *model, const struct ig_tree *tree)
+{
+    double all = -1;
+    for (uint32_t i = 0; i < tree->nodes_count; i++) {
+        const struct ig_node *node = &model->nodes[tree->first_node + i];
+        if (node->op != IG_NODE_LEAF) continue;
+        double own = leaf_shares(model, node);
+        if (all < 0) all = own;
+        if (own < 0 || fabs(own - all) > SHARES_TOLERANCE) return -1;
+    }
+    return all;
+}
+
+/* The most that a tree adds to the second of two classes, which the first loses. */
+static double tree_second_max(const struct ig_model *model, const struct ig_tree *tree)
+{
+    double most = 0;
+    for (uint32_t i = 0; i < tree->nodes_count; i++) {
+        const struct ig_node *node = &model->nodes[tree->first_node + i];
+        if (node->op == IG_NODE_LEAF)
+            most = fmax(most, model->leaf_values[2 * (size_t)node->extra + 1]);
+    }
+    return most;
+}
+
+/* A forest's classes get probabilities where every leaf shares the same out: its file does not say
+ * so, yet no row can get anything else. */
+static bool gives_probabilities(const struct conversion *conversion)
+{
+    const struct ig_ensemble *ensemble = &conversion->ensemble;
+    const struct ig_model *model = conversion->model;
+    double sum = 0, base = 0, trees = model->average ? model->trees_count : 1;
+    if (!ensemble->classifier || ensemble->transform != IG_ENSEMBLE_NONE || !model->leaf_vectors)
+        return false;
+    for (uint32_t i = 0; i < model->trees_count; i++) {
+        double own = conversion->mirrored ? tree_second_max(model, &model->trees[i])
+                                          : tree_shares(model, &model->trees[i]);
+        if (own < 0) return false;
+        sum += own / trees;
+    }
+    if (conversion->mirrored) return sum <= 1 + SHARES_TOLERANCE;
+    for (uint32_t i = 0; i < model->outputs_count; i++) {
+        if (!(model->base_margin[i] >= 0)) return false;
+        base += model->base_margin[i];
+    }
+    return fabs(sum + base - 1) <= SHARES_TOLERANCE;
+}
+
 /* The node's operator; a classifier's with the prefix from which packages tell the task. */
 static bool set_objective(const struct conversion *conversion)
 {
@@ -270,7 +336,9 @@ static bool convert(struct conversion *conversion)
     set_outputs(conversion);
     if (!set_objective(conversion)) return refuse_memory(conversion);
     model->source_version = ig_arena_dup(&model->arena, conversion->graph->producer);
-    return (set_base(conversion) && convert_trees(conversion)) || refuse_memory(conversion);
+    if (!set_base(conversion) || !convert_trees(conversion)) return refuse_memory(conversion);
+    if (gives_probabilities(conversion)) model->transform = IG_TRANSFORM_PROBABILITY;
+    return true;
 }
 
 /* Memory of a model: nodes, leaf vectors and outputs, all bounded by what the ensemble holds. */

@@ -69,7 +69,8 @@ struct ig_counterfactual {
     double distance;
     double bound; /* no answer is nearer; equal to the distance where it is proved nearest */
     bool is_nearest;
-    const double *margins; /* outputs_count */
+    const double *margins;     /* outputs_count */
+    const double *predictions; /* predictions_count; NULL from the search itself */
 };
 
 struct ig_counterfactual_result {

@@ -75,7 +75,7 @@ uint64_t ig_explain_cost_ns(const struct ig_explain *explain, size_t rows_count,
 
 /* Of one row. */
 struct ig_explain_note {
-    bool exact;          /* no sampling error */
+    bool exact;          /* neither sampled nor approximate */
     uint64_t seed;       /* sampled methods: what it used */
     uint64_t samples;    /* model evaluations or samples used */
     const char *stopped; /* why sampling ended: "samples", "target_se", "budget_us"; else "" */

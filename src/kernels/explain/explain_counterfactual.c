@@ -2,17 +2,24 @@
 /* Counterfactuals, row by row: what is wanted is put in margins, the rest is the search's: over the
  * boxes of a tree ensemble, by predictions for any other model. */
 #include "base/mem.h"
+#include "kernels/composite.h"
 #include "kernels/explain/counterfactual_any.h"
 #include "kernels/explain/explain_priv.h"
 
 #include <math.h>
 
-enum { COST_NS = 5000000, PREDICTIONS = 20000 }; /* a first guess; searches have own limits */
+enum {
+    ALIGNMENT = 64,
+    COST_NS = 5000000,
+    PREDICTIONS = 20000
+}; /* a first guess; searches have own limits */
 
 /* One of the two. */
 struct state {
     struct ig_counterfactual_space *space;
     struct ig_counterfactual_any *any;
+    bool predicts; /* predictions are searched: an ensemble's mean of them is no function of its
+                      margin */
 };
 
 static bool admits(const struct ig_engine *engine)
@@ -46,9 +53,13 @@ static enum ig_code prepare(struct ig_explain *explain, const struct ig_explain_
     if (!state->space && err->code == IG_OK) {
         const struct ig_model *model = ig_engine_model(explain->engine);
         bool line = model->kind == IG_MODEL_LINEAR && model->outputs_count == 1;
+        const struct ig_composite *ensemble = ig_engine_composite(explain->engine);
+        state->predicts = ensemble && ig_composite_is_mean(ensemble) &&
+                          model->predictions_count == model->outputs_count;
         const struct ig_counterfactual_any_spec any = {
-            ig_predictor_margin(explain->engine), spec->background, spec->categorical,
-            spec->categories, line ? model->weights : NULL};
+            state->predicts ? ig_predictor_response(explain->engine)
+                            : ig_predictor_margin(explain->engine),
+            spec->background, spec->categorical, spec->categories, line ? model->weights : NULL};
         ig_counterfactual_any_new(&state->any, &any, err);
     }
     if (err->code != IG_OK) dispose(explain);
@@ -68,12 +79,14 @@ static const char *variant(const struct ig_explain *explain)
     return state->space ? "" : "predictions";
 }
 
-/* The margin of a prediction; an open end stays open. */
-static enum ig_code margin_of(double *margin, const struct ig_model *model, const char *what,
-                              double value, struct ig_err *err)
+/* The searched value of a prediction; an open end stays open. */
+static enum ig_code value_of(double *margin, const struct ig_explain *explain, const char *what,
+                             double value, struct ig_err *err)
 {
+    const struct ig_model *model = ig_engine_model(explain->engine);
+    const struct state *state = explain->state;
     double a = model->transform_parameter;
-    switch (model->transform) {
+    switch (state->predicts ? IG_TRANSFORM_IDENTITY : model->transform) {
     case IG_TRANSFORM_IDENTITY:
     case IG_TRANSFORM_PROBABILITY:
         *margin = value;
@@ -93,17 +106,18 @@ static enum ig_code margin_of(double *margin, const struct ig_model *model, cons
     }
 }
 
-static enum ig_code want_range(struct ig_counterfactual_options *out, const struct ig_model *model,
+static enum ig_code want_range(struct ig_counterfactual_options *out,
+                               const struct ig_explain *explain,
                                const struct ig_counterfactual_ask *ask, struct ig_err *err)
 {
-    if (model->outputs_count > 1)
+    if (ig_engine_model(explain->engine)->outputs_count > 1)
         return ig_fail(err, IG_INVALID,
                        "wanted_class: of several outputs a class is wanted, not a range");
     out->low = -INFINITY;
     out->high = INFINITY;
-    if (ask->has_low && margin_of(&out->low, model, "wanted_low", ask->low, err) != IG_OK)
+    if (ask->has_low && value_of(&out->low, explain, "wanted_low", ask->low, err) != IG_OK)
         return err->code;
-    if (ask->has_high && margin_of(&out->high, model, "wanted_high", ask->high, err) != IG_OK)
+    if (ask->has_high && value_of(&out->high, explain, "wanted_high", ask->high, err) != IG_OK)
         return err->code;
     out->want = IG_COUNTERFACTUAL_RANGE;
     if (ask->has_low && ask->has_high && !(ask->low <= ask->high))
@@ -112,15 +126,25 @@ static enum ig_code want_range(struct ig_counterfactual_options *out, const stru
     return IG_OK;
 }
 
-/* Without a wish: another decision than the present one. */
+/* Where a single output's decision changes. */
+static double border_of(const struct ig_explain *explain)
+{
+    const struct ig_model *model = ig_engine_model(explain->engine);
+    const struct state *state = explain->state;
+    bool probability = model->transform == IG_TRANSFORM_PROBABILITY ||
+                       (state->predicts && ig_model_gives_probabilities(model));
+    return probability ? 0.5 : 0;
+}
+
+/* Without a wish: another decision than the present one. `margins` are the searched values. */
 static enum ig_code want(struct ig_counterfactual_options *out, const struct ig_explain *explain,
                          const double *margins, const struct ig_counterfactual_ask *ask,
                          struct ig_err *err)
 {
     const struct ig_model *model = ig_engine_model(explain->engine);
     uint32_t outputs = model->outputs_count, best = 0, second = IG_EXPLAIN_PREDICTED;
-    double border = model->transform == IG_TRANSFORM_PROBABILITY ? 0.5 : 0;
-    if (ask->has_low || ask->has_high) return want_range(out, model, ask, err);
+    double border = border_of(explain);
+    if (ask->has_low || ask->has_high) return want_range(out, explain, ask, err);
     if (outputs == 1) {
         bool decides = ask->decides || ask->class != IG_EXPLAIN_PREDICTED;
         bool up = ask->class == IG_EXPLAIN_PREDICTED ? !(margins[0] > border) : ask->class == 1;
@@ -144,6 +168,42 @@ static enum ig_code want(struct ig_counterfactual_options *out, const struct ig_
     return IG_OK;
 }
 
+/* What the model says of `rows_count` rows, margins and predictions. */
+static enum ig_code score(struct ig_engine_scores *out, const struct ig_explain *explain,
+                          const struct ig_explain_call *call, const double *rows, size_t rows_count)
+{
+    const struct ig_model *model = ig_engine_model(explain->engine);
+    size_t bytes = ig_engine_scratch_bytes(explain->engine, IG_ENGINE_MARGIN, rows_count);
+    *out = (struct ig_engine_scores){
+        .margins = ig_explain_doubles(call, rows_count, model->outputs_count),
+        .predictions = ig_explain_doubles(call, rows_count, model->predictions_count)};
+    void *scratch = ig_arena_alloc_aligned(call->arena, bytes + ALIGNMENT, ALIGNMENT);
+    if (!out->margins || !out->predictions || !scratch)
+        return ig_fail(call->err, IG_NO_MEMORY, "counterfactuals");
+    ig_engine_predict(explain->engine, rows, rows_count, *out, scratch);
+    return ig_engine_check(explain->engine, out->margins, rows_count * model->outputs_count,
+                           call->err);
+}
+
+/* Each alternative with the model's own answer to it. */
+static enum ig_code answer_items(struct ig_counterfactual_result *result,
+                                 const struct ig_explain *explain,
+                                 const struct ig_explain_call *call)
+{
+    struct ig_engine_scores scores;
+    struct ig_counterfactual *items =
+        ig_arena_array(call->arena, result->count + (size_t)1, sizeof *items);
+    if (!items) return ig_fail(call->err, IG_NO_MEMORY, "counterfactuals");
+    for (uint32_t i = 0; i < result->count; i++) {
+        items[i] = result->items[i];
+        if (score(&scores, explain, call, items[i].row, 1) != IG_OK) return call->err->code;
+        items[i].margins = scores.margins;
+        items[i].predictions = scores.predictions;
+    }
+    result->items = items;
+    return IG_OK;
+}
+
 static enum ig_code run_row(const struct ig_explain *explain, const struct ig_explain_call *call,
                             size_t row, const struct ig_counterfactual_options *options,
                             struct ig_counterfactual_result *out)
@@ -158,6 +218,7 @@ static enum ig_code run_row(const struct ig_explain *explain, const struct ig_ex
         ig_counterfactual_any_run(out, state->any, values, options, call->arena, call->err);
     note->output = options->output;
     note->samples = out->boxes;
+    if (call->err->code == IG_OK) answer_items(out, explain, call);
     if (!state->any) return call->err->code;
     note->seed = options->seed;
     note->exact = out->is_there_already || out->none;
@@ -175,7 +236,12 @@ static enum ig_code run(const struct ig_explain *explain, const struct ig_explai
         call->options->counterfactual ? call->options->counterfactual : &DEFAULT;
     struct ig_counterfactual_result *results =
         ig_arena_array(call->arena, call->rows_count, sizeof *results);
+    const struct state *state = explain->state;
+    struct ig_engine_scores scores = {.margins = NULL};
     if (!results) return ig_fail(call->err, IG_NO_MEMORY, "counterfactuals");
+    if (state->predicts && score(&scores, explain, call, call->rows, call->rows_count) != IG_OK)
+        return call->err->code;
+    const double *values = state->predicts ? scores.predictions : call->margins;
     for (size_t i = 0; i < call->rows_count; i++) {
         struct ig_counterfactual_options options = {.constraints = ask->constraints,
                                                     .price = ask->price,
@@ -184,8 +250,7 @@ static enum ig_code run(const struct ig_explain *explain, const struct ig_explai
                                                     .boxes_max = call->options->samples,
                                                     .deadline_ns = call->options->deadline_ns,
                                                     .seed = ig_explain_seed(explain, call, i)};
-        if (want(&options, explain, call->margins + i * model->outputs_count, ask, call->err) !=
-                IG_OK ||
+        if (want(&options, explain, values + i * model->outputs_count, ask, call->err) != IG_OK ||
             run_row(explain, call, i, &options, &results[i]) != IG_OK)
             return call->err->code;
     }

@@ -99,6 +99,7 @@ static void pack_counterfactual(struct ig_buf *out, const struct ig_counterfactu
         ig_pack_u64(out, item->is_nearest);
         add_doubles(out, item->row, model->features_count);
         add_doubles(out, item->margins, model->outputs_count);
+        add_doubles(out, item->predictions, model->predictions_count);
         ig_pack_u64(out, item->changes_count);
         add_indices(out, item->changes, item->changes_count);
     }
@@ -206,6 +207,7 @@ static void unpack_counterfactual(struct ig_explanations *out, struct cursor *cu
         item.is_nearest = ig_unpack_u64(&cursor->in) != 0;
         item.row = take_doubles(cursor, cursor->model->features_count);
         item.margins = take_doubles(cursor, cursor->model->outputs_count);
+        item.predictions = take_doubles(cursor, cursor->model->predictions_count);
         item.changes_count = take_count(cursor, cursor->model->features_count);
         item.changes = take_indices(cursor, item.changes_count);
         items[i] = item;

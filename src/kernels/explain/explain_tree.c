@@ -318,6 +318,8 @@ static enum ig_code saabas_run(const struct ig_explain *explain, const struct ig
     ig_tree_saabas_run(explain->state, call->rows, call->rows_count, call->margins, contributions,
                        additivity);
     note_additivity(call, additivity);
+    for (size_t i = 0; i < call->rows_count; i++)
+        call->notes[i].exact = false; /* they add up, but are no Shapley values */
     return IG_OK;
 }
 

@@ -66,6 +66,9 @@ static enum ig_code build(struct ig_servable_counted *counted, struct ig_package
     if (ig_composite_new(&counted->composite, &spec, err) != IG_OK) return err->code;
     package->model = ig_composite_model(counted->composite, err);
     if (!package->model) return err->code;
+    if (classifies && classes == 2 && package->model->transform == IG_TRANSFORM_PROBABILITY)
+        package->schema.task =
+            package->model->predictions_count == 1 ? IG_TASK_BINARY : IG_TASK_MULTICLASS;
     package->memory_bytes = sizeof *package + package->arena.held_bytes + sizeof *package->model +
                             package->model->arena.held_bytes +
                             ig_composite_memory_bytes(counted->composite);
