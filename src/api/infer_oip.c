@@ -278,6 +278,7 @@ enum ig_code ig_oip_stats(struct ig_call *call)
 
 enum ig_code ig_oip_load(struct ig_call *call)
 {
+    if (ig_oip_read_load(call) != IG_OK) return call->err.code;
     return ig_oip_set_loaded(call, call->params[0], true);
 }
 

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* MLflow's scoring server and SageMaker's containers: /ping, /version, /invocations for the only
- * deployment, and /models/{model}/invoke for one of many. The body is MLflow's JSON or CSV, or a
+ * deployment, /models/{model}/invoke for one of many, and /models to load and unload them. The
+ * body is MLflow's JSON or CSV, or a
  * request of the Open Inference Protocol. */
 #include "api/mlflow_request.h"
 #include "api/oip_model.h"
+#include "api/rest.h"
 #include "api/route.h"
 #include "api/scoring.h"
 #include "formats/rows.h"
@@ -80,8 +82,24 @@ static enum ig_code decode_json(struct ig_call *call, struct ig_infer *infer)
     return call->err.code;
 }
 
+/* A CSV's bytes are read as UTF-8. */
+static enum ig_code expect_utf8(struct ig_call *call)
+{
+    struct ig_str rest = ig_http_header(&call->exchange->request, IG_STR("Content-Type"));
+    struct ig_str type = rest;
+    (void)ig_str_cut(&rest, ';');
+    struct ig_str parameter = ig_str_trim(rest.ptr ? rest : IG_STR(""));
+    if (!parameter.len || ig_str_eq_nocase(parameter, IG_STR("charset=utf-8")) ||
+        ig_str_eq_nocase(parameter, IG_STR("charset=\"utf-8\"")))
+        return IG_OK;
+    return ig_fail(&call->err, IG_MEDIA_TYPE,
+                   "Content-Type: '%.*s' is not supported, expected text/csv in UTF-8",
+                   IG_STR_ARGS(type));
+}
+
 static enum ig_code decode(struct ig_call *call, struct ig_infer *infer)
 {
+    if (is_csv(call) && expect_utf8(call) != IG_OK) return call->err.code;
     return is_csv(call) ? decode_csv(call, infer) : decode_json(call, infer);
 }
 
@@ -152,15 +170,69 @@ enum ig_code ig_scoring_models(struct ig_call *call)
     return IG_OK;
 }
 
+static enum ig_code fail_not_loaded(struct ig_call *call)
+{
+    struct ig_str name = call->params[0];
+    return ig_fail(&call->err, IG_NOT_FOUND, "model '%.*s' is not loaded",
+                   (int)(name.len > 64 ? 64 : name.len), name.ptr);
+}
+
 enum ig_code ig_scoring_model(struct ig_call *call)
 {
     struct ig_json_out out;
     const struct ig_routing *routing = ig_deploy_acquire(call->app->deploy, call->params[0]);
-    if (!routing) {
-        ig_infer_fail_absent(call, call->params[0], &call->err);
-        return call->err.code;
-    }
+    if (!routing) return fail_not_loaded(call);
     ig_call_json(call, &out);
     add_model(&out, routing);
     return IG_OK;
+}
+
+/* A deployment of a registered version: "models:/NAME/VERSION-OR-ALIAS". */
+static enum ig_code deploy_url(struct ig_call *call, struct ig_str name, struct ig_str url)
+{
+    struct ig_deployment_spec spec = {.name = name, .why = IG_STR("loaded as a container's model")};
+    struct ig_str prefix = IG_STR("models:/");
+    struct ig_str rest = url;
+    if (ig_str_starts(url, prefix)) {
+        rest = (struct ig_str){url.ptr + prefix.len, url.len - prefix.len};
+        spec.model = ig_str_cut(&rest, '/');
+        spec.ref = rest.ptr ? rest : IG_STR("");
+    }
+    if (spec.model.len && spec.ref.len)
+        return ig_deploy_set(call->app->deploy, &call->who, &spec, &call->err);
+    call->field = "url";
+    return ig_fail(&call->err, IG_INVALID,
+                   "url: '%.*s' names no registered version, expected "
+                   "models:/NAME/VERSION-OR-ALIAS",
+                   (int)(url.len > 256 ? 256 : url.len), url.ptr);
+}
+
+enum ig_code ig_scoring_load(struct ig_call *call)
+{
+    struct ig_str name = {0}, url = {0};
+    const struct ig_rest_field fields[] = {
+        {"model_name", IG_REST_STR, &name, true, NULL},
+        {"url", IG_REST_STR, &url, true, NULL},
+    };
+    if (ig_rest_read(call, fields, sizeof fields / sizeof *fields) != IG_OK) return call->err.code;
+    enum ig_deploy_state state = ig_deploy_state(call->app->deploy, name);
+    if (state == IG_DEPLOY_SERVING) {
+        call->field = "model_name";
+        return ig_fail(&call->err, IG_CONFLICT, "model_name: '%.*s' is loaded already",
+                       IG_STR_ARGS(name));
+    }
+    if (state == IG_DEPLOY_PAUSED)
+        ig_oip_set_loaded(call, name, true);
+    else
+        deploy_url(call, name, url);
+    if (call->err.code == IG_NO_MEMORY) call->status = 507; /* as SageMaker knows it */
+    return call->err.code == IG_OK ? ig_rest_done(call) : call->err.code;
+}
+
+enum ig_code ig_scoring_unload(struct ig_call *call)
+{
+    if (ig_deploy_state(call->app->deploy, call->params[0]) != IG_DEPLOY_SERVING)
+        return fail_not_loaded(call);
+    if (ig_oip_set_loaded(call, call->params[0], false) != IG_OK) return call->err.code;
+    return ig_rest_done(call);
 }

@@ -3,6 +3,7 @@
 
 #include "api/oip_classes.h"
 #include "api/oip_memory.h"
+#include "api/route.h"
 #include "base/num.h"
 
 #include <math.h>
@@ -134,6 +135,45 @@ enum ig_code ig_oip_set_loaded(struct ig_call *call, struct ig_str name, bool lo
     if (ig_deploy_state(deploy, name) == (loaded ? IG_DEPLOY_SERVING : IG_DEPLOY_PAUSED))
         return IG_OK;
     return ig_deploy_pause(deploy, &call->who, name, !loaded, why, &call->err);
+}
+
+static enum ig_code read_load_parameters(struct ig_call *call, struct ig_json *json)
+{
+    struct ig_str file = IG_STR("file:");
+    if (!ig_json_expect(json, IG_JSON_OBJECT, "parameters")) return call->err.code;
+    while (ig_json_member(json)) {
+        if (ig_str_is(json->text, "config") || ig_str_starts(json->text, file))
+            return ig_fail(&call->err, IG_UNSUPPORTED,
+                           "parameters: '%.*s' is not taken: a deployment serves registered "
+                           "versions, which /api/v1/deployments changes",
+                           (int)(json->text.len > 64 ? 64 : json->text.len), json->text.ptr);
+        if (!ig_json_skip(json)) break;
+    }
+    return call->err.code;
+}
+
+enum ig_code ig_oip_read_load(struct ig_call *call)
+{
+    struct ig_json json;
+    if (!call->exchange->body.len) return IG_OK;
+    ig_json_init(&json, call->exchange->body, call->arena, &call->err);
+    if (!ig_json_expect(&json, IG_JSON_OBJECT, "the body")) return call->err.code;
+    while (ig_json_member(&json)) {
+        if (ig_str_is(json.text, "parameters"))
+            read_load_parameters(call, &json);
+        else
+            (void)ig_json_skip(&json);
+        if (call->err.code != IG_OK) break;
+    }
+    if (call->err.code == IG_OK) (void)ig_json_next(&json); /* nothing may follow */
+    return call->err.code;
+}
+
+enum ig_code ig_oip_repository(struct ig_call *call)
+{
+    return ig_fail(&call->err, IG_UNSUPPORTED,
+                   "repository '%.*s': there is one repository, which has no name; leave it out",
+                   IG_STR_ARGS(call->params[0]));
 }
 
 /* ---- calls ---- */

@@ -50,6 +50,8 @@ const struct ig_routing *ig_oip_find(struct ig_call *call, struct ig_str name,
 /* NOT_FOUND unless it answers requests for that version, or none is named. */
 enum ig_code ig_oip_check_version(struct ig_call *call, const struct ig_routing *routing,
                                   struct ig_str version);
+/* A request to load: UNSUPPORTED where it brings a configuration or files of its own. */
+enum ig_code ig_oip_read_load(struct ig_call *call);
 /* Pauses or resumes it, as unloading and loading a model; on a worker. */
 enum ig_code ig_oip_set_loaded(struct ig_call *call, struct ig_str name, bool loaded);
 

@@ -266,15 +266,26 @@ static void test_repository(void **state)
     EXPECT(200, "POST", "/v2/repository/models/churn/load", "");
     EXPECT(200, "GET", "/v2/models/churn/ready", NULL);
     EXPECT(404, "POST", "/v2/repository/models/none/load", "");
+    EXPECT(501, "POST", "/v2/repository/other/index", "");
+    assert_non_null(strstr(live_body(&live), "repository 'other'"));
+    EXPECT(501, "POST", "/v2/repository/other/models/churn/load", "");
+    EXPECT(501, "POST", "/v2/repository/models/churn/load",
+           "{\"parameters\":{\"config\":\"{}\",\"file:1/model.json\":\"e30=\"}}");
+    assert_non_null(strstr(live_body(&live), "'config' is not taken"));
+    EXPECT(400, "POST", "/v2/repository/models/churn/load", "{\"parameters\":1}");
+    EXPECT(200, "POST", "/v2/repository/models/churn/load", "{\"parameters\":{\"other\":true}}");
+}
+
+static int send_csv_as(const char *type, const char *text)
+{
+    const struct ig_client_call call = {
+        .method = "POST", .path = "/invocations", .content_type = type, .body = ig_str_view(text)};
+    return live_send(&live, &call);
 }
 
 static int send_csv(const char *text)
 {
-    const struct ig_client_call call = {.method = "POST",
-                                        .path = "/invocations",
-                                        .content_type = "text/csv",
-                                        .body = ig_str_view(text)};
-    return live_send(&live, &call);
+    return send_csv_as("text/csv", text);
 }
 
 /* All shapes of a scoring request give the same predictions. */
@@ -302,6 +313,8 @@ static void test_scoring(void **state)
     assert_true(live_number(&live, "predictions.0") == first);
     assert_true(live_number(&live, "predictions.1") == second);
     assert_int_equal(send_csv("colour,x9\nred,1\n"), 400);
+    assert_int_equal(send_csv_as("text/csv; charset=UTF-8", CSV), 200);
+    assert_int_equal(send_csv_as("text/csv; charset=latin1", CSV), 415);
     EXPECT(200, "POST", "/invocations", "{" INPUTS "}");
     assert_string_equal(live_text(&live, "outputs.0.name"), "predictions");
     EXPECT(400, "POST", "/invocations", "{}");
@@ -356,6 +369,29 @@ static void test_sagemaker(void **state)
     call.content_type = "application/vnd.sagemaker-triton.binary+json";
     assert_int_equal(live_send(&live, &call), 400);
     assert_non_null(strstr(live_body(&live), "json-header-size is missing"));
+}
+
+/* Models come and go as in a container of many. */
+static void test_sagemaker_models(void **state)
+{
+    (void)state;
+    static const char LOAD[] = "{\"model_name\":\"more\",\"url\":\"models:/churn/1\"}";
+    EXPECT(404, "GET", "/models/more", NULL);
+    EXPECT(404, "DELETE", "/models/more", NULL);
+    EXPECT(400, "POST", "/models", "{\"model_name\":\"more\",\"url\":\"/opt/ml/models/more\"}");
+    assert_non_null(strstr(live_body(&live), "/opt/ml/models/more"));
+    EXPECT(404, "POST", "/models", "{\"model_name\":\"more\",\"url\":\"models:/none/1\"}");
+    EXPECT(404, "GET", "/models/more", NULL);
+    EXPECT(200, "POST", "/models", LOAD);
+    EXPECT(409, "POST", "/models", LOAD);
+    EXPECT(200, "GET", "/models/more", NULL);
+    EXPECT(200, "POST", "/models/more/invoke", "{\"instances\":[[0.75,0.1,\"green\"]]}");
+    EXPECT(200, "DELETE", "/models/more", NULL);
+    EXPECT(404, "GET", "/models/more", NULL);
+    EXPECT(404, "DELETE", "/models/more", NULL);
+    EXPECT(200, "POST", "/models", LOAD);
+    EXPECT(200, "GET", "/models/more", NULL);
+    EXPECT(200, "DELETE", "/api/v1/deployments/more", NULL);
 }
 
 static void test_logging(void **state)
@@ -445,12 +481,13 @@ static void test_traces(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_metadata),      cmocka_unit_test(test_infer),
-        cmocka_unit_test(test_versions),      cmocka_unit_test(test_statistics),
-        cmocka_unit_test(test_repository),    cmocka_unit_test(test_scoring),
-        cmocka_unit_test(test_logging),       cmocka_unit_test(test_traces),
-        cmocka_unit_test(test_sagemaker),     cmocka_unit_test(test_classification),
-        cmocka_unit_test(test_shared_memory), cmocka_unit_test(test_shared_memory_off),
+        cmocka_unit_test(test_metadata),          cmocka_unit_test(test_infer),
+        cmocka_unit_test(test_versions),          cmocka_unit_test(test_statistics),
+        cmocka_unit_test(test_repository),        cmocka_unit_test(test_scoring),
+        cmocka_unit_test(test_logging),           cmocka_unit_test(test_traces),
+        cmocka_unit_test(test_sagemaker),         cmocka_unit_test(test_sagemaker_models),
+        cmocka_unit_test(test_classification),    cmocka_unit_test(test_shared_memory),
+        cmocka_unit_test(test_shared_memory_off),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
