@@ -83,7 +83,7 @@ void ig_plot_svg_desc(struct ig_buf *svg)
 
 void ig_plot_svg_style(struct ig_buf *svg, enum ig_plot_theme theme, double width, double height)
 {
-    ig_buf_add_cstr(svg, "</desc>\n<style>.ig-plot{max-width:100%;height:auto}"
+    ig_buf_add_cstr(svg, "</desc>\n<style>.ig-plot{max-width:100%}"
                          ".ig-plot text{font:12px \"Helvetica Neue\",Arial,\"Liberation Sans\","
                          "sans-serif}");
     add_paints(svg, theme == IG_PLOT_THEME_DARK);
