@@ -8,25 +8,63 @@
 #include "base/mem.h"
 #include "services/deploy/replica_set.h"
 
+static uint64_t answers(const struct ig_learned_totals *totals)
+{
+    return totals->answers;
+}
+
+static uint64_t errors(const struct ig_learned_totals *totals)
+{
+    return totals->errors;
+}
+
+static uint64_t rows(const struct ig_learned_totals *totals)
+{
+    return totals->rows;
+}
+
+static uint64_t request_us(const struct ig_learned_totals *totals)
+{
+    return totals->latency_ns / 1000;
+}
+
+/* Calls do not queue apart from being read. */
+static uint64_t queue_us(const struct ig_learned_totals *totals)
+{
+    (void)totals;
+    return 0;
+}
+
+static uint64_t input_us(const struct ig_learned_totals *totals)
+{
+    return totals->before_ns / 1000;
+}
+
+static uint64_t infer_us(const struct ig_learned_totals *totals)
+{
+    return totals->compute_ns / 1000;
+}
+
+static uint64_t output_us(const struct ig_learned_totals *totals)
+{
+    uint64_t known = totals->before_ns + totals->compute_ns;
+    return totals->latency_ns > known ? (totals->latency_ns - known) / 1000 : 0;
+}
+
 static const struct {
     const char *name, *labels, *doc;
-    size_t offset; /* into struct ig_learned_totals */
-    uint64_t divisor;
+    uint64_t (*value)(const struct ig_learned_totals *totals);
 } COUNTERS[] = {
-    {"nv_inference_request_success", "", "Calls that were answered.",
-     offsetof(struct ig_learned_totals, answers), 1},
+    {"nv_inference_request_success", "", "Calls that were answered.", answers},
     {"nv_inference_request_failure", ",reason=\"OTHER\"", "Calls that failed by our fault.",
-     offsetof(struct ig_learned_totals, errors), 1},
-    {"nv_inference_count", "", "Rows that were answered.", offsetof(struct ig_learned_totals, rows),
-     1},
-    {"nv_inference_exec_count", "", "Inferences that were run.",
-     offsetof(struct ig_learned_totals, answers), 1},
-    {"nv_inference_request_duration_us", "", "Time of the calls that were answered.",
-     offsetof(struct ig_learned_totals, latency_ns), 1000},
-    {"nv_inference_compute_input_duration_us", "", "Of that, before the inference.",
-     offsetof(struct ig_learned_totals, before_ns), 1000},
-    {"nv_inference_compute_infer_duration_us", "", "Of that, the inference.",
-     offsetof(struct ig_learned_totals, compute_ns), 1000},
+     errors},
+    {"nv_inference_count", "", "Rows that were answered.", rows},
+    {"nv_inference_exec_count", "", "Inferences that were run.", answers},
+    {"nv_inference_request_duration_us", "", "Time of the calls that were answered.", request_us},
+    {"nv_inference_queue_duration_us", "", "Of that, in a queue: none.", queue_us},
+    {"nv_inference_compute_input_duration_us", "", "Of that, before the inference.", input_us},
+    {"nv_inference_compute_infer_duration_us", "", "Of that, the inference.", infer_us},
+    {"nv_inference_compute_output_duration_us", "", "Of that, behind the inference.", output_us},
 };
 enum { COUNTERS_COUNT = sizeof COUNTERS / sizeof *COUNTERS };
 
@@ -63,8 +101,7 @@ static double memory(const struct ig_replicas_stats *stats)
 static void write_line(struct ig_buf *buf, size_t counter, const struct ig_routing *routing,
                        const struct ig_learned_totals *totals)
 {
-    const char *at = (const char *)totals + COUNTERS[counter].offset;
-    uint64_t value = *(const uint64_t *)(const void *)at / COUNTERS[counter].divisor;
+    uint64_t value = COUNTERS[counter].value(totals);
     ig_buf_printf(buf, "%s{model=\"%s\",version=\"%lld\"%s} %llu\n", COUNTERS[counter].name,
                   routing->name, (long long)ig_oip_version(routing), COUNTERS[counter].labels,
                   (unsigned long long)value);

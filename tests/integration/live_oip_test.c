@@ -6,6 +6,7 @@
 #include <math.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -189,6 +190,16 @@ static void test_shared_memory_off(void **state)
     live_start(&live, NULL);
 }
 
+/* Of the metrics that were just read. */
+static double metric_of(const char *name)
+{
+    char head[128];
+    snprintf(head, sizeof head, "\nnv_inference_%s{model=\"churn\",version=\"1\"} ", name);
+    const char *line = strstr(live_body(&live), head);
+    if (!line) fail_msg("no metric %s", name);
+    return strtod(line + strlen(head), NULL);
+}
+
 static void test_statistics(void **state)
 {
     (void)state;
@@ -223,6 +234,10 @@ static void test_statistics(void **state)
     snprintf(line, sizeof line, "nv_inference_count{model=\"churn\",version=\"1\"} %.0f\n",
              rows + 6);
     assert_non_null(strstr(live_body(&live), line));
+    double parts = 0, whole = metric_of("request_duration_us");
+    parts += metric_of("queue_duration_us") + metric_of("compute_input_duration_us");
+    parts += metric_of("compute_infer_duration_us") + metric_of("compute_output_duration_us");
+    assert_true(whole > 0 && parts <= whole && parts > whole - 4); /* each is cut to whole ones */
 }
 
 static void test_versions(void **state)

@@ -46,7 +46,7 @@ static double draw_mean(struct ig_rng *rng, const struct ig_moments *own,
 {
     double n = (double)own->count;
     if (conversions) {
-        double ones = n * own->mean;
+        double ones = fmin(fmax(n * own->mean, 0), n); /* a reward may be neither 0 nor 1 */
         return draw_beta(rng, 1 + ones, 1 + n - ones);
     }
     bool known = own->count > 1;

@@ -55,6 +55,21 @@ static void test_thompson_is_the_probability_of_being_best(void **state)
     assert_true(fabs(shares[1] - 0.5 * erfc(-0.1 / error / sqrt(2))) < 0.02);
 }
 
+/* Rewards beyond 0 and 1, which clients may send, count as these. */
+static void test_conversions_beyond_one(void **state)
+{
+    (void)state;
+    struct ig_moments wild[2] = {ig_moments_of_counts(10, 10), ig_moments_of_counts(10, 10)};
+    const struct ig_moments tame[2] = {ig_moments_of_counts(0, 10), ig_moments_of_counts(10, 10)};
+    const struct ig_bandit given = {2, wild, 0.01, 7}, clamped = {2, tame, 0.01, 7};
+    double shares[2], expected[2];
+    wild[0].mean = -3;
+    wild[1].mean = 5;
+    ig_bandit_thompson(shares, &given, true);
+    ig_bandit_thompson(expected, &clamped, true);
+    assert_true(shares[0] == expected[0] && shares[1] == expected[1]);
+}
+
 static void test_floor(void **state)
 {
     (void)state;
@@ -102,6 +117,7 @@ int main(void)
         cmocka_unit_test(test_no_reward_is_even),
         cmocka_unit_test(test_thompson_is_the_probability_of_being_best),
         cmocka_unit_test(test_floor),
+        cmocka_unit_test(test_conversions_beyond_one),
         cmocka_unit_test(test_learns),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
