@@ -256,6 +256,9 @@ enum ig_code ig_rest_deployment_put(struct ig_call *call)
         ig_rollouts_start(call->app->rollouts, &call->who, &spec, &rollout.plan, &call->err);
     else
         ig_deploy_set(call->app->deploy, &call->who, &spec, &call->err);
+    /* A graph of one node is kept as a model alone, whose messages tell no path. */
+    if (text.ptr && call->err.code == IG_NOT_FOUND && graph.nodes_count == 1)
+        ig_err_prefix(&call->err, "graph.nodes.%.*s", IG_STR_ARGS(graph.nodes[0].name));
     return finish(call);
 }
 

@@ -172,6 +172,10 @@ static void test_changes(void **state)
     assert_non_null(strstr(live_body(&live), "the weights are 90.00% together"));
     EXPECT(400, "PUT", "/api/v1/deployments/d", "{\"graph\":{\"root\":\"x\"},\"model\":\"churn\"}");
     EXPECT(400, "PUT", "/api/v1/deployments/d", "{}");
+    EXPECT(404, "PUT", "/api/v1/deployments/d", "{\"graph\":{\"root\":{\"model\":\"none\"}}}");
+    assert_string_equal(live_text(&live, "error.message"),
+                        "graph.nodes.root: model 'none' does not exist");
+    assert_string_equal(live_text(&live, "error.field"), "graph");
     RUN("deploy", "d", "--promote", "--why", "it won");
     if (out.code != 0) fail_msg("%s", out.err);
     RUN("deploy", "d", "--history");
