@@ -63,6 +63,9 @@ static bool allocate(struct ig_shap_compiler *c)
     shap->repeats = ig_arena_array(arena, c->repeats_count, sizeof *shap->repeats);
     shap->slot = ig_arena_array(arena, splits, sizeof *shap->slot);
     shap->threshold = ig_arena_array(arena, splits, sizeof *shap->threshold);
+    shap->feature = ig_arena_array(arena, splits + IG_SHAP_SLACK, sizeof *shap->feature);
+    shap->table = ig_arena_array(arena, splits + IG_SHAP_SLACK, sizeof *shap->table);
+    shap->f64.mean = c->mean = ig_arena_array(arena, splits + IG_SHAP_SLACK, sizeof *c->mean);
     shap->f64.left = c->left =
         ig_arena_alloc_aligned(arena, splits * sizeof(double) + 1, IG_SHAP_ALIGN);
     shap->f64.right = c->right =
@@ -70,15 +73,11 @@ static bool allocate(struct ig_shap_compiler *c)
     shap->f64.table = c->table =
         ig_arena_alloc_aligned(arena, c->table_size * sizeof(double) + 1, IG_SHAP_ALIGN);
     c->spans = ig_zalloc_array(c->plain_count, sizeof *c->spans);
-    c->children = ig_zalloc_array(c->plain_count, sizeof *c->children);
+    c->children = ig_zalloc_array(c->plain_count + (size_t)IG_SHAP_SLACK, sizeof *c->children);
     c->features = ig_zalloc_array(c->plain_count, sizeof *c->features);
-    c->leaves = ig_zalloc_array(c->plain_count, sizeof *c->leaves);
-    c->mean = ig_zalloc_array(splits, sizeof *c->mean);
-    c->feature = ig_zalloc_array(splits, sizeof *c->feature);
+    c->leaves = ig_zalloc_array(c->plain_count + (size_t)IG_SHAP_SLACK, sizeof *c->leaves);
     c->above = ig_zalloc_array(splits, sizeof *c->above);
-    c->tau = ig_zalloc_array(splits, sizeof *c->tau);
-    return !arena->overflowed && c->spans && c->children && c->features && c->leaves && c->mean &&
-           c->feature && c->above && c->tau;
+    return !arena->overflowed && c->spans && c->children && c->features && c->leaves && c->above;
 }
 
 static struct ig_shap_split_f32 *records_f32(struct ig_shap_compiler *c)
@@ -89,23 +88,13 @@ static struct ig_shap_split_f32 *records_f32(struct ig_shap_compiler *c)
     for (uint32_t i = 0; to && i < c->splits_count; i++) {
         to[i] = (struct ig_shap_split_f32){.slot = shap->slot[i],
                                            .threshold = shap->threshold[i],
-                                           .feature = c->feature[i],
+                                           .feature = shap->feature[i] / IG_SHAP_PASS,
                                            .above = c->above[i],
-                                           .table = c->tau[i],
+                                           .table = shap->table[i],
                                            .left = (float)c->left[i],
                                            .right = (float)c->right[i],
                                            .mean = (float)c->mean[i]};
     }
-    return to;
-}
-
-static struct ig_shap_step_f32 *steps_f32(struct ig_shap_compiler *c)
-{
-    struct ig_shap_step_f32 *to =
-        ig_arena_alloc_aligned(&c->shap->arena, c->splits_count * sizeof *to + 1, IG_SHAP_ALIGN);
-    for (uint32_t i = 0; to && i < c->splits_count; i++)
-        to[i] =
-            (struct ig_shap_step_f32){(float)c->mean[i], c->feature[i] * IG_SHAP_PASS, c->tau[i]};
     return to;
 }
 
@@ -117,22 +106,13 @@ static struct ig_shap_split_f64 *records_f64(struct ig_shap_compiler *c)
     for (uint32_t i = 0; to && i < c->splits_count; i++) {
         to[i] = (struct ig_shap_split_f64){.slot = shap->slot[i],
                                            .threshold = shap->threshold[i],
-                                           .feature = c->feature[i],
+                                           .feature = shap->feature[i] / IG_SHAP_PASS,
                                            .above = c->above[i],
-                                           .table = c->tau[i],
+                                           .table = shap->table[i],
                                            .left = c->left[i],
                                            .right = c->right[i],
                                            .mean = c->mean[i]};
     }
-    return to;
-}
-
-static struct ig_shap_step_f64 *steps_f64(struct ig_shap_compiler *c)
-{
-    struct ig_shap_step_f64 *to =
-        ig_arena_alloc_aligned(&c->shap->arena, c->splits_count * sizeof *to + 1, IG_SHAP_ALIGN);
-    for (uint32_t i = 0; to && i < c->splits_count; i++)
-        to[i] = (struct ig_shap_step_f64){c->mean[i], c->feature[i] * IG_SHAP_PASS, c->tau[i]};
     return to;
 }
 
@@ -148,21 +128,22 @@ static bool settle(struct ig_shap_compiler *c)
         features += shap->blocks[i].features_count;
     }
     shap->spans = keep(arena, c->spans, spans, sizeof *shap->spans);
-    shap->children = keep(arena, c->children, c->children_count, sizeof *shap->children);
+    shap->children =
+        keep(arena, c->children, c->children_count + (size_t)IG_SHAP_SLACK, sizeof *shap->children);
     shap->features = keep(arena, c->features, features, sizeof *shap->features);
-    shap->f64.leaves = keep(arena, c->leaves, c->leaves_count, sizeof *c->leaves);
+    shap->f64.leaves =
+        keep(arena, c->leaves, c->leaves_count + (size_t)IG_SHAP_SLACK, sizeof *c->leaves);
     for (uint32_t o = 0; o < shap->model->outputs_count; o++)
         shap->is_double |=
             !(c->scales[o].sum <= FLOAT_SUM_MAX) || !(sqrt(c->scales[o].squares) <= FLOAT_ROOT_MAX);
-    shap->f64.steps = steps_f64(c);
     if (shap->is_double) {
         shap->f64.splits = records_f64(c);
     } else {
         shap->f32.splits = records_f32(c);
         shap->f32.left = keep_f32(arena, c->left, c->splits_count);
         shap->f32.right = keep_f32(arena, c->right, c->splits_count);
-        shap->f32.steps = steps_f32(c);
-        shap->f32.leaves = keep_f32(arena, c->leaves, c->leaves_count);
+        shap->f32.mean = keep_f32(arena, c->mean, c->splits_count + (size_t)IG_SHAP_SLACK);
+        shap->f32.leaves = keep_f32(arena, c->leaves, c->leaves_count + (size_t)IG_SHAP_SLACK);
         shap->f32.table = keep_f32(arena, c->table, c->table_count);
     }
     return !arena->overflowed;
@@ -178,9 +159,8 @@ bool ig_tree_shap_settle_keys(struct ig_shap_compiler *c)
 
 void ig_tree_shap_compiler_deinit(struct ig_shap_compiler *c)
 {
-    void *heap[] = {c->scales, c->infos,   c->jobs,     c->local_of, c->slots,
-                    c->ranks,  c->spans,   c->children, c->features, c->leaves,
-                    c->mean,   c->feature, c->above,    c->tau};
+    void *heap[] = {c->scales, c->infos,    c->jobs,     c->local_of, c->slots, c->ranks,
+                    c->spans,  c->children, c->features, c->leaves,   c->above};
     for (size_t i = 0; i < sizeof heap / sizeof *heap; i++) ig_free(heap[i]);
 }
 

@@ -174,36 +174,40 @@ static inline void choose_f64(const struct splits_f64 *splits, double *chosen, i
 
 #define REAL float
 #define NAME(x) x##_4_f32
-#define STEP ig_shap_step_f32
 #define POINTS 4
+#define NODES 2
+#define JOIN(low, high) __builtin_shufflevector(low, high, 0, 1, 2, 3, 4, 5, 6, 7)
+#define LOW(x) __builtin_shufflevector(x, x, 0, 1, 2, 3)
+#define HIGH(x) __builtin_shufflevector(x, x, 4, 5, 6, 7)
+#define SPREAD(x, i, j) __builtin_shufflevector(x, x, i, i, i, i, j, j, j, j)
 #include "kernels/tree/tree_shap_points.h"
 #include "kernels/tree/tree_shap_undefine.h"
 
 #define REAL float
 #define NAME(x) x##_8_f32
-#define STEP ig_shap_step_f32
 #define POINTS 8
+#define NODES 1
 #include "kernels/tree/tree_shap_points.h"
 #include "kernels/tree/tree_shap_undefine.h"
 
 #define REAL float
 #define NAME(x) x##_16_f32
-#define STEP ig_shap_step_f32
 #define POINTS 16
+#define NODES 1
 #include "kernels/tree/tree_shap_points.h"
 #include "kernels/tree/tree_shap_undefine.h"
 
 #define REAL double
 #define NAME(x) x##_4_f64
-#define STEP ig_shap_step_f64
 #define POINTS 4
+#define NODES 1
 #include "kernels/tree/tree_shap_points.h"
 #include "kernels/tree/tree_shap_undefine.h"
 
 #define REAL double
 #define NAME(x) x##_8_f64
-#define STEP ig_shap_step_f64
 #define POINTS 8
+#define NODES 1
 #include "kernels/tree/tree_shap_points.h"
 #include "kernels/tree/tree_shap_undefine.h"
 

@@ -199,13 +199,13 @@ static uint32_t add_split(struct builder *b, uint32_t job, uint32_t at)
     splits[at] = local;
     shap->slot[split] = info->slot;
     shap->threshold[split] = info->threshold;
-    b->c->feature[split] = local_feature(b, info->player);
+    shap->feature[split] = local_feature(b, info->player) * IG_SHAP_PASS;
     b->c->above[split] = 0;
-    b->c->tau[split] = block->table_first + block->padded;
+    shap->table[split] = block->table_first + block->padded;
     if (info->above == IG_MODEL_NONE) return split;
     uint32_t above = splits[info->above];
     b->c->above[split] = 2 * (above + 1) + (info->above_left ? 0 : 1);
-    b->c->tau[split] = add_table(b, info->zero);
+    shap->table[split] = add_table(b, info->zero);
     shap->repeats[block->repeats_first + block->repeats_count++] =
         (struct ig_shap_repeat){local, above, info->above_left ? -1 : 0};
     return split;
@@ -314,8 +314,8 @@ static void add_padding(struct builder *b)
     struct ig_shap_compiler *c = b->c;
     while (b->block->splits_count % IG_SHAP_SPLITS_ALIGN) {
         uint32_t split = b->block->splits_first + b->block->splits_count++;
-        c->shap->slot[split] = c->feature[split] = c->above[split] = 0;
-        c->tau[split] = b->block->table_first + b->block->padded;
+        c->shap->slot[split] = c->shap->feature[split] = c->above[split] = 0;
+        c->shap->table[split] = b->block->table_first + b->block->padded;
         c->shap->threshold[split] = NAN;
         c->left[split] = c->right[split] = c->mean[split] = 0;
     }

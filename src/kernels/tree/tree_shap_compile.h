@@ -60,9 +60,7 @@ struct ig_shap_compiler {
     double *mean;
     double *leaves;
     double *table;
-    uint32_t *feature; /* these three as in the split's record */
-    uint32_t *above;
-    uint32_t *tau;
+    uint32_t *above; /* as in the split's record */
     uint32_t leaves_count;
     uint32_t table_count;
     uint32_t children_count;

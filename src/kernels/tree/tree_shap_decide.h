@@ -46,11 +46,12 @@ static inline void NAME(decide)(const struct ig_tree_shap *shap, const struct ig
     CHOOSE(&splits, chosen, went);
     for (; repeat < end; repeat++) {
         /* By masks: a branch here would be a coin toss. */
-        BITS on = -(BITS)(went[repeat->above] == repeat->went);
+        int32_t off = went[repeat->above] != repeat->went;
+        BITS on = (BITS)off - 1;
         BITS bits;
         memcpy(&bits, &chosen[repeat->split], sizeof bits);
         bits &= on;
         memcpy(&chosen[repeat->split], &bits, sizeof bits);
-        went[repeat->split] = (went[repeat->split] & (int32_t)on) | (~(int32_t)on & 1);
+        went[repeat->split] += 2 * off; /* neither left nor right */
     }
 }

@@ -50,6 +50,7 @@ enum {
     IG_SHAP_PASS = 4,          /* points a pass of the batch kernel */
     IG_SHAP_ALIGN = 64,
     IG_SHAP_LANES_MAX = 16,
+    IG_SHAP_SLACK = 16, /* elements past its last that the kernel of one row may read */
 };
 
 /* Kinds of split, by child a and child b: inner, bottom, leaf. */
@@ -101,19 +102,6 @@ struct ig_shap_repeat {
     int32_t went; /* -1: left, 0: right */
 };
 
-/* What one row needs of a split besides its choice. */
-struct ig_shap_step_f32 {
-    float mean;
-    uint32_t feature; /* within the block, times IG_SHAP_PASS */
-    uint32_t table;
-};
-
-struct ig_shap_step_f64 {
-    double mean;
-    uint32_t feature;
-    uint32_t table;
-};
-
 /* All of a split in one place, for the batch. */
 struct ig_shap_split_f32 {
     uint32_t slot;
@@ -141,7 +129,7 @@ struct ig_shap_split_f64 {
 struct ig_shap_constants {
     void *left;  /* s (or u) of a split where the row goes left */
     void *right; /* and right */
-    void *steps; /* mean: r; of a bottom: g */
+    void *mean;  /* r; of a bottom: g */
     void *leaves;
     void *table;
     void *splits; /* records; absent where only single rows are run */
@@ -200,6 +188,8 @@ struct ig_tree_shap {
     /* of each split */
     uint32_t *slot;
     float *threshold;
+    uint32_t *feature;            /* within the block, times IG_SHAP_PASS */
+    uint32_t *table;              /* tau, then sigma, `padded` later */
     struct ig_shap_constants f32; /* absent when is_double */
     struct ig_shap_constants f64;
 

@@ -88,15 +88,15 @@ static inline f64x2 either_f64(i64x2 left, double if_left, double if_right)
 
 #define REAL float
 #define NAME(x) x##_4_f32
-#define STEP ig_shap_step_f32
 #define POINTS 4
+#define NODES 1
 #include "kernels/tree/tree_shap_points.h"
 #include "kernels/tree/tree_shap_undefine.h"
 
 #define REAL double
 #define NAME(x) x##_2_f64
-#define STEP ig_shap_step_f64
 #define POINTS 2
+#define NODES 1
 #include "kernels/tree/tree_shap_points.h"
 #include "kernels/tree/tree_shap_undefine.h"
 

@@ -3,7 +3,6 @@
 #undef REAL
 #undef RECORD
 #undef BITS
-#undef STEP
 #undef NAME
 #undef MASK
 #undef MASK_ALL
@@ -11,4 +10,9 @@
 #undef MASK_PICK
 #undef MASK_EITHER
 #undef POINTS
+#undef NODES
+#undef JOIN
+#undef LOW
+#undef HIGH
+#undef SPREAD
 #undef CHOOSE
