@@ -123,7 +123,7 @@ void ig_http2_call_end(struct ig_http2_call *call, bool aborted)
     if (http2->at_head == call) http2->at_head = NULL;
     conn->served = true;
     if (--http2->calls_count == 0) http2->idle_since_ms = ig_loop_now_ms(home->loop);
-    if (home->free_streams_count >= IG_HTTP_CALLS_KEPT) {
+    if (home->free_streams_count >= IG_HTTP2_CALLS_KEPT) {
         ig_http2_call_free(call);
         return;
     }

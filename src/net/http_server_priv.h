@@ -22,6 +22,7 @@ enum {
     IG_HTTP_OUT_HIGH_BYTES = 64 * 1024,   /* queued output at which no request is begun */
     IG_HTTP2_WINDOW_MIN_BYTES = 65536,    /* a client may send that much before it knows of ours */
     IG_HTTP_CALLS_KEPT = 64,              /* free calls a loop keeps */
+    IG_HTTP2_CALLS_KEPT = 128, /* of HTTP/2: what waits for a turn's end, and a connection more */
     IG_HTTP_PEER_SIZE = 64,
     IG_HTTP_DATE_SIZE = 48
 };
