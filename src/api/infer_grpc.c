@@ -256,6 +256,7 @@ static enum ig_code write_index(struct ig_call *call, struct ig_str message, str
     struct ig_deployments list;
     struct ig_oip_names names;
     if (ig_oip_proto_repository(&names, message, &call->err) != IG_OK ||
+        ig_oip_check_repository(names.repository, &call->err) != IG_OK ||
         ig_deploy_list(&list, call->app->deploy, call->arena, &call->err) != IG_OK)
         return call->err.code;
     for (size_t i = 0; i < list.count; i++) {
@@ -274,7 +275,10 @@ static enum ig_code write_index(struct ig_call *call, struct ig_str message, str
 static enum ig_code set_loaded(struct ig_call *call, struct ig_str message, bool loaded)
 {
     struct ig_oip_names names;
-    if (ig_oip_proto_repository(&names, message, &call->err) != IG_OK) return call->err.code;
+    if (ig_oip_proto_repository(&names, message, &call->err) != IG_OK ||
+        ig_oip_check_repository(names.repository, &call->err) != IG_OK)
+        return call->err.code;
+    if (loaded && names.parameter.len) return ig_oip_fail_load(names.parameter, &call->err);
     return ig_oip_set_loaded(call, names.model, loaded);
 }
 

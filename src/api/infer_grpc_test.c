@@ -193,9 +193,43 @@ static void test_raw_over_http(void **state)
     h2_close(one);
 }
 
+static struct ask *repository(struct h2 *h2, const char *method, const char *name,
+                              const char *parameter)
+{
+    char path[128];
+    struct ig_buf frame;
+    ig_buf_init(&frame, 1 << 12);
+    snprintf(path, sizeof path, "/inference.GRPCInferenceService/Repository%s", method);
+    struct ask *ask =
+        h2_ask_with(h2, "POST", path, "content-type: application/grpc\nte: trailers\n", true);
+    size_t at = ig_grpc_frame_open(&frame);
+    ig_proto_add_bytes(&frame, 1, ig_str_view(name));
+    ig_proto_add_bytes(&frame, 2, IG_STR("d"));
+    size_t entry = ig_proto_open(&frame, 3);
+    ig_proto_add_bytes(&frame, 1, ig_str_view(parameter));
+    ig_proto_close(&frame, entry);
+    assert_true(ig_grpc_frame_close(&frame, at));
+    h2_upload(h2, ask, frame.ptr, frame.len, true);
+    assert_true(h2_finish(h2));
+    ig_buf_deinit(&frame);
+    return ask;
+}
+
+static void test_what_is_no_deployment_is_not_loaded(void **state)
+{
+    (void)state;
+    struct h2 *h2 = h2_open(server);
+    assert_ends(repository(h2, "ModelLoad", "", "config"), "grpc-status: 12\ngrpc-message: param");
+    assert_ends(repository(h2, "ModelLoad", "", "file:1/model"), "'file:1/model' is not taken");
+    assert_ends(repository(h2, "ModelLoad", "r", ""), "grpc-status: 12\ngrpc-message: repository");
+    assert_ends(repository(h2, "ModelUnload", "r", ""), "repository 'r': there is one");
+    h2_close(h2);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_together),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_what_is_no_deployment_is_not_loaded),
+                                       cmocka_unit_test(test_together),
                                        cmocka_unit_test(test_raw_over_http)};
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -137,16 +137,32 @@ enum ig_code ig_oip_set_loaded(struct ig_call *call, struct ig_str name, bool lo
     return ig_deploy_pause(deploy, &call->who, name, !loaded, why, &call->err);
 }
 
+bool ig_oip_brings_model(struct ig_str parameter)
+{
+    return ig_str_is(parameter, "config") || ig_str_starts(parameter, IG_STR("file:"));
+}
+
+enum ig_code ig_oip_fail_load(struct ig_str parameter, struct ig_err *err)
+{
+    return ig_fail(err, IG_UNSUPPORTED,
+                   "parameters: '%.*s' is not taken: a deployment serves registered versions, "
+                   "which /api/v1/deployments changes",
+                   (int)(parameter.len > 64 ? 64 : parameter.len), parameter.ptr);
+}
+
+enum ig_code ig_oip_check_repository(struct ig_str name, struct ig_err *err)
+{
+    if (!name.len) return IG_OK;
+    return ig_fail(err, IG_UNSUPPORTED,
+                   "repository '%.*s': there is one repository, which has no name; leave it out",
+                   (int)(name.len > 64 ? 64 : name.len), name.ptr);
+}
+
 static enum ig_code read_load_parameters(struct ig_call *call, struct ig_json *json)
 {
-    struct ig_str file = IG_STR("file:");
     if (!ig_json_expect(json, IG_JSON_OBJECT, "parameters")) return call->err.code;
     while (ig_json_member(json)) {
-        if (ig_str_is(json->text, "config") || ig_str_starts(json->text, file))
-            return ig_fail(&call->err, IG_UNSUPPORTED,
-                           "parameters: '%.*s' is not taken: a deployment serves registered "
-                           "versions, which /api/v1/deployments changes",
-                           (int)(json->text.len > 64 ? 64 : json->text.len), json->text.ptr);
+        if (ig_oip_brings_model(json->text)) return ig_oip_fail_load(json->text, &call->err);
         if (!ig_json_skip(json)) break;
     }
     return call->err.code;
@@ -171,9 +187,7 @@ enum ig_code ig_oip_read_load(struct ig_call *call)
 
 enum ig_code ig_oip_repository(struct ig_call *call)
 {
-    return ig_fail(&call->err, IG_UNSUPPORTED,
-                   "repository '%.*s': there is one repository, which has no name; leave it out",
-                   IG_STR_ARGS(call->params[0]));
+    return ig_oip_check_repository(call->params[0], &call->err);
 }
 
 /* ---- calls ---- */

@@ -50,7 +50,13 @@ const struct ig_routing *ig_oip_find(struct ig_call *call, struct ig_str name,
 /* NOT_FOUND unless it answers requests for that version, or none is named. */
 enum ig_code ig_oip_check_version(struct ig_call *call, const struct ig_routing *routing,
                                   struct ig_str version);
-/* A request to load: UNSUPPORTED where it brings a configuration or files of its own. */
+/* Whether a parameter of a request to load is a configuration or a file of its own, which
+ * ig_oip_fail_load refuses. */
+bool ig_oip_brings_model(struct ig_str parameter);
+enum ig_code ig_oip_fail_load(struct ig_str parameter, struct ig_err *err);
+/* UNSUPPORTED where a repository is named. */
+enum ig_code ig_oip_check_repository(struct ig_str name, struct ig_err *err);
+/* A request to load over HTTP: its body. */
 enum ig_code ig_oip_read_load(struct ig_call *call);
 /* Pauses or resumes it, as unloading and loading a model; on a worker. */
 enum ig_code ig_oip_set_loaded(struct ig_call *call, struct ig_str name, bool loaded);

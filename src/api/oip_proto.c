@@ -2,6 +2,8 @@
 /* Every size is bounded by the message's; texts are views of it. Thread rule: pure. */
 #include "api/oip_proto.h"
 
+#include "api/oip_model.h"
+
 #include <string.h>
 
 enum { SHOWN_MAX = 64, FIRST_FIELDS = 8 };
@@ -44,6 +46,18 @@ struct ig_str ig_oip_proto_model(struct ig_str message)
     return (struct ig_str){NULL, 0};
 }
 
+/* The key of an entry of a map. */
+static struct ig_str key_of(struct ig_str entry)
+{
+    struct ig_proto proto;
+    struct ig_proto_field field;
+    struct ig_str key = {"", 0};
+    ig_proto_init(&proto, entry);
+    while (ig_proto_next(&proto, &field))
+        if (field.number == 1 && field.wire == IG_PROTO_BYTES) key = field.bytes;
+    return key;
+}
+
 enum ig_code ig_oip_proto_repository(struct ig_oip_names *out, struct ig_str message,
                                      struct ig_err *err)
 {
@@ -51,11 +65,16 @@ enum ig_code ig_oip_proto_repository(struct ig_oip_names *out, struct ig_str mes
     struct ig_proto_field field;
     *out = (struct ig_oip_names){0};
     ig_proto_init(&proto, message);
-    while (ig_proto_next(&proto, &field))
+    while (ig_proto_next(&proto, &field)) {
+        if (field.number == 1) out->repository = field.bytes;
         if (field.number == 2) {
             out->model = field.bytes;
             out->ready = field.value != 0;
         }
+        if (field.number != 3 || field.wire != IG_PROTO_BYTES) continue;
+        struct ig_str key = key_of(field.bytes);
+        if (!out->parameter.len && ig_oip_brings_model(key)) out->parameter = key;
+    }
     return proto.bad ? fail_parse(err) : IG_OK;
 }
 

@@ -9,10 +9,12 @@
 #include "api/oip_settings.h"
 #include "base/proto.h"
 
-/* Requests that name a model: {1 name, 2 version}, and those of the repository: {2 model_name}. */
+/* Requests that name a model: {1 name, 2 version}, and those of the repository: {1 repository_name,
+ * 2 model_name, 3 parameters}. */
 struct ig_oip_names {
-    struct ig_str model, version;
-    bool ready; /* of RepositoryIndexRequest: only what serves */
+    struct ig_str model, version, repository;
+    struct ig_str parameter; /* to load: the first that brings a model (ig_oip_brings_model) */
+    bool ready;              /* of RepositoryIndexRequest: only what serves */
 };
 enum ig_code ig_oip_proto_names(struct ig_oip_names *out, struct ig_str message,
                                 struct ig_err *err);
