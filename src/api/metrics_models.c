@@ -138,6 +138,21 @@ static void write_replicas(struct ig_buf *buf, const struct ig_routing **routing
     }
 }
 
+/* Only calls of isolated deployments wait. */
+static void write_pending(struct ig_buf *buf, const struct ig_routing **routings, size_t count)
+{
+    if (count)
+        ig_buf_printf(buf, "# HELP nv_inference_pending_request_count Calls that wait for a "
+                           "process.\n# TYPE nv_inference_pending_request_count gauge\n");
+    for (size_t r = 0; r < count; r++) {
+        struct ig_replicas_stats stats = {0};
+        if (routings[r]->replicas) ig_replicas_stats(&stats, routings[r]->replicas);
+        ig_buf_printf(buf,
+                      "nv_inference_pending_request_count{model=\"%s\",version=\"%lld\"} %.0f\n",
+                      routings[r]->name, (long long)ig_oip_version(routings[r]), waiting(&stats));
+    }
+}
+
 /* Rows by deployment that keeps answers, under Triton's names. */
 static void write_caches(struct ig_buf *buf, const struct ig_routing **routings, size_t count)
 {
@@ -177,6 +192,7 @@ void ig_metrics_models(struct ig_buf *buf, struct ig_app *app)
             write_line(buf, i, routings[r], &totals);
         }
     }
+    write_pending(buf, routings, count);
     write_replicas(buf, routings, count);
     write_caches(buf, routings, count);
     for (size_t r = 0; r < count; r++) ig_routing_unref(routings[r]);

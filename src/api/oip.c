@@ -299,6 +299,16 @@ enum ig_code ig_oip_classes_take(uint32_t *out, uint64_t classes, struct ig_err 
     return IG_OK;
 }
 
+enum ig_code ig_oip_check_parameter(struct ig_str key, struct ig_err *err)
+{
+    if (!ig_str_starts(key, IG_STR("triton_")) ||
+        ig_str_is(key, "triton_enable_empty_final_response"))
+        return IG_OK;
+    return ig_fail(err, IG_INVALID,
+                   "parameters: '%.*s': names that begin with 'triton_' are reserved", shown(key),
+                   key.ptr);
+}
+
 enum ig_code ig_oip_output_check(const struct ig_oip_output *output, struct ig_err *err)
 {
     if (err->code != IG_OK || !output->classes || !output->memory.region.ptr) return err->code;
@@ -333,7 +343,7 @@ static enum ig_code read_parameter(struct reader *reader, struct parameters *out
     } else if (ig_str_is(key, "classification")) {
         if (ig_json_u64(json, &classes, "classification"))
             ig_oip_classes_take(&out->classes, classes, reader->err);
-    } else {
+    } else if (ig_oip_check_parameter(key, reader->err) == IG_OK) {
         ig_json_skip(json);
     }
     return reader->err->code;

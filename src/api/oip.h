@@ -70,6 +70,9 @@ struct ig_oip_request {
 
 /* The parameter "classification"; INVALID when it is no number of classes. */
 enum ig_code ig_oip_classes_take(uint32_t *out, uint64_t classes, struct ig_err *err);
+/* INVALID for the names of parameters that Triton keeps for itself, but the one that clients send:
+ * whether a stream ends by an empty answer. */
+enum ig_code ig_oip_check_parameter(struct ig_str key, struct ig_err *err);
 /* INVALID when what is asked of an output excludes itself. */
 enum ig_code ig_oip_output_check(const struct ig_oip_output *output, struct ig_err *err);
 

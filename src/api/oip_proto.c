@@ -183,7 +183,8 @@ static enum ig_code take_parameter(struct reader *reader, struct ig_str entry)
     struct parameter parameter;
     if (read_parameter(&parameter, entry, reader->err) != IG_OK) return reader->err->code;
     if (ig_str_is(parameter.key, "explain")) reader->out->explain = parameter.number != 0;
-    if (!ig_str_is(parameter.key, "unit_id")) return IG_OK;
+    if (!ig_str_is(parameter.key, "unit_id"))
+        return ig_oip_check_parameter(parameter.key, reader->err);
     reader->out->unit_id = parameter.text;
     if (!parameter.text.ptr)
         reader->out->unit_id =

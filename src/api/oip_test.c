@@ -562,9 +562,45 @@ static void test_features_that_must_be_named(void **state)
     numbers[0].named = plain.has_named = false;
 }
 
+static enum ig_code read_parameter(struct fixture *fixture, const char *key)
+{
+    struct ig_oip_names names;
+    struct ig_buf out;
+    ig_buf_init(&out, 1 << 10);
+    size_t entry = ig_proto_open(&out, 4);
+    ig_proto_add_bytes(&out, 1, ig_str_view(key));
+    size_t value = ig_proto_open(&out, 2);
+    ig_proto_add_varint(&out, 1, 1);
+    ig_proto_close(&out, value);
+    ig_proto_close(&out, entry);
+    ig_proto_add_bytes(&out, 5, IG_STR(""));
+    fixture->err = IG_ERR_INIT;
+    enum ig_code code = ig_oip_proto_infer(&fixture->request, &names, ig_buf_view(&out),
+                                           &fixture->arena, &fixture->err);
+    ig_buf_deinit(&out);
+    return code;
+}
+
+static void test_reserved_parameters(void **state)
+{
+    struct fixture *fixture = *state;
+    static const char GOOD[] = "{\"parameters\":{\"triton_enable_empty_final_response\":true,"
+                               "\"own\":1},\"inputs\":[{\"name\":\"x\",\"shape\":[1,2],"
+                               "\"datatype\":\"FP32\",\"data\":[1,2]}]}";
+    assert_int_equal(read_json(fixture, &plain, GOOD), IG_OK);
+    assert_int_equal(read_json(fixture, &plain, "{\"parameters\":{\"triton_x\":1}}"), IG_INVALID);
+    assert_string_equal(fixture->err.message, "parameters: 'triton_x': names that begin with "
+                                              "'triton_' are reserved");
+    assert_int_equal(read_parameter(fixture, "triton_x"), IG_INVALID);
+    assert_non_null(strstr(fixture->err.message, "'triton_x'"));
+    read_parameter(fixture, "triton_enable_empty_final_response");
+    assert_null(strstr(fixture->err.message, "reserved"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_reserved_parameters, setup, teardown),
         cmocka_unit_test_setup_teardown(test_matrix, setup, teardown),
         cmocka_unit_test_setup_teardown(test_refuses_values, setup, teardown),
         cmocka_unit_test_setup_teardown(test_typed_numbers_fit, setup, teardown),

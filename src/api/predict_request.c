@@ -512,6 +512,11 @@ static enum ig_code read_request(struct decoder *decoder)
     if (json->err->code != IG_OK) return json->err->code;
     *decoder->field = NULL;
     if (ig_json_next(json) != IG_JSON_END) return json->err->code;
+    const struct ig_explain_request *explain = &decoder->request.explain;
+    if (explain->precompute && explain->picture.plot.ptr) {
+        *decoder->field = "plot";
+        return FAIL(decoder, IG_INVALID, "plot: precompute gives no picture; ask for one of both");
+    }
     return late_members(decoder);
 }
 

@@ -197,6 +197,8 @@ static const struct bad bad[] = {
     {"{\"features\":{},\"groups\":{},\"groups\":{}}", IG_INVALID, "groups", "groups: given twice"},
     {"{\"features\":{},\"samples\":-1}", IG_INVALID, "samples", "samples"},
     {"{\"features\":{},\"budget_us\":0}", IG_INVALID, "budget_us", "budget_us: 0 is no time"},
+    {"{\"features\":{},\"plot\":\"bar\",\"precompute\":true}", IG_INVALID, "plot",
+     "plot: precompute gives no picture"},
     {"{\"model\":\"m\"}", IG_INVALID, NULL, "features: missing"},
     {"{\"features\":{\"age\":1}", IG_PARSE, NULL, ""},
     {"{\"features\":{\"age\":1}} x", IG_PARSE, NULL, ""},

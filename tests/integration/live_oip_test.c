@@ -234,6 +234,7 @@ static void test_statistics(void **state)
     snprintf(line, sizeof line, "nv_inference_count{model=\"churn\",version=\"1\"} %.0f\n",
              rows + 6);
     assert_non_null(strstr(live_body(&live), line));
+    assert_true(metric_of("pending_request_count") == 0);
     double parts = 0, whole = metric_of("request_duration_us");
     parts += metric_of("queue_duration_us") + metric_of("compute_input_duration_us");
     parts += metric_of("compute_infer_duration_us") + metric_of("compute_output_duration_us");
