@@ -197,13 +197,17 @@ static void print_surrogate_text(struct ig_explain_print *print)
 {
     const struct ig_answer *answer = print->answer;
     const struct ig_lime_result *surrogate = answer->surrogate;
+    size_t shown = surrogate->count < answer->top ? surrogate->count : answer->top;
     struct ig_waterfall waterfall = {.bars = print->bars,
-                                     .bars_count = surrogate->count,
+                                     .bars_count = shown,
+                                     .others_count = surrogate->count - shown,
                                      .base_value = surrogate->intercept,
                                      .margin = surrogate->local_prediction,
                                      .from = "intercept",
                                      .to = "surrogate"};
-    for (uint32_t i = 0; i < surrogate->count; i++)
+    for (size_t i = shown; i < surrogate->count; i++)
+        waterfall.others += surrogate->coefficients[i];
+    for (size_t i = 0; i < shown; i++)
         print->bars[i] =
             (struct ig_waterfall_bar){ig_answer_player(answer, surrogate->features[i]),
                                       value_text(answer, surrogate->features[i], print->values[i]),
@@ -259,6 +263,19 @@ static void print_matrix_text(struct ig_explain_print *print)
     fputc('\n', print->out);
 }
 
+/* How far sampled values may be off. */
+static void print_sampling(struct ig_explain_print *print, uint32_t output)
+{
+    const struct ig_answer_details *details = print->answer->details;
+    uint32_t players = print->answer->players_count;
+    double worst = 0;
+    if (details->note->exact || !details->se) return;
+    const double *se = details->se + (size_t)output * (players + 1);
+    for (uint32_t i = 0; i < players; i++) worst = fmax(worst, se[i]);
+    fprintf(print->out, "%llu samples, standard errors at most %.2g\n",
+            (unsigned long long)details->note->samples, worst);
+}
+
 static void print_text(struct ig_explain_print *print)
 {
     const struct ig_answer *answer = print->answer;
@@ -285,6 +302,7 @@ static void print_text(struct ig_explain_print *print)
     waterfall.others = sum - shown;
     print_title(print, output);
     ig_waterfall_print(print->out, &waterfall);
+    print_sampling(print, output);
     fputc('\n', print->out);
 }
 

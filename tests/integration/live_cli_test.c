@@ -161,6 +161,19 @@ static void test_packed_rows(void **state)
     expect_error(1, "--input: there is no column '7' to drop");
 }
 
+static void test_sampled_text_explanation(void **state)
+{
+    (void)state;
+    RUN("explain", "--model", MODEL, "--input", GOLDEN "input.csv", "--background",
+        GOLDEN "input.csv", "--method", "leverage", "--samples", "40", "--format", "text");
+    expect_ok();
+    assert_non_null(strstr(out.out, "\n40 samples, standard errors at most 0.0"));
+    RUN("explain", "--model", MODEL, "--input", GOLDEN "input.csv", "--background",
+        GOLDEN "input.csv", "--method", "exact", "--format", "text");
+    expect_ok();
+    assert_null(strstr(out.out, "standard errors"));
+}
+
 static void test_text_explanation(void **state)
 {
     (void)state;
@@ -319,12 +332,19 @@ static void test_shared_models(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_margins_are_exact), cmocka_unit_test(test_contributions),
-        cmocka_unit_test(test_multiclass_blocks), cmocka_unit_test(test_ways_to_give_rows),
-        cmocka_unit_test(test_packed_rows),       cmocka_unit_test(test_text_explanation),
-        cmocka_unit_test(test_json_explanation),  cmocka_unit_test(test_inspect),
-        cmocka_unit_test(test_bad_rows),          cmocka_unit_test(test_usage),
-        cmocka_unit_test(test_no_server),         cmocka_unit_test(test_shared_models),
+        cmocka_unit_test(test_margins_are_exact),
+        cmocka_unit_test(test_contributions),
+        cmocka_unit_test(test_multiclass_blocks),
+        cmocka_unit_test(test_ways_to_give_rows),
+        cmocka_unit_test(test_packed_rows),
+        cmocka_unit_test(test_text_explanation),
+        cmocka_unit_test(test_sampled_text_explanation),
+        cmocka_unit_test(test_json_explanation),
+        cmocka_unit_test(test_inspect),
+        cmocka_unit_test(test_bad_rows),
+        cmocka_unit_test(test_usage),
+        cmocka_unit_test(test_no_server),
+        cmocka_unit_test(test_shared_models),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

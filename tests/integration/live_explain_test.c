@@ -171,6 +171,12 @@ static void test_surrogates(void **state)
         assert_non_null(strstr(out.out, "\n  surrogate "));
         assert_null(strstr(out.out, "\n  margin "));
         assert_non_null(strstr(out.out, "surrogate of "));
+        assert_null(strstr(out.out, " others "));
+        RUN("explain", "--model", "models:/churn/1", "--input", live_path(&live, "one.csv"),
+            "--background", live_path(&live, "others.csv"), "--method", METHODS[i], "--format",
+            "text", "--top", "1");
+        if (out.code != 0) fail_msg("%s", out.err);
+        assert_non_null(strstr(out.out, "\n  2 others "));
         RUN("explain", "--model", "models:/churn/1", "--input", live_path(&live, "one.csv"),
             "--background", live_path(&live, "others.csv"), "--method", METHODS[i]);
         assert_int_equal(strncmp(out.out, "x0,x1,colour,bias\n", 18), 0);
