@@ -52,7 +52,7 @@ static int setup(void **state)
     live_write_table(&live, "table.csv", 400);
     live_start(&live, FEW);
     for (int i = 0; i < VERSIONS; i++) {
-        snprintf(id, sizeof id, "%s", live_submit(&live, "m", "table.csv", 110 + 5 * i));
+        snprintf(id, sizeof id, "%s", live_submit(&live, "m", "table.csv", 130 + 5 * i));
         if (strcmp(live_wait_job(&live, id), "succeeded") != 0) fail_msg("%s", live_body(&live));
     }
     live_run(
