@@ -46,7 +46,7 @@ static bool take(struct ig_s3_keys *keys, struct ig_str name, struct ig_str text
     }
     if (!out) return true;
     if (text.len >= size) return false;
-    memcpy(out, text.ptr, text.len);
+    if (text.len) memcpy(out, text.ptr, text.len);
     out[text.len] = '\0';
     return true;
 }
