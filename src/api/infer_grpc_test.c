@@ -77,7 +77,7 @@ static void write_request(struct ig_buf *out, const char *model, double first)
     ig_proto_add_bytes(out, 7, (struct ig_str){(const char *)row, sizeof row});
 }
 
-static struct ask *infer(struct h2 *h2, const char *method, const char *model, double first)
+static struct ask *call(struct h2 *h2, const char *method, struct ig_str message)
 {
     char path[128];
     struct ig_buf frame;
@@ -86,10 +86,20 @@ static struct ask *infer(struct h2 *h2, const char *method, const char *model, d
     struct ask *ask =
         h2_ask_with(h2, "POST", path, "content-type: application/grpc\nte: trailers\n", true);
     size_t at = ig_grpc_frame_open(&frame);
-    write_request(&frame, model, first);
+    ig_buf_add_str(&frame, message);
     assert_true(ig_grpc_frame_close(&frame, at));
     h2_upload(h2, ask, frame.ptr, frame.len, true);
     ig_buf_deinit(&frame);
+    return ask;
+}
+
+static struct ask *infer(struct h2 *h2, const char *method, const char *model, double first)
+{
+    struct ig_buf message;
+    ig_buf_init(&message, 1 << 12);
+    write_request(&message, model, first);
+    struct ask *ask = call(h2, method, ig_buf_view(&message));
+    ig_buf_deinit(&message);
     return ask;
 }
 
@@ -196,22 +206,16 @@ static void test_raw_over_http(void **state)
 static struct ask *repository(struct h2 *h2, const char *method, const char *name,
                               const char *parameter)
 {
-    char path[128];
-    struct ig_buf frame;
-    ig_buf_init(&frame, 1 << 12);
-    snprintf(path, sizeof path, "/inference.GRPCInferenceService/Repository%s", method);
-    struct ask *ask =
-        h2_ask_with(h2, "POST", path, "content-type: application/grpc\nte: trailers\n", true);
-    size_t at = ig_grpc_frame_open(&frame);
-    ig_proto_add_bytes(&frame, 1, ig_str_view(name));
-    ig_proto_add_bytes(&frame, 2, IG_STR("d"));
-    size_t entry = ig_proto_open(&frame, 3);
-    ig_proto_add_bytes(&frame, 1, ig_str_view(parameter));
-    ig_proto_close(&frame, entry);
-    assert_true(ig_grpc_frame_close(&frame, at));
-    h2_upload(h2, ask, frame.ptr, frame.len, true);
+    struct ig_buf message;
+    ig_buf_init(&message, 1 << 12);
+    ig_proto_add_bytes(&message, 1, ig_str_view(name));
+    ig_proto_add_bytes(&message, 2, IG_STR("d"));
+    size_t entry = ig_proto_open(&message, 3);
+    ig_proto_add_bytes(&message, 1, ig_str_view(parameter));
+    ig_proto_close(&message, entry);
+    struct ask *ask = call(h2, method, ig_buf_view(&message));
     assert_true(h2_finish(h2));
-    ig_buf_deinit(&frame);
+    ig_buf_deinit(&message);
     return ask;
 }
 
@@ -219,10 +223,13 @@ static void test_what_is_no_deployment_is_not_loaded(void **state)
 {
     (void)state;
     struct h2 *h2 = h2_open(server);
-    assert_ends(repository(h2, "ModelLoad", "", "config"), "grpc-status: 12\ngrpc-message: param");
-    assert_ends(repository(h2, "ModelLoad", "", "file:1/model"), "'file:1/model' is not taken");
-    assert_ends(repository(h2, "ModelLoad", "r", ""), "grpc-status: 12\ngrpc-message: repository");
-    assert_ends(repository(h2, "ModelUnload", "r", ""), "repository 'r': there is one");
+    assert_ends(repository(h2, "RepositoryModelLoad", "", "config"),
+                "grpc-status: 12\ngrpc-message: param");
+    assert_ends(repository(h2, "RepositoryModelLoad", "", "file:1/model"),
+                "'file:1/model' is not taken");
+    assert_ends(repository(h2, "RepositoryModelLoad", "r", ""),
+                "grpc-status: 12\ngrpc-message: repository");
+    assert_ends(repository(h2, "RepositoryModelUnload", "r", ""), "repository 'r': there is one");
     h2_close(h2);
 }
 

@@ -207,24 +207,13 @@ static void write_mlmodel(struct lab *lab)
     ig_json_out_object_end(out);
 }
 
-static void write_map(struct ig_json_out *out, const char *key, struct ig_tracking_pairs pairs)
-{
-    ig_json_out_key(out, ig_str_view(key));
-    ig_json_out_object(out);
-    for (size_t i = 0; i < pairs.count; i++) {
-        ig_json_out_key(out, pairs.items[i].key);
-        ig_json_out_str(out, pairs.items[i].value);
-    }
-    ig_json_out_object_end(out);
-}
-
 static void write_parameters(struct lab *lab)
 {
     struct ig_json_out *out = &lab->out;
     ig_json_out_object(out);
-    write_map(out, "model_parameters", lab->params);
+    ig_mlflow_write_object(out, "model_parameters", lab->params);
     ig_json_out_kv_str(out, "model_route", lab->route);
-    write_map(out, "prompt_parameters", lab->inputs);
+    ig_mlflow_write_object(out, "prompt_parameters", lab->inputs);
     ig_json_out_kv_str(out, "prompt_template", lab->template);
     ig_json_out_object_end(out);
 }

@@ -26,9 +26,9 @@ void ig_mlflow_write_pairs(struct ig_json_out *out, const char *key, struct ig_t
     ig_json_out_array_end(out);
 }
 
-void ig_mlflow_write_map(struct ig_json_out *out, const char *key, struct ig_tracking_pairs pairs)
+void ig_mlflow_write_object(struct ig_json_out *out, const char *key,
+                            struct ig_tracking_pairs pairs)
 {
-    if (!pairs.count) return;
     ig_json_out_key(out, ig_str_view(key));
     ig_json_out_object(out);
     for (size_t i = 0; i < pairs.count; i++) {
@@ -36,6 +36,11 @@ void ig_mlflow_write_map(struct ig_json_out *out, const char *key, struct ig_tra
         ig_json_out_str(out, pairs.items[i].value);
     }
     ig_json_out_object_end(out);
+}
+
+void ig_mlflow_write_map(struct ig_json_out *out, const char *key, struct ig_tracking_pairs pairs)
+{
+    if (pairs.count) ig_mlflow_write_object(out, key, pairs);
 }
 
 static void write_experiment_id(struct ig_json_out *out, int64_t id)

@@ -12,7 +12,9 @@
 /* [{"key", "value"}] as this member; left out when there are none. */
 void ig_mlflow_write_pairs(struct ig_json_out *out, const char *key,
                            struct ig_tracking_pairs pairs);
-/* The same as an object of texts. */
+/* The same as an object of texts; write_map: nothing where there are none. */
+void ig_mlflow_write_object(struct ig_json_out *out, const char *key,
+                            struct ig_tracking_pairs pairs);
 void ig_mlflow_write_map(struct ig_json_out *out, const char *key, struct ig_tracking_pairs pairs);
 void ig_mlflow_write_experiment(struct ig_json_out *out,
                                 const struct ig_tracking_experiment *experiment);
