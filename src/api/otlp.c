@@ -539,6 +539,9 @@ static enum ig_code check_span(const struct raw_span *span, struct reader *reade
                        "a span's trace_id has 16 bytes, its span_id and parent_span_id 8");
     if (span->start_ns > LAST_NS || span->end_ns > LAST_NS)
         return ig_fail(reader->err, IG_INVALID, "a span's time is beyond the year 2262");
+    for (size_t i = 0; i < span->events_count; i++)
+        if (span->events[i].time_ns > LAST_NS)
+            return ig_fail(reader->err, IG_INVALID, "an event's time is beyond the year 2262");
     return IG_OK;
 }
 

@@ -128,6 +128,7 @@ static void test_refusals(void **state)
         {REQUEST("", "\"traceId\":\"00\",\"spanId\":\"00000000000000a1\""), IG_INVALID},
         {REQUEST("", IDS ",\"startTimeUnixNano\":\"-1\""), IG_PARSE},
         {REQUEST("", IDS ",\"startTimeUnixNano\":\"9223372036854775808\""), IG_INVALID},
+        {REQUEST("", IDS ",\"events\":[{\"timeUnixNano\":\"9223372036854775808\"}]"), IG_INVALID},
         {REQUEST("", IDS ",\"attributes\":[" ATTRIBUTE("a", "intValue", "\"x\"") "]"), IG_PARSE},
         {REQUEST("", IDS ",\"attributes\":[" ATTRIBUTE("a", "boolValue", "1") "]"), IG_PARSE},
         {REQUEST("", IDS ",\"attributes\":[" ATTRIBUTE("a", "bytesValue", "\"?\"") "]"), IG_PARSE},
