@@ -9,42 +9,19 @@
 
 #include "services/tracking/assessments.h"
 #include "services/tracking/tracking_search.h"
+#include "services/tracking/tracking_testing.h"
 #include "services/tracking/tracking_traces.h"
-#include "stores/db_testing.h"
-#include "stores/temp_testing.h"
 
 #include <string.h>
 
-static struct ig_temp temp;
-static struct ig_db *db;
-static struct ig_tracking *tracking;
-static struct ig_arena arena;
-static struct ig_err err;
-
-static int setup(void **state)
+static int setup_traces(void **state)
 {
-    (void)state;
-    err = IG_ERR_INIT;
-    temp = ig_temp_make();
-    const struct ig_db_options options = ig_db_testing_options(temp.fd);
-    ASSERT_OK(ig_db_open(&db, &options, &err));
-    ASSERT_OK(ig_tracking_open(&tracking, db, &err));
-    ig_arena_init(&arena, 64 << 10, 64 << 20);
+    setup(state);
     const struct ig_tracking_trace traces[] = {{.id = IG_STR("tr-1"), .duration_ms = -1},
                                                {.id = IG_STR("tr-2"), .duration_ms = -1}};
     struct ig_tracking_trace made;
     for (size_t i = 0; i < 2; i++)
         ASSERT_OK(ig_tracking_trace_put(&made, db, &traces[i], &arena, &err));
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    ig_tracking_close(tracking);
-    ig_db_close(db);
-    ig_arena_deinit(&arena);
-    ig_temp_remove(&temp);
     return 0;
 }
 
@@ -256,11 +233,11 @@ static void test_told_as_text(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_made_and_changed, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_one_overrides_another, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_refusals, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_search, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_told_as_text, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_made_and_changed, setup_traces, teardown),
+        cmocka_unit_test_setup_teardown(test_one_overrides_another, setup_traces, teardown),
+        cmocka_unit_test_setup_teardown(test_refusals, setup_traces, teardown),
+        cmocka_unit_test_setup_teardown(test_search, setup_traces, teardown),
+        cmocka_unit_test_setup_teardown(test_told_as_text, setup_traces, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -10,47 +10,10 @@
 #include "services/tracking/evaluations.h"
 #include "services/tracking/evaluations_priv.h"
 #include "services/tracking/tracking_search.h"
-#include "stores/db_testing.h"
-#include "stores/temp_testing.h"
+#include "services/tracking/tracking_testing.h"
 
 #include <stdio.h>
 #include <string.h>
-
-static struct ig_temp temp;
-static struct ig_db *db;
-static struct ig_tracking *tracking;
-static struct ig_arena arena;
-static struct ig_err err;
-
-static int setup(void **state)
-{
-    (void)state;
-    err = IG_ERR_INIT;
-    temp = ig_temp_make();
-    const struct ig_db_options options = ig_db_testing_options(temp.fd);
-    ASSERT_OK(ig_db_open(&db, &options, &err));
-    ASSERT_OK(ig_tracking_open(&tracking, db, &err));
-    ig_arena_init(&arena, 64 << 10, 64 << 20);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    ig_tracking_close(tracking);
-    ig_db_close(db);
-    ig_arena_deinit(&arena);
-    ig_temp_remove(&temp);
-    return 0;
-}
-
-static int64_t experiment(const char *name)
-{
-    int64_t id = -1;
-    const struct ig_tracking_experiment_spec spec = {.name = ig_str_view(name)};
-    ASSERT_OK(ig_tracking_experiment_create(&id, tracking, &IG_PRINCIPAL_LOCAL, &spec, &err));
-    return id;
-}
 
 static struct ig_evaluation make(const char *name, const char *team, int64_t in)
 {
@@ -121,7 +84,7 @@ static size_t count_experiments(struct ig_str id)
 static void test_experiments(void **state)
 {
     (void)state;
-    const int64_t ids[] = {experiment("a"), experiment("b")}, missing = 99;
+    const int64_t ids[] = {make_experiment("a"), make_experiment("b")}, missing = 99;
     struct ig_evaluation made = make("first", "ml", ids[0]), found;
     struct ig_evaluation_link link = {made.id, ids, 2, false};
     ASSERT_OK(ig_evaluation_link(&found, db, &link, &arena, &err));
@@ -278,7 +241,7 @@ static struct ig_tracking_found search(const char *filter, const char *order, in
 static void test_searches(void **state)
 {
     (void)state;
-    int64_t here = experiment("here");
+    int64_t here = make_experiment("here");
     struct ig_evaluation a = make("alpha", "ml", here), b = make("beta", "data", -1),
                          c = make("gamma", "ml", here);
     static const struct {

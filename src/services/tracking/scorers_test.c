@@ -9,48 +9,11 @@
 
 #include "services/tracking/scorers.h"
 #include "services/tracking/scorers_priv.h"
-#include "stores/db_testing.h"
-#include "stores/temp_testing.h"
+#include "services/tracking/tracking_testing.h"
 
 #include <string.h>
 
 #define JUDGE(model) "{\"instructions_judge_pydantic_data\": {\"model\": \"" model "\"}}"
-
-static struct ig_temp temp;
-static struct ig_db *db;
-static struct ig_tracking *tracking;
-static struct ig_arena arena;
-static struct ig_err err;
-
-static int setup(void **state)
-{
-    (void)state;
-    err = IG_ERR_INIT;
-    temp = ig_temp_make();
-    const struct ig_db_options options = ig_db_testing_options(temp.fd);
-    ASSERT_OK(ig_db_open(&db, &options, &err));
-    ASSERT_OK(ig_tracking_open(&tracking, db, &err));
-    ig_arena_init(&arena, 64 << 10, 64 << 20);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    ig_tracking_close(tracking);
-    ig_db_close(db);
-    ig_arena_deinit(&arena);
-    ig_temp_remove(&temp);
-    return 0;
-}
-
-static int64_t experiment(const char *name)
-{
-    int64_t id = -1;
-    const struct ig_tracking_experiment_spec spec = {.name = ig_str_view(name)};
-    ASSERT_OK(ig_tracking_experiment_create(&id, tracking, &IG_PRINCIPAL_LOCAL, &spec, &err));
-    return id;
-}
 
 static struct ig_scorer add(int64_t in, const char *name, const char *content)
 {
@@ -78,7 +41,7 @@ static struct ig_scorers last(const int64_t *experiments, size_t count, bool str
 static void test_versions(void **state)
 {
     (void)state;
-    const int64_t in = experiment("a"), other = experiment("b");
+    const int64_t in = make_experiment("a"), other = make_experiment("b");
     struct ig_scorer first = add(in, "s", "{\"a\": 1}"), second = add(in, "s", "{\"a\": 2}"), got;
     struct ig_scorers all;
     add(other, "s", "{}");
@@ -120,7 +83,7 @@ static void test_versions(void **state)
 static void test_experiments(void **state)
 {
     (void)state;
-    const int64_t in = experiment("a"), missing = 99;
+    const int64_t in = make_experiment("a"), missing = 99;
     struct ig_scorer made;
     const struct ig_scorer scorer = {.name = IG_STR("s"), .content = IG_STR("{}")};
     add(in, "s", "{}");

@@ -9,18 +9,11 @@
 
 #include "services/tracking/trace_metrics.h"
 #include "services/tracking/trace_spans.h"
-#include "stores/db_testing.h"
-#include "stores/temp_testing.h"
+#include "services/tracking/tracking_testing.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-
-static struct ig_temp temp;
-static struct ig_db *db;
-static struct ig_tracking *tracking;
-static struct ig_arena arena;
-static struct ig_err err;
 
 static void put_trace(const char *id, const char *name, int64_t status, int64_t at_ms,
                       int64_t duration_ms)
@@ -42,29 +35,13 @@ static void put_trace(const char *id, const char *name, int64_t status, int64_t 
     ASSERT_OK(ig_tracking_trace_put(&made, db, &trace, &arena, &err));
 }
 
-static int setup(void **state)
+static int setup_traces(void **state)
 {
-    (void)state;
-    err = IG_ERR_INIT;
-    temp = ig_temp_make();
-    const struct ig_db_options options = ig_db_testing_options(temp.fd);
-    ASSERT_OK(ig_db_open(&db, &options, &err));
-    ASSERT_OK(ig_tracking_open(&tracking, db, &err));
-    ig_arena_init(&arena, 64 << 10, 64 << 20);
+    setup(state);
     put_trace("tr-1", "f", 1, 1000, 10);
     put_trace("tr-2", "f", 1, 61000, 20);
     put_trace("tr-3", "f", 2, 62000, 60);
     put_trace("tr-4", "g", 1, 3000, 100);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    ig_tracking_close(tracking);
-    ig_db_close(db);
-    ig_arena_deinit(&arena);
-    ig_temp_remove(&temp);
     return 0;
 }
 
@@ -265,11 +242,11 @@ static void test_refusals(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_counts_by_dimensions_and_time, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_values, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_spans_and_assessments, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_filters, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_refusals, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_counts_by_dimensions_and_time, setup_traces, teardown),
+        cmocka_unit_test_setup_teardown(test_values, setup_traces, teardown),
+        cmocka_unit_test_setup_teardown(test_spans_and_assessments, setup_traces, teardown),
+        cmocka_unit_test_setup_teardown(test_filters, setup_traces, teardown),
+        cmocka_unit_test_setup_teardown(test_refusals, setup_traces, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -9,39 +9,10 @@
 
 #include "services/tracking/artifacts.h"
 #include "services/tracking/tracking_search.h"
+#include "services/tracking/tracking_testing.h"
 #include "services/tracking/tracking_traces.h"
-#include "stores/db_testing.h"
-#include "stores/temp_testing.h"
 
 #include <string.h>
-
-static struct ig_temp temp;
-static struct ig_db *db;
-static struct ig_tracking *tracking;
-static struct ig_arena arena;
-static struct ig_err err;
-
-static int setup(void **state)
-{
-    (void)state;
-    err = IG_ERR_INIT;
-    temp = ig_temp_make();
-    const struct ig_db_options options = ig_db_testing_options(temp.fd);
-    ASSERT_OK(ig_db_open(&db, &options, &err));
-    ASSERT_OK(ig_tracking_open(&tracking, db, &err));
-    ig_arena_init(&arena, 64 << 10, 64 << 20);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    ig_tracking_close(tracking);
-    ig_db_close(db);
-    ig_arena_deinit(&arena);
-    ig_temp_remove(&temp);
-    return 0;
-}
 
 static struct ig_tracking_trace put(const char *id, const char *name, int64_t status,
                                     int64_t start_ms, int64_t duration_ms)
