@@ -1,22 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* hash = SHA-256 over the previous record's hash and this one's fields, each preceded by its
- * length. The database's writer is single, so max(seq) + 1 is the next number and concurrent
- * records share a commit.
+/* Concurrent records share a commit.
  *
  * Thread rule: change_lock orders changes of `names`; `lock` guards it, held for a look-up only. */
 #include "services/explain/records.h"
 
 #include "base/clock.h"
-#include "base/hash.h"
 #include "base/map.h"
 #include "base/mem.h"
 #include "base/random.h"
+#include "services/audit/chain.h"
 #include "services/registry/registry.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
-#include <stdio.h>
-#include <string.h>
 
 enum { NAMES_MAX = 10000, LIST_MAX = 1000 };
 
@@ -91,57 +87,29 @@ enum ig_code ig_records_set(struct ig_records *records, const struct ig_principa
 
 /* ---- the chain ---- */
 
-static void hash_text(struct ig_sha256 *hash, struct ig_str text)
+/* Goes on with the chain by `record`. */
+static enum ig_code add_link(struct ig_chain *chain, const struct ig_record *record,
+                             struct ig_err *err)
 {
-    char length[32];
-    int digits = snprintf(length, sizeof length, "%zu:", text.len);
-    ig_sha256_update(hash, length, (size_t)digits);
-    if (text.len) ig_sha256_update(hash, text.ptr, text.len);
-}
-
-static enum ig_code chain(char hex[IG_SHA256_HEX], struct ig_str previous,
-                          const struct ig_record *record, struct ig_err *err)
-{
-    unsigned char digest[IG_SHA256_BYTES];
-    char numbers[64];
-    struct ig_sha256 *hash = ig_sha256_new();
-    if (!hash) return ig_fail(err, IG_NO_MEMORY, "record");
-    snprintf(numbers, sizeof numbers, "%lld %lld", (long long)record->seq,
-             (long long)record->at_ms);
-    hash_text(hash, previous);
-    hash_text(hash, ig_str_view(numbers));
-    hash_text(hash, record->id);
-    hash_text(hash, record->deployment);
-    hash_text(hash, record->content);
-    ig_sha256_final(hash, digest);
-    ig_sha256_free(hash);
-    ig_hex(hex, digest, sizeof digest);
-    return IG_OK;
+    const struct ig_str fields[] = {record->id, record->deployment, record->content};
+    const struct ig_chain_row row = {record->at_ms, fields, sizeof fields / sizeof fields[0]};
+    return ig_chain_add(chain, &row, err);
 }
 
 static enum ig_code write_record(struct ig_db_tx *tx, void *context, struct ig_err *err)
 {
-    struct ig_record *record = context;
-    char previous[IG_SHA256_HEX] = "", hash[IG_SHA256_HEX];
-    struct ig_db_rows *rows = NULL;
-    record->seq = 1;
-    if (ig_db_query(&rows, tx, "select seq, hash from records order by seq desc limit 1", NULL, 0,
-                    err) != IG_OK)
-        return err->code;
-    if (ig_db_next(rows, err)) {
-        struct ig_str last = ig_db_text(rows, 1);
-        record->seq = ig_db_i64(rows, 0) + 1;
-        if (last.len == IG_SHA256_HEX - 1) memcpy(previous, last.ptr, last.len);
-    }
-    ig_db_finish(rows);
-    if (err->code != IG_OK || chain(hash, ig_str_view(previous), record, err) != IG_OK)
+    const struct ig_record *record = context;
+    struct ig_chain chain;
+    if (ig_chain_last(&chain, tx, "select seq, hash from records order by seq desc limit 1", err) !=
+            IG_OK ||
+        add_link(&chain, record, err) != IG_OK)
         return err->code;
     return ig_db_exec(tx,
                       "insert into records(seq, id, at_ms, deployment, content, hash)"
                       " values($1, $2, $3, $4, $5, $6)",
-                      IG_DB_VALUES(IG_DB_I(record->seq), IG_DB_T(record->id),
-                                   IG_DB_I(record->at_ms), IG_DB_T(record->deployment),
-                                   IG_DB_T(record->content), IG_DB_C(hash)),
+                      IG_DB_VALUES(IG_DB_I(chain.seq), IG_DB_T(record->id), IG_DB_I(record->at_ms),
+                                   IG_DB_T(record->deployment), IG_DB_T(record->content),
+                                   IG_DB_C(chain.hash)),
                       err);
 }
 
@@ -156,10 +124,8 @@ enum ig_code ig_records_add(char id[IG_ID_SIZE], struct ig_records *records,
     return ig_db_write(records->db, write_record, &record, err);
 }
 
-static enum ig_code check_row(char previous[IG_SHA256_HEX], int64_t seq, struct ig_db_rows *rows,
-                              struct ig_err *err)
+static enum ig_code check_row(struct ig_chain *chain, struct ig_db_rows *rows, struct ig_err *err)
 {
-    char hash[IG_SHA256_HEX];
     const struct ig_record record = {
         .seq = ig_db_i64(rows, 0),
         .id = ig_db_text(rows, 1),
@@ -167,26 +133,25 @@ static enum ig_code check_row(char previous[IG_SHA256_HEX], int64_t seq, struct 
         .deployment = ig_db_text(rows, 3),
         .content = ig_db_text(rows, 4),
     };
-    if (chain(hash, ig_str_view(previous), &record, err) != IG_OK) return err->code;
-    if (record.seq != seq || !ig_str_is(ig_db_text(rows, 5), hash))
+    if (add_link(chain, &record, err) != IG_OK) return err->code;
+    if (record.seq != chain->seq || !ig_str_is(ig_db_text(rows, 5), chain->hash))
         return ig_fail(err, IG_CORRUPT, "record %lld does not follow from the one before",
-                       (long long)seq);
-    memcpy(previous, hash, sizeof hash);
+                       (long long)chain->seq);
     return IG_OK;
 }
 
 static enum ig_code verify(struct ig_db_tx *tx, void *context, struct ig_err *err)
 {
     int64_t *count = context;
-    char previous[IG_SHA256_HEX] = "";
+    struct ig_chain chain = {0};
     struct ig_db_rows *rows = NULL;
     *count = 0;
     enum ig_code code = ig_db_query(
         &rows, tx, "select seq, id, at_ms, deployment, content, hash from records order by seq",
         NULL, 0, err);
     while (code == IG_OK && ig_db_next(rows, err)) {
-        code = check_row(previous, *count + 1, rows, err);
-        if (code == IG_OK) ++*count;
+        code = check_row(&chain, rows, err);
+        if (code == IG_OK) *count = chain.seq;
     }
     ig_db_finish(rows);
     return err->code;
