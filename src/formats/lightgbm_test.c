@@ -8,7 +8,7 @@
 #include <cmocka.h>
 
 #include "base/mem.h"
-#include "formats/format.h"
+#include "formats/document_testing.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -48,60 +48,10 @@ static const char document[] = "tree\n"
                                "\n"
                                "pandas_categorical:[[\"x\", 2, true]]\n";
 
-struct edit {
-    const char *from, *to;
-};
-
-static char *edited(const struct edit *edits, size_t count)
-{
-    char *text = malloc(65536);
-    assert_non_null(text);
-    snprintf(text, 65536, "%s", document);
-    for (size_t i = 0; i < count; i++) {
-        char *at = strstr(text, edits[i].from);
-        if (!at) fail_msg("'%s' is not in the document", edits[i].from);
-        size_t tail = strlen(at + strlen(edits[i].from)) + 1;
-        memmove(at + strlen(edits[i].to), at + strlen(edits[i].from), tail);
-        memcpy(at, edits[i].to, strlen(edits[i].to));
-    }
-    return text;
-}
-
-static struct ig_model *load_edited(const struct edit *edits, size_t count)
-{
-    struct ig_err err = IG_ERR_INIT;
-    struct ig_model *model = NULL;
-    char *text = edited(edits, count);
-    if (ig_format_load(&model, ig_str_view(text), NULL, &err) != IG_OK) fail_msg("%s", err.message);
-    free(text);
-    return model;
-}
-
-#define LOAD(...)                                                                                  \
-    load_edited((const struct edit[]){__VA_ARGS__},                                                \
-                sizeof((const struct edit[]){__VA_ARGS__}) / sizeof(struct edit))
-
-static void refuse(const struct edit *edits, size_t count, enum ig_code code, const char *message)
-{
-    struct ig_err err = IG_ERR_INIT;
-    struct ig_model *model = NULL;
-    char *text = edited(edits, count);
-    enum ig_code got = ig_format_load(&model, ig_str_view(text), NULL, &err);
-    free(text);
-    assert_null(model);
-    if (got != code || !strstr(err.message, message))
-        fail_msg("%s '%s', expected %s '%s'", ig_code_name(got), err.message, ig_code_name(code),
-                 message);
-}
-
-#define REFUSE(code, message, ...)                                                                 \
-    refuse((const struct edit[]){__VA_ARGS__},                                                     \
-           sizeof((const struct edit[]){__VA_ARGS__}) / sizeof(struct edit), code, message)
-
 static void test_plain_tree(void **state)
 {
     (void)state;
-    struct ig_model *model = load_edited(NULL, 0);
+    struct ig_model *model = load_edited(document, NULL, 0);
     assert_int_equal(model->features_count, 2);
     assert_int_equal(model->outputs_count, 1);
     assert_int_equal(model->sum_rule, IG_SUM_F64);

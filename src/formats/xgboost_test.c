@@ -9,7 +9,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
-#include "formats/format.h"
+#include "formats/document_testing.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -28,61 +28,10 @@ static const char document[] =
     "\"categories_sizes\":[],\"base_weights\":[0,0,0],"
     "\"tree_param\":{\"num_nodes\":\"3\",\"size_leaf_vector\":\"0\"}}]}}},\"version\":[3,0,0]}";
 
-struct edit {
-    const char *from, *to;
-};
-
-/* The document with each edit made once; the caller frees it. */
-static char *edited(const struct edit *edits, size_t count)
-{
-    char *text = malloc(65536);
-    assert_non_null(text);
-    snprintf(text, 65536, "%s", document);
-    for (size_t i = 0; i < count; i++) {
-        char *at = strstr(text, edits[i].from);
-        if (!at) fail_msg("'%s' is not in the document", edits[i].from);
-        size_t tail = strlen(at + strlen(edits[i].from)) + 1;
-        memmove(at + strlen(edits[i].to), at + strlen(edits[i].from), tail);
-        memcpy(at, edits[i].to, strlen(edits[i].to));
-    }
-    return text;
-}
-
-static struct ig_model *load_edited(const struct edit *edits, size_t count)
-{
-    struct ig_err err = IG_ERR_INIT;
-    struct ig_model *model = NULL;
-    char *text = edited(edits, count);
-    if (ig_format_load(&model, ig_str_view(text), NULL, &err) != IG_OK) fail_msg("%s", err.message);
-    free(text);
-    return model;
-}
-
-#define LOAD(...)                                                                                  \
-    load_edited((const struct edit[]){__VA_ARGS__},                                                \
-                sizeof((const struct edit[]){__VA_ARGS__}) / sizeof(struct edit))
-
-static void refuse(const struct edit *edits, size_t count, enum ig_code code, const char *message)
-{
-    struct ig_err err = IG_ERR_INIT;
-    struct ig_model *model = NULL;
-    char *text = edited(edits, count);
-    enum ig_code got = ig_format_load(&model, ig_str_view(text), NULL, &err);
-    free(text);
-    assert_null(model);
-    if (got != code || !strstr(err.message, message))
-        fail_msg("%s '%s', expected %s '%s'", ig_code_name(got), err.message, ig_code_name(code),
-                 message);
-}
-
-#define REFUSE(code, message, ...)                                                                 \
-    refuse((const struct edit[]){__VA_ARGS__},                                                     \
-           sizeof((const struct edit[]){__VA_ARGS__}) / sizeof(struct edit), code, message)
-
 static void test_plain_tree(void **state)
 {
     (void)state;
-    struct ig_model *model = load_edited(NULL, 0);
+    struct ig_model *model = load_edited(document, NULL, 0);
     assert_int_equal(model->features_count, 2);
     assert_int_equal(model->outputs_count, 1);
     assert_int_equal(model->trees_count, 1);
@@ -357,7 +306,8 @@ static void test_claims_without_substance(void **state)
 static void test_no_tree_at_all(void **state)
 {
     (void)state;
-    char *text = edited((const struct edit[]){{"\"tree_info\":[0]", "\"tree_info\":[]"}}, 1);
+    char *text =
+        edited(document, (const struct edit[]){{"\"tree_info\":[0]", "\"tree_info\":[]"}}, 1);
     char *from = strstr(text, "\"trees\":[{") + strlen("\"trees\":[");
     char *to = strstr(text, "]}}},\"version\"");
     struct ig_err err = IG_ERR_INIT;
