@@ -159,6 +159,13 @@ void *ig_arena_array(struct ig_arena *arena, size_t count, size_t size_bytes)
     return ig_arena_zalloc(arena, total);
 }
 
+void *ig_arena_copy(struct ig_arena *arena, const void *items, size_t count, size_t size_bytes)
+{
+    void *copy = ig_arena_array(arena, count ? count : 1, size_bytes);
+    if (copy && count) memcpy(copy, items, count * size_bytes);
+    return copy;
+}
+
 char *ig_arena_cstr(struct ig_arena *arena, struct ig_str text)
 {
     char *copy = alloc(arena, text.len + 1, 16);

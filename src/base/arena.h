@@ -33,6 +33,8 @@ void *ig_arena_zalloc(struct ig_arena *arena, size_t size_bytes); /* 16-byte ali
 void *ig_arena_alloc_aligned(struct ig_arena *arena, size_t size_bytes, size_t alignment);
 /* Zeroed array; NULL on arithmetic overflow too. */
 void *ig_arena_array(struct ig_arena *arena, size_t count, size_t size_bytes);
+/* A copy of an array, not NULL for one of no items. NULL on arithmetic overflow too. */
+void *ig_arena_copy(struct ig_arena *arena, const void *items, size_t count, size_t size_bytes);
 
 /* Room for one item more behind `count` of them: the array itself, or a copy twice as long, with
  * *cap new. Starts from NULL, 0, 0. NULL when the arena is full. */

@@ -46,6 +46,9 @@ static void test_cap_is_sticky(void **state)
     ig_arena_reset(&arena);
     assert_false(arena.overflowed);
     assert_null(ig_arena_array(&arena, SIZE_MAX / 4, 8));
+    assert_null(ig_arena_copy(&arena, "", SIZE_MAX / 4, 8));
+    assert_memory_equal(ig_arena_copy(&arena, "copied", 3, 2), "copied", 6);
+    assert_non_null(ig_arena_copy(&arena, NULL, 0, 8));
     assert_null(ig_arena_alloc(&arena, SIZE_MAX));
     size_t total = 0;
     while (ig_arena_alloc(&arena, 100)) total += 100;

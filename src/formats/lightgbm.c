@@ -255,9 +255,8 @@ static bool read_categories(struct ig_json *json, struct ig_arena *arena, struct
         good = text.ptr && IG_VEC_PUSH(&texts, text, UINT32_MAX);
     }
     if (good && store_them) {
-        struct ig_str *copy = ig_arena_array(arena, texts.count + 1, sizeof *copy);
+        struct ig_str *copy = ig_arena_copy(arena, texts.items, texts.count, sizeof *copy);
         good = copy != NULL;
-        if (good && texts.count) memcpy(copy, texts.items, texts.count * sizeof *copy);
         input->categories = copy;
         input->categories_count = (uint32_t)texts.count;
     }

@@ -15,7 +15,6 @@
 #include "formats/lightgbm_priv.h"
 
 #include <math.h>
-#include <string.h>
 
 void lgb_builder_deinit(struct lgb_builder *builder)
 {
@@ -378,27 +377,24 @@ bool lgb_builder_add_tree(struct lgb_builder *builder, const struct lgb_tree_lin
     return false;
 }
 
-static void *move(struct ig_arena *arena, const void *items, size_t count, size_t size_bytes)
-{
-    void *copy = ig_arena_array(arena, count ? count : 1, size_bytes);
-    if (copy && count) memcpy(copy, items, count * size_bytes);
-    return copy;
-}
-
 bool lgb_builder_finish(struct lgb_builder *builder, struct ig_model *model)
 {
     struct ig_arena *arena = &model->arena;
-    uint32_t *words = move(arena, builder->words.items, builder->words.count, sizeof *words);
-    uint32_t *features = move(arena, builder->linear_features.items, builder->linear_features.count,
-                              sizeof *features);
-    double *coefficients =
-        move(arena, builder->coefficients.items, builder->coefficients.count, sizeof *coefficients);
-    model->nodes = move(arena, builder->nodes.items, builder->nodes.count, sizeof *model->nodes);
+    uint32_t *words =
+        ig_arena_copy(arena, builder->words.items, builder->words.count, sizeof *words);
+    uint32_t *features = ig_arena_copy(arena, builder->linear_features.items,
+                                       builder->linear_features.count, sizeof *features);
+    double *coefficients = ig_arena_copy(arena, builder->coefficients.items,
+                                         builder->coefficients.count, sizeof *coefficients);
+    model->nodes =
+        ig_arena_copy(arena, builder->nodes.items, builder->nodes.count, sizeof *model->nodes);
     model->nodes_count = (uint32_t)builder->nodes.count;
     if (!builder->gains_lack)
-        model->gains = move(arena, builder->gains.items, builder->gains.count, sizeof(double));
+        model->gains =
+            ig_arena_copy(arena, builder->gains.items, builder->gains.count, sizeof(double));
     model->covers_counted = builder->covers_lack;
-    model->trees = move(arena, builder->trees.items, builder->trees.count, sizeof *model->trees);
+    model->trees =
+        ig_arena_copy(arena, builder->trees.items, builder->trees.count, sizeof *model->trees);
     model->trees_count = (uint32_t)builder->trees.count;
     model->sets = ig_arena_array(arena, builder->sets.count + 1, sizeof *model->sets);
     model->sets_count = (uint32_t)builder->sets.count;

@@ -11,7 +11,6 @@
 #include "formats/xgboost_priv.h"
 
 #include <math.h>
-#include <string.h>
 
 enum { CATEGORY_MAX = (1 << 24) - 1 };
 
@@ -332,30 +331,27 @@ bool xgb_builder_add_tree(struct xgb_builder *builder, const struct xgb_tree_arr
     return true;
 }
 
-static void *move(struct ig_arena *arena, const void *items, size_t count, size_t size_bytes)
-{
-    void *copy = ig_arena_array(arena, count ? count : 1, size_bytes);
-    if (copy && count) memcpy(copy, items, count * size_bytes);
-    return copy;
-}
-
 bool xgb_builder_finish(struct xgb_builder *builder, struct ig_model *model)
 {
     struct ig_arena *arena = &model->arena;
-    uint32_t *words = move(arena, builder->words.items, builder->words.count, sizeof *words);
-    model->nodes = move(arena, builder->nodes.items, builder->nodes.count, sizeof *model->nodes);
+    uint32_t *words =
+        ig_arena_copy(arena, builder->words.items, builder->words.count, sizeof *words);
+    model->nodes =
+        ig_arena_copy(arena, builder->nodes.items, builder->nodes.count, sizeof *model->nodes);
     model->nodes_count = (uint32_t)builder->nodes.count;
     if (!builder->gains_lack)
-        model->gains = move(arena, builder->gains.items, builder->gains.count, sizeof(double));
+        model->gains =
+            ig_arena_copy(arena, builder->gains.items, builder->gains.count, sizeof(double));
     model->covers_counted = builder->covers_lack;
-    model->trees = move(arena, builder->trees.items, builder->trees.count, sizeof *model->trees);
+    model->trees =
+        ig_arena_copy(arena, builder->trees.items, builder->trees.count, sizeof *model->trees);
     model->trees_count = (uint32_t)builder->trees.count;
     model->sets = ig_arena_array(arena, builder->sets.count + 1, sizeof *model->sets);
     model->sets_count = (uint32_t)builder->sets.count;
     model->leaf_vectors = builder->leaf_vector_size > 1;
     if (model->leaf_vectors) {
-        model->leaf_values =
-            move(arena, builder->leaf_values.items, builder->leaf_values.count, sizeof(double));
+        model->leaf_values = ig_arena_copy(arena, builder->leaf_values.items,
+                                           builder->leaf_values.count, sizeof(double));
         model->leaf_values_count =
             (uint32_t)(builder->leaf_values.count / (size_t)builder->leaf_vector_size);
     }

@@ -57,13 +57,7 @@ const void *ig_network_keep(struct ig_network *network, const void *data, size_t
 static const void *keep_array(struct ig_network *network, const void *items, size_t count,
                               size_t item_bytes)
 {
-    size_t bytes;
-    if (count == 0 || !items) return NULL;
-    if (!ig_mul(&bytes, count, item_bytes)) {
-        network->arena.overflowed = true;
-        return NULL;
-    }
-    return ig_network_keep(network, items, bytes);
+    return count && items ? ig_arena_copy(&network->arena, items, count, item_bytes) : NULL;
 }
 
 /* One more item behind `count`, or NULL; the failure sticks. */
@@ -105,9 +99,8 @@ uint32_t ig_network_add_layer(struct ig_network *network, const struct ig_networ
 static bool set_list(struct ig_network *network, uint32_t **list, uint32_t *list_count,
                      const uint32_t *tensors, uint32_t count)
 {
-    uint32_t *copy = ig_arena_array(&network->arena, count + (size_t)1, sizeof *copy);
+    uint32_t *copy = ig_arena_copy(&network->arena, tensors, count, sizeof *copy);
     if (!copy) return false;
-    if (count) memcpy(copy, tensors, count * sizeof *copy);
     *list = copy;
     *list_count = count;
     return true;

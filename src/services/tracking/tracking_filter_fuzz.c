@@ -27,8 +27,9 @@ static void check_filter(enum ig_tracking_kind kind, struct ig_str text)
     IG_ASSERT(filter.count <= IG_TRACKING_TERMS_MAX);
     for (size_t i = 0; i < filter.count; i++) {
         const struct ig_tracking_term *term = &filter.terms[i];
-        bool fielded =
-            term->what.entity == IG_TRACKING_ATTRIBUTE || term->what.entity == IG_TRACKING_DATASET;
+        bool fielded = term->what.entity == IG_TRACKING_ATTRIBUTE ||
+                       term->what.entity == IG_TRACKING_DATASET ||
+                       term->what.entity == IG_TRACKING_SPAN;
         IG_ASSERT(fielded == (term->what.field != IG_TRACKING_NO_FIELD));
         check_key(kind, term->what.key, text);
         for (size_t j = 0; j < term->values_count; j++) check_inside(term->values[j], text);
