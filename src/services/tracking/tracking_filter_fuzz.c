@@ -8,11 +8,11 @@ static void check_inside(struct ig_str part, struct ig_str text)
     IG_ASSERT(part.ptr >= text.ptr && part.ptr + part.len <= text.ptr + text.len);
 }
 
-/* Some of a trace's fields are kept as a tag or as metadata, by a name that is constant. */
+/* Some of a trace's fields are a tag, metadata or a span's field, by a name that is constant. */
 static void check_key(enum ig_tracking_kind kind, struct ig_str key, struct ig_str text)
 {
-    bool renamed =
-        ig_str_is(key, IG_TRACKING_TRACE_NAME) || ig_str_is(key, IG_TRACKING_TRACE_SOURCE_RUN);
+    bool renamed = ig_str_is(key, IG_TRACKING_TRACE_NAME) ||
+                   ig_str_is(key, IG_TRACKING_TRACE_SOURCE_RUN) || ig_str_is(key, "content");
     if (kind != IG_TRACKING_TRACES || !renamed) check_inside(key, text);
 }
 
