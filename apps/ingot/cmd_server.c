@@ -29,6 +29,8 @@ enum {
     NAMES_MAX = 64,
     LOOPS_MAX = 8,
     WEBHOOK_TIMEOUT_MAX_S = 600,
+    GATEWAY_TIMEOUT_MAX_S = 3600,
+    GATEWAY_CALLS_MAX = 30, /* of 32 stream workers */
     WEBHOOK_RETRIES_MAX = 20,
     KEEP_DAYS_MAX = 1 << 20,
     CALL_BYTES = 512 << 20,
@@ -156,6 +158,19 @@ static struct ig_webhooks_options webhooks_of(const struct ig_settings *settings
                                         .retries = (unsigned)retries};
 }
 
+static struct ig_gateway_options gateway_of(const struct ig_settings *settings)
+{
+    uint64_t timeout = settings->gateway_timeout_s, calls = settings->gateway_calls;
+    if (timeout > GATEWAY_TIMEOUT_MAX_S) timeout = GATEWAY_TIMEOUT_MAX_S;
+    if (calls > GATEWAY_CALLS_MAX) calls = GATEWAY_CALLS_MAX;
+    return (struct ig_gateway_options){.passphrase_file = settings->secrets_passphrase_file,
+                                       .http_allowed = settings->gateway_http,
+                                       .private_allowed = settings->gateway_private,
+                                       .ca_file = settings->gateway_ca,
+                                       .timeout_ms = (unsigned)timeout * 1000,
+                                       .calls_max = (unsigned)calls};
+}
+
 static enum ig_code open_regions(struct server *server, struct ig_err *err)
 {
     struct ig_str wanted = ig_str_view(server->settings.shared_memory);
@@ -193,7 +208,7 @@ static enum ig_code open_services(struct server *server, struct ig_err *err)
         .retention_unused_days = settings->retention_unused_days,
         .blobs = settings->blobs,
         .blobs_cache_bytes = (size_t)settings->blobs_cache_mb << 20,
-        .secrets_passphrase_file = settings->secrets_passphrase_file,
+        .gateway = gateway_of(settings),
         .webhooks = webhooks_of(settings)};
     struct ig_app *app = &server->services.app;
     if (choose_onnx_engine(settings, err) != IG_OK) return err->code;

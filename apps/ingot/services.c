@@ -159,10 +159,10 @@ static enum ig_code open_all(struct ig_services *services,
     webhooks.db = app->db;
     if (ig_webhooks_open(&app->webhooks, &webhooks, err) != IG_OK) return err->code;
     ig_registry_attach(app->registry, app->webhooks);
-    const struct ig_gateway_options gateway = {.db = app->db,
-                                               .tracking = app->tracking,
-                                               .dirfd = services->dirfd,
-                                               .passphrase_file = options->secrets_passphrase_file};
+    struct ig_gateway_options gateway = options->gateway;
+    gateway.db = app->db;
+    gateway.tracking = app->tracking;
+    gateway.dirfd = services->dirfd;
     if (ig_gateway_open(&app->gateway, &gateway, err) != IG_OK) return err->code;
     if (ig_replica_host_open(&services->replicas, &host, err) != IG_OK) return err->code;
     struct ig_deploy_options deploy = {.models_max_bytes = options->models_bytes,

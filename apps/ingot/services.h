@@ -39,7 +39,7 @@ struct ig_services_options {
         *blobs; /* borrowed until the end; NULL: INGOT_BLOBS, or where the server keeps them */
     size_t blobs_cache_bytes;
     struct ig_webhooks_options webhooks; /* its db is filled in */
-    const char *secrets_passphrase_file; /* NULL or "": a key in the directory */
+    struct ig_gateway_options gateway;   /* its db, tracking and dirfd are filled in */
 };
 
 /* The first line of a file, for a database. */

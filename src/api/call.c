@@ -79,15 +79,35 @@ bool ig_call_is_mlflow(struct ig_str path)
            ig_str_is(path, "/model-versions/get-artifact") || ig_str_is(path, "/v1/traces");
 }
 
+static void write_mlflow_body(struct ig_json_out *out, const struct ig_err *err)
+{
+    ig_json_out_object(out);
+    ig_json_out_kv_str(out, "error_code", ig_str_view(ig_code_mlflow_word(err->code)));
+    ig_json_out_kv_str(out, "message", ig_str_view(err->message));
+    ig_json_out_object_end(out);
+}
+
 /* MLflow's tracking and registry: the same form; what exists already is 400 to its clients. */
 static void write_mlflow_error(struct ig_exchange *exchange, const struct ig_err *err)
 {
     struct ig_json_out out;
     if (err->code == IG_EXISTS) exchange->status = 400;
     ig_json_out_init(&out, &exchange->reply);
+    write_mlflow_body(&out, err);
+}
+
+/* MLflow's gateway: {"detail": ..}, a text of what a provider or the call lacks, else an error of
+ * the form above. */
+static void write_gateway_error(struct ig_exchange *exchange, const struct ig_call *call)
+{
+    struct ig_json_out out;
+    ig_json_out_init(&out, &exchange->reply);
     ig_json_out_object(&out);
-    ig_json_out_kv_str(&out, "error_code", ig_str_view(ig_code_mlflow_word(err->code)));
-    ig_json_out_kv_str(&out, "message", ig_str_view(err->message));
+    ig_json_out_key(&out, IG_STR("detail"));
+    if (call->status)
+        ig_json_out_str(&out, ig_str_view(call->err.message));
+    else
+        write_mlflow_body(&out, &call->err);
     ig_json_out_object_end(&out);
 }
 
@@ -116,6 +136,8 @@ void ig_call_reply_error(struct ig_call *call)
         ig_call_write_kserve_error(&exchange->reply, &call->err);
     else if (is_scoring(exchange->request.path))
         write_scoring_error(&exchange->reply, &call->err);
+    else if (ig_str_starts(exchange->request.path, IG_STR("/gateway/")))
+        write_gateway_error(exchange, call);
     else if (ig_call_is_mlflow(exchange->request.path))
         write_mlflow_error(exchange, &call->err);
     else

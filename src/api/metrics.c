@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "services/deploy/residency.h"
+#include "services/gateway/gateway_call.h"
 
 #include <dirent.h>
 #include <stdatomic.h>
@@ -254,6 +255,16 @@ static void write_webhooks(struct ig_buf *buf, struct ig_app *app)
     write_plain(buf, METRIC_WEBHOOKS_GIVEN_UP, (double)stats.given_up);
 }
 
+static void write_gateway(struct ig_buf *buf, struct ig_app *app)
+{
+    struct ig_gateway_stats stats = {0};
+    if (app->gateway) ig_gateway_stats(&stats, app->gateway);
+    write_plain(buf, METRIC_GATEWAY_CALLS, (double)stats.calls);
+    write_plain(buf, METRIC_GATEWAY_FAILED, (double)stats.failed);
+    write_plain(buf, METRIC_GATEWAY_INPUT, (double)stats.input_tokens);
+    write_plain(buf, METRIC_GATEWAY_OUTPUT, (double)stats.output_tokens);
+}
+
 static void write_fleet(struct ig_buf *buf, struct ig_app *app)
 {
     struct ig_fleet_counts counts = {0};
@@ -290,6 +301,7 @@ static void write_services(struct ig_buf *buf, struct ig_app *app, struct ig_are
     write_plain(buf, METRIC_MIRROR_DROPPED, (double)mirrored.dropped);
     write_plain(buf, METRIC_TRACES_DROPPED, (double)ig_traces_dropped(app->traces));
     write_webhooks(buf, app);
+    write_gateway(buf, app);
     write_fleet(buf, app);
     write_plain(buf, METRIC_DEPLOYMENTS, serving(app, arena));
     struct ig_residency_stats residency = {0};

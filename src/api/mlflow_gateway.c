@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The configuration of MLflow's gateway. Calls to language models are not made here: what would
- * make one says so. */
+/* The configuration of MLflow's gateway. */
 #include "api/mlflow_gateway.h"
 
 #include "api/rest.h"

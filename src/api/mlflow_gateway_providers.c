@@ -10,7 +10,7 @@
 static const struct provider {
     const char *name, *title;
 } PROVIDERS[] = {
-#define IG_GATEWAY_PROVIDER(name, title) {name, title},
+#define IG_GATEWAY_PROVIDER(name, title, protocol, base) {name, title},
 #include "services/gateway/gateway_providers.def"
 #undef IG_GATEWAY_PROVIDER
 };
@@ -156,50 +156,6 @@ enum ig_code ig_mlflow_gateway_provider_config(struct ig_call *call)
         write_usual(&out, provider);
     ig_json_out_array_end(&out);
     ig_json_out_kv_str(&out, "default_mode", IG_STR("api_key"));
-    ig_json_out_object_end(&out);
-    return IG_OK;
-}
-
-/* ---- calls ---- */
-
-/* gateway/NAME/invocations */
-static bool is_invocation(struct ig_str path)
-{
-    struct ig_str rest = path;
-    while (rest.len && rest.ptr[0] == '/') rest = (struct ig_str){rest.ptr + 1, rest.len - 1};
-    while (rest.len && rest.ptr[rest.len - 1] == '/') rest.len--;
-    if (!ig_str_is(ig_str_cut(&rest, '/'), "gateway") || !rest.ptr) return false;
-    return ig_str_cut(&rest, '/').len > 0 && ig_str_is(rest, "invocations");
-}
-
-enum ig_code ig_mlflow_gateway_call(struct ig_call *call)
-{
-    return ig_fail(&call->err, IG_UNSUPPORTED,
-                   "Ingot keeps the gateway's configuration and calls no language models: ask the "
-                   "provider itself, or a gateway that does");
-}
-
-/* The old way to call a model through MLflow's server: its paths are checked as there, of endpoints
- * there are none. */
-enum ig_code ig_mlflow_gateway_proxy(struct ig_call *call)
-{
-    struct ig_str path = IG_STR("");
-    struct ig_json_out out;
-    bool asks = ig_mlflow_asks_by_query(call);
-    const struct ig_mlflow_field fields[] = {{"gateway_path", IG_MLFLOW_TEXT, &path, false}};
-    if (ig_mlflow_read(call, fields, 1) != IG_OK) return call->err.code;
-    if (!path.len)
-        return ig_fail(&call->err, IG_INVALID,
-                       "Deployments proxy request must specify a gateway_path.");
-    if (asks ? !ig_str_is(path, "api/2.0/endpoints") : !is_invocation(path))
-        return ig_fail(&call->err, IG_INVALID, "Invalid gateway_path: %.*s for method: %s",
-                       (int)(path.len > 128 ? 128 : path.len), path.ptr, asks ? "GET" : "POST");
-    if (!asks) return ig_mlflow_gateway_call(call);
-    ig_call_json(call, &out);
-    ig_json_out_object(&out);
-    ig_json_out_key(&out, IG_STR("endpoints"));
-    ig_json_out_array(&out);
-    ig_json_out_array_end(&out);
     ig_json_out_object_end(&out);
     return IG_OK;
 }

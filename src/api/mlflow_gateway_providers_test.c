@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Suggestions for the gateway's configuration, and paths of its old proxy. */
+/* Suggestions for the gateway's configuration. */
 #include <stdarg.h>
 #include <stddef.h>
 
@@ -50,35 +50,10 @@ static void test_suggestions(void **state)
     ig_call_testing_deinit(&test);
 }
 
-static void test_the_proxy(void **state)
-{
-    (void)state;
-    static const struct {
-        const char *query, *body, *words;
-    } cases[] = {
-        {"", "{}", "must specify a gateway_path."},
-        {"", "{\"gateway_path\":\"foo/bar\"}", "Invalid gateway_path: foo/bar for method: POST"},
-        {"", "{\"gateway_path\":\"gateway//invocations\"}", "Invalid gateway_path: "},
-        {"", "{\"gateway_path\":\"gateway/a/b/invocations\"}", "Invalid gateway_path: "},
-        {"", "{\"gateway_path\":\"/gateway/a/invocations/\"}", "calls no language models"},
-        {"gateway_path=hello/world", NULL, "Invalid gateway_path: hello/world for method: GET"},
-        {"gateway_path=api/2.0/endpoints", NULL, "{\"endpoints\":[]}"},
-    };
-    ig_call_testing_init(&test);
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        const char *said = ask(ig_mlflow_gateway_proxy, cases[i].query, cases[i].body);
-        if (!strstr(said, cases[i].words)) fail_msg("%zu: %s", i, said);
-    }
-    const char *said = ask(ig_mlflow_gateway_call, "", "{}");
-    assert_non_null(strstr(said, "calls no language models: ask the provider itself"));
-    ig_call_testing_deinit(&test);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_suggestions),
-        cmocka_unit_test(test_the_proxy),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

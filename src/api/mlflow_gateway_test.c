@@ -56,11 +56,11 @@ static void test_secrets(void **state)
     (void)state;
     const char *made = ask(ig_mlflow_secret_create,
                            "{\"secret_name\":\"k\",\"secret_value\":{\"api_key\":\"sk-secret-12\"},"
-                           "\"provider\":\"openai\",\"auth_config\":{\"api_base\":\"http://x\"},"
+                           "\"provider\":\"openai\",\"auth_config\":{\"api_base\":\"https://x\"},"
                            "\"created_by\":\"me\"}");
     const char *id = member(made, "secret_id");
     assert_non_null(strstr(made, "\"masked_values\":{\"api_key\":\"sk-...t-12\"},\"provider\":"
-                                 "\"openai\",\"auth_config\":{\"api_base\":\"http://x\"}"));
+                                 "\"openai\",\"auth_config\":{\"api_base\":\"https://x\"}"));
     assert_null(strstr(made, "sk-secret"));
     assert_non_null(
         strstr(ask(ig_mlflow_secret_update,

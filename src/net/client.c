@@ -44,8 +44,9 @@ struct ig_client {
     unsigned connect_timeout_ms, io_timeout_ms, call_timeout_ms;
     bool public_only;
     const bool _Atomic *cancelled;
-    uint64_t call_until_ns;    /* of the call that runs; 0: no limit */
-    char host[HOST_MAX_BYTES]; /* without brackets, for the resolver */
+    const struct ig_client_call *call; /* that runs */
+    uint64_t call_until_ns;            /* of it; 0: no limit */
+    char host[HOST_MAX_BYTES];         /* without brackets, for the resolver */
     char port[8];
     struct ig_buf authority; /* for the Host header */
     struct ig_buf prefix;
@@ -174,7 +175,9 @@ void ig_client_free(struct ig_client *client)
 
 static bool is_cancelled(const struct ig_client *client)
 {
-    return client->cancelled && atomic_load(client->cancelled);
+    const struct ig_client_call *call = client->call;
+    return (client->cancelled && atomic_load(client->cancelled)) ||
+           (call->is_cancelled && call->is_cancelled(call->is_cancelled_context));
 }
 
 /* The events that came, or 0 at the timeout: of this wait, or of the whole call. */
@@ -187,7 +190,7 @@ static short await(const struct ig_client *client, int fd, short events, unsigne
         if (client->call_until_ns && now >= client->call_until_ns) return 0;
         if (is_cancelled(client)) return 0;
         int left_ms = now < until_ns ? (int)((until_ns - now + 999999) / 1000000) : 0;
-        bool slice = client->cancelled && left_ms > CANCEL_LOOK_MS;
+        bool slice = (client->cancelled || client->call->is_cancelled) && left_ms > CANCEL_LOOK_MS;
         struct pollfd wait = {.fd = fd, .events = events};
         int ready = poll(&wait, 1, slice ? CANCEL_LOOK_MS : left_ms);
         if (ready > 0) return wait.revents;
@@ -590,6 +593,7 @@ enum ig_code ig_client_call(struct ig_client *client, const struct ig_client_cal
     ig_buf_reset(&reply->body);
     reply->status = 0;
     reply->body_bytes = 0;
+    client->call = call;
     client->call_until_ns =
         client->call_timeout_ms ? ig_clock_ns() + client->call_timeout_ms * UINT64_C(1000000) : 0;
     enum ig_code code = build_head(client, call, err);

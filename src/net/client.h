@@ -41,6 +41,9 @@ struct ig_client_call {
     /* Called for each piece of a 2xx body instead of storing it (for live streams); false ends. */
     bool (*on_bytes)(void *context, struct ig_str bytes);
     void *on_bytes_context;
+    /* Asked now and then while the call waits; true: it is CANCELLED. Or NULL. */
+    bool (*is_cancelled)(const void *context);
+    const void *is_cancelled_context;
 };
 
 struct ig_client_reply {
@@ -54,7 +57,7 @@ struct ig_client_reply {
 
 /* OK for every complete HTTP response, whatever its status. Errors: UNAVAILABLE (cannot connect;
  * the message names host and port), DENIED (no trust in its certificate, or public_only), TIMEOUT,
- * IO, PARSE (not HTTP), TOO_LARGE, CANCELLED (on_bytes said so), NO_MEMORY. */
+ * IO, PARSE (not HTTP), TOO_LARGE, CANCELLED, NO_MEMORY. */
 enum ig_code ig_client_call(struct ig_client *client, const struct ig_client_call *call,
                             struct ig_client_reply *reply, struct ig_err *err);
 

@@ -12,9 +12,11 @@
 #include "base/mem.h"
 #include "base/random.h"
 #include "services/gateway/gateway_priv.h"
+#include "services/gateway/gateway_work.h"
 
 #include <stdio.h>
 
+enum { TIMEOUT_MS = 300000, CALLS_MAX = 16 };
 #define KEY_FILE "secrets.key"
 #define CHECK_NAME "check"
 
@@ -110,6 +112,11 @@ enum ig_code ig_gateway_open(struct ig_gateway **out, const struct ig_gateway_op
     gateway->dirfd = options->dirfd;
     if (options->passphrase_file && *options->passphrase_file)
         gateway->passphrase_file = options->passphrase_file;
+    if (options->ca_file && *options->ca_file) gateway->ca_file = options->ca_file;
+    gateway->http_allowed = options->http_allowed;
+    gateway->private_allowed = options->private_allowed;
+    gateway->timeout_ms = options->timeout_ms ? options->timeout_ms : TIMEOUT_MS;
+    gateway->calls_max = options->calls_max ? options->calls_max : CALLS_MAX;
     pthread_mutex_init(&gateway->lock, NULL);
     *out = gateway;
     return IG_OK;
@@ -118,6 +125,7 @@ enum ig_code ig_gateway_open(struct ig_gateway **out, const struct ig_gateway_op
 void ig_gateway_close(struct ig_gateway *gateway)
 {
     if (!gateway) return;
+    ig_gateway_kept_free(gateway);
     explicit_bzero(gateway->key, sizeof gateway->key);
     pthread_mutex_destroy(&gateway->lock);
     ig_free(gateway);
@@ -334,6 +342,18 @@ static enum ig_code check_pairs(struct ig_tracking_pairs pairs, const char *fiel
                    pairs.count, bytes, IG_GATEWAY_SECRET_MAX);
 }
 
+static enum ig_code check_bases(const struct ig_gateway *gateway, struct ig_tracking_pairs config,
+                                struct ig_err *err)
+{
+    for (size_t i = 0; i < config.count; i++) {
+        struct ig_str base = ig_str_trim(config.items[i].value);
+        if (ig_str_is(config.items[i].key, "api_base") && base.len &&
+            ig_gateway_base_check(gateway, base, err) != IG_OK)
+            return err->code;
+    }
+    return IG_OK;
+}
+
 static enum ig_code seal(struct secret_call *call, struct ig_gateway *gateway, struct ig_err *err)
 {
     struct ig_str plain;
@@ -411,6 +431,7 @@ enum ig_code ig_gateway_secret_put(struct ig_gateway_secret *out, struct ig_gate
     }
     if ((spec->values && check_pairs(*spec->values, "secret_value", err) != IG_OK) ||
         (spec->config && check_pairs(*spec->config, "auth_config", err) != IG_OK) ||
+        (spec->config && check_bases(gateway, *spec->config, err) != IG_OK) ||
         (spec->values && seal(&call, gateway, err) != IG_OK) ||
         (spec->config && spec->config->count &&
          pairs_text(&call.config, *spec->config, false, arena, err) != IG_OK))
@@ -431,6 +452,49 @@ enum ig_code ig_gateway_secret_get(struct ig_gateway_secret *out, struct ig_gate
     struct secret_call call = {.id = id, .arena = arena};
     if (ig_db_read(gateway->db, get_secret, &call, err) == IG_OK) *out = call.found;
     return err->code;
+}
+
+struct open_call {
+    struct ig_str id, sealed, config;
+    struct ig_arena *arena;
+};
+
+static enum ig_code find_sealed(struct ig_db_tx *tx, void *context, struct ig_err *err)
+{
+    struct open_call *call = context;
+    struct ig_db_rows *rows = NULL;
+    if (ig_db_query(&rows, tx, "select sealed, config from gateway_secrets where id = $1",
+                    IG_DB_VALUES(IG_DB_T(call->id)), err) != IG_OK)
+        return err->code;
+    if (ig_db_next(rows, err)) {
+        call->sealed = ig_db_text_dup(rows, 0, call->arena);
+        call->config = ig_gateway_optional(rows, 1, call->arena);
+    } else if (err->code == IG_OK) {
+        ig_gateway_absent("GatewaySecret", "secret_id", call->id, err);
+    }
+    ig_db_finish(rows);
+    return err->code;
+}
+
+enum ig_code ig_gateway_secret_open(struct ig_tracking_pairs *values,
+                                    struct ig_tracking_pairs *config, struct ig_gateway *gateway,
+                                    struct ig_str id, struct ig_arena *arena, struct ig_err *err)
+{
+    struct open_call call = {.id = id, .arena = arena};
+    struct ig_str text = {NULL, 0};
+    struct ig_buf plain;
+    if (ig_db_read(gateway->db, find_sealed, &call, err) != IG_OK ||
+        need_key(gateway, err) != IG_OK)
+        return err->code;
+    ig_buf_init(&plain, 8 * IG_GATEWAY_SECRET_MAX);
+    if (ig_secret_open(&plain, gateway->key, id, call.sealed, err) == IG_OK)
+        text = ig_arena_dup(arena, ig_buf_view(&plain));
+    if (plain.ptr) explicit_bzero(plain.ptr, plain.cap);
+    ig_buf_deinit(&plain);
+    if (err->code == IG_OK && !text.ptr) ig_fail(err, IG_NO_MEMORY, "secret");
+    if (err->code != IG_OK || ig_gateway_pairs_read(values, text, arena, err) != IG_OK)
+        return err->code;
+    return ig_gateway_pairs_read(config, call.config, arena, err);
 }
 
 static enum ig_code delete_secret(struct ig_db_tx *tx, void *context, struct ig_err *err)
@@ -587,7 +651,7 @@ static enum ig_code check_model(const struct ig_gateway_model_spec *spec, struct
         if ((!spec->id.len || texts[i].text.ptr) &&
             ig_gateway_check_name(texts[i].text, texts[i].field, err) != IG_OK)
             return err->code;
-    return IG_OK;
+    return spec->provider.ptr ? ig_gateway_provider_check(spec->provider, err) : IG_OK;
 }
 
 enum ig_code ig_gateway_model_put(struct ig_gateway_model *out, struct ig_gateway *gateway,

@@ -3,8 +3,8 @@
 #define IG_SERVICES_GATEWAY_GATEWAY_H
 
 /* The configuration of MLflow's gateway to language models: secrets of providers, models that are
- * reached with them, endpoints that share their calls out to models, and what uses an endpoint. It
- * is kept and told; no call to a language model is made here. Errors have MLflow's words.
+ * reached with them, endpoints that share their calls out to models, and what uses an endpoint.
+ * Calls of models are made by gateway_call.h. Errors have MLflow's words.
  *
  * A secret is sealed (secret_box.h) before it is written, never told, never logged: answers have
  * the first three and the last four characters of its values. Thread-safe; worker threads only. */
@@ -26,6 +26,11 @@ struct ig_gateway_options {
     int dirfd;                   /* of the data directory, borrowed: the key that is made there */
     const char *passphrase_file; /* its first line; NULL or "": a key is made in the directory;
                                     borrowed until the end */
+    /* Of calls to models. */
+    bool http_allowed, private_allowed; /* URLs http://, addresses that are not public */
+    const char *ca_file;                /* that alone is trusted; NULL or "": the system's CAs */
+    unsigned timeout_ms;                /* of one model's answer; 0: 300,000 */
+    unsigned calls_max;                 /* at once; 0: 16 */
 };
 enum ig_code ig_gateway_open(struct ig_gateway **out, const struct ig_gateway_options *options,
                              struct ig_err *err);

@@ -115,7 +115,7 @@ static void test_models(void **state)
     const struct ig_gateway_model_spec bad = {.id = IG_STR(""),
                                               .name = IG_STR("n"),
                                               .secret = IG_STR("s-none"),
-                                              .provider = IG_STR("p"),
+                                              .provider = IG_STR("groq"),
                                               .model = IG_STR("m")};
     ASSERT_FAILS(ig_gateway_model_put(&found, gateway, &IG_PRINCIPAL_LOCAL, &bad, &arena, &err),
                  IG_NOT_FOUND, "GatewaySecret not found (secret_id='s-none')");
