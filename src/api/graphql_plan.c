@@ -4,35 +4,6 @@
  * are checked first and count fragments wherever they are spread, bound both. */
 #include "api/graphql_plan_priv.h"
 
-#include "api/route.h"
-
-#define COUNT(array) (sizeof(array) / sizeof(array)[0])
-enum { SHOWN_MAX = 64 };
-
-#define IG_GRAPHQL_INPUT(type, name, member, kind)
-#define IG_GRAPHQL_MEMBER(type, name, member, kind, of)
-#define IG_GRAPHQL_ROOT(operation, field, handler, type, input)                                    \
-    {operation, field, handler, type, input},
-static const struct ig_graphql_root ROOTS[] = {
-#include "api/graphql_schema.def"
-};
-#undef IG_GRAPHQL_ROOT
-#undef IG_GRAPHQL_MEMBER
-#define IG_GRAPHQL_ROOT(operation, field, handler, type, input)
-#define IG_GRAPHQL_MEMBER(type, name, member, kind, of)                                            \
-    {type, name, member, IG_GRAPHQL_IS_##kind, of},
-static const struct ig_graphql_field FIELDS[] = {
-#include "api/graphql_schema.def"
-};
-#undef IG_GRAPHQL_ROOT
-#undef IG_GRAPHQL_MEMBER
-#undef IG_GRAPHQL_INPUT
-
-static struct ig_str shown(struct ig_str text)
-{
-    return (struct ig_str){text.ptr ? text.ptr : "", text.len > SHOWN_MAX ? SHOWN_MAX : text.len};
-}
-
 static enum ig_code no_memory(const struct ig_graphql_planner *planner)
 {
     return ig_fail(planner->err, IG_NO_MEMORY, "no memory for the query");
@@ -42,28 +13,6 @@ static enum ig_code too_many(const struct ig_graphql_planner *planner)
 {
     return ig_fail(planner->err, IG_INVALID, "Query exceeds maximum total selections of %d",
                    IG_GRAPHQL_FIELDS_MAX);
-}
-
-static const struct ig_graphql_root *find_root(const char *operation, struct ig_str name)
-{
-    for (size_t i = 0; i < COUNT(ROOTS); i++)
-        if (strcmp(ROOTS[i].operation, operation) == 0 && ig_str_is(name, ROOTS[i].name))
-            return &ROOTS[i];
-    return NULL;
-}
-
-static const struct ig_graphql_field *find_field(const char *type, struct ig_str name)
-{
-    for (size_t i = 0; i < COUNT(FIELDS); i++)
-        if (strcmp(FIELDS[i].type, type) == 0 && ig_str_is(name, FIELDS[i].name)) return &FIELDS[i];
-    return NULL;
-}
-
-static bool is_type(struct ig_str name)
-{
-    for (size_t i = 0; i < COUNT(FIELDS); i++)
-        if (ig_str_is(name, FIELDS[i].type)) return true;
-    return ig_str_is(name, "Query") || ig_str_is(name, "Mutation");
 }
 
 /* ---- the fields of a level ---- */
@@ -79,7 +28,7 @@ static bool is_wanted(const struct ig_graphql_planner *planner,
         bool include = ig_str_is(directive->name, "include");
         if (!include && !ig_str_is(directive->name, "skip")) {
             ig_fail(planner->err, IG_INVALID, "Unknown directive '@%.*s'.",
-                    IG_STR_ARGS(shown(directive->name)));
+                    IG_STR_ARGS(ig_graphql_shown(directive->name)));
             return false;
         }
         condition = ig_graphql_value_named(directive->arguments, IG_STR("if"));
@@ -99,9 +48,9 @@ static enum ig_code check_condition(const struct ig_graphql_planner *planner,
                                     struct ig_str condition, const char *type)
 {
     if (!condition.len || ig_str_is(condition, type)) return IG_OK;
-    if (!is_type(condition))
+    if (!ig_graphql_is_type(condition))
         return ig_fail(planner->err, IG_INVALID, "Unknown type '%.*s'.",
-                       IG_STR_ARGS(shown(condition)));
+                       IG_STR_ARGS(ig_graphql_shown(condition)));
     return ig_fail(planner->err, IG_INVALID,
                    "Fragment cannot be spread here as objects of type '%s' can never be of type "
                    "'%.*s'.",
@@ -120,7 +69,7 @@ enter(struct ig_graphql_planner *planner, const struct ig_graphql_selection *at,
     if (!fragment) {
         if (type)
             ig_fail(planner->err, IG_INVALID, "Unknown fragment '%.*s'.",
-                    IG_STR_ARGS(shown(at->name)));
+                    IG_STR_ARGS(ig_graphql_shown(at->name)));
         return NULL;
     }
     if (fragment->seen == planner->mark) return NULL;
@@ -249,24 +198,36 @@ static enum ig_code check_leaf(const struct ig_graphql_planner *planner,
                    "subfields.");
 }
 
+/* Of all fields but roots only some of introspection's have an argument, and nothing is deprecated
+ * that it could leave out. */
+static const struct ig_graphql_value *unknown_argument(const struct ig_graphql_field *field,
+                                                       const struct ig_graphql_selection *selection)
+{
+    const struct ig_graphql_value *argument = selection->arguments;
+    if (!field || field->kind != IG_GRAPHQL_IS_PARTS) return argument;
+    while (argument && ig_str_is(argument->name, "includeDeprecated")) argument = argument->next;
+    return argument;
+}
+
 /* What the selection is of this type. */
 static enum ig_code identify(struct ig_graphql_node *out, const struct ig_graphql_planner *planner,
                              const struct ig_graphql_selection *selection, const char *type)
 {
     *out = (struct ig_graphql_node){.key = selection->key};
     bool name = ig_str_is(selection->name, "__typename");
-    if (!name) out->root = find_root(type, selection->name);
-    if (!name && !out->root) out->field = find_field(type, selection->name);
+    if (!name) out->root = ig_graphql_root_find(type, selection->name);
+    if (!name && !out->root) out->field = ig_graphql_field_find(type, selection->name);
     if (!name && !out->root && !out->field)
         return ig_fail(planner->err, IG_INVALID, "Cannot query field '%.*s' on type '%s'.",
-                       IG_STR_ARGS(shown(selection->name)), type);
+                       IG_STR_ARGS(ig_graphql_shown(selection->name)), type);
     if (out->root) {
         out->type = out->root->type;
         if (ig_graphql_body(&out->body, planner, out->root, selection->arguments) != IG_OK)
             return planner->err->code;
-    } else if (selection->arguments) {
+    } else if (unknown_argument(out->field, selection)) {
+        const struct ig_graphql_value *argument = unknown_argument(out->field, selection);
         return ig_fail(planner->err, IG_INVALID, "Unknown argument '%.*s' on field '%s.%.*s'.",
-                       IG_STR_ARGS(shown(selection->arguments->name)), type,
+                       IG_STR_ARGS(ig_graphql_shown(argument->name)), type,
                        IG_STR_ARGS(selection->name));
     }
     if (out->field && out->field->kind >= IG_GRAPHQL_IS_OBJECT) out->type = out->field->of;
@@ -286,7 +247,15 @@ static enum ig_code merge(const struct ig_graphql_planner *planner,
                    "Fields '%.*s' conflict because they are different fields or have differing "
                    "arguments. Use different aliases on the fields to fetch both if this was "
                    "intentional.",
-                   IG_STR_ARGS(shown(node->key)));
+                   IG_STR_ARGS(ig_graphql_shown(node->key)));
+}
+
+/* A query of introspection grows by the lists that stand in each other. */
+static bool is_list_of_type(const struct ig_graphql_field *field)
+{
+    return field && strcmp(field->type, "__Type") == 0 &&
+           (field->kind == IG_GRAPHQL_IS_TYPES ||
+            (field->kind == IG_GRAPHQL_IS_PARTS && strcmp(field->name, "enumValues") != 0));
 }
 
 /* Adds what a selection asks for to the children of `of`. */
@@ -295,6 +264,9 @@ static enum ig_code add_node(const struct ig_graphql_planner *planner, struct ig
 {
     struct ig_graphql_node made, **at = &of->first;
     if (identify(&made, planner, selection, of->type) != IG_OK) return planner->err->code;
+    made.lists = of->lists + is_list_of_type(made.field);
+    if (made.lists > IG_GRAPHQL_LISTS_MAX)
+        return ig_fail(planner->err, IG_INVALID, "Maximum introspection depth exceeded");
     while (*at && !ig_str_eq((*at)->key, made.key)) at = &(*at)->next;
     if (*at && merge(planner, *at, &made) != IG_OK) return planner->err->code;
     if (!*at) {
@@ -360,7 +332,7 @@ static enum ig_code choose(struct ig_graphql_planner *planner, struct ig_str nam
     if (!count) return ig_fail(planner->err, IG_INVALID, "Must provide an operation.");
     if (!found)
         return ig_fail(planner->err, IG_INVALID, "Unknown operation named '%.*s'.",
-                       IG_STR_ARGS(shown(name)));
+                       IG_STR_ARGS(ig_graphql_shown(name)));
     if (!name.len && count > 1)
         return ig_fail(planner->err, IG_INVALID,
                        "Must provide operation name if query contains multiple operations.");
@@ -370,7 +342,7 @@ static enum ig_code choose(struct ig_graphql_planner *planner, struct ig_str nam
     for (const struct ig_graphql_directive *at = found->directives; at; at = at->next)
         if (!ig_str_is(at->name, "component"))
             return ig_fail(planner->err, IG_INVALID, "Unknown directive '@%.*s'.",
-                           IG_STR_ARGS(shown(at->name)));
+                           IG_STR_ARGS(ig_graphql_shown(at->name)));
     return IG_OK;
 }
 

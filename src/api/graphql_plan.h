@@ -14,6 +14,7 @@ enum {
     IG_GRAPHQL_ALIASES_MAX = 10, /* of one level */
     IG_GRAPHQL_DEPTH_MAX = 10,
     IG_GRAPHQL_FIELDS_MAX = 1000,
+    IG_GRAPHQL_LISTS_MAX = 2, /* of introspection's lists in each other */
 };
 
 enum ig_graphql_kind {
@@ -24,8 +25,14 @@ enum ig_graphql_kind {
     IG_GRAPHQL_IS_BOOL,
     IG_GRAPHQL_IS_ENUM,
     IG_GRAPHQL_IS_STRINGS,
+    IG_GRAPHQL_IS_NAME, /* a text that has to be told; of inputs alone */
+    IG_GRAPHQL_IS_SAYS, /* what JSON says, or null */
     IG_GRAPHQL_IS_OBJECT,
     IG_GRAPHQL_IS_OBJECTS,
+    IG_GRAPHQL_IS_FAULTS,     /* objects, each of which may be null */
+    IG_GRAPHQL_IS_PARTS,      /* objects, or null, of which some may be deprecated */
+    IG_GRAPHQL_IS_TYPE,       /* a type, which JSON names: "[String!]"; or null */
+    IG_GRAPHQL_IS_TYPES,      /* several, or null */
     IG_GRAPHQL_IS_NOTHING,    /* null, of an object's type */
     IG_GRAPHQL_IS_EXPERIMENT, /* of a run: its experiment, by a call of its own */
     IG_GRAPHQL_IS_VERSIONS,   /* of a run: its models' versions, likewise */
@@ -35,6 +42,7 @@ struct ig_graphql_field {
     const char *type, *name, *member;
     enum ig_graphql_kind kind;
     const char *of;
+    const char *text; /* its type as it is written; NULL: as its kind has it */
 };
 struct ig_graphql_root {
     const char *operation, *name;
@@ -58,6 +66,7 @@ struct ig_graphql_node {
     const char *type;                     /* of the objects that it is, of __typename its value */
     struct ig_str body;                   /* of a root: the body of its call */
     struct ig_graphql_node *first, *next;
+    size_t lists;                      /* introspection's lists of parts around it, and it */
     struct ig_graphql_source *sources; /* while planning: what is selected of it */
     struct ig_graphql_node *pending;
     struct ig_str value; /* for whoever writes a reply: what an object has for it */
@@ -76,5 +85,10 @@ enum ig_code ig_graphql_plan(struct ig_graphql_node **out, struct ig_str *wrong,
 
 /* Answers `test`: what it was given. */
 enum ig_code ig_graphql_echo(struct ig_call *call);
+/* Answer __schema and __type: types stand in them by name, "[String!]". */
+enum ig_code ig_graphql_schema(struct ig_call *call);
+enum ig_code ig_graphql_type(struct ig_call *call);
+/* What __Type has of a type that is so named; null where there is none of the name. */
+void ig_graphql_write_type(struct ig_json_out *out, struct ig_str name);
 
 #endif

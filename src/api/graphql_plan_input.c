@@ -4,23 +4,7 @@
 
 #include <stdio.h>
 
-#define COUNT(array) (sizeof(array) / sizeof(array)[0])
-enum { BODY_MAX = 4 << 20, SHOWN_MAX = 64 };
-
-#define IG_GRAPHQL_ROOT(operation, field, handler, type, input)
-#define IG_GRAPHQL_MEMBER(type, name, member, kind, of)
-#define IG_GRAPHQL_INPUT(type, name, member, kind) {type, name, member, IG_GRAPHQL_IS_##kind},
-static const struct ig_graphql_input INPUTS[] = {
-#include "api/graphql_schema.def"
-};
-#undef IG_GRAPHQL_ROOT
-#undef IG_GRAPHQL_MEMBER
-#undef IG_GRAPHQL_INPUT
-
-static struct ig_str shown(struct ig_str text)
-{
-    return (struct ig_str){text.ptr ? text.ptr : "", text.len > SHOWN_MAX ? SHOWN_MAX : text.len};
-}
+enum { BODY_MAX = 4 << 20 };
 
 /* ---- variables ---- */
 
@@ -44,7 +28,8 @@ enum ig_code ig_graphql_declare(struct ig_graphql_planner *planner,
             return ig_fail(planner->err, IG_INVALID,
                            value ? "Variable '$%.*s' of non-null type '%.*s' must not be null."
                                  : "Variable '$%.*s' of required type '%.*s' was not provided.",
-                           IG_STR_ARGS(shown(variable->name)), IG_STR_ARGS(shown(variable->type)));
+                           IG_STR_ARGS(ig_graphql_shown(variable->name)),
+                           IG_STR_ARGS(ig_graphql_shown(variable->type)));
         if (!value) continue;
         *tail = ig_arena_alloc(planner->arena, sizeof **tail);
         if (!*tail) return ig_fail(planner->err, IG_NO_MEMORY, "no memory for the query");
@@ -65,11 +50,11 @@ enum ig_code ig_graphql_resolve(const struct ig_graphql_value **out,
     const struct ig_str name = planner->operation->name;
     if (!declared(planner, value->text) && !name.len)
         return ig_fail(planner->err, IG_INVALID, "Variable '$%.*s' is not defined.",
-                       IG_STR_ARGS(shown(value->text)));
+                       IG_STR_ARGS(ig_graphql_shown(value->text)));
     if (!declared(planner, value->text))
-        return ig_fail(planner->err, IG_INVALID,
-                       "Variable '$%.*s' is not defined by operation '%.*s'.",
-                       IG_STR_ARGS(shown(value->text)), IG_STR_ARGS(shown(name)));
+        return ig_fail(
+            planner->err, IG_INVALID, "Variable '$%.*s' is not defined by operation '%.*s'.",
+            IG_STR_ARGS(ig_graphql_shown(value->text)), IG_STR_ARGS(ig_graphql_shown(name)));
     *out = ig_graphql_value_named(planner->variables, value->text);
     return IG_OK;
 }
@@ -85,8 +70,8 @@ static enum ig_code mismatch(const struct ig_graphql_planner *planner, const cha
     struct ig_str text = value->text;
     if (value->kind == IG_GRAPHQL_NULL || value->kind >= IG_GRAPHQL_LIST) text = signs[value->kind];
     const char *quote = value->kind == IG_GRAPHQL_STRING ? "\"" : "";
-    return ig_fail(planner->err, IG_INVALID, "%s: %s%.*s%s", words, quote, IG_STR_ARGS(shown(text)),
-                   quote);
+    return ig_fail(planner->err, IG_INVALID, "%s: %s%.*s%s", words, quote,
+                   IG_STR_ARGS(ig_graphql_shown(text)), quote);
 }
 
 static enum ig_code write_text(struct ig_json_out *out, const struct ig_graphql_planner *planner,
@@ -117,17 +102,14 @@ static enum ig_code write_whole(struct ig_json_out *out, const struct ig_graphql
 static enum ig_code write_view(struct ig_json_out *out, const struct ig_graphql_planner *planner,
                                const struct ig_graphql_value *value)
 {
-    static const char *const words[] = {"ACTIVE_ONLY", "DELETED_ONLY", "ALL"};
     bool word = value->kind == IG_GRAPHQL_ENUM || value->kind == IG_GRAPHQL_STRING;
-    for (size_t i = 0; word && i < COUNT(words); i++)
-        if (ig_str_is(value->text, words[i])) {
-            ig_json_out_str(out, value->text);
-            return IG_OK;
-        }
-    if (!word) return mismatch(planner, "Enum 'MlflowViewType' cannot represent", value);
-    return ig_fail(planner->err, IG_INVALID,
-                   "Value '%.*s' does not exist in 'MlflowViewType' enum.",
-                   IG_STR_ARGS(shown(value->text)));
+    if (!word) return mismatch(planner, "Enum '" IG_GRAPHQL_VIEW "' cannot represent", value);
+    if (!ig_graphql_has_word(IG_GRAPHQL_VIEW, value->text))
+        return ig_fail(planner->err, IG_INVALID,
+                       "Value '%.*s' does not exist in '" IG_GRAPHQL_VIEW "' enum.",
+                       IG_STR_ARGS(ig_graphql_shown(value->text)));
+    ig_json_out_str(out, value->text);
+    return IG_OK;
 }
 
 /* One text counts as a list of it. */
@@ -146,31 +128,28 @@ static enum ig_code write_texts(struct ig_json_out *out, const struct ig_graphql
     return IG_OK;
 }
 
-static const struct ig_graphql_input *find_input(const char *type, struct ig_str name)
-{
-    for (size_t i = 0; i < COUNT(INPUTS); i++)
-        if (strcmp(INPUTS[i].type, type) == 0 && ig_str_is(name, INPUTS[i].name)) return &INPUTS[i];
-    return NULL;
-}
-
 /* The members of a call's body. */
 static enum ig_code write_fields(struct ig_json_out *out, const struct ig_graphql_planner *planner,
                                  const struct ig_graphql_value *first, const char *type)
 {
     for (; first; first = first->next) {
-        const struct ig_graphql_input *input = find_input(type, first->name);
+        const struct ig_graphql_input *input = ig_graphql_input_find(type, first->name);
         const struct ig_graphql_value *value;
         if (!input)
             return ig_fail(planner->err, IG_INVALID, "Field '%.*s' is not defined by type '%s'.",
-                           IG_STR_ARGS(shown(first->name)), type);
+                           IG_STR_ARGS(ig_graphql_shown(first->name)), type);
         if (ig_graphql_resolve(&value, planner, first) != IG_OK) return planner->err->code;
-        if (!value || value->kind == IG_GRAPHQL_NULL) continue;
+        bool told = value && value->kind != IG_GRAPHQL_NULL;
+        if (!told && input->kind == IG_GRAPHQL_IS_NAME)
+            return ig_fail(planner->err, IG_INVALID,
+                           "Expected value of type 'String!', found null.");
+        if (!told) continue;
         ig_json_out_key(out, ig_str_view(input->member));
         if (input->kind == IG_GRAPHQL_IS_STRINGS)
             write_texts(out, planner, value);
         else if (input->kind == IG_GRAPHQL_IS_ENUM)
             write_view(out, planner, value);
-        else if (input->kind == IG_GRAPHQL_IS_STRING)
+        else if (input->kind == IG_GRAPHQL_IS_STRING || input->kind == IG_GRAPHQL_IS_NAME)
             write_text(out, planner, value);
         else
             write_whole(out, planner, value, input->kind == IG_GRAPHQL_IS_LONG);
@@ -183,13 +162,21 @@ static enum ig_code write_body(struct ig_json_out *out, const struct ig_graphql_
                                const struct ig_graphql_root *root,
                                const struct ig_graphql_value *arguments)
 {
-    const char *name = root->input[0] ? "input" : "inputString";
     const struct ig_graphql_value *input;
+    const struct ig_graphql_input *lacking;
+    bool bare = ig_graphql_is_bare(root);
     for (const struct ig_graphql_value *value = arguments; value; value = value->next)
-        if (!ig_str_is(value->name, name))
+        if (bare ? !ig_graphql_input_find(root->input, value->name)
+                 : !ig_str_is(value->name, "input"))
             return ig_fail(planner->err, IG_INVALID, "Unknown argument '%.*s' on field '%s.%s'.",
-                           IG_STR_ARGS(shown(value->name)), root->operation, root->name);
-    if (!root->input[0]) return write_fields(out, planner, arguments, root->input);
+                           IG_STR_ARGS(ig_graphql_shown(value->name)), root->operation, root->name);
+    lacking = bare ? ig_graphql_input_lacking(root->input, arguments) : NULL;
+    if (lacking)
+        return ig_fail(planner->err, IG_INVALID,
+                       "Field '%s' argument '%s' of type 'String!' is required, but it was not "
+                       "provided.",
+                       root->name, lacking->name);
+    if (bare) return write_fields(out, planner, arguments, root->input);
     if (!arguments || ig_graphql_resolve(&input, planner, arguments) != IG_OK || !input ||
         input->kind == IG_GRAPHQL_NULL)
         return planner->err->code;

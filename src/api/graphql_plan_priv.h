@@ -6,6 +6,22 @@
 
 #include "api/graphql_plan.h"
 
+/* The table's rows (graphql_schema.c); NULL: there is none. */
+const struct ig_graphql_root *ig_graphql_root_find(const char *operation, struct ig_str name);
+const struct ig_graphql_field *ig_graphql_field_find(const char *type, struct ig_str name);
+const struct ig_graphql_input *ig_graphql_input_find(const char *type, struct ig_str name);
+/* An argument of a root whose input is bare that has to be told and is none of these. */
+const struct ig_graphql_input *ig_graphql_input_lacking(const char *type,
+                                                        const struct ig_graphql_value *given);
+bool ig_graphql_is_type(struct ig_str name); /* of objects */
+bool ig_graphql_is_bare(
+    const struct ig_graphql_root *root); /* its arguments are its input's fields */
+bool ig_graphql_has_word(const char *enumeration, struct ig_str word);
+#define IG_GRAPHQL_VIEW "MlflowViewType" /* the only enumeration of inputs */
+
+/* As much of a text as messages have. */
+struct ig_str ig_graphql_shown(struct ig_str text);
+
 /* Selections that are looked at, fragments as often as they are spread. */
 enum { IG_GRAPHQL_STEPS_MAX = 50000 };
 

@@ -100,6 +100,7 @@ static void test_bodies(void **state)
         {"query($v:MlflowViewType,$m:LongString){mlflowSearchModelVersions(input:{maxResults:$m})"
          "{__typename}}",
          "{\"m\":\"5000000000\"}", "{\"max_results\":5000000000}"},
+        {"query($n:String!){__type(name:$n){kind}}", "{\"n\":\"Query\"}", "{\"name\":\"Query\"}"},
         {"{test(inputString:\"t\"){output}}", "", "{\"input_string\":\"t\"}"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -135,6 +136,18 @@ static void test_words(void **state)
         {"{test{__typename{x}}}", "Field '__typename' must not have a selection"},
         {"{test(x:1){output}}", "Unknown argument 'x' on field 'Query.test'."},
         {"{test{output(x:1)}}", "Unknown argument 'x' on field 'Test.output'."},
+        {"{__schema}", "Field '__schema' of type '__Schema' must have a selection"},
+        {"{__schema(x:1){description}}", "Unknown argument 'x' on field 'Query.__schema'."},
+        {"mutation{__schema{description}}", "Cannot query field '__schema' on type 'Mutation'."},
+        {"{__type{kind}}", "Field '__type' argument 'name' of type 'String!' is required, but it"},
+        {"{__type(name:null){kind}}", "Expected value of type 'String!', found null."},
+        {"{__type(name:3){kind}}", "String cannot represent a non string value: 3"},
+        {"{__type(name:\"Test\"){fields(x:1){name}}}",
+         "Unknown argument 'x' on field '__Type.fields'."},
+        {"{__type(name:\"Test\"){kind(includeDeprecated:true)}}",
+         "Unknown argument 'includeDeprecated' on field '__Type.kind'."},
+        {"{__schema{types{fields{type{fields{type{interfaces{name}}}}}}}}",
+         "Maximum introspection depth exceeded"},
         {"{mlflowGetRun(input:3){__typename}}", "Expected value of type 'MlflowGetRunInput'"},
         {"{mlflowGetRun(input:{x:3}){__typename}}", "Field 'x' is not defined by type"},
         {"{mlflowGetRun(input:{runId:3}){__typename}}",

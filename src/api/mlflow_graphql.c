@@ -8,7 +8,7 @@
 
 #include <stdio.h>
 
-enum { ARENA_CHUNK = 1 << 16 };
+enum { ARENA_CHUNK = 1 << 16, TYPE_MAX = 1 << 20 };
 
 struct answer {
     struct ig_call *call;
@@ -116,6 +116,50 @@ static void write_objects(struct answer *answer, const struct ig_graphql_node *n
     ig_json_out_array_end(&answer->out);
 }
 
+/* A type that JSON names. */
+static void write_type(struct answer *answer, const struct ig_graphql_node *node,
+                       struct ig_str quoted)
+{
+    struct ig_json_out out;
+    struct ig_buf type;
+    ig_buf_init(&type, TYPE_MAX);
+    ig_json_out_init(&out, &type);
+    ig_graphql_write_type(&out, (struct ig_str){quoted.ptr + 1, quoted.len - 2});
+    if (type.overflowed)
+        ig_fail(&answer->call->err, IG_NO_MEMORY, "no memory for the reply");
+    else
+        write_object(answer, node, ig_buf_view(&type));
+    ig_buf_deinit(&type);
+}
+
+static void write_types(struct answer *answer, const struct ig_graphql_node *node,
+                        struct ig_str list)
+{
+    struct ig_str item;
+    struct ig_json json;
+    ig_json_out_array(&answer->out);
+    ig_json_init(&json, list, &answer->scratch, &answer->call->err);
+    ig_json_expect(&json, IG_JSON_ARRAY, node->field->member);
+    while (answer->call->err.code == IG_OK && ig_json_element(&json))
+        if (ig_json_raw(&json, &item)) write_type(answer, node, item);
+    ig_json_out_array_end(&answer->out);
+}
+
+/* What introspection tells, or null. */
+static void write_meta(struct answer *answer, const struct ig_graphql_node *node)
+{
+    if (!node->value.ptr || ig_str_is(node->value, "null"))
+        ig_json_out_null(&answer->out);
+    else if (node->field->kind == IG_GRAPHQL_IS_TYPE)
+        write_type(answer, node, node->value);
+    else if (node->field->kind == IG_GRAPHQL_IS_TYPES)
+        write_types(answer, node, node->value);
+    else if (node->field->kind == IG_GRAPHQL_IS_PARTS)
+        write_objects(answer, node, node->value);
+    else
+        ig_json_out_raw(&answer->out, node->value);
+}
+
 /* Of a run: what a call of its own tells. */
 static void write_related(struct answer *answer, const struct ig_graphql_node *node,
                           struct ig_str run_object)
@@ -180,7 +224,9 @@ static void write_node(struct answer *answer, const struct ig_graphql_node *node
         ig_json_out_null(&answer->out);
     else if (node->field->kind >= IG_GRAPHQL_IS_EXPERIMENT)
         write_related(answer, node, object);
-    else if (node->field->kind == IG_GRAPHQL_IS_OBJECTS)
+    else if (node->field->kind >= IG_GRAPHQL_IS_PARTS || node->field->kind == IG_GRAPHQL_IS_SAYS)
+        write_meta(answer, node);
+    else if (node->field->kind >= IG_GRAPHQL_IS_OBJECTS)
         write_objects(answer, node, node->value);
     else if (node->field->kind == IG_GRAPHQL_IS_OBJECT)
         write_object(answer, node, node->value.ptr ? node->value : IG_STR("{}"));
@@ -208,6 +254,9 @@ static void write_object(struct answer *answer, const struct ig_graphql_node *of
     ig_json_out_object(&answer->out);
     for (struct ig_graphql_node *node = of->first; node; node = node->next)
         if (answer->call->err.code == IG_OK) write_node(answer, node, object);
+    if (answer->out.buf->overflowed)
+        ig_fail(&answer->call->err, IG_TOO_LARGE, "the reply is larger than %zu bytes",
+                answer->out.buf->max_bytes);
     ig_json_out_object_end(&answer->out);
 }
 
@@ -219,7 +268,10 @@ static void write_root(struct answer *answer, const struct ig_graphql_node *node
         ig_json_out_str(&answer->out, ig_str_view(node->type));
         return;
     }
-    if (run(&inner, answer->call, node->root->handler, node->body) == IG_OK) {
+    if (run(&inner, answer->call, node->root->handler, node->body) == IG_OK &&
+        ig_str_is(ig_buf_view(&inner.exchange.reply), "null")) {
+        ig_json_out_null(&answer->out);
+    } else if (inner.call.err.code == IG_OK) {
         write_object(answer, node, ig_buf_view(&inner.exchange.reply));
     } else {
         add_error(answer, &inner.call.err);

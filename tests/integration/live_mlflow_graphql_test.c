@@ -136,9 +136,74 @@ static void test_errors(void **state)
     }
 }
 
+/* As graphql-core 3.2 with graphene answers MLflow's server. */
+static void test_introspection(void **state)
+{
+    (void)state;
+    static const char *const cases[][2] = {
+        {"{__schema{__typename queryType{name} mutationType{kind} subscriptionType{name} "
+         "directives{"
+         "name locations args{name type{kind name ofType{name}}}}}}",
+         "{\"__schema\":{\"__typename\":\"__Schema\",\"queryType\":{\"name\":\"Query\"},"
+         "\"mutationType\":{\"kind\":\"OBJECT\"},\"subscriptionType\":null,\"directives\":[{"
+         "\"name\":\"component\",\"locations\":[\"QUERY\",\"MUTATION\"],\"args\":[{\"name\":"
+         "\"name\",\"type\":{\"kind\":\"NON_NULL\",\"name\":null,\"ofType\":{\"name\":\"String\"}}"
+         "}]}]}}"},
+        {"{__type(name:\\\"Mutation\\\"){fields{name description args{name defaultValue type{name}}"
+         "type{name}}}}",
+         "{\"__type\":{\"fields\":[{\"name\":\"mlflowSearchDatasets\",\"description\":null,"
+         "\"args\":"
+         "[{\"name\":\"input\",\"defaultValue\":null,\"type\":{\"name\":"
+         "\"MlflowSearchDatasetsInput\"}}],\"type\":{\"name\":\"MlflowSearchDatasetsResponse\"}},{"
+         "\"name\":\"mlflowSearchRuns\",\"description\":null,\"args\":[{\"name\":\"input\","
+         "\"defaultValue\":null,\"type\":{\"name\":\"MlflowSearchRunsInput\"}}],\"type\":{\"name\":"
+         "\"MlflowSearchRunsResponse\"}},{\"name\":\"testMutation\",\"description\":"
+         "\"Simple echoing field\",\"args\":[{\"name\":\"inputString\",\"defaultValue\":null,"
+         "\"type\":{\"name\":\"String\"}}],\"type\":{\"name\":\"TestMutation\"}}]}}"},
+        {"{__type(name:\\\"MlflowRunInfo\\\"){fields(includeDeprecated:true){name type{kind name}}"
+         "interfaces{name} possibleTypes{name} isOneOf}}",
+         "{\"__type\":{\"fields\":[{\"name\":\"runId\",\"type\":{\"kind\":\"SCALAR\",\"name\":"
+         "\"String\"}},"},
+        {"{__type(name:\\\"MlflowRunInfo\\\"){interfaces{name} possibleTypes{name} isOneOf "
+         "enumValues{name} inputFields{name} ofType{name} specifiedByURL}}",
+         "{\"__type\":{\"interfaces\":[],\"possibleTypes\":null,\"isOneOf\":null,\"enumValues\":"
+         "null,"
+         "\"inputFields\":null,\"ofType\":null,\"specifiedByURL\":null}}"},
+        {"{__type(name:\\\"MlflowSearchRunsInput\\\"){kind isOneOf inputFields{name defaultValue "
+         "type{kind name ofType{name}}}}}",
+         "{\"__type\":{\"kind\":\"INPUT_OBJECT\",\"isOneOf\":false,\"inputFields\":[{\"name\":"
+         "\"experimentIds\",\"defaultValue\":null,\"type\":{\"kind\":\"LIST\",\"name\":null,"
+         "\"ofType\":{\"name\":\"String\"}}},{\"name\":\"filter\",\"defaultValue\":null,\"type\":{"
+         "\"kind\":\"SCALAR\",\"name\":\"String\",\"ofType\":null}},{\"name\":\"runViewType\","
+         "\"defaultValue\":\"null\",\"type\":{\"kind\":\"ENUM\",\"name\":\"MlflowViewType\","
+         "\"ofType\":"
+         "null}},"},
+        {"{__type(name:\\\"MlflowRunStatus\\\"){enumValues{name isDeprecated deprecationReason}}}",
+         "{\"__type\":{\"enumValues\":[{\"name\":\"RUNNING\",\"isDeprecated\":false,"
+         "\"deprecationReason\":null},{\"name\":\"SCHEDULED\","},
+        {"{__type(name:\\\"Nope\\\"){name}}", "{\"__type\":null}"},
+        {"{__type(name:\\\"[String]\\\"){name}}", "{\"__type\":null}"},
+        {"{__type(name:\\\"\\\"){name}}", "{\"__type\":null}"},
+    };
+    char body[512], wanted[1024];
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        snprintf(body, sizeof body, "{\"query\":\"%s\"}", cases[i][0]);
+        ask(body);
+        snprintf(wanted, sizeof wanted, "{\"data\":%s", cases[i][1]);
+        if (strncmp(live_body(&live), wanted, strlen(wanted)) != 0)
+            fail_msg("%s: %s", cases[i][0], live_body(&live));
+    }
+    ask("{\"query\":\"{__schema{types{name fields{type{name kind}} inputFields{name} "
+        "enumValues{name}"
+        "}}}\"}");
+    assert_non_null(strstr(live_body(&live), "{\"name\":\"__DirectiveLocation\",\"fields\":null,"));
+    assert_string_equal(live_text(&live, "errors"), "");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_run), cmocka_unit_test(test_others),
-                                       cmocka_unit_test(test_errors)};
+                                       cmocka_unit_test(test_errors),
+                                       cmocka_unit_test(test_introspection)};
     return cmocka_run_group_tests(tests, setup, teardown);
 }
