@@ -22,6 +22,7 @@ struct scorer_call {
     size_t ids_count;
     struct ig_str content, endpoint; /* of the gateway that the content names, ptr NULL: none */
     struct ig_arena *arena;
+    bool stored;                /* contents as they are stored, their endpoints by id */
     char id[IG_SCORER_ID_SIZE]; /* of the scorer, empty: there is none; or one that is made */
     struct ig_scorer found;
     struct ig_scorers scorers;
@@ -111,6 +112,52 @@ static enum ig_code read_scorers(struct scorer_call *call, size_t *cap, struct i
     return err->code;
 }
 
+/* One column of an endpoint of the gateway, by another; ptr NULL: it is gone. */
+static enum ig_code find_endpoint(struct ig_str *out, struct ig_db_tx *tx, const char *sql,
+                                  struct ig_str key, struct ig_arena *arena, struct ig_err *err)
+{
+    struct ig_db_rows *rows = NULL;
+    *out = (struct ig_str){NULL, 0};
+    if (ig_db_query(&rows, tx, sql, IG_DB_VALUES(IG_DB_T(key)), err) != IG_OK) return err->code;
+    if (ig_db_next(rows, err)) {
+        *out = ig_db_text_dup(rows, 0, arena);
+        if (!out->ptr) ig_fail(err, IG_NO_MEMORY, "scorer");
+    }
+    ig_db_finish(rows);
+    return err->code;
+}
+
+static enum ig_code put_endpoint(struct ig_str *content, struct ig_str endpoint,
+                                 struct ig_arena *arena, struct ig_err *err)
+{
+    const char *text =
+        ig_arena_printf(arena, "%.*s%.*s", IG_STR_ARGS(GATEWAY), IG_STR_ARGS(endpoint));
+    if (!text) return ig_fail(err, IG_NO_MEMORY, "scorer");
+    return ig_scorer_content_with(content, *content, ig_str_view(text), arena, err);
+}
+
+/* An endpoint is stored by its id and told by the name that it has now; one that is gone is null.
+ */
+static enum ig_code name_endpoints(struct scorer_call *call, struct ig_db_tx *tx,
+                                   struct ig_err *err)
+{
+    struct ig_scorer *items = (struct ig_scorer *)call->scorers.items;
+    for (size_t i = 0; i < call->scorers.count && err->code == IG_OK; i++) {
+        struct ig_str model, name, none = {NULL, 0};
+        if (ig_scorer_content_read(&model, items[i].content, call->arena, err) != IG_OK) break;
+        if (!is_of_gateway(model)) continue;
+        struct ig_str id = {model.ptr + GATEWAY.len, model.len - GATEWAY.len};
+        if (find_endpoint(&name, tx, "select name from gateway_endpoints where id = $1", id,
+                          call->arena, err) != IG_OK)
+            break;
+        if (name.ptr)
+            put_endpoint(&items[i].content, name, call->arena, err);
+        else
+            ig_scorer_content_with(&items[i].content, items[i].content, none, call->arena, err);
+    }
+    return err->code;
+}
+
 static enum ig_code read_versions(struct scorer_call *call, struct ig_db_tx *tx, const char *sql,
                                   struct ig_err *err)
 {
@@ -123,7 +170,7 @@ static enum ig_code read_versions(struct scorer_call *call, struct ig_db_tx *tx,
     read_scorers(call, &cap, rows, err);
     ig_db_finish(rows);
     if (err->code == IG_OK && !call->scorers.count) return no_scorer(call->ref, err);
-    return err->code;
+    return err->code == IG_OK && !call->stored ? name_endpoints(call, tx, err) : err->code;
 }
 
 /* The version that is asked for, or the last. */
@@ -191,12 +238,13 @@ static enum ig_code list_last(struct ig_db_tx *tx, void *context, struct ig_err 
         ig_db_finish(rows);
         if (err->code != IG_OK) return err->code;
     }
-    if (!list->all) return IG_OK;
-    if (ig_db_query(&rows, tx, LAST " order by s.experiment, s.name", NULL, 0, err) != IG_OK)
-        return err->code;
-    read_scorers(call, &cap, rows, err);
-    ig_db_finish(rows);
-    return err->code;
+    if (list->all) {
+        if (ig_db_query(&rows, tx, LAST " order by s.experiment, s.name", NULL, 0, err) != IG_OK)
+            return err->code;
+        read_scorers(call, &cap, rows, err);
+        ig_db_finish(rows);
+    }
+    return err->code == IG_OK ? name_endpoints(call, tx, err) : err->code;
 }
 
 enum ig_code ig_scorer_last(struct ig_scorers *out, struct ig_db *db,
@@ -219,26 +267,42 @@ static enum ig_code add_scorer(struct scorer_call *call, struct ig_db_tx *tx, st
         err);
 }
 
-static enum ig_code check_endpoint(const struct scorer_call *call, struct ig_db_tx *tx,
-                                   struct ig_err *err)
+/* Fills *id with that of the endpoint that the content names, and puts it there. */
+static enum ig_code take_endpoint(struct ig_str *id, struct scorer_call *call, struct ig_db_tx *tx,
+                                  struct ig_err *err)
 {
-    struct ig_db_rows *rows = NULL;
+    *id = (struct ig_str){NULL, 0};
     if (!call->endpoint.ptr ||
-        ig_db_query(&rows, tx, "select 1 from gateway_endpoints where name = $1",
-                    IG_DB_VALUES(IG_DB_T(call->endpoint)), err) != IG_OK)
+        find_endpoint(id, tx, "select id from gateway_endpoints where name = $1", call->endpoint,
+                      call->arena, err) != IG_OK)
         return err->code;
-    if (!ig_db_next(rows, err) && err->code == IG_OK)
-        ig_fail(err, IG_NOT_FOUND, "GatewayEndpoint not found (name='%.*s')",
-                IG_STR_ARGS(ig_tracking_cut(call->endpoint, 100)));
-    ig_db_finish(rows);
-    return err->code;
+    if (!id->ptr)
+        return ig_fail(err, IG_NOT_FOUND, "GatewayEndpoint not found (name='%.*s')",
+                       IG_STR_ARGS(ig_tracking_cut(call->endpoint, 100)));
+    return put_endpoint(&call->content, *id, call->arena, err);
+}
+
+#define UNBIND "delete from gateway_bindings where type = 'scorer' and resource = $1"
+
+/* What the last version asks is what the gateway says uses the endpoint. */
+static enum ig_code bind(const struct scorer_call *call, struct ig_db_tx *tx,
+                         struct ig_str endpoint, struct ig_err *err)
+{
+    const struct ig_db_value id = IG_DB_C(call->id);
+    if (!endpoint.ptr || ig_db_exec(tx, UNBIND, &id, 1, err) != IG_OK) return err->code;
+    return ig_db_exec(tx,
+                      "insert into gateway_bindings(endpoint, type, resource, created_ms,"
+                      " updated_ms) values($1, 'scorer', $2, $3, $3)",
+                      IG_DB_VALUES(IG_DB_T(endpoint), id, IG_DB_I(ig_clock_unix_ms())), err);
 }
 
 static enum ig_code register_scorer(struct ig_db_tx *tx, void *context, struct ig_err *err)
 {
     struct scorer_call *call = context;
-    if (find(call, tx, err) != IG_OK || check_endpoint(call, tx, err) != IG_OK ||
+    struct ig_str endpoint;
+    if (find(call, tx, err) != IG_OK || take_endpoint(&endpoint, call, tx, err) != IG_OK ||
         (!call->id[0] && add_scorer(call, tx, err) != IG_OK) ||
+        bind(call, tx, endpoint, err) != IG_OK ||
         ig_db_exec(tx,
                    "insert into scorer_versions(scorer, version, experiment, content, created_ms)"
                    " select $1, coalesce(max(version), 0) + 1, $2, $3, $4 from scorer_versions"
@@ -275,7 +339,7 @@ enum ig_code ig_scorer_register(struct ig_scorer *out, struct ig_db *db, int64_t
 
 static enum ig_code delete_all(struct scorer_call *call, struct ig_db_tx *tx, struct ig_err *err)
 {
-    static const char *const statements[] = {"delete from scorer_configs where scorer = $1",
+    static const char *const statements[] = {UNBIND, "delete from scorer_configs where scorer = $1",
                                              "delete from scorers where id = $1"};
     for (size_t i = 0; err->code == IG_OK && i < sizeof statements / sizeof statements[0]; i++)
         ig_db_exec(tx, statements[i], IG_DB_VALUES(IG_DB_C(call->id)), err);
@@ -312,6 +376,7 @@ enum ig_code ig_scorer_delete(struct ig_db *db, const struct ig_principal *who,
 static enum ig_code check_model(struct scorer_call *call, struct ig_db_tx *tx, struct ig_err *err)
 {
     struct ig_str model;
+    call->stored = true;
     if (read_one(call, tx, err) != IG_OK ||
         ig_scorer_content_read(&model, call->found.content, call->arena, err) != IG_OK)
         return err->code;

@@ -13,6 +13,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         ig_scorer_content_read(&model, (struct ig_str){(const char *)data, size}, &arena, &err);
     IG_ASSERT(code == err.code && (code == IG_OK || code == IG_INVALID));
     IG_ASSERT(!model.ptr || (code == IG_OK && model.len < size));
+    struct ig_str changed, again;
+    if (model.ptr &&
+        ig_scorer_content_with(&changed, (struct ig_str){(const char *)data, size},
+                               IG_STR("gateway:/\"x"), &arena, &err) == IG_OK &&
+        ig_scorer_content_read(&again, changed, &arena, &err) == IG_OK)
+        IG_ASSERT(ig_str_is(again, "gateway:/\"x"));
     ig_arena_deinit(&arena);
     return 0;
 }

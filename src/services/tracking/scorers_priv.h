@@ -13,5 +13,8 @@ enum { IG_SCORER_ID_SIZE = 37 };
  * a member "call_source" that is not null, however deep. */
 enum ig_code ig_scorer_content_read(struct ig_str *model, struct ig_str content,
                                     struct ig_arena *arena, struct ig_err *err);
+/* The same content with another model, ptr NULL being null, where it has one. */
+enum ig_code ig_scorer_content_with(struct ig_str *out, struct ig_str content, struct ig_str model,
+                                    struct ig_arena *arena, struct ig_err *err);
 
 #endif

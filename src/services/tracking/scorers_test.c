@@ -189,10 +189,75 @@ static void test_configs(void **state)
     assert_int_equal(found.count, 0);
 }
 
+static enum ig_code change(struct ig_db_tx *tx, void *context, struct ig_err *inner)
+{
+    return ig_db_exec(tx, context, NULL, 0, inner);
+}
+
+static enum ig_code read_count(struct ig_db_tx *tx, void *context, struct ig_err *inner)
+{
+    struct ig_db_rows *rows = NULL;
+    const char **sql = context;
+    if (ig_db_query(&rows, tx, *sql, NULL, 0, inner) != IG_OK) return inner->code;
+    *sql = ig_db_next(rows, inner) && ig_db_i64(rows, 0) == 1 ? "1" : "not one";
+    ig_db_finish(rows);
+    return inner->code;
+}
+
+/* Whether a count is one. */
+static bool is_one(const char *sql)
+{
+    ASSERT_OK(ig_db_read(db, read_count, &sql, &err));
+    return strcmp(sql, "1") == 0;
+}
+
+static void expect_content(const char *content)
+{
+    const struct ig_scorer_ref ref = {0, IG_STR("s"), 1};
+    struct ig_scorers found;
+    struct ig_scorer one;
+    ASSERT_OK(ig_scorer_get(&one, db, &ref, &arena, &err));
+    assert_string_equal(ig_arena_cstr(&arena, one.content), content);
+    ASSERT_OK(ig_scorer_versions(&found, db, &ref, &arena, &err));
+    assert_string_equal(ig_arena_cstr(&arena, found.items[0].content), content);
+    found = last(NULL, 0, false);
+    const int64_t of = 0;
+    found = last(&of, 1, false);
+    assert_string_equal(ig_arena_cstr(&arena, found.items[0].content), content);
+}
+
+/* Endpoints are kept by id, told by name, and bound. */
+static void test_endpoints(void **state)
+{
+    (void)state;
+    const struct ig_scorer_ref ref = {0, IG_STR("s"), IG_SCORER_ANY_VERSION};
+    ASSERT_OK(ig_db_write(db, add_endpoint, NULL, &err));
+    struct ig_scorer made = add(0, "s", JUDGE("gateway:/e"));
+    assert_true(ig_str_is(made.content, JUDGE("gateway:/e")));
+    assert_true(is_one("select count(*) from scorer_versions where content like"
+                       " '%gateway:/e-1%'"));
+    assert_true(is_one("select count(*) from gateway_bindings b join scorers s"
+                       " on s.id = b.resource where b.endpoint = 'e-1' and b.type ="
+                       " 'scorer'"));
+    expect_content(JUDGE("gateway:/e"));
+    ASSERT_OK(ig_db_write(db, change, "update gateway_endpoints set name = 'renamed'", &err));
+    expect_content(JUDGE("gateway:/renamed"));
+    ASSERT_OK(ig_db_write(db, change, "delete from gateway_bindings", &err));
+    ASSERT_OK(ig_db_write(db, change, "delete from gateway_endpoints", &err));
+    expect_content("{\"instructions_judge_pydantic_data\": {\"model\": null}}");
+    ASSERT_OK(ig_db_write(db, add_endpoint, NULL, &err));
+    add(0, "s", JUDGE("gateway:/e"));
+    add(0, "s", JUDGE("gateway:/e"));
+    assert_true(is_one("select count(*) from gateway_bindings"));
+    ASSERT_OK(ig_scorer_delete(db, &IG_PRINCIPAL_LOCAL, &ref, &err));
+    assert_false(is_one("select count(*) from gateway_bindings"));
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {TEST(test_versions), TEST(test_experiments),
-                                       TEST(test_content), TEST(test_configs)};
+                                       TEST(test_content), TEST(test_configs),
+                                       TEST(test_endpoints)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
