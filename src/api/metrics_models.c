@@ -8,132 +8,99 @@
 #include "base/mem.h"
 #include "services/deploy/replica_set.h"
 
-static uint64_t answers(const struct ig_learned_totals *totals)
-{
-    return totals->answers;
-}
-
-static uint64_t errors(const struct ig_learned_totals *totals)
-{
-    return totals->errors;
-}
-
-static uint64_t rows(const struct ig_learned_totals *totals)
-{
-    return totals->rows;
-}
-
-static uint64_t request_us(const struct ig_learned_totals *totals)
-{
-    return totals->latency_ns / 1000;
-}
-
-/* Calls do not queue apart from being read. */
-static uint64_t queue_us(const struct ig_learned_totals *totals)
-{
-    (void)totals;
-    return 0;
-}
-
-static uint64_t input_us(const struct ig_learned_totals *totals)
-{
-    return totals->before_ns / 1000;
-}
-
-static uint64_t infer_us(const struct ig_learned_totals *totals)
-{
-    return totals->compute_ns / 1000;
-}
-
-static uint64_t output_us(const struct ig_learned_totals *totals)
-{
-    uint64_t known = totals->before_ns + totals->compute_ns;
-    return totals->latency_ns > known ? (totals->latency_ns - known) / 1000 : 0;
-}
+/* What is told of a deployment: one row here and one value in counts_of. */
+enum {
+    ANSWERED,
+    FAILED,
+    ROWS,
+    RUN,
+    REQUEST_US,
+    QUEUE_US,
+    INPUT_US,
+    INFER_US,
+    OUTPUT_US,
+    COUNTERS_COUNT
+};
 
 static const struct {
     const char *name, *labels, *doc;
-    uint64_t (*value)(const struct ig_learned_totals *totals);
-} COUNTERS[] = {
-    {"nv_inference_request_success", "", "Calls that were answered.", answers},
-    {"nv_inference_request_failure", ",reason=\"OTHER\"", "Calls that failed by our fault.",
-     errors},
-    {"nv_inference_count", "", "Rows that were answered.", rows},
-    {"nv_inference_exec_count", "", "Inferences that were run.", answers},
-    {"nv_inference_request_duration_us", "", "Time of the calls that were answered.", request_us},
-    {"nv_inference_queue_duration_us", "", "Of that, in a queue: none.", queue_us},
-    {"nv_inference_compute_input_duration_us", "", "Of that, before the inference.", input_us},
-    {"nv_inference_compute_infer_duration_us", "", "Of that, the inference.", infer_us},
-    {"nv_inference_compute_output_duration_us", "", "Of that, behind the inference.", output_us},
+} COUNTERS[COUNTERS_COUNT] = {
+    [ANSWERED] = {"nv_inference_request_success", "", "Calls that were answered."},
+    [FAILED] = {"nv_inference_request_failure", ",reason=\"OTHER\"",
+                "Calls that failed by our fault."},
+    [ROWS] = {"nv_inference_count", "", "Rows that were answered."},
+    [RUN] = {"nv_inference_exec_count", "", "Inferences that were run."},
+    [REQUEST_US] = {"nv_inference_request_duration_us", "",
+                    "Time of the calls that were answered."},
+    [QUEUE_US] = {"nv_inference_queue_duration_us", "", "Of that, in a queue: none."},
+    [INPUT_US] = {"nv_inference_compute_input_duration_us", "", "Of that, before the inference."},
+    [INFER_US] = {"nv_inference_compute_infer_duration_us", "", "Of that, the inference."},
+    [OUTPUT_US] = {"nv_inference_compute_output_duration_us", "", "Of that, behind the inference."},
 };
-enum { COUNTERS_COUNT = sizeof COUNTERS / sizeof *COUNTERS };
 
-static double running(const struct ig_replicas_stats *stats)
+static void counts_of(uint64_t out[COUNTERS_COUNT], const struct ig_learned_totals *totals)
 {
-    return stats->running;
-}
-
-static double busy(const struct ig_replicas_stats *stats)
-{
-    return stats->busy;
-}
-
-static double waiting(const struct ig_replicas_stats *stats)
-{
-    return stats->waiting;
-}
-
-static double failed(const struct ig_replicas_stats *stats)
-{
-    return (double)stats->crashed;
-}
-
-static double cpu_seconds(const struct ig_replicas_stats *stats)
-{
-    return (double)stats->cpu_ns * 1e-9;
-}
-
-static double memory(const struct ig_replicas_stats *stats)
-{
-    return (double)stats->memory_bytes;
+    uint64_t known = totals->before_ns + totals->compute_ns;
+    out[ANSWERED] = out[RUN] = totals->answers;
+    out[FAILED] = totals->errors;
+    out[ROWS] = totals->rows;
+    out[REQUEST_US] = totals->latency_ns / 1000;
+    out[QUEUE_US] = 0; /* calls do not queue apart from being read */
+    out[INPUT_US] = totals->before_ns / 1000;
+    out[INFER_US] = totals->compute_ns / 1000;
+    out[OUTPUT_US] = totals->latency_ns > known ? (totals->latency_ns - known) / 1000 : 0;
 }
 
 static void write_line(struct ig_buf *buf, size_t counter, const struct ig_routing *routing,
                        const struct ig_learned_totals *totals)
 {
-    uint64_t value = COUNTERS[counter].value(totals);
+    uint64_t counts[COUNTERS_COUNT];
+    counts_of(counts, totals);
     ig_buf_printf(buf, "%s{model=\"%s\",version=\"%lld\"%s} %llu\n", COUNTERS[counter].name,
                   routing->name, (long long)ig_oip_version(routing), COUNTERS[counter].labels,
-                  (unsigned long long)value);
+                  (unsigned long long)counts[counter]);
 }
+
+/* And of an isolated one: a row here, a value in measure. */
+enum { RUNNING, BUSY, WAITING, CRASHED, CPU_SECONDS, MEMORY, REPLICAS_COUNT };
 
 static const struct {
     const char *name, *type, *doc;
-    double (*value)(const struct ig_replicas_stats *stats);
-} REPLICAS[] = {
-    {"ingot_replicas", "gauge", "Processes of isolated deployments.", running},
-    {"ingot_replicas_busy", "gauge", "Of those, with a call under way.", busy},
-    {"ingot_replicas_waiting_calls", "gauge", "Calls that wait for a process.", waiting},
-    {"ingot_replicas_failed_total", "counter", "Processes that ended by themselves.", failed},
-    {"ingot_replicas_cpu_seconds_total", "counter", "CPU time of their calls.", cpu_seconds},
-    {"ingot_replicas_resident_bytes", "gauge", "Memory, as each said at its last call.", memory},
+} REPLICAS[REPLICAS_COUNT] = {
+    [RUNNING] = {"ingot_replicas", "gauge", "Processes of isolated deployments."},
+    [BUSY] = {"ingot_replicas_busy", "gauge", "Of those, with a call under way."},
+    [WAITING] = {"ingot_replicas_waiting_calls", "gauge", "Calls that wait for a process."},
+    [CRASHED] = {"ingot_replicas_failed_total", "counter", "Processes that ended by themselves."},
+    [CPU_SECONDS] = {"ingot_replicas_cpu_seconds_total", "counter", "CPU time of their calls."},
+    [MEMORY] = {"ingot_replicas_resident_bytes", "gauge", "Memory, as each said at its last call."},
 };
-enum { REPLICAS_COUNT = sizeof REPLICAS / sizeof *REPLICAS };
+
+static void measure(double out[REPLICAS_COUNT], struct ig_replicas *replicas)
+{
+    struct ig_replicas_stats stats = {0};
+    if (replicas) ig_replicas_stats(&stats, replicas);
+    out[RUNNING] = stats.running;
+    out[BUSY] = stats.busy;
+    out[WAITING] = stats.waiting;
+    out[CRASHED] = (double)stats.crashed;
+    out[CPU_SECONDS] = (double)stats.cpu_ns * 1e-9;
+    out[MEMORY] = (double)stats.memory_bytes;
+}
 
 static void write_replicas(struct ig_buf *buf, const struct ig_routing **routings, size_t count)
 {
     for (size_t i = 0; i < REPLICAS_COUNT; i++) {
         bool has_head = false;
         for (size_t r = 0; r < count; r++) {
-            struct ig_replicas_stats stats;
+            double values[REPLICAS_COUNT];
             if (!routings[r]->replicas) continue;
             if (!has_head)
                 ig_buf_printf(buf, "# HELP %s %s\n# TYPE %s %s\n", REPLICAS[i].name,
                               REPLICAS[i].doc, REPLICAS[i].name, REPLICAS[i].type);
             has_head = true;
-            ig_replicas_stats(&stats, routings[r]->replicas);
+            measure(values, routings[r]->replicas);
             ig_buf_printf(buf, "%s{deployment=\"%s\"} %.9g\n", REPLICAS[i].name, routings[r]->name,
-                          REPLICAS[i].value(&stats));
+                          values[i]);
         }
     }
 }
@@ -145,11 +112,11 @@ static void write_pending(struct ig_buf *buf, const struct ig_routing **routings
         ig_buf_printf(buf, "# HELP nv_inference_pending_request_count Calls that wait for a "
                            "process.\n# TYPE nv_inference_pending_request_count gauge\n");
     for (size_t r = 0; r < count; r++) {
-        struct ig_replicas_stats stats = {0};
-        if (routings[r]->replicas) ig_replicas_stats(&stats, routings[r]->replicas);
+        double values[REPLICAS_COUNT];
+        measure(values, routings[r]->replicas);
         ig_buf_printf(buf,
                       "nv_inference_pending_request_count{model=\"%s\",version=\"%lld\"} %.0f\n",
-                      routings[r]->name, (long long)ig_oip_version(routings[r]), waiting(&stats));
+                      routings[r]->name, (long long)ig_oip_version(routings[r]), values[WAITING]);
     }
 }
 

@@ -8,42 +8,17 @@
 
 #include <cmocka.h>
 
-#include "api/call_testing.h"
-#include "api/route.h"
-#include "services/registry/world_testing.h"
-#include "services/tracking/tracking.h"
+#include "api/mlflow_world_testing.h"
 
 #include <stdio.h>
 #include <string.h>
-
-static struct ig_call_testing test;
-static struct ig_world world;
-static char id[40];
-
-static void expect(enum ig_code (*handler)(struct ig_call *), const char *body, const char *words)
-{
-    ig_call_testing_again(&test);
-    test.call.who = IG_PRINCIPAL_LOCAL;
-    test.call.params[0] = ig_str_view(id);
-    ig_call_testing_header(&test, "Content-Type", "application/json");
-    test.exchange.request.method = IG_STR("POST");
-    test.exchange.body = ig_str_view(body);
-    const char *said =
-        handler(&test.call) == IG_OK ? test.exchange.reply.ptr : test.call.err.message;
-    if (!strstr(said, words)) fail_msg("%s: %s, not %s", body, said, words);
-}
 
 #define OF "\"experiment_id\":\"0\",\"name\":\"n\",\"description\":\"d\""
 
 static void test_issues(void **state)
 {
     (void)state;
-    struct ig_tracking *tracking;
-    struct ig_err err = IG_ERR_INIT;
-    ig_call_testing_init(&test);
-    ig_world_open(&world);
-    test.app.db = world.db;
-    ASSERT_OK(ig_tracking_open(&tracking, world.db, &err));
+    open_world();
     expect(ig_mlflow_issue_create,
            "{" OF ",\"root_causes\":[\"a\",\"b\"],\"severity\":\"low\",\"created_by\":\"u\"}",
            "\"experiment_id\":\"0\",\"name\":\"n\",\"description\":\"d\",\"status\":\"pending\","
@@ -65,9 +40,7 @@ static void test_issues(void **state)
            "{\"next_page_token\":\"\"}");
     expect(ig_mlflow_issues_search, "{\"filter_string\":\"x = 'y'\"}", "Invalid filter field 'x'");
     expect(ig_mlflow_issues_search, "{\"max_results\":0}", "parameter 'max_results'");
-    ig_tracking_close(tracking);
-    ig_world_close(&world);
-    ig_call_testing_deinit(&test);
+    close_world();
 }
 
 int main(void)

@@ -8,28 +8,10 @@
 
 #include <cmocka.h>
 
-#include "api/call_testing.h"
-#include "api/route.h"
-#include "services/registry/world_testing.h"
-#include "services/tracking/tracking.h"
+#include "api/mlflow_world_testing.h"
 
 #include <stdio.h>
 #include <string.h>
-
-static struct ig_call_testing test;
-static struct ig_world world;
-
-static void expect(enum ig_code (*handler)(struct ig_call *), const char *body, const char *words)
-{
-    ig_call_testing_again(&test);
-    test.call.who = IG_PRINCIPAL_LOCAL;
-    ig_call_testing_header(&test, "Content-Type", "application/json");
-    test.exchange.request.method = IG_STR("POST");
-    test.exchange.body = ig_str_view(body);
-    const char *said =
-        handler(&test.call) == IG_OK ? test.exchange.reply.ptr : test.call.err.message;
-    if (!strstr(said, words)) fail_msg("%s: %s, not %s", body, said, words);
-}
 
 #define OF "\"experiment_id\":\"0\",\"name\":\"s\""
 
@@ -45,13 +27,9 @@ static enum ig_code add_endpoint(struct ig_db_tx *tx, void *context, struct ig_e
 static void test_scorers(void **state)
 {
     (void)state;
-    struct ig_tracking *tracking;
     struct ig_err err = IG_ERR_INIT;
-    char body[128], id[40];
-    ig_call_testing_init(&test);
-    ig_world_open(&world);
-    test.app.db = world.db;
-    ASSERT_OK(ig_tracking_open(&tracking, world.db, &err));
+    char body[128];
+    open_world();
     ASSERT_OK(ig_db_write(world.db, add_endpoint, NULL, &err));
     expect(ig_mlflow_scorer_register,
            "{" OF ",\"serialized_scorer\":\"{\\\"builtin_scorer_pydantic_data\\\":"
@@ -82,9 +60,7 @@ static void test_scorers(void **state)
     expect(ig_mlflow_scorer_configs, "{}", "required parameter 'scorer_ids'");
     expect(ig_mlflow_scorer_delete, "{" OF ",\"version\":\"1\"}", "{}");
     expect(ig_mlflow_scorer_list, "{}", "{}");
-    ig_tracking_close(tracking);
-    ig_world_close(&world);
-    ig_call_testing_deinit(&test);
+    close_world();
 }
 
 int main(void)
