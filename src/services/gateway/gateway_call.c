@@ -9,6 +9,7 @@
 #include "net/client.h"
 #include "services/gateway/gateway_priv.h"
 #include "services/gateway/gateway_sse.h"
+#include "services/gateway/gateway_trace.h"
 #include "services/gateway/gateway_work.h"
 
 #include <stdio.h>
@@ -280,7 +281,8 @@ static enum ig_code try_model(struct ig_buf *answer, bool *told, struct ig_gatew
 
 struct plan {
     const struct ig_gateway_mapping *models[IG_GATEWAY_MODELS_MAX + 1];
-    size_t count;
+    struct ig_gateway_attempt attempts[IG_GATEWAY_MODELS_MAX + 1];
+    size_t count, tried;
 };
 
 static int by_order(const void *left, const void *right)
@@ -325,7 +327,7 @@ static const struct ig_gateway_mapping *choose(const struct ig_gateway_endpoint 
 static enum ig_code make_plan(struct plan *plan, const struct ig_gateway_endpoint *endpoint,
                               struct ig_err *err)
 {
-    plan->count = 0;
+    plan->count = plan->tried = 0;
     plan->models[0] = choose(endpoint);
     if (!plan->models[0])
         return ig_fail(err, IG_NOT_FOUND, "Endpoint '%.*s' has no PRIMARY models configured",
@@ -365,17 +367,32 @@ static bool goes_on(const struct ig_gateway_work *work, bool told)
     return !told && work->err->code != IG_CANCELLED && work->err->code != IG_NO_MEMORY;
 }
 
+static void note(struct plan *plan, const struct ig_gateway_work *work, int64_t began_ms)
+{
+    const char *failure =
+        work->err->code == IG_OK ? NULL : ig_arena_printf(work->arena, "%s", work->err->message);
+    plan->attempts[plan->tried++] =
+        (struct ig_gateway_attempt){.provider = work->provider ? work->provider->name : "unknown",
+                                    .model = work->model,
+                                    .began_ms = began_ms,
+                                    .ended_ms = ig_clock_unix_ms(),
+                                    .usage = work->usage,
+                                    .failure = failure};
+}
+
 /* Each model of the plan until one answers. */
 static enum ig_code try_all(struct ig_buf *answer, struct ig_gateway_work *asked,
-                            struct ig_gateway *gateway, const struct plan *plan)
+                            struct ig_gateway *gateway, struct plan *plan)
 {
     for (size_t i = 0; i < plan->count; i++) {
         struct ig_err err = IG_ERR_INIT;
         struct ig_gateway_work work = *asked;
+        int64_t began_ms = ig_clock_unix_ms();
         bool told = false;
         work.err = &err;
         ig_buf_reset(answer);
         try_model(answer, &told, &work, gateway, &plan->models[i]->model);
+        note(plan, &work, began_ms);
         asked->usage = work.usage;
         asked->status = work.status;
         if (err.code == IG_OK) return IG_OK;
@@ -421,6 +438,15 @@ static enum ig_code run(struct ig_gateway_answer *out, struct ig_gateway *gatewa
         if (!out->body.ptr) ig_fail(work->err, IG_NO_MEMORY, "a provider's answer");
     }
     ig_buf_deinit(&answer);
+    const struct ig_gateway_traced traced = {.endpoint = &endpoint,
+                                             .action = work->call->action,
+                                             .inputs = work->call->body,
+                                             .outputs = out->body,
+                                             .attempts = plan.attempts,
+                                             .attempts_count = plan.tried};
+    ig_arena_reset(work->scratch); /* a trace that has no room hurts no answer */
+    if (endpoint.tracked && endpoint.experiment >= 0)
+        ig_gateway_trace(gateway, &traced, work->scratch);
     return work->err->code;
 }
 

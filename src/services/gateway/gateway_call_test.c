@@ -788,6 +788,70 @@ static void test_bases(void **state)
     }
 }
 
+/* ---- traces ---- */
+
+struct texts {
+    const char *sql;
+    char text[4][2048];
+    size_t count;
+};
+
+static enum ig_code read_texts(struct ig_db_tx *tx, void *context, struct ig_err *failure)
+{
+    struct texts *texts = context;
+    struct ig_db_rows *rows = NULL;
+    if (ig_db_query(&rows, tx, texts->sql, NULL, 0, failure) != IG_OK) return failure->code;
+    while (texts->count < 4 && ig_db_next(rows, failure))
+        snprintf(texts->text[texts->count++], sizeof texts->text[0], "%.*s",
+                 IG_STR_ARGS(ig_db_text(rows, 0)));
+    ig_db_finish(rows);
+    return failure->code;
+}
+
+static struct texts texts_of(const char *sql)
+{
+    struct texts texts = {.sql = sql};
+    ASSERT_OK(ig_db_read(db, read_texts, &texts, &err));
+    return texts;
+}
+
+static void test_traces(void **state)
+{
+    (void)state;
+    static const struct ig_said said[] = {
+        {.status = "429 No", .type = JSON, .body = "{\"error\":\"a\"}"},
+        {.status = "200 OK", .type = JSON, .body = OPENAI_ANSWER}};
+    serve(said, 2);
+    const struct ig_gateway_use uses[] = {use_of("a", "key-a", false, 1, -1),
+                                          use_of("b", "key-b", true, 1, 2)};
+    endpoint_of("e", uses, 2, -1);
+    ASSERT_OK(ask(IG_GATEWAY_CHAT, CHAT "}"));
+    struct texts spans = texts_of("select content from spans order by case when parent is null"
+                                  " then 0 else 1 end, status");
+    assert_int_equal(spans.count, 3);
+    expect_in(spans.text[0], "\"parent_span_id\":null,\"name\":\"gateway/e\",");
+    expect_in(spans.text[0], "\"status\":{\"code\":\"STATUS_CODE_OK\",\"message\":\"\"}");
+    expect_in(spans.text[0], "\"endpoint_name\":\"\\\"e\\\"\",\"mlflow.spanInputs\":\"{\\\"messages"
+                             "\\\":[");
+    expect_in(spans.text[0], "\"mlflow.spanOutputs\":\"{\\\"id\\\":\\\"c\\\",");
+    expect_in(spans.text[1], "\"status\":{\"code\":\"STATUS_CODE_ERROR\",\"message\":\"a\"}");
+    expect_in(spans.text[2], "\"name\":\"provider/openai/m-1\",");
+    expect_in(spans.text[2], "\"method\":\"\\\"chat\\\"\",\"mlflow.chat.tokenUsage\":\"{\\\"input_"
+                             "tokens\\\": 5, \\\"output_tokens\\\": 2, \\\"total_tokens\\\": 7, "
+                             "\\\"cache_read_input_tokens\\\": 1}\"");
+    struct texts where = texts_of("select e.name from traces t join experiments e on e.id ="
+                                  " t.experiment");
+    assert_int_equal(where.count, 1);
+    assert_string_equal(where.text[0], "gateway/e");
+    struct texts metadata = texts_of("select value from trace_metadata where key in"
+                                     " ('mlflow.gateway.requestType', 'mlflow.trace.tokenUsage')"
+                                     " order by key");
+    assert_string_equal(metadata.text[0], "unified/chat");
+    expect_in(metadata.text[1], "\"input_tokens\": 5, ");
+    for (size_t i = 0; i < spans.count; i++) assert_null(strstr(spans.text[i], "key-"));
+    ig_fake_stop(&provider);
+}
+
 int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup_all, teardown_all)
@@ -808,6 +872,7 @@ int main(void)
                                        CASE(test_weights),
                                        CASE(test_the_most_at_once),
                                        CASE(test_what_is_no_endpoint),
-                                       CASE(test_bases)};
+                                       CASE(test_bases),
+                                       CASE(test_traces)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
