@@ -18,12 +18,17 @@ _popen = subprocess.Popen
 
 
 def settings(env):
-    """What MLflow's server has in its environment about webhooks, as settings of ours."""
+    """What MLflow's server has in its environment about webhooks and its gateway, as settings of
+    ours."""
     out = []
     if env.get("MLFLOW_WEBHOOK_ALLOW_PRIVATE_IPS", "").lower() in ("1", "true"):
         out += ["--set", "webhook_private=true"]
     if "http" in env.get("MLFLOW_WEBHOOK_ALLOWED_SCHEMES", "").split(","):
         out += ["--set", "webhook_http=true"]
+    if env.get("MLFLOW_GATEWAY_API_BASE_ALLOW_PRIVATE_IPS", "").lower() in ("1", "true"):
+        out += ["--set", "gateway_private=true"]
+    if "http" in env.get("MLFLOW_GATEWAY_API_BASE_ALLOWED_SCHEMES", "").split(","):
+        out += ["--set", "gateway_http=true"]
     for name, setting in (("MLFLOW_WEBHOOK_REQUEST_TIMEOUT", "webhook_timeout_s"),
                           ("MLFLOW_WEBHOOK_REQUEST_MAX_RETRIES", "webhook_retries")):
         if env.get(name):
