@@ -152,12 +152,18 @@ static bool rest_matches(struct ig_call *call, struct ig_str rest, struct ig_str
     return text != NULL;
 }
 
+/* Most routes are told apart by their number of segments. */
+static bool has_length(const struct pattern *pattern, const struct target *target)
+{
+    size_t single = pattern->count - pattern->open;
+    return pattern->open ? target->count > single : !target->more && target->count == single;
+}
+
 static bool pattern_matches(const struct pattern *pattern, const struct target *target,
                             struct ig_call *call)
 {
     size_t used = 0, single = pattern->count - pattern->open;
-    if (pattern->open ? target->count <= single : target->more || target->count != single)
-        return false;
+    if (!has_length(pattern, target)) return false;
     for (size_t i = 0; i < single; i++) {
         struct ig_str param = {NULL, 0};
         if (!segment_matches(&pattern->segments[i], target->segments[i], &param)) return false;
@@ -228,7 +234,8 @@ static const struct ig_route *match_pattern(const struct ig_router *router, stru
                                             const struct target *target)
 {
     for (size_t i = 0; i < ROUTES && call->err.code == IG_OK; i++) {
-        if (method_matches(&IG_ROUTES[i], call->exchange->request.method) &&
+        if (has_length(&router->patterns[i], target) &&
+            method_matches(&IG_ROUTES[i], call->exchange->request.method) &&
             pattern_matches(&router->patterns[i], target, call))
             return &IG_ROUTES[i];
     }

@@ -139,6 +139,11 @@ struct decimal {
     int64_t exponent;
 };
 
+static bool is_digit(char c)
+{
+    return (unsigned char)(c - '0') < 10;
+}
+
 /* Adds the digits, at most eight, that eight bytes begin with (after Lemire 2021; the first is the
  * lowest byte). Returns how many. */
 static int some_digits(const char *p, uint64_t *sum)
@@ -166,10 +171,17 @@ static const char *scan_digits(const char *p, const char *end, uint64_t *value)
         count = some_digits(p, &sum);
         p += count;
     }
-    for (; p < end && (unsigned char)(*p - '0') < 10; p++)
-        sum = sum * 10 + (unsigned char)(*p - '0');
+    for (; count == 8 && p < end && is_digit(*p); p++) sum = sum * 10 + (unsigned char)(*p - '0');
     *value = sum;
     return p;
+}
+
+/* Digits before the point: mostly one, for which eight at a time are too many. */
+static const char *scan_whole(const char *p, const char *end, uint64_t *value)
+{
+    if (end - p < 2 || !is_digit(p[0]) || is_digit(p[1])) return scan_digits(p, end, value);
+    *value = (unsigned char)(*p - '0');
+    return p + 1;
 }
 
 enum { DIGITS_MAX = 19 }; /* that many always fit into 64 bits */
@@ -220,7 +232,7 @@ static bool parse_decimal(struct ig_str text, struct decimal *d)
     d->negative = p < end && *p == '-';
     if (p < end && (*p == '-' || *p == '+')) p++;
     const char *start = p;
-    p = scan_digits(p, end, &d->digits);
+    p = scan_whole(p, end, &d->digits);
     int64_t count = p - start;
     if (p < end && *p == '.') {
         const char *fraction = ++p;
@@ -343,7 +355,7 @@ const char *ig_num_scan_f64(const char *at, const char *end, double *out)
     struct decimal d = {.negative = at < end && *at == '-'};
     double value;
     const char *start = at += d.negative;
-    at = scan_digits(at, end, &d.digits);
+    at = scan_whole(at, end, &d.digits);
     int64_t count = at - start;
     if (!count || (count > 1 && *start == '0')) return NULL;
     if (at < end && *at == '.') {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The decision log's file format, and the reader that replays it. Thread rule: pure. */
+#include "base/crc32.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/vec.h"
@@ -11,7 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#include <zlib.h>
 
 enum { FORMAT = 2, SEGMENTS_MAX = 1000000 };
 static const size_t SEGMENT_MAX_BYTES = (size_t)1 << 32;
@@ -66,7 +66,7 @@ size_t ig_decision_encode(unsigned char record[IG_DECISION_RECORD_MAX],
 void ig_decision_seal(unsigned char *record, size_t record_bytes)
 {
     uint32_t length = (uint32_t)(record_bytes - IG_DECISION_FRAME_BYTES);
-    uint32_t crc = (uint32_t)crc32(0, record + IG_DECISION_FRAME_BYTES, length);
+    uint32_t crc = ig_crc32(record + IG_DECISION_FRAME_BYTES, length);
     memcpy(record, &length, 4);
     memcpy(record + 4, &crc, 4);
 }
@@ -183,7 +183,7 @@ void ig_decision_replay(struct ig_decision_replay *replay, const unsigned char *
         memcpy(&crc, bytes + at + 4, 4);
         const unsigned char *payload = bytes + at + IG_DECISION_FRAME_BYTES;
         if (length > size - at - IG_DECISION_FRAME_BYTES) break;
-        if ((uint32_t)crc32(0, payload, length) != crc) break;
+        if (ig_crc32(payload, length) != crc) break;
         if (!ig_decision_decode(&decision, payload, length)) break;
         at += IG_DECISION_FRAME_BYTES + length;
         if (replay->each(replay->context, &decision)) continue;
