@@ -50,21 +50,31 @@ void ig_call_write_kserve_error(struct ig_buf *buf, const struct ig_err *err)
     ig_json_out_object_end(&out);
 }
 
-/* MLflow's scoring server: {"error_code", "message"}, all bad input being BAD_REQUEST to it. */
+/* MLflow's scoring server; to it all bad input is BAD_REQUEST, with the SQLSTATE and the class that
+ * its exceptions derive from that. */
 static bool is_scoring(struct ig_str path)
 {
     return ig_str_starts(path, IG_STR("/invocations")) || ig_str_starts(path, IG_STR("/models"));
 }
 
-static void write_scoring_error(struct ig_buf *buf, const struct ig_err *err)
+static void write_scoring_error(struct ig_exchange *exchange, const struct ig_err *err)
 {
     struct ig_json_out out;
     bool input = ig_code_http_status(err->code) == 400;
-    ig_json_out_init(&out, buf);
+    if (err->code == IG_MEDIA_TYPE) {
+        exchange->content_type = "text/plain; charset=utf-8";
+        ig_buf_add_cstr(&exchange->reply, err->message);
+        return;
+    }
+    ig_json_out_init(&out, &exchange->reply);
     ig_json_out_object(&out);
     ig_json_out_kv_str(&out, "error_code",
                        ig_str_view(input ? "BAD_REQUEST" : ig_code_mlflow_word(err->code)));
     ig_json_out_kv_str(&out, "message", ig_str_view(err->message));
+    if (input) {
+        ig_json_out_kv_str(&out, "sqlstate", IG_STR("KAM00"));
+        ig_json_out_kv_str(&out, "error_class", IG_STR("INVALID_PARAMETER_VALUE"));
+    }
     ig_json_out_object_end(&out);
 }
 
@@ -135,7 +145,7 @@ void ig_call_reply_error(struct ig_call *call)
     if (ig_call_is_kserve(exchange->request.path))
         ig_call_write_kserve_error(&exchange->reply, &call->err);
     else if (is_scoring(exchange->request.path))
-        write_scoring_error(&exchange->reply, &call->err);
+        write_scoring_error(exchange, &call->err);
     else if (ig_str_starts(exchange->request.path, IG_STR("/gateway/")))
         write_gateway_error(exchange, call);
     else if (ig_call_is_mlflow(exchange->request.path))
@@ -174,15 +184,20 @@ enum ig_code ig_call_query_u64(uint64_t *out, struct ig_call *call, const char *
                    IG_STR_ARGS(text));
 }
 
-enum ig_code ig_call_expect_json(struct ig_call *call)
+enum ig_code ig_call_expect_identity(struct ig_call *call)
 {
     const struct ig_http_request *request = &call->exchange->request;
     struct ig_str encoding = ig_http_header(request, IG_STR("content-encoding"));
-    struct ig_str type = ig_http_header(request, IG_STR("content-type"));
-    if (encoding.len && !ig_str_eq_nocase(encoding, IG_STR("identity")))
-        return ig_fail(&call->err, IG_MEDIA_TYPE,
-                       "Content-Encoding: '%.*s' is not supported, send the body as it is",
-                       IG_STR_ARGS(encoding));
+    if (!encoding.len || ig_str_eq_nocase(encoding, IG_STR("identity"))) return IG_OK;
+    return ig_fail(&call->err, IG_MEDIA_TYPE,
+                   "Content-Encoding: '%.*s' is not supported, send the body as it is",
+                   IG_STR_ARGS(encoding));
+}
+
+enum ig_code ig_call_expect_json(struct ig_call *call)
+{
+    struct ig_str type = ig_http_header(&call->exchange->request, IG_STR("content-type"));
+    if (ig_call_expect_identity(call) != IG_OK) return call->err.code;
     if (!type.len) return IG_OK;
     struct ig_str rest = type;
     struct ig_str kind = ig_str_trim(ig_str_cut(&rest, ';'));

@@ -76,6 +76,8 @@ enum ig_code ig_call_code_of_status(int status);
 enum ig_code ig_call_query_u64(uint64_t *out, struct ig_call *call, const char *name,
                                uint64_t fallback);
 enum ig_code ig_call_query_str(struct ig_str *out, struct ig_call *call, const char *name);
+/* The body is to be as it is: MEDIA_TYPE when Content-Encoding says otherwise. */
+enum ig_code ig_call_expect_identity(struct ig_call *call);
 /* The body is to be JSON: MEDIA_TYPE when Content-Type or Content-Encoding say otherwise. Besides
  * application/json, the type that curl sends by default is taken, as is none. */
 enum ig_code ig_call_expect_json(struct ig_call *call);

@@ -68,7 +68,6 @@ static enum ig_code decode_json(struct ig_call *call, struct ig_infer *infer)
     const struct ig_predict_source source = {
         .find = ig_infer_find, .context = call, .rows_max = call->app->rows_max, .kserve = true};
     if (!json) return ig_fail(&call->err, IG_NO_MEMORY, "no memory for the call");
-    if (ig_call_expect_json(call) != IG_OK) return call->err.code;
     ig_buf_init(&turned, REQUEST_MAX);
     if (ig_scoring_instances(&turned, call->exchange->body, call->arena, &call->err) == IG_OK)
         request = ig_arena_dup(call->arena, ig_buf_view(&turned));
@@ -82,24 +81,44 @@ static enum ig_code decode_json(struct ig_call *call, struct ig_infer *infer)
     return call->err.code;
 }
 
-/* A CSV's bytes are read as UTF-8. */
-static enum ig_code expect_utf8(struct ig_call *call)
+/* The parameters of a media type, as MLflow's scoring server judges them. */
+static enum ig_code expect_parameters(struct ig_call *call, struct ig_str parameters)
 {
-    struct ig_str rest = ig_http_header(&call->exchange->request, IG_STR("Content-Type"));
-    struct ig_str type = rest;
-    (void)ig_str_cut(&rest, ';');
-    struct ig_str parameter = ig_str_trim(rest.ptr ? rest : IG_STR(""));
-    if (!parameter.len || ig_str_eq_nocase(parameter, IG_STR("charset=utf-8")) ||
-        ig_str_eq_nocase(parameter, IG_STR("charset=\"utf-8\"")))
+    struct ig_str unknown = {NULL, 0};
+    while (parameters.ptr) {
+        struct ig_str value = ig_str_trim(ig_str_cut(&parameters, ';'));
+        struct ig_str name = ig_str_trim(ig_str_cut(&value, '='));
+        bool is_charset = ig_str_eq_nocase(name, IG_STR("charset"));
+        value = ig_str_trim(value.ptr ? value : IG_STR(""));
+        if (is_charset && !ig_str_eq_nocase(value, IG_STR("utf-8")) &&
+            !ig_str_eq_nocase(value, IG_STR("\"utf-8\"")))
+            return ig_fail(&call->err, IG_MEDIA_TYPE, "The scoring server only supports UTF-8");
+        if (!is_charset && name.len && !unknown.ptr) unknown = name;
+    }
+    if (!unknown.ptr) return IG_OK;
+    return ig_fail(&call->err, IG_MEDIA_TYPE, "Unrecognized content type parameters: %.*s",
+                   IG_STR_ARGS(unknown));
+}
+
+/* Besides the two types, what curl sends by default is taken, as is none. */
+static enum ig_code expect_type(struct ig_call *call)
+{
+    struct ig_str type = ig_http_header(&call->exchange->request, IG_STR("Content-Type"));
+    struct ig_str rest = type, kind = ig_str_trim(ig_str_cut(&rest, ';'));
+    if (ig_call_expect_identity(call) != IG_OK || expect_parameters(call, rest) != IG_OK)
+        return call->err.code;
+    if (!kind.len || is_csv(call) || ig_str_eq_nocase(kind, IG_STR("application/json")) ||
+        ig_str_eq_nocase(kind, IG_STR("application/x-www-form-urlencoded")))
         return IG_OK;
     return ig_fail(&call->err, IG_MEDIA_TYPE,
-                   "Content-Type: '%.*s' is not supported, expected text/csv in UTF-8",
+                   "This predictor only supports the following content types: Types: "
+                   "['text/csv', 'application/json']. Got '%.*s'.",
                    IG_STR_ARGS(type));
 }
 
 static enum ig_code decode(struct ig_call *call, struct ig_infer *infer)
 {
-    if (is_csv(call) && expect_utf8(call) != IG_OK) return call->err.code;
+    if (expect_type(call) != IG_OK) return call->err.code;
     return is_csv(call) ? decode_csv(call, infer) : decode_json(call, infer);
 }
 

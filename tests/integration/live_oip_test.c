@@ -292,7 +292,7 @@ static void test_repository(void **state)
     EXPECT(200, "POST", "/v2/repository/models/churn/load", "{\"parameters\":{\"other\":true}}");
 }
 
-static int send_csv_as(const char *type, const char *text)
+static int send_as(const char *type, const char *text)
 {
     const struct ig_client_call call = {
         .method = "POST", .path = "/invocations", .content_type = type, .body = ig_str_view(text)};
@@ -301,7 +301,7 @@ static int send_csv_as(const char *type, const char *text)
 
 static int send_csv(const char *text)
 {
-    return send_csv_as("text/csv", text);
+    return send_as("text/csv", text);
 }
 
 /* All shapes of a scoring request give the same predictions. */
@@ -329,12 +329,23 @@ static void test_scoring(void **state)
     assert_true(live_number(&live, "predictions.0") == first);
     assert_true(live_number(&live, "predictions.1") == second);
     assert_int_equal(send_csv("colour,x9\nred,1\n"), 400);
-    assert_int_equal(send_csv_as("text/csv; charset=UTF-8", CSV), 200);
-    assert_int_equal(send_csv_as("text/csv; charset=latin1", CSV), 415);
+    assert_int_equal(send_as("text/csv; charset=UTF-8", CSV), 200);
+    assert_int_equal(send_as("text/csv; charset=latin1", CSV), 415);
+    assert_string_equal(live_body(&live), "The scoring server only supports UTF-8");
+    assert_string_equal(live.reply.content_type, "text/plain; charset=utf-8");
+    assert_int_equal(send_as("application/json; charset=\"utf-8\";", BODIES[0]), 200);
+    assert_int_equal(send_as("application/json; charset=utf-8; form=x", BODIES[0]), 415);
+    assert_string_equal(live_body(&live), "Unrecognized content type parameters: form");
+    assert_int_equal(send_as("text/plain", BODIES[0]), 415);
+    assert_string_equal(live_body(&live),
+                        "This predictor only supports the following content types: Types: "
+                        "['text/csv', 'application/json']. Got 'text/plain'.");
     EXPECT(200, "POST", "/invocations", "{" INPUTS "}");
     assert_string_equal(live_text(&live, "outputs.0.name"), "predictions");
     EXPECT(400, "POST", "/invocations", "{}");
     assert_string_equal(live_text(&live, "error_code"), "BAD_REQUEST");
+    assert_string_equal(live_text(&live, "error_class"), "INVALID_PARAMETER_VALUE");
+    assert_string_equal(live_text(&live, "sqlstate"), "KAM00");
     EXPECT(404, "POST", "/models/none/invoke", BODIES[0]);
     EXPECT(200, "GET", "/ping", NULL);
     EXPECT(200, "GET", "/version", NULL);
