@@ -206,7 +206,7 @@ static void add_statistics(struct ig_buf *out, struct ig_call *call,
 {
     struct ig_learned_totals totals;
     ig_learning_totals(&totals, call->app->learning, ig_str_view(routing->name));
-    const struct ig_lru_stats kept = ig_responses_stats(routing);
+    const struct ig_responses_stats kept = ig_responses_stats(routing);
     uint64_t known = totals.before_ns + totals.compute_ns;
     size_t at = ig_proto_open(out, 1);
     ig_proto_add_bytes(out, 1, ig_str_view(routing->name));
@@ -221,8 +221,8 @@ static void add_statistics(struct ig_buf *out, struct ig_call *call,
     add_duration(out, 4, totals.answers, totals.before_ns);
     add_duration(out, 5, totals.answers, totals.compute_ns);
     add_duration(out, 6, totals.answers, totals.latency_ns > known ? totals.latency_ns - known : 0);
-    add_duration(out, 7, kept.hits, 0);
-    add_duration(out, 8, kept.misses, 0);
+    add_duration(out, 7, kept.hits, kept.hit_ns);
+    add_duration(out, 8, kept.misses, kept.miss_ns);
     ig_proto_close(out, within);
     for (size_t i = 0; i < totals.batches_count; i++) add_batch(out, &totals.batches[i]);
     ig_proto_close(out, at);

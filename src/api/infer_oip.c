@@ -214,13 +214,13 @@ static void write_batch(struct ig_json_out *out, const struct ig_learned_batch *
 
 /* What the decision log counted. Requests do not queue apart from being read, so all that comes
  * before the inference is compute_input, and what comes behind it compute_output. Kept answers are
- * counted by rows, and looking them up takes no time worth telling. */
+ * counted by rows. */
 static void write_statistics(struct ig_json_out *out, const struct ig_call *call,
                              const struct ig_routing *routing)
 {
     struct ig_learned_totals totals;
     ig_learning_totals(&totals, call->app->learning, ig_str_view(routing->name));
-    const struct ig_lru_stats kept = ig_responses_stats(routing);
+    const struct ig_responses_stats kept = ig_responses_stats(routing);
     uint64_t known = totals.before_ns + totals.compute_ns;
     uint64_t after_ns = totals.latency_ns > known ? totals.latency_ns - known : 0;
     ig_json_out_object(out);
@@ -237,8 +237,8 @@ static void write_statistics(struct ig_json_out *out, const struct ig_call *call
     kv_duration(out, "compute_input", totals.answers, totals.before_ns);
     kv_duration(out, "compute_infer", totals.answers, totals.compute_ns);
     kv_duration(out, "compute_output", totals.answers, after_ns);
-    kv_duration(out, "cache_hit", kept.hits, 0);
-    kv_duration(out, "cache_miss", kept.misses, 0);
+    kv_duration(out, "cache_hit", kept.hits, kept.hit_ns);
+    kv_duration(out, "cache_miss", kept.misses, kept.miss_ns);
     ig_json_out_object_end(out);
     ig_json_out_key(out, IG_STR("batch_stats"));
     ig_json_out_array(out);

@@ -4,9 +4,9 @@
 #include "api/metrics.h"
 
 #include "api/oip_model.h"
-#include "base/lru.h"
 #include "base/mem.h"
 #include "services/deploy/replica_set.h"
+#include "services/deploy/responses.h"
 
 /* What is told of a deployment: one row here and one value in counts_of. */
 enum {
@@ -120,26 +120,67 @@ static void write_pending(struct ig_buf *buf, const struct ig_routing **routings
     }
 }
 
-/* Rows by deployment that keeps answers, under Triton's names. */
+static uint64_t hits(const struct ig_responses_stats *stats)
+{
+    return stats->hits;
+}
+
+static uint64_t misses(const struct ig_responses_stats *stats)
+{
+    return stats->misses;
+}
+
+static uint64_t hit_us(const struct ig_responses_stats *stats)
+{
+    return stats->hit_ns / 1000;
+}
+
+static uint64_t miss_us(const struct ig_responses_stats *stats)
+{
+    return stats->miss_ns / 1000;
+}
+
+static const struct {
+    const char *name, *doc;
+    uint64_t (*value)(const struct ig_responses_stats *stats);
+} CACHES[] = {
+    {"nv_cache_num_hits_per_model", "Rows whose answer was kept.", hits},
+    {"nv_cache_num_misses_per_model", "Rows whose answer was computed.", misses},
+    {"nv_cache_hit_duration_per_model", "Microseconds of looking up kept answers.", hit_us},
+    {"nv_cache_miss_duration_per_model",
+     "Microseconds of looking up answers that were not kept, and of keeping them.", miss_us},
+};
+enum { CACHES_COUNT = sizeof CACHES / sizeof *CACHES };
+
+/* By deployment that keeps answers. */
 static void write_caches(struct ig_buf *buf, const struct ig_routing **routings, size_t count)
 {
-    static const char *const NAMES[2] = {"nv_cache_num_hits_per_model",
-                                         "nv_cache_num_misses_per_model"};
-    for (int i = 0; i < 2; i++) {
+    for (size_t i = 0; i < CACHES_COUNT; i++) {
         bool has_head = false;
         for (size_t r = 0; r < count; r++) {
-            struct ig_lru_stats stats;
             if (!routings[r]->responses) continue;
             if (!has_head)
-                ig_buf_printf(buf, "# HELP %s Rows whose answer was %s.\n# TYPE %s counter\n",
-                              NAMES[i], i ? "computed" : "kept", NAMES[i]);
+                ig_buf_printf(buf, "# HELP %s %s\n# TYPE %s counter\n", CACHES[i].name,
+                              CACHES[i].doc, CACHES[i].name);
             has_head = true;
-            ig_lru_stats(routings[r]->responses, &stats);
-            ig_buf_printf(buf, "%s{model=\"%s\",version=\"%lld\"} %llu\n", NAMES[i],
+            struct ig_responses_stats stats = ig_responses_stats(routings[r]);
+            ig_buf_printf(buf, "%s{model=\"%s\",version=\"%lld\"} %llu\n", CACHES[i].name,
                           routings[r]->name, (long long)ig_oip_version(routings[r]),
-                          (unsigned long long)(i ? stats.misses : stats.hits));
+                          (unsigned long long)CACHES[i].value(&stats));
         }
     }
+}
+
+static void write_loads(struct ig_buf *buf, const struct ig_routing **routings, size_t count)
+{
+    if (count)
+        ig_buf_printf(buf, "# HELP nv_model_load_duration_secs Seconds that loading the "
+                           "deployment's revision took.\n"
+                           "# TYPE nv_model_load_duration_secs gauge\n");
+    for (size_t r = 0; r < count; r++)
+        ig_buf_printf(buf, "nv_model_load_duration_secs{model=\"%s\",version=\"%lld\"} %.9g\n",
+                      routings[r]->name, (long long)ig_oip_version(routings[r]),
+                      (double)routings[r]->load_ns * 1e-9);
 }
 
 void ig_metrics_models(struct ig_buf *buf, struct ig_app *app)
@@ -162,6 +203,7 @@ void ig_metrics_models(struct ig_buf *buf, struct ig_app *app)
     write_pending(buf, routings, count);
     write_replicas(buf, routings, count);
     write_caches(buf, routings, count);
+    write_loads(buf, routings, count);
     for (size_t r = 0; r < count; r++) ig_routing_unref(routings[r]);
     ig_free(routings);
 }

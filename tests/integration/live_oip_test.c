@@ -194,7 +194,7 @@ static void test_shared_memory_off(void **state)
 static double metric_of(const char *name)
 {
     char head[128];
-    snprintf(head, sizeof head, "\nnv_inference_%s{model=\"churn\",version=\"1\"} ", name);
+    snprintf(head, sizeof head, "\nnv_%s{model=\"churn\",version=\"1\"} ", name);
     const char *line = strstr(live_body(&live), head);
     if (!line) fail_msg("no metric %s", name);
     return strtod(line + strlen(head), NULL);
@@ -234,11 +234,42 @@ static void test_statistics(void **state)
     snprintf(line, sizeof line, "nv_inference_count{model=\"churn\",version=\"1\"} %.0f\n",
              rows + 6);
     assert_non_null(strstr(live_body(&live), line));
-    assert_true(metric_of("pending_request_count") == 0);
-    double parts = 0, whole = metric_of("request_duration_us");
-    parts += metric_of("queue_duration_us") + metric_of("compute_input_duration_us");
-    parts += metric_of("compute_infer_duration_us") + metric_of("compute_output_duration_us");
+    assert_true(metric_of("inference_pending_request_count") == 0);
+    double parts = 0, whole = metric_of("inference_request_duration_us");
+    parts +=
+        metric_of("inference_queue_duration_us") + metric_of("inference_compute_input_duration_us");
+    parts += metric_of("inference_compute_infer_duration_us") +
+             metric_of("inference_compute_output_duration_us");
     assert_true(whole > 0 && parts <= whole && parts > whole - 4); /* each is cut to whole ones */
+    double load = metric_of("model_load_duration_secs");
+    assert_true(load > 0 && load < 60);
+}
+
+static uint64_t counted(const char *name)
+{
+    char head[128];
+    snprintf(head, sizeof head, "\n%s{model=\"kept\",", name);
+    const char *line = strstr(live_body(&live), head);
+    if (!line) fail_msg("no metric %s", name);
+    return strtoull(strchr(line, ' '), NULL, 10);
+}
+
+static void test_statistics_of_kept_answers(void **state)
+{
+    (void)state;
+    EXPECT(200, "PUT", "/api/v1/deployments/kept",
+           "{\"graph\":{\"root\":{\"model\":\"churn\"},\"resources\":{\"cache\":{\"max_mb\":1}}}}");
+    for (int i = 0; i < 200; i++) EXPECT(200, "POST", "/v2/models/kept/infer", "{" INPUTS "}");
+    EXPECT(200, "GET", "/v2/models/kept/stats", NULL);
+    double hit_ns = live_number(&live, "model_stats.0.inference_stats.cache_hit.ns");
+    double miss_ns = live_number(&live, "model_stats.0.inference_stats.cache_miss.ns");
+    EXPECT(200, "GET", "/metrics", NULL);
+    assert_int_equal(counted("nv_cache_num_hits_per_model"), 2 * 199);
+    assert_int_equal(counted("nv_cache_num_misses_per_model"), 1); /* one row was enough to tell */
+    assert_true(hit_ns > 0 && counted("nv_cache_hit_duration_per_model") == floor(hit_ns / 1000));
+    assert_true(miss_ns > 0 &&
+                counted("nv_cache_miss_duration_per_model") == floor(miss_ns / 1000));
+    EXPECT(200, "DELETE", "/api/v1/deployments/kept", NULL);
 }
 
 static void test_versions(void **state)
@@ -514,7 +545,7 @@ int main(void)
         cmocka_unit_test(test_logging),           cmocka_unit_test(test_traces),
         cmocka_unit_test(test_sagemaker),         cmocka_unit_test(test_sagemaker_models),
         cmocka_unit_test(test_classification),    cmocka_unit_test(test_shared_memory),
-        cmocka_unit_test(test_shared_memory_off),
+        cmocka_unit_test(test_shared_memory_off), cmocka_unit_test(test_statistics_of_kept_answers),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

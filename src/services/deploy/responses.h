@@ -9,6 +9,11 @@
 #include "base/lru.h"
 #include "services/deploy/inference.h"
 
+struct ig_responses;
+
+enum ig_code ig_responses_new(struct ig_responses **out, size_t max_bytes, struct ig_err *err);
+void ig_responses_free(struct ig_responses *responses); /* NULL is allowed */
+
 /* All rows were answered before, and not longer ago than the graph allows. Else false. */
 bool ig_responses_find(struct ig_inference_result *out, const struct ig_routing *routing,
                        uint32_t node, const struct ig_inference_request *request,
@@ -17,8 +22,13 @@ void ig_responses_keep(const struct ig_routing *routing, uint32_t node,
                        const struct ig_inference_request *request,
                        const struct ig_inference_result *result);
 
-/* Rows that were there and rows that were not, since the revision began to serve; zeros of one that
- * keeps no answers. */
-struct ig_lru_stats ig_responses_stats(const struct ig_routing *routing);
+struct ig_responses_stats {
+    uint64_t hits, misses; /* rows */
+    uint64_t hit_ns;       /* of looking up what was there */
+    uint64_t miss_ns;      /* of looking up what was not, and of keeping it then */
+};
+
+/* Since the revision began to serve; zeros of one that keeps no answers. */
+struct ig_responses_stats ig_responses_stats(const struct ig_routing *routing);
 
 #endif

@@ -75,10 +75,16 @@ static void test_rows_and_nodes_are_told_apart(void **state)
     }
     assert_int_equal(ig_responses_stats(fixture->routing).hits, 8);
     assert_int_equal(ig_responses_stats(fixture->routing).misses, 2); /* one was enough to tell */
+    struct ig_responses_stats before = ig_responses_stats(fixture->routing), after;
+    assert_true(before.hit_ns > 0 && before.miss_ns > 0);
     request = (struct ig_inference_request){.rows = other, .rows_count = 1};
     assert_true(ig_responses_find(&found, fixture->routing, 1, &request, arena));
+    after = ig_responses_stats(fixture->routing);
+    assert_true(after.hit_ns > before.hit_ns && after.miss_ns == before.miss_ns);
     request.rows_count = 2; /* one that is not there: none is */
     assert_false(ig_responses_find(&found, fixture->routing, 1, &request, arena));
+    assert_true(ig_responses_stats(fixture->routing).hit_ns == after.hit_ns);
+    assert_true(ig_responses_stats(fixture->routing).miss_ns > after.miss_ns);
 }
 
 static void test_with_members_skipped(void **state)

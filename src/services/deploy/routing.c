@@ -10,13 +10,13 @@
 #include "services/deploy/routing.h"
 
 #include "base/clock.h"
-#include "base/lru.h"
 #include "base/mem.h"
 #include "formats/schema_map.h"
 #include "services/deploy/cpu_share.h"
 #include "services/deploy/replica_set.h"
 #include "services/deploy/replica_wire.h"
 #include "services/deploy/residency.h"
+#include "services/deploy/responses.h"
 
 #include <stdatomic.h>
 #include <stdio.h>
@@ -512,8 +512,8 @@ static enum ig_code finish(struct build *build)
     }
     tag_nodes(build->counted);
     if (spec->resources.cache_mb &&
-        ig_lru_new(&build->counted->routing.responses, (size_t)spec->resources.cache_mb << 20,
-                   build->err) != IG_OK)
+        ig_responses_new(&build->counted->routing.responses, (size_t)spec->resources.cache_mb << 20,
+                         build->err) != IG_OK)
         return build->err->code;
     if (!build->counted->routing.replicas)
         build->counted->cpu.thousandths = spec->resources.cpu_thousandths;
@@ -524,6 +524,7 @@ enum ig_code ig_routing_new(const struct ig_routing **out, const struct ig_routi
                             struct ig_str deployment, int64_t revision,
                             const struct ig_routing_spec *spec, struct ig_err *err)
 {
+    uint64_t began_ns = ig_clock_ns();
     struct counted *counted = ig_zalloc(sizeof *counted);
     if (!counted) return ig_fail(err, IG_NO_MEMORY, "deployment");
     struct build build = {.counted = counted, .source = source, .err = err};
@@ -537,6 +538,7 @@ enum ig_code ig_routing_new(const struct ig_routing **out, const struct ig_routi
         ig_routing_unref(&counted->routing);
         return err->code;
     }
+    counted->routing.load_ns = ig_clock_ns() - began_ns;
     *out = &counted->routing;
     return IG_OK;
 }
@@ -558,7 +560,7 @@ void ig_routing_unref(const struct ig_routing *routing)
         ig_rules_free(counted->places[i].rules);
     }
     ig_replicas_unref(counted->routing.replicas);
-    ig_lru_free(counted->routing.responses);
+    ig_responses_free(counted->routing.responses);
     ig_arena_deinit(&counted->arena);
     ig_free(counted);
 }

@@ -14,7 +14,7 @@
 
 enum { IG_ROUTING_ARMS_MAX = 32 };
 
-struct ig_lru;
+struct ig_responses;
 struct ig_replica_host;
 struct ig_residency;
 
@@ -27,7 +27,8 @@ struct ig_routing {
     const struct ig_servable *single;            /* where every request ends; NULL: it depends */
     const struct ig_rules_attribute *attributes; /* as spec.attributes */
     struct ig_replicas *replicas;                /* that run its models; NULL: this process does */
-    struct ig_lru *responses;                    /* see services/deploy/responses.h; or NULL */
+    struct ig_responses *responses;              /* see services/deploy/responses.h; or NULL */
+    uint64_t load_ns;                            /* that loading it took */
 };
 
 struct ig_routing_source {
