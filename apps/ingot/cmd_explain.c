@@ -232,6 +232,22 @@ static enum ig_code read_options(struct explain *explain, struct ig_err *err)
     return ig_fail(err, IG_INVALID, "--target-se: '%s' is not a number of at least 0", target);
 }
 
+static enum ig_code check_options(const struct ig_cli *cli, const struct ig_explain_spec *spec,
+                                  struct ig_err *err)
+{
+    unsigned given = 0;
+    size_t count;
+    const enum ig_explainer *methods = ig_explain_by_quality(&count, spec->probability);
+    for (unsigned i = 0; i < IG_EXPLAIN_OPTIONS_COUNT; i++) {
+        const char *name = ig_explain_option_name((enum ig_explain_option)i, IG_EXPLAIN_OF_CLI);
+        if (ig_cli_given(cli, name + strlen("--"))) given |= 1U << i;
+    }
+    if (ig_cli_given(cli, "plot")) given &= ~(1U << IG_EXPLAIN_OPTION_CLASS);
+    if (ig_cli_given(cli, "budget-us") && !ig_cli_given(cli, "method"))
+        return ig_explain_options_check(given, methods, count, IG_EXPLAIN_OF_CLI, err);
+    return ig_explain_options_check(given, &spec->method, 1, IG_EXPLAIN_OF_CLI, err);
+}
+
 static enum ig_code prepare_explainer(struct explain *explain, struct ig_err *err)
 {
     const struct ig_cli *cli = explain->cli;
@@ -257,13 +273,7 @@ static enum ig_code prepare_explainer(struct explain *explain, struct ig_err *er
     spec.method = ig_explain_default(engine, explain->background != NULL);
     if (ig_cli_given(cli, "method"))
         ig_explainer_parse(ig_str_view(ig_cli_text(cli, "method")), &spec.method);
-    if (spec.background && !ig_explainer_takes(spec.method, IG_EXPLAINER_BACKGROUND))
-        return ig_fail(err, IG_INVALID, "--background: method %s takes none",
-                       ig_explainer_name(spec.method));
-    if (ig_cli_given(cli, "interactions") &&
-        ig_explainer_form(spec.method) != IG_EXPLAIN_INTERACTIONS)
-        return ig_fail(err, IG_INVALID, "--interactions: method %s gives none",
-                       ig_explainer_name(spec.method));
+    if (check_options(cli, &spec, err) != IG_OK) return err->code;
     explain->answer.whole_interactions = strcmp(ig_cli_text(cli, "interactions"), "whole") == 0;
     if (explain->budget.row_ns)
         return ig_explain_new_within(&explain->explainer, engine, &spec, &explain->budget, err);

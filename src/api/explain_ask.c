@@ -59,15 +59,10 @@ static enum ig_code find_unit(struct reading *reading)
 static enum ig_code find_interactions(struct reading *reading)
 {
     struct ig_str asked = reading->request->interactions;
-    enum ig_explainer method = reading->out->ask.method;
     bool whole = asked.ptr && ig_str_is(asked, "whole");
-    bool known = !asked.ptr || whole || ig_str_is(asked, "halved");
     reading->out->whole_interactions = whole;
-    if (known && (!asked.ptr || ig_explainer_form(method) == IG_EXPLAIN_INTERACTIONS)) return IG_OK;
+    if (!asked.ptr || whole || ig_str_is(asked, "halved")) return IG_OK;
     *reading->field = "interactions";
-    if (known)
-        return ig_fail(reading->err, IG_INVALID, "interactions: method %s gives none",
-                       ig_explainer_name(method));
     return ig_fail(reading->err, IG_INVALID, "interactions: '%.*s' is neither halved nor whole",
                    shown(asked), asked.ptr);
 }
@@ -156,6 +151,8 @@ enum ig_code ig_explain_ask_read(struct ig_explain_asked *out,
     out->ask = (struct ig_explain_ask){.background = explain->background,
                                        .budget_ns = budgeted ? explain->budget_us * 1000 : 0,
                                        .rows_count = request->rows_count};
+    out->ask.given = explain->given;
+    if (explain->picture.plot.ptr) out->ask.given &= ~(1U << IG_EXPLAIN_OPTION_CLASS);
     out->ask.options.seed = explain->seed;
     out->ask.options.samples = explain->samples;
     out->ask.options.target_se = explain->target_se;
@@ -176,5 +173,5 @@ enum ig_code ig_explain_ask_read(struct ig_explain_asked *out,
 bool ig_explain_ask_is_plain(const struct ig_explain_ask *ask)
 {
     return ask->method == IG_EXPLAINER_TREE_PATH_DEPENDENT && !ask->background.ptr &&
-           !ask->budget_ns && !ask->probability && !ask->players.of_feature;
+           !ask->budget_ns && !ask->probability && !ask->players.of_feature && !ask->given;
 }

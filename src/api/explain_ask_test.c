@@ -74,10 +74,6 @@ static void test_interactions(void **state)
     request.interactions = IG_STR("whole");
     assert_int_equal(ask(&request), IG_OK);
     assert_true(asked.whole_interactions);
-    request.method = IG_STR("exact");
-    assert_int_equal(ask(&request), IG_INVALID);
-    assert_string_equal(err.message, "interactions: method exact gives none");
-    assert_string_equal(field, "interactions");
     request.interactions = IG_STR("half");
     assert_int_equal(ask(&request), IG_INVALID);
     assert_string_equal(err.message, "interactions: 'half' is neither halved nor whole");

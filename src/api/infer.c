@@ -73,9 +73,13 @@ bool ig_infer_find(struct ig_predict_target *out, void *context, struct ig_str m
 static const char *field_of(const struct ig_err *err)
 {
     static const char *const FIELDS[] = {
-        "background", "method",       "unit",         "groups",        "budget_us",   "samples",
-        "class",      "plot",         "plot_feature", "plot_color_by", "plot_theme",  "plot_width",
-        "plot_row",   "wanted_class", "wanted_low",   "wanted_high",   "constraints", NULL};
+        "method",        "unit",       "budget_us",  "plot",     "plot_feature",
+        "plot_color_by", "plot_theme", "plot_width", "plot_row", NULL};
+    for (unsigned i = 0; i < IG_EXPLAIN_OPTIONS_COUNT; i++) {
+        const char *const name[] = {
+            ig_explain_option_name((enum ig_explain_option)i, IG_EXPLAIN_OF_REQUESTS), NULL};
+        if (ig_call_field(err, name)) return name[0];
+    }
     return ig_call_field(err, FIELDS);
 }
 

@@ -479,6 +479,8 @@ static enum ig_code member(struct decoder *decoder)
     if (!kserve && ig_str_is(name, "unit_id")) return read_unit_id(decoder);
     if (!kserve && ig_str_is(name, "context")) return named_member(decoder, CONTEXT, "context");
     if (decoder->source->explains) {
+        enum ig_explain_option option;
+        if (ig_explain_option_parse(name, &option)) decoder->request.explain.given |= 1U << option;
         if (ig_str_is(name, "groups")) return named_member(decoder, GROUPS, "groups");
         if (ig_str_is(name, "constraints"))
             return named_member(decoder, CONSTRAINTS, "constraints");

@@ -22,6 +22,7 @@
 #include "base/json.h"
 #include "formats/constraints.h"
 #include "formats/groups.h"
+#include "kernels/explainer.h"
 #include "services/deploy/rules.h"
 
 /* The members of a request that say how to explain. */
@@ -45,6 +46,7 @@ struct ig_explain_request {
     double wanted_low, wanted_high;     /* NaN when not given */
     uint64_t max_changes, alternatives; /* 0: any, 1 */
     double change_price;
+    unsigned given;                    /* 1 << enum ig_explain_option, of those that are named */
     struct ig_picture_request picture; /* "plot" and so on: the reply is to be a picture */
 };
 

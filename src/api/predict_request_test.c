@@ -154,6 +154,10 @@ static void test_how_to_explain(void **state)
     assert_true(explain->seed == 9007199254740993u);
     assert_int_equal(explain->samples, 300);
     assert_true(explain->target_se == 0.5);
+    assert_int_equal(explain->given,
+                     1U << IG_EXPLAIN_OPTION_GROUPS | 1U << IG_EXPLAIN_OPTION_BACKGROUND |
+                         1U << IG_EXPLAIN_OPTION_SEED | 1U << IG_EXPLAIN_OPTION_SAMPLES |
+                         1U << IG_EXPLAIN_OPTION_TARGET_SE);
     assert_int_equal(explain->groups.players.count, 2);
     assert_true(ig_str_is(explain->groups.names[0], "both"));
     body = "{\"model\":\"m\",\"features\":{},\"groups\":{\"age\":[\"age\",\"sex\"]}}";

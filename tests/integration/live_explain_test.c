@@ -94,6 +94,38 @@ static void test_explanation_methods(void **state)
     assert_non_null(strstr(out.err, "budget_us: method exact takes about "));
 }
 
+static void expect_refused(const char *path, const char *body, const char *option)
+{
+    EXPECT(400, "POST", path, body);
+    if (!strstr(live_body(&live), option)) fail_msg("%s", live_body(&live));
+    assert_non_null(strstr(live_body(&live), "tree_path_dependent takes none; it is for "));
+}
+
+/* Whoever names no method gets the exact one, which takes no samples. */
+static void test_options_of_other_methods(void **state)
+{
+    (void)state;
+#define ROW_AND "\"model\":\"churn\",\"features\":{\"x0\":0.9},"
+    static const char INSTANCES[] = "{\"instances\":[{\"x0\":0.9}],\"samples\":300}";
+    expect_refused("/predict-with-explanation", "{" ROW_AND "\"samples\":300}", "samples: ");
+    assert_string_equal(live_text(&live, "error.field"), "samples");
+    expect_refused("/predict-with-explanation", "{" ROW_AND "\"class\":\"0\"}", "class: ");
+    expect_refused("/predict-with-explanation",
+                   "{" ROW_AND "\"method\":\"tree_path_dependent\",\"max_changes\":1}",
+                   "max_changes: ");
+    expect_refused("/v1/models/churn:explain", INSTANCES, "samples: ");
+    EXPECT(200, "POST", "/predict-with-explanation",
+           "{" ROW_AND "\"samples\":300,\"budget_us\":1000000}");
+    EXPECT(200, "POST", "/predict-with-explanation",
+           "{" ROW_AND "\"class\":\"0\",\"plot\":\"waterfall\"}");
+#undef ROW_AND
+    RUN("explain", "--model", "models:/churn/1", "--input", live_path(&live, "one.csv"),
+        "--target-se", "0.1");
+    assert_int_equal(out.code, 1);
+    assert_non_null(strstr(out.err, "--target-se: method tree_path_dependent takes none; it is "
+                                    "for leverage, permutation"));
+}
+
 /* The matrix's rows are the contributions; both fronts give it. */
 static void test_interactions(void **state)
 {
@@ -134,7 +166,8 @@ static void test_interactions(void **state)
     RUN("explain", "--model", "models:/churn/1", "--input", live_path(&live, "one.csv"),
         "--interactions", "whole");
     assert_int_equal(out.code, 1);
-    assert_non_null(strstr(out.err, "--interactions: method tree_path_dependent gives none"));
+    assert_non_null(strstr(out.err, "--interactions: method tree_path_dependent takes none; it is "
+                                    "for tree_interactions, tree_interactions_interventional"));
     RUN("explain", "--model", "models:/churn/1", "--input", live_path(&live, "one.csv"), "--method",
         "tree_interactions");
     if (out.code != 0) fail_msg("%s", out.err);
@@ -530,6 +563,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_explanation_methods),
+        cmocka_unit_test(test_options_of_other_methods),
         cmocka_unit_test(test_interactions),
         cmocka_unit_test(test_surrogates),
         cmocka_unit_test(test_plots),

@@ -185,28 +185,33 @@ static bool choose_by_budget(struct ig_explain_choice *out, struct chooser *choo
     return true;
 }
 
+static enum ig_code check_options(const struct ig_explain_ask *ask, enum ig_explainer method,
+                                  struct ig_err *err)
+{
+    unsigned given = ask->given;
+    size_t count;
+    const enum ig_explainer *methods = ig_explain_by_quality(&count, ask->probability);
+    if (ask->background.ptr) given |= 1U << IG_EXPLAIN_OPTION_BACKGROUND;
+    if (!ask->method_given && ask->budget_ns)
+        return ig_explain_options_check(given, methods, count, IG_EXPLAIN_OF_REQUESTS, err);
+    return ig_explain_options_check(given, &method, 1, IG_EXPLAIN_OF_REQUESTS, err);
+}
+
 bool ig_explaining_choose(struct ig_explain_choice *out, const struct ig_servable *servable,
                           struct ig_backgrounds *backgrounds, const struct ig_explain_ask *ask,
                           bool wait, struct ig_err *err)
 {
     struct chooser chooser = {servable, backgrounds, ask, {0}, wait, err};
     struct ig_explain_choice choice = {0};
-    bool has_background = ask->background.ptr != NULL;
-    if (has_background && ask->method_given &&
-        !ig_explainer_takes(ask->method, IG_EXPLAINER_BACKGROUND)) {
-        ig_fail(err, IG_INVALID, "background: method %s takes none",
-                ig_explainer_name(ask->method));
-        return true;
-    }
+    bool has_background = ask->background.ptr != NULL, known;
+    enum ig_explainer method = ask->method;
+    if (!ask->method_given) method = ig_explain_default(servable->package->engine, has_background);
+    if (check_options(ask, method, err) != IG_OK) return true;
     if (!find_background(&chooser)) return false;
     if (err->code != IG_OK) return true;
-    bool known;
     if (!ask->method_given && ask->budget_ns) {
         known = choose_by_budget(&choice, &chooser);
     } else {
-        enum ig_explainer method = ask->method;
-        if (!ask->method_given)
-            method = ig_explain_default(servable->package->engine, has_background);
         known = choose_method(&choice, &chooser, method);
         if (known && err->code == IG_OK && ask->budget_ns)
             ig_explain_check_budget(choice.why, choice.method, choice.cost_ns, ask->budget_ns, err);

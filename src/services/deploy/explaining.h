@@ -18,6 +18,7 @@ struct ig_explain_ask {
     struct ig_players players;
     uint64_t budget_ns; /* for all rows; 0: none */
     size_t rows_count;
+    unsigned given; /* 1 << enum ig_explain_option */
     struct ig_explain_options options;
 };
 

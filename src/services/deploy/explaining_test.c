@@ -120,7 +120,20 @@ static void test_refusals(void **state)
     ask.method = IG_EXPLAINER_SAABAS;
     ask.background = IG_STR("all");
     assert_true(choose(&choice, fixture, &ask, true, &err));
-    assert_string_equal(err.message, "background: method saabas takes none");
+    assert_string_equal(err.message, "background: method saabas takes none; it is for "
+                                     "tree_interventional, linear, exact, leverage, permutation, "
+                                     "lime, lime_exact, counterfactual, "
+                                     "tree_interactions_interventional");
+    ask = (struct ig_explain_ask){.given = 1U << IG_EXPLAIN_OPTION_SAMPLES, .rows_count = 1};
+    assert_true(choose(&choice, fixture, &ask, true, &err));
+    assert_non_null(strstr(err.message, "samples: method tree_path_dependent takes none"));
+    ask.budget_ns = UINT64_C(1000000000);
+    assert_true(choose(&choice, fixture, &ask, true, &err));
+    assert_int_equal(err.code, IG_OK);
+    ask = (struct ig_explain_ask){.method_given = true,
+                                  .method = IG_EXPLAINER_SAABAS,
+                                  .background = IG_STR("all"),
+                                  .rows_count = 1};
     ask.method = IG_EXPLAINER_LINEAR;
     assert_true(choose(&choice, fixture, &ask, true, &err));
     assert_int_equal(err.code, IG_UNSUPPORTED);
