@@ -76,9 +76,9 @@ def sampled(model, files):
     for start in range(0, len(names), size):
         groups += ["--group", "g%d=%s" % (start, ",".join(names[start:start + size]))]
     for method in ("exact", "tree_interventional", "leverage", "permutation"):
+        samples = ("--samples", "640") if method in ("leverage", "permutation") else ()
         text = program.run("explain", "--model", model.file, "--input", files[2], "--background",
-                           files[1], "--method", method, "--format", "json", "--samples", "640",
-                           *groups)
+                           files[1], "--method", method, "--format", "json", *samples, *groups)
         found[method] = [json.loads(line)["explanation"] for line in text.splitlines()]
     worst = 0
     for method in ("tree_interventional", "leverage", "permutation"):
