@@ -97,7 +97,8 @@ static bool is_loopback(const char *host)
 static enum ig_code check_exposure(const struct server *server, struct ig_err *err)
 {
     if (is_loopback(server->host)) return IG_OK;
-    if (!ig_auth_keys_exist(server->services.app.auth))
+    if (!ig_auth_keys_exist(server->services.app.auth) &&
+        !ig_users_exist(server->services.app.users))
         return ig_fail(err, IG_DENIED,
                        "--listen: '%s' is not a loopback address and there are no API keys; make "
                        "one first: ingot key create NAME --scope admin --data %s",
@@ -211,6 +212,11 @@ static enum ig_code open_services(struct server *server, struct ig_err *err)
         .gateway = gateway_of(settings),
         .webhooks = webhooks_of(settings)};
     struct ig_app *app = &server->services.app;
+    if (ig_permission_parse(&options.default_permission, ig_str_view(settings->default_permission),
+                            err) != IG_OK) {
+        ig_err_prefix(err, "default_permission");
+        return err->code;
+    }
     if (choose_onnx_engine(settings, err) != IG_OK) return err->code;
     if (ig_services_open(&server->services, &options, err) != IG_OK) return err->code;
     app->hosts = server->hosts;

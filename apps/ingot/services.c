@@ -67,7 +67,12 @@ static enum ig_code open_keys(struct ig_services *services,
     if (ig_dir_make(&services->dirfd, IG_FILE_CWD, options->dir, err) != IG_OK) return err->code;
     if (open_database(services, options, err) != IG_OK) return err->code;
     struct ig_auth_options auth = {.db = app->db, .wait_quiescent = wait_quiescent, .context = app};
-    return ig_auth_open(&app->auth, &auth, err);
+    if (ig_auth_open(&app->auth, &auth, err) != IG_OK) return err->code;
+    const struct ig_users_options users = {.db = app->db,
+                                           .wait_quiescent = wait_quiescent,
+                                           .context = app,
+                                           .fallback = options->default_permission};
+    return ig_users_open(&app->users, &users, err);
 }
 
 /* A directory whose objects are elsewhere says so itself: verbs that run without the server find
@@ -232,6 +237,7 @@ void ig_services_close(struct ig_services *services)
     ig_tracking_close(app->tracking);
     ig_registry_close(app->registry);
     ig_blob_close(app->blobs);
+    ig_users_close(app->users);
     ig_auth_close(app->auth);
     ig_db_close(app->db);
     ig_file_close(&services->dirfd);

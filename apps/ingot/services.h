@@ -38,8 +38,9 @@ struct ig_services_options {
     const char
         *blobs; /* borrowed until the end; NULL: INGOT_BLOBS, or where the server keeps them */
     size_t blobs_cache_bytes;
-    struct ig_webhooks_options webhooks; /* its db is filled in */
-    struct ig_gateway_options gateway;   /* its db, tracking and dirfd are filled in */
+    struct ig_webhooks_options webhooks;   /* its db is filled in */
+    struct ig_gateway_options gateway;     /* its db, tracking and dirfd are filled in */
+    enum ig_permission default_permission; /* of users */
 };
 
 /* The first line of a file, for a database. */

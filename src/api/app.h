@@ -24,6 +24,7 @@
 #include "services/registry/registry.h"
 #include "services/tracking/artifacts.h"
 #include "services/tracking/tracking.h"
+#include "services/users/users.h"
 
 struct ig_gather;
 struct ig_http_server;
@@ -34,6 +35,7 @@ struct ig_app {
     struct ig_db *db;
     struct ig_blob_store *blobs;
     struct ig_auth *auth;
+    struct ig_users *users;
     struct ig_registry *registry;
     struct ig_tracking *tracking;
     struct ig_webhooks *webhooks;

@@ -20,6 +20,8 @@ struct ig_call {
     const struct ig_route *route; /* NULL while unknown */
     uint64_t started_ns;          /* ig_clock_ns when its head, or its message of a stream, came */
     struct ig_principal who;
+    struct ig_credentials_given *given; /* of a user, while they are not verified; else NULL */
+    bool permitted;                     /* what a user needs was looked at */
     char request_id[IG_REQUEST_ID_SIZE];
     struct ig_str params[IG_CALL_PARAMS_MAX]; /* of the path, decoded, in the template's order */
     struct ig_err err;

@@ -9,7 +9,11 @@
  *     STREAM  handler on a stream worker
  *   on_end: counters, decision log, references dropped
  *
- * Invariant: no handler runs before ig_access_check_scope said yes for its route. */
+ * A user's call that ig_access_begin left open is settled in a worker, with its body, before
+ * the handler runs; one of a handler on the loop comes back there.
+ *
+ * Invariant: no handler runs before ig_access_begin, and ig_access_settle where that left it open,
+ * said yes for its route. */
 #include "api/front.h"
 
 #include "api/access.h"
@@ -83,12 +87,12 @@ static enum ig_code admit(struct ig_call *call)
         if (code == IG_METHOD)
             ig_exchange_header(call->exchange, "Allow", ig_str_view(allow), &ignored);
         call->route = NULL;
-        return code;
+        if (ig_access_check_known(call) == IG_OK) return code;
+        ig_access_challenge(call);
+        return call->err.code;
     }
-    code = ig_access_check_scope(call);
-    if (code == IG_UNAUTHENTICATED)
-        ig_exchange_header(call->exchange, "WWW-Authenticate", IG_STR("Bearer realm=\"ingot\""),
-                           &ignored);
+    code = ig_access_begin(call);
+    if (code == IG_UNAUTHENTICATED) ig_access_challenge(call);
     return code;
 }
 
@@ -119,11 +123,31 @@ static bool is_late(struct ig_call *call)
     return true;
 }
 
+/* In a worker, before the handler. */
+static enum ig_code settle(struct ig_call *call)
+{
+    if (is_late(call)) return call->err.code;
+    enum ig_code code = ig_access_settle(call);
+    if (code == IG_UNAUTHENTICATED) ig_access_challenge(call);
+    return code;
+}
+
 static void run_handler(void *context, struct ig_exchange *exchange)
 {
     (void)context;
     struct ig_call *call = exchange->user;
-    finish(call, is_late(call) ? call->err.code : call->route->handler(call));
+    finish(call, settle(call) == IG_OK ? call->route->handler(call) : call->err.code);
+}
+
+/* Of a call whose handler runs on the loop. */
+static void settle_in_pool(void *context, struct ig_exchange *exchange)
+{
+    (void)context;
+    struct ig_call *call = exchange->user;
+    if (settle(call) == IG_OK)
+        exchange->back = true;
+    else
+        finish(call, call->err.code);
 }
 
 static void run_in_pool(void *context, struct ig_exchange *exchange)
@@ -159,6 +183,10 @@ static enum ig_http_next on_body(void *context, struct ig_exchange *exchange)
     (void)context;
     struct ig_call *call = exchange->user;
     if (call->route->class == IG_ROUTE_WORK) return IG_HTTP_TO_POOL;
+    if (ig_access_is_open(call)) {
+        exchange->work = settle_in_pool;
+        return IG_HTTP_TO_POOL;
+    }
     call->may_wait = call->app->gather != NULL;
     enum ig_code code = call->route->handler(call);
     if (code == IG_OK && call->later) return IG_HTTP_LATER;

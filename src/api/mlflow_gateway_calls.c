@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Calls of language models, at the paths and with the answers of MLflow's gateway. They run on
  * stream workers: a model may take minutes. */
+#include "api/mlflow_access.h"
 #include "api/mlflow_request.h"
 #include "api/route.h"
 #include "base/clock.h"
@@ -201,10 +202,26 @@ static void add_ms(struct ig_call *call, const char *name, uint64_t ns)
     ig_exchange_header(call->exchange, name, ig_str_view(text), &ignored);
 }
 
+/* A user needs USE of the endpoint, which the body may name: so it is looked at here, and not with
+ * what other routes need. What is not there is denied as well, as with MLflow. */
+static enum ig_code check_use(struct ig_call *call, struct ig_str name)
+{
+    struct ig_gateway_endpoint endpoint;
+    bool has = false;
+    if (!ig_mlflow_viewer(call).user) return IG_OK;
+    if (ig_gateway_endpoint_get(&endpoint, call->app->gateway, IG_STR(""), name, call->arena,
+                                &call->err) == IG_OK)
+        ig_mlflow_has(&has, call, IG_PERMISSION_USE, IG_OBJECT_ENDPOINT, endpoint.id);
+    if (call->err.code == IG_NOT_FOUND) ig_err_clear(&call->err);
+    if (call->err.code != IG_OK || has) return call->err.code;
+    return ig_fail(&call->err, IG_DENIED, "Permission denied.");
+}
+
 static enum ig_code ask(struct ig_call *call, struct ig_gateway_call *asked)
 {
     struct streaming streaming = {.call = call};
     struct ig_gateway_answer answer;
+    if (check_use(call, asked->endpoint) != IG_OK) return call->err.code;
     asked->take = take;
     asked->is_gone = is_gone;
     asked->context = &streaming;

@@ -2,6 +2,7 @@
 /* MLflow's GraphQL: each field of an operation is a call of REST, whose reply is cut to what the
  * query selects. What a message of MLflow's protobuf does not say is its default, not null. */
 #include "api/graphql_plan.h"
+#include "api/mlflow_access.h"
 #include "api/mlflow_request.h"
 #include "api/rest.h"
 #include "api/route.h"
@@ -30,6 +31,15 @@ static void inner_deinit(struct inner *inner)
     ig_arena_deinit(&inner->exchange.arena);
 }
 
+/* The route that says what a user needs for it; what is of GraphQL alone is open to all. */
+static const struct ig_route *route_of(enum ig_code (*handler)(struct ig_call *call),
+                                       const struct ig_route *fallback)
+{
+    for (size_t i = 0; i < ig_routes_count(); i++)
+        if (IG_ROUTES[i].handler == handler) return &IG_ROUTES[i];
+    return fallback;
+}
+
 /* The reply stands in inner->exchange.reply. Deinit in any case. */
 static enum ig_code run(struct inner *inner, const struct ig_call *outer,
                         enum ig_code (*handler)(struct ig_call *call), struct ig_str body)
@@ -50,6 +60,9 @@ static enum ig_code run(struct inner *inner, const struct ig_call *outer,
                                    .route = outer->route,
                                    .who = outer->who,
                                    .err = IG_ERR_INIT};
+    inner->call.route = route_of(handler, outer->route);
+    if (ig_mlflow_viewer(outer).user && ig_mlflow_access_check(&inner->call) != IG_OK)
+        return inner->call.err.code;
     if (handler(&inner->call) == IG_OK && inner->exchange.reply.overflowed)
         ig_fail(&inner->call.err, IG_TOO_LARGE, "the reply is larger than %zu bytes",
                 inner->exchange.reply.max_bytes);
@@ -73,6 +86,7 @@ enum ig_code ig_graphql_echo(struct ig_call *call)
 
 static void add_error(struct answer *answer, const struct ig_err *err)
 {
+    if (err->code == IG_DENIED) return; /* MLflow says nothing but null */
     struct ig_mlflow_texts *errors = &answer->errors;
     errors->items = ig_arena_grow(answer->call->arena, errors->items, errors->count, &errors->cap,
                                   sizeof *errors->items);

@@ -69,8 +69,8 @@ enum ig_code ig_mlflow_scorer_register(struct ig_call *call)
         [3] = {"serialized_scorer", IG_MLFLOW_TEXT, &scorer.content, true}};
     if (read_ref(&ref, call, fields, 4) != IG_OK) return call->err.code;
     scorer.name = ref.name;
-    if (ig_scorer_register(&made, call->app->db, ref.experiment, &scorer, call->arena,
-                           &call->err) != IG_OK)
+    const struct ig_scorer_by by = {&call->who, ref.experiment};
+    if (ig_scorer_register(&made, call->app->db, &by, &scorer, call->arena, &call->err) != IG_OK)
         return call->err.code;
     ig_call_json(call, &out);
     ig_json_out_object(&out);

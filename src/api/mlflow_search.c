@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* MLflow's search routes: the search gives ids in their order, each is then read and written, so
  * that a page holds one run in memory besides its text. */
+#include "api/mlflow_access.h"
 #include "api/mlflow_evaluations.h"
 #include "api/mlflow_issues.h"
 #include "api/mlflow_logged.h"
@@ -13,6 +14,20 @@
 #include "services/tracking/run_texts.h"
 
 enum { ITEM_BYTES_MAX = 256 << 20 }; /* of one run with its datasets */
+
+static enum ig_code leave_readable(struct ig_tracking_search *search, struct ig_call *call)
+{
+    size_t count = search->experiments_count;
+    int64_t *ids = ig_arena_array(call->arena, count + 1, sizeof *ids);
+    if (!search->viewer.user || !count) return IG_OK;
+    if (!ids) return ig_fail(&call->err, IG_NO_MEMORY, "experiments of a search");
+    memcpy(ids, search->experiments, count * sizeof *ids);
+    if (ig_mlflow_readable(ids, &count, call) != IG_OK) return call->err.code;
+    search->experiments = ids;
+    search->experiments_count = count;
+    search->nowhere = !count;
+    return IG_OK;
+}
 
 static enum ig_code search(struct ig_tracking_found *out, struct ig_call *call,
                            enum ig_tracking_kind kind)
@@ -33,6 +48,8 @@ static enum ig_code search(struct ig_tracking_found *out, struct ig_call *call,
                        "Missing value for required parameter 'experiment_ids'.");
     if (kind == IG_TRACKING_TRACES && !search.experiments_count)
         return ig_fail(&call->err, IG_INVALID, "Missing value for required parameter 'locations'.");
+    search.viewer = ig_mlflow_viewer(call);
+    if (leave_readable(&search, call) != IG_OK) return call->err.code;
     ig_tracking_search(out, call->app->db, &search, call->arena, &call->err);
     out->traces_counted = search.traces_counted;
     return call->err.code;

@@ -294,6 +294,18 @@ static enum ig_code read_trace(struct ig_tracking_trace *out, struct ig_str *exp
     return IG_OK;
 }
 
+enum ig_code ig_mlflow_trace_named(struct ig_str *id, struct ig_str *experiment,
+                                   struct ig_call *call)
+{
+    struct ig_tracking_trace trace = {.id = IG_STR("")};
+    struct ig_json json;
+    *experiment = IG_STR("");
+    if (ig_mlflow_expect_json(call) != IG_OK) return call->err.code;
+    ig_json_init(&json, call->exchange->body, call->arena, &call->err);
+    if (read_trace(&trace, experiment, &json) == IG_OK) *id = trace.id;
+    return call->err.code;
+}
+
 enum ig_code ig_mlflow_trace_put(struct ig_call *call)
 {
     struct ig_tracking_trace trace = {.duration_ms = -1, .id = IG_STR("")};

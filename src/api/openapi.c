@@ -89,7 +89,7 @@ static void write_security(struct ig_json_out *out, const struct ig_route *route
         ig_json_out_raw(out, IG_STR("[]"));
         return;
     }
-    ig_json_out_raw(out, IG_STR("[{\"bearer\":[]},{\"key\":[]}]"));
+    ig_json_out_raw(out, IG_STR("[{\"bearer\":[]},{\"key\":[]},{\"basic\":[]}]"));
     if (route->scope == IG_SCOPE_DEVICE) {
         ig_json_out_kv_str(out, "x-scope", IG_STR("a device's own token"));
         return;
@@ -98,6 +98,12 @@ static void write_security(struct ig_json_out *out, const struct ig_route *route
     ig_buf_init(&scopes, 256);
     ig_scopes_format(&scopes, route->scope);
     ig_json_out_kv_str(out, "x-scope", ig_buf_view(&scopes));
+    ig_buf_reset(&scopes);
+    /* What a user who is no administrator needs. */
+    if (route->permission > IG_PERMISSION_NONE)
+        ig_buf_printf(&scopes, "%s of ", ig_permission_name(route->permission));
+    ig_buf_add_cstr(&scopes, ig_need_doc(route->need));
+    ig_json_out_kv_str(out, "x-user", ig_buf_view(&scopes));
     ig_buf_deinit(&scopes);
 }
 
@@ -147,6 +153,7 @@ static void write_components(struct ig_json_out *out)
     ig_json_out_object(out);
     ig_json_out_key(out, IG_STR("securitySchemes"));
     ig_json_out_raw(out, IG_STR("{\"bearer\":{\"type\":\"http\",\"scheme\":\"bearer\"},"
+                                "\"basic\":{\"type\":\"http\",\"scheme\":\"basic\"},"
                                 "\"key\":{\"type\":\"apiKey\",\"in\":\"header\","
                                 "\"name\":\"X-API-Key\"}}"));
     ig_json_out_key(out, IG_STR("schemas"));

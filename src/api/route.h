@@ -5,12 +5,22 @@
 /* The table of routes (routes.def) and the matcher built from it at start. */
 
 #include "api/call.h"
+#include "services/users/users.h"
 
 enum ig_route_class {
     IG_ROUTE_INLINE, /* runs on the loop; must not block */
     IG_ROUTE_WORK,   /* runs in the worker pool with the whole body */
     IG_ROUTE_STREAM, /* runs on a stream worker and reads or writes piece by piece */
 };
+
+/* What a call of a user who is no administrator is about. */
+enum ig_need {
+    IG_NEED_KEY, /* nothing of a user: the route is for keys and administrators */
+#define IG_NEED(id, find, kind, doc) IG_NEED_##id,
+#include "api/needs.def"
+#undef IG_NEED
+};
+const char *ig_need_doc(enum ig_need need);
 
 enum {
     IG_SCOPE_NONE = 0,        /* open to everyone */
@@ -27,6 +37,8 @@ struct ig_route {
     const char *request_schema; /* a name of schemas.def, "" for none */
     const char *reply_schema;
     const char *doc;
+    enum ig_need need; /* of MLflow's routes alone */
+    enum ig_permission permission;
 };
 
 extern const struct ig_route IG_ROUTES[];

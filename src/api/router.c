@@ -12,7 +12,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#define IG_ROUTE(method, path, scope, class, cap, handler, request, reply, doc)                    \
+#define IG_MLFLOW_ROUTE(method, path, scope, class, cap, handler, request, reply, need,            \
+                        permission, doc)                                                           \
     {method,                                                                                       \
      path,                                                                                         \
      (unsigned)(IG_SCOPE_##scope),                                                                 \
@@ -21,7 +22,11 @@
      handler,                                                                                      \
      request,                                                                                      \
      reply,                                                                                        \
-     doc},
+     doc,                                                                                          \
+     IG_NEED_##need,                                                                               \
+     IG_PERMISSION_##permission},
+#define IG_ROUTE(method, path, scope, class, cap, handler, request, reply, doc)                    \
+    IG_MLFLOW_ROUTE(method, path, scope, class, cap, handler, request, reply, KEY, NONE, doc)
 const struct ig_route IG_ROUTES[] = {
 #include "api/routes.def"
 };

@@ -427,10 +427,33 @@ static void submit_stream_head(struct ig_http2_call *call)
     submit_head(call, call->base.stream->silent ? IG_HTTP2_HEAD_ONLY : IG_HTTP2_WITH_BODY);
 }
 
+static void run_body(struct ig_http2_call *call)
+{
+    struct ig_exchange *exchange = &call->base.exchange;
+    const struct ig_http_handler *handler = &ig_http2_options(call)->handler;
+    exchange->body = call->base.body.len ? ig_buf_view(&call->base.body) : IG_STR("");
+    exchange->body_bytes = exchange->body.len;
+    exchange->turn_is_ending = ig_loop_is_ending(call->base.conn->home->loop);
+    exchange->back = false;
+    enum ig_http_next next = handler->on_body(handler->context, exchange);
+    if (next == IG_HTTP_DONE) {
+        answer(call);
+    } else if (next == IG_HTTP_AT_TURN_END) {
+        ig_http2_call_at_turn_end(call);
+    } else if (next == IG_HTTP_LATER) {
+        hold(call);
+        ig_http_call_later(&call->base);
+    } else if (!ig_http2_call_to_pool(call)) {
+        refuse(call, 503, "too many calls wait for a worker");
+    }
+}
+
 static void end_work(struct ig_http2_call *call)
 {
     if (call->mode == IG_HTTP2_MESSAGES) {
         ig_grpc_done(call);
+    } else if (call->base.exchange.back) {
+        run_body(call);
     } else if (!call->base.stream || !call->base.stream->begun) {
         answer(call);
     } else {
@@ -587,27 +610,7 @@ static bool head_is_good(struct ig_http2_call *call)
     return false;
 }
 
-/* Bodies. */
-
-static void run_body(struct ig_http2_call *call)
-{
-    struct ig_exchange *exchange = &call->base.exchange;
-    const struct ig_http_handler *handler = &ig_http2_options(call)->handler;
-    exchange->body = call->base.body.len ? ig_buf_view(&call->base.body) : IG_STR("");
-    exchange->body_bytes = exchange->body.len;
-    exchange->turn_is_ending = ig_loop_is_ending(call->base.conn->home->loop);
-    enum ig_http_next next = handler->on_body(handler->context, exchange);
-    if (next == IG_HTTP_DONE) {
-        answer(call);
-    } else if (next == IG_HTTP_AT_TURN_END) {
-        ig_http2_call_at_turn_end(call);
-    } else if (next == IG_HTTP_LATER) {
-        hold(call);
-        ig_http_call_later(&call->base);
-    } else if (!ig_http2_call_to_pool(call)) {
-        refuse(call, 503, "too many calls wait for a worker");
-    }
-}
+/* Decisions. */
 
 static void start_stream(struct ig_http2_call *call, uint64_t default_deadline_ns)
 {

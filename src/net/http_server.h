@@ -60,6 +60,8 @@ struct ig_exchange {
                              lives until on_end */
     bool again;           /* set by `work` of a buffered call: it is to be called once more, in
                              `pool`; where that is full, at once, with `pool` NULL */
+    bool back;            /* set by `work` of a buffered call: on_body is to be called once more, on
+                             the loop */
     void *user;           /* the handler's own; NULL at the start of each exchange */
 };
 

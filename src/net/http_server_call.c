@@ -96,6 +96,7 @@ void ig_http_call_reset(struct ig_http_call *call)
     exchange->work = NULL;
     exchange->pool = NULL;
     exchange->again = false;
+    exchange->back = false;
     exchange->user = NULL;
     call->scan = (struct ig_http1_scan){0};
     call->chunked = (struct ig_http1_chunked){0};

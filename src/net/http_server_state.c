@@ -128,6 +128,7 @@ static enum ig_http_step run_body(struct ig_http_conn *conn)
     const struct ig_http_handler *handler = &options_of(conn)->handler;
     call->exchange.body_bytes = call->exchange.body.len;
     call->exchange.turn_is_ending = ig_loop_is_ending(conn->home->loop);
+    call->exchange.back = false;
     enum ig_http_next next = handler->on_body(handler->context, &call->exchange);
     if (next == IG_HTTP_DONE) return queue_reply(conn);
     atomic_store_explicit(&call->gone, conn->half_closed, memory_order_relaxed);
@@ -455,7 +456,8 @@ enum ig_http_step ig_http_state_advance(struct ig_http_conn *conn)
     case IG_HTTP_AT_BODY:
         return step_body(conn);
     case IG_HTTP_AT_POOL:
-        return conn->working ? IG_HTTP_STEP_WAIT : queue_reply(conn);
+        if (conn->working) return IG_HTTP_STEP_WAIT;
+        return call->exchange.back ? run_body(conn) : queue_reply(conn);
     case IG_HTTP_AT_STREAM:
         return step_stream(conn);
     case IG_HTTP_AT_REPLY:

@@ -135,7 +135,7 @@ static void test_writes_survive_reopening(void **state)
     assert_int_equal(models(db), 2);
     ig_db_stats(db, &stats);
     assert_int_equal(stats.writes, 2);
-    assert_int_equal(stats.schema_version, 30);
+    assert_int_equal(stats.schema_version, 31);
     ig_db_close(db);
     db = open_db(&temp);
     assert_int_equal(models(db), 2);

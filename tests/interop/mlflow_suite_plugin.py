@@ -4,6 +4,7 @@ process, they get `ingot server` on a fresh data directory instead. INGOT names 
 tests themselves come from a copy of MLflow's repository that is no part of this project; see
 mlflow_suite.sh."""
 
+import configparser
 import contextlib
 import os
 import subprocess
@@ -39,7 +40,7 @@ def settings(env):
 class Server:
     """One server with a directory of its own, both gone at exit."""
 
-    def __init__(self, app=None, port=0, env=None):
+    def __init__(self, app=None, port=0, env=None, auth=None):
         self.directory = tempfile.TemporaryDirectory(prefix="ingot-mlflow-")
         self.log = open(os.path.join(self.directory.name, "log"), "w")
         command = [INGOT, "server", "--data", os.path.join(self.directory.name, "data"),
@@ -51,6 +52,9 @@ class Server:
                 file.write(passphrase)
             command += ["--set", "secrets_passphrase_file=" + path]
         command += settings(os.environ if env is None else env)
+        if auth is not None:
+            self.add_admin(auth)
+            command += ["--set", "default_permission=" + auth.get("default_permission", "READ")]
         self.process = _popen(
             command,
             stdout=subprocess.PIPE, stderr=self.log, text=True)
@@ -59,6 +63,13 @@ class Server:
             raise RuntimeError("ingot server ended before it listened")
         self.url = next(word for word in line if word.startswith("http://")).rstrip("/")
         self.port = int(self.url.rsplit(":", 1)[1])
+
+    def add_admin(self, auth):
+        """What MLflow's server does at its first start with users: the administrator of its
+        configuration."""
+        subprocess.run([INGOT, "user", "create", auth["admin_username"], "--admin", "--data",
+                        os.path.join(self.directory.name, "data")],
+                       input=auth["admin_password"] + "\n", text=True, check=True)
 
     def close(self):
         self.process.terminate()
@@ -79,17 +90,27 @@ class Server:
         self.close()
 
 
+def auth_of(app, env):
+    """The section of basic_auth.ini that MLflow's server with users would read; else None."""
+    if "auth" not in (app or ""):
+        return None
+    config = configparser.ConfigParser()
+    config["mlflow"] = {"admin_username": "admin", "admin_password": "password1234"}
+    config.read((env or {}).get("MLFLOW_AUTH_CONFIG_PATH", ""))
+    return config["mlflow"]
+
+
 @contextlib.contextmanager
-def init_server(*_, **__):
-    with Server() as url:
+def init_server(*_, app=None, extra_env=None, **__):
+    with Server(env={**os.environ, **(extra_env or {})}, auth=auth_of(app, extra_env)) as url:
         yield url
 
 
 class ServerProcess:
     """What a test that runs `mlflow server` in a process of its own needs of it."""
 
-    def __init__(self, port, env):
-        self.server = Server(port=port, env=env)
+    def __init__(self, port, env, auth):
+        self.server = Server(port=port, env=env, auth=auth)
         self.pid = self.server.process.pid
         self.returncode = None
 
@@ -125,7 +146,10 @@ def server_port(command):
 class Popen(_popen):
     def __new__(cls, args, *more, **named):
         port = server_port(args)
-        return super().__new__(cls) if port is None else ServerProcess(port, named.get("env"))
+        if port is None:
+            return super().__new__(cls)
+        env = named.get("env")
+        return ServerProcess(port, env, auth_of("auth" if "basic-auth" in args else None, env))
 
 
 IN_PROCESS = ("tests/tracking/fluent/", "tests/tracking/test_tracking.py",

@@ -24,7 +24,7 @@ fi
 timeout 120 sh tests/interop/setup_load.sh || echo "interop: perf_analyzer could not be had"
 
 parts="onnx_networks golden adversarial contribs explainers indices sklearn_models foreign_graphs tflite exports \
-    coreml edge_trees edge_train fairness triton load grpc_client mlflow_client mlflow_models s3_store"
+    coreml edge_trees edge_train fairness triton load grpc_client mlflow_client mlflow_users mlflow_models s3_store"
 logs=$(mktemp -d)
 trap 'rm -rf "$logs"' EXIT
 # Side by side; told in their order.

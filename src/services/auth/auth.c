@@ -260,6 +260,7 @@ enum ig_code ig_auth_authenticate(struct ig_principal *out, const struct ig_auth
     memcpy(out->id, key->id, sizeof out->id);
     memcpy(out->name, key->name, sizeof out->name);
     out->scopes = key->scopes;
+    out->user = 0;
     return IG_OK;
 }
 

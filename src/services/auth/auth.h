@@ -32,9 +32,10 @@ enum { IG_KEY_NAME_SIZE = 129, IG_KEY_TOKEN_SIZE = 3 + 26 + 1 + 64 + 8 + 1 };
 
 /* Who acts. By value; owns nothing. */
 struct ig_principal {
-    char id[IG_ID_SIZE];         /* of the key; empty for the local user */
-    char name[IG_KEY_NAME_SIZE]; /* of the key; "local" for the local user */
-    unsigned scopes;
+    char id[IG_ID_SIZE];         /* of the key; "user:7" of a user; empty for the local user */
+    char name[IG_KEY_NAME_SIZE]; /* of the key or user; "local" for the local user */
+    unsigned scopes;             /* of a user all, or none: then permissions decide */
+    int64_t user;                /* number of a user (services/users), else 0 */
 };
 bool ig_principal_allows(const struct ig_principal *who, enum ig_scope scope);
 /* The user of this machine: loopback without keys, and the command line on a data directory. */

@@ -13,6 +13,7 @@
 #include "base/random.h"
 #include "services/gateway/gateway_priv.h"
 #include "services/gateway/gateway_work.h"
+#include "services/users/grants.h"
 
 #include <stdio.h>
 
@@ -390,7 +391,8 @@ static enum ig_code add_secret(struct ig_db_tx *tx, void *context, struct ig_err
         return ig_fail(err, IG_EXISTS, "Secret with name '%.*s' already exists",
                        IG_STR_ARGS(spec->name));
     }
-    if (ig_audit_add(tx, call->who, "gateway.secret.create", call->id, IG_STR(""), err) != IG_OK)
+    if (ig_grant_creator(tx, call->who, IG_OBJECT_SECRET, call->id, err) != IG_OK ||
+        ig_audit_add(tx, call->who, "gateway.secret.create", call->id, IG_STR(""), err) != IG_OK)
         return err->code;
     return find_secret(call, tx, err);
 }
@@ -506,6 +508,7 @@ static enum ig_code delete_secret(struct ig_db_tx *tx, void *context, struct ig_
         ig_db_exec(tx, "delete from gateway_secrets where id = $1", values, 1, err) != IG_OK)
         return err->code;
     if (!ig_db_changes(tx)) return ig_gateway_absent("GatewaySecret", "secret_id", call->id, err);
+    if (ig_grants_drop(tx, IG_OBJECT_SECRET, call->id, err) != IG_OK) return err->code;
     return ig_audit_add(tx, call->who, "gateway.secret.delete", call->id, IG_STR(""), err);
 }
 
@@ -632,6 +635,8 @@ static enum ig_code put_model(struct ig_db_tx *tx, void *context, struct ig_err 
                            " updated_by = coalesce($7, updated_by) where id = $1",
                    values, 7, err) != IG_OK)
         return name_taken(err, spec->name);
+    if (first && ig_grant_creator(tx, call->who, IG_OBJECT_DEFINITION, call->id, err) != IG_OK)
+        return err->code;
     if (ig_audit_add(tx, call->who, first ? "gateway.model.create" : "gateway.model.update",
                      call->id, IG_STR(""), err) != IG_OK)
         return err->code;
@@ -700,6 +705,7 @@ static enum ig_code delete_model(struct ig_db_tx *tx, void *context, struct ig_e
         return err->code;
     if (!ig_db_changes(tx))
         return ig_gateway_absent("GatewayModelDefinition", "model_definition_id", call->id, err);
+    if (ig_grants_drop(tx, IG_OBJECT_DEFINITION, call->id, err) != IG_OK) return err->code;
     return ig_audit_add(tx, call->who, "gateway.model.delete", call->id, IG_STR(""), err);
 }
 

@@ -4,6 +4,7 @@
  * Thread rule: stateless over the store. */
 #include "base/clock.h"
 #include "services/gateway/gateway_priv.h"
+#include "services/users/grants.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -268,6 +269,8 @@ static enum ig_code put_work(struct ig_db_tx *tx, void *context, struct ig_err *
     struct call *call = context;
     bool first = !call->spec->id.len;
     if (!first && find(call, tx, err) != IG_OK) return err->code;
+    if (first && ig_grant_creator(tx, call->who, IG_OBJECT_ENDPOINT, call->id, err) != IG_OK)
+        return err->code;
     if (put_row(call, tx, first, err) != IG_OK || put_uses(call, tx, err) != IG_OK ||
         ig_audit_add(tx, call->who, first ? "gateway.endpoint.create" : "gateway.endpoint.update",
                      call->id, IG_STR(""), err) != IG_OK)
@@ -361,6 +364,7 @@ static enum ig_code delete_work(struct ig_db_tx *tx, void *context, struct ig_er
             return err->code;
     if (!ig_db_changes(tx))
         return ig_gateway_absent("GatewayEndpoint", "endpoint_id", call->id, err);
+    if (ig_grants_drop(tx, IG_OBJECT_ENDPOINT, call->id, err) != IG_OK) return err->code;
     return ig_audit_add(tx, call->who, "gateway.endpoint.delete", call->id, IG_STR(""), err);
 }
 

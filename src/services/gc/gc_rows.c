@@ -8,6 +8,7 @@
 #include "services/tracking/artifacts.h"
 #include "services/tracking/tracking.h"
 #include "services/tracking/tracking_traces.h"
+#include "services/users/grants.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -320,7 +321,10 @@ static const char LAST_ID[] =
 static enum ig_code remove_experiment(struct ig_db_tx *tx, void *context, struct ig_err *err)
 {
     struct step *step = context;
-    if (ig_db_exec(tx, LAST_ID, &step->victim->key, 1, err) != IG_OK) return err->code;
+    if (ig_db_exec(tx, LAST_ID, &step->victim->key, 1, err) != IG_OK ||
+        ig_grants_drop(tx, IG_OBJECT_EXPERIMENT, step->victim->id, err) != IG_OK ||
+        ig_grants_drop_scorers(tx, step->victim->id, err) != IG_OK)
+        return err->code;
     return remove_last(tx, step, err);
 }
 

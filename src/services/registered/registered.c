@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "services/approval/approval.h"
+#include "services/users/grants.h"
 
 #include <stdio.h>
 
@@ -245,6 +246,7 @@ static enum ig_code create_model(struct ig_db_tx *tx, void *context, struct ig_e
                    err);
     for (size_t i = 0; err->code == IG_OK && i < spec->tags.count; i++)
         put_tag(tx, call->id, spec->tags.items[i], err);
+    if (err->code == IG_OK) ig_grant_creator(tx, call->by->who, IG_OBJECT_MODEL, spec->name, err);
     if (err->code == IG_OK)
         ig_registered_audit(tx, call->by->who, "registered_model.create", spec->name, 0, err);
     if (err->code != IG_OK || ig_registered_tell_model(tx, spec, err) != IG_OK) return err->code;
@@ -282,6 +284,7 @@ static enum ig_code rename_model(struct ig_db_tx *tx, void *context, struct ig_e
     if (code != IG_OK) return ig_fail(err, code, "%s", local.message);
     if (ig_db_exec(tx, "update model_versions set updated_ms = $1 where model = $2",
                    IG_DB_VALUES(now, IG_DB_I(call->id)), err) != IG_OK ||
+        ig_grants_rename(tx, IG_OBJECT_MODEL, call->name, call->new_name, err) != IG_OK ||
         ig_registered_audit(tx, call->by->who, "registered_model.rename", call->new_name, 0, err) !=
             IG_OK)
         return err->code;
@@ -368,7 +371,9 @@ static enum ig_code delete_model(struct ig_db_tx *tx, void *context, struct ig_e
     for (size_t i = 0; i < sizeof statements / sizeof statements[0]; i++)
         if (ig_db_exec(tx, statements[i], IG_DB_VALUES(IG_DB_I(call->id)), err) != IG_OK)
             return err->code;
-    if (ig_gate_drop(tx, call->name, err) != IG_OK) return err->code;
+    if (ig_gate_drop(tx, call->name, err) != IG_OK ||
+        ig_grants_drop(tx, IG_OBJECT_MODEL, call->name, err) != IG_OK)
+        return err->code;
     return ig_registered_audit(tx, call->by->who, "registered_model.delete", call->name, 0, err);
 }
 

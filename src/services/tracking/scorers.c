@@ -10,8 +10,11 @@
 #include "services/tracking/scorers_priv.h"
 #include "services/tracking/tracking_filter.h"
 #include "services/tracking/tracking_priv.h"
+#include "services/users/grants.h"
 
 #include <stdio.h>
+
+enum { OBJECT_SIZE = IG_SCORER_NAME_MAX * 4 + 64 };
 
 struct scorer_call {
     const struct ig_principal *who;
@@ -296,10 +299,18 @@ static enum ig_code bind(const struct scorer_call *call, struct ig_db_tx *tx,
                       IG_DB_VALUES(IG_DB_T(endpoint), id, IG_DB_I(ig_clock_unix_ms())), err);
 }
 
+/* "7/name": as the audit and permissions have it. */
+static struct ig_str name_object(char out[OBJECT_SIZE], const struct ig_scorer_ref *ref)
+{
+    snprintf(out, OBJECT_SIZE, "%lld/%.*s", (long long)ref->experiment, IG_STR_ARGS(ref->name));
+    return ig_str_view(out);
+}
+
 static enum ig_code register_scorer(struct ig_db_tx *tx, void *context, struct ig_err *err)
 {
     struct scorer_call *call = context;
     struct ig_str endpoint;
+    char object[OBJECT_SIZE];
     if (find(call, tx, err) != IG_OK || take_endpoint(&endpoint, call, tx, err) != IG_OK ||
         (!call->id[0] && add_scorer(call, tx, err) != IG_OK) ||
         bind(call, tx, endpoint, err) != IG_OK ||
@@ -309,17 +320,20 @@ static enum ig_code register_scorer(struct ig_db_tx *tx, void *context, struct i
                    " where scorer = $1",
                    IG_DB_VALUES(IG_DB_C(call->id), IG_DB_I(call->ref->experiment),
                                 IG_DB_T(call->content), IG_DB_I(ig_clock_unix_ms())),
-                   err) != IG_OK)
+                   err) != IG_OK ||
+        ig_grant_creator(tx, call->who, IG_OBJECT_SCORER, name_object(object, call->ref), err) !=
+            IG_OK)
         return err->code;
     return read_one(call, tx, err);
 }
 
-enum ig_code ig_scorer_register(struct ig_scorer *out, struct ig_db *db, int64_t experiment,
-                                const struct ig_scorer *scorer, struct ig_arena *arena,
-                                struct ig_err *err)
+enum ig_code ig_scorer_register(struct ig_scorer *out, struct ig_db *db,
+                                const struct ig_scorer_by *by, const struct ig_scorer *scorer,
+                                struct ig_arena *arena, struct ig_err *err)
 {
-    const struct ig_scorer_ref ref = {experiment, scorer->name, IG_SCORER_ANY_VERSION};
-    struct scorer_call call = {.ref = &ref, .content = scorer->content, .arena = arena};
+    const struct ig_scorer_ref ref = {by->experiment, scorer->name, IG_SCORER_ANY_VERSION};
+    struct scorer_call call = {
+        .who = by->who, .ref = &ref, .content = scorer->content, .arena = arena};
     struct ig_str model;
     if (!ig_str_trim(scorer->name).len)
         return ig_fail(err, IG_INVALID, "Scorer name cannot be empty or contain only whitespace.");
@@ -350,17 +364,20 @@ static enum ig_code delete_scorer(struct ig_db_tx *tx, void *context, struct ig_
 {
     struct scorer_call *call = context;
     bool all = call->ref->version == IG_SCORER_ANY_VERSION;
-    char object[IG_SCORER_NAME_MAX * 4 + 64];
+    char object[OBJECT_SIZE];
     if (must_find(call, tx, err) != IG_OK ||
         ig_db_exec(tx,
                    "delete from scorer_versions where scorer = $1 and ($2 = -1 or version = $2)",
                    IG_DB_VALUES(IG_DB_C(call->id), IG_DB_I(call->ref->version)), err) != IG_OK)
         return err->code;
     if (!ig_db_changes(tx)) return no_scorer(call->ref, err);
-    if (all && delete_all(call, tx, err) != IG_OK) return err->code;
-    snprintf(object, sizeof object, all ? "%lld/%.*s" : "%lld/%.*s/%lld",
-             (long long)call->ref->experiment, IG_STR_ARGS(call->ref->name),
-             (long long)call->ref->version);
+    struct ig_str name = name_object(object, call->ref);
+    if (all && (delete_all(call, tx, err) != IG_OK ||
+                ig_grants_drop(tx, IG_OBJECT_SCORER, name, err) != IG_OK))
+        return err->code;
+    if (!all)
+        snprintf(object + name.len, sizeof object - name.len, "/%lld",
+                 (long long)call->ref->version);
     return ig_audit_add(tx, call->who, "scorer.delete", ig_str_view(object), IG_STR(""), err);
 }
 

@@ -34,9 +34,13 @@ struct ig_scorer_ref {
 
 /* The next version of that name. INVALID also for content that has "call_source" anywhere: code
  * that clients would run. */
-enum ig_code ig_scorer_register(struct ig_scorer *out, struct ig_db *db, int64_t experiment,
-                                const struct ig_scorer *scorer, struct ig_arena *arena,
-                                struct ig_err *err);
+struct ig_scorer_by { /* who registers, and where */
+    const struct ig_principal *who;
+    int64_t experiment;
+};
+enum ig_code ig_scorer_register(struct ig_scorer *out, struct ig_db *db,
+                                const struct ig_scorer_by *by, const struct ig_scorer *scorer,
+                                struct ig_arena *arena, struct ig_err *err);
 enum ig_code ig_scorer_get(struct ig_scorer *out, struct ig_db *db, const struct ig_scorer_ref *ref,
                            struct ig_arena *arena, struct ig_err *err);
 /* All versions, by number. */

@@ -19,7 +19,8 @@ static struct ig_scorer add(int64_t in, const char *name, const char *content)
 {
     struct ig_scorer made;
     const struct ig_scorer scorer = {.name = ig_str_view(name), .content = ig_str_view(content)};
-    ASSERT_OK(ig_scorer_register(&made, db, in, &scorer, &arena, &err));
+    ASSERT_OK(ig_scorer_register(&made, db, &(struct ig_scorer_by){&IG_PRINCIPAL_LOCAL, in},
+                                 &scorer, &arena, &err));
     return made;
 }
 
@@ -88,9 +89,11 @@ static void test_experiments(void **state)
     const struct ig_scorer scorer = {.name = IG_STR("s"), .content = IG_STR("{}")};
     add(in, "s", "{}");
     ASSERT_OK(ig_tracking_experiment_delete(tracking, &IG_PRINCIPAL_LOCAL, in, &err));
-    ig_scorer_register(&made, db, in, &scorer, &arena, &err);
+    ig_scorer_register(&made, db, &(struct ig_scorer_by){&IG_PRINCIPAL_LOCAL, in}, &scorer, &arena,
+                       &err);
     expect_error(IG_INVALID, "active");
-    ig_scorer_register(&made, db, missing, &scorer, &arena, &err);
+    ig_scorer_register(&made, db, &(struct ig_scorer_by){&IG_PRINCIPAL_LOCAL, missing}, &scorer,
+                       &arena, &err);
     expect_error(IG_NOT_FOUND, "No Experiment with id=99");
     last(&missing, 1, true);
     expect_error(IG_NOT_FOUND, "No Experiment with id=99");
@@ -131,10 +134,12 @@ static void test_content(void **state)
             fail_msg("%s: %.*s %s", cases[i].content, IG_STR_ARGS(model), err.message);
     }
     struct ig_scorer made, scorer = {.name = IG_STR(" "), .content = IG_STR("{}")};
-    ig_scorer_register(&made, db, 0, &scorer, &arena, &err);
+    ig_scorer_register(&made, db, &(struct ig_scorer_by){&IG_PRINCIPAL_LOCAL, 0}, &scorer, &arena,
+                       &err);
     expect_error(IG_INVALID, "Scorer name cannot be empty or contain only whitespace.");
     scorer = (struct ig_scorer){.name = IG_STR("s"), .content = IG_STR(JUDGE(" "))};
-    ig_scorer_register(&made, db, 0, &scorer, &arena, &err);
+    ig_scorer_register(&made, db, &(struct ig_scorer_by){&IG_PRINCIPAL_LOCAL, 0}, &scorer, &arena,
+                       &err);
     expect_error(IG_INVALID, "Scorer model cannot be empty");
 }
 
@@ -151,7 +156,8 @@ static void test_configs(void **state)
 {
     (void)state;
     struct ig_scorer unknown = {.name = IG_STR("s"), .content = IG_STR(JUDGE("gateway:/e"))};
-    ig_scorer_register(&unknown, db, 0, &unknown, &arena, &err);
+    ig_scorer_register(&unknown, db, &(struct ig_scorer_by){&IG_PRINCIPAL_LOCAL, 0}, &unknown,
+                       &arena, &err);
     expect_error(IG_NOT_FOUND, "GatewayEndpoint not found (name='e')");
     ASSERT_OK(ig_db_write(db, add_endpoint, NULL, &err));
     struct ig_scorer scorer = add(0, "s", JUDGE("gateway:/e"));

@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "services/users/grants.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -232,6 +233,9 @@ static enum ig_code create_experiment(struct ig_db_tx *tx, void *context, struct
     for (size_t i = 0; code == IG_OK && i < spec->tags.count; i++)
         code = put_tag(tx, call->id, spec->tags.items[i], err);
     if (code != IG_OK) return code;
+    snprintf(own, sizeof own, "%lld", (long long)call->id);
+    if (ig_grant_creator(tx, call->who, IG_OBJECT_EXPERIMENT, ig_str_view(own), err) != IG_OK)
+        return err->code;
     return audit(tx, call, "experiment.create", err);
 }
 

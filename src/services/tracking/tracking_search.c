@@ -434,11 +434,32 @@ static void add_experiments(struct ig_tracking_query *query)
     add(query, one ? ")" : "))");
 }
 
+/* Runs, logged models and traces are searched in experiments that the viewer sees. */
+static void add_viewer(struct ig_tracking_query *query)
+{
+    static const char *const names[] = {
+        [IG_TRACKING_EXPERIMENTS] = "cast(r.id as text)",
+        [IG_TRACKING_ISSUES] = "cast(r.experiment as text)",
+        [IG_TRACKING_MODELS] = "r.name",
+        [IG_TRACKING_VERSIONS] = "m.name",
+    };
+    enum ig_tracking_kind kind = query->search->kind;
+    const struct ig_viewer *viewer = &query->search->viewer;
+    if (!viewer->user || kind >= sizeof names / sizeof names[0] || !names[kind]) return;
+    bool models = kind == IG_TRACKING_MODELS || kind == IG_TRACKING_VERSIONS;
+    add(query, " and ");
+    IG_ASSERT(query->values_count < VALUES_MAX);
+    query->values[query->values_count++] = IG_DB_I(viewer->user);
+    ig_grants_condition(&query->sql, viewer, models ? IG_OBJECT_MODEL : IG_OBJECT_EXPERIMENT,
+                        names[kind], query->values_count);
+}
+
 static void add_filter(struct ig_tracking_query *query)
 {
     const struct ig_tracking_search *search = query->search;
     bool prompts = add_prompts(query), measured = false;
     add_experiments(query);
+    add_viewer(query);
     if (search->view == IG_TRACKING_ACTIVE) add(query, " and r.stage = 'active'");
     if (search->view == IG_TRACKING_DELETED) add(query, " and r.stage = 'deleted'");
     for (size_t i = 0; i < query->filter.count; i++) {
@@ -882,6 +903,7 @@ enum ig_code ig_tracking_search(struct ig_tracking_found *out, struct ig_db *db,
             IG_OK ||
         read_orders(query, err) != IG_OK || ig_tracking_token_read(query, err) != IG_OK)
         goto out;
+    if (search->nowhere) goto out;
     if (search->kind == IG_TRACKING_RUNS && search->experiments_count)
         ig_tracking_read(db, search_work, query, err);
     else if (!is_of_experiments(search->kind) || search->experiments_count)

@@ -7,6 +7,7 @@
  * only. */
 
 #include "services/tracking/tracking_filter.h"
+#include "services/users/grants.h"
 #include "stores/db.h"
 
 enum {
@@ -43,6 +44,7 @@ struct ig_tracking_search {
     enum ig_tracking_kind kind;
     const int64_t *experiments; /* whose runs, logged models or traces; not of the other kinds */
     size_t experiments_count;
+    bool nowhere; /* none of them may be seen: nothing is found */
     struct ig_str filter;
     const struct ig_str *orders;                          /* not of logged models */
     const struct ig_tracking_logged_order *logged_orders; /* of these */
@@ -53,6 +55,7 @@ struct ig_tracking_search {
     enum ig_tracking_view view; /* of models, versions and traces ALL */
     int64_t results_max;        /* 1 to the kind's MAX */
     struct ig_str token;        /* of the page before; empty: the first page */
+    struct ig_viewer viewer;    /* of experiments, issues, models and versions: only what it sees */
 };
 
 struct ig_tracking_found {
