@@ -162,8 +162,6 @@ static enum ig_code open_all(struct ig_services *services,
                                                  .blobs = services->blobs};
     struct ig_webhooks_options webhooks = options->webhooks;
     webhooks.db = app->db;
-    if (ig_webhooks_open(&app->webhooks, &webhooks, err) != IG_OK) return err->code;
-    ig_registry_attach(app->registry, app->webhooks);
     struct ig_gateway_options gateway = options->gateway;
     gateway.db = app->db;
     gateway.tracking = app->tracking;
@@ -199,6 +197,9 @@ static enum ig_code open_all(struct ig_services *services,
     const struct ig_rollouts_options rollouts = {
         .db = app->db, .deploy = app->deploy, .learning = app->learning};
     if (ig_rollouts_open(&app->rollouts, &rollouts, err) != IG_OK) return err->code;
+    /* Late, since its thread looks at once for what is due, but before jobs, which have events. */
+    if (ig_webhooks_open(&app->webhooks, &webhooks, err) != IG_OK) return err->code;
+    ig_registry_attach(app->registry, app->webhooks);
     if (ig_jobs_open(&app->jobs, &jobs, err) != IG_OK) return err->code;
     return open_gc(services, options, err);
 }

@@ -40,13 +40,15 @@ struct start {
     char name[16];
 };
 
-/* A thread names itself by a call; for another it would go through /proc. */
+/* A thread names itself by a call; for another it would go through /proc. What it was given is
+ * freed at its end: to free at all makes malloc map an arena for a thread that may need none. */
 static void *begin(void *context)
 {
-    struct start start = *(struct start *)context;
-    ig_free(context);
-    pthread_setname_np(pthread_self(), start.name);
-    return start.run(start.context);
+    struct start *start = context;
+    pthread_setname_np(pthread_self(), start->name);
+    void *result = start->run(start->context);
+    ig_free(start);
+    return result;
 }
 
 enum ig_code ig_thread_start(uint64_t *out, const char *name, void *(*run)(void *), void *context,

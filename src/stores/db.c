@@ -3,8 +3,8 @@
  * and the counter that makes the n-th store call fail in tests.
  *
  * Owns: one writer connection, used by the writer thread alone (by ig_db_open before it starts and
- * ig_db_close after it ended); `readers_count` read-only connections, opened when they are first
- * needed and lent out under `readers_lock`.
+ * ig_db_close after it ended, and see 5); `readers_count` read-only connections, opened when they
+ * are first needed and lent out under `readers_lock`.
  *
  * 1. A write request is its caller's: of ig_db_write on the stack of one who sleeps until it is
  *    done.
@@ -12,6 +12,9 @@
  *    alone. `done` is called only after the commit (or its failure), so OK means durable.
  * 3. A commit that fails fails every request of its batch.
  * 4. Checkpoints run on the writer thread between transactions.
+ * 5. A connection reads the whole schema before its first statement, which a start would pay for
+ *    twice. So until the first write the thread that opened the database reads by the writer's
+ *    connection, where the driver lets it.
  *
  * Thread rule: thread-safe throughout; lock order: none is held while another is taken. */
 #include "stores/db_priv.h"
@@ -63,8 +66,11 @@ struct ig_db {
 
     pthread_mutex_t readers_lock;
     pthread_cond_t reader_free;
+    pthread_t opener;
+    enum { WRITER_IDLE, WRITER_READS, WRITER_WRITES } writer_state; /* writes: for good */
     struct ig_db_conn *readers[READERS_MAX]; /* the first `readers_idle` are free */
     unsigned readers_idle, readers_count, readers_max;
+    bool reader_opens; /* one at a time */
 
     atomic_uint_fast64_t writes, commits, checkpoints;
 };
@@ -198,10 +204,23 @@ static enum ig_code commit(struct ig_db *db, struct ig_err *err)
     return code;
 }
 
+/* From here on the connection is the writer thread's alone. */
+static enum ig_code take_connection(struct ig_db *db, struct ig_err *err)
+{
+    enum ig_code code = IG_OK;
+    pthread_mutex_lock(&db->readers_lock);
+    while (db->writer_state == WRITER_READS) pthread_cond_wait(&db->reader_free, &db->readers_lock);
+    if (db->writer_state == WRITER_IDLE) code = db->driver->only_read(db->writer, false, err);
+    if (code == IG_OK) db->writer_state = WRITER_WRITES;
+    pthread_mutex_unlock(&db->readers_lock);
+    return code;
+}
+
 static enum ig_code begin(struct ig_db *db, const struct ig_db_pending *batch, struct ig_err *err)
 {
     bool durable = false;
     for (const struct ig_db_pending *at = batch; at; at = at->next) durable |= !at->derived;
+    if (take_connection(db, err) != IG_OK) return err->code;
     if (db->driver->sync_commits && db->driver->sync_commits(db->writer, durable, err) != IG_OK)
         return err->code;
     return db->driver->begin(db->writer, err);
@@ -372,26 +391,41 @@ static bool wait_for_reader(struct ig_db *db)
     return db->readers_idle > 0;
 }
 
-/* One that is free, or soon will be, else a new one, else the first to come back. */
+/* The lock is held, but not while the driver has its turn. */
+static enum ig_code open_reader(struct ig_db_conn **out, struct ig_db *db, struct ig_err *err)
+{
+    db->readers_count++;
+    db->reader_opens = true;
+    pthread_mutex_unlock(&db->readers_lock);
+    enum ig_code code = db->driver->open(out, &db->place, false, err);
+    pthread_mutex_lock(&db->readers_lock);
+    db->reader_opens = false;
+    if (code != IG_OK) db->readers_count--;
+    pthread_cond_broadcast(&db->reader_free); /* those who did not open one meanwhile */
+    return code;
+}
+
+/* The writer's connection as long as it may be; else one that is free, or soon will be, else a new
+ * one, else the first to come back. */
 static enum ig_code lend_reader(struct ig_db_conn **out, struct ig_db *db, struct ig_err *err)
 {
     enum ig_code code = IG_OK;
     pthread_mutex_lock(&db->readers_lock);
-    bool opens =
-        (db->readers_count == 0 || !wait_for_reader(db)) && db->readers_count < db->readers_max;
-    while (!opens && db->readers_idle == 0) pthread_cond_wait(&db->reader_free, &db->readers_lock);
-    if (!opens) {
-        *out = db->readers[--db->readers_idle];
-    } else {
-        db->readers_count++;
-        pthread_mutex_unlock(&db->readers_lock);
-        code = db->driver->open(out, &db->place, false, err);
-        pthread_mutex_lock(&db->readers_lock);
-        if (code != IG_OK) {
-            db->readers_count--;
-            pthread_cond_signal(&db->reader_free);
+    if (db->writer_state == WRITER_IDLE && pthread_equal(pthread_self(), db->opener)) {
+        db->writer_state = WRITER_READS;
+        *out = db->writer;
+        goto out;
+    }
+    while (db->readers_idle == 0) {
+        if (db->reader_opens || db->readers_count == db->readers_max) {
+            pthread_cond_wait(&db->reader_free, &db->readers_lock);
+        } else if (db->readers_count == 0 || !wait_for_reader(db)) {
+            code = open_reader(out, db, err);
+            goto out;
         }
     }
+    *out = db->readers[--db->readers_idle];
+out:
     pthread_mutex_unlock(&db->readers_lock);
     return code;
 }
@@ -406,8 +440,13 @@ static enum ig_code read_with(struct ig_db_conn *conn, struct ig_db *db, ig_db_w
     if (code != IG_OK && err->code == IG_OK) ig_fail(err, code, "database work failed");
     if (db->driver->in_transaction(conn)) db->driver->step(conn, "rollback", &ignored);
     pthread_mutex_lock(&db->readers_lock);
-    db->readers[db->readers_idle++] = conn;
-    pthread_cond_signal(&db->reader_free);
+    if (conn == db->writer) {
+        db->writer_state = WRITER_IDLE;
+        pthread_cond_broadcast(&db->reader_free); /* the writer thread waits among others */
+    } else {
+        db->readers[db->readers_idle++] = conn;
+        pthread_cond_signal(&db->reader_free);
+    }
     pthread_mutex_unlock(&db->readers_lock);
     return code;
 }
@@ -450,6 +489,8 @@ static enum ig_code open_connections(struct ig_db *db, struct ig_err *err)
 {
     enum ig_code code = db->driver->open(&db->writer, &db->place, true, err);
     if (code == IG_OK) code = ig_db_migrate(&db->schema_version, db->driver, db->writer, err);
+    if (code == IG_OK && db->driver->only_read) return db->driver->only_read(db->writer, true, err);
+    db->writer_state = WRITER_WRITES;
     if (code == IG_OK) code = db->driver->open(&db->readers[0], &db->place, false, err);
     if (code == IG_OK) db->readers_idle = db->readers_count = 1;
     return code;
@@ -461,6 +502,7 @@ enum ig_code ig_db_open(struct ig_db **out, const struct ig_db_options *options,
     if (!db) return ig_fail(err, IG_NO_MEMORY, "database");
     db->readers_max = options->readers ? options->readers : 4;
     db->lock_fd = -1;
+    db->opener = pthread_self();
     db->queue_max = options->queue_max ? options->queue_max : 4096;
     db->wal_max_bytes = options->wal_max_bytes ? options->wal_max_bytes : UINT64_C(16) << 20;
     pthread_mutex_init(&db->queue_lock, NULL);

@@ -37,6 +37,9 @@ struct ig_db_driver {
     /* On a writer between transactions: whether a commit waits for the disk, as at first all do, or
      * is on disk with the next that does; NULL where all do. */
     enum ig_code (*sync_commits)(struct ig_db_conn *conn, bool sync, struct ig_err *err);
+    /* On a writer between transactions: it is as a reader is, or a writer again; NULL where it has
+     * duties without any write. */
+    enum ig_code (*only_read)(struct ig_db_conn *conn, bool only, struct ig_err *err);
     /* Called now and then on a writer between transactions; NULL where there is nothing to do. */
     void (*idle)(struct ig_db_conn *conn);
     bool (*in_transaction)(struct ig_db_conn *conn);

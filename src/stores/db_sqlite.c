@@ -150,6 +150,9 @@ static enum ig_code sqlite_open(struct ig_db_conn **out, const struct ig_db_plac
     }
     for (size_t i = 0; code == IG_OK && i < sizeof settings / sizeof settings[0]; i++)
         code = sqlite_script(conn, settings[i], err);
+    if (code == IG_OK &&
+        !writer) /* the schema is read now, not by the first call that is lent it */
+        code = sqlite_script(conn, "select 1 from sqlite_schema limit 0", err);
     if (code != IG_OK) {
         sqlite_close(conn);
         return code;
@@ -327,6 +330,12 @@ static enum ig_code sqlite_sync_commits(struct ig_db_conn *conn, bool sync, stru
     return code;
 }
 
+static enum ig_code sqlite_only_read(struct ig_db_conn *conn, bool only, struct ig_err *err)
+{
+    conn->writer = !only; /* how transactions begin */
+    return sqlite_script(conn, only ? "pragma query_only=on" : "pragma query_only=off", err);
+}
+
 static int64_t sqlite_changes(struct ig_db_conn *conn)
 {
     return sqlite3_changes64(conn->handle);
@@ -396,6 +405,7 @@ const struct ig_db_driver ig_db_sqlite = {
     .begin = sqlite_begin,
     .commit = sqlite_commit,
     .sync_commits = sqlite_sync_commits,
+    .only_read = sqlite_only_read,
     .in_transaction = sqlite_in_transaction,
     .query = sqlite_query,
     .query_once = sqlite_query_once,

@@ -21,6 +21,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/wait.h>
 
@@ -479,9 +480,56 @@ static void test_reader_beside_another(void **state)
     struct ig_err err = IG_ERR_INIT;
     (void)state;
     struct ig_db *db = open_db(&temp);
+    ASSERT_OK(ig_db_read(db, hold_reader, db, &err)); /* by the writer's connection */
+    assert_int_equal(ig_db_write(db, add_model_then_fail, "a", &err), IG_INVALID);
+    ig_err_clear(&err);
     ASSERT_OK(ig_db_read(db, hold_reader, db, &err));
     assert_int_equal(models(db), 0);
     ig_db_close(db);
+    ig_temp_remove(&temp);
+}
+
+struct first_write {
+    struct ig_db *db;
+    pthread_t thread;
+    atomic_bool done;
+};
+
+static void *write_first(void *context)
+{
+    struct first_write *first = context;
+    struct ig_err err = IG_ERR_INIT;
+    bool good = ig_db_write(first->db, add_model, "a", &err) == IG_OK;
+    atomic_store(&first->done, true);
+    return good ? first : NULL;
+}
+
+static enum ig_code hold_first_write(struct ig_db_tx *tx, void *context, struct ig_err *err)
+{
+    struct first_write *first = context;
+    int64_t count = -1;
+    assert_int_equal(pthread_create(&first->thread, NULL, write_first, first), 0);
+    usleep(50000);
+    assert_false(atomic_load(&first->done));
+    if (count_models(tx, &count, err) != IG_OK) return err->code;
+    assert_int_equal(count, 0);
+    return IG_OK;
+}
+
+/* The thread that opened the database reads by the writer's connection until the first write, which
+ * waits for it. */
+static void test_first_write_waits_for_the_opener(void **state)
+{
+    struct ig_temp temp = ig_temp_make();
+    struct ig_err err = IG_ERR_INIT;
+    void *good = NULL;
+    (void)state;
+    struct first_write first = {.db = open_db(&temp)};
+    ASSERT_OK(ig_db_read(first.db, hold_first_write, &first, &err));
+    assert_int_equal(pthread_join(first.thread, &good), 0);
+    assert_ptr_equal(good, &first);
+    assert_int_equal(models(first.db), 1);
+    ig_db_close(first.db);
     ig_temp_remove(&temp);
 }
 
@@ -816,6 +864,7 @@ int main(void)
         SUITE(test_log_is_checkpointed, sqlite),
         SUITE(test_log_is_extended, sqlite),
         SUITE(test_derived_writes, sqlite),
+        SUITE(test_first_write_waits_for_the_opener, sqlite),
         SUITE(test_nth_allocation_fails, sqlite),
     };
     return cmocka_run_group_tests(tests, start_postgres, stop_postgres);

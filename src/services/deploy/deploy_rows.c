@@ -20,9 +20,8 @@ static enum ig_code read_rows(struct ig_db_tx *tx, void *context, struct ig_err 
     struct listing *listing = context;
     struct ig_arena *arena = listing->arena;
     struct ig_db_rows *rows = NULL;
-    size_t count = 0;
-    struct ig_deployment *items = ig_arena_array(arena, listing->max, sizeof *items);
-    if (!items) return ig_fail(err, IG_NO_MEMORY, "list of deployments");
+    size_t count = 0, cap = 0;
+    struct ig_deployment *items = NULL;
     enum ig_code code = ig_db_query(
         &rows, tx,
         "select d.name, d.model, d.ref, d.version, d.previous_version, d.previous_model, v.digest,"
@@ -33,6 +32,8 @@ static enum ig_code read_rows(struct ig_db_tx *tx, void *context, struct ig_err 
         " where $1 = '' or d.name = $1 order by d.name",
         IG_DB_VALUES(IG_DB_T(listing->name)), err);
     while (code == IG_OK && count < listing->max && ig_db_next(rows, err)) {
+        items = ig_arena_grow(arena, items, count, &cap, sizeof *items);
+        if (!items) break;
         items[count++] = (struct ig_deployment){
             .name = ig_db_text_dup(rows, 0, arena),
             .model = ig_db_text_dup(rows, 1, arena),

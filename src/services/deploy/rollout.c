@@ -58,8 +58,7 @@ static enum ig_code read_rows(struct ig_db_tx *tx, void *context, struct ig_err 
     struct listing *listing = context;
     struct ig_arena *arena = listing->arena;
     struct ig_db_rows *rows = NULL;
-    listing->items = ig_arena_array(arena, ROLLOUTS_MAX, sizeof *listing->items);
-    if (!listing->items) return ig_fail(err, IG_NO_MEMORY, "rollouts");
+    size_t cap = 0;
     enum ig_code code = ig_db_query(
         &rows, tx,
         "select deployment, plan, step, revision, state, reason, step_ms, started_ms from rollouts"
@@ -67,6 +66,12 @@ static enum ig_code read_rows(struct ig_db_tx *tx, void *context, struct ig_err 
         " order by deployment",
         IG_DB_VALUES(IG_DB_T(listing->name)), err);
     while (code == IG_OK && listing->count < ROLLOUTS_MAX && ig_db_next(rows, err)) {
+        listing->items =
+            ig_arena_grow(arena, listing->items, listing->count, &cap, sizeof *listing->items);
+        if (!listing->items) {
+            code = ig_fail(err, IG_NO_MEMORY, "rollouts");
+            break;
+        }
         struct ig_rollout *item = &listing->items[listing->count++];
         *item = (struct ig_rollout){.deployment = ig_db_text_dup(rows, 0, arena),
                                     .step = (uint32_t)ig_db_i64(rows, 2),

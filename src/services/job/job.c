@@ -44,6 +44,17 @@ void ig_jobs_wake(struct ig_jobs *jobs)
     eventfd_write(jobs->wake_fd, 1);
 }
 
+static enum ig_code find_running(struct ig_db_tx *tx, void *context, struct ig_err *err)
+{
+    bool *found = context;
+    struct ig_db_rows *rows = NULL;
+    enum ig_code code = ig_db_query(&rows, tx, "select 1 from jobs where state = $1",
+                                    IG_DB_VALUES(IG_DB_I(IG_JOB_RUNNING)), err);
+    if (code == IG_OK) *found = ig_db_next(rows, err);
+    ig_db_finish(rows);
+    return err->code;
+}
+
 static enum ig_code interrupt_running(struct ig_db_tx *tx, void *context, struct ig_err *err)
 {
     (void)context;
@@ -59,6 +70,7 @@ enum ig_code ig_jobs_open(struct ig_jobs **out, const struct ig_jobs_options *op
 {
     struct ig_jobs *jobs = ig_zalloc(sizeof *jobs);
     pthread_condattr_t monotonic;
+    bool running = false;
     if (!jobs) return ig_fail(err, IG_NO_MEMORY, "jobs");
     jobs->options = *options;
     if (!jobs->options.program) jobs->options.program = "/proc/self/exe";
@@ -81,7 +93,8 @@ enum ig_code ig_jobs_open(struct ig_jobs **out, const struct ig_jobs_options *op
         jobs->wake_fd = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK);
         if (jobs->wake_fd < 0) code = ig_fail(err, IG_IO, "eventfd: %s", strerror(errno));
     }
-    if (code == IG_OK) code = ig_db_write(options->db, interrupt_running, NULL, err);
+    if (code == IG_OK) code = ig_db_read(options->db, find_running, &running, err);
+    if (running) code = ig_db_write(options->db, interrupt_running, NULL, err);
     if (code == IG_OK) code = ig_jobs_forget_old(jobs, err);
     if (code == IG_OK)
         code = ig_thread_start(&jobs->thread, "jobs", ig_jobs_supervisor_main, jobs, err);
