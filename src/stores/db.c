@@ -3,7 +3,7 @@
  * and the counter that makes the n-th store call fail in tests.
  *
  * Owns: one writer connection, used by the writer thread alone (by ig_db_open before it starts and
- * ig_db_close after it ended, and see 5); `readers_count` read-only connections, opened when they
+ * ig_db_close after it ended, and see 6); `readers_count` read-only connections, opened when they
  * are first needed and lent out under `readers_lock`.
  *
  * 1. A write request is its caller's: of ig_db_write on the stack of one who sleeps until it is
@@ -12,13 +12,18 @@
  *    alone. `done` is called only after the commit (or its failure), so OK means durable.
  * 3. A commit that fails fails every request of its batch.
  * 4. Checkpoints run on the writer thread between transactions.
- * 5. A connection reads the whole schema before its first statement, which a start would pay for
+ * 5. Those that were answered together come back together, while the commit of the others is under
+ *    way, so that of two groups each would wait for the other's. The writer therefore waits for as
+ *    many as it saw last, at most for half of a commit's time, and not again for a while when
+ *    fewer came meanwhile than pay for it.
+ * 6. A connection reads the whole schema before its first statement, which a start would pay for
  *    twice. So until the first write the thread that opened the database reads by the writer's
  *    connection, where the driver lets it.
  *
  * Thread rule: thread-safe throughout; lock order: none is held while another is taken. */
 #include "stores/db_priv.h"
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -34,6 +39,7 @@
 #include <unistd.h>
 
 enum { BATCH_MAX = 256, READERS_MAX = 64, IDLE_S = 2, OPEN_NS = 1000000 };
+enum { GATHER_LEAST_NS = 100000, GATHER_MOST_NS = 5000000, GATHER_REST = 32 };
 
 struct ig_db_tx {
     struct ig_db *db;
@@ -61,6 +67,10 @@ struct ig_db {
     pthread_cond_t queue_filled;
     struct ig_db_pending *first, *last;
     unsigned queued, queue_max;
+    unsigned wanted;    /* the writer thread waits for so many; or 0 */
+    unsigned seen;      /* in the last batch, and waiting at its end */
+    unsigned rest;      /* batches without a wait */
+    uint64_t commit_ns; /* what the last one took; the writer thread's */
     bool stopping;
     bool started;
 
@@ -199,7 +209,9 @@ static void run_apart(struct ig_db *db, struct ig_db_pending *request)
 static enum ig_code commit(struct ig_db *db, struct ig_err *err)
 {
     enum ig_code code = injected(err);
+    uint64_t began = ig_clock_ns();
     if (code == IG_OK) code = db->driver->commit(db->writer, err);
+    db->commit_ns = ig_clock_ns() - began;
     if (code == IG_OK) atomic_fetch_add(&db->commits, 1);
     return code;
 }
@@ -292,6 +304,36 @@ static void wait_for_work(struct ig_db *db)
     }
 }
 
+/* Before any of the `count` is answered and can come back. */
+static void note_seen(struct ig_db *db, unsigned count)
+{
+    pthread_mutex_lock(&db->queue_lock);
+    db->seen = count + db->queued < BATCH_MAX ? count + db->queued : BATCH_MAX;
+    pthread_mutex_unlock(&db->queue_lock);
+}
+
+/* See 5 above; the lock is held, but not while it waits. */
+static void gather(struct ig_db *db)
+{
+    uint64_t limit_ns = db->commit_ns / 2, began = ig_clock_ns();
+    unsigned before = db->queued;
+    if (before >= db->seen || limit_ns < GATHER_LEAST_NS) return;
+    if (limit_ns > GATHER_MOST_NS) limit_ns = GATHER_MOST_NS;
+    if (db->rest) {
+        db->rest--;
+        return;
+    }
+    const struct timespec until = {.tv_sec = (time_t)((began + limit_ns) / 1000000000),
+                                   .tv_nsec = (long)((began + limit_ns) % 1000000000)};
+    db->wanted = db->seen;
+    while (db->queued < db->wanted && !db->stopping &&
+           pthread_cond_clockwait(&db->queue_filled, &db->queue_lock, CLOCK_MONOTONIC, &until) == 0)
+        ;
+    db->wanted = 0;
+    uint64_t waited_ns = ig_clock_ns() - began;
+    if ((db->queued - before) * db->commit_ns < before * waited_ns) db->rest = GATHER_REST;
+}
+
 static void *writer_main(void *context)
 {
     struct ig_db *db = context;
@@ -299,9 +341,13 @@ static void *writer_main(void *context)
     for (;;) {
         wait_for_work(db);
         if (!db->first) break;
+        gather(db);
+        unsigned queued = db->queued;
         struct ig_db_pending *batch = take_batch(db);
+        unsigned count = queued - db->queued;
         pthread_mutex_unlock(&db->queue_lock);
         run_batch(db, batch);
+        note_seen(db, count);
         while (batch) {
             struct ig_db_pending *next = batch->next;
             batch->done(batch);
@@ -331,8 +377,9 @@ enum ig_code ig_db_write_later(struct ig_db *db, struct ig_db_pending *pending)
         db->last->next = pending;
     db->last = pending;
     db->queued++;
+    bool wakes = first || db->queued == db->wanted; /* else the writer was told already */
     pthread_mutex_unlock(&db->queue_lock);
-    if (first) pthread_cond_signal(&db->queue_filled); /* else the writer was told already */
+    if (wakes) pthread_cond_signal(&db->queue_filled);
     return IG_OK;
 }
 

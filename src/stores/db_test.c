@@ -23,6 +23,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 static const char *driver_name = "sqlite";
@@ -394,6 +395,50 @@ static void *read_load(void *context)
         before = now;
     }
     return NULL;
+}
+
+static atomic_int slow_sync_ms;
+
+/* Before libc's: SQLite's commits take as long as a test wants. */
+int fdatasync(int fd)
+{
+    int ms = atomic_load(&slow_sync_ms);
+    if (ms) usleep((useconds_t)ms * 1000);
+    return (int)syscall(SYS_fdatasync, fd);
+}
+
+static void *write_now_and_then(void *context)
+{
+    struct load *load = context;
+    struct ig_err err = IG_ERR_INIT;
+    char name[32];
+    for (int i = 0; i < load->writes; i++) {
+        snprintf(name, sizeof name, "n%d.%d", load->thread, i);
+        IG_ASSERT(ig_db_write(load->db, add_model, name, &err) == IG_OK);
+        usleep(1000);
+    }
+    return NULL;
+}
+
+/* Two that write again soon after they are answered share their commits. */
+static void test_commits_wait_for_company(void **state)
+{
+    enum { WRITES = 30 };
+    struct ig_temp temp = ig_temp_make();
+    struct ig_db_stats stats;
+    pthread_t threads[2];
+    (void)state;
+    struct ig_db *db = open_db(&temp);
+    struct load loads[2] = {{db, 0, WRITES}, {db, 1, WRITES}};
+    atomic_store(&slow_sync_ms, 10);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, write_now_and_then, &loads[i]), 0);
+    for (int i = 0; i < 2; i++) assert_int_equal(pthread_join(threads[i], NULL), 0);
+    atomic_store(&slow_sync_ms, 0);
+    ig_db_stats(db, &stats);
+    assert_in_range(stats.commits, WRITES, WRITES + WRITES / 2); /* alone: 2 * WRITES */
+    ig_db_close(db);
+    ig_temp_remove(&temp);
 }
 
 static void test_group_commit(void **state)
@@ -864,6 +909,7 @@ int main(void)
         SUITE(test_log_is_checkpointed, sqlite),
         SUITE(test_log_is_extended, sqlite),
         SUITE(test_derived_writes, sqlite),
+        SUITE(test_commits_wait_for_company, sqlite),
         SUITE(test_first_write_waits_for_the_opener, sqlite),
         SUITE(test_nth_allocation_fails, sqlite),
     };
