@@ -298,6 +298,7 @@ static int wait_for_end(struct server *server)
 
 static void serve_until_signal(struct server *server)
 {
+    ig_mem_keep(); /* not before: a start frees what it needs no more */
     announce(server);
     int signal_number = wait_for_end(server);
     ig_log(IG_LOG_INFO, "shutting down", IG_LOG_I("signal", signal_number));

@@ -19,6 +19,7 @@ enum {
     RUN_BYTES_MAX = 16 << 20,
     POINT_BYTES_MAX = 4096,
     POINT_NUMBERS_MAX = 3 * IG_NUM_TEXT_MAX + 40,
+    TOGETHER = 32,
 };
 
 static char *put(char *at, const char *text, size_t length)
@@ -28,36 +29,42 @@ static char *put(char *at, const char *text, size_t length)
 }
 #define PUT(at, literal) put(at, literal, sizeof(literal) - 1)
 
-/* Room for POINT_NUMBERS_MAX. */
-static char *put_point(char *at, const struct ig_tracking_point *point)
+/* `head`, which is the same in all points of a metric and run, then a point's numbers, at most
+ * POINT_NUMBERS_MAX bytes with the comma. */
+static char *put_point(char *at, struct ig_str head, const struct ig_tracking_point *point)
 {
+    at = put(at, head.ptr, head.len);
     at = PUT(at, ",\"value\":");
     at += ig_mlflow_value_text(at, point->value);
     at = PUT(at, ",\"timestamp\":");
     at += ig_num_format_i64(at, point->at_ms);
     at = PUT(at, ",\"step\":");
     at += ig_num_format_i64(at, point->step);
-    return PUT(at, "}");
+    return PUT(at, "},");
 }
 
-/* Of one metric and run, whose words are the same in all of them; `run` may be empty. */
+/* Of one metric and run; `run` may be empty. Some points at a time are one raw text. */
 static void write_points(struct ig_json_out *out, struct ig_str key,
                          struct ig_tracking_points points, struct ig_str run)
 {
-    struct ig_buf item;
+    struct ig_buf text;
     struct ig_json_out head;
-    ig_buf_init(&item, POINT_BYTES_MAX);
-    ig_json_out_init(&head, &item);
+    ig_buf_init(&text, POINT_BYTES_MAX + TOGETHER * (POINT_BYTES_MAX + POINT_NUMBERS_MAX));
+    ig_json_out_init(&head, &text);
     ig_json_out_object(&head);
     ig_json_out_kv_str(&head, "key", key);
     if (run.len) ig_json_out_kv_str(&head, "run_id", run);
-    bool fits = ig_buf_reserve(&item, POINT_NUMBERS_MAX);
+    size_t length = text.len;
+    bool fits =
+        length <= POINT_BYTES_MAX && ig_buf_reserve(&text, TOGETHER * (length + POINT_NUMBERS_MAX));
     IG_ASSERT(fits || !points.count); /* there are no points of a key that long */
-    for (size_t i = 0; i < points.count && !out->buf->overflowed; i++) {
-        char *end = put_point(item.ptr + item.len, &points.items[i]);
-        ig_json_out_raw(out, (struct ig_str){item.ptr, (size_t)(end - item.ptr)});
+    for (size_t i = 0; i < points.count && !out->buf->overflowed;) {
+        char *start = text.ptr + length, *end = start;
+        for (int n = 0; n < TOGETHER && i < points.count; n++)
+            end = put_point(end, (struct ig_str){text.ptr, length}, &points.items[i++]);
+        ig_json_out_raw(out, (struct ig_str){start, (size_t)(end - start) - 1});
     }
-    ig_buf_deinit(&item);
+    ig_buf_deinit(&text);
 }
 
 /* Without max_results a page of the greatest length: a client that pages goes on from there. */

@@ -3,9 +3,12 @@
  * path. Thread rule: all functions may be called from any thread. */
 #include "base/mem.h"
 
+#include <malloc.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+
+enum { KEPT_BYTES = 8 << 20, MAPPED_BYTES = 4 << 20 };
 
 static atomic_uint_fast64_t budget; /* 0: unlimited; else allocations left + 1 */
 static atomic_bool refused;
@@ -63,4 +66,12 @@ void *ig_alloc_aligned(size_t alignment, size_t size_bytes)
 void ig_free(void *memory)
 {
     free(memory);
+}
+
+/* The second, which a chunk that is freed would otherwise move, keeps such chunks from being mapped
+ * each by itself. */
+void ig_mem_keep(void)
+{
+    mallopt(M_TRIM_THRESHOLD, KEPT_BYTES);
+    mallopt(M_MMAP_THRESHOLD, MAPPED_BYTES);
 }

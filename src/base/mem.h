@@ -17,6 +17,10 @@ void *ig_realloc(void *memory, size_t size_bytes);
 void *ig_alloc_aligned(size_t alignment, size_t size_bytes); /* alignment: power of two */
 void ig_free(void *memory);                                  /* NULL is allowed */
 
+/* For a server: a thread keeps up to 8 MiB of what it frees from now on for what it needs next, so
+ * that not every large answer's memory is unmapped and faulted in again. */
+void ig_mem_keep(void);
+
 /* Tests only: the n-th allocation from now on fails, and all after it (0 = none fails). */
 void ig_mem_fail_after(uint64_t allocations);
 bool ig_mem_failed(void); /* whether one was refused since the last ig_mem_fail_after */

@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 
+#include <malloc.h>
 #include <setjmp.h>
 #include <stdint.h>
 
@@ -49,11 +50,24 @@ static void test_sizes(void **state)
     assert_null(ig_alloc_aligned(64, SIZE_MAX - 3));
 }
 
+/* Once kept, what a large answer needs comes from the heap, not from a mapping of its own. */
+static void test_large_blocks_are_kept(void **state)
+{
+    (void)state;
+    ig_mem_keep();
+    size_t mapped = mallinfo2().hblkhd;
+    void *block = ig_alloc(2 << 20);
+    assert_non_null(block);
+    assert_int_equal(mallinfo2().hblkhd, mapped);
+    ig_free(block);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_nth_allocation_fails),
         cmocka_unit_test(test_sizes),
+        cmocka_unit_test(test_large_blocks_are_kept),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -568,21 +568,29 @@ size_t ig_num_format_f32(char text[IG_NUM_TEXT_MAX], float value)
 
 size_t ig_num_format_i64(char text[IG_NUM_TEXT_MAX], int64_t value)
 {
+    const uint64_t zeros = 0x3030303030303030u;
     uint64_t rest = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
-    char all[24];
-    size_t at = sizeof all;
-    do {
-        uint64_t eight = split_eight(rest % 100000000) + 0x3030303030303030u;
-        at -= sizeof eight;
-        memcpy(all + at, &eight, sizeof eight);
-        rest /= 100000000;
-    } while (rest);
-    while (at + 1 < sizeof all && all[at] == '0') at++;
-    text[0] = '-';
-    memcpy(text + (value < 0), all + at, sizeof all - at);
-    size_t length = (size_t)(value < 0) + sizeof all - at;
-    text[length] = '\0';
-    return length;
+    uint64_t groups[3] = {rest % 100000000, rest / 100000000};
+    int top = groups[1] != 0;
+    if (groups[1] >= 100000000) {
+        groups[2] = groups[1] / 100000000;
+        groups[1] %= 100000000;
+        top = 2;
+    }
+    char *at = text;
+    if (value < 0) *at++ = '-';
+    uint64_t eight = split_eight(groups[top]);
+    int leading = eight ? __builtin_ctzll(eight) / 8 : 7;
+    eight = (eight + zeros) >> 8 * leading;
+    memcpy(at, &eight, sizeof eight);
+    at += 8 - leading;
+    while (top) {
+        eight = split_eight(groups[--top]) + zeros;
+        memcpy(at, &eight, sizeof eight);
+        at += sizeof eight;
+    }
+    *at = '\0';
+    return (size_t)(at - text);
 }
 
 double ig_num_last_to_f32(float bound, bool *included)

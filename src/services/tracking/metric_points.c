@@ -11,6 +11,7 @@
 
 #include "base/vec.h"
 
+#include <endian.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -72,14 +73,15 @@ void ig_metric_points_deinit(struct ig_metric_points *points)
 
 static void put_u64(unsigned char *out, uint64_t value)
 {
-    for (int i = 0; i < 8; i++) out[i] = (unsigned char)(value >> 8 * i);
+    value = htole64(value);
+    memcpy(out, &value, sizeof value);
 }
 
 static uint64_t get_u64(const unsigned char *bytes)
 {
-    uint64_t value = 0;
-    for (int i = 0; i < 8; i++) value |= (uint64_t)bytes[i] << 8 * i;
-    return value;
+    uint64_t value;
+    memcpy(&value, bytes, sizeof value);
+    return le64toh(value);
 }
 
 void ig_metric_point_encode(unsigned char out[IG_METRIC_POINT_BYTES],

@@ -113,7 +113,7 @@ static enum ig_code cut_page(struct history_call *call, struct ig_err *err)
     size_t count = call->points.count, max = call->query->max;
     bool more = count > max;
     if (more) count = max;
-    struct ig_tracking_point *items = ig_arena_array(call->arena, count, sizeof *items);
+    struct ig_tracking_point *items = ig_arena_alloc(call->arena, count * sizeof *items);
     if (items && count) memcpy(items, call->points.items, count * sizeof *items);
     call->history.points = (struct ig_tracking_points){items, count};
     if (more) write_token(call, &call->points.items[max - 1]);
