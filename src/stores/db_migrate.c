@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Numbered migrations, each in a transaction of its own together with its row in ig_schema, so a
- * kill between two leaves a database that the next open carries on from. Runs on the writer's
- * connection before its thread starts. */
+ * kill between two leaves a database that the next open carries on from; those of a new database
+ * are one transaction, which waits for the disk once. Runs on the writer's connection before its
+ * thread starts. */
 #include "base/clock.h"
 #include "stores/db_priv.h"
 
@@ -36,13 +37,11 @@ static enum ig_code read_applied(bool applied[MIGRATIONS_COUNT], int64_t *newest
     return err->code;
 }
 
-static enum ig_code apply(const struct migration *migration, const struct ig_db_driver *driver,
-                          struct ig_db_conn *conn, struct ig_err *err)
+static enum ig_code apply_one(const struct migration *migration, const struct ig_db_driver *driver,
+                              struct ig_db_conn *conn, struct ig_err *err)
 {
-    struct ig_err ignored = IG_ERR_INIT;
     struct ig_db_rows *rows = NULL;
-    enum ig_code code = driver->begin(conn, err);
-    if (code == IG_OK) code = driver->script(conn, migration->sql, err);
+    enum ig_code code = driver->script(conn, migration->sql, err);
     if (code == IG_OK)
         code = driver->query(&rows, conn,
                              "insert into ig_schema(version, name, applied_ms) values($1, $2, $3)",
@@ -54,11 +53,22 @@ static enum ig_code apply(const struct migration *migration, const struct ig_db_
         code = err->code;
     }
     if (rows) driver->finish(rows);
-    if (code == IG_OK) code = driver->commit(conn, err);
-    if (code != IG_OK) {
-        if (driver->in_transaction(conn)) driver->script(conn, "rollback", &ignored);
+    if (code != IG_OK)
         ig_err_prefix(err, "migration %d (%s)", (int)migration->number, migration->name);
-    }
+    return code;
+}
+
+/* In one transaction. */
+static enum ig_code apply(const struct migration *migrations, size_t count,
+                          const struct ig_db_driver *driver, struct ig_db_conn *conn,
+                          struct ig_err *err)
+{
+    struct ig_err ignored = IG_ERR_INIT;
+    enum ig_code code = driver->begin(conn, err);
+    for (size_t i = 0; i < count && code == IG_OK; i++)
+        code = apply_one(&migrations[i], driver, conn, err);
+    if (code == IG_OK) code = driver->commit(conn, err);
+    if (code != IG_OK && driver->in_transaction(conn)) driver->script(conn, "rollback", &ignored);
     return code;
 }
 
@@ -80,10 +90,12 @@ enum ig_code ig_db_migrate(int64_t *version, const struct ig_db_driver *driver,
                        "the database is of schema %lld, this program knows up to %lld: use a newer "
                        "ingot",
                        (long long)newest, (long long)last);
-    for (size_t i = 0; i < MIGRATIONS_COUNT; i++) {
-        IG_ASSERT(!i || MIGRATIONS[i].number > MIGRATIONS[i - 1].number);
-        if (!applied[i] && apply(&MIGRATIONS[i], driver, conn, err) != IG_OK) return err->code;
-    }
+    for (size_t i = 1; i < MIGRATIONS_COUNT; i++)
+        IG_ASSERT(MIGRATIONS[i].number > MIGRATIONS[i - 1].number);
+    if (!newest && apply(MIGRATIONS, MIGRATIONS_COUNT, driver, conn, err) != IG_OK)
+        return err->code;
+    for (size_t i = 0; newest && i < MIGRATIONS_COUNT; i++)
+        if (!applied[i] && apply(&MIGRATIONS[i], 1, driver, conn, err) != IG_OK) return err->code;
     *version = last;
     return IG_OK;
 }
