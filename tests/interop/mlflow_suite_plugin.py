@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from unittest import mock
 
 import pytest
 
@@ -167,10 +168,33 @@ def ingot_instead_of_a_store(request):
         yield
 
 
+def postpone_stores():
+    """Fixtures make databases for MLflow's server, which takes seconds, and which hardly a test asks:
+    they are made when one does."""
+    from mlflow.server import handlers
+    from mlflow.store.tracking import sqlalchemy_store
+
+    class Postponed(sqlalchemy_store.SqlAlchemyStore):
+        def __init__(self, *args, **named):
+            self.engine = mock.Mock()
+            self.wanted = args, named
+
+        def __getattr__(self, name):
+            args, named = self.__dict__.pop("wanted", (None, None))
+            if args is None:
+                raise AttributeError(name)
+            super().__init__(*args, **named)
+            return getattr(self, name)
+
+    sqlalchemy_store.SqlAlchemyStore = Postponed
+    handlers.initialize_backend_stores = lambda *_, **__: None
+
+
 def pytest_sessionstart(session):
     sys.path.insert(0, str(session.config.rootpath))
     from tests.tracking import integration_test_utils
 
+    postpone_stores()
     integration_test_utils.ServerThread = Server
     integration_test_utils._init_server = init_server
     subprocess.Popen = Popen
