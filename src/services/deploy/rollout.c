@@ -69,7 +69,7 @@ static enum ig_code read_rows(struct ig_db_tx *tx, void *context, struct ig_err 
         listing->items =
             ig_arena_grow(arena, listing->items, listing->count, &cap, sizeof *listing->items);
         if (!listing->items) {
-            code = ig_fail(err, IG_NO_MEMORY, "rollouts");
+            ig_fail(err, IG_NO_MEMORY, "rollouts");
             break;
         }
         struct ig_rollout *item = &listing->items[listing->count++];
