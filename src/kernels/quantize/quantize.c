@@ -499,6 +499,7 @@ static enum ig_code search_variant(struct variant *v, const struct ig_network *n
                                 .error = INFINITY};
     enum ig_code code = open_search(&v->search, err);
     if (code == IG_OK) run_search(&v->search);
+    if (code == IG_OK && !options->no_tuning) code = tune(&v->search, err);
     return code;
 }
 
@@ -519,7 +520,6 @@ static enum ig_code search_all(struct variant *best, double *error_min_max,
             close_variant(&v);
         }
     }
-    if (code == IG_OK && !options->no_tuning) code = tune(&best->search, err);
     return code;
 }
 

@@ -9,9 +9,10 @@
 
 #include <math.h>
 
-enum { EPOCHS_MOST = 20, CHUNK_BYTES = 1 << 16 };
-static const double PRODUCTS_MOST = 2e9;   /* of all passes: a second or two */
-static const double STEP_SHARE = 1.0 / 20; /* of a weight's int8 step, in one step of learning */
+enum { EPOCHS_MOST = 40, CHUNK_BYTES = 1 << 16 };
+static const double PRODUCTS_MOST = 1e9; /* of all passes: a second at most */
+/* In int8 steps: how far a parameter can go, and by one step of learning. */
+static const double WAY_MOST = 10, STEP_MOST = 1.0 / 20;
 static const size_t BYTES_MAX = (size_t)1 << 31;
 
 struct tuning {
@@ -20,6 +21,9 @@ struct tuning {
     const struct ig_quantize_lesson *lesson;
     struct ig_optimizer *optimizer;
     struct ig_rng rng;
+    struct ig_parameter *parameters;
+    uint32_t parameters_count;
+    double *steps; /* of each parameter */
     size_t inputs, outputs;
     size_t *order;
     float *rows, *gradient;
@@ -45,18 +49,22 @@ static double products_of(const struct ig_network *network)
     return sum;
 }
 
-/* The mean step of int8 weights, over layers. */
-static double mean_step(const struct tuning *t, float *scales)
+/* The int8 step of each parameter: of a layer's weights the mean, of its biases its output's. */
+static void find_steps(const struct tuning *t, float *scales)
 {
     const struct ig_network *network = ig_backprop_network(t->bp);
-    double sum = 0, layers = 0;
-    for (uint32_t i = 0; i < network->layers_count; i++) {
-        if (!has_weights(&network->layers[i])) continue;
-        uint32_t count = ig_backprop_weight_scales(t->bp, i, scales);
-        for (uint32_t c = 0; c < count; c++) sum += (double)scales[c] / count;
-        layers++;
+    for (uint32_t i = 0; i < t->parameters_count; i++) {
+        const struct ig_parameter *p = &t->parameters[i];
+        uint32_t output = network->layers[p->layer].output;
+        t->steps[i] = 0;
+        if (p->kind == IG_PARAMETER_BIAS) {
+            struct ig_range range = ig_backprop_ranges(t->bp)[ig_backprop_root(t->bp, output)];
+            t->steps[i] = (double)ig_steps_of_range(range).scale;
+        } else if (p->kind == IG_PARAMETER_WEIGHTS) {
+            uint32_t count = ig_backprop_weight_scales(t->bp, p->layer, scales);
+            for (uint32_t c = 0; c < count; c++) t->steps[i] += (double)scales[c] / count;
+        }
     }
-    return layers > 0 ? sum / layers : 0;
 }
 
 static void shuffle(struct tuning *t)
@@ -65,6 +73,16 @@ static void shuffle(struct tuning *t)
         size_t other = (size_t)ig_rng_below(&t->rng, i), kept = t->order[i - 1];
         t->order[i - 1] = t->order[other];
         t->order[other] = kept;
+    }
+}
+
+/* A weight that was pruned stays zero: Adam leaves what never had a gradient. */
+static void keep_zeros(struct tuning *t)
+{
+    for (uint32_t i = 0; i < t->parameters_count; i++) {
+        struct ig_parameter *p = &t->parameters[i];
+        for (size_t k = 0; p->kind == IG_PARAMETER_WEIGHTS && k < p->count; k++)
+            if (p->values[k] == 0) p->gradients[k] = 0;
     }
 }
 
@@ -83,6 +101,7 @@ static void learn_batch(struct tuning *t, size_t first, uint32_t count, double r
         t->gradient[i] = (float)(each * ((double)given[i] - (double)wanted));
     }
     ig_backprop_backward(t->bp, ig_backprop_logits(t->bp), t->gradient);
+    keep_zeros(t);
     ig_optimizer_step(t->optimizer, rate);
 }
 
@@ -101,24 +120,33 @@ static void learn(struct tuning *t, uint32_t epochs)
     }
 }
 
-static enum ig_code open_tuning(struct tuning *t, struct ig_err *err)
+/* In int8 steps: the rate falls to zero, so its mean is half of this one. */
+static double rate_of(const struct ig_quantize_lesson *lesson, uint32_t epochs)
 {
-    uint32_t count, widest = 1;
-    const struct ig_parameter *parameters = ig_backprop_parameters(t->bp, &count);
+    size_t batches = (lesson->rows_count + lesson->batch - 1) / lesson->batch;
+    return fmin(2 * WAY_MOST / (double)(batches * epochs), STEP_MOST);
+}
+
+static enum ig_code open_tuning(struct tuning *t, uint32_t epochs, struct ig_err *err)
+{
+    uint32_t widest = 1;
+    t->parameters = ig_backprop_parameters(t->bp, &t->parameters_count);
     ig_arena_init(&t->arena, CHUNK_BYTES, BYTES_MAX);
     ig_rng_seed(&t->rng, t->lesson->seed);
-    for (uint32_t i = 0; i < count; i++)
-        if (parameters[i].channels > widest) widest = parameters[i].channels;
+    for (uint32_t i = 0; i < t->parameters_count; i++)
+        if (t->parameters[i].channels > widest) widest = t->parameters[i].channels;
     t->inputs = ig_backprop_elements(t->bp, ig_backprop_input(t->bp));
     t->outputs = ig_backprop_elements(t->bp, ig_backprop_logits(t->bp));
     t->order = ig_arena_array(&t->arena, t->lesson->rows_count, sizeof *t->order);
     t->rows = ig_arena_array(&t->arena, t->lesson->batch, t->inputs * sizeof *t->rows);
     t->gradient = ig_arena_array(&t->arena, t->lesson->batch, t->outputs * sizeof *t->gradient);
+    t->steps = ig_arena_array(&t->arena, t->parameters_count, sizeof *t->steps);
     float *scales = ig_arena_array(&t->arena, widest, sizeof *scales);
     if (t->arena.overflowed) return ig_fail(err, IG_NO_MEMORY, "tuning");
     for (size_t i = 0; i < t->lesson->rows_count; i++) t->order[i] = i;
-    const struct ig_optimizer_options options = {.learning_rate =
-                                                     STEP_SHARE * mean_step(t, scales)};
+    find_steps(t, scales);
+    const struct ig_optimizer_options options = {.learning_rate = rate_of(t->lesson, epochs),
+                                                 .shares = t->steps};
     return ig_optimizer_new(&t->optimizer, t->bp, &options, err);
 }
 
@@ -127,11 +155,11 @@ enum ig_code ig_quantize_tune(bool *tuned, struct ig_backprop *simulated,
 {
     struct tuning t = {.bp = simulated, .lesson = lesson};
     double pass = 3 * (double)lesson->rows_count * products_of(ig_backprop_network(simulated));
-    double epochs = pass > 0 ? floor(PRODUCTS_MOST / pass) : 0;
+    double affordable = pass > 0 ? floor(PRODUCTS_MOST / pass) : 0;
+    uint32_t epochs = (uint32_t)fmin(affordable, EPOCHS_MOST);
     *tuned = epochs >= 1;
     if (!*tuned) return IG_OK;
-    if (open_tuning(&t, err) == IG_OK)
-        learn(&t, epochs < EPOCHS_MOST ? (uint32_t)epochs : EPOCHS_MOST);
+    if (open_tuning(&t, epochs, err) == IG_OK) learn(&t, epochs);
     ig_optimizer_free(t.optimizer);
     ig_arena_deinit(&t.arena);
     return err->code;

@@ -4,7 +4,7 @@
 
 /* Weights and biases of a simulated int8 network that learn, in a few small steps, to give the
  * float network's own logits on rows without labels: which way a weight is rounded is then decided
- * by what it does to the output. */
+ * by what it does to the output. Weights of zero stay zero. */
 
 #include "kernels/train/backprop.h"
 

@@ -111,10 +111,11 @@ void ig_optimizer_step(struct ig_optimizer *o, double rate)
     o->power2 *= o->options.beta2;
     for (uint32_t i = 0; i < o->count; i++) {
         struct ig_parameter *p = &o->parameters[i];
+        double own = o->options.shares ? rate * o->options.shares[i] : rate;
         if (o->options.kind == IG_OPTIMIZER_ADAM)
-            step_adam(o, p, &o->moments[i], rate);
+            step_adam(o, p, &o->moments[i], own);
         else
-            step_sgd(o, p, &o->moments[i], rate);
+            step_sgd(o, p, &o->moments[i], own);
         if (p->kind == IG_PARAMETER_WEIGHTS) memcpy(p->used, p->values, p->count * sizeof(float));
     }
 }

@@ -16,6 +16,7 @@ struct ig_optimizer_options {
     double beta1, beta2; /* Adam; 0: 0.9 and 0.999 */
     double epsilon;      /* Adam; 0: 1e-8 */
     double weight_decay;
+    const double *shares; /* of the learning rate, one a parameter, borrowed; NULL: 1 */
 };
 
 struct ig_optimizer;

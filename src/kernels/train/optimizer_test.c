@@ -69,6 +69,23 @@ static void steps_are_those_of_keras(void **state)
     }
 }
 
+static void parameters_take_their_shares(void **state)
+{
+    (void)state;
+    const double shares[2] = {0.5, 0}, rates[2] = {0.05, 0.1};
+    for (int kind = IG_OPTIMIZER_ADAM; kind <= IG_OPTIMIZER_SGD; kind++) {
+        struct ig_optimizer_options options = {.kind = (enum ig_optimizer_kind)kind};
+        float values[2][2][4];
+        for (int i = 0; i < 2; i++) {
+            options.learning_rate = rates[i];
+            options.shares = i ? shares : NULL;
+            walk(values[i], &options);
+        }
+        assert_memory_equal(values[1][0], values[0][0], sizeof values[0][0]);
+        for (int step = 0; step < 4; step++) assert_true(values[1][1][step] == 1);
+    }
+}
+
 static void refuses(void **state)
 {
     (void)state;
@@ -89,6 +106,7 @@ static void refuses(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(steps_are_those_of_keras),
+                                       cmocka_unit_test(parameters_take_their_shares),
                                        cmocka_unit_test(refuses)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
