@@ -28,7 +28,9 @@ enum {
 enum { IGE_SOURCE_BYTES = 12, IGE_CODE = 3, IGE_TRANSFORM_PROBABILITY = 11 };
 /* Of a source: how its keys are kept (bytes of a key, with buckets 4 more), and above that its bits
  * of a bucket. */
-enum { IGE_KEPT = 7, IGE_BUCKETS = 4, IGE_BUCKET_SHIFT = 3, IGE_GRIDS = 8 };
+enum { IGE_KEPT = 7, IGE_BUCKETS = 4, IGE_BUCKET_SHIFT = 3 };
+/* Grids 1 to 8 are of decimals, 9 to 16 of what is above their halves. */
+enum { IGE_DECIMALS = 8, IGE_GRIDS = 16 };
 
 /* A split: its fields, and the number of bytes up to its right child. */
 struct ige_split {
@@ -77,20 +79,20 @@ static inline int32_t ige_order_key(uint32_t bits)
     return (int32_t)(bits >> 31 ? 0x80000000U - bits : bits);
 }
 
-/* 10^(grid - 1) from bit 30 down, and below it the exponent of a float of which a key would be less
- * than a bit. */
+/* 10^(grid - 1), or 2 * 10^(grid - 9), from bit 30 down, and below it the exponent of a float of
+ * which a key would be less than a bit. */
 static inline uint32_t ige_power(uint32_t grid)
 {
     static const uint32_t POWERS[] = {0,           0x4000009cU, 0x50000099U,
                                       0x64000096U, 0x7d000093U, 0x4e20008fU,
                                       0x61a8008cU, 0x7a120089U, 0x4c4b4085U};
-    return POWERS[grid];
+    return grid > IGE_DECIMALS ? POWERS[grid - IGE_DECIMALS] - 1 : POWERS[grid];
 }
 
 /* The greatest k whose k / 10^(grid - 1), rounded to a float, is at most the number: what the
  * upper half of its distance to the next float reaches. Only for k below 2^24, where that half is
  * no k itself; greater ones are greater than 2^24. */
-static inline int32_t ige_grid_key(uint32_t bits, uint32_t power)
+static inline int32_t ige_near_key(uint32_t bits, uint32_t power)
 {
     uint32_t negative = bits > 0x80000000U, key = 0;
     uint32_t size = (bits & IGE_MAGNITUDE) - negative; /* a negative one's neighbour towards 0 */
@@ -100,6 +102,24 @@ static inline int32_t ige_grid_key(uint32_t bits, uint32_t power)
     else if (shift > 255)
         key = 1U << 30;
     return (int32_t)(negative ? ~key : key);
+}
+
+/* The greatest k whose k / (2 * 10^(grid - 9)) is less than the number. */
+static inline int32_t ige_above_key(uint32_t bits, uint32_t power)
+{
+    uint32_t positive = bits - 1 < IGE_MAGNITUDE, key = 0, size = bits & IGE_MAGNITUDE;
+    uint32_t fraction = size << 8 | 0x80000000U, shift = (power & 255) - (size >> 23);
+    if (shift < 32)
+        key = (uint32_t)(((uint64_t)fraction * (power & ~255U) - positive) >> 32) >> shift;
+    else if (shift > 255)
+        key = 1U << 30;
+    return (int32_t)(positive ? key : ~key);
+}
+
+static inline int32_t ige_grid_key(uint32_t bits, uint32_t grid)
+{
+    uint32_t power = ige_power(grid);
+    return grid > IGE_DECIMALS ? ige_above_key(bits, power) : ige_near_key(bits, power);
 }
 
 /* ---- trees ---- */

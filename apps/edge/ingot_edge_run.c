@@ -146,7 +146,7 @@ static inline uint32_t count_in_buckets(const uint8_t *keys, uint32_t count, uin
 /* How many thresholds a number reaches. */
 static IGE_APART uint32_t rank_of(const uint8_t *source, const uint8_t *keys, uint32_t bits)
 {
-    int32_t key = source[11] ? ige_grid_key(bits, ige_power(source[11])) : ige_order_key(bits);
+    int32_t key = source[11] ? ige_grid_key(bits, source[11]) : ige_order_key(bits);
     int32_t base = (int32_t)ige_u32(source + 4);
     uint32_t count = ige_u16(source + 2), kept = source[9], bucket = kept >> IGE_BUCKET_SHIFT;
     if (key < base) return 0;
@@ -219,10 +219,17 @@ static inline uint32_t form_of(const uint8_t *source)
 
 /* Keys are their own ranks, or in buckets of bytes, or kept in any way. */
 enum keys { IMPLIED, BUCKETS, ANY_KEYS };
+enum grids { NO_GRID, NEAR, ABOVE };
+
+static inline int32_t key_of(uint32_t bits, enum grids grids, uint32_t power)
+{
+    if (grids == NO_GRID) return ige_order_key(bits);
+    return grids == NEAR ? ige_near_key(bits, power) : ige_above_key(bits, power);
+}
 
 /* Sources side by side of one form, as long as no value is missing; a column for each of the rules.
  */
-static IGE_WITHIN void fill_run(struct filling *filling, int grid, enum keys kind)
+static IGE_WITHIN void fill_run(struct filling *filling, enum grids grids, enum keys kind)
 {
     const uint8_t *source = filling->source, *keys = filling->keys, *end = filling->end;
     const float *input = filling->input;
@@ -235,7 +242,7 @@ static IGE_WITHIN void fill_run(struct filling *filling, int grid, enum keys kin
             rank = rank_of(source, keys, bits);
             keys += ige_keys_bytes(source, keys);
         } else {
-            int32_t key = grid ? ige_grid_key(bits, power) : ige_order_key(bits);
+            int32_t key = key_of(bits, grids, power);
             int32_t base = (int32_t)ige_u32(source + 4);
             uint32_t count = ige_u16(source + 2), bucket = source[9] >> IGE_BUCKET_SHIFT;
             uint32_t distance = ((uint32_t)key - (uint32_t)base) >> source[10];
@@ -256,22 +263,27 @@ static IGE_WITHIN void fill_run(struct filling *filling, int grid, enum keys kin
 
 static IGE_APART void fill_numbers(struct filling *filling)
 {
-    fill_run(filling, 0, IMPLIED);
+    fill_run(filling, NO_GRID, IMPLIED);
 }
 
 static IGE_APART void fill_grids(struct filling *filling)
 {
-    fill_run(filling, 1, IMPLIED);
+    fill_run(filling, NEAR, IMPLIED);
 }
 
 static IGE_APART void fill_buckets(struct filling *filling)
 {
-    fill_run(filling, 1, BUCKETS);
+    fill_run(filling, NEAR, BUCKETS);
+}
+
+static IGE_APART void fill_buckets_above(struct filling *filling)
+{
+    fill_run(filling, ABOVE, BUCKETS);
 }
 
 static IGE_APART void fill_any(struct filling *filling)
 {
-    fill_run(filling, 0, ANY_KEYS);
+    fill_run(filling, NO_GRID, ANY_KEYS);
 }
 
 /* Sources whose columns are ranks; whether there were any. */
@@ -280,10 +292,10 @@ static int fill_ranks(struct filling *filling)
     const uint8_t *source = filling->source;
     uint32_t kept = source[9] & IGE_KEPT, grid = source[11];
     if (source[8] >= ZERO_LEFT) return 0;
-    if (!kept)
+    if (!kept && grid <= IGE_DECIMALS)
         (grid ? fill_grids : fill_numbers)(filling);
     else if (grid && kept == IGE_BUCKETS + 1)
-        fill_buckets(filling);
+        (grid > IGE_DECIMALS ? fill_buckets_above : fill_buckets)(filling);
     else
         fill_any(filling);
     return filling->source > source;

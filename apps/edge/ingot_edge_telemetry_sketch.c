@@ -58,7 +58,7 @@ static void add_tree_edges(struct ige_sketch *sketch, const struct ige_model *mo
     (void)model;
 }
 #else
-/* The order key of the float nearest to number / 10^(grid - 1): the first that reaches it. */
+/* The order key of the first float that reaches a number of a grid. */
 static int32_t key_on_grid(int32_t number, uint32_t grid)
 {
     const uint32_t least = (uint32_t)-0x4b800000; /* -2^24; numbers are less far from 0 */
@@ -66,8 +66,7 @@ static int32_t key_on_grid(int32_t number, uint32_t grid)
     for (uint32_t step = 1U << 31; step; step >>= 1) {
         int32_t key = (int32_t)(least + before + step - 1);
         uint32_t bits = key < 0 ? SIGN - (uint32_t)key : (uint32_t)key;
-        if (before + step <= 2 * 0x4b800000U && ige_grid_key(bits, ige_power(grid)) < number)
-            before += step;
+        if (before + step <= 2 * 0x4b800000U && ige_grid_key(bits, grid) < number) before += step;
     }
     return (int32_t)(least + before);
 }

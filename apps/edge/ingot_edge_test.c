@@ -298,17 +298,26 @@ static float float_of(uint32_t bits)
     return value;
 }
 
+/* Of decimals the float nearest to number / power is reached, of their halves number / power is
+ * passed; a float times a power is an exact double. */
+static bool is_reached(int32_t number, uint32_t grid, float value)
+{
+    static const float POWERS[] = {1, 1e1F, 1e2F, 1e3F, 1e4F, 1e5F, 1e6F, 1e7F};
+    float power = POWERS[(grid - 1) % IGE_DECIMALS];
+    return grid > IGE_DECIMALS ? (double)value * 2 * (double)power > number
+                               : (float)number / power <= value;
+}
+
 /* The key's own threshold is reached, the next one is not; as far as there are such. */
 static void check_grid_key(uint32_t bits, uint32_t grid)
 {
-    static const float POWERS[] = {1, 1e1F, 1e2F, 1e3F, 1e4F, 1e5F, 1e6F, 1e7F};
     enum { END = 1 << 24 };
-    float value = float_of(bits), power = POWERS[grid - 1];
+    float value = float_of(bits);
     if (isnan(value)) return;
-    int32_t key = ige_grid_key(bits, ige_power(grid));
+    int32_t key = ige_grid_key(bits, grid);
     int32_t own = key < END ? key : END - 1, next = key < -END ? 1 - END : key + 1;
-    bool reached = own <= -END || (float)own / power <= value;
-    bool passed = next < END && (float)next / power <= value;
+    bool reached = own <= -END || is_reached(own, grid, value);
+    bool passed = next < END && is_reached(next, grid, value);
     if (!reached || passed) fail_msg("%a on grid %u: %d", (double)value, grid, key);
 }
 
@@ -323,7 +332,7 @@ static void test_grid_keys(void **state)
         for (uint64_t bits = 0; bits <= UINT32_MAX; bits += STEP)
             check_grid_key((uint32_t)bits, grid);
         for (int i = 0; i < POINTS; i++) {
-            double power = pow(10, grid - 1);
+            double power = pow(10, (grid - 1) % IGE_DECIMALS) * (grid > IGE_DECIMALS ? 2 : 1);
             uint32_t number = (uint32_t)ig_rng_below(&random, 1U << (1 + i % 24)), bits;
             float point = (float)(number / power);
             memcpy(&bits, &point, sizeof bits);

@@ -228,7 +228,7 @@ static bool read_source(struct reader *reader, struct ig_compact_source *source,
     if (source->key_shift > 31)
         return bad(reader, "a threshold's shift", source->key_shift, "0 to 31");
     if (source->grid > IG_COMPACT_GRIDS)
-        return bad(reader, "a source's grid", source->grid, "0 to 8");
+        return bad(reader, "a source's grid", source->grid, "0 to 16");
     bool buckets = source->key_bytes > IG_EDGE_BUCKETS;
     if (buckets) source->key_bytes = (uint8_t)(source->key_bytes - IG_EDGE_BUCKETS);
     if (buckets != (source->bucket_bits > 0) || source->bucket_bits > BUCKET_BITS_MAX ||

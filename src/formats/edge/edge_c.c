@@ -100,10 +100,11 @@ static void write_head(struct writer *writer)
     text(writer, "int32_t @_class(const float *features);\n\n");
 }
 
-static bool has_grids(const struct ig_tree_compact *compact)
+/* Of decimals (1 to 8), of what is above their halves (9 to 16), or any. */
+static bool has_grids(const struct ig_tree_compact *compact, uint32_t least, uint32_t most)
 {
     for (uint32_t i = 0; i < compact->sources_count; i++)
-        if (compact->sources[i].grid) return true;
+        if (compact->sources[i].grid >= least && compact->sources[i].grid <= most) return true;
     return false;
 }
 
@@ -114,15 +115,17 @@ static bool has_buckets(const struct ig_tree_compact *compact)
     return false;
 }
 
-/* 10^decimals from bit 30 down, and the exponent of a float of which a key would be below 1 bit. */
+/* 10^decimals, or twice that, from bit 30 down, the exponent of a float of which a key would be
+ * below 1 bit, and of the latter IS_ABOVE. */
 static uint32_t power_of(const struct ig_compact_source *source)
 {
-    enum { EXPONENT_OF_1 = 127 };
-    uint32_t power = 1, up;
+    enum { EXPONENT_OF_1 = 127, IS_ABOVE = 256 };
+    bool above = source->grid > IG_COMPACT_DECIMALS;
+    uint32_t power = above ? 2 : 1, up;
     if (!source->grid) return 0;
-    for (uint32_t decimals = source->grid - 1U; decimals > 0; decimals--) power *= 10;
+    for (uint32_t d = (source->grid - 1U) % IG_COMPACT_DECIMALS; d > 0; d--) power *= 10;
     up = 31 - ig_compact_bits(power);
-    return power << up | (EXPONENT_OF_1 - 1 + up);
+    return power << up | (EXPONENT_OF_1 - 1 + up) | (above ? IS_ABOVE : 0);
 }
 
 static void write_sources(struct writer *writer)
@@ -131,7 +134,7 @@ static void write_sources(struct writer *writer)
     size_t keys = 0;
     text(writer, "struct @_source {\n    int32_t base;\n    uint32_t keys;\n    uint16_t feature, "
                  "count;\n    uint8_t rules, width, shift, log;\n");
-    if (has_grids(compact)) text(writer, "    uint32_t power;\n");
+    if (has_grids(compact, 1, IG_COMPACT_GRIDS)) text(writer, "    uint32_t power;\n");
     if (has_buckets(compact)) text(writer, "    uint32_t bits;\n");
     text(writer, "};\n");
     ig_buf_printf(writer->out, "static const struct %.*s_source %.*s_sources[] = {\n",
@@ -141,7 +144,8 @@ static void write_sources(struct writer *writer)
         ig_buf_printf(writer->out, "    {%d, %zu, %u, %u, %u, %u, %u, %u", source->base, keys,
                       source->feature, source->keys_count, source->rules, source->key_bytes,
                       source->key_shift, ig_compact_bits(source->keys_count) - 1);
-        if (has_grids(compact)) ig_buf_printf(writer->out, ", %uU", power_of(source));
+        if (has_grids(compact, 1, IG_COMPACT_GRIDS))
+            ig_buf_printf(writer->out, ", %uU", power_of(source));
         if (has_buckets(compact)) ig_buf_printf(writer->out, ", %u", source->bucket_bits);
         ig_buf_add_cstr(writer->out, "},\n");
         keys += source->keys_size;
@@ -228,6 +232,18 @@ static const char GRID[] =
     "        key = 1U << 30;\n"
     "    return (int32_t)(negative ? ~key : key);\n"
     "}\n\n";
+static const char ABOVE[] =
+    "/* The greatest k whose k / (2 * 10^decimals) is less than the number. */\n"
+    "static int32_t @_above_key(uint32_t bits, uint32_t power)\n"
+    "{\n"
+    "    uint32_t positive = bits - 1 < 0x7fffffffU, key = 0, size = bits & 0x7fffffffU;\n"
+    "    uint32_t fraction = size << 8 | 0x80000000U, shift = (power & 255) - (size >> 23);\n"
+    "    if (shift < 32)\n"
+    "        key = (uint32_t)(((uint64_t)fraction * (power & ~511U) - positive) >> 32) >> shift;\n"
+    "    else if (shift > 255)\n"
+    "        key = 1U << 30;\n"
+    "    return (int32_t)(positive ? key : ~key);\n"
+    "}\n\n";
 static const char BUCKETS[] =
     "/* How many keys are reached, which are the count of buckets, for each how many keys come\n"
     " * before it, and what of the keys lies within their buckets. */\n"
@@ -260,6 +276,8 @@ static const char RANK_HEAD[] =
     "    int32_t key = (int32_t)(bits >> 31 ? 0x80000000U - bits : bits);\n"
     "    uint32_t distance, count = source->count, step = 1U << source->log, reached = 0;\n";
 static const char RANK_GRID[] = "    if (source->power) key = @_grid_key(bits, source->power);\n";
+static const char RANK_ABOVE[] =
+    "    if (source->power & 256U) key = @_above_key(bits, source->power);\n";
 static const char RANK_DISTANCE[] =
     "    if (key < source->base) return 0;\n"
     "    distance = ((uint32_t)key - (uint32_t)source->base) >> source->shift;\n"
@@ -316,12 +334,17 @@ static const char CATEGORIES[] =
 
 static void write_rank(struct writer *writer)
 {
-    bool grids = has_grids(writer->compact), buckets = has_buckets(writer->compact);
+    const struct ig_tree_compact *compact = writer->compact;
+    bool decimals = has_grids(compact, 1, IG_COMPACT_DECIMALS), buckets = has_buckets(compact);
+    bool above = has_grids(compact, IG_COMPACT_DECIMALS + 1, IG_COMPACT_GRIDS);
     text(writer, KEY);
-    if (grids) text(writer, GRID);
+    if (decimals) text(writer, GRID);
+    if (above) text(writer, ABOVE);
     if (buckets) text(writer, BUCKETS);
     text(writer, RANK_HEAD);
-    if (grids) text(writer, RANK_GRID);
+    if (above) text(writer, RANK_ABOVE);
+    if (decimals) text(writer, above ? "    else\n    " : "");
+    if (decimals) text(writer, RANK_GRID);
     text(writer, RANK_DISTANCE);
     if (buckets) text(writer, RANK_BUCKETS);
     text(writer, RANK_SEARCH);

@@ -92,7 +92,7 @@ static void test_random_trees(void **state)
 
 /* ---- files that are broken ---- */
 
-enum { SETS = 3, DECIMALS = 10 }; /* of the shapes */
+enum { SETS = 3, DECIMALS = 10, MIDDLES = 12 }; /* of the shapes */
 
 static void write_small(struct ig_buf *buf, size_t shape)
 {
@@ -172,6 +172,7 @@ static void test_changed_bytes(void **state)
     (void)state;
     check_changed_bytes(SETS);
     check_changed_bytes(DECIMALS);
+    check_changed_bytes(MIDDLES);
 }
 
 /* Of the first source, on a grid and with buckets: its record, and its keys behind three of them.
@@ -191,7 +192,7 @@ static void test_broken_keys(void **state)
         {SOURCE + 9, 16 << 3 | 2, "bits of a bucket is 16, expected none"},
         {SOURCE + 3, 1, "thresholds in buckets is "},
         {SOURCE + 10, 32, "a threshold's shift is 32, expected 0 to 31"},
-        {SOURCE + 11, 9, "a source's grid is 9, expected 0 to 8"},
+        {SOURCE + 11, 17, "a source's grid is 17, expected 0 to 16"},
         {SOURCE + 7, 0x7f, "a threshold's key is "},
         {KEYS, 0, "thresholds before a bucket is 0, expected ascending from 0 to all of them"},
         {KEYS + 1, 1, "thresholds before a bucket is 1, expected ascending from 0"},

@@ -103,6 +103,14 @@ static const struct ig_testing_shape IG_EDGE_SHAPES[] = {
      .f32 = true,
      .missing_kinds = true,
      .sum_rule = IG_SUM_F32_BASE_FIRST},
+    {.features = 3, .outputs = 1, .trees = 12, .depth = 5, .decimals = 2, .sum_rule = IG_SUM_F64},
+    {.features = 7,
+     .outputs = 2,
+     .trees = 30,
+     .depth = 5,
+     .decimals = 1,
+     .missing_kinds = true,
+     .sum_rule = IG_SUM_F64},
 };
 enum { IG_EDGE_SHAPES_COUNT = sizeof IG_EDGE_SHAPES / sizeof *IG_EDGE_SHAPES };
 

@@ -47,11 +47,13 @@ enum { IG_COMPACT_INVERTED, IG_COMPACT_MISSING, IG_COMPACT_UNKNOWN, IG_COMPACT_C
 
 /* The order key of a float with bits b is b, or 0x80000000 - b for a negative one, as a signed
  * number. The i-th threshold of a feature is the float whose order key is base + (distance <<
- * key_shift), or, where it has a grid, the float nearest to that number / 10^(grid - 1). Distances
- * ascend and are key_bytes wide, little-endian; with 0 bytes a distance is i and nothing is kept,
- * nor is there anything to search. With bucket_bits they are kept without what lies above these
- * bits, behind the count of buckets and, for each and the end, how many keys lie before it. */
-enum { IG_COMPACT_GRIDS = 8, IG_COMPACT_GRID_END = 1 << 24 };
+ * key_shift), or, where it has a grid, the float nearest to that number / 10^(grid - 1), from grid
+ * 9 on the least float above that number / (2 * 10^(grid - 9)), which is where libraries split that
+ * take the middle of two decimals. Distances ascend and are key_bytes wide, little-endian; with 0
+ * bytes a distance is i and nothing is kept, nor is there anything to search. With bucket_bits they
+ * are kept without what lies above these bits, behind the count of buckets and, for each and the
+ * end, how many keys lie before it. */
+enum { IG_COMPACT_DECIMALS = 8, IG_COMPACT_GRIDS = 16, IG_COMPACT_GRID_END = 1 << 24 };
 
 struct ig_compact_source {
     uint32_t feature;
@@ -62,7 +64,7 @@ struct ig_compact_source {
     uint8_t key_bytes; /* 0 to 4 */
     uint8_t key_shift;
     uint8_t bucket_bits; /* 0: no buckets */
-    uint8_t grid;        /* 0: keys of floats; else decimals + 1; numbers are below GRID_END */
+    uint8_t grid;        /* 0: keys of floats; else numbers are below GRID_END */
     const uint8_t *keys; /* NULL with 0 bytes */
     uint32_t keys_size;
 };

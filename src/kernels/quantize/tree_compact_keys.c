@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* How a feature's thresholds are kept: as keys of floats or, where all of them are decimal
- * fractions, as whole numbers of their last decimal; not at all where they are their own ranks, in
+ * fractions or next above the middle of two, as whole numbers of their last decimal or its half;
+ * not at all where they are their own ranks, in
  * buckets where that is smaller. Stateless. */
 #include "kernels/quantize/tree_compact_priv.h"
 
@@ -10,7 +11,7 @@ enum { BUCKETS_MAX = 255, BUCKET_BITS_MAX = 16, BUCKETED_MAX = 255, SLACK = 4 };
 
 static const double POWERS[] = {1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7};
 enum { POWERS_COUNT = sizeof POWERS / sizeof *POWERS };
-_Static_assert((int)POWERS_COUNT == (int)IG_COMPACT_GRIDS, "a grid without a power");
+_Static_assert((int)POWERS_COUNT == (int)IG_COMPACT_DECIMALS, "a grid without a power");
 
 /* One way to keep a feature's different thresholds. */
 struct form {
@@ -20,11 +21,20 @@ struct form {
     uint8_t grid, shift, key_bytes, bucket_bits;
 };
 
-/* The float that is nearest to number / 10^decimals. Both are floats, so the quotient of doubles
- * rounds as that of the floats. */
+static double power_of(uint32_t grid)
+{
+    return grid > IG_COMPACT_DECIMALS ? 2 * POWERS[grid - IG_COMPACT_DECIMALS - 1]
+                                      : POWERS[grid - 1];
+}
+
+/* The float that is nearest to number / power, or the least above it. Number and power are floats,
+ * so the quotient of doubles rounds as that of the floats; a float times a power is exact. */
 static float on_grid(int32_t number, uint32_t grid)
 {
-    return (float)(number / POWERS[grid - 1]);
+    double power = power_of(grid);
+    float nearest = (float)(number / power);
+    bool below = grid > IG_COMPACT_DECIMALS && (double)nearest * power <= number;
+    return below ? nextafterf(nearest, INFINITY) : nearest;
 }
 
 int64_t ig_compact_threshold_number(const struct ig_compact_source *source, uint32_t index)
@@ -48,13 +58,13 @@ int64_t ig_compact_threshold_key(const struct ig_compact_source *source, uint32_
     return source->grid ? ig_compact_key(on_grid((int32_t)number, source->grid)) : number;
 }
 
-/* The fewest decimals with which all thresholds are on a grid; false: there are none. */
-static bool find_grid(struct form *form, const int32_t *keys)
+/* The first grid from `grid` to `last` that all thresholds are on; false: there is none. */
+static bool find_grid(struct form *form, const int32_t *keys, uint32_t grid, uint32_t last)
 {
-    for (uint32_t grid = 1; grid <= IG_COMPACT_GRIDS; grid++) {
+    for (; grid <= last; grid++) {
         uint32_t i = 0;
         for (; i < form->count; i++) {
-            double number = round((double)ig_compact_value(keys[i]) * POWERS[grid - 1]);
+            double number = round((double)ig_compact_value(keys[i]) * power_of(grid));
             if (!(fabs(number) < IG_COMPACT_GRID_END)) break;
             form->numbers[i] = (int32_t)number;
             if (ig_compact_key(on_grid(form->numbers[i], grid)) != keys[i]) break;
@@ -143,11 +153,14 @@ static bool keep(struct ig_compact_build *build, struct ig_compact_source *sourc
 bool ig_compact_keep_keys(struct ig_compact_build *build, struct ig_compact_source *source,
                           int32_t *keys, uint32_t count, uint32_t ranks_max)
 {
-    struct form form = {.numbers = keys, .count = count}, grid = form;
-    grid.numbers = ig_arena_array(&build->scratch, count, sizeof *grid.numbers);
-    if (!grid.numbers) return ig_compact_no_memory(build, "thresholds");
+    struct form form = {.numbers = keys, .count = count};
     choose_form(&form, ranks_max);
-    if (form.key_bytes && find_grid(&grid, keys)) {
+    for (uint32_t first = 1; first < IG_COMPACT_GRIDS; first += IG_COMPACT_DECIMALS) {
+        struct form grid = {.count = count};
+        grid.numbers = ig_arena_array(&build->scratch, count, sizeof *grid.numbers);
+        if (!grid.numbers) return ig_compact_no_memory(build, "thresholds");
+        if (!form.key_bytes || !find_grid(&grid, keys, first, first + IG_COMPACT_DECIMALS - 1))
+            continue;
         choose_form(&grid, ranks_max);
         if (grid.size < form.size) form = grid;
     }

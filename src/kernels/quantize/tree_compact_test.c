@@ -235,6 +235,26 @@ static void test_decimals_are_kept_on_grids(void **state)
     ig_model_free(model);
 }
 
+/* The next doubles above the middles of two decimals: grids of what is above halves. */
+static void test_middles_are_kept_on_grids(void **state)
+{
+    (void)state;
+    struct ig_testing_shape shape = PLAIN;
+    shape.f32 = false;
+    for (shape.decimals = 1; shape.decimals < 5; shape.decimals++) {
+        struct ig_model *model = ig_testing_model(&shape, 13);
+        struct ig_tree_compact *compact = compact_of(model, IG_COMPACT_WANT_INT16);
+        for (uint32_t i = 0; i < 4; i++) {
+            const struct ig_compact_source *source = &compact->sources[i];
+            assert_int_equal(source->grid, IG_COMPACT_DECIMALS + 1 + shape.decimals);
+            assert_true(source->keys_size < 3 * source->keys_count);
+            check_keys(model, source);
+        }
+        ig_tree_compact_free(compact);
+        ig_model_free(model);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -245,6 +265,7 @@ int main(void)
         cmocka_unit_test(test_equal_things_are_kept_once),
         cmocka_unit_test(test_integers_need_no_keys),
         cmocka_unit_test(test_decimals_are_kept_on_grids),
+        cmocka_unit_test(test_middles_are_kept_on_grids),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -18,7 +18,8 @@ struct ig_testing_shape {
     uint32_t set_percent;  /* chance that a split is a category set */
     uint32_t thresholds;   /* different values a feature; 0: any */
     uint32_t integers;     /* thresholds are 1, 2, ... up to it; 0: any numbers */
-    uint32_t decimals;     /* of thresholds from -100 to 100; 0: any */
+    uint32_t decimals;     /* of thresholds from -100 to 100, without f32 the double next to their
+                              middles; 0: any */
     bool f32;              /* XGBoost's rules, else LightGBM's */
     bool missing_kinds;    /* all three, else NaN only */
     bool dart;
@@ -58,7 +59,7 @@ static inline double ig_testing_threshold(const struct ig_testing_shape *shape, 
     if (shape->decimals) {
         double power = pow(10, shape->decimals);
         double value = ((double)(own % (uint64_t)(200 * power)) - 100 * power) / power;
-        return shape->f32 ? (double)(float)value : value;
+        return shape->f32 ? (double)(float)value : nextafter(value + 0.5 / power, INFINITY);
     }
     if (shape->thresholds) {
         own = (uint64_t)feature << 32 | (own % shape->thresholds);
