@@ -5,7 +5,7 @@
 #include "ingot_edge_file.h"
 
 #ifdef IGE_ENCODERS
-#include "ingot_edge_nn.h"
+#include "ingot_edge_nn_core.h"
 
 enum { FACTS_BYTES = 20, FEATURE_BYTES = 4, VERSION = 1, CATEGORY = 1, MISSING = 2 };
 enum { KNOTS_MAX = 33, INPUTS_MAX = 1 << 16, GAINS = 1 };
@@ -108,16 +108,20 @@ enum ige_status ige_encoder_load(struct ige_model *model, const uint8_t *section
 
 /* ---- rows ---- */
 
+/* 2 * y / last. A power of two is taken from the exponent, where that has enough. */
+static float scaled(float y, uint32_t last)
+{
+    uint32_t log = 0, bits = ige_nn_bits_of(y);
+    while (1U << log < last) log++;
+    if (1U << log == last && bits >> 23 > log) return ige_nn_real_of(bits + ((1 - log) << 23));
+    return ige_nn_divide_reals(2 * y, (float)last);
+}
+
 static float rank(const struct ige_encoded *feature, float value)
 {
     const uint8_t *knots = feature->numbers + 8;
     uint32_t last = feature->knots - 1, k = 0, end = last;
-    union {
-        float f;
-        uint32_t u;
-    } pun;
-    pun.f = value;
-    int32_t key = ige_order_key(pun.u);
+    int32_t key = ige_order_key(ige_nn_bits_of(value));
     if (key <= ige_order_key(ige_u32(knots))) return -1;
     if (key >= ige_order_key(ige_u32(knots + 4 * last))) return 1;
     while (end - k > 1) {
@@ -128,41 +132,60 @@ static float rank(const struct ige_encoded *feature, float value)
             end = middle;
     }
     float below = ige_f32(knots + 4 * k);
-    float part = (value - below) / (ige_f32(knots + 4 * k + 4) - below);
-    return 2 * ((float)k + part) / (float)last - 1;
+    float part = ige_nn_divide_reals(value - below, ige_f32(knots + 4 * k + 4) - below);
+    return scaled((float)k + part, last) - 1;
 }
 
-/* The feature's column `c` when it is not missing. */
-static float column_of(const struct ige_encoded *feature, float value, uint32_t c)
+/* In deviations from the mean, 5 at most. */
+static float deviations(const struct ige_encoded *feature, float value)
 {
-    const float clip = 5;
-    if (feature->categories)
-        return value < (float)feature->categories && (uint32_t)value == c ? 1 : 0;
-    if (c) return c == 1 && feature->knots ? rank(feature, value) : 0;
-    value = (value - ige_f32(feature->numbers)) / ige_f32(feature->numbers + 4);
-    return value < -clip ? -clip : value > clip ? clip : value;
+    const uint32_t most = 0x40a00000U;
+    float mean = ige_f32(feature->numbers), deviation = ige_f32(feature->numbers + 4);
+    float real = ige_nn_divide_reals(value - mean, deviation);
+    uint32_t bits = ige_nn_bits_of(real);
+    return (bits & ~SIGN) > most ? ige_nn_real_of((bits & SIGN) | most) : real;
+}
+
+/* The one of the feature's columns that is 1; none: their count. Of a number, that of missing. */
+static uint32_t column_of_one(const struct ige_encoded *feature, float value)
+{
+    uint32_t bits = ige_nn_bits_of(value);
+    if ((bits & ~SIGN) > INFINITE || (feature->categories && bits > SIGN))
+        return feature->missing ? feature->columns - 1 : feature->columns;
+    if (feature->categories && value < (float)feature->categories) return (uint32_t)value;
+    return feature->columns;
+}
+
+static void put(const struct ige_interpreter *interpreter, const struct ige_tensor *input,
+                uint32_t place, float real)
+{
+    const uint8_t *gain = interpreter->model->network.gains;
+    if (gain && ige_nn_bits_of(real)) real *= ige_f32(gain + 4 * place);
+    if (input->type != IGE_INT8)
+        input->data.f32[place] = real;
+    else if (ige_nn_bits_of(real))
+        ige_nn_quantize(input->data.i8 + place, &real, 1, input->scale, (int8_t)input->zero_point);
+    else
+        input->data.i8[place] = (int8_t)input->zero_point;
 }
 
 void ige_encoder_run(const struct ige_interpreter *interpreter)
 {
     const struct ige_network *network = &interpreter->model->network;
     const float *row = interpreter->input.data.f32;
-    const uint8_t *at = network->encoder, *gain = network->gains;
+    const uint8_t *at = network->encoder;
     struct ige_tensor input = ige_network_end(interpreter, 0);
     uint32_t place = 0;
     for (uint32_t f = 0; f < network->features; f++) {
         struct ige_encoded feature = ige_encoded_at(at);
         float value = row[f];
-        int missing = value != value || (feature.categories && value < 0);
+        uint32_t one = column_of_one(&feature, value);
+        int is_number = !feature.categories && (ige_nn_bits_of(value) & ~SIGN) <= INFINITE;
         for (uint32_t c = 0; c < feature.columns; c++, place++) {
-            float real = missing ? (float)(feature.missing && c + 1 == feature.columns)
-                                 : column_of(&feature, value, c);
-            if (gain) real *= ige_f32(gain + 4 * place);
-            if (input.type == IGE_INT8)
-                ige_nn_quantize(input.data.i8 + place, &real, 1, input.scale,
-                                (int8_t)input.zero_point);
-            else
-                input.data.f32[place] = real;
+            float real = c == one;
+            if (is_number && c == 0) real = deviations(&feature, value);
+            if (is_number && c == 1 && feature.knots) real = rank(&feature, value);
+            put(interpreter, &input, place, real);
         }
         at = feature.next;
     }

@@ -33,6 +33,61 @@ IGE_NN_INLINE int32_t ige_nn_is_double(uint32_t rounding)
     return !IGE_NN_HAS_SINGLE || (IGE_NN_HAS_DOUBLE && rounding == IGE_NN_DOUBLE);
 }
 
+#ifndef IGE_NO_FLOAT
+IGE_NN_INLINE uint32_t ige_nn_bits_of(float value)
+{
+    union {
+        float f;
+        uint32_t u;
+    } pun;
+    pun.f = value;
+    return pun.u;
+}
+
+IGE_NN_INLINE float ige_nn_real_of(uint32_t bits)
+{
+    union {
+        uint32_t u;
+        float f;
+    } pun;
+    pun.u = bits;
+    return pun.f;
+}
+
+/* a / b, rounded as it, eight bits of the quotient at a time. */
+IGE_NN_INLINE float ige_nn_divide_reals_whole(float a, float b)
+{
+    const uint32_t one = 0x800000U, fraction = one - 1;
+    uint32_t x = ige_nn_bits_of(a), y = ige_nn_bits_of(b), quotient = 1;
+    uint32_t x_power = x >> 23 & 255, y_power = y >> 23 & 255, power = x_power + 127 - y_power;
+    uint32_t rest = (x & fraction) | one, by = (y & fraction) | one;
+    if (rest < by) {
+        rest <<= 1;
+        power--;
+    }
+    if (x_power - 1 >= 254 || y_power - 1 >= 254 || power - 1 >= 254) return a / b;
+    rest -= by;
+    for (int32_t i = 0; i < 3; i++) {
+        uint32_t bits = (rest << 8) / by;
+        rest = (rest << 8) - bits * by;
+        quotient = quotient << 8 | bits;
+    }
+    /* 25 bits, of which the last is no half: an exact quotient of two floats has no more than 24 */
+    return ige_nn_real_of(((x ^ y) & 0x80000000U) | ((power << 23) + ((quotient + 1) >> 1) - one));
+}
+
+/* Without a float unit, but with a division of integers, the compiler's own is slower. */
+#if defined(__SOFTFP__) && defined(__ARM_FEATURE_IDIV)
+#define IGE_NN_DIVIDES_WHOLE
+IGE_NN_API float ige_nn_divide_reals(float a, float b);
+#else
+IGE_NN_INLINE float ige_nn_divide_reals(float a, float b)
+{
+    return a / b;
+}
+#endif
+#endif
+
 /* The forms, each with whether the compiler can build it. The kernels use the one of the processor
  * that is compiled for. */
 #define IGE_NN_FORMS(FORM)                                                                         \

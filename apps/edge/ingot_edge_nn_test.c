@@ -634,6 +634,23 @@ static void tables_and_reals(void **state)
     }
 }
 
+/* As the processor's, of quotients of all sizes. */
+static void quotients(void **state)
+{
+    (void)state;
+    struct ig_rng random;
+    ig_rng_seed(&random, 11);
+    for (int i = 0; i < 300000; i++) {
+        uint64_t bits = ig_rng_u64(&random);
+        uint32_t near = i % 3 ? (uint32_t)(bits >> 32) : (uint32_t)bits ^ (uint32_t)(bits >> 55);
+        float a = ige_nn_real_of((uint32_t)bits), b = ige_nn_real_of(near);
+        float got = ige_nn_divide_reals_whole(a, b), expected = a / b;
+        bool same = isnan(expected) ? isnan(got) : ige_nn_bits_of(got) == ige_nn_bits_of(expected);
+        if (!same)
+            fail_msg("%a / %a is %a, not %a", (double)a, (double)b, (double)expected, (double)got);
+    }
+}
+
 /* Any number by any multiplier. */
 static void scales(void **state)
 {
@@ -730,11 +747,17 @@ static void forms_agree(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(convolutions),    cmocka_unit_test(connections),
-        cmocka_unit_test(pools_and_means), cmocka_unit_test(elements),
-        cmocka_unit_test(movements),       cmocka_unit_test(tables_and_reals),
-        cmocka_unit_test(scales),          cmocka_unit_test(forms_agree),
-        cmocka_unit_test(finishes),        cmocka_unit_test(softmax_between_bytes),
+        cmocka_unit_test(convolutions),
+        cmocka_unit_test(connections),
+        cmocka_unit_test(pools_and_means),
+        cmocka_unit_test(elements),
+        cmocka_unit_test(movements),
+        cmocka_unit_test(tables_and_reals),
+        cmocka_unit_test(quotients),
+        cmocka_unit_test(scales),
+        cmocka_unit_test(forms_agree),
+        cmocka_unit_test(finishes),
+        cmocka_unit_test(softmax_between_bytes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

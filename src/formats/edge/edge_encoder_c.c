@@ -8,6 +8,7 @@
 #include <stdio.h>
 
 enum { NAME_MAX_BYTES = 64, SHOWN_MAX = 40 };
+_Static_assert(IG_ENCODER_CLIP == 5, "the bits of 5 stand in the text");
 
 struct writer {
     struct ig_buf *out;
@@ -99,93 +100,156 @@ static void write_columns(const struct writer *w)
     ig_buf_add_char(w->out, '\n');
 }
 
+/* Text in which `@` stands for the model's name. */
+static void text(const struct writer *w, const char *template)
+{
+    for (const char *at = template; *at; at++) {
+        if (*at == '@')
+            ig_buf_add_cstr(w->out, w->name);
+        else
+            ig_buf_add_char(w->out, *at);
+    }
+}
+
+static const char REALS[] =
+    "static uint32_t @_bits_of(float value)\n"
+    "{\n"
+    "    union {\n        float f;\n        uint32_t u;\n    } pun;\n"
+    "    pun.f = value;\n"
+    "    return pun.u;\n"
+    "}\n\n"
+    "static float @_real_of(uint32_t bits)\n"
+    "{\n"
+    "    union {\n        uint32_t u;\n        float f;\n    } pun;\n"
+    "    pun.u = bits;\n"
+    "    return pun.f;\n"
+    "}\n\n"
+    "#if defined(__SOFTFP__) && defined(__ARM_FEATURE_IDIV)\n"
+    "/* a / b, rounded as it: without a float unit the compiler's own is slower. */\n"
+    "static float @_divide(float a, float b)\n"
+    "{\n"
+    "    uint32_t x = @_bits_of(a), y = @_bits_of(b), i, quotient = 1;\n"
+    "    uint32_t x_power = x >> 23 & 255, y_power = y >> 23 & 255, power = x_power + 127 - "
+    "y_power;\n"
+    "    uint32_t rest = (x & 0x7fffffU) | 0x800000U, by = (y & 0x7fffffU) | 0x800000U;\n"
+    "    if (rest < by) {\n"
+    "        rest <<= 1;\n"
+    "        power--;\n"
+    "    }\n"
+    "    if (x_power - 1 >= 254 || y_power - 1 >= 254 || power - 1 >= 254) return a / b;\n"
+    "    rest -= by;\n"
+    "    for (i = 0; i < 3; i++) {\n"
+    "        uint32_t bits = (rest << 8) / by;\n"
+    "        rest = (rest << 8) - bits * by;\n"
+    "        quotient = quotient << 8 | bits;\n"
+    "    }\n"
+    "    return @_real_of(((x ^ y) & 0x80000000U) |\n"
+    "                     ((power << 23) + ((quotient + 1) >> 1) - 0x800000U));\n"
+    "}\n"
+    "#else\n"
+    "static float @_divide(float a, float b)\n"
+    "{\n"
+    "    return a / b;\n"
+    "}\n"
+    "#endif\n\n";
+
 /* As the server quantizes: the nearest step, ties away from zero. */
 static void write_put(const struct writer *w)
 {
     const struct ig_network_quantization *q = &w->encoder->input->quantization;
     if (!w->int8) {
-        ig_buf_printf(w->out, "static float %s_put(float real)\n{\n    return real;\n}\n\n",
-                      w->name);
+        text(w, "static float @_put(float real)\n{\n    return real;\n}\n\n");
         return;
     }
+    text(w, "static int8_t @_put(float real)\n"
+            "{\n"
+            "    uint32_t bits, size, power;\n"
+            "    int32_t step = 0;\n");
     ig_buf_printf(w->out,
-                  "static int8_t %s_put(float real)\n{\n"
-                  "    float steps = real / %.8eF, rest;\n"
-                  "    int32_t step;\n"
-                  "    if (steps < -512) steps = -512;\n"
-                  "    if (steps > 512) steps = 512;\n"
-                  "    step = (int32_t)steps;\n"
-                  "    rest = steps - (float)step;\n"
-                  "    step += (rest >= 0.5F) - (rest <= -0.5F) + %d;\n"
-                  "    return (int8_t)(step < -128 ? -128 : step > 127 ? 127 : step);\n}\n\n",
-                  w->name, (double)q->scales[0], q->zero_points[0]);
+                  "    if (%s_bits_of(real) == 0) return %d;\n"
+                  "    bits = %s_bits_of(%s_divide(real, %.8eF));\n",
+                  w->name, q->zero_points[0], w->name, w->name, (double)q->scales[0]);
+    text(w, "    size = bits & 0x7fffffffU;\n"
+            "    if (size > 0x44000000U) size = 0x44000000U;\n"
+            "    power = size >> 23;\n"
+            "    if (power >= 126)\n"
+            "        step = (int32_t)(((((size & 0x7fffffU) | 0x800000U) >> (149 - power)) + 1) >> "
+            "1);\n"
+            "    if (bits >> 31) step = -step;\n");
+    ig_buf_printf(w->out, "    step += %d;\n", q->zero_points[0]);
+    text(w, "    return (int8_t)(step < -128 ? -128 : step > 127 ? 127 : step);\n"
+            "}\n\n");
 }
 
-static void write_rank(const struct writer *w)
-{
-    ig_buf_printf(w->out,
-                  "/* Floats in their order as integers. */\n"
-                  "static int32_t %s_key(float value)\n{\n"
-                  "    union {\n        float f;\n        uint32_t u;\n    } pun;\n"
-                  "    pun.f = value;\n"
-                  "    return (int32_t)(pun.u >> 31 ? 0x80000000U - pun.u : pun.u);\n}\n\n"
-                  "static float %s_rank(const float *knots, uint32_t count, float value)\n{\n"
-                  "    uint32_t last = count - 1, k = 0, end = last;\n"
-                  "    int32_t key = %s_key(value);\n"
-                  "    if (key <= %s_key(knots[0])) return -1;\n"
-                  "    if (key >= %s_key(knots[last])) return 1;\n",
-                  w->name, w->name, w->name, w->name, w->name);
-    ig_buf_printf(w->out,
-                  "    while (end - k > 1) {\n"
-                  "        uint32_t middle = (k + end) / 2;\n"
-                  "        if (key >= %s_key(knots[middle]))\n"
-                  "            k = middle;\n"
-                  "        else\n"
-                  "            end = middle;\n"
-                  "    }\n"
-                  "    value = (value - knots[k]) / (knots[k + 1] - knots[k]);\n"
-                  "    return 2 * ((float)k + value) / (float)last - 1;\n}\n\n",
-                  w->name);
-}
+static const char RANK[] =
+    "/* Floats in their order as integers. */\n"
+    "static int32_t @_key(float value)\n"
+    "{\n"
+    "    uint32_t bits = @_bits_of(value);\n"
+    "    return (int32_t)(bits >> 31 ? 0x80000000U - bits : bits);\n"
+    "}\n\n"
+    "/* 2 * y / last. A power of two is taken from the exponent, where that has enough. */\n"
+    "static float @_scaled(float y, uint32_t last)\n"
+    "{\n"
+    "    uint32_t log = 0, bits = @_bits_of(y);\n"
+    "    while (1U << log < last) log++;\n"
+    "    if (1U << log == last && bits >> 23 > log) return @_real_of(bits + ((1 - log) << 23));\n"
+    "    return @_divide(2 * y, (float)last);\n"
+    "}\n\n"
+    "static float @_rank(const float *knots, uint32_t count, float value)\n"
+    "{\n"
+    "    uint32_t last = count - 1, k = 0, end = last;\n"
+    "    int32_t key = @_key(value);\n"
+    "    if (key <= @_key(knots[0])) return -1;\n"
+    "    if (key >= @_key(knots[last])) return 1;\n"
+    "    while (end - k > 1) {\n"
+    "        uint32_t middle = (k + end) / 2;\n"
+    "        if (key >= @_key(knots[middle]))\n"
+    "            k = middle;\n"
+    "        else\n"
+    "            end = middle;\n"
+    "    }\n"
+    "    value = @_divide(value - knots[k], knots[k + 1] - knots[k]);\n"
+    "    return @_scaled((float)k + value, last) - 1;\n"
+    "}\n\n";
 
 static void write_run(const struct writer *w)
 {
     const char *n = w->name;
-    const bool gains = w->encoder->encoder->gains;
     ig_buf_printf(w->out,
                   "%svoid %s_encode(const float *row, %s *inputs)\n{\n"
                   "    uint32_t f, k, at = 0;\n"
                   "    for (f = 0; f < %u; f++) {\n"
                   "        const uint32_t *column = %s_columns[f];\n"
                   "        float value = row[f];\n"
-                  "        int missing = value != value || (column[0] && value < 0);\n"
+                  "        uint32_t bits = %s_bits_of(value);\n"
+                  "        int missing = (bits & 0x7fffffffU) > 0x7f800000U ||\n"
+                  "            (column[0] && bits > 0x80000000U);\n"
                   "        uint32_t own = column[0] ? column[0] : column[3] ? 2 : 1;\n"
                   "        uint32_t one = missing ? own : column[0] && value < (float)column[0]\n"
                   "            ? (uint32_t)value : own + column[1];\n",
                   w->alone ? "" : "static ", n, w->int8 ? "int8_t" : "float",
-                  w->encoder->encoder->features_count, n);
-    ig_buf_printf(w->out,
-                  "        for (k = 0; k < own + column[1]; k++, at++) {\n"
-                  "            float real = k == one;\n"
-                  "            if (!missing && !column[0] && k == 0) {\n"
-                  "                real = (value - %s_scales[f][0]) / %s_scales[f][1];\n"
-                  "                if (real < -%d) real = -%d;\n"
-                  "                if (real > %d) real = %d;\n"
-                  "            } else if (!missing && !column[0] && k < own) {\n"
-                  "                real = %s_rank(%s_knots + column[2], column[3], value);\n"
-                  "            }\n"
-                  "            inputs[at] = %s_put(real",
-                  n, n, IG_ENCODER_CLIP, IG_ENCODER_CLIP, IG_ENCODER_CLIP, IG_ENCODER_CLIP, n, n,
-                  n);
-    if (gains) ig_buf_printf(w->out, " * %s_gains[at]", n);
+                  w->encoder->encoder->features_count, n, n);
+    text(w, "        for (k = 0; k < own + column[1]; k++, at++) {\n"
+            "            float real = k == one;\n"
+            "            if (!missing && !column[0] && k == 0) {\n"
+            "                real = @_divide(value - @_scales[f][0], @_scales[f][1]);\n"
+            "                if ((@_bits_of(real) & 0x7fffffffU) > 0x40a00000U)\n"
+            "                    real = @_bits_of(real) >> 31 ? -5 : 5;\n"
+            "            } else if (!missing && !column[0] && k < own) {\n"
+            "                real = @_rank(@_knots + column[2], column[3], value);\n"
+            "            }\n"
+            "            inputs[at] = @_put(real");
+    if (w->encoder->encoder->gains) text(w, " * @_gains[at]");
     ig_buf_add_cstr(w->out, ");\n        }\n    }\n}\n");
 }
 
 static void write_body(const struct writer *w)
 {
     write_columns(w);
+    text(w, REALS);
     write_put(w);
-    write_rank(w);
+    text(w, RANK);
     write_run(w);
 }
 
