@@ -9,6 +9,7 @@
 #include "api/mlflow_gateway.h"
 #include "api/mlflow_request.h"
 #include "api/mlflow_traces.h"
+#include "services/registered/registered.h"
 #include "services/tracking/owners.h"
 
 #include <stdio.h>
@@ -204,6 +205,34 @@ static enum ig_code find_scorer(struct found *found, struct ig_call *call)
     return add(found, call, ig_mlflow_scorer_object(call, experiment, name));
 }
 
+/* A run or logged model that is not there gives nothing away. */
+static enum ig_code add_owner_if_there(struct found *found, struct ig_call *call,
+                                       enum ig_tracking_owned kind, struct ig_str id)
+{
+    if (id.len && add_owner(found, call, kind, id) == IG_NOT_FOUND) ig_err_clear(&call->err);
+    return call->err.code;
+}
+
+/* Whose files a new version's are. */
+static enum ig_code find_version_owners(struct found *found, struct ig_call *call)
+{
+    struct ig_str run, model;
+    if (read_text(&run, call, "run_id", false) != IG_OK ||
+        read_text(&model, call, "model_id", false) != IG_OK ||
+        add_owner_if_there(found, call, IG_TRACKING_OWNED_RUN, run) != IG_OK)
+        return call->err.code;
+    return add_owner_if_there(found, call, IG_TRACKING_OWNED_MODEL, model);
+}
+
+/* Where a version is made from another one. */
+static enum ig_code find_version_copied(struct found *found, struct ig_call *call)
+{
+    struct ig_str source;
+    if (read_text(&source, call, "source", false) != IG_OK) return call->err.code;
+    struct ig_str model = ig_registered_source_model(source);
+    return model.len ? add(found, call, model) : IG_OK;
+}
+
 static enum ig_code find_secret_used(struct found *found, struct ig_call *call)
 {
     struct ig_str id;
@@ -244,13 +273,16 @@ static enum ig_code denied(struct ig_call *call)
     return ig_fail(&call->err, IG_DENIED, "Permission denied.");
 }
 
-/* What a definition or an endpoint is changed to use needs USE besides. */
-static enum ig_need used_besides(const struct ig_route *route)
-{
-    if (route->permission != IG_PERMISSION_EDIT) return IG_NEED_ANYONE;
-    if (route->need == IG_NEED_DEFINITION) return IG_NEED_SECRET_USED;
-    return route->need == IG_NEED_ENDPOINT ? IG_NEED_DEFINITIONS_USED : IG_NEED_ANYONE;
-}
+/* What something is changed to use, or made from. */
+static const struct {
+    enum ig_need need, besides;
+    enum ig_permission permission;
+} BESIDES[] = {
+    {IG_NEED_DEFINITION, IG_NEED_SECRET_USED, IG_PERMISSION_USE},
+    {IG_NEED_ENDPOINT, IG_NEED_DEFINITIONS_USED, IG_PERMISSION_USE},
+    {IG_NEED_VERSION_NEW, IG_NEED_VERSION_OWNERS, IG_PERMISSION_READ},
+    {IG_NEED_VERSION_NEW, IG_NEED_VERSION_COPIED, IG_PERMISSION_READ},
+};
 
 static enum ig_code check_objects(struct ig_call *call, enum ig_need need,
                                   enum ig_permission permission)
@@ -291,8 +323,11 @@ enum ig_code ig_mlflow_access_check(struct ig_call *call)
     default:
         break;
     }
-    if (check_objects(call, route->need, route->permission) != IG_OK) return call->err.code;
-    return check_objects(call, used_besides(route), IG_PERMISSION_USE);
+    check_objects(call, route->need, route->permission);
+    for (size_t i = 0; call->err.code == IG_OK && i < COUNT(BESIDES); i++)
+        if (BESIDES[i].need == route->need && route->permission == IG_PERMISSION_EDIT)
+            check_objects(call, BESIDES[i].besides, BESIDES[i].permission);
+    return call->err.code;
 }
 
 struct ig_viewer ig_mlflow_viewer(const struct ig_call *call)

@@ -11,6 +11,7 @@
 #include "api/call_testing.h"
 #include "api/mlflow_access.h"
 #include "services/registered/registered.h"
+#include "services/tracking/logged.h"
 #include "services/users/users_testing.h"
 
 static struct ig_call_testing test;
@@ -143,6 +144,46 @@ static void test_runs(void **state)
                      IG_DENIED);
 }
 
+static void grant(const char *model)
+{
+    int64_t user;
+    const struct ig_grant_ask ask = {IG_OBJECT_MODEL, ig_str_view(model), IG_STR("ann"),
+                                     IG_PERMISSION_MANAGE};
+    ASSERT_OK(ig_grant_create(&user, users, &IG_PRINCIPAL_LOCAL, &ask, &err));
+}
+
+static enum ig_code ask_version(const char *source, const char *field, const char *value)
+{
+    char body[256];
+    snprintf(body, sizeof body, "{\"name\":\"hers\",\"source\":\"%s\",\"%s\":\"%s\"}", source,
+             field, value);
+    return ask("POST", "/api/2.0/mlflow/model-versions/create", "", body);
+}
+
+/* A version shows the files that it is made from to whoever may see its model. */
+static void test_new_versions(void **state)
+{
+    (void)state;
+    assert_int_equal(ask_version("s3://b/x", "tags", ""), IG_DENIED);
+    grant("hers");
+    assert_int_equal(ask_version("s3://b/x", "run_link", ""), IG_OK);
+    assert_int_equal(ask_version("runs:/r/x", "run_id", run), IG_DENIED);
+    assert_int_equal(ask_version("runs:/r/x", "run_id", "0123456789abcdef0123456789abcdef"), IG_OK);
+    assert_int_equal(ask_version("models:/theirs/1", "run_link", ""), IG_DENIED);
+    assert_int_equal(ask_version("models:/theirs/Production", "run_link", ""), IG_DENIED);
+    assert_int_equal(ask_version("MODELS:/theirs@best", "run_link", ""), IG_DENIED);
+    assert_int_equal(ask_version("models:/hers/1", "run_link", ""), IG_OK);
+    grant("theirs");
+    assert_int_equal(ask_version("models:/theirs@best", "run_link", ""), IG_OK);
+
+    struct ig_logged_model made;
+    const struct ig_logged_spec spec = {.experiment = other};
+    ASSERT_OK(ig_logged_create(&made, db, &spec, &arena, &err));
+    char id[64];
+    snprintf(id, sizeof id, "%.*s", IG_STR_ARGS(made.id));
+    assert_int_equal(ask_version(text("models:/%s", id), "model_id", id), IG_DENIED);
+}
+
 static enum ig_code ask_artifact(const char *path, const char *query)
 {
     ask("GET", path, query, NULL);
@@ -211,6 +252,7 @@ int main(void)
         cmocka_unit_test(test_table),
         cmocka_unit_test_setup_teardown(test_experiments, open_all, close_all),
         cmocka_unit_test_setup_teardown(test_runs, open_all, close_all),
+        cmocka_unit_test_setup_teardown(test_new_versions, open_all, close_all),
         cmocka_unit_test_setup_teardown(test_artifacts, open_all, close_all),
         cmocka_unit_test_setup_teardown(test_users_routes, open_all, close_all),
         cmocka_unit_test_setup_teardown(test_readable, open_all, close_all),

@@ -114,6 +114,8 @@ struct ig_registered_version_spec {
     struct ig_str run, model_id; /* ptr NULL: not told */
     struct ig_tracking_pairs tags;
 };
+/* NAME of a source models:/NAME/VERSION, models:/NAME/STAGE or models:/NAME@ALIAS; "" of others. */
+struct ig_str ig_registered_source_model(struct ig_str source);
 enum ig_code ig_registered_version_create(struct ig_registered_version *out,
                                           const struct ig_registered_by *by,
                                           const struct ig_registered_version_spec *spec,

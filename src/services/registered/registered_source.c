@@ -297,6 +297,18 @@ static bool is_model_id(struct ig_str path)
            !memchr(path.ptr, '@', path.len);
 }
 
+struct ig_str ig_registered_source_model(struct ig_str source)
+{
+    struct uri uri = cut_uri(source);
+    if (!ig_str_eq_nocase(uri.scheme, IG_STR("models")) || uri.path.len < 2 ||
+        uri.path.ptr[0] != '/' || is_model_id(uri.path))
+        return IG_STR("");
+    struct ig_str rest = {uri.path.ptr + 1, uri.path.len - 1}, name = ig_str_cut(&rest, '/');
+    size_t at = rest.ptr ? 0 : name.len;
+    while (at && name.ptr[at - 1] != '@') at--;
+    return at ? (struct ig_str){name.ptr, at - 1} : name;
+}
+
 /* The source is the logged model that the request tells. */
 static enum ig_code resolve_logged(struct ig_registered_source *out, const struct resolving *call,
                                    struct ig_str path)

@@ -259,9 +259,31 @@ static void test_prompts(void **state)
 
 #define CASE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
+static void test_model_of_source(void **state)
+{
+    (void)state;
+    static const char *const cases[][2] = {{"models:/churn/3", "churn"},
+                                           {"Models:/churn/Staging", "churn"},
+                                           {"models:/churn@best", "churn"},
+                                           {"models:/a@b@best", "a@b"},
+                                           {"models://host/churn/3", "churn"},
+                                           {"models:/churn/3?x#y", "churn"},
+                                           {"models:/m-0123", ""},
+                                           {"models:/", ""},
+                                           {"models:churn", ""},
+                                           {"runs:/churn/3", ""},
+                                           {"churn", ""},
+                                           {"", ""}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct ig_str model = ig_registered_source_model(ig_str_view(cases[i][0]));
+        if (!ig_str_is(model, cases[i][1])) fail_msg("%s: %.*s", cases[i][0], IG_STR_ARGS(model));
+    }
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {CASE(test_golden), CASE(test_runs), CASE(test_logged_models),
-                                       CASE(test_versions), CASE(test_prompts)};
+    const struct CMUnitTest tests[] = {
+        CASE(test_golden),   CASE(test_runs),    CASE(test_logged_models),
+        CASE(test_versions), CASE(test_prompts), cmocka_unit_test(test_model_of_source)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
