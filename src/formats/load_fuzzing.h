@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef IG_FORMATS_LOAD_FUZZING_H
-#define IG_FORMATS_LOAD_FUZZING_H
-
-/* The fuzz target of a format's loader, LOAD. */
+/* The fuzz target of a format's loader: LOAD, which its file defines before it includes this. */
 
 #include "formats/format.h"
 
@@ -23,5 +20,3 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     return 0;
 }
-
-#endif
