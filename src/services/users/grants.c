@@ -94,7 +94,7 @@ enum ig_code ig_grants_drop(struct ig_db_tx *tx, enum ig_object kind, struct ig_
 enum ig_code ig_grants_drop_scorers(struct ig_db_tx *tx, struct ig_str experiment,
                                     struct ig_err *err)
 {
-    return ig_db_exec(tx, "delete from user_grants where kind = $1 and object like $2 || '/%'",
+    return ig_db_exec(tx, "delete from user_grants where kind = $1 and object like ($2 || '/%')",
                       IG_DB_VALUES(IG_DB_I(IG_OBJECT_SCORER), IG_DB_T(experiment)), err);
 }
 
