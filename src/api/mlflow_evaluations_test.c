@@ -8,55 +8,24 @@
 
 #include <cmocka.h>
 
-#include "api/call_testing.h"
 #include "api/mlflow_evaluations.h"
-#include "api/route.h"
-#include "services/registry/world_testing.h"
+#include "api/mlflow_world_testing.h"
 
 #include <stdio.h>
 #include <string.h>
 
-static struct ig_call_testing test;
-static struct ig_world world;
-static struct ig_tracking *tracking;
-static char id[64];
-
 static int setup(void **state)
 {
-    struct ig_err err = IG_ERR_INIT;
     (void)state;
-    ig_call_testing_init(&test);
-    ig_world_open(&world);
-    test.app.db = world.db;
-    ASSERT_OK(ig_tracking_open(&tracking, world.db, &err));
+    open_world();
     return 0;
 }
 
 static int teardown(void **state)
 {
     (void)state;
-    ig_tracking_close(tracking);
-    ig_world_close(&world);
-    ig_call_testing_deinit(&test);
+    close_world();
     return 0;
-}
-
-static const char *ask(enum ig_code (*handler)(struct ig_call *), const char *body)
-{
-    ig_call_testing_again(&test);
-    test.call.who = IG_PRINCIPAL_LOCAL;
-    test.call.params[0] = ig_str_view(id);
-    ig_call_testing_header(&test, "Content-Type", "application/json");
-    test.exchange.request.method = IG_STR("POST");
-    test.exchange.body = ig_str_view(body);
-    if (handler(&test.call) != IG_OK) return test.call.err.message;
-    return test.exchange.reply.ptr;
-}
-
-static void expect(enum ig_code (*handler)(struct ig_call *), const char *body, const char *words)
-{
-    const char *said = ask(handler, body);
-    if (!strstr(said, words)) fail_msg("%s: %s, not %s", body, said, words);
 }
 
 static void create(void)

@@ -30,9 +30,8 @@ static inline void close_world(void)
     ig_call_testing_deinit(&test);
 }
 
-/* Words of the reply, or of the error. */
-static inline void expect(enum ig_code (*handler)(struct ig_call *), const char *body,
-                          const char *words)
+/* The reply, or what the error says. */
+static inline const char *ask(enum ig_code (*handler)(struct ig_call *), const char *body)
 {
     ig_call_testing_again(&test);
     test.call.who = IG_PRINCIPAL_LOCAL;
@@ -40,8 +39,13 @@ static inline void expect(enum ig_code (*handler)(struct ig_call *), const char 
     ig_call_testing_header(&test, "Content-Type", "application/json");
     test.exchange.request.method = IG_STR("POST");
     test.exchange.body = ig_str_view(body);
-    const char *said =
-        handler(&test.call) == IG_OK ? test.exchange.reply.ptr : test.call.err.message;
+    return handler(&test.call) == IG_OK ? test.exchange.reply.ptr : test.call.err.message;
+}
+
+static inline void expect(enum ig_code (*handler)(struct ig_call *), const char *body,
+                          const char *words)
+{
+    const char *said = ask(handler, body);
     if (!strstr(said, words)) fail_msg("%s: %s, not %s", body, said, words);
 }
 
