@@ -238,6 +238,17 @@ static enum ig_code begin(struct ig_db *db, const struct ig_db_pending *batch, s
     return db->driver->begin(db->writer, err);
 }
 
+/* A database elsewhere gives a transaction up only by losing the connection, which may show after
+ * the write itself was answered. */
+static enum ig_code fail_given_up(const struct ig_db *db, enum ig_code why, struct ig_err *err)
+{
+    if (db->driver->elsewhere || why == IG_UNAVAILABLE)
+        return ig_fail(err, IG_UNAVAILABLE,
+                       "database: the connection was lost before the commit, nothing of this write "
+                       "was kept: try again");
+    return ig_fail(err, IG_IO, "database: a write of the same batch ended them all");
+}
+
 static void run_batch(struct ig_db *db, struct ig_db_pending *batch)
 {
     struct ig_err err = IG_ERR_INIT, ignored = IG_ERR_INIT;
@@ -249,9 +260,7 @@ static void run_batch(struct ig_db *db, struct ig_db_pending *batch)
         else
             run_work(db, at);
         good += at->code == IG_OK;
-        if (!db->driver->in_transaction(db->writer))
-            code = ig_fail(&err, at->code == IG_UNAVAILABLE ? IG_UNAVAILABLE : IG_IO,
-                           "database: a write of the same batch ended them all");
+        if (!db->driver->in_transaction(db->writer)) code = fail_given_up(db, at->code, &err);
     }
     if (code == IG_OK && good > 0) code = commit(db, &err);
     if (db->driver->in_transaction(db->writer))

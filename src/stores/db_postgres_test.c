@@ -366,7 +366,7 @@ static void test_lost_sessions(void **state)
     ig_temp_remove(&killer);
 }
 
-/* The connection is lost around a commit: what is said afterwards is what is there. */
+/* The connection is lost around a write or its commit: what is said then is what is there. */
 static void test_lost_commits(void **state)
 {
     struct ig_temp temp = ig_temp_make();
@@ -389,6 +389,9 @@ static void test_lost_commits(void **state)
         ASSERT_OK(ig_db_write(db, add_model, kept, &err));
         assert_int_equal(models(db), 2 * i + 1);
         atomic_store(&proxy.mode, IG_PROXY_LOSE_COMMIT);
+        ASSERT_FAILS(ig_db_write(db, add_model, lost, &err), IG_UNAVAILABLE, "nothing of this");
+        assert_int_equal(models(db), 2 * i + 1);
+        atomic_store(&proxy.mode, IG_PROXY_LOSE_READY);
         ASSERT_FAILS(ig_db_write(db, add_model, lost, &err), IG_UNAVAILABLE, "nothing of this");
         assert_int_equal(models(db), 2 * i + 1);
         ASSERT_OK(ig_db_write(db, add_model, lost, &err));

@@ -3,7 +3,8 @@
 #define IG_STORES_POSTGRES_PROXY_TESTING_H
 
 /* For tests: stands between a client and a PostgreSQL, and loses the connection at the next commit:
- * before the server hears of it, or before the client hears of its success. */
+ * before the server hears of it, or before the client hears of its success; or at the next insert,
+ * of whose success the client hears, but not that the server is ready again. */
 
 #include "base/thread.h"
 #include "stores/postgres_testing.h"
@@ -14,7 +15,12 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 
-enum ig_proxy_mode { IG_PROXY_PASS, IG_PROXY_LOSE_COMMIT, IG_PROXY_LOSE_ANSWER };
+enum ig_proxy_mode {
+    IG_PROXY_PASS,
+    IG_PROXY_LOSE_COMMIT,
+    IG_PROXY_LOSE_ANSWER,
+    IG_PROXY_LOSE_READY
+};
 enum { IG_PROXY_PAIRS = 32 };
 
 struct ig_proxy {
@@ -51,11 +57,27 @@ static inline bool ig_proxy_is_commit(const char *bytes, ssize_t count)
     return count == sizeof COMMIT && memcmp(bytes, COMMIT, sizeof COMMIT) == 0;
 }
 
+/* Where the message that the server is ready again begins, behind that of an insert; else NULL. */
+static inline const char *ig_proxy_ready(const char *bytes, ssize_t count)
+{
+    static const char INSERTED[] = "INSERT 0 1\0Z\0\0\0\005T";
+    const ssize_t size = sizeof INSERTED - 1, ready = 6;
+    if (count < size || memcmp(bytes + count - size, INSERTED, (size_t)size) != 0) return NULL;
+    return bytes + count - ready;
+}
+
 /* Hands on what has arrived at one end. */
 static inline void ig_proxy_move(struct ig_proxy *proxy, int pair, int from)
 {
     char bytes[16384];
     ssize_t count = read(proxy->ends[pair][from], bytes, sizeof bytes);
+    const char *ready = from == 1 ? ig_proxy_ready(bytes, count) : NULL;
+    int losing = IG_PROXY_LOSE_READY;
+    if (ready && atomic_compare_exchange_strong(&proxy->mode, &losing, IG_PROXY_PASS)) {
+        IG_ASSERT(write(proxy->ends[pair][0], bytes, (size_t)(ready - bytes)) == ready - bytes);
+        ig_proxy_close(proxy, pair);
+        return;
+    }
     bool commit = from == 0 && ig_proxy_is_commit(bytes, count);
     int mode = commit ? atomic_exchange(&proxy->mode, IG_PROXY_PASS) : IG_PROXY_PASS;
     bool lost = count <= 0 || mode == IG_PROXY_LOSE_COMMIT ||
