@@ -139,6 +139,17 @@ void ig_db_finish(struct ig_db_rows *rows)
     if (rows) rows->driver->finish(rows);
 }
 
+enum ig_code ig_db_get_i64(int64_t *out, struct ig_db_tx *tx, const char *sql,
+                           const struct ig_db_value *values, size_t values_count,
+                           struct ig_err *err)
+{
+    struct ig_db_rows *rows = NULL;
+    if (ig_db_query(&rows, tx, sql, values, values_count, err) != IG_OK) return err->code;
+    if (ig_db_next(rows, err)) *out = ig_db_i64(rows, 0);
+    ig_db_finish(rows);
+    return err->code;
+}
+
 enum ig_code ig_db_exec(struct ig_db_tx *tx, const char *sql, const struct ig_db_value *values,
                         size_t values_count, struct ig_err *err)
 {

@@ -105,6 +105,11 @@ enum ig_code ig_db_query(struct ig_db_rows **out, struct ig_db_tx *tx, const cha
 enum ig_code ig_db_query_once(struct ig_db_rows **out, struct ig_db_tx *tx, const char *sql,
                               const struct ig_db_value *values, size_t values_count,
                               struct ig_err *err);
+/* A query for one number: the first column of the first row. `*out` stays as it is without a row.
+ */
+enum ig_code ig_db_get_i64(int64_t *out, struct ig_db_tx *tx, const char *sql,
+                           const struct ig_db_value *values, size_t values_count,
+                           struct ig_err *err);
 bool ig_db_next(struct ig_db_rows *rows, struct ig_err *err); /* false at the end or on error */
 void ig_db_finish(struct ig_db_rows *rows);                   /* NULL is allowed */
 /* Columns of the current row, from 0. NULL reads as 0, 0.0 and empty. Text is borrowed until the

@@ -191,14 +191,10 @@ static enum ig_code put_check(struct ig_db_tx *tx, const struct call *call, size
 
 static enum ig_code check_room(struct ig_db_tx *tx, struct ig_str model, struct ig_err *err)
 {
-    struct ig_db_rows *rows = NULL;
     int64_t count = 0;
-    if (ig_db_query(&rows, tx, "select count(*) from gates where model = $1",
-                    IG_DB_VALUES(IG_DB_T(model)), err) != IG_OK)
-        return err->code;
-    if (ig_db_next(rows, err)) count = ig_db_i64(rows, 0);
-    ig_db_finish(rows);
-    if (err->code == IG_OK && count >= IG_GATES_MAX)
+    if (ig_db_get_i64(&count, tx, "select count(*) from gates where model = $1",
+                      IG_DB_VALUES(IG_DB_T(model)), err) == IG_OK &&
+        count >= IG_GATES_MAX)
         ig_fail(err, IG_EXHAUSTED, "model '%.*s' has %d gates", IG_STR_ARGS(model), IG_GATES_MAX);
     return err->code;
 }

@@ -123,7 +123,7 @@ static void test_another_package(void **state)
     (void)state;
     struct ig_gates gates;
     open_gate();
-    SQL("update versions set digest = 'd2'");
+    ig_statement_write(db, "update versions set digest = 'd2'");
     ASSERT_FAILS(require("champion"), IG_CONFLICT,
                  "lacks: check 'golden' is of another package or rule; check 'fair' is of another "
                  "package or rule; 2 approvals more");
@@ -223,13 +223,17 @@ static void test_with_the_model(void **state)
     ASSERT_OK(ig_db_write(db, rename_in, NULL, &err));
     ASSERT_OK(ig_gate_list(&gates, db, IG_STR("m"), 0, &arena, &err));
     assert_int_equal(gates.count, 0);
-    SQL("insert into models(name, description, created_ms, last_version) values('n', '', 1, 1)");
+    ig_statement_write(
+        db,
+        "insert into models(name, description, created_ms, last_version) values('n', '', 1, 1)");
     ASSERT_OK(ig_db_write(db, rename_in, &gates, &err)); /* there is such a model: nothing goes */
     ASSERT_OK(ig_gate_list(&gates, db, IG_STR("n"), 0, &arena, &err));
     assert_int_equal(gates.count, 1);
-    SQL("delete from models where name = 'n'");
+    ig_statement_write(db, "delete from models where name = 'n'");
     ASSERT_OK(ig_db_write(db, rename_in, &gates, &err));
-    SQL("insert into models(name, description, created_ms, last_version) values('n', '', 1, 1)");
+    ig_statement_write(
+        db,
+        "insert into models(name, description, created_ms, last_version) values('n', '', 1, 1)");
     ASSERT_OK(ig_gate_list(&gates, db, IG_STR("n"), 0, &arena, &err));
     assert_int_equal(gates.count, 0);
 }

@@ -6,23 +6,13 @@
 
 #include "base/arena.h"
 #include "stores/db_testing.h"
+#include "stores/statement_testing.h"
 #include "stores/temp_testing.h"
 
 static struct ig_temp temp;
 static struct ig_db *db;
 static struct ig_arena arena;
 static struct ig_err err;
-
-static inline enum ig_code run_sql(struct ig_db_tx *tx, void *context, struct ig_err *inner)
-{
-    return ig_db_exec(tx, context, NULL, 0, inner);
-}
-
-#define SQL(text)                                                                                  \
-    do {                                                                                           \
-        static char statement[] = text;                                                            \
-        ASSERT_OK(ig_db_write(db, run_sql, statement, &err));                                      \
-    } while (0)
 
 static inline int setup(void **state)
 {
@@ -32,8 +22,12 @@ static inline int setup(void **state)
     struct ig_db_options options = ig_db_testing_options(temp.fd);
     ig_arena_init(&arena, 64 << 10, 64 << 20);
     ASSERT_OK(ig_db_open(&db, &options, &err));
-    SQL("insert into models(name, description, created_ms, last_version) values('m', '', 1, 1)");
-    SQL("insert into versions(model, version, digest, model_digest, size_bytes, created_ms,"
+    ig_statement_write(
+        db,
+        "insert into models(name, description, created_ms, last_version) values('m', '', 1, 1)");
+    ig_statement_write(
+        db,
+        "insert into versions(model, version, digest, model_digest, size_bytes, created_ms,"
         " job_id, metrics, format, state) values('m', 1, 'd1', '', 1, 1, '', '{}', 'x', 'ready')");
     return 0;
 }

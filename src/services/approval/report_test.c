@@ -111,7 +111,7 @@ static void test_life(void **state)
                              &err));
     ASSERT_OK(ig_report_get(&found, db, ONE, IG_REPORT_IMPORTANCE, &arena, &err));
     assert_true(ig_str_is(found.json, IMPORTANCE) && !found.outdated && found.by.len);
-    SQL("update versions set digest = 'd2'");
+    ig_statement_write(db, "update versions set digest = 'd2'");
     ASSERT_OK(ig_report_get(&found, db, ONE, IG_REPORT_IMPORTANCE, &arena, &err));
     assert_true(found.outdated);
     ASSERT_OK(ig_db_write(db, rename_in, NULL, &err));

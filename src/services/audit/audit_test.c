@@ -8,14 +8,10 @@
 
 #include "services/audit/audit.h"
 #include "stores/db_testing.h"
+#include "stores/statement_testing.h"
 #include "stores/temp_testing.h"
 
 #include <string.h>
-
-static enum ig_code tamper(struct ig_db_tx *tx, void *context, struct ig_err *err)
-{
-    return ig_db_exec(tx, context, NULL, 0, err);
-}
 
 static void test_chain(void **state)
 {
@@ -45,14 +41,14 @@ static void test_chain(void **state)
     assert_true(ig_str_is(list.items[0].principal_id, "k1"));
     assert_true(ig_str_is(list.items[0].action, "key.create"));
 
-    static char edit[] = "update audit set object = 'k9' where seq = 2";
-    ASSERT_OK(ig_db_write(db, tamper, edit, &err));
+    static const char edit[] = "update audit set object = 'k9' where seq = 2";
+    ig_statement_write(db, edit);
     ASSERT_FAILS(ig_audit_verify(db, &err), IG_CORRUPT, "audit record 2");
-    static char back[] = "update audit set object = 'k2' where seq = 2";
-    ASSERT_OK(ig_db_write(db, tamper, back, &err));
+    static const char back[] = "update audit set object = 'k2' where seq = 2";
+    ig_statement_write(db, back);
     ASSERT_OK(ig_audit_verify(db, &err));
-    static char cut[] = "delete from audit where seq = 1";
-    ASSERT_OK(ig_db_write(db, tamper, cut, &err));
+    static const char cut[] = "delete from audit where seq = 1";
+    ig_statement_write(db, cut);
     ASSERT_FAILS(ig_audit_verify(db, &err), IG_CORRUPT, "audit record 1");
     ig_db_close(db);
     ig_arena_deinit(&arena);

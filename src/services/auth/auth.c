@@ -132,13 +132,11 @@ static bool load_key(struct key *key, struct ig_db_rows *rows)
     return parse_hex(key->secret_sha256, hash);
 }
 
-static enum ig_code count_keys(size_t *count, struct ig_db_tx *tx, struct ig_err *err)
+static enum ig_code count_keys(size_t *out, struct ig_db_tx *tx, struct ig_err *err)
 {
-    struct ig_db_rows *rows = NULL;
-    enum ig_code code = ig_db_query(&rows, tx, "select count(*) from api_keys", NULL, 0, err);
-    if (code != IG_OK) return code;
-    if (ig_db_next(rows, err)) *count = (size_t)ig_db_i64(rows, 0);
-    ig_db_finish(rows);
+    int64_t count = 0;
+    if (ig_db_get_i64(&count, tx, "select count(*) from api_keys", NULL, 0, err) == IG_OK)
+        *out = (size_t)count;
     return err->code;
 }
 

@@ -77,21 +77,11 @@ size_t ig_fleet_limit(const struct ig_fleet_page *page)
     return page->limit && page->limit < IG_FLEET_PAGE_MAX ? (size_t)page->limit : IG_FLEET_PAGE_MAX;
 }
 
-enum ig_code ig_fleet_number(int64_t *out, struct ig_db_tx *tx, const char *sql,
-                             const struct ig_db_value *values, size_t count, struct ig_err *err)
-{
-    struct ig_db_rows *rows = NULL;
-    if (ig_db_query(&rows, tx, sql, values, count, err) == IG_OK && ig_db_next(rows, err))
-        *out = ig_db_i64(rows, 0);
-    ig_db_finish(rows);
-    return err->code;
-}
-
 enum ig_code ig_fleet_need_group(struct ig_db_tx *tx, struct ig_str name, struct ig_err *err)
 {
     int64_t found = 0;
-    if (ig_fleet_number(&found, tx, "select count(*) from fleet_groups where name = $1",
-                        IG_DB_VALUES(IG_DB_T(name)), err) != IG_OK)
+    if (ig_db_get_i64(&found, tx, "select count(*) from fleet_groups where name = $1",
+                      IG_DB_VALUES(IG_DB_T(name)), err) != IG_OK)
         return err->code;
     return found ? IG_OK : ig_fleet_not_there("group", name, err);
 }
@@ -109,7 +99,7 @@ static enum ig_code insert_group(struct ig_db_tx *tx, void *context, struct ig_e
     const struct change *change = context;
     const struct ig_fleet_group *spec = change->spec;
     int64_t count = 0;
-    if (ig_fleet_number(&count, tx, "select count(*) from fleet_groups", NULL, 0, err) != IG_OK)
+    if (ig_db_get_i64(&count, tx, "select count(*) from fleet_groups", NULL, 0, err) != IG_OK)
         return err->code;
     if (count >= IG_FLEET_GROUPS_MAX)
         return ig_fail(err, IG_EXHAUSTED, "there are %d groups already", IG_FLEET_GROUPS_MAX);
@@ -167,8 +157,8 @@ static enum ig_code delete_group(struct ig_db_tx *tx, void *context, struct ig_e
     const struct change *change = context;
     int64_t devices = 0;
     if (ig_fleet_need_group(tx, change->name, err) != IG_OK ||
-        ig_fleet_number(&devices, tx, "select count(*) from fleet_devices where group_name = $1",
-                        IG_DB_VALUES(IG_DB_T(change->name)), err) != IG_OK)
+        ig_db_get_i64(&devices, tx, "select count(*) from fleet_devices where group_name = $1",
+                      IG_DB_VALUES(IG_DB_T(change->name)), err) != IG_OK)
         return err->code;
     if (devices)
         return ig_fail(err, IG_CONFLICT, "group '%.*s' has %lld devices", IG_STR_ARGS(change->name),

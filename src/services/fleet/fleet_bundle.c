@@ -46,11 +46,11 @@ static enum ig_code check_counter(struct ig_db_tx *tx, const struct taking *taki
                                   struct ig_err *err)
 {
     int64_t count = 0, greatest = 0;
-    if (ig_fleet_number(&count, tx, "select count(*) from fleet_bundles where group_name = $1",
-                        IG_DB_VALUES(IG_DB_T(taking->spec->group)), err) != IG_OK ||
-        ig_fleet_number(&greatest, tx,
-                        "select coalesce(max(counter), 0) from fleet_bundles where group_name = $1",
-                        IG_DB_VALUES(IG_DB_T(taking->spec->group)), err) != IG_OK)
+    if (ig_db_get_i64(&count, tx, "select count(*) from fleet_bundles where group_name = $1",
+                      IG_DB_VALUES(IG_DB_T(taking->spec->group)), err) != IG_OK ||
+        ig_db_get_i64(&greatest, tx,
+                      "select coalesce(max(counter), 0) from fleet_bundles where group_name = $1",
+                      IG_DB_VALUES(IG_DB_T(taking->spec->group)), err) != IG_OK)
         return err->code;
     if (count >= IG_FLEET_BUNDLES_MAX)
         return ig_fail(err, IG_EXHAUSTED, "the group has %d bundles already", IG_FLEET_BUNDLES_MAX);

@@ -61,9 +61,9 @@ static bool outdated(struct ig_db_tx *tx, const struct call *call, struct ig_err
     char signer[IG_FLEET_KEY_SIZE];
     int64_t older = 0;
     if (call->newest && ig_fleet_signer_number(signer, call->offer.bundle.signature, err) == IG_OK)
-        ig_fleet_number(&older, tx,
-                        "select count(*) from fleet_keys where group_name = $1 and old_key = $2",
-                        IG_DB_VALUES(IG_DB_T(call->device->group), IG_DB_C(signer)), err);
+        ig_db_get_i64(&older, tx,
+                      "select count(*) from fleet_keys where group_name = $1 and old_key = $2",
+                      IG_DB_VALUES(IG_DB_T(call->device->group), IG_DB_C(signer)), err);
     return older > 0;
 }
 
@@ -74,9 +74,9 @@ static enum ig_code offer(struct ig_db_tx *tx, struct call *call, const struct i
     const struct ig_fleet_bundle key = {.digest = due->digest};
     int64_t known = 0;
     if (ig_fleet_find_bundle(&call->offer.bundle, tx, group, &key, call->arena, err) != IG_OK ||
-        ig_fleet_number(&known, tx,
-                        "select count(*) from fleet_bundles where group_name = $1 and digest = $2",
-                        IG_DB_VALUES(IG_DB_T(group), IG_DB_T(call->check->digest)), err) != IG_OK)
+        ig_db_get_i64(&known, tx,
+                      "select count(*) from fleet_bundles where group_name = $1 and digest = $2",
+                      IG_DB_VALUES(IG_DB_T(group), IG_DB_T(call->check->digest)), err) != IG_OK)
         return err->code;
     if (call->offer.bundle.expiry_s && call->offer.bundle.expiry_s < ig_clock_unix_ms() / 1000)
         return IG_OK; /* devices would refuse it */
@@ -146,14 +146,13 @@ static enum ig_code remember(bool *changed, struct ig_db_tx *tx, const struct ca
     const struct ig_fleet_report *report = call->report;
     struct ig_str id = call->device->id;
     int64_t same = 0, now = ig_clock_unix_ms();
-    if (ig_fleet_number(
-            &same, tx,
-            "select count(*) from fleet_events e join fleet_devices d on d.id = e.device"
-            " where d.id = $1 and e.seq = d.events and e.counter = $2 and e.state = $3"
-            " and e.word = $4",
-            IG_DB_VALUES(IG_DB_T(id), IG_DB_I(report->counter), IG_DB_T(report->state),
-                         IG_DB_T(report->word)),
-            err) != IG_OK ||
+    if (ig_db_get_i64(&same, tx,
+                      "select count(*) from fleet_events e join fleet_devices d on d.id = e.device"
+                      " where d.id = $1 and e.seq = d.events and e.counter = $2 and e.state = $3"
+                      " and e.word = $4",
+                      IG_DB_VALUES(IG_DB_T(id), IG_DB_I(report->counter), IG_DB_T(report->state),
+                                   IG_DB_T(report->word)),
+                      err) != IG_OK ||
         ig_db_exec(
             tx, "update fleet_devices set seen_ms = $2, state = $3, word = $4 where id = $1",
             IG_DB_VALUES(IG_DB_T(id), IG_DB_I(now), IG_DB_T(report->state), IG_DB_T(report->word)),

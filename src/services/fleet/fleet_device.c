@@ -230,8 +230,8 @@ static enum ig_code check_place(struct ig_str *target, struct ig_db_tx *tx,
     struct ig_db_rows *rows = NULL;
     *target = spec->target;
     if (ig_fleet_need_group(tx, spec->group, err) != IG_OK ||
-        ig_fleet_number(&count, tx, "select count(*) from fleet_devices where group_name = $1",
-                        IG_DB_VALUES(IG_DB_T(spec->group)), err) != IG_OK)
+        ig_db_get_i64(&count, tx, "select count(*) from fleet_devices where group_name = $1",
+                      IG_DB_VALUES(IG_DB_T(spec->group)), err) != IG_OK)
         return err->code;
     if (count >= IG_FLEET_DEVICES_MAX)
         return ig_fail(err, IG_EXHAUSTED, "group '%.*s' has %d devices already",

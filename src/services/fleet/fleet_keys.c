@@ -47,16 +47,16 @@ struct rotation {
 static enum ig_code check(struct ig_db_tx *tx, const struct rotation *rotation, struct ig_err *err)
 {
     int64_t open = 0, count = 0, used = 0, same = 0;
-    if (ig_fleet_number(&open, tx,
-                        "select count(*) from fleet_rollouts where group_name = $1 and state in"
-                        " ('running', 'paused')",
-                        IG_DB_VALUES(IG_DB_T(rotation->group)), err) != IG_OK ||
-        ig_fleet_number(&count, tx, "select count(*) from fleet_keys where group_name = $1",
-                        IG_DB_VALUES(IG_DB_T(rotation->group)), err) != IG_OK ||
-        ig_fleet_number(
+    if (ig_db_get_i64(&open, tx,
+                      "select count(*) from fleet_rollouts where group_name = $1 and state in"
+                      " ('running', 'paused')",
+                      IG_DB_VALUES(IG_DB_T(rotation->group)), err) != IG_OK ||
+        ig_db_get_i64(&count, tx, "select count(*) from fleet_keys where group_name = $1",
+                      IG_DB_VALUES(IG_DB_T(rotation->group)), err) != IG_OK ||
+        ig_db_get_i64(
             &used, tx, "select count(*) from fleet_keys where group_name = $1 and old_key = $2",
             IG_DB_VALUES(IG_DB_T(rotation->group), IG_DB_C(rotation->new_key)), err) != IG_OK ||
-        ig_fleet_number(
+        ig_db_get_i64(
             &same, tx, "select count(*) from fleet_groups where name = $1 and public_key = $2",
             IG_DB_VALUES(IG_DB_T(rotation->group), IG_DB_T(rotation->old_text)), err) != IG_OK)
         return err->code;

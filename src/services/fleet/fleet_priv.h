@@ -21,9 +21,6 @@ enum ig_code ig_fleet_not_there(const char *what, struct ig_str name, struct ig_
 /* NOT_FOUND when there is no such group. */
 enum ig_code ig_fleet_need_group(struct ig_db_tx *tx, struct ig_str name, struct ig_err *err);
 size_t ig_fleet_limit(const struct ig_fleet_page *page);
-/* The first column of the first row; `fallback` when there is none. */
-enum ig_code ig_fleet_number(int64_t *out, struct ig_db_tx *tx, const char *sql,
-                             const struct ig_db_value *values, size_t count, struct ig_err *err);
 
 /* The number of a public key, and of the key that made a signature. */
 enum ig_code ig_fleet_key_number(char out[IG_FLEET_KEY_SIZE], struct ig_str public_key,

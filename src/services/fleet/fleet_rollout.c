@@ -262,10 +262,10 @@ static enum ig_code has_failed(bool *out, struct ig_db_tx *tx, struct ig_str rol
 {
     int64_t failed = 0;
     enum ig_code code =
-        ig_fleet_number(&failed, tx,
-                        "select count(*) from fleet_members where rollout = $1 and device = $2"
-                        " and state in ('reverted', 'refused')",
-                        IG_DB_VALUES(IG_DB_T(rollout), IG_DB_T(device)), err);
+        ig_db_get_i64(&failed, tx,
+                      "select count(*) from fleet_members where rollout = $1 and device = $2"
+                      " and state in ('reverted', 'refused')",
+                      IG_DB_VALUES(IG_DB_T(rollout), IG_DB_T(device)), err);
     *out = failed != 0;
     return code;
 }

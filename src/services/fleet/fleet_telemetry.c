@@ -204,9 +204,9 @@ static enum ig_code read_expected(struct sums *out, bool *baseline, struct ig_db
     struct sums own = {NULL, NULL};
     int64_t there = 0;
     place.owner = owner_of(text, "baseline", device->group);
-    if (ig_fleet_number(&there, tx,
-                        "select count(*) from fleet_sketches where device = $1 and counter = $2",
-                        IG_DB_VALUES(IG_DB_T(place.owner), IG_DB_I(place.counter)), err) != IG_OK)
+    if (ig_db_get_i64(&there, tx,
+                      "select count(*) from fleet_sketches where device = $1 and counter = $2",
+                      IG_DB_VALUES(IG_DB_T(place.owner), IG_DB_I(place.counter)), err) != IG_OK)
         return err->code;
     *baseline = there != 0;
     if (*baseline) return read_sums(out, tx, &place, arena, err);
@@ -320,7 +320,7 @@ static bool has_bundle(struct call *call, struct ig_db_tx *tx, uint64_t counter,
 {
     int64_t found = 0;
     if (call->counter == counter) return call->is_known;
-    if (ig_fleet_number(
+    if (ig_db_get_i64(
             &found, tx, "select count(*) from fleet_bundles where group_name = $1 and counter = $2",
             IG_DB_VALUES(IG_DB_T(call->device->group), IG_DB_I((int64_t)counter)), err) != IG_OK)
         return false;
@@ -381,14 +381,14 @@ static enum ig_code take_upload(struct ig_db_tx *tx, void *context, struct ig_er
     struct place latest = {.counter = 0};
     int64_t sketches = 0;
     call->upload = (struct ig_fleet_upload){0};
-    if (ig_fleet_number(&call->upload.seq, tx,
-                        "select telemetry_seq from fleet_devices where id = $1",
-                        IG_DB_VALUES(IG_DB_T(id)), err) != IG_OK ||
+    if (ig_db_get_i64(&call->upload.seq, tx,
+                      "select telemetry_seq from fleet_devices where id = $1",
+                      IG_DB_VALUES(IG_DB_T(id)), err) != IG_OK ||
         take_records(&latest, tx, call, err) != IG_OK)
         return err->code;
     if (!call->upload.taken) return IG_OK;
-    if (ig_fleet_number(&sketches, tx, "select count(*) from fleet_sketches where device = $1",
-                        IG_DB_VALUES(IG_DB_T(id)), err) != IG_OK)
+    if (ig_db_get_i64(&sketches, tx, "select count(*) from fleet_sketches where device = $1",
+                      IG_DB_VALUES(IG_DB_T(id)), err) != IG_OK)
         return err->code;
     if (sketches > IG_FLEET_SKETCHES_MAX)
         return ig_fail(err, IG_EXHAUSTED, "telemetry: the device has more than %d sketches",

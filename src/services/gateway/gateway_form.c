@@ -19,6 +19,34 @@ enum ig_code ig_gateway_need_array(struct ig_gateway_array *out, struct ig_str j
     return ig_gateway_refuse(work, 422, "%s is not a list", what);
 }
 
+enum ig_code ig_gateway_need_function(struct ig_gateway_object *out, struct ig_str json,
+                                      struct ig_gateway_work *work)
+{
+    struct ig_gateway_object tool;
+    if (ig_gateway_need_object(&tool, json, work, "A tool") != IG_OK) return work->err->code;
+    struct ig_str type = ig_gateway_get_text(&tool, "type", work->arena);
+    if (!ig_str_is(type, "function"))
+        return ig_gateway_refuse(work, 422,
+                                 "Only function calling tool is supported, but received tool type "
+                                 "%.*s",
+                                 (int)(type.len > 64 ? 64 : type.len), type.ptr ? type.ptr : "");
+    return ig_gateway_need_object(out, ig_gateway_get(&tool, "function"), work,
+                                  "A tool's function");
+}
+
+enum ig_code ig_gateway_need_call(struct ig_gateway_tool_call *out, struct ig_str json,
+                                  struct ig_gateway_work *work)
+{
+    struct ig_gateway_object function, arguments;
+    if (ig_gateway_need_object(&out->call, json, work, "A tool call") != IG_OK ||
+        ig_gateway_need_object(&function, ig_gateway_get(&out->call, "function"), work,
+                               "A tool call's function") != IG_OK)
+        return work->err->code;
+    out->name = ig_gateway_get(&function, "name");
+    out->arguments = ig_gateway_get_text(&function, "arguments", work->arena);
+    return ig_gateway_need_object(&arguments, out->arguments, work, "A tool call's arguments");
+}
+
 enum ig_code ig_gateway_odd(struct ig_gateway_work *work, const char *what)
 {
     return ig_gateway_refuse(work, 502, "%s answered without a usable '%s'", work->provider->title,

@@ -91,28 +91,22 @@ struct names {
 static enum ig_code write_call(struct ig_json_out *out, struct ig_gateway_work *work,
                                struct names *names, struct ig_str json)
 {
-    struct ig_gateway_object call, function, arguments;
-    if (ig_gateway_need_object(&call, json, work, "A tool call") != IG_OK ||
-        ig_gateway_need_object(&function, ig_gateway_get(&call, "function"), work,
-                               "A tool call's function") != IG_OK)
-        return work->err->code;
-    struct ig_str text = ig_gateway_get_text(&function, "arguments", work->arena);
-    if (ig_gateway_need_object(&arguments, text, work, "A tool call's arguments") != IG_OK)
-        return work->err->code;
+    struct ig_gateway_tool_call use;
+    if (ig_gateway_need_call(&use, json, work) != IG_OK) return work->err->code;
     names->items =
         ig_arena_grow(work->arena, names->items, names->count, &names->cap, sizeof *names->items);
     if (!names->items) return ig_fail(work->err, IG_NO_MEMORY, "a call of a language model");
-    names->items[names->count++] = (struct ig_gateway_member){
-        ig_gateway_get_text(&call, "id", work->arena), ig_gateway_get(&function, "name")};
+    names->items[names->count++] =
+        (struct ig_gateway_member){ig_gateway_get_text(&use.call, "id", work->arena), use.name};
     ig_json_out_object(out);
     ig_json_out_key(out, IG_STR("functionCall"));
     ig_json_out_object(out);
-    ig_gateway_kv_raw(out, "id", ig_gateway_get(&call, "id"));
-    ig_gateway_kv_raw(out, "name", ig_gateway_get(&function, "name"));
-    ig_gateway_kv_raw(out, "args", text);
+    ig_gateway_kv_raw(out, "id", ig_gateway_get(&use.call, "id"));
+    ig_gateway_kv_raw(out, "name", use.name);
+    ig_gateway_kv_raw(out, "args", use.arguments);
     ig_json_out_object_end(out);
-    if (ig_gateway_get(&call, "thought_signature").ptr)
-        ig_gateway_kv_raw(out, "thoughtSignature", ig_gateway_get(&call, "thought_signature"));
+    if (ig_gateway_get(&use.call, "thought_signature").ptr)
+        ig_gateway_kv_raw(out, "thoughtSignature", ig_gateway_get(&use.call, "thought_signature"));
     ig_json_out_object_end(out);
     return IG_OK;
 }
@@ -310,7 +304,7 @@ static enum ig_code write_tool_choice(struct ig_json_out *out, struct ig_gateway
 static enum ig_code write_tools(struct ig_json_out *out, struct ig_gateway_work *work)
 {
     struct ig_gateway_array tools;
-    struct ig_gateway_object tool, function;
+    struct ig_gateway_object function;
     struct ig_str json = ig_gateway_get(&work->asked, "tools");
     if (!json.ptr) return IG_OK;
     if (ig_gateway_need_array(&tools, json, work, "tools") != IG_OK) return work->err->code;
@@ -320,15 +314,7 @@ static enum ig_code write_tools(struct ig_json_out *out, struct ig_gateway_work 
     ig_json_out_key(out, IG_STR("functionDeclarations"));
     ig_json_out_array(out);
     for (size_t i = 0; i < tools.count; i++) {
-        if (ig_gateway_need_object(&tool, tools.items[i], work, "A tool") != IG_OK)
-            return work->err->code;
-        struct ig_str type = ig_gateway_get_text(&tool, "type", work->arena);
-        if (!ig_str_is(type, "function"))
-            return ig_gateway_refuse(
-                work, 422, "Only function calling tool is supported, but received tool type %.*s",
-                (int)(type.len > 64 ? 64 : type.len), type.ptr ? type.ptr : "");
-        if (ig_gateway_need_object(&function, ig_gateway_get(&tool, "function"), work,
-                                   "A tool's function") != IG_OK)
+        if (ig_gateway_need_function(&function, tools.items[i], work) != IG_OK)
             return work->err->code;
         ig_json_out_object(out);
         ig_gateway_kv_raw(out, "name", ig_gateway_get(&function, "name"));

@@ -83,6 +83,16 @@ enum ig_code ig_gateway_need_object(struct ig_gateway_object *out, struct ig_str
                                     struct ig_gateway_work *work, const char *what);
 enum ig_code ig_gateway_need_array(struct ig_gateway_array *out, struct ig_str json,
                                    struct ig_gateway_work *work, const char *what);
+/* The function that a tool of OpenAI's form offers; 422 where it is of another type. */
+enum ig_code ig_gateway_need_function(struct ig_gateway_object *out, struct ig_str tool,
+                                      struct ig_gateway_work *work);
+/* A tool's call. Its arguments are JSON in a text, and have to be an object. */
+struct ig_gateway_tool_call {
+    struct ig_gateway_object call;
+    struct ig_str name, arguments; /* as JSON */
+};
+enum ig_code ig_gateway_need_call(struct ig_gateway_tool_call *out, struct ig_str json,
+                                  struct ig_gateway_work *work);
 /* Of an answer: 502, it has no such member, or not as it should be. */
 enum ig_code ig_gateway_odd(struct ig_gateway_work *work, const char *what);
 /* The members of an object but those that are null or named; `but` ends with NULL. */

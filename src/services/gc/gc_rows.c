@@ -304,14 +304,9 @@ static enum ig_code purge_traces(struct ig_gc_pass *pass, int64_t experiment, st
 static enum ig_code count_rest(struct ig_db_tx *tx, void *context, struct ig_err *err)
 {
     struct step *step = context;
-    struct ig_db_rows *rows = NULL;
-    if (ig_db_query(&rows, tx, step->sql,
-                    IG_DB_VALUES(step->victim->key, IG_DB_I(step->pass->ask->deleted_before_ms)),
-                    err) != IG_OK)
-        return err->code;
-    if (ig_db_next(rows, err)) step->changes = ig_db_i64(rows, 0);
-    ig_db_finish(rows);
-    return err->code;
+    return ig_db_get_i64(
+        &step->changes, tx, step->sql,
+        IG_DB_VALUES(step->victim->key, IG_DB_I(step->pass->ask->deleted_before_ms)), err);
 }
 
 static const char LAST_ID[] =

@@ -14,6 +14,7 @@
 #include "services/tracking/logged.h"
 #include "services/tracking/tracking_traces.h"
 #include "stores/db_testing.h"
+#include "stores/statement_testing.h"
 #include "stores/temp_testing.h"
 
 #include <fcntl.h>
@@ -61,33 +62,6 @@ static int teardown(void **state)
 }
 
 /* ---- things ---- */
-
-static const char *statement;
-static int64_t answer;
-
-static enum ig_code run_statement(struct ig_db_tx *tx, void *context, struct ig_err *error)
-{
-    (void)context;
-    struct ig_db_rows *rows = NULL;
-    if (strncmp(statement, "select", 6) != 0) return ig_db_exec(tx, statement, NULL, 0, error);
-    if (ig_db_query_once(&rows, tx, statement, NULL, 0, error) != IG_OK) return error->code;
-    answer = ig_db_next(rows, error) ? ig_db_i64(rows, 0) : -1;
-    ig_db_finish(rows);
-    return error->code;
-}
-
-static void sql(const char *text)
-{
-    statement = text;
-    ASSERT_OK(ig_db_write(world.db, run_statement, NULL, &err));
-}
-
-static int64_t number(const char *text)
-{
-    statement = text;
-    ASSERT_OK(ig_db_read(world.db, run_statement, NULL, &err));
-    return answer;
-}
 
 static int64_t make_experiment(const char *name)
 {
@@ -139,10 +113,18 @@ static struct ig_tracking_run make_run(int64_t experiment, int metrics)
     return run;
 }
 
+static int64_t rows_of(const char *table)
+{
+    char sql[80];
+    snprintf(sql, sizeof sql, "select count(*) from %s", table);
+    return ig_statement_number(world.db, sql);
+}
+
 static int64_t rows_of_runs(void)
 {
     ASSERT_OK(ig_tracking_settle(world.db, &err));
-    return number("select (select count(*) from metrics) + (select count(*) from latest_metrics)"
+    return ig_statement_number(
+        world.db, "select (select count(*) from metrics) + (select count(*) from latest_metrics)"
                   " + (select count(*) from metric_chunks)"
                   " + (select count(*) from params) + (select count(*) from run_tags)"
                   " + (select count(*) from run_inputs) + (select count(*) from run_input_tags)"
@@ -212,9 +194,10 @@ static void test_runs(void **state)
                  IG_NOT_FOUND, "not found");
     ASSERT_OK(ig_tracking_run_get(&run, world.tracking, live.id, &world.arena, &err));
     assert_int_equal(run.params.count, 1);
-    assert_int_equal(number("select count(*) from metrics"), 10);
-    assert_int_equal(number("select count(*) from artifacts"), 2);
-    assert_int_equal(number("select count(*) from audit where action = 'run.purge'"), 1);
+    assert_int_equal(rows_of("metrics"), 10);
+    assert_int_equal(rows_of("artifacts"), 2);
+    assert_int_equal(
+        ig_statement_number(world.db, "select count(*) from audit where action = 'run.purge'"), 1);
 }
 
 /* The one object that both runs have stays, and so does what came since. */
@@ -256,7 +239,7 @@ static void test_uploads(void **state)
     ASSERT_OK(ig_upload_put(world.db, ig_str_view(id), 1, &part, &err));
     assert_int_equal(age_objects(), 1);
     assert_int_equal(collect(&ask).objects, 0);
-    sql("update uploads set created_ms = 1");
+    ig_statement_write(world.db, "update uploads set created_ms = 1");
     ask.dry_run = true;
     assert_int_equal(collect(&ask).objects, 0);
     ASSERT_OK(ig_upload_expects(world.db, ig_str_view(id), 1, &err));
@@ -285,9 +268,9 @@ static void test_named(void **state)
     ask.deleted_before_ms -= HOUR_MS;
     ASSERT_FAILS(ig_gc_run(&report, world.gc, who, &ask, &err), IG_INVALID, "later than that");
     ask.deleted_before_ms += HOUR_MS;
-    assert_int_equal(number("select count(*) from runs"), 3);
+    assert_int_equal(rows_of("runs"), 3);
     assert_int_equal(collect(&ask).runs, 1);
-    assert_int_equal(number("select count(*) from runs"), 2);
+    assert_int_equal(rows_of("runs"), 2);
     const int64_t experiments[] = {0, 77};
     ask = everything();
     ask.experiments = experiments;
@@ -311,6 +294,18 @@ static struct ig_logged_model make_model(int64_t experiment)
     return model;
 }
 
+/* What stays of two experiments when one goes. */
+static const struct {
+    const char *table;
+    int64_t rows;
+} LEFT[] = {
+    {"experiments", 2},   {"datasets", 1},        {"runs", 1},
+    {"logged_models", 1}, {"artifacts", 3},       {"spans", 1},
+    {"assessments", 1},   {"evaluations", 1},     {"evaluation_experiments", 1},
+    {"scorers", 1},       {"scorer_versions", 1}, {"scorer_configs", 0},
+    {"issues", 1},
+};
+
 static void test_experiments(void **state)
 {
     (void)state;
@@ -321,25 +316,39 @@ static void test_experiments(void **state)
     struct ig_logged_model gone = make_model(live);
     make_model(dead);
     make_model(live);
-    sql("insert into traces(id, experiment, status, start_ms) values('t', 1, 1, 1), ('u', 2, 1, "
+    ig_statement_write(
+        world.db,
+        "insert into traces(id, experiment, status, start_ms) values('t', 1, 1, 1), ('u', 2, 1, "
         "1)");
-    sql("insert into spans(trace, id, name, status, start_ns, content) values"
-        " ('t', 's', 'n', 'OK', 1, '{}'), ('u', 's', 'n', 'OK', 1, '{}')");
-    sql("insert into assessments(id, trace, kind, name, value, is_number, source_type, valid,"
+    ig_statement_write(world.db,
+                       "insert into spans(trace, id, name, status, start_ns, content) values"
+                       " ('t', 's', 'n', 'OK', 1, '{}'), ('u', 's', 'n', 'OK', 1, '{}')");
+    ig_statement_write(
+        world.db,
+        "insert into assessments(id, trace, kind, name, value, is_number, source_type, valid,"
         " created_ms, updated_ms) values ('a', 't', 'feedback', 'n', '1', 0, 'HUMAN', 1, 1, 1),"
         " ('b', 'u', 'feedback', 'n', '1', 0, 'HUMAN', 1, 1, 1)");
-    sql("insert into trace_tags(trace, key, value) values('t', 'k', 'v')");
-    sql("insert into evaluations(id, name, hash, records, last_seq, created_ms, updated_ms)"
+    ig_statement_write(world.db, "insert into trace_tags(trace, key, value) values('t', 'k', 'v')");
+    ig_statement_write(
+        world.db,
+        "insert into evaluations(id, name, hash, records, last_seq, created_ms, updated_ms)"
         " values('d', 'd', 'h', 0, 0, 1, 1)");
-    sql("insert into evaluation_experiments(evaluation, experiment) values('d', 1), ('d', 2)");
-    sql("insert into scorers(id, experiment, name) values('s', 1, 's'), ('t', 2, 's')");
-    sql("insert into scorer_versions(scorer, version, experiment, content, created_ms)"
-        " values('s', 1, 1, '{}', 1), ('s', 2, 1, '{}', 1), ('t', 1, 2, '{}', 1)");
-    sql("insert into scorer_configs(scorer, id, experiment, sample_rate) values('s', 'c', 1, 0.5)");
-    sql("insert into issues(id, experiment, name, description, status, severity, causes,"
-        " categories, source_run, created_by, created_ms, updated_ms) values"
-        " ('i', 1, 'n', 'd', 'pending', '', '', '', '', '', 1, 1),"
-        " ('j', 2, 'n', 'd', 'pending', '', '', '', '', '', 1, 1)");
+    ig_statement_write(
+        world.db,
+        "insert into evaluation_experiments(evaluation, experiment) values('d', 1), ('d', 2)");
+    ig_statement_write(
+        world.db, "insert into scorers(id, experiment, name) values('s', 1, 's'), ('t', 2, 's')");
+    ig_statement_write(
+        world.db, "insert into scorer_versions(scorer, version, experiment, content, created_ms)"
+                  " values('s', 1, 1, '{}', 1), ('s', 2, 1, '{}', 1), ('t', 1, 2, '{}', 1)");
+    ig_statement_write(
+        world.db,
+        "insert into scorer_configs(scorer, id, experiment, sample_rate) values('s', 'c', 1, 0.5)");
+    ig_statement_write(
+        world.db, "insert into issues(id, experiment, name, description, status, severity, causes,"
+                  " categories, source_run, created_by, created_ms, updated_ms) values"
+                  " ('i', 1, 'n', 'd', 'pending', '', '', '', '', '', 1, 1),"
+                  " ('j', 2, 'n', 'd', 'pending', '', '', '', '', '', 1, 1)");
     ASSERT_OK(ig_tracking_experiment_delete(world.tracking, who, dead, &err));
     ASSERT_OK(ig_logged_delete(world.db, who, gone.id, &err));
     ask = everything();
@@ -348,19 +357,8 @@ static void test_experiments(void **state)
     assert_int_equal(report.runs, 1);
     assert_int_equal(report.logged_models, 2);
     assert_int_equal(report.traces, 1);
-    assert_int_equal(number("select count(*) from experiments"), 2);
-    assert_int_equal(number("select count(*) from datasets"), 1);
-    assert_int_equal(number("select count(*) from runs"), 1);
-    assert_int_equal(number("select count(*) from logged_models"), 1);
-    assert_int_equal(number("select count(*) from artifacts"), 3);
-    assert_int_equal(number("select count(*) from spans"), 1);
-    assert_int_equal(number("select count(*) from assessments"), 1);
-    assert_int_equal(number("select count(*) from evaluations"), 1);
-    assert_int_equal(number("select count(*) from evaluation_experiments"), 1);
-    assert_int_equal(number("select count(*) from scorers"), 1);
-    assert_int_equal(number("select count(*) from scorer_versions"), 1);
-    assert_int_equal(number("select count(*) from scorer_configs"), 0);
-    assert_int_equal(number("select count(*) from issues"), 1);
+    for (size_t i = 0; i < sizeof LEFT / sizeof LEFT[0]; i++)
+        assert_int_equal(rows_of(LEFT[i].table), LEFT[i].rows);
     assert_int_equal(make_experiment("dead"), 3);
     ASSERT_OK(ig_tracking_experiment_delete(world.tracking, who, 3, &err));
     ask = everything();
@@ -374,9 +372,13 @@ static void test_registered_stay(void **state)
     int64_t id = make_experiment("e");
     struct ig_tracking_run used = make_run(id, 1);
     make_run(id, 1);
-    sql("insert into registered_models(id, name, description, created_ms, updated_ms, last_version)"
+    ig_statement_write(
+        world.db,
+        "insert into registered_models(id, name, description, created_ms, updated_ms, last_version)"
         " values(1, 'm', '', 1, 1, 1)");
-    sql("insert into model_versions(id, model, version, description, stage, source, location, run,"
+    ig_statement_write(
+        world.db,
+        "insert into model_versions(id, model, version, description, stage, source, location, run,"
         " run_link, created_ms, updated_ms) select 1, 1, 1, '', 0, '', artifact_root || '/model', "
         "'',"
         " '', 1, 1 from runs where id = (select min(path) from (select substr(path, 3, 32) as path"
@@ -388,10 +390,10 @@ static void test_registered_stay(void **state)
     assert_int_equal(report.runs, 1);
     assert_int_equal(report.experiments, 0);
     assert_int_equal(report.kept, 2); /* the run, and its experiment */
-    assert_int_equal(number("select count(*) from runs"), 1);
+    assert_int_equal(rows_of("runs"), 1);
     ASSERT_OK(ig_tracking_experiment_restore(world.tracking, who, id, &err));
     ASSERT_OK(ig_tracking_experiment_delete(world.tracking, who, id, &err));
-    sql("delete from model_versions");
+    ig_statement_write(world.db, "delete from model_versions");
     ask = everything();
     report = collect(&ask);
     assert_int_equal(report.runs, 1);
@@ -404,12 +406,12 @@ static void test_begun_is_not_restored(void **state)
     (void)state;
     struct ig_tracking_run run = make_run(0, 1);
     ASSERT_OK(ig_tracking_run_delete(world.tracking, who, run.id, &err));
-    sql("update runs set deleted_ms = -1");
+    ig_statement_write(world.db, "update runs set deleted_ms = -1");
     ASSERT_FAILS(ig_tracking_run_restore(world.tracking, who, run.id, &err), IG_NOT_FOUND,
                  "not found");
     int64_t id = make_experiment("e");
     ASSERT_OK(ig_tracking_experiment_delete(world.tracking, who, id, &err));
-    sql("update experiments set updated_ms = -1 where id = 1");
+    ig_statement_write(world.db, "update experiments set updated_ms = -1 where id = 1");
     ASSERT_FAILS(ig_tracking_experiment_restore(world.tracking, who, id, &err), IG_NOT_FOUND,
                  "No Experiment");
     struct ig_gc_ask ask = everything();
@@ -441,8 +443,8 @@ static void test_failing_anywhere(void **state)
         ask.no_objects = true;
         assert_true(collect(&ask).rows_done);
         assert_int_equal(rows_of_runs(), live_rows);
-        assert_int_equal(number("select count(*) from experiments"), 1);
-        assert_int_equal(number("select count(*) from logged_models"), 0);
+        assert_int_equal(rows_of("experiments"), 1);
+        assert_int_equal(rows_of("logged_models"), 0);
         if (!failed) break;
     }
     assert_in_range(failures, 20, 10000);
@@ -485,7 +487,8 @@ static void test_by_itself(void **state)
     struct ig_tracking_run run = make_run(0, 1), young = make_run(0, 1);
     ASSERT_OK(ig_tracking_run_delete(world.tracking, who, run.id, &err));
     ASSERT_OK(ig_tracking_run_delete(world.tracking, who, young.id, &err));
-    sql("update runs set deleted_ms = 1 where id = (select min(id) from runs)");
+    ig_statement_write(world.db,
+                       "update runs set deleted_ms = 1 where id = (select min(id) from runs)");
     age_objects();
     const struct ig_gc_options options = {.db = world.db,
                                           .blobs = world.blobs,
@@ -496,7 +499,7 @@ static void test_by_itself(void **state)
     ASSERT_OK(ig_gc_open(&gc, &options, &err));
     for (int i = 0; i < 2000 && age_objects() > 2; i++) usleep(5000);
     ig_gc_close(gc);
-    assert_int_equal(number("select count(*) from runs"), 1);
+    assert_int_equal(rows_of("runs"), 1);
     assert_int_equal(age_objects(), 2);
 }
 
@@ -507,7 +510,8 @@ static void test_references_are_complete(void **state)
 {
     (void)state;
     if (!ig_db_testing_is_sqlite()) return;
-    int64_t found = number(
+    int64_t found = ig_statement_number(
+        world.db,
         "select count(*) from sqlite_master t, pragma_table_info(t.name) c where t.type = 'table'"
         " and (c.name like '%digest%' or c.name = 'package')"
         " and t.name || '.' || c.name not in ("

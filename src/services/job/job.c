@@ -166,14 +166,10 @@ static enum ig_code insert_job(struct ig_db_tx *tx, void *context, struct ig_err
 {
     const struct submission *submission = context;
     const struct ig_job_spec *spec = submission->spec;
-    struct ig_db_rows *rows = NULL;
     int64_t queued = 0;
-    enum ig_code code = ig_db_query(&rows, tx, "select count(*) from jobs where state = $1",
-                                    IG_DB_VALUES(IG_DB_I(IG_JOB_QUEUED)), err);
+    enum ig_code code = ig_db_get_i64(&queued, tx, "select count(*) from jobs where state = $1",
+                                      IG_DB_VALUES(IG_DB_I(IG_JOB_QUEUED)), err);
     if (code != IG_OK) return code;
-    if (ig_db_next(rows, err)) queued = ig_db_i64(rows, 0);
-    ig_db_finish(rows);
-    if (err->code != IG_OK) return err->code;
     if (queued >= submission->queued_max)
         return ig_fail(err, IG_EXHAUSTED, "%lld jobs are queued already, at most %u",
                        (long long)queued, submission->queued_max);

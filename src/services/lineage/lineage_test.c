@@ -10,6 +10,7 @@
 #include "services/lineage/lineage.h"
 #include "services/registered/registered.h"
 #include "services/registry/world_testing.h"
+#include "stores/statement_testing.h"
 
 #include <stdio.h>
 
@@ -33,16 +34,6 @@ static int teardown(void **state)
     ig_world_close(&world);
     return 0;
 }
-
-static enum ig_code run_sql(struct ig_db_tx *tx, void *context, struct ig_err *inner)
-{
-    return ig_db_exec(tx, context, NULL, 0, inner);
-}
-#define SQL(text)                                                                                  \
-    do {                                                                                           \
-        static char statement[] = text;                                                            \
-        ASSERT_OK(ig_db_write(world.db, run_sql, statement, &err));                                \
-    } while (0)
 
 static enum ig_code rename_model(struct ig_db_tx *tx, void *context, struct ig_err *inner)
 {
@@ -70,18 +61,30 @@ static void test_job_and_deployments(void **state)
     (void)state;
     assert_int_equal(ig_world_register(&world, "m", -1), 1);
     assert_int_equal(ig_world_register(&world, "m", -2), 2);
-    SQL("insert into jobs(id, state, engine, target, data_digest, data_path, model, params,"
+    ig_statement_write(
+        world.db,
+        "insert into jobs(id, state, engine, target, data_digest, data_path, model, params,"
         " time_limit_s, memory_limit_mb, principal_id, principal_name, created_ms, started_ms,"
         " finished_ms, progress, metrics, error, version) values('j', 2, 'xgboost', 't', 'dd', '',"
         " 'm', '{\"rounds\":3}', 1, 1, '', 'local', 1, 2, 3, 1, '{}', '', 1)");
-    SQL("update versions set job_id = 'j' where version = 1");
-    SQL("insert into deployments(name, model, version, ref, created_ms, updated_ms, revision)"
+    ig_statement_write(world.db, "update versions set job_id = 'j' where version = 1");
+    ig_statement_write(
+        world.db,
+        "insert into deployments(name, model, version, ref, created_ms, updated_ms, revision)"
         " values('d', 'm', 2, '', 1, 1, 2)");
-    SQL("insert into deployments(name, model, version, ref, created_ms, updated_ms, revision)"
+    ig_statement_write(
+        world.db,
+        "insert into deployments(name, model, version, ref, created_ms, updated_ms, revision)"
         " values('e', 'm', 1, '', 1, 1, 1)");
-    SQL("insert into routed(deployment, revision, model, version) values('d', 1, 'm', 1)");
-    SQL("insert into routed(deployment, revision, model, version) values('d', 2, 'm', 2)");
-    SQL("insert into routed(deployment, revision, model, version) values('e', 1, 'm', 1)");
+    ig_statement_write(
+        world.db,
+        "insert into routed(deployment, revision, model, version) values('d', 1, 'm', 1)");
+    ig_statement_write(
+        world.db,
+        "insert into routed(deployment, revision, model, version) values('d', 2, 'm', 2)");
+    ig_statement_write(
+        world.db,
+        "insert into routed(deployment, revision, model, version) values('e', 1, 'm', 1)");
     struct ig_lineage found = get("m", 1);
     assert_non_null(found.job);
     assert_true(ig_str_is(found.job->id, "j") && ig_str_is(found.job->state, "succeeded"));
@@ -143,13 +146,16 @@ static void test_made_of(void **state)
     (void)state;
     assert_int_equal(ig_world_register(&world, "m", -1), 1);
     assert_int_equal(ig_world_register(&world, "mm", -2), 1);
-    SQL("update versions set source = 'models:/m/1' where model = 'mm'");
+    ig_statement_write(world.db, "update versions set source = 'models:/m/1' where model = 'mm'");
     assert_true(ig_str_is(get("mm", 1).of.source, "models:/m/1"));
     struct ig_lineage found = get("m", 1);
     assert_true(found.copies.count == 1 && ig_str_is(found.copies.items[0].model, "mm"));
-    SQL("insert into fleet_groups(name, target, public_key, drift_threshold, created_ms)"
-        " values('meters', '', 'k', 1, 1)");
-    SQL("insert into fleet_bundles(group_name, counter, digest, id, target, signature, source,"
+    ig_statement_write(
+        world.db, "insert into fleet_groups(name, target, public_key, drift_threshold, created_ms)"
+                  " values('meters', '', 'k', 1, 1)");
+    ig_statement_write(
+        world.db,
+        "insert into fleet_bundles(group_name, counter, digest, id, target, signature, source,"
         " expiry_s, size_bytes, arena_bytes, created_ms)"
         " values('meters', 7, 'bb', 'm', '', 's', 'models:/m/1', 0, 1, 1, 1)");
     ASSERT_OK(ig_db_write(world.db, rename_model, NULL, &err));

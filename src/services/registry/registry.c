@@ -263,7 +263,6 @@ enum ig_code ig_registry_version_check(struct ig_version_facts *out, struct ig_r
 static enum ig_code next_version(int64_t *version, struct ig_db_tx *tx, struct ig_str model,
                                  struct ig_err *err)
 {
-    struct ig_db_rows *rows = NULL;
     enum ig_code code = ig_db_exec(tx,
                                    "insert into models(name, description, created_ms, last_version)"
                                    " values($1, '', $2, 0) on conflict (name) do nothing",
@@ -275,13 +274,9 @@ static enum ig_code next_version(int64_t *version, struct ig_db_tx *tx, struct i
                           " > last_version then (select r.last_version from registered_models r"
                           " where r.name = models.name) else last_version end where name = $1",
                           IG_DB_VALUES(IG_DB_T(model)), err);
-    if (code == IG_OK)
-        code = ig_db_query(&rows, tx, "select last_version from models where name = $1",
-                           IG_DB_VALUES(IG_DB_T(model)), err);
     if (code != IG_OK) return code;
-    if (ig_db_next(rows, err)) *version = ig_db_i64(rows, 0);
-    ig_db_finish(rows);
-    return err->code;
+    return ig_db_get_i64(version, tx, "select last_version from models where name = $1",
+                         IG_DB_VALUES(IG_DB_T(model)), err);
 }
 
 /* The number is the spec's, which no version had before. */

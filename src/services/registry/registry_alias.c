@@ -184,28 +184,20 @@ enum ig_code ig_registry_alias_list(struct ig_registry_aliases *out, struct ig_r
 
 static enum ig_code latest_version(struct ig_db_tx *tx, struct call *call, struct ig_err *err)
 {
-    struct ig_db_rows *rows = NULL;
-    enum ig_code code = ig_db_query(&rows, tx, "select max(version) from versions where model = $1",
-                                    IG_DB_VALUES(IG_DB_T(call->model)), err);
-    if (code != IG_OK) return code;
-    if (ig_db_next(rows, err)) call->version = ig_db_i64(rows, 0);
-    ig_db_finish(rows);
-    if (err->code != IG_OK || call->version ||
-        ig_registry_model_must_exist(tx, call->model, err) != IG_OK)
+    if (ig_db_get_i64(&call->version, tx, "select max(version) from versions where model = $1",
+                      IG_DB_VALUES(IG_DB_T(call->model)), err) != IG_OK ||
+        call->version || ig_registry_model_must_exist(tx, call->model, err) != IG_OK)
         return err->code;
     return ig_fail(err, IG_NOT_FOUND, "model '%.*s' has no version yet", IG_STR_ARGS(call->model));
 }
 
 static enum ig_code version_of_alias(struct ig_db_tx *tx, struct call *call, struct ig_err *err)
 {
-    struct ig_db_rows *rows = NULL;
-    enum ig_code code =
-        ig_db_query(&rows, tx, "select version from aliases where model = $1 and alias = $2",
-                    IG_DB_VALUES(IG_DB_T(call->model), IG_DB_T(call->alias)), err);
-    if (code != IG_OK) return code;
-    if (ig_db_next(rows, err)) call->version = ig_db_i64(rows, 0);
-    ig_db_finish(rows);
-    if (err->code != IG_OK || call->version) return err->code;
+    if (ig_db_get_i64(&call->version, tx,
+                      "select version from aliases where model = $1 and alias = $2",
+                      IG_DB_VALUES(IG_DB_T(call->model), IG_DB_T(call->alias)), err) != IG_OK ||
+        call->version)
+        return err->code;
     if (ig_str_eq_nocase(call->alias, IG_STR("latest"))) return latest_version(tx, call, err);
     if (ig_registry_model_must_exist(tx, call->model, err) != IG_OK) return err->code;
     return no_alias(call, err);

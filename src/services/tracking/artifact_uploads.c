@@ -40,12 +40,9 @@ static enum ig_code find(int64_t *parts, struct ig_db_tx *tx, const struct call 
 static enum ig_code create(struct ig_db_tx *tx, void *context, struct ig_err *err)
 {
     const struct call *call = context;
-    struct ig_db_rows *rows = NULL;
-    if (ig_db_query(&rows, tx, "select count(*) from uploads", NULL, 0, err) != IG_OK)
+    int64_t count = 0;
+    if (ig_db_get_i64(&count, tx, "select count(*) from uploads", NULL, 0, err) != IG_OK)
         return err->code;
-    int64_t count = ig_db_next(rows, err) ? ig_db_i64(rows, 0) : 0;
-    ig_db_finish(rows);
-    if (err->code != IG_OK) return err->code;
     if (count >= IG_UPLOADS_MAX)
         return ig_fail(err, IG_EXHAUSTED, "%lld uploads in parts are under way, at most %d may be",
                        (long long)count, IG_UPLOADS_MAX);

@@ -220,12 +220,11 @@ enum ig_code ig_artifacts_count(int64_t *sum, struct ig_db_tx *tx, struct ig_str
                                 struct ig_err *err)
 {
     struct bounds bounds;
-    struct ig_db_rows *rows = NULL;
+    int64_t count = 0;
     bounds_of(&bounds, directory);
-    ig_db_query(&rows, tx, "select count(*) from artifacts where path >= $1 and path < $2",
-                IG_DB_VALUES(IG_DB_T(bounds.low), IG_DB_T(bounds.high)), err);
-    if (err->code == IG_OK && ig_db_next(rows, err)) *sum += ig_db_i64(rows, 0);
-    ig_db_finish(rows);
+    ig_db_get_i64(&count, tx, "select count(*) from artifacts where path >= $1 and path < $2",
+                  IG_DB_VALUES(IG_DB_T(bounds.low), IG_DB_T(bounds.high)), err);
+    *sum += count;
     return err->code;
 }
 

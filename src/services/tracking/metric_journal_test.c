@@ -9,6 +9,7 @@
 #include "base/thread.h"
 #include "services/tracking/metric_journal.h"
 #include "stores/db_testing.h"
+#include "stores/statement_testing.h"
 #include "stores/temp_testing.h"
 
 #include <math.h>
@@ -66,39 +67,9 @@ static int teardown(void **state)
     return 0;
 }
 
-struct statement {
-    const char *sql;
-    int64_t number;
-};
-
-static enum ig_code run_statement(struct ig_db_tx *tx, void *context, struct ig_err *err)
-{
-    struct statement *statement = context;
-    struct ig_db_rows *rows = NULL;
-    if (ig_db_query_once(&rows, tx, statement->sql, NULL, 0, err) != IG_OK) return err->code;
-    if (ig_db_next(rows, err)) statement->number = ig_db_i64(rows, 0);
-    ig_db_finish(rows);
-    return err->code;
-}
-
-static int64_t number(struct world *world, const char *sql)
-{
-    struct ig_err err = IG_ERR_INIT;
-    struct statement statement = {.sql = sql};
-    ASSERT_OK(ig_db_read(world->db, run_statement, &statement, &err));
-    return statement.number;
-}
-
-static void change(struct world *world, const char *sql)
-{
-    struct ig_err err = IG_ERR_INIT;
-    struct statement statement = {.sql = sql};
-    ASSERT_OK(ig_db_write(world->db, run_statement, &statement, &err));
-}
-
 static int64_t journal_rows(struct world *world)
 {
-    return number(world, "select count(*) from metric_journal");
+    return ig_statement_number(world->db, "select count(*) from metric_journal");
 }
 
 static void log_batch(struct world *world, int run, struct ig_tracking_batch batch)
@@ -141,7 +112,7 @@ static void test_metrics_wait_until_they_are_read(void **state)
     log_one(world, 1, "m", NAN, 1);
     log_one(world, 0, "m", 2.5, 2);
     assert_int_equal(journal_rows(world), 3);
-    assert_int_equal(number(world, "select count(*) from metrics"), 0);
+    assert_int_equal(ig_statement_number(world->db, "select count(*) from metrics"), 0);
     close_world(world);
     open_world(world);
     assert_int_equal(journal_rows(world), 3);
@@ -244,7 +215,7 @@ static void test_journal_is_bounded(void **state)
         assert_true(journal_rows(world) * IG_TRACKING_METRICS_MAX <
                     IG_METRIC_JOURNAL_MAX + IG_TRACKING_METRICS_MAX);
     }
-    assert_int_equal(number(world, "select count(*) from latest_metrics"), 100);
+    assert_int_equal(ig_statement_number(world->db, "select count(*) from latest_metrics"), 100);
     assert_int_equal(history(world, 0, "k7").count, BATCHES * IG_TRACKING_METRICS_MAX / 100);
 }
 
@@ -253,13 +224,14 @@ static void test_runs_that_are_gone(void **state)
     struct world *world = *state;
     log_one(world, 1, "m", 1, 1);
     log_one(world, 2, "m", 2, 1);
-    change(world, "delete from run_tags");
-    change(world, "delete from runs where id in (select min(run) from metric_journal)");
+    ig_statement_write(world->db, "delete from run_tags");
+    ig_statement_write(world->db,
+                       "delete from runs where id in (select min(run) from metric_journal)");
     struct ig_err err = IG_ERR_INIT;
     ASSERT_OK(ig_tracking_settle(world->db, &err));
     assert_int_equal(journal_rows(world), 0);
-    assert_int_equal(number(world, "select count(*) from metrics"), 1);
-    assert_int_equal(number(world, "select count(*) from latest_metrics"), 1);
+    assert_int_equal(ig_statement_number(world->db, "select count(*) from metrics"), 1);
+    assert_int_equal(ig_statement_number(world->db, "select count(*) from latest_metrics"), 1);
 }
 
 static void test_damaged_row(void **state)
@@ -267,8 +239,9 @@ static void test_damaged_row(void **state)
     struct world *world = *state;
     struct ig_err err = IG_ERR_INIT;
     log_one(world, 0, "m", 1, 1);
-    change(world, ig_db_testing_is_sqlite() ? "update metric_journal set points = x'050061'"
-                                            : "update metric_journal set points = '\\x050061'");
+    ig_statement_write(world->db, ig_db_testing_is_sqlite()
+                                      ? "update metric_journal set points = x'050061'"
+                                      : "update metric_journal set points = '\\x050061'");
     ASSERT_FAILS(ig_tracking_settle(world->db, &err), IG_CORRUPT, "ends too early");
     assert_int_equal(journal_rows(world), 1); /* and nothing is thrown away */
 }

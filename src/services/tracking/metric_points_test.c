@@ -8,6 +8,7 @@
 
 #include "services/tracking/metric_points.h"
 #include "stores/db_testing.h"
+#include "stores/statement_testing.h"
 #include "stores/temp_testing.h"
 
 #include <float.h>
@@ -48,29 +49,6 @@ static int teardown(void **state)
     ig_arena_deinit(&world->arena);
     ig_temp_remove(&world->temp);
     return 0;
-}
-
-struct counting {
-    const char *sql;
-    int64_t number;
-};
-
-static enum ig_code read_number(struct ig_db_tx *tx, void *context, struct ig_err *err)
-{
-    struct counting *counting = context;
-    struct ig_db_rows *rows = NULL;
-    if (ig_db_query_once(&rows, tx, counting->sql, NULL, 0, err) != IG_OK) return err->code;
-    if (ig_db_next(rows, err)) counting->number = ig_db_i64(rows, 0);
-    ig_db_finish(rows);
-    return err->code;
-}
-
-static int64_t number(struct world *world, const char *sql)
-{
-    struct ig_err err = IG_ERR_INIT;
-    struct counting counting = {.sql = sql};
-    ASSERT_OK(ig_db_read(world->db, read_number, &counting, &err));
-    return counting.number;
 }
 
 static void log_points(struct world *world, const char *key, const struct ig_tracking_point *points,
@@ -140,7 +118,7 @@ static void test_random_batches(void **state)
         log_points(world, "r", batch, sizes[round]);
         if (round % 3) ASSERT_OK(ig_tracking_settle(world->db, &err));
     }
-    assert_true(number(world, "select count(*) from metric_chunks") > 0);
+    assert_true(ig_statement_number(world->db, "select count(*) from metric_chunks") > 0);
     for (size_t p = 0; p < sizeof pages / sizeof *pages; p++) {
         assert_int_equal(read_all(world, "r", pages[p], got), count);
         for (size_t i = 0; i < count; i++) {
@@ -178,11 +156,13 @@ static void test_pieces_become_chunks(void **state)
     struct world *world = *state;
     struct ig_err err = IG_ERR_INIT;
     ASSERT_OK(ig_db_write(world->db, put_pieces, &world->run, &err));
-    int64_t large = number(world, "select cast(sum(points_count) as bigint) from metric_chunks"
-                                  " where points_count >= 512");
-    int64_t small = number(world, "select count(*) from metrics") +
-                    number(world, "select cast(coalesce(sum(points_count), 0) as bigint)"
-                                  " from metric_chunks where points_count < 512");
+    int64_t large =
+        ig_statement_number(world->db, "select cast(sum(points_count) as bigint) from metric_chunks"
+                                       " where points_count >= 512");
+    int64_t small =
+        ig_statement_number(world->db, "select count(*) from metrics") +
+        ig_statement_number(world->db, "select cast(coalesce(sum(points_count), 0) as bigint)"
+                                       " from metric_chunks where points_count < 512");
     assert_int_equal(large + small, SINGLE);
     assert_in_range(small, 0, 2 * IG_METRIC_PIECES_MAX);
     assert_int_equal(read_all(world, "s", 25000, got), SINGLE);

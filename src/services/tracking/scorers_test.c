@@ -10,6 +10,7 @@
 #include "services/tracking/scorers.h"
 #include "services/tracking/scorers_priv.h"
 #include "services/tracking/tracking_testing.h"
+#include "stores/statement_testing.h"
 
 #include <string.h>
 
@@ -195,28 +196,6 @@ static void test_configs(void **state)
     assert_int_equal(found.count, 0);
 }
 
-static enum ig_code change(struct ig_db_tx *tx, void *context, struct ig_err *inner)
-{
-    return ig_db_exec(tx, context, NULL, 0, inner);
-}
-
-static enum ig_code read_count(struct ig_db_tx *tx, void *context, struct ig_err *inner)
-{
-    struct ig_db_rows *rows = NULL;
-    const char **sql = context;
-    if (ig_db_query(&rows, tx, *sql, NULL, 0, inner) != IG_OK) return inner->code;
-    *sql = ig_db_next(rows, inner) && ig_db_i64(rows, 0) == 1 ? "1" : "not one";
-    ig_db_finish(rows);
-    return inner->code;
-}
-
-/* Whether a count is one. */
-static bool is_one(const char *sql)
-{
-    ASSERT_OK(ig_db_read(db, read_count, &sql, &err));
-    return strcmp(sql, "1") == 0;
-}
-
 static void expect_content(const char *content)
 {
     const struct ig_scorer_ref ref = {0, IG_STR("s"), 1};
@@ -240,23 +219,27 @@ static void test_endpoints(void **state)
     ASSERT_OK(ig_db_write(db, add_endpoint, NULL, &err));
     struct ig_scorer made = add(0, "s", JUDGE("gateway:/e"));
     assert_true(ig_str_is(made.content, JUDGE("gateway:/e")));
-    assert_true(is_one("select count(*) from scorer_versions where content like"
-                       " '%gateway:/e-1%'"));
-    assert_true(is_one("select count(*) from gateway_bindings b join scorers s"
-                       " on s.id = b.resource where b.endpoint = 'e-1' and b.type ="
-                       " 'scorer'"));
+    assert_int_equal(ig_statement_number(db,
+                                         "select count(*) from scorer_versions where content like"
+                                         " '%gateway:/e-1%'"),
+                     1);
+    assert_int_equal(
+        ig_statement_number(db, "select count(*) from gateway_bindings b join scorers s"
+                                " on s.id = b.resource where b.endpoint = 'e-1' and b.type ="
+                                " 'scorer'"),
+        1);
     expect_content(JUDGE("gateway:/e"));
-    ASSERT_OK(ig_db_write(db, change, "update gateway_endpoints set name = 'renamed'", &err));
+    ig_statement_write(db, "update gateway_endpoints set name = 'renamed'");
     expect_content(JUDGE("gateway:/renamed"));
-    ASSERT_OK(ig_db_write(db, change, "delete from gateway_bindings", &err));
-    ASSERT_OK(ig_db_write(db, change, "delete from gateway_endpoints", &err));
+    ig_statement_write(db, "delete from gateway_bindings");
+    ig_statement_write(db, "delete from gateway_endpoints");
     expect_content("{\"instructions_judge_pydantic_data\": {\"model\": null}}");
     ASSERT_OK(ig_db_write(db, add_endpoint, NULL, &err));
     add(0, "s", JUDGE("gateway:/e"));
     add(0, "s", JUDGE("gateway:/e"));
-    assert_true(is_one("select count(*) from gateway_bindings"));
+    assert_int_equal(ig_statement_number(db, "select count(*) from gateway_bindings"), 1);
     ASSERT_OK(ig_scorer_delete(db, &IG_PRINCIPAL_LOCAL, &ref, &err));
-    assert_false(is_one("select count(*) from gateway_bindings"));
+    assert_int_equal(ig_statement_number(db, "select count(*) from gateway_bindings"), 0);
 }
 
 int main(void)

@@ -338,14 +338,11 @@ static enum ig_code put_words(struct ig_db_tx *tx, const struct ig_trace_span *s
 
 static enum ig_code check_room(struct ig_db_tx *tx, struct ig_str trace, struct ig_err *err)
 {
-    struct ig_db_rows *rows = NULL;
     int64_t count = 0;
-    if (ig_db_query(&rows, tx, "select count(*) from spans where trace = $1",
-                    IG_DB_VALUES(IG_DB_T(trace)), err) != IG_OK)
+    if (ig_db_get_i64(&count, tx, "select count(*) from spans where trace = $1",
+                      IG_DB_VALUES(IG_DB_T(trace)), err) != IG_OK ||
+        count <= IG_TRACE_SPANS_MAX)
         return err->code;
-    if (ig_db_next(rows, err)) count = ig_db_i64(rows, 0);
-    ig_db_finish(rows);
-    if (err->code != IG_OK || count <= IG_TRACE_SPANS_MAX) return err->code;
     return ig_fail(err, IG_TOO_LARGE, "Trace '%.*s' would have %lld spans, at most %d",
                    IG_STR_ARGS(trace), (long long)count, IG_TRACE_SPANS_MAX);
 }

@@ -200,16 +200,11 @@ static enum ig_code put_tag(struct ig_db_tx *tx, int64_t id, struct ig_tracking_
 
 static enum ig_code next_id(int64_t *id, struct ig_db_tx *tx, struct ig_err *err)
 {
-    struct ig_db_rows *rows = NULL;
-    enum ig_code code =
-        ig_db_query(&rows, tx,
-                    "select 1 + coalesce(max(id), 0) from (select max(id) as id from experiments"
-                    " union all select id from last_ids where name = 'experiments') ids",
-                    NULL, 0, err);
-    if (code != IG_OK) return code;
-    if (ig_db_next(rows, err)) *id = ig_db_i64(rows, 0);
-    ig_db_finish(rows);
-    return err->code;
+    return ig_db_get_i64(
+        id, tx,
+        "select 1 + coalesce(max(id), 0) from (select max(id) as id from experiments"
+        " union all select id from last_ids where name = 'experiments') ids",
+        NULL, 0, err);
 }
 
 static enum ig_code create_experiment(struct ig_db_tx *tx, void *context, struct ig_err *err)

@@ -50,13 +50,11 @@ static int by_name(const void *a, const void *b)
     return strcmp(((const struct account *)a)->name, ((const struct account *)b)->name);
 }
 
-static enum ig_code count_users(size_t *count, struct ig_db_tx *tx, struct ig_err *err)
+static enum ig_code count_users(size_t *out, struct ig_db_tx *tx, struct ig_err *err)
 {
-    struct ig_db_rows *rows = NULL;
-    enum ig_code code = ig_db_query(&rows, tx, "select count(*) from users", NULL, 0, err);
-    if (code != IG_OK) return code;
-    if (ig_db_next(rows, err)) *count = (size_t)ig_db_i64(rows, 0);
-    ig_db_finish(rows);
+    int64_t count = 0;
+    if (ig_db_get_i64(&count, tx, "select count(*) from users", NULL, 0, err) == IG_OK)
+        *out = (size_t)count;
     return err->code;
 }
 
@@ -296,17 +294,13 @@ enum ig_code ig_user_find(int64_t *id, struct ig_db_tx *tx, struct ig_str name, 
 enum ig_code ig_user_next_id(int64_t *id, struct ig_db_tx *tx, const char *table,
                              struct ig_err *err)
 {
-    struct ig_db_rows *rows = NULL;
     if (ig_db_exec(tx,
                    "insert into last_ids(name, id) values($1, 1)"
                    " on conflict (name) do update set id = last_ids.id + 1",
-                   IG_DB_VALUES(IG_DB_C(table)), err) != IG_OK ||
-        ig_db_query(&rows, tx, "select id from last_ids where name = $1",
-                    IG_DB_VALUES(IG_DB_C(table)), err) != IG_OK)
+                   IG_DB_VALUES(IG_DB_C(table)), err) != IG_OK)
         return err->code;
-    if (ig_db_next(rows, err)) *id = ig_db_i64(rows, 0);
-    ig_db_finish(rows);
-    return err->code;
+    return ig_db_get_i64(id, tx, "select id from last_ids where name = $1",
+                         IG_DB_VALUES(IG_DB_C(table)), err);
 }
 
 static enum ig_code create_user(struct ig_db_tx *tx, void *context, struct ig_err *err)

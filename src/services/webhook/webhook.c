@@ -190,13 +190,9 @@ static enum ig_code put_events(struct ig_db_tx *tx, struct ig_str id,
 
 static enum ig_code check_room(struct ig_db_tx *tx, struct ig_err *err)
 {
-    struct ig_db_rows *rows = NULL;
     int64_t count = 0;
-    if (ig_db_query(&rows, tx, "select count(*) from webhooks", NULL, 0, err) != IG_OK)
-        return err->code;
-    if (ig_db_next(rows, err)) count = ig_db_i64(rows, 0);
-    ig_db_finish(rows);
-    if (err->code == IG_OK && count >= IG_WEBHOOKS_MAX)
+    if (ig_db_get_i64(&count, tx, "select count(*) from webhooks", NULL, 0, err) == IG_OK &&
+        count >= IG_WEBHOOKS_MAX)
         ig_fail(err, IG_EXHAUSTED, "there are %d webhooks: no more are allowed", IG_WEBHOOKS_MAX);
     return err->code;
 }

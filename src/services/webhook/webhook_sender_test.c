@@ -12,6 +12,7 @@
 #include "services/webhook/webhook_priv.h"
 #include "services/webhook/webhook_testing.h"
 #include "stores/db_testing.h"
+#include "stores/statement_testing.h"
 #include "stores/temp_testing.h"
 
 static struct ig_temp temp;
@@ -84,21 +85,9 @@ static void emit(const char *data)
     ig_webhooks_wake(webhooks);
 }
 
-static enum ig_code count_in(struct ig_db_tx *tx, void *context, struct ig_err *inner)
-{
-    struct ig_db_rows *rows = NULL;
-    enum ig_code code =
-        ig_db_query(&rows, tx, "select count(*) from webhook_deliveries", NULL, 0, inner);
-    if (code == IG_OK && ig_db_next(rows, inner)) *(int64_t *)context = ig_db_i64(rows, 0);
-    ig_db_finish(rows);
-    return inner->code;
-}
-
 static int64_t pending(void)
 {
-    int64_t count = -1;
-    ASSERT_OK(ig_db_read(db, count_in, &count, &err));
-    return count;
+    return ig_statement_number(db, "select count(*) from webhook_deliveries");
 }
 
 static void wait_for_nothing(void)
