@@ -191,6 +191,15 @@ static enum ig_code choose_onnx_engine(const struct ig_settings *settings, struc
     return ig_ort_setup(settings->onnx_engine, settings->onnxruntime_library, err);
 }
 
+static enum ig_code limit_sources(struct server *server, struct ig_err *err)
+{
+    const char *pattern = server->settings.model_source_pattern;
+    if (!*pattern) return IG_OK;
+    if (ig_source_pattern_new(&server->services.app.model_sources, pattern, err) != IG_OK)
+        ig_err_prefix(err, "model_source_pattern");
+    return err->code;
+}
+
 static enum ig_code open_services(struct server *server, struct ig_err *err)
 {
     const struct ig_settings *settings = &server->settings;
@@ -229,7 +238,7 @@ static enum ig_code open_services(struct server *server, struct ig_err *err)
     app->cache_min_ns = settings->explanation_cache_us * 1000;
     app->rows_max = settings->rows_max;
     app->started_ms = ig_clock_unix_ms();
-    if (open_regions(server, err) != IG_OK) return err->code;
+    if (limit_sources(server, err) != IG_OK || open_regions(server, err) != IG_OK) return err->code;
     if (ig_metrics_new(&app->metrics, loops_of(server), err) != IG_OK ||
         ig_gather_new(&app->gather, loops_of(server), GATHER_GAIN_NS, err) != IG_OK)
         return err->code;

@@ -5,6 +5,7 @@
 
 #include "api/mlflow_assessments.h"
 #include "base/file.h"
+#include "base/random.h"
 #include "net/http_server.h"
 #include "services/deploy/replica_set.h"
 
@@ -66,6 +67,7 @@ static enum ig_code open_keys(struct ig_services *services,
         return ig_fail(err, IG_NOT_FOUND, "--data: there is no directory '%s'", options->dir);
     if (ig_dir_make(&services->dirfd, IG_FILE_CWD, options->dir, err) != IG_OK) return err->code;
     if (open_database(services, options, err) != IG_OK) return err->code;
+    ig_random_bytes(app->form_key, sizeof app->form_key);
     struct ig_auth_options auth = {.db = app->db, .wait_quiescent = wait_quiescent, .context = app};
     if (ig_auth_open(&app->auth, &auth, err) != IG_OK) return err->code;
     const struct ig_users_options users = {.db = app->db,
@@ -231,6 +233,7 @@ void ig_services_close(struct ig_services *services)
     ig_explain_cache_free(app->explain_cache);
     ig_gateway_close(app->gateway);
     ig_webhooks_close(app->webhooks);
+    ig_source_pattern_free(app->model_sources);
     ig_records_close(app->records);
     ig_fleet_close(app->fleet);
     ig_reasons_close(app->reasons);

@@ -21,6 +21,7 @@
 #include "services/gateway/gateway.h"
 #include "services/gc/gc.h"
 #include "services/job/job.h"
+#include "services/registered/source_pattern.h"
 #include "services/registry/registry.h"
 #include "services/tracking/artifacts.h"
 #include "services/tracking/tracking.h"
@@ -39,6 +40,7 @@ struct ig_app {
     struct ig_registry *registry;
     struct ig_tracking *tracking;
     struct ig_webhooks *webhooks;
+    struct ig_source_pattern *model_sources; /* NULL: any */
     struct ig_gateway *gateway;
     struct ig_gc *gc;
     struct ig_fleet *fleet;
@@ -62,12 +64,13 @@ struct ig_app {
     size_t hosts_count;
     const struct ig_str *origins; /* foreign origins that may call, "https://console.example" */
     size_t origins_count;
-    bool tls;                /* spoken on the server's port */
-    uint64_t blob_max_bytes; /* of one upload */
-    uint64_t inline_max_ns;  /* costlier inference goes to the pool */
-    uint64_t cache_min_ns;   /* explanations that cost less a row are not cached */
-    size_t rows_max;         /* rows of one inference call */
-    bool _Atomic draining;   /* shutting down: not ready any more */
+    unsigned char form_key[IG_SHA256_BYTES]; /* of api/form_token.h, by chance */
+    bool tls;                                /* spoken on the server's port */
+    uint64_t blob_max_bytes;                 /* of one upload */
+    uint64_t inline_max_ns;                  /* costlier inference goes to the pool */
+    uint64_t cache_min_ns;                   /* explanations that cost less a row are not cached */
+    size_t rows_max;                         /* rows of one inference call */
+    bool _Atomic draining;                   /* shutting down: not ready any more */
     int64_t started_ms;
 };
 

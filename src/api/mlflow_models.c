@@ -14,8 +14,9 @@
 
 struct ig_registered_by ig_mlflow_by(struct ig_call *call)
 {
-    return (struct ig_registered_by){call->app->db, &call->who, call->arena, call->app->blobs,
-                                     call->app->webhooks};
+    return (struct ig_registered_by){call->app->db,       &call->who,
+                                     call->arena,         call->app->blobs,
+                                     call->app->webhooks, call->app->model_sources};
 }
 
 /* ---- JSON ---- */

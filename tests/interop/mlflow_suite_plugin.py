@@ -20,8 +20,8 @@ _popen = subprocess.Popen
 
 
 def settings(env):
-    """What MLflow's server has in its environment about webhooks and its gateway, as settings of
-    ours."""
+    """What MLflow's server has in its environment about webhooks, its gateway and sources of
+    versions, as settings of ours."""
     out = []
     if env.get("MLFLOW_WEBHOOK_ALLOW_PRIVATE_IPS", "").lower() in ("1", "true"):
         out += ["--set", "webhook_private=true"]
@@ -32,7 +32,9 @@ def settings(env):
     if "http" in env.get("MLFLOW_GATEWAY_API_BASE_ALLOWED_SCHEMES", "").split(","):
         out += ["--set", "gateway_http=true"]
     for name, setting in (("MLFLOW_WEBHOOK_REQUEST_TIMEOUT", "webhook_timeout_s"),
-                          ("MLFLOW_WEBHOOK_REQUEST_MAX_RETRIES", "webhook_retries")):
+                          ("MLFLOW_WEBHOOK_REQUEST_MAX_RETRIES", "webhook_retries"),
+                          ("MLFLOW_CREATE_MODEL_VERSION_SOURCE_VALIDATION_REGEX",
+                           "model_source_pattern")):
         if env.get(name):
             out += ["--set", "%s=%s" % (setting, env[name])]
     return out

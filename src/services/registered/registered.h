@@ -13,6 +13,7 @@
  * clients send them: INVALID unless a whole number. Thread-safe; worker threads only. What is read
  * lives in the caller's arena. */
 
+#include "services/registered/source_pattern.h"
 #include "services/registry/registry.h"
 #include "services/tracking/tracking.h"
 #include "services/webhook/webhook.h"
@@ -70,6 +71,7 @@ struct ig_registered_by {
     struct ig_arena *arena;
     struct ig_blob_store *blobs;  /* of artifacts; NULL: nothing that is registered is served */
     struct ig_webhooks *webhooks; /* that are told; NULL: later, when they look again */
+    const struct ig_source_pattern *sources; /* that new versions may have; NULL: any */
 };
 
 /* Models. */

@@ -120,6 +120,27 @@ static void test_names(void **state)
     ASSERT_OK(create("\xC3\xBC {x} 'q' \"", "k", "v"));
 }
 
+static void test_source_pattern(void **state)
+{
+    (void)state;
+    struct ig_source_pattern *pattern = NULL;
+    struct ig_registered_version found;
+    const struct ig_registered_version_spec spec = {.name = IG_STR("m"),
+                                                    .source = IG_STR("s3://b/m"),
+                                                    .description = IG_STR(""),
+                                                    .run_link = IG_STR("")};
+    make("m");
+    ASSERT_OK(ig_source_pattern_new(&pattern, "^mlflow-artifacts:/", &err));
+    world.by.sources = pattern;
+    ASSERT_FAILS(ig_registered_version_create(&found, &world.by, &spec, &err), IG_INVALID,
+                 "Invalid model version source: 's3://b/m'.");
+    ig_source_pattern_free(pattern);
+    ASSERT_OK(ig_source_pattern_new(&pattern, "^s3://b/", &err));
+    world.by.sources = pattern;
+    ASSERT_OK(ig_registered_version_create(&found, &world.by, &spec, &err));
+    ig_source_pattern_free(pattern);
+}
+
 static void test_versions(void **state)
 {
     (void)state;
@@ -328,9 +349,15 @@ static void test_nth_call_fails(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CASE(test_models),   CASE(test_names),          CASE(test_versions),
-        CASE(test_aliases),  CASE(test_stages),         CASE(test_stages_with_gates),
-        CASE(test_deletion), CASE(test_nth_call_fails),
+        CASE(test_models),
+        CASE(test_names),
+        CASE(test_versions),
+        CASE(test_source_pattern),
+        CASE(test_aliases),
+        CASE(test_stages),
+        CASE(test_stages_with_gates),
+        CASE(test_deletion),
+        CASE(test_nth_call_fails),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

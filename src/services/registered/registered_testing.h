@@ -27,8 +27,8 @@ static inline int ig_registered_testing_open(struct ig_registered_testing *world
     ig_arena_init(&world->arena, 64 << 10, 64 << 20);
     ASSERT_OK(ig_db_open(&world->db, &options, &err));
     ASSERT_OK(ig_tracking_open(&world->tracking, world->db, &err));
-    world->by =
-        (struct ig_registered_by){world->db, &IG_PRINCIPAL_LOCAL, &world->arena, NULL, NULL};
+    world->by = (struct ig_registered_by){
+        .db = world->db, .who = &IG_PRINCIPAL_LOCAL, .arena = &world->arena};
     return 0;
 }
 

@@ -313,6 +313,9 @@ enum ig_code ig_registered_version_create(struct ig_registered_version *out,
         ig_registered_check_description(spec->description, err) != IG_OK ||
         ig_registered_check_tags(spec->tags, err) != IG_OK)
         return err->code;
+    if (by->sources && !ig_source_pattern_fits(by->sources, spec->source))
+        return ig_fail(err, IG_INVALID, "Invalid model version source: '%.*s'.",
+                       IG_STR_ARGS(ig_tracking_cut(spec->source, 300)));
     ig_registered_package_make(&package, by, spec);
     if (ig_registered_write(by, create_version, &call, err) == IG_OK) *out = call.found;
     return err->code;
