@@ -85,7 +85,7 @@ bool ig_call_is_mlflow(struct ig_str path)
     for (size_t i = 0; i < sizeof roots / sizeof roots[0]; i++)
         if (ig_str_starts(path, ig_str_view(roots[i]))) return true;
     return ig_str_is(path, "/graphql") || ig_str_is(path, "/get-artifact") ||
-           ig_str_starts(path, IG_STR("/gateway/")) ||
+           ig_str_is(path, "/signup") || ig_str_starts(path, IG_STR("/gateway/")) ||
            ig_str_is(path, "/model-versions/get-artifact") || ig_str_is(path, "/v1/traces");
 }
 

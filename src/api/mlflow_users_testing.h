@@ -10,6 +10,7 @@
 
 static struct ig_call_testing test;
 static int64_t caller; /* 0: root */
+static const char *media_type;
 
 static inline int open_api(void **state)
 {
@@ -18,6 +19,7 @@ static inline int open_api(void **state)
     test.app.db = db;
     test.app.users = users;
     caller = 0;
+    media_type = "application/json";
     return 0;
 }
 
@@ -32,13 +34,15 @@ static inline enum ig_code ask(const char *method, const char *path, const char 
 {
     bool get = strcmp(method, "GET") == 0;
     ig_call_testing_again(&test);
-    ig_call_testing_header(&test, "Content-Type", "application/json");
+    ig_call_testing_header(&test, "Content-Type", media_type);
     for (size_t i = 0; i < ig_routes_count(); i++)
         if (strcmp(IG_ROUTES[i].method, method) == 0 && strcmp(IG_ROUTES[i].path, path) == 0)
             test.call.route = &IG_ROUTES[i];
     assert_non_null(test.call.route);
-    test.call.who = (struct ig_principal){.user = root, .name = "root", .scopes = IG_SCOPES_ALL};
-    if (caller) test.call.who = (struct ig_principal){.user = caller, .name = "ann"};
+    test.call.who = (struct ig_principal){
+        .id = "user:1", .user = root, .name = "root", .scopes = IG_SCOPES_ALL};
+    if (caller)
+        test.call.who = (struct ig_principal){.id = "user:2", .user = caller, .name = "ann"};
     test.exchange.request.method = ig_str_view(method);
     test.exchange.request.query = ig_str_view(get ? text : "");
     test.exchange.body = ig_str_view(get ? "" : text);
