@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a provider answers, whole or as a stream, and what a caller asks, in each form: the first
  * byte says which, the rest are the bytes. What comes of them has to be JSON. */
+#include "services/gateway/gateway_collect.h"
 #include "services/gateway/gateway_sse.h"
 #include "services/gateway/gateway_work.h"
 
@@ -39,20 +40,47 @@ static void answer(struct ig_gateway_work *work, const struct ig_gateway_form *f
         must_be_json(ig_buf_view(buf), work->scratch);
 }
 
+static void collect(struct ig_gateway_collector *collector, struct ig_str text,
+                    struct ig_arena *arena)
+{
+    struct ig_gateway_object object;
+    struct ig_err err = IG_ERR_INIT;
+    if (ig_gateway_object_read(&object, text, arena, &err) == IG_OK)
+        ig_gateway_collect(collector, &object, arena);
+}
+
+static void collected(struct ig_gateway_collector *collector, struct ig_buf *buf,
+                      struct ig_arena *arena)
+{
+    ig_buf_reset(buf);
+    ig_gateway_collector_write(buf, collector, arena);
+    if (buf->len && !buf->overflowed) must_be_json(ig_buf_view(buf), arena);
+    ig_gateway_collector_deinit(collector);
+}
+
 static void stream(struct ig_gateway_work *work, const struct ig_gateway_form *form,
                    struct ig_str text, struct ig_buf *buf)
 {
+    static const enum ig_gateway_events kinds[] = {[IG_GATEWAY_OPENAI] = IG_GATEWAY_EVENTS_CHAT,
+                                                   [IG_GATEWAY_ANTHROPIC] =
+                                                       IG_GATEWAY_EVENTS_ANTHROPIC,
+                                                   [IG_GATEWAY_GEMINI] = IG_GATEWAY_EVENTS_GEMINI};
+    struct ig_gateway_collector collector;
     struct ig_gateway_sse sse;
     struct ig_str event;
     ig_gateway_sse_init(&sse);
+    ig_gateway_collector_init(&collector, kinds[work->provider->protocol], 4096);
     for (size_t step = 1; text.len; step = step % 7 + 1) {
         struct ig_str piece = {text.ptr, step < text.len ? step : text.len};
         text = (struct ig_str){text.ptr + piece.len, text.len - piece.len};
-        while (work->err->code == IG_OK && ig_gateway_sse_next(&sse, &piece, &event))
+        while (work->err->code == IG_OK && ig_gateway_sse_next(&sse, &piece, &event)) {
             answer(work, form, event, buf);
+            collect(&collector, event, work->scratch);
+        }
     }
     if (work->err->code == IG_OK && ig_gateway_sse_last(&sse, &event))
         answer(work, form, event, buf);
+    collected(&collector, buf, work->scratch);
     ig_gateway_sse_deinit(&sse);
 }
 

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/random.h"
 #include "net/client.h"
+#include "services/gateway/gateway_collect.h"
 #include "services/gateway/gateway_priv.h"
 #include "services/gateway/gateway_sse.h"
 #include "services/gateway/gateway_trace.h"
@@ -168,9 +169,25 @@ struct stream {
     struct ig_gateway_work *work;
     struct ig_gateway_sse sse;
     struct ig_buf out;
-    bool told; /* something of it has been taken */
+    struct ig_gateway_collector collector; /* while it is traced */
+    bool told;                             /* something of it has been taken */
     size_t events;
 };
+
+static enum ig_gateway_events events_of(enum ig_gateway_action action)
+{
+    switch (action) {
+    case IG_GATEWAY_OPENAI_RESPONSES:
+    case IG_GATEWAY_OPENAI_COMPACT:
+        return IG_GATEWAY_EVENTS_RESPONSES;
+    case IG_GATEWAY_ANTHROPIC_MESSAGES:
+        return IG_GATEWAY_EVENTS_ANTHROPIC;
+    case IG_GATEWAY_GEMINI_STREAM:
+        return IG_GATEWAY_EVENTS_GEMINI;
+    default:
+        return IG_GATEWAY_EVENTS_CHAT;
+    }
+}
 
 static bool hand_over(struct stream *stream, struct ig_str events)
 {
@@ -194,6 +211,17 @@ static bool is_failure(struct ig_gateway_work *work, const struct ig_gateway_obj
     return true;
 }
 
+/* What the caller is told is OpenAI's, whoever answers. */
+static void collect_told(struct stream *stream)
+{
+    struct ig_err err = IG_ERR_INIT;
+    struct ig_gateway_object event;
+    struct ig_str told = ig_buf_view(&stream->out);
+    ig_str_cut(&told, ' ');
+    if (ig_gateway_object_read(&event, told, stream->work->scratch, &err) == IG_OK)
+        ig_gateway_collect(&stream->collector, &event, stream->work->scratch);
+}
+
 static bool take_event(struct stream *stream, struct ig_str text)
 {
     struct ig_gateway_work *work = stream->work;
@@ -205,13 +233,17 @@ static bool take_event(struct stream *stream, struct ig_str text)
     if (ig_gateway_object_read(&event, text, work->scratch, &err) != IG_OK) return true;
     stream->events++;
     ig_gateway_usage_read(&work->usage, &event, work->scratch);
-    if (!is_unified(work)) return true;
+    if (!is_unified(work)) {
+        if (work->tracked) ig_gateway_collect(&stream->collector, &event, work->scratch);
+        return true;
+    }
     if (is_failure(work, &event)) return false;
     ig_buf_reset(&stream->out);
     ig_buf_add_cstr(&stream->out, "data: ");
     ig_json_out_init(&writer, &stream->out);
     if (form_of(work)->event(&writer, &told, work, &event) != IG_OK) return false;
     if (!told) return true;
+    if (work->tracked) collect_told(stream);
     ig_buf_add_cstr(&stream->out, "\n\n");
     if (stream->out.overflowed || work->scratch->overflowed) {
         ig_fail(work->err, IG_NO_MEMORY, "an event of a provider's");
@@ -241,7 +273,13 @@ static enum ig_code end_stream(struct stream *stream)
     if (work->err->code == IG_OK && !stream->events && is_unified(work))
         ig_gateway_refuse(work, 502, "%s answered a stream without an event",
                           work->provider->title);
-    return work->err->code;
+    if (work->err->code != IG_OK || !work->tracked) return work->err->code;
+    ig_arena_reset(work->scratch);
+    ig_buf_reset(&stream->out);
+    ig_gateway_collector_write(&stream->out, &stream->collector, work->scratch);
+    if (stream->out.len && stream->out.len <= IG_GATEWAY_TRACED_MAX)
+        work->collected = ig_arena_dup(work->arena, ig_buf_view(&stream->out));
+    return IG_OK;
 }
 
 /* ---- one try ---- */
@@ -257,6 +295,8 @@ static enum ig_code try_model(struct ig_buf *answer, bool *told, struct ig_gatew
     ig_buf_init(&reply, IG_GATEWAY_ANSWER_MAX);
     ig_buf_init(&stream.out, 8 * IG_GATEWAY_EVENT_MAX);
     ig_gateway_sse_init(&stream.sse);
+    ig_gateway_collector_init(&stream.collector, events_of(work->call->action),
+                              IG_GATEWAY_TRACED_MAX);
     if (ig_gateway_target(work, gateway, model) == IG_OK && build_body(&body, work) == IG_OK &&
         build_path(&path, work) == IG_OK) {
         post = (struct ig_gateway_post){.path = path.ptr, .body = ig_buf_view(&body)};
@@ -269,6 +309,7 @@ static enum ig_code try_model(struct ig_buf *answer, bool *told, struct ig_gatew
     }
     *told = stream.told;
     ig_gateway_work_wipe(work);
+    ig_gateway_collector_deinit(&stream.collector);
     ig_gateway_sse_deinit(&stream.sse);
     ig_buf_deinit(&stream.out);
     ig_buf_deinit(&reply);
@@ -394,6 +435,7 @@ static enum ig_code try_all(struct ig_buf *answer, struct ig_gateway_work *asked
         try_model(answer, &told, &work, gateway, &plan->models[i]->model);
         note(plan, &work, began_ms);
         asked->usage = work.usage;
+        asked->collected = work.collected;
         asked->status = work.status;
         if (err.code == IG_OK) return IG_OK;
         bool more = goes_on(&work, told);
@@ -441,7 +483,7 @@ static enum ig_code run(struct ig_gateway_answer *out, struct ig_gateway *gatewa
     const struct ig_gateway_traced traced = {.endpoint = &endpoint,
                                              .action = work->call->action,
                                              .inputs = work->call->body,
-                                             .outputs = out->body,
+                                             .outputs = work->streams ? work->collected : out->body,
                                              .attempts = plan.attempts,
                                              .attempts_count = plan.tried};
     ig_arena_reset(work->scratch); /* a trace that has no room hurts no answer */

@@ -852,6 +852,42 @@ static void test_traces(void **state)
     ig_fake_stop(&provider);
 }
 
+/* Of a stream the trace has what its events add up to. */
+static void test_traces_of_streams(void **state)
+{
+    (void)state;
+    static const struct ig_said said[] = {
+        {.status = "200 OK", .type = SSE, .body = OPENAI_EVENTS},
+        {.status = "200 OK", .type = SSE, .body = OPENAI_EVENTS},
+        {.status = "200 OK", .type = SSE, .body = "data: {\"error\":{\"message\":\"a\"}}\n\n"}};
+    serve(said, 3);
+    endpoint("openai");
+    ASSERT_OK(ask(IG_GATEWAY_CHAT, CHAT ",\"stream\":true}"));
+    ASSERT_OK(ask(IG_GATEWAY_OPENAI_CHAT, "{\"stream\":true}"));
+    expect_failure(IG_UNAVAILABLE, 502, "a", IG_GATEWAY_CHAT, CHAT ",\"stream\":true}");
+    err = IG_ERR_INIT;
+    struct texts spans = texts_of("select content from spans where parent is null order by id");
+    assert_int_equal(spans.count, 3);
+    size_t told = 0, failed = 0;
+    for (size_t i = 0; i < 3; i++) {
+        if (strstr(spans.text[i], "STATUS_CODE_OK")) {
+            expect_in(spans.text[i],
+                      "\"mlflow.spanOutputs\":\"{\\\"id\\\":\\\"c\\\",\\\"object\\\":"
+                      "\\\"chat.completion\\\",\\\"created\\\":7,\\\"model\\\":\\\"x\\\","
+                      "\\\"choices\\\":[{\\\"index\\\":0,\\\"message\\\":{\\\"role\\\":"
+                      "\\\"assistant\\\",\\\"content\\\":\\\"he\\\"},\\\"finish_reason\\\":"
+                      "\\\"stop\\\"}],\\\"usage\\\":{\\\"prompt_tokens\\\":5,");
+            told++;
+        } else {
+            assert_null(strstr(spans.text[i], "spanOutputs"));
+            failed++;
+        }
+    }
+    assert_int_equal(told, 2);
+    assert_int_equal(failed, 1);
+    ig_fake_stop(&provider);
+}
+
 int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup_all, teardown_all)
@@ -873,6 +909,7 @@ int main(void)
                                        CASE(test_the_most_at_once),
                                        CASE(test_what_is_no_endpoint),
                                        CASE(test_bases),
-                                       CASE(test_traces)};
+                                       CASE(test_traces),
+                                       CASE(test_traces_of_streams)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

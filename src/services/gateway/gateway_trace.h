@@ -20,7 +20,7 @@ struct ig_gateway_attempt {
 struct ig_gateway_traced {
     const struct ig_gateway_endpoint *endpoint;
     enum ig_gateway_action action;
-    struct ig_str inputs, outputs; /* outputs ptr NULL: a stream, or a failure */
+    struct ig_str inputs, outputs; /* outputs ptr NULL: a failure */
     const struct ig_gateway_attempt *attempts;
     size_t attempts_count;
 };

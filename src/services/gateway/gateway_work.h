@@ -42,6 +42,7 @@ struct ig_gateway_work {
     struct ig_err *err;
     int status; /* of the failure */
     struct ig_gateway_usage usage;
+    struct ig_str collected; /* of a stream that is traced, once it is over; ptr NULL: nothing */
     /* Of a stream, told by its first event. */
     struct ig_str id, answering;
     /* Which of a stream's tool calls a block of Anthropic's is; how many calls each candidate of
