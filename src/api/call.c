@@ -89,21 +89,24 @@ bool ig_call_is_mlflow(struct ig_str path)
            ig_str_is(path, "/model-versions/get-artifact") || ig_str_is(path, "/v1/traces");
 }
 
-static void write_mlflow_body(struct ig_json_out *out, const struct ig_err *err)
+/* By a path that is not there clients know what a server cannot do yet, and ask otherwise. */
+static void write_mlflow_body(struct ig_json_out *out, const struct ig_call *call)
 {
+    bool nowhere = !call->route && call->err.code == IG_NOT_FOUND;
     ig_json_out_object(out);
-    ig_json_out_kv_str(out, "error_code", ig_str_view(ig_code_mlflow_word(err->code)));
-    ig_json_out_kv_str(out, "message", ig_str_view(err->message));
+    ig_json_out_kv_str(out, "error_code",
+                       ig_str_view(ig_code_mlflow_word(nowhere ? IG_METHOD : call->err.code)));
+    ig_json_out_kv_str(out, "message", ig_str_view(call->err.message));
     ig_json_out_object_end(out);
 }
 
 /* MLflow's tracking and registry: the same form; what exists already is 400 to its clients. */
-static void write_mlflow_error(struct ig_exchange *exchange, const struct ig_err *err)
+static void write_mlflow_error(struct ig_exchange *exchange, const struct ig_call *call)
 {
     struct ig_json_out out;
-    if (err->code == IG_EXISTS) exchange->status = 400;
+    if (call->err.code == IG_EXISTS) exchange->status = 400;
     ig_json_out_init(&out, &exchange->reply);
-    write_mlflow_body(&out, err);
+    write_mlflow_body(&out, call);
 }
 
 /* MLflow's gateway: {"detail": ..}, a text of what a provider or the call lacks, else an error of
@@ -117,7 +120,7 @@ static void write_gateway_error(struct ig_exchange *exchange, const struct ig_ca
     if (call->status)
         ig_json_out_str(&out, ig_str_view(call->err.message));
     else
-        write_mlflow_body(&out, &call->err);
+        write_mlflow_body(&out, call);
     ig_json_out_object_end(&out);
 }
 
@@ -149,7 +152,7 @@ void ig_call_reply_error(struct ig_call *call)
     else if (ig_str_starts(exchange->request.path, IG_STR("/gateway/")))
         write_gateway_error(exchange, call);
     else if (ig_call_is_mlflow(exchange->request.path))
-        write_mlflow_error(exchange, &call->err);
+        write_mlflow_error(exchange, call);
     else
         ig_call_write_error(&exchange->reply, &call->err, call->field,
                             ig_str_view(call->request_id));

@@ -77,6 +77,18 @@ struct ig_call *ig_front_begin(struct ig_app *app, struct ig_exchange *exchange,
     return call;
 }
 
+/* Who names a workspace must not be answered from what is everybody's; so MLflow's server does
+ * without workspaces, which its clients ask of server-info. */
+static enum ig_code check_workspace(struct ig_call *call)
+{
+    if (call->route->need == IG_NEED_KEY || call->route->handler == ig_mlflow_server_info)
+        return IG_OK;
+    struct ig_str name = ig_http_header(&call->exchange->request, IG_STR("x-mlflow-workspace"));
+    if (!ig_str_trim(name).len) return IG_OK;
+    return ig_fail(&call->err, IG_DISABLED,
+                   "Workspace APIs are not available: workspaces are not enabled on this server");
+}
+
 static enum ig_code admit(struct ig_call *call)
 {
     char allow[64];
@@ -91,6 +103,7 @@ static enum ig_code admit(struct ig_call *call)
         ig_access_challenge(call);
         return call->err.code;
     }
+    if (check_workspace(call) != IG_OK) return call->err.code;
     code = ig_access_begin(call);
     if (code == IG_UNAUTHENTICATED) ig_access_challenge(call);
     return code;

@@ -119,6 +119,51 @@ static void test_refusals(void **state)
     expect_refused("GET", "/metrics", false, 401);
 }
 
+/* What a named workspace has is not what everybody's has: it is refused, as by MLflow's server that
+ * has none, but where clients ask whether there are any. */
+static void test_workspaces(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *path, *workspace;
+        int status;
+    } cases[] = {
+        {"/api/2.0/mlflow/experiments/get", "team-a", 500},
+        {"/ajax-api/2.0/mlflow/experiments/get", "default", 500},
+        {"/gateway/mlflow/v1/chat/completions", "team-a", 405},
+        {"/api/2.0/mlflow/experiments/get", " ", 0},
+        {"/api/3.0/mlflow/server-info", "team-a", 0},
+        {"/api/v1/models", "team-a", 0},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        ig_call_testing_again(&test);
+        ig_call_testing_header(&test, "x-mlflow-workspace", cases[i].workspace);
+        test.exchange.user = NULL;
+        test.exchange.request.path = ig_str_view(cases[i].path);
+        test.exchange.request.is_loopback = true;
+        struct ig_http_decision decision = handler.on_request(handler.context, &test.exchange);
+        assert_int_equal(decision.mode, cases[i].status ? IG_HTTP_RESPOND : IG_HTTP_BUFFER);
+        if (cases[i].status) assert_int_equal(test.exchange.status, cases[i].status);
+        if (cases[i].status == 500)
+            assert_string_equal(test.exchange.reply.ptr,
+                                "{\"error_code\":\"FEATURE_DISABLED\",\"message\":\"Workspace APIs "
+                                "are not available: workspaces are not enabled on this server\"}");
+        handler.on_end(handler.context, &test.exchange);
+    }
+}
+
+/* By this word clients know that a server does not have what they ask for. */
+static void test_unknown_path_of_mlflow(void **state)
+{
+    (void)state;
+    request("GET", "/api/3.0/mlflow/workspaces", true);
+    assert_int_equal(test.exchange.status, 404);
+    assert_string_equal(test.exchange.reply.ptr,
+                        "{\"error_code\":\"ENDPOINT_NOT_FOUND\",\"message\":\"there is nothing at "
+                        "/api/3.0/mlflow/workspaces\"}");
+    handler.on_end(handler.context, &test.exchange);
+}
+
 static void test_request_ids(void **state)
 {
     (void)state;
@@ -170,9 +215,14 @@ static void test_server_errors(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_classes),           cmocka_unit_test(test_late_call),
-        cmocka_unit_test(test_refusals),          cmocka_unit_test(test_request_ids),
-        cmocka_unit_test(test_client_request_id), cmocka_unit_test(test_server_errors),
+        cmocka_unit_test(test_classes),
+        cmocka_unit_test(test_late_call),
+        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_workspaces),
+        cmocka_unit_test(test_unknown_path_of_mlflow),
+        cmocka_unit_test(test_request_ids),
+        cmocka_unit_test(test_client_request_id),
+        cmocka_unit_test(test_server_errors),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

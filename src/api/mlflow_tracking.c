@@ -184,6 +184,8 @@ enum ig_code ig_mlflow_server_info(struct ig_call *call)
     ig_json_out_kv_bool(&out, "trace_archival_enabled", false);
     ig_json_out_kv_bool(&out, "multipart_uploads_enabled", false);
     ig_json_out_kv_bool(&out, "multipart_downloads_enabled", false);
+    ig_json_out_key(&out, IG_STR("features_enabled"));
+    ig_json_out_raw(&out, IG_STR("{\"gateway\":true}"));
     ig_json_out_object_end(&out);
     return IG_OK;
 }

@@ -50,88 +50,89 @@ static const char *end(struct ig_gateway_collector *collector)
     return out.len ? out.ptr : "";
 }
 
+static const struct {
+    enum ig_gateway_events kind;
+    const char *events[16], *answer;
+} cases[] = {
+    {IG_GATEWAY_EVENTS_CHAT,
+     {"{\"id\":\"c\",\"object\":\"chat.completion.chunk\",\"created\":7,\"model\":\"x\""
+      ",\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"he\"}"
+      ",\"finish_reason\":null}]}",
+      "{\"id\":\"c\",\"object\":\"chat.completion.chunk\",\"created\":7,\"model\":\"x\""
+      ",\"choices\":[{\"index\":1,\"delta\":{\"content\":\"\\u00fc\"},\"finish_reason\""
+      ":null},{\"index\":0,\"delta\":{\"content\":\"llo\"},\"finish_reason\":\"length\""
+      "}]}",
+      "{\"id\":\"c\",\"object\":\"chat.completion.chunk\",\"created\":7,\"model\":\"x\""
+      ",\"choices\":[{\"index\":0,\"delta\":{\"tool_calls\":[{\"index\":0,\"id\":\"t\","
+      "\"type\":\"function\",\"function\":{\"name\":\"f\",\"arguments\":\"{\\\"a\\\"\"}"
+      "}]},\"finish_reason\":null}]}",
+      "{\"id\":\"c\",\"object\":\"chat.completion.chunk\",\"created\":7,\"model\":\"x\""
+      ",\"choices\":[{\"index\":0,\"delta\":{\"tool_calls\":[{\"index\":0,\"function\":"
+      "{\"arguments\":\":1}\"}},{\"index\":1,\"id\":\"u\",\"function\":{\"name\":\"g\","
+      "\"arguments\":\"\"}}]},\"finish_reason\":\"tool_calls\"}]}",
+      "{\"id\":\"d\",\"object\":\"chat.completion.chunk\",\"created\":8,\"model\":\"y\""
+      ",\"choices\":[],\"usage\":{\"prompt_tokens\":5,\"completion_tokens\":2,\"total_t"
+      "okens\":7}}"},
+     "{\"id\":\"d\",\"object\":\"chat.completion\",\"created\":8,\"model\":\"y\",\"choi"
+     "ces\":[{\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":\"hello\",\"t"
+     "ool_calls\":[{\"id\":\"t\",\"type\":\"function\",\"function\":{\"name\":\"f\",\"a"
+     "rguments\":\"{\\\"a\\\":1}\"}},{\"id\":\"u\",\"type\":\"function\",\"function\":{"
+     "\"name\":\"g\",\"arguments\":\"\"}}]},\"finish_reason\":\"tool_calls\"},{\"index"
+     "\":1,\"message\":{\"role\":\"assistant\",\"content\":\"ü\"},\"finish_reason\":\"s"
+     "top\"}],\"usage\":{\"prompt_tokens\":5,\"completion_tokens\":2,\"total_tokens\":7"
+     "}}"},
+    {IG_GATEWAY_EVENTS_ANTHROPIC,
+     {"{\"type\":\"message_start\",\"message\":{\"id\":\"i\",\"model\":\"c\",\"role\":"
+      "\"assistant\",\"usage\":{\"input_tokens\":6,\"cache_read_input_tokens\":1,\"outp"
+      "ut_tokens\":1,\"odd\":null}}}",
+      "{\"type\":\"ping\"}",
+      "{\"type\":\"content_block_start\",\"index\":0,\"content_block\":{\"type\":\"text"
+      "\",\"text\":\"h\"}}",
+      "{\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"text_delta\""
+      ",\"text\":\"i\"}}",
+      "{\"type\":\"content_block_start\",\"index\":2,\"content_block\":{\"type\":\"tool"
+      "_use\",\"id\":\"t\",\"name\":\"f\"}}",
+      "{\"type\":\"content_block_delta\",\"index\":2,\"delta\":{\"type\":\"input_json_d"
+      "elta\",\"partial_json\":\"{\\\"a\\\":\"}}",
+      "{\"type\":\"content_block_delta\",\"index\":2,\"delta\":{\"type\":\"input_json_d"
+      "elta\",\"partial_json\":\"1}\"}}",
+      "{\"type\":\"content_block_start\",\"index\":1,\"content_block\":{\"type\":\"tool"
+      "_use\",\"id\":\"u\",\"name\":\"g\"}}",
+      "{\"type\":\"content_block_delta\",\"index\":1,\"delta\":{\"type\":\"input_json_d"
+      "elta\",\"partial_json\":\"{\\\"cut\"}}",
+      "{\"type\":\"content_block_delta\",\"index\":9,\"delta\":{\"type\":\"text_delta\""
+      ",\"text\":\"of none\"}}",
+      "{\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"stop_sequence\",\"stop_"
+      "sequence\":\"END\"},\"usage\":{\"output_tokens\":2}}",
+      "{\"type\":\"message_stop\"}"},
+     "{\"id\":\"i\",\"type\":\"message\",\"role\":\"assistant\",\"content\":[{\"type\":"
+     "\"text\",\"text\":\"hi\"},{\"type\":\"tool_use\",\"id\":\"u\",\"name\":\"g\",\"in"
+     "put\":{}},{\"type\":\"tool_use\",\"id\":\"t\",\"name\":\"f\",\"input\":{\"a\":1}}"
+     "],\"model\":\"c\",\"stop_reason\":\"stop_sequence\",\"stop_sequence\":\"END\",\"u"
+     "sage\":{\"input_tokens\":6,\"cache_read_input_tokens\":1,\"output_tokens\":2}}"},
+    {IG_GATEWAY_EVENTS_GEMINI,
+     {"{\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"a\"},{\"functionCall\":{\""
+      "name\":\"f\",\"args\":{\"x\":1}}}],\"role\":\"model\"}}],\"usageMetadata\":{\"pr"
+      "omptTokenCount\":1}}",
+      "{\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"b\"},{\"functionCall\":{\""
+      "name\":\"f\",\"args\":{}}}]},\"finishReason\":\"STOP\",\"index\":0},{\"content\""
+      ":{\"parts\":[{\"text\":\"z\"}]},\"index\":1}],\"usageMetadata\":{\"promptTokenCo"
+      "unt\":1,\"candidatesTokenCount\":2}}"},
+     "{\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"ab\"},{\"functionCall\":{\""
+     "name\":\"f\",\"args\":{\"x\":1}}},{\"functionCall\":{\"name\":\"f\",\"args\":{}}}"
+     "],\"role\":\"model\"},\"finishReason\":\"STOP\",\"index\":0},{\"content\":{\"part"
+     "s\":[{\"text\":\"z\"}],\"role\":\"model\"},\"finishReason\":null,\"index\":1}],\""
+     "usageMetadata\":{\"promptTokenCount\":1,\"candidatesTokenCount\":2}}"},
+    {IG_GATEWAY_EVENTS_RESPONSES,
+     {"{\"type\":\"response.created\",\"response\":{\"id\":\"r\",\"output\":[]}}",
+      "{\"type\":\"response.completed\",\"response\":{\"id\":\"r\",\"output\":[{\"type"
+      "\":\"message\"}]}}"},
+     "{\"id\":\"r\",\"output\":[{\"type\":\"message\"}]}"},
+};
+
 static void test_answers(void **state)
 {
     (void)state;
-    static const struct {
-        enum ig_gateway_events kind;
-        const char *events[16], *answer;
-    } cases[] = {
-        {IG_GATEWAY_EVENTS_CHAT,
-         {"{\"id\":\"c\",\"object\":\"chat.completion.chunk\",\"created\":7,\"model\":\"x\""
-          ",\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"he\"}"
-          ",\"finish_reason\":null}]}",
-          "{\"id\":\"c\",\"object\":\"chat.completion.chunk\",\"created\":7,\"model\":\"x\""
-          ",\"choices\":[{\"index\":1,\"delta\":{\"content\":\"\\u00fc\"},\"finish_reason\""
-          ":null},{\"index\":0,\"delta\":{\"content\":\"llo\"},\"finish_reason\":\"length\""
-          "}]}",
-          "{\"id\":\"c\",\"object\":\"chat.completion.chunk\",\"created\":7,\"model\":\"x\""
-          ",\"choices\":[{\"index\":0,\"delta\":{\"tool_calls\":[{\"index\":0,\"id\":\"t\","
-          "\"type\":\"function\",\"function\":{\"name\":\"f\",\"arguments\":\"{\\\"a\\\"\"}"
-          "}]},\"finish_reason\":null}]}",
-          "{\"id\":\"c\",\"object\":\"chat.completion.chunk\",\"created\":7,\"model\":\"x\""
-          ",\"choices\":[{\"index\":0,\"delta\":{\"tool_calls\":[{\"index\":0,\"function\":"
-          "{\"arguments\":\":1}\"}},{\"index\":1,\"id\":\"u\",\"function\":{\"name\":\"g\","
-          "\"arguments\":\"\"}}]},\"finish_reason\":\"tool_calls\"}]}",
-          "{\"id\":\"d\",\"object\":\"chat.completion.chunk\",\"created\":8,\"model\":\"y\""
-          ",\"choices\":[],\"usage\":{\"prompt_tokens\":5,\"completion_tokens\":2,\"total_t"
-          "okens\":7}}"},
-         "{\"id\":\"d\",\"object\":\"chat.completion\",\"created\":8,\"model\":\"y\",\"choi"
-         "ces\":[{\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":\"hello\",\"t"
-         "ool_calls\":[{\"id\":\"t\",\"type\":\"function\",\"function\":{\"name\":\"f\",\"a"
-         "rguments\":\"{\\\"a\\\":1}\"}},{\"id\":\"u\",\"type\":\"function\",\"function\":{"
-         "\"name\":\"g\",\"arguments\":\"\"}}]},\"finish_reason\":\"tool_calls\"},{\"index"
-         "\":1,\"message\":{\"role\":\"assistant\",\"content\":\"ü\"},\"finish_reason\":\"s"
-         "top\"}],\"usage\":{\"prompt_tokens\":5,\"completion_tokens\":2,\"total_tokens\":7"
-         "}}"},
-        {IG_GATEWAY_EVENTS_ANTHROPIC,
-         {"{\"type\":\"message_start\",\"message\":{\"id\":\"i\",\"model\":\"c\",\"role\":"
-          "\"assistant\",\"usage\":{\"input_tokens\":6,\"cache_read_input_tokens\":1,\"outp"
-          "ut_tokens\":1,\"odd\":null}}}",
-          "{\"type\":\"ping\"}",
-          "{\"type\":\"content_block_start\",\"index\":0,\"content_block\":{\"type\":\"text"
-          "\",\"text\":\"h\"}}",
-          "{\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"text_delta\""
-          ",\"text\":\"i\"}}",
-          "{\"type\":\"content_block_start\",\"index\":2,\"content_block\":{\"type\":\"tool"
-          "_use\",\"id\":\"t\",\"name\":\"f\"}}",
-          "{\"type\":\"content_block_delta\",\"index\":2,\"delta\":{\"type\":\"input_json_d"
-          "elta\",\"partial_json\":\"{\\\"a\\\":\"}}",
-          "{\"type\":\"content_block_delta\",\"index\":2,\"delta\":{\"type\":\"input_json_d"
-          "elta\",\"partial_json\":\"1}\"}}",
-          "{\"type\":\"content_block_start\",\"index\":1,\"content_block\":{\"type\":\"tool"
-          "_use\",\"id\":\"u\",\"name\":\"g\"}}",
-          "{\"type\":\"content_block_delta\",\"index\":1,\"delta\":{\"type\":\"input_json_d"
-          "elta\",\"partial_json\":\"{\\\"cut\"}}",
-          "{\"type\":\"content_block_delta\",\"index\":9,\"delta\":{\"type\":\"text_delta\""
-          ",\"text\":\"of none\"}}",
-          "{\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"stop_sequence\",\"stop_"
-          "sequence\":\"END\"},\"usage\":{\"output_tokens\":2}}",
-          "{\"type\":\"message_stop\"}"},
-         "{\"id\":\"i\",\"type\":\"message\",\"role\":\"assistant\",\"content\":[{\"type\":"
-         "\"text\",\"text\":\"hi\"},{\"type\":\"tool_use\",\"id\":\"u\",\"name\":\"g\",\"in"
-         "put\":{}},{\"type\":\"tool_use\",\"id\":\"t\",\"name\":\"f\",\"input\":{\"a\":1}}"
-         "],\"model\":\"c\",\"stop_reason\":\"stop_sequence\",\"stop_sequence\":\"END\",\"u"
-         "sage\":{\"input_tokens\":6,\"cache_read_input_tokens\":1,\"output_tokens\":2}}"},
-        {IG_GATEWAY_EVENTS_GEMINI,
-         {"{\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"a\"},{\"functionCall\":{\""
-          "name\":\"f\",\"args\":{\"x\":1}}}],\"role\":\"model\"}}],\"usageMetadata\":{\"pr"
-          "omptTokenCount\":1}}",
-          "{\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"b\"},{\"functionCall\":{\""
-          "name\":\"f\",\"args\":{}}}]},\"finishReason\":\"STOP\",\"index\":0},{\"content\""
-          ":{\"parts\":[{\"text\":\"z\"}]},\"index\":1}],\"usageMetadata\":{\"promptTokenCo"
-          "unt\":1,\"candidatesTokenCount\":2}}"},
-         "{\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"ab\"},{\"functionCall\":{\""
-         "name\":\"f\",\"args\":{\"x\":1}}},{\"functionCall\":{\"name\":\"f\",\"args\":{}}}"
-         "],\"role\":\"model\"},\"finishReason\":\"STOP\",\"index\":0},{\"content\":{\"part"
-         "s\":[{\"text\":\"z\"}],\"role\":\"model\"},\"finishReason\":null,\"index\":1}],\""
-         "usageMetadata\":{\"promptTokenCount\":1,\"candidatesTokenCount\":2}}"},
-        {IG_GATEWAY_EVENTS_RESPONSES,
-         {"{\"type\":\"response.created\",\"response\":{\"id\":\"r\",\"output\":[]}}",
-          "{\"type\":\"response.completed\",\"response\":{\"id\":\"r\",\"output\":[{\"type"
-          "\":\"message\"}]}}"},
-         "{\"id\":\"r\",\"output\":[{\"type\":\"message\"}]}"},
-    };
     struct ig_gateway_collector collector;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         ig_gateway_collector_init(&collector, cases[i].kind, 1 << 20);
