@@ -329,6 +329,35 @@ static void test_shared_models(void **state)
     expect_numbers(strchr(out.out, '\n') + 1, strchr(slurp(expected), '\n') + 1, 3e-5);
 }
 
+/* OpenSSL and libzip are loaded by what needs them alone, and one that cannot be is named. */
+static void test_libraries(void **state)
+{
+    (void)state;
+    char dir[] = "/tmp/ingot-cli-XXXXXX", path[64];
+    setenv("LD_TRACE_LOADED_OBJECTS", "1", 1);
+    RUN("version");
+    unsetenv("LD_TRACE_LOADED_OBJECTS");
+    assert_non_null(strstr(out.out, "libc.so"));
+    assert_null(strstr(out.out, "libcrypto"));
+    assert_null(strstr(out.out, "libssl"));
+    assert_null(strstr(out.out, "libzip"));
+
+    assert_non_null(mkdtemp(dir));
+    snprintf(path, sizeof path, "%s/" INGOT_CRYPTO_SONAME, dir);
+    FILE *empty = fopen(path, "w");
+    assert_non_null(empty);
+    fclose(empty);
+    setenv("LD_LIBRARY_PATH", dir, 1);
+    RUN("version");
+    assert_int_equal(out.code, 0);
+    RUN("edge", "keygen", path);
+    unsetenv("LD_LIBRARY_PATH");
+    unlink(path);
+    rmdir(dir);
+    assert_int_equal(out.code, 127);
+    assert_non_null(strstr(out.err, path));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -343,6 +372,7 @@ int main(void)
         cmocka_unit_test(test_inspect),
         cmocka_unit_test(test_bad_rows),
         cmocka_unit_test(test_usage),
+        cmocka_unit_test(test_libraries),
         cmocka_unit_test(test_no_server),
         cmocka_unit_test(test_shared_models),
     };
