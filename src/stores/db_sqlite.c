@@ -20,6 +20,7 @@
 #include "base/mem.h"
 #include "stores/db_priv.h"
 
+#include <pthread.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -116,6 +117,13 @@ static void sqlite_close(struct ig_db_conn *conn)
     ig_free(conn);
 }
 
+/* Nobody asks SQLite how much memory it has, so it need not count it under a lock of the process.
+ */
+static void set_up(void)
+{
+    IG_ASSERT(sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0) == SQLITE_OK);
+}
+
 /* The directory is reached through its descriptor, so the path given at start may move. */
 static enum ig_code sqlite_open(struct ig_db_conn **out, const struct ig_db_place *place,
                                 bool writer, struct ig_err *err)
@@ -123,11 +131,13 @@ static enum ig_code sqlite_open(struct ig_db_conn **out, const struct ig_db_plac
     static const char *const settings[] = {"pragma foreign_keys=on", "pragma trusted_schema=off",
                                            "pragma temp_store=memory",
                                            "pragma case_sensitive_like=on"};
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
     int flags = writer ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE : SQLITE_OPEN_READONLY;
     char path[64];
     struct ig_db_conn *conn = ig_zalloc(sizeof *conn);
     if (!conn) return ig_fail(err, IG_NO_MEMORY, "database connection");
     conn->writer = writer;
+    pthread_once(&once, set_up);
     snprintf(path, sizeof path, "/proc/self/fd/%d/ingot.db", place->dirfd);
     int result = sqlite3_open_v2(path, &conn->handle, flags | SQLITE_OPEN_NOMUTEX, NULL);
     enum ig_code code = IG_OK;
