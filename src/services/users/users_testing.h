@@ -4,6 +4,8 @@
 
 /* Users on a database of their own: the administrator "root" and "ann". */
 
+#include "services/users/password.h"
+#include "services/users/password_testing.h"
 #include "services/users/users.h"
 #include "stores/db_testing.h"
 #include "stores/temp_testing.h"
@@ -23,7 +25,6 @@ static inline void open_users(enum ig_permission fallback)
     ASSERT_OK(ig_users_open(&users, &options, &err));
 }
 
-/* Hashing takes long: of a user that is merely there the row is enough. */
 struct made_user {
     const char *name;
     bool is_admin;
@@ -32,15 +33,15 @@ struct made_user {
 
 static inline enum ig_code insert_user(struct ig_db_tx *tx, void *context, struct ig_err *failure)
 {
-    static const char HASH[] = "scrypt:32768:8:1$JSZjC1X5jycUWNej$"
-                               "8a1fc7650c3199bff3f8249be37af2d34db9c75fe3db912c583562c473ae6d0c"
-                               "0536f72a6ec50356d30a2d7501d2c9f37e425a9e70a7e9996011bc926f3372f5";
+    char hash[IG_PASSWORD_HASH_SIZE];
     struct made_user *made = context;
-    if (ig_user_next_id(&made->id, tx, "users", failure) != IG_OK) return failure->code;
+    if (ig_password_hash(hash, IG_STR(PASSWORD), failure) != IG_OK ||
+        ig_user_next_id(&made->id, tx, "users", failure) != IG_OK)
+        return failure->code;
     return ig_db_exec(tx,
                       "insert into users(id, name, password, is_admin, version, created_ms)"
                       " values($1, $2, $3, $4, $1, 0)",
-                      IG_DB_VALUES(IG_DB_I(made->id), IG_DB_C(made->name), IG_DB_C(HASH),
+                      IG_DB_VALUES(IG_DB_I(made->id), IG_DB_C(made->name), IG_DB_C(hash),
                                    IG_DB_I(made->is_admin)),
                       failure);
 }
@@ -55,6 +56,7 @@ static inline int64_t make_user(const char *name, bool is_admin)
 static inline int setup(void **state)
 {
     (void)state;
+    ig_password_set_cost(2);
     err = IG_ERR_INIT;
     temp = ig_temp_make();
     const struct ig_db_options options = ig_db_testing_options(temp.fd);
