@@ -36,7 +36,8 @@ enum {
     KEEP_DAYS_MAX = 1 << 20,
     CALL_BYTES = 512 << 20,
     TLS_LOOK_S = 5,
-    GATHER_GAIN_NS = 1000
+    GATHER_GAIN_NS = 1000,
+    PREPARE_NS = 100000000
 };
 
 struct server {
@@ -295,17 +296,6 @@ static void refresh_tls(struct server *server, bool force)
     if (news == IG_TLS_KEPT) ig_log_err(IG_LOG_WARN, "tls_kept_the_old_certificate", &err);
 }
 
-/* SIGHUP is among the signals only with TLS. */
-static int wait_for_end(struct server *server)
-{
-    const struct timespec look = {.tv_sec = TLS_LOOK_S};
-    for (;;) {
-        int number = sigtimedwait(&server->signals, NULL, server->tls ? &look : NULL);
-        if (number == SIGINT || number == SIGTERM) return number;
-        if (server->tls) refresh_tls(server, number == SIGHUP);
-    }
-}
-
 /* The first hash loads what it needs: better now than within a request. */
 static void prepare_hashes(void)
 {
@@ -313,11 +303,25 @@ static void prepare_hashes(void)
     ig_sha256("", 0, digest);
 }
 
+/* SIGHUP is among the signals only with TLS. What may come behind the start comes when that has
+ * answered those who waited for it. */
+static int wait_for_end(struct server *server)
+{
+    const struct timespec soon = {.tv_nsec = PREPARE_NS}, look = {.tv_sec = TLS_LOOK_S};
+    const struct timespec *wait = &soon;
+    for (;;) {
+        int number = sigtimedwait(&server->signals, NULL, wait);
+        if (number == SIGINT || number == SIGTERM) return number;
+        if (wait == &soon) prepare_hashes();
+        if (server->tls) refresh_tls(server, number == SIGHUP);
+        wait = server->tls ? &look : NULL;
+    }
+}
+
 static void serve_until_signal(struct server *server)
 {
     ig_mem_keep(); /* not before: a start frees what it needs no more */
     announce(server);
-    prepare_hashes();
     int signal_number = wait_for_end(server);
     ig_log(IG_LOG_INFO, "shutting down", IG_LOG_I("signal", signal_number));
     atomic_store(&server->services.app.draining, true);
