@@ -4,8 +4,9 @@
 # COPY is a checkout of MLflow's repository (its folder tests/ is all that is read, and no part of
 # this project); FILEs are below it, without any those of the REST tests. Each test has a fresh
 # `ingot server` on a directory of its own (mlflow_suite_plugin.py). PYTHON names a Python with
-# mlflow, pytest, pytest-timeout, pytest-asyncio, psutil, and moto; INGOT the program. Prints counts
-# per file, the failed cases on request (FAILED=1). docs/mlflow-compatibility.md explains them.
+# mlflow, pytest, pytest-timeout, pytest-asyncio, psutil, and moto; INGOT the program; WORKERS the
+# processes that run tests, where pytest-xdist is installed as well. Prints counts per file, the
+# failed cases on request (FAILED=1). docs/mlflow-compatibility.md explains them.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 if [ $# -lt 1 ] || [ ! -d "$1/tests/tracking" ]; then
@@ -30,7 +31,7 @@ cd "$work"
 # The tests ask for a trace as soon as its span is over, so the client has to send it at once.
 MLFLOW_DISABLE_TELEMETRY=true MLFLOW_HTTP_REQUEST_MAX_RETRIES=1 PYTHONPATH="$here" \
     MLFLOW_ENABLE_ASYNC_TRACE_LOGGING=false PYTHONDONTWRITEBYTECODE=1 "${PYTHON:-python3}" -m pytest -p mlflow_suite_plugin \
-    -p no:cacheprovider -q --timeout 60 --tb=short --no-showlocals --color=no \
+    -p no:cacheprovider ${WORKERS:+-n "$WORKERS"} -q --timeout 60 --tb=short --no-showlocals --color=no \
     --junitxml="$work/result.xml" "$@" > "$work/log" 2>&1 || true
 if [ ! -f "$work/result.xml" ]; then
     tail -40 "$work/log" >&2
