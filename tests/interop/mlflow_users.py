@@ -159,6 +159,15 @@ def check_roles(auth):
     check("a user sees its roles", [r.name for r in auth.list_user_roles("bob")] == ["readers"])
     expect_error("but makes none", "PERMISSION_DENIED", lambda: auth.create_role("default", "mine"))
     sign_in("ops")
+    client = MlflowClient(auth.tracking_uri)
+    client.register_prompt("asked", "What is {{it}}?")
+    prompts = auth.add_role_permission(role.id, "prompt", "*", "EDIT")
+    check("of prompts alone", [auth.get_user_permission("bob", kind, name).permission
+                               for kind, name in (("prompt", "asked"), ("registered_model", "ann 1"))]
+          == ["EDIT", "READ"])
+    auth.remove_role_permission(prompts.id)
+    client.delete_prompt_version("asked", "1")
+    client.delete_prompt("asked")
     auth.update_role_permission(grant.id, "DENY")
     check("DENY takes", auth.get_user_permission("bob", "registered_model", "bob 0").permission
           == "NO_PERMISSIONS")

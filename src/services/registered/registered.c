@@ -285,6 +285,7 @@ static enum ig_code rename_model(struct ig_db_tx *tx, void *context, struct ig_e
     if (ig_db_exec(tx, "update model_versions set updated_ms = $1 where model = $2",
                    IG_DB_VALUES(now, IG_DB_I(call->id)), err) != IG_OK ||
         ig_grants_rename(tx, IG_OBJECT_MODEL, call->name, call->new_name, err) != IG_OK ||
+        ig_grants_rename(tx, IG_OBJECT_PROMPT, call->name, call->new_name, err) != IG_OK ||
         ig_registered_audit(tx, call->by->who, "registered_model.rename", call->new_name, 0, err) !=
             IG_OK)
         return err->code;
@@ -372,7 +373,8 @@ static enum ig_code delete_model(struct ig_db_tx *tx, void *context, struct ig_e
         if (ig_db_exec(tx, statements[i], IG_DB_VALUES(IG_DB_I(call->id)), err) != IG_OK)
             return err->code;
     if (ig_gate_drop(tx, call->name, err) != IG_OK ||
-        ig_grants_drop(tx, IG_OBJECT_MODEL, call->name, err) != IG_OK)
+        ig_grants_drop(tx, IG_OBJECT_MODEL, call->name, err) != IG_OK ||
+        ig_grants_drop(tx, IG_OBJECT_PROMPT, call->name, err) != IG_OK)
         return err->code;
     return ig_registered_audit(tx, call->by->who, "registered_model.delete", call->name, 0, err);
 }

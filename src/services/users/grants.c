@@ -56,7 +56,7 @@ enum ig_code ig_object_parse(enum ig_object *out, struct ig_str word, struct ig_
     return ig_fail(err, IG_INVALID,
                    "Invalid resource type '%.*s'. Valid resource types are: ('experiment',"
                    " 'gateway_endpoint', 'gateway_model_definition', 'gateway_secret',"
-                   " 'registered_model', 'scorer', 'workspace')",
+                   " 'prompt', 'registered_model', 'scorer', 'workspace')",
                    word.len > 64 ? 64 : (int)word.len, word.ptr);
 }
 
@@ -307,6 +307,25 @@ _Static_assert(IG_PERMISSION_NONE == 0 && IG_PERMISSION_READ == 1 && IG_PERMISSI
     "role_grants g join user_roles u on u.role = g.role join roles w on w.id = g.role"             \
     " and w.workspace = 'default'"
 
+#define IS_PROMPT(name)                                                                            \
+    "exists (select 1 from registered_models pm join registered_tags pt on pt.model = pm.id"       \
+    " where pm.name = " name                                                                       \
+    " and pt.key = 'mlflow.prompt.is_prompt' and lower(pt.value) = 'true')"
+
+/* The other word under which something was said of an object, or its own. */
+static enum ig_code other_kind(int64_t *out, struct ig_db_tx *tx, enum ig_object kind,
+                               struct ig_str object, struct ig_err *err)
+{
+    int64_t is_prompt = 0;
+    *out = kind;
+    if (kind != IG_OBJECT_MODEL && kind != IG_OBJECT_PROMPT) return IG_OK;
+    if (ig_db_get_i64(&is_prompt, tx, "select case when " IS_PROMPT("$1") " then 1 else 0 end",
+                      IG_DB_VALUES(IG_DB_T(object)), err) != IG_OK)
+        return err->code;
+    if (is_prompt) *out = kind == IG_OBJECT_MODEL ? IG_OBJECT_PROMPT : IG_OBJECT_MODEL;
+    return IG_OK;
+}
+
 /* In rising order. What is given is at least the fallback, unless it is nothing. */
 static enum ig_permission fold(struct ig_db_rows *rows, enum ig_permission fallback,
                                struct ig_err *err)
@@ -329,15 +348,17 @@ static enum ig_code read_permissions(struct ig_db_tx *tx, void *context, struct 
     const struct ig_permission_ask *asked = call->ask;
     for (size_t i = 0; i < asked->count; i++) {
         struct ig_db_rows *rows = NULL;
-        if (ig_db_query(&rows, tx,
+        int64_t other = 0;
+        if (other_kind(&other, tx, asked->kind, asked->objects[i], err) != IG_OK ||
+            ig_db_query(&rows, tx,
                         "select p from (select permission as p from user_grants"
-                        " where kind = $1 and object in ('*', $2) and user_id = $3"
+                        " where kind in ($1, $6) and object in ('*', $2) and user_id = $3"
                         " union all select g.permission as p from " ROLE_GRANTS
                         " where u.user_id = $3 and ((g.kind = $4 and g.permission = $5) or"
-                        " (g.kind = $1 and g.object in ('*', $2)))) permissions order by p",
+                        " (g.kind in ($1, $6) and g.object in ('*', $2)))) permissions order by p",
                         IG_DB_VALUES(IG_DB_I(asked->kind), IG_DB_T(asked->objects[i]),
                                      IG_DB_I(asked->user), IG_DB_I(IG_OBJECT_WORKSPACE),
-                                     IG_DB_I(IG_PERMISSION_MANAGE)),
+                                     IG_DB_I(IG_PERMISSION_MANAGE), IG_DB_I(other)),
                         err) != IG_OK)
             return err->code;
         call->out[i] = fold(rows, call->fallback, err);
@@ -354,8 +375,8 @@ enum ig_code ig_permissions_of(enum ig_permission *out, struct ig_users *users,
 }
 
 /* Whether what was said of it, by the user's own grants or by roles, is so. */
-static void add_said(struct ig_buf *sql, enum ig_object kind, const char *name, size_t value,
-                     const char *so)
+static void add_said_under(struct ig_buf *sql, enum ig_object kind, const char *name, size_t value,
+                           const char *so)
 {
     ig_buf_printf(sql,
                   "(exists (select 1 from user_grants g where g.kind = %d and g.object in ('*', %s)"
@@ -366,6 +387,20 @@ static void add_said(struct ig_buf *sql, enum ig_object kind, const char *name, 
                   " and g.permission %s and ((g.kind = %d and g.permission = %d) or (g.kind = %d"
                   " and g.object in ('*', %s)))))",
                   value, so, (int)IG_OBJECT_WORKSPACE, (int)IG_PERMISSION_MANAGE, (int)kind, name);
+}
+
+static void add_said(struct ig_buf *sql, enum ig_object kind, const char *name, size_t value,
+                     const char *so)
+{
+    if (kind != IG_OBJECT_MODEL) {
+        add_said_under(sql, kind, name, value, so);
+        return;
+    }
+    ig_buf_add_char(sql, '(');
+    add_said_under(sql, kind, name, value, so);
+    ig_buf_printf(sql, " or (" IS_PROMPT("%s") " and ", name);
+    add_said_under(sql, IG_OBJECT_PROMPT, name, value, so);
+    ig_buf_add_cstr(sql, "))");
 }
 
 void ig_grants_condition(struct ig_buf *sql, const struct ig_viewer *viewer, enum ig_object kind,

@@ -123,6 +123,8 @@ static void test_with_the_object(void **state)
 
 struct seen {
     struct ig_viewer viewer;
+    enum ig_object kind;
+    const char *name;
     bool seen;
 };
 
@@ -131,9 +133,9 @@ static enum ig_code look(struct ig_db_tx *tx, void *context, struct ig_err *fail
     struct seen *seen = context;
     struct ig_db_rows *rows = NULL;
     struct ig_buf sql;
-    ig_buf_init(&sql, 4096);
-    ig_buf_add_cstr(&sql, "select 1 from (select '7' as name) x where ");
-    ig_grants_condition(&sql, &seen->viewer, IG_OBJECT_EXPERIMENT, "x.name", 1);
+    ig_buf_init(&sql, 16384);
+    ig_buf_printf(&sql, "select 1 from (select '%s' as name) x where ", seen->name);
+    ig_grants_condition(&sql, &seen->viewer, seen->kind, "x.name", 1);
     if (ig_db_query_once(&rows, tx, sql.ptr, IG_DB_VALUES(IG_DB_I(seen->viewer.user)), failure) ==
         IG_OK)
         seen->seen = ig_db_next(rows, failure);
@@ -150,7 +152,7 @@ static void test_condition(void **state)
         ig_users_close(users);
         open_users((enum ig_permission)fallback);
         for (int given = -1; given < IG_PERMISSIONS_COUNT; given++) {
-            struct seen seen = {.viewer = {ann, (enum ig_permission)fallback}};
+            struct seen seen = {{ann, (enum ig_permission)fallback}, IG_OBJECT_EXPERIMENT, "7", 0};
             if (given >= 0) give("7", (enum ig_permission)given);
             ASSERT_OK(ig_db_read(db, look, &seen, &err));
             bool allowed = permission(ann, IG_OBJECT_EXPERIMENT, "7") >= IG_PERMISSION_READ;
@@ -159,6 +161,57 @@ static void test_condition(void **state)
             if (given >= 0) ASSERT_OK(ig_grant_delete(users, &IG_PRINCIPAL_LOCAL, &ask, &err));
         }
     }
+}
+
+static enum ig_code insert_models(struct ig_db_tx *tx, void *context, struct ig_err *failure)
+{
+    (void)context;
+    if (ig_db_exec(tx,
+                   "insert into registered_models(id, name, description, created_ms, updated_ms,"
+                   " last_version) values(1, 'model', '', 0, 0, 0), (2, 'prompt', '', 0, 0, 0)",
+                   NULL, 0, failure) != IG_OK)
+        return failure->code;
+    return ig_db_exec(tx,
+                      "insert into registered_tags(model, key, value)"
+                      " values(1, 'mlflow.prompt.is_prompt', 'no'),"
+                      " (2, 'mlflow.prompt.is_prompt', 'True')",
+                      NULL, 0, failure);
+}
+
+/* What is said of prompts goes for them alone, what is said of models for prompts as well. */
+static void test_prompts(void **state)
+{
+    (void)state;
+    static const struct {
+        enum ig_object said;
+        const char *of, *object;
+        bool counts;
+    } cases[] = {
+        {IG_OBJECT_PROMPT, "prompt", "prompt", true}, {IG_OBJECT_PROMPT, "*", "prompt", true},
+        {IG_OBJECT_PROMPT, "*", "model", false},      {IG_OBJECT_PROMPT, "model", "model", false},
+        {IG_OBJECT_MODEL, "prompt", "prompt", true},  {IG_OBJECT_MODEL, "*", "model", true},
+        {IG_OBJECT_MODEL, "model", "prompt", false},  {IG_OBJECT_PROMPT, "other", "prompt", false},
+    };
+    ASSERT_OK(ig_db_write(db, insert_models, NULL, &err));
+    ig_users_close(users);
+    open_users(IG_PERMISSION_NONE);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const struct ig_grant_ask ask = {cases[i].said, ig_str_view(cases[i].of), IG_STR("ann"),
+                                         IG_PERMISSION_EDIT};
+        struct seen seen = {{ann, IG_PERMISSION_NONE}, IG_OBJECT_MODEL, cases[i].object, 0};
+        int64_t user;
+        ASSERT_OK(ig_grant_create(&user, users, &IG_PRINCIPAL_LOCAL, &ask, &err));
+        bool has = permission(ann, IG_OBJECT_MODEL, cases[i].object) == IG_PERMISSION_EDIT;
+        ASSERT_OK(ig_db_read(db, look, &seen, &err));
+        if (has != cases[i].counts || seen.seen != has) fail_msg("case %zu", i);
+        ASSERT_OK(ig_grant_delete(users, &IG_PRINCIPAL_LOCAL, &ask, &err));
+    }
+    const struct ig_grant_ask owner = {IG_OBJECT_MODEL, IG_STR("prompt"), IG_STR("ann"),
+                                       IG_PERMISSION_MANAGE};
+    int64_t user;
+    ASSERT_OK(ig_grant_create(&user, users, &IG_PRINCIPAL_LOCAL, &owner, &err));
+    assert_int_equal(permission(ann, IG_OBJECT_PROMPT, "prompt"), IG_PERMISSION_MANAGE);
+    assert_int_equal(permission(ann, IG_OBJECT_PROMPT, "*"), IG_PERMISSION_NONE);
 }
 
 static void test_words(void **state)
@@ -187,6 +240,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_all_of_a_kind, setup, teardown),
         cmocka_unit_test_setup_teardown(test_with_the_object, setup, teardown),
         cmocka_unit_test_setup_teardown(test_condition, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_prompts, setup, teardown),
         cmocka_unit_test_setup_teardown(test_words, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
