@@ -82,7 +82,7 @@ static struct ig_gateway_part *find_part(struct ig_gateway_collector *collector,
     *part = like;
     ig_buf_init(&part->text, collector->max_bytes);
     memmove(&collector->parts[at + 1], &collector->parts[at],
-            (collector->parts_count++ - at) * sizeof collector->parts[0]);
+            (collector->parts_count++ - at) * sizeof(void *));
     collector->parts[at] = part;
     return part;
 }
