@@ -3,7 +3,7 @@
  * Stateless. */
 #include "ingot_edge_nn_core.h"
 
-#if IGE_NN_HAS_AVX2
+#if IGE_NN_HAS_X86
 
 #include <immintrin.h>
 

@@ -88,13 +88,14 @@ IGE_NN_INLINE float ige_nn_divide_reals(float a, float b)
 #endif
 #endif
 
-/* The forms, each with whether the compiler can build it. The kernels use the one of the processor
- * that is compiled for. */
+/* The forms, each with whether the compiler can build it, and for tests whether their machine has
+ * its instructions. The kernels use the one of the processor that is compiled for. */
 #define IGE_NN_FORMS(FORM)                                                                         \
-    FORM(portable, 1)                                                                              \
-    FORM(dsp, IGE_NN_HAS_DSP)                                                                      \
-    FORM(neon, IGE_NN_HAS_NEON)                                                                    \
-    FORM(avx2, IGE_NN_HAS_AVX2)
+    FORM(portable, 1, 1)                                                                           \
+    FORM(dsp, IGE_NN_HAS_DSP, 1)                                                                   \
+    FORM(neon, IGE_NN_HAS_NEON, 1)                                                                 \
+    FORM(avx2, IGE_NN_HAS_X86, IGE_NN_SUPPORTS("avx2"))                                            \
+    FORM(avx512, IGE_NN_HAS_X86, IGE_NN_SUPPORTS("avx512bw"))
 
 #if defined(__ARM_FEATURE_DSP) && defined(__thumb2__) && defined(__ARM_ARCH_PROFILE) &&            \
     __ARM_ARCH_PROFILE == 'M'
@@ -108,9 +109,9 @@ IGE_NN_INLINE float ige_nn_divide_reals(float a, float b)
 #define IGE_NN_HAS_NEON 0
 #endif
 #if defined(__x86_64__) && defined(__GNUC__)
-#define IGE_NN_HAS_AVX2 1
+#define IGE_NN_HAS_X86 1
 #else
-#define IGE_NN_HAS_AVX2 0
+#define IGE_NN_HAS_X86 0
 #endif
 
 #ifndef IGE_NN_FORM
@@ -118,7 +119,9 @@ IGE_NN_INLINE float ige_nn_divide_reals(float a, float b)
 #define IGE_NN_FORM(name) name##_dsp
 #elif IGE_NN_HAS_NEON
 #define IGE_NN_FORM(name) name##_neon
-#elif IGE_NN_HAS_AVX2 && defined(__AVX2__)
+#elif IGE_NN_HAS_X86 && defined(__AVX512BW__) && defined(__AVX512VL__)
+#define IGE_NN_FORM(name) name##_avx512
+#elif IGE_NN_HAS_X86 && defined(__AVX2__)
 #define IGE_NN_FORM(name) name##_avx2
 #else
 #define IGE_NN_FORM(name) name##_portable
@@ -169,7 +172,7 @@ struct ige_nn_ready;
                                          const struct ige_nn_ready *ready, int32_t first,          \
                                          int32_t count);
 #define IGE_NN_DECLARE_IF(form, has) IGE_NN_DECLARE_##has(form)
-#define IGE_NN_DECLARE(form, has) IGE_NN_DECLARE_IF(form, has)
+#define IGE_NN_DECLARE(form, has, supported) IGE_NN_DECLARE_IF(form, has)
 IGE_NN_FORMS(IGE_NN_DECLARE)
 #undef IGE_NN_DECLARE
 

@@ -26,9 +26,21 @@ struct ige_nn_form {
      ige_nn_expand_##form,                                                                         \
      ige_nn_finish_##form},
 #define IGE_NN_FORM_IF(form, has) IGE_NN_FORM_##has(form)
-#define IGE_NN_FORM_ENTRY(form, has) IGE_NN_FORM_IF(form, has)
+#define IGE_NN_FORM_ENTRY(form, has, supported) IGE_NN_FORM_IF(form, has)
 static const struct ige_nn_form ige_nn_forms[] = {IGE_NN_FORMS(IGE_NN_FORM_ENTRY)};
 enum { IGE_NN_FORMS_COUNT = sizeof ige_nn_forms / sizeof *ige_nn_forms };
+
+/* Whether this machine has a form's instructions. */
+#define IGE_NN_SUPPORTS(feature) __builtin_cpu_supports(feature) != 0
+#define IGE_NN_RUNS_0(supported)
+#define IGE_NN_RUNS_1(supported) supported,
+#define IGE_NN_RUNS_IF(has, supported) IGE_NN_RUNS_##has(supported)
+#define IGE_NN_RUNS(form, has, supported) IGE_NN_RUNS_IF(has, supported)
+static inline int ige_nn_form_runs(int32_t form)
+{
+    const int runs[] = {IGE_NN_FORMS(IGE_NN_RUNS)};
+    return runs[form];
+}
 
 static uint32_t ige_nn_random(uint32_t *state)
 {

@@ -184,7 +184,7 @@ static void check(void)
 {
     uint32_t wrong = 0, sum = 0, state = 7;
     for (int f = 1; f < IGE_NN_FORMS_COUNT; f++)
-        for (int i = 0; i < 300; i++)
+        for (int i = 0; i < 300 && ige_nn_form_runs(f); i++)
             wrong += (uint32_t)!ige_nn_form_agrees(&ige_nn_forms[f], &state);
     platform_put("forms ");
     put_hex(wrong);

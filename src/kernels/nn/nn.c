@@ -226,7 +226,8 @@ enum ig_code ig_nn_new(struct ig_nn **out, const struct ig_network *network,
     birth.work_left = options->max_work ? options->max_work : MAX_WORK;
     ig_arena_init(&nn->arena, CHUNK_BYTES, birth.max_bytes);
     nn->network = network;
-    nn->products = options->isa >= IG_ISA_AVX2 ? &nn_products_avx2 : &nn_products_scalar;
+    nn->isa = options->isa;
+    nn->products = nn_products_of[options->isa];
     if (build(&birth) == IG_OK) {
         *out = nn;
         return IG_OK;
@@ -264,7 +265,7 @@ size_t ig_nn_memory_bytes(const struct ig_nn *nn)
 
 enum ig_isa ig_nn_isa(const struct ig_nn *nn)
 {
-    return nn->products == &nn_products_avx2 ? IG_ISA_AVX2 : IG_ISA_SCALAR;
+    return nn->isa;
 }
 
 uint64_t ig_nn_products(const struct ig_nn *nn)

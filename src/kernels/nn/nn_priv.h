@@ -26,6 +26,7 @@ struct nn_step {
 struct ig_nn {
     struct ig_arena arena; /* owns all below */
     const struct ig_network *network;
+    enum ig_isa isa;
     const struct nn_products *products; /* of the instruction set */
     const void **data;                  /* by tensor: constants, folded ones too; else NULL */
     size_t *offsets;                    /* by tensor */

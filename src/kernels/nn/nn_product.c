@@ -49,5 +49,8 @@ static void finish_i8(int8_t *out, const int32_t *sums, const struct nn_finish *
     for (size_t c = 0; c < count; c++) out[c] = nn_finish_one(finish, sums[c], first + c);
 }
 
+#define NN_ENTRY(form, isa) [IG_ISA_##isa] = &nn_products_##form,
+const struct nn_products *const nn_products_of[IG_ISAS_COUNT] = {NN_FORMS(NN_ENTRY)};
+
 const struct nn_products nn_products_scalar = {rows_i8, rows_f32,     row_i8,
                                                row_f32, depthwise_i8, finish_i8};

@@ -7,6 +7,7 @@
  * exact in any order; a float sum goes through its inputs in order, each product and each addition
  * rounded, so all forms give the same bits. */
 
+#include "kernels/cpu/cpu.h"
 #include "kernels/nn/nn_fixed.h"
 
 enum { NN_BLOCK = 16, NN_ROWS = 4 };
@@ -54,6 +55,12 @@ static inline int8_t nn_finish_one(const struct nn_finish *finish, int32_t sum, 
     return nn_clamp(scaled + finish->zero, finish->least, finish->most);
 }
 
-extern const struct nn_products nn_products_scalar, nn_products_avx2;
+/* The forms, each with the instruction set that it is for. */
+#define NN_FORMS(FORM) FORM(scalar, SCALAR) FORM(avx2, AVX2) FORM(avx512, AVX512)
+
+#define NN_DECLARE(form, isa) extern const struct nn_products nn_products_##form;
+NN_FORMS(NN_DECLARE)
+#undef NN_DECLARE
+extern const struct nn_products *const nn_products_of[IG_ISAS_COUNT];
 
 #endif

@@ -246,10 +246,8 @@ static void plans_do_not_overlap(void **state)
     }
 }
 
-static void forms_give_the_same_bits(void **state)
+static void gives_the_same_bits(const struct nn_products *b)
 {
-    (void)state;
-    if (ig_cpu_isa() < IG_ISA_AVX2) skip();
     enum { PAIRS = 37, COUNT = 2 * PAIRS };
     static int16_t rows[NN_ROWS * COUNT];
     static int8_t weights[COUNT * NN_BLOCK];
@@ -264,7 +262,7 @@ static void forms_give_the_same_bits(void **state)
         weights[i] = (int8_t)ig_rng_u64(&random);
         weights_f32[i] = (float)ig_rng_unit(&random) - 0.5F;
     }
-    const struct nn_products *a = &nn_products_scalar, *b = &nn_products_avx2;
+    const struct nn_products *a = &nn_products_scalar;
     for (size_t n = 0; n <= PAIRS; n++) {
         int32_t x[2][NN_ROWS][NN_BLOCK];
         float y[2][NN_ROWS][NN_BLOCK];
@@ -289,10 +287,8 @@ static void forms_give_the_same_bits(void **state)
 }
 
 /* Sums of all sizes through multipliers of all sizes, over 1 too. */
-static void forms_finish_alike(void **state)
+static void finishes_alike(const struct nn_products *products)
 {
-    (void)state;
-    if (ig_cpu_isa() < IG_ISA_AVX2) skip();
     enum { CHANNELS = 23 };
     struct ig_rng random;
     ig_rng_seed(&random, 9);
@@ -311,18 +307,31 @@ static void forms_finish_alike(void **state)
             finish.small = finish.small && multipliers[c].shift <= -2;
         }
         nn_products_scalar.finish_i8(out[0], sums, &finish, 0, CHANNELS);
-        nn_products_avx2.finish_i8(out[1], sums, &finish, 0, CHANNELS);
+        products->finish_i8(out[1], sums, &finish, 0, CHANNELS);
         assert_memory_equal(out[0], out[1], CHANNELS);
+    }
+}
+
+static void forms_agree(void **state)
+{
+    (void)state;
+    if (ig_cpu_isa() == IG_ISA_SCALAR) skip();
+    for (enum ig_isa isa = IG_ISA_SCALAR + 1; isa <= ig_cpu_isa(); isa++) {
+        gives_the_same_bits(nn_products_of[isa]);
+        finishes_alike(nn_products_of[isa]);
     }
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(shares_memory_by_lifetime), cmocka_unit_test(rows_are_real_numbers),
-        cmocka_unit_test(refuses_what_is_too_large), cmocka_unit_test(multipliers_and_roundings),
-        cmocka_unit_test(fixed_point_functions),     cmocka_unit_test(plans_do_not_overlap),
-        cmocka_unit_test(forms_give_the_same_bits),  cmocka_unit_test(forms_finish_alike),
+        cmocka_unit_test(shares_memory_by_lifetime),
+        cmocka_unit_test(rows_are_real_numbers),
+        cmocka_unit_test(refuses_what_is_too_large),
+        cmocka_unit_test(multipliers_and_roundings),
+        cmocka_unit_test(fixed_point_functions),
+        cmocka_unit_test(plans_do_not_overlap),
+        cmocka_unit_test(forms_agree),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
