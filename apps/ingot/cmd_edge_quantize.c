@@ -142,7 +142,7 @@ static void print_report(const struct ig_edge_quantized *report)
     if (report->rows_count) printf("rows           %zu\n", report->rows_count);
     if (report->has_int8) print_int8(&report->int8);
     if (report->judged) print_metrics(report);
-    printf("on a device    %s, estimated\n", report->device->name);
+    printf("on a device    %s, estimated\n", estimate->device->name);
     printf("  RAM          %zu bytes of activations\n", estimate->ram_bytes);
     printf("  flash        %zu bytes\n", estimate->flash_bytes);
     printf("  instructions %.0f a row, for %llu products in %s\n", estimate->instructions,

@@ -53,6 +53,26 @@ static void print_stages(struct ig_remote *remote)
     }
 }
 
+static double estimated(struct ig_remote *remote, const char *name)
+{
+    const char *path = ig_arena_printf(&remote->arena, "metrics.estimate.%s", name);
+    return ig_json_view_number(ig_remote_body(remote), path, &remote->arena);
+}
+
+/* Of the last reply; trees have no estimate. */
+static void print_estimate(struct ig_remote *remote)
+{
+    struct ig_str device =
+        ig_json_view_text(ig_remote_body(remote), "metrics.estimate.device", &remote->arena);
+    double energy = estimated(remote, "energy_microjoule");
+    if (!device.len) return;
+    printf("  on a device, estimated: %.*s, %.0f bytes of RAM, %.0f of flash, %.0f instructions",
+           IG_STR_ARGS(device), estimated(remote, "ram_bytes"), estimated(remote, "flash_bytes"),
+           estimated(remote, "instructions"));
+    if (!isnan(energy)) printf(" and %.3g uJ", energy);
+    printf(" a row\n");
+}
+
 static enum ig_code train(struct ig_training *training, struct ig_err *err)
 {
     if (find_model(&training->teacher, training, "teacher", err) != IG_OK ||
@@ -66,6 +86,7 @@ static enum ig_code train(struct ig_training *training, struct ig_err *err)
     printf("job %.*s\n", IG_STR_ARGS(training->job_id));
     if (ig_training_watch(training, err) != IG_OK) return err->code;
     print_stages(training->remote);
+    print_estimate(training->remote);
     printf("  model    models:/%s/%lld\n", training->model, (long long)training->version);
     return IG_OK;
 }

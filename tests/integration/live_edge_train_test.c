@@ -81,6 +81,12 @@ static void test_distilled_pruned_quantized(void **state)
     assert_float_equal(live_number(&live, "metrics.stages.2.sparsity"), 0.5, 0.02);
     assert_true(live_number(&live, "metrics.accuracy") > 0.6);
     assert_true(live_number(&live, "metrics.bytes") < live_number(&live, "metrics.stages.2.bytes"));
+    assert_string_equal(live_text(&live, "metrics.estimate.device"), "cortex-m4");
+    assert_true(live_number(&live, "metrics.estimate.ram_bytes") > 0);
+    assert_true(live_number(&live, "metrics.estimate.flash_bytes") ==
+                live_number(&live, "metrics.bytes"));
+    assert_true(live_number(&live, "metrics.estimate.instructions") > 0);
+    assert_true(live_number(&live, "metrics.estimate.energy_microjoule") > 0);
     EXPECT(200, "GET", "/api/v1/models/small/versions/1", NULL);
     assert_string_equal(live_text(&live, "format"), "tflite");
     assert_string_equal(live_text(&live, "job_id"), id);
@@ -222,6 +228,7 @@ static void test_verbs(void **state)
         "synthetic_rows=50", "--param", "hard_label_student=off");
     expect_ok();
     assert_non_null(strstr(out.out, "\n  teacher  "));
+    assert_non_null(strstr(out.out, "  on a device, estimated: cortex-m4, "));
     assert_non_null(strstr(out.out, "\n  student  "));
     assert_null(strstr(out.out, "hard_labels"));
     assert_non_null(strstr(out.out, "model    models:/net/1\n"));

@@ -57,7 +57,8 @@ enum ig_code ig_nn_device_estimate(struct ig_nn_estimate *out, const struct ig_n
     struct ig_nn *nn = NULL;
     const struct ig_nn_options options = {.isa = IG_ISA_SCALAR};
     if (ig_nn_new(&nn, network, &options, err) != IG_OK) return err->code;
-    struct ig_nn_estimate estimate = {.ram_bytes = ig_nn_arena_bytes(nn),
+    struct ig_nn_estimate estimate = {.device = device,
+                                      .ram_bytes = ig_nn_arena_bytes(nn),
                                       .flash_bytes = file_bytes,
                                       .products = ig_nn_products(nn),
                                       .int8 = works_in_int8(network)};
@@ -68,4 +69,18 @@ enum ig_code ig_nn_device_estimate(struct ig_nn_estimate *out, const struct ig_n
         device->picojoules > 0 ? estimate.instructions * device->picojoules / 1e6 : (double)NAN;
     *out = estimate;
     return IG_OK;
+}
+
+void ig_nn_estimate_write(struct ig_json_out *out, const struct ig_nn_estimate *estimate)
+{
+    ig_json_out_key(out, IG_STR("estimate"));
+    ig_json_out_object(out);
+    ig_json_out_kv_str(out, "device", ig_str_view(estimate->device->name));
+    ig_json_out_kv_i64(out, "ram_bytes", (int64_t)estimate->ram_bytes);
+    ig_json_out_kv_i64(out, "flash_bytes", (int64_t)estimate->flash_bytes);
+    ig_json_out_kv_i64(out, "products", (int64_t)estimate->products);
+    ig_json_out_kv_f64(out, "instructions", estimate->instructions);
+    if (!isnan(estimate->energy_microjoule))
+        ig_json_out_kv_f64(out, "energy_microjoule", estimate->energy_microjoule);
+    ig_json_out_object_end(out);
 }

@@ -6,6 +6,7 @@
  * and of softmax, each times the instructions that kernels of that kind need for one, and energy as
  * if an instruction were a cycle. Memory is that of the plan here; a runtime's own comes on top. */
 
+#include "base/json.h"
 #include "kernels/nn/nn.h"
 
 struct ig_nn_device {
@@ -20,6 +21,7 @@ const struct ig_nn_device *ig_nn_device_at(size_t index);
 const struct ig_nn_device *ig_nn_device_find(const char *name); /* NULL when unknown */
 
 struct ig_nn_estimate {
+    const struct ig_nn_device *device;
     size_t ram_bytes;   /* of activations */
     size_t flash_bytes; /* the file as it is */
     uint64_t products;
@@ -30,5 +32,7 @@ struct ig_nn_estimate {
 enum ig_code ig_nn_device_estimate(struct ig_nn_estimate *out, const struct ig_nn_device *device,
                                    const struct ig_network *network, size_t file_bytes,
                                    struct ig_err *err);
+/* The member "estimate" of an open object. */
+void ig_nn_estimate_write(struct ig_json_out *out, const struct ig_nn_estimate *estimate);
 
 #endif

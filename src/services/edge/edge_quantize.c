@@ -160,8 +160,7 @@ enum ig_code ig_edge_quantize_run(struct ig_edge_quantized *out, const struct ig
 {
     const struct work work = {package, options, out};
     *out = (struct ig_edge_quantized){.source_bytes = package->model_bytes,
-                                      .rows_count = options->rows_count,
-                                      .device = options->device};
+                                      .rows_count = options->rows_count};
     ig_arena_init(&out->arena, 1 << 16, MEMORY_MAX);
     ig_buf_init(&out->file, FILE_MAX);
     if (package->model->encoder) out->encoder = *package->model->encoder;

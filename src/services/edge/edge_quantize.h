@@ -59,7 +59,6 @@ struct ig_edge_quantized {
     bool has_int8, judged;
     struct ig_quantize_report int8;
     struct ig_metrics before, after; /* on the rows that have labels */
-    const struct ig_nn_device *device;
     struct ig_nn_estimate estimate;
 };
 /* The package outlives it. `out` is deinited by the caller, also after a failure. */

@@ -2,8 +2,6 @@
 /* Quantization's report. Stateless. */
 #include "services/edge/edge_quantize.h"
 
-#include <math.h>
-
 static void write_int8(struct ig_json_out *out, const struct ig_quantize_report *report,
                        bool layers)
 {
@@ -38,21 +36,6 @@ static void write_metrics(struct ig_json_out *out, const char *key,
     ig_json_out_object_end(out);
 }
 
-static void write_device(struct ig_json_out *out, const struct ig_edge_quantized *report)
-{
-    const struct ig_nn_estimate *estimate = &report->estimate;
-    ig_json_out_key(out, IG_STR("estimate"));
-    ig_json_out_object(out);
-    ig_json_out_kv_str(out, "device", ig_str_view(report->device->name));
-    ig_json_out_kv_i64(out, "ram_bytes", (int64_t)estimate->ram_bytes);
-    ig_json_out_kv_i64(out, "flash_bytes", (int64_t)estimate->flash_bytes);
-    ig_json_out_kv_i64(out, "products", (int64_t)estimate->products);
-    ig_json_out_kv_f64(out, "instructions", estimate->instructions);
-    if (!isnan(estimate->energy_microjoule))
-        ig_json_out_kv_f64(out, "energy_microjoule", estimate->energy_microjoule);
-    ig_json_out_object_end(out);
-}
-
 void ig_edge_quantized_write(struct ig_json_out *out, const struct ig_edge_quantized *quantized,
                              bool layers)
 {
@@ -64,5 +47,5 @@ void ig_edge_quantized_write(struct ig_json_out *out, const struct ig_edge_quant
         write_metrics(out, "before", &quantized->before);
         write_metrics(out, "after", &quantized->after);
     }
-    write_device(out, quantized);
+    ig_nn_estimate_write(out, &quantized->estimate);
 }

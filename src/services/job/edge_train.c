@@ -307,6 +307,13 @@ static enum ig_code quantize(struct work *work, struct ig_err *err)
 
 /* ---- the whole ---- */
 
+static enum ig_code estimate(struct work *work, struct ig_err *err)
+{
+    const struct ig_nn_device *device = ig_nn_device_find(work->request->params->device.text);
+    return ig_nn_device_estimate(&work->result->estimate, device, work->network,
+                                 work->result->model.len, err);
+}
+
 static void write_encoder(struct work *work)
 {
     struct ig_json_out out;
@@ -350,7 +357,8 @@ enum ig_code ig_edge_train_run(struct ig_edge_result *out, const struct ig_edge_
     work->request = request;
     work->result = out;
     work->arena = arena;
-    if (open_work(work, err) == IG_OK && train(work, err) == IG_OK && quantize(work, err) == IG_OK)
+    if (open_work(work, err) == IG_OK && train(work, err) == IG_OK &&
+        quantize(work, err) == IG_OK && estimate(work, err) == IG_OK)
         ig_edge_rows_golden(&out->golden, &out->golden_count, &work->rows, arena, err);
     if (err->code == IG_OK) write_encoder(work);
     out->schema = work->rows.schema;
@@ -426,5 +434,6 @@ void ig_edge_result_write(struct ig_json_out *out, const struct ig_edge_result *
     ig_json_out_kv_i64(out, "validation_rows", (int64_t)result->validation_rows);
     ig_json_out_kv_i64(out, "synthetic_rows", (int64_t)result->synthetic_rows);
     if (result->quantized) write_quantization(out, &result->quantization);
+    ig_nn_estimate_write(out, &result->estimate);
     ig_edge_stages_write(out, result->stages, result->stages_count);
 }

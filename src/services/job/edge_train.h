@@ -5,6 +5,7 @@
 /* A small network from a table, as the engine `edge` makes it: by labels or a teacher, pruned, with
  * neurons removed, in int8; each stage judged on rows held out. Thread rule: one thread. */
 
+#include "kernels/nn/nn_device.h"
 #include "kernels/quantize/quantize.h"
 #include "services/job/edge_rows.h"
 
@@ -42,6 +43,7 @@ struct ig_edge_result {
     size_t train_rows, validation_rows, synthetic_rows;
     bool quantized;                         /* to int8, with a report: */
     struct ig_quantize_report quantization; /* in the arena */
+    struct ig_nn_estimate estimate;         /* of the file on the device that was asked for */
     double *golden; /* rows of the schema, in the arena; to be written into the package */
     size_t golden_count;
 };

@@ -227,6 +227,8 @@ static void metrics_hold_the_table_of_stages(void **state)
     struct ig_json_out out;
     struct ig_buf text;
     struct ig_edge_result result = {.stages_count = 2, .epochs = 3};
+    result.estimate =
+        (struct ig_nn_estimate){ig_nn_device_find("cortex-m3"), 40, 7, 5, true, 9, NAN};
     for (int i = 0; i < IG_METRICS_COUNT; i++)
         result.stages[0].metrics.values[i] = result.stages[1].metrics.values[i] = NAN;
     result.stages[0].name = "teacher";
@@ -240,11 +242,13 @@ static void metrics_hold_the_table_of_stages(void **state)
     ig_edge_result_write(&out, &result);
     ig_json_out_object_end(&out);
     ig_buf_add_char(&text, 0);
-    assert_string_equal(text.ptr,
-                        "{\"r2\":0.25,\"bytes\":7,\"encoder_bytes\":0,\"sparsity\":0.5,"
-                        "\"epochs\":3,\"train_rows\":0,\"validation_rows\":0,"
-                        "\"synthetic_rows\":0,\"stages\":[{\"stage\":\"teacher\",\"bytes\":0},"
-                        "{\"stage\":\"student\",\"r2\":0.25,\"bytes\":7,\"sparsity\":0.5}]}");
+    assert_string_equal(
+        text.ptr, "{\"r2\":0.25,\"bytes\":7,\"encoder_bytes\":0,\"sparsity\":0.5,"
+                  "\"epochs\":3,\"train_rows\":0,\"validation_rows\":0,"
+                  "\"synthetic_rows\":0,\"estimate\":{\"device\":\"cortex-m3\",\"ram_bytes\":40,"
+                  "\"flash_bytes\":7,\"products\":5,\"instructions\":9},\"stages\":[{\"stage\":"
+                  "\"teacher\",\"bytes\":0},"
+                  "{\"stage\":\"student\",\"r2\":0.25,\"bytes\":7,\"sparsity\":0.5}]}");
     ig_buf_deinit(&text);
 }
 
