@@ -77,6 +77,7 @@ struct ige_model {
 #endif
 #ifndef IGE_NO_TREES
     uint32_t features, outputs, sources, columns, first_category, missing_rank, trees;
+    uint32_t deep; /* so many trees at the beginning have no leaf beside their first splits */
     uint32_t table_rows, sets, iterations;
     int32_t exponent;
     uint8_t node_bytes, threshold_bits, skip_bits, column_bits;

@@ -25,6 +25,8 @@ enum {
     IGE_VECTORS = 8,
     IGE_SHIFTS = 16,
 };
+/* No leaf of a deep tree is nearer to its root. */
+enum { IGE_DEEP = 3 };
 enum { IGE_SOURCE_BYTES = 12, IGE_CODE = 3, IGE_TRANSFORM_PROBABILITY = 11 };
 /* Of a source: how its keys are kept (bytes of a key, with buckets 4 more), and above that its bits
  * of a bucket. */

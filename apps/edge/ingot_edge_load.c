@@ -48,6 +48,7 @@ static void read_facts(struct ige_model *model, const uint8_t *at)
     model->trees = ige_u32(at + 12);
     model->nodes_bytes = ige_u32(at + 16);
     model->stumps = 0;
+    model->deep = 0;
     model->node_bytes = at[20];
     model->threshold_bits = at[21];
     model->skip_bits = at[22];
@@ -204,33 +205,37 @@ static int check_test(const struct ige_model *model, const struct ige_split *spl
     return split->threshold > 0 && split->threshold <= model->missing_rank;
 }
 
-/* Goes from the root, which ends at `end`, to the leaf that `leaf` lies in; gives where it ends. */
+/* Goes from the root, which ends at `end`, to the leaf that `leaf` lies in; gives where it ends.
+ * `depth` becomes that of the leaf where it was more. */
 static const uint8_t *check_way(const struct ige_model *model, const uint8_t *at,
-                                const uint8_t *end, const uint8_t *leaf)
+                                const uint8_t *end, const uint8_t *leaf, uint32_t *depth)
 {
-    int is_leaf = 0;
-    while (!is_leaf) {
+    uint32_t is_leaf = 0, splits = 0;
+    for (; !is_leaf; splits++) {
         if ((size_t)(end - at) <= model->node_bytes) return NULL;
         struct ige_split split = ige_read_split(model, at);
         at += model->node_bytes;
         if (!check_test(model, &split) || split.skip >= (size_t)(end - at)) return NULL;
         if (leaf < at + split.skip) {
             end = at + split.skip;
-            is_leaf = split.left_leaf;
+            is_leaf = (uint32_t)split.left_leaf;
         } else {
             at += split.skip;
-            is_leaf = split.right_leaf;
+            is_leaf = (uint32_t)split.right_leaf;
         }
     }
+    if (splits < *depth) *depth = splits;
     return (size_t)(end - at) == model->leaf_bytes && check_leaf(model, at) ? end : NULL;
 }
 
-static int check_tree(const struct ige_model *model, const uint8_t *at, const uint8_t *end)
+static int check_tree(struct ige_model *model, uint32_t tree, const uint8_t *at, const uint8_t *end)
 {
     const uint8_t *leaf = at;
+    uint32_t depth = IGE_DEEP;
     if ((size_t)(end - at) == model->leaf_bytes) return check_leaf(model, at);
     if (at == end) return 0;
-    while (leaf && leaf < end) leaf = check_way(model, at, end, leaf);
+    while (leaf && leaf < end) leaf = check_way(model, at, end, leaf, &depth);
+    if (depth == IGE_DEEP && model->deep == tree) model->deep++;
     return leaf == end;
 }
 
@@ -240,7 +245,7 @@ static int check_trees(struct ige_model *model)
     for (uint32_t t = 0; t < model->trees; t++) {
         uint32_t bytes =
             ige_get(model->tree_bytes + (size_t)t * model->tree_width, model->tree_width);
-        if (bytes > (size_t)(end - at) || !check_tree(model, at, at + bytes)) return 0;
+        if (bytes > (size_t)(end - at) || !check_tree(model, t, at, at + bytes)) return 0;
         if (model->output_width && ige_get(model->tree_outputs + (size_t)t * model->output_width,
                                            model->output_width) >= model->outputs)
             return 0;

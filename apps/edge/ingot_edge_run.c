@@ -383,89 +383,84 @@ static inline const uint8_t *walk_short(const struct ige_model *model, const uin
 
 /* The usual layouts of splits in two, three and four bytes, where all widths are constants:
  * `column` and `skip` are taken from `word`. On Cortex-M4 a compiler makes two or three
- * instructions more of a step. */
+ * instructions more of a step. Deep trees are walked without a look for leaves at first. */
 #if defined(__thumb2__) && defined(__ARM_FEATURE_DSP)
-#define WALK(bytes, column, threshold, skip, right_leaf, left_leaf)                                \
+#define STEP(bytes, column, threshold)                                                             \
+    "   ldr %1, [%0], #" bytes "\n"                                                                \
+    "   ubfx %2, %1, #" column "\n"                                                                \
+    "   ldr %2, [%3, %2, lsl #2]\n"                                                                \
+    "   cmp %2, %1, lsl #" threshold "\n"
+#define PASS(bytes, column, threshold, skip)                                                       \
+    STEP(bytes, column, threshold) "    blo.n 4f\n" skip "\n4:\n"
+#define TWICE(bytes, column, threshold, skip)                                                      \
+    PASS(bytes, column, threshold, skip) PASS(bytes, column, threshold, skip)
+#define WALK(first, bytes, column, threshold, skip, right_leaf, left_leaf)                         \
     uint32_t word, cell;                                                                           \
     (void)model;                                                                                   \
-    __asm__("1:  ldr %1, [%0], #" bytes "\n"                                                       \
-            "    ubfx %2, %1, #" column "\n"                                                       \
-            "    ldr %2, [%3, %2, lsl #2]\n"                                                       \
-            "    cmp %2, %1, lsl #" threshold "\n"                                                 \
-            "    bhs.n 2f\n"                                                                       \
-            "    lsls %2, %1, #" left_leaf "\n"                                                    \
-            "    bpl.n 1b\n"                                                                       \
-            "    b.n 3f\n"                                                                         \
-            "2:  " skip "\n"                                                                       \
-            "    lsls %2, %1, #" right_leaf "\n"                                                   \
-            "    bpl.n 1b\n"                                                                       \
-            "3:\n"                                                                                 \
+    __asm__(first(bytes, column, threshold,                                                        \
+                  skip) "1:\n" STEP(bytes, column, threshold) "    bhs.n 2f\n"                     \
+                                                              "    lsls %2, %1, #" left_leaf "\n"  \
+                                                              "    bpl.n 1b\n"                     \
+                                                              "    b.n 3f\n"                       \
+                                                              "2:  " skip "\n"                     \
+                                                              "    lsls %2, %1, #" right_leaf "\n" \
+                                                              "    bpl.n 1b\n"                     \
+                                                              "3:\n"                               \
             : "+&r"(at), "=&r"(word), "=&r"(cell)                                                  \
             : "r"(columns)                                                                         \
             : "cc", "memory");                                                                     \
     return at;
-
-static inline const uint8_t *walk_two(const struct ige_model *model, const uint32_t *columns,
-                                      const uint8_t *at)
-{
-    WALK("2", "10, #4", "27", "ubfx %2, %1, #5, #5\n    add %0, %2", "17", "16")
-}
-
-static inline const uint8_t *walk_three(const struct ige_model *model, const uint32_t *columns,
-                                        const uint8_t *at)
-{
-    WALK("3", "16, #6", "24", "uxtab %0, %0, %1, ror #8", "9", "8")
-}
-
-static inline const uint8_t *walk_nine(const struct ige_model *model, const uint32_t *columns,
-                                       const uint8_t *at)
-{
-    WALK("3", "18, #4", "23", "ubfx %2, %1, #9, #9\n    add %0, %2", "9", "8")
-}
-
-static inline const uint8_t *walk_four(const struct ige_model *model, const uint32_t *columns,
-                                       const uint8_t *at)
-{
-    WALK("4", "24, #6", "20", "ubfx %2, %1, #12, #12\n    add %0, %2", "1", "0")
-}
+#define WALK_TWO(first)                                                                            \
+    WALK(first, "2", "10, #4", "27", "ubfx %2, %1, #5, #5\n    add %0, %2", "17", "16")
+#define WALK_THREE(first) WALK(first, "3", "16, #6", "24", "uxtab %0, %0, %1, ror #8", "9", "8")
+#define WALK_NINE(first)                                                                           \
+    WALK(first, "3", "18, #4", "23", "ubfx %2, %1, #9, #9\n    add %0, %2", "9", "8")
+#define WALK_FOUR(first)                                                                           \
+    WALK(first, "4", "24, #6", "20", "ubfx %2, %1, #12, #12\n    add %0, %2", "1", "0")
 #else
-#define WALK(bytes, column, threshold, skip, right_leaf, left_leaf)                                \
+#define STEP(bytes, column, threshold)                                                             \
+    word = ige_u32(at);                                                                            \
+    at += (bytes);                                                                                 \
+    right = columns[column] >= word << (threshold);
+#define PASS(bytes, column, threshold, skip)                                                       \
+    STEP(bytes, column, threshold)                                                                 \
+    if (right) at += skip;
+#define TWICE(bytes, column, threshold, skip)                                                      \
+    PASS(bytes, column, threshold, skip)                                                           \
+    PASS(bytes, column, threshold, skip)
+#define WALK(first, bytes, column, threshold, skip, right_leaf, left_leaf)                         \
+    uint32_t word;                                                                                 \
+    int right;                                                                                     \
     (void)model;                                                                                   \
-    for (;;) {                                                                                     \
-        uint32_t word = ige_u32(at);                                                               \
-        at += (bytes);                                                                             \
-        if (columns[column] >= word << (threshold)) {                                              \
+    first(bytes, column, threshold, skip) for (;;)                                                 \
+    {                                                                                              \
+        STEP(bytes, column, threshold)                                                             \
+        if (right) {                                                                               \
             at += skip;                                                                            \
             if (word & (right_leaf)) return at;                                                    \
         } else if (word & (left_leaf)) {                                                           \
             return at;                                                                             \
         }                                                                                          \
     }
-
-static inline const uint8_t *walk_two(const struct ige_model *model, const uint32_t *columns,
-                                      const uint8_t *at)
-{
-    WALK(2, word >> 10 & 15, 27, word >> 5 & 31, 0x4000U, 0x8000U)
-}
-
-static inline const uint8_t *walk_three(const struct ige_model *model, const uint32_t *columns,
-                                        const uint8_t *at)
-{
-    WALK(3, word >> 16 & 63, 24, word >> 8 & 255, 0x400000U, 0x800000U)
-}
-
-static inline const uint8_t *walk_nine(const struct ige_model *model, const uint32_t *columns,
-                                       const uint8_t *at)
-{
-    WALK(3, word >> 18 & 15, 23, word >> 9 & 511, 0x400000U, 0x800000U)
-}
-
-static inline const uint8_t *walk_four(const struct ige_model *model, const uint32_t *columns,
-                                       const uint8_t *at)
-{
-    WALK(4, word >> 24 & 63, 20, word >> 12 & 4095, 0x40000000U, 0x80000000U)
-}
+#define WALK_TWO(first) WALK(first, 2, word >> 10 & 15, 27, word >> 5 & 31, 0x4000U, 0x8000U)
+#define WALK_THREE(first) WALK(first, 3, word >> 16 & 63, 24, word >> 8 & 255, 0x400000U, 0x800000U)
+#define WALK_NINE(first) WALK(first, 3, word >> 18 & 15, 23, word >> 9 & 511, 0x400000U, 0x800000U)
+#define WALK_FOUR(first)                                                                           \
+    WALK(first, 4, word >> 24 & 63, 20, word >> 12 & 4095, 0x40000000U, 0x80000000U)
 #endif
+#define NEVER(bytes, column, threshold, skip)
+#define WALKER(name, body, first)                                                                  \
+    static inline const uint8_t *name(const struct ige_model *model, const uint32_t *columns,      \
+                                      const uint8_t *at)                                           \
+    {                                                                                              \
+        body(first)                                                                                \
+    }
+WALKER(walk_two, WALK_TWO, NEVER)
+WALKER(walk_three, WALK_THREE, NEVER)
+WALKER(walk_nine, WALK_NINE, NEVER)
+WALKER(walk_four, WALK_FOUR, NEVER)
+WALKER(walk_deep_three, WALK_THREE, TWICE)
+WALKER(walk_deep_nine, WALK_NINE, TWICE)
 
 enum layout { ANY, SHORT, TWO, THREE, NINE, FOUR };
 
@@ -577,10 +572,12 @@ static void add_leaf(const struct ige_interpreter *interpreter, const uint8_t *l
 /* The commonest models: short splits, integer leaves that stand in the trees and have shifts. A
  * loop a layout and width of sizes, since its few variables then all fit a Cortex-M's registers. A
  * leaf of one byte is read with the one before it. */
-#define EACH_TREE(width, leaf_bytes, walk_on, add)                                                 \
-    const uint8_t *at = model->nodes, *sizes = model->tree_bytes, *end = model->tree_outputs;      \
-    const uint8_t *shift = model->tree_shifts;                                                     \
-    uint32_t behind = 2U - (leaf_bytes), drop = 8 * behind;                                        \
+#define TREES(leaf_bytes)                                                                          \
+    const uint8_t *at = model->nodes, *sizes = model->tree_bytes, *shift = model->tree_shifts;     \
+    const uint8_t *end;                                                                            \
+    uint32_t behind = 2U - (leaf_bytes), drop = 8 * behind;
+#define EACH_TREE(until, width, walk_on, add)                                                      \
+    end = until;                                                                                   \
     while (sizes < end) {                                                                          \
         const uint8_t *leaf = walk_on(model, columns, at) - behind;                                \
         uint32_t value = (uint32_t)((int16_t)ige_u16(leaf) >> drop) << *shift++;                   \
@@ -593,28 +590,42 @@ static void add_leaf(const struct ige_interpreter *interpreter, const uint8_t *l
                                   int32_t start)                                                   \
     {                                                                                              \
         uint32_t sum = (uint32_t)start;                                                            \
-        EACH_TREE(width, leaf_bytes, walk_on, sum += value)                                        \
+        TREES(leaf_bytes)                                                                          \
+        EACH_TREE(model->tree_outputs, width, walk_on, sum += value)                               \
         return (int32_t)sum;                                                                       \
     }
-#define SUMS_OF_SEVERAL(name, width, walk_on)                                                      \
+#define SUM_OF_DEEP(name, width, leaf_bytes, layout)                                               \
+    static IGE_APART int32_t name(const struct ige_model *model, const uint32_t *columns,          \
+                                  int32_t start)                                                   \
+    {                                                                                              \
+        uint32_t sum = (uint32_t)start;                                                            \
+        TREES(leaf_bytes)                                                                          \
+        EACH_TREE(sizes + (width)*model->deep, width, walk_deep_##layout, sum += value)            \
+        EACH_TREE(model->tree_outputs, width, walk_##layout, sum += value)                         \
+        return (int32_t)sum;                                                                       \
+    }
+#define SUMS_OF_SEVERAL(name, width, layout)                                                       \
     static IGE_APART void name(const struct ige_model *model, const uint32_t *columns,             \
                                int32_t *sums)                                                      \
     {                                                                                              \
         const uint8_t *output = model->tree_outputs;                                               \
-        EACH_TREE(width, model->leaf_bytes, walk_on, add_to(sums + *output++, value))              \
+        TREES(model->leaf_bytes)                                                                   \
+        EACH_TREE(sizes + (width)*model->deep, width, walk_deep_##layout,                          \
+                  add_to(sums + *output++, value))                                                 \
+        EACH_TREE(model->tree_outputs, width, walk_##layout, add_to(sums + *output++, value))      \
     }
 
 SUM_OF_ONE(sum_two, 1, model->leaf_bytes, walk_two)
-SUM_OF_ONE(sum_small, 1, model->leaf_bytes, walk_three)
-SUM_OF_ONE(sum_small_int16, 1, 2, walk_three)
-SUM_OF_ONE(sum_three, 2, model->leaf_bytes, walk_three)
-SUM_OF_ONE(sum_three_int16, 2, 2, walk_three)
-SUM_OF_ONE(sum_nine, 2, model->leaf_bytes, walk_nine)
-SUM_OF_ONE(sum_nine_int16, 2, 2, walk_nine)
+SUM_OF_DEEP(sum_small, 1, model->leaf_bytes, three)
+SUM_OF_DEEP(sum_small_int16, 1, 2, three)
+SUM_OF_DEEP(sum_three, 2, model->leaf_bytes, three)
+SUM_OF_DEEP(sum_three_int16, 2, 2, three)
+SUM_OF_DEEP(sum_nine, 2, model->leaf_bytes, nine)
+SUM_OF_DEEP(sum_nine_int16, 2, 2, nine)
 SUM_OF_ONE(sum_four, 2, model->leaf_bytes, walk_four)
 SUM_OF_ONE(sum_short, model->tree_width, model->leaf_bytes, walk_short)
-SUMS_OF_SEVERAL(add_small, 1, walk_three)
-SUMS_OF_SEVERAL(add_three, 2, walk_three)
+SUMS_OF_SEVERAL(add_small, 1, three)
+SUMS_OF_SEVERAL(add_three, 2, three)
 
 static int32_t sum_one(const struct ige_model *model, enum layout layout, const uint32_t *columns,
                        int32_t sum)

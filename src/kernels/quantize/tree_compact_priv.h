@@ -9,6 +9,7 @@ struct ig_compact_node {
     uint32_t column, threshold; /* splits */
     uint32_t leaf;              /* leaves: row of the values */
     uint32_t splits, leaves;    /* of the subtree */
+    uint32_t shallow;           /* splits before the nearest leaf below */
     uint32_t at;                /* in the stream */
 };
 

@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-enum { NODE_BYTES_MIN = 2, NODE_BYTES_MAX = 8, FLAGS = 2 };
+enum { NODE_BYTES_MIN = 2, NODE_BYTES_MAX = 8, FLAGS = 2, DEEP = 3 };
 
 /* Widths for which runtimes have code of their own: bytes; threshold, skip, column. */
 static const uint8_t USUAL[][4] = {{2, 5, 5, 4}, {3, 8, 8, 6}, {3, 9, 9, 4}, {4, 12, 12, 6}};
@@ -22,6 +22,8 @@ static void size_subtrees(struct ig_compact_build *build)
                 nodes[i].leaves = 1;
                 continue;
             }
+            uint32_t left = nodes[node->left].shallow, right = nodes[node->right].shallow;
+            nodes[i].shallow = 1 + (left < right ? left : right);
             nodes[i].splits = 1 + nodes[node->left].splits + nodes[node->right].splits;
             nodes[i].leaves = nodes[node->left].leaves + nodes[node->right].leaves;
         }
@@ -104,10 +106,9 @@ static void write_split(struct ig_compact_build *build, const struct ig_tree *tr
     ig_compact_put(compact->stream + nodes[index].at, word, compact->node_bytes);
 }
 
-static void write_tree(struct ig_compact_build *build, uint32_t index, uint32_t start)
+static void write_tree(struct ig_compact_build *build, const struct ig_tree *tree, uint32_t start)
 {
     const struct ig_tree_compact *compact = build->compact;
-    const struct ig_tree *tree = &build->model->trees[index];
     struct ig_compact_node *nodes = build->nodes + tree->first_node;
     nodes[0].at = start;
     for (uint32_t i = 0; i < tree->nodes_count; i++) {
@@ -117,6 +118,41 @@ static void write_tree(struct ig_compact_build *build, uint32_t index, uint32_t 
             memcpy(compact->stream + nodes[i].at,
                    build->rows + (size_t)nodes[i].leaf * compact->leaf_bytes, compact->leaf_bytes);
     }
+}
+
+/* Trees whose leaves are all deep come first, where sums go by any order: runtimes take their first
+ * splits without a look for leaves. */
+static uint32_t *order_trees(struct ig_compact_build *build)
+{
+    struct ig_tree_compact *compact = build->compact;
+    uint32_t trees = compact->trees_count, count = 0;
+    uint32_t *order = ig_arena_array(&build->scratch, (size_t)trees + 1, sizeof *order);
+    bool any = ig_compact_is_integer(compact->leaf);
+    for (int pass = 0; order && pass < (any ? 2 : 1); pass++)
+        for (uint32_t t = 0; t < trees; t++) {
+            bool deep = build->nodes[build->model->trees[t].first_node].shallow >= DEEP;
+            if (!any || deep == (pass == 0)) order[count++] = t;
+        }
+    return order;
+}
+
+/* What is kept of each tree, in their order. */
+static bool place_facts(struct ig_compact_build *build, const uint32_t *order)
+{
+    struct ig_tree_compact *compact = build->compact;
+    size_t trees = compact->trees_count;
+    uint32_t *outputs = compact->tree_outputs;
+    uint8_t *shifts = compact->tree_shifts;
+    uint32_t *old_outputs = ig_arena_array(&build->scratch, trees + 1, sizeof *outputs);
+    uint8_t *old_shifts = ig_arena_array(&build->scratch, trees + 1, 1);
+    if (!old_outputs || !old_shifts) return false;
+    if (outputs) memcpy(old_outputs, outputs, trees * sizeof *outputs);
+    if (shifts) memcpy(old_shifts, shifts, trees);
+    for (size_t t = 0; t < trees; t++) {
+        if (outputs) outputs[t] = old_outputs[order[t]];
+        if (shifts) shifts[t] = old_shifts[order[t]];
+    }
+    return true;
 }
 
 bool ig_compact_build_stream(struct ig_compact_build *build)
@@ -135,11 +171,14 @@ bool ig_compact_build_stream(struct ig_compact_build *build)
     compact->stream = ig_arena_array(&compact->arena, (size_t)total + 1, 1);
     compact->tree_bytes =
         ig_arena_array(&compact->arena, (size_t)compact->trees_count + 1, sizeof(uint32_t));
-    if (compact->arena.overflowed) return ig_compact_no_memory(build, "stream");
+    const uint32_t *order = order_trees(build);
+    if (compact->arena.overflowed || !order || !place_facts(build, order))
+        return ig_compact_no_memory(build, "stream");
     uint32_t at = 0;
     for (uint32_t t = 0; t < compact->trees_count; t++) {
-        const struct ig_compact_node *root = &build->nodes[build->model->trees[t].first_node];
-        write_tree(build, t, at);
+        const struct ig_tree *tree = &build->model->trees[order[t]];
+        const struct ig_compact_node *root = &build->nodes[tree->first_node];
+        write_tree(build, tree, at);
         compact->tree_bytes[t] = (uint32_t)subtree_bytes(compact, root, compact->node_bytes);
         at += compact->tree_bytes[t];
     }
