@@ -107,7 +107,8 @@ static void test_own_version(void **state)
 static void test_registered_version(void **state)
 {
     (void)state;
-    const struct ig_registered_by by = {world.db, &IG_PRINCIPAL_LOCAL, &world.arena, NULL, NULL};
+    const struct ig_registered_by by = {
+        .db = world.db, .who = &IG_PRINCIPAL_LOCAL, .arena = &world.arena};
     const struct ig_tracking_pair tag = {IG_STR("note_1"), IG_STR("<i>a|b")};
     const struct ig_tracking_metric metric = {
         .key = IG_STR("auc"), .value = 0.75, .at_ms = 1, .step = 3};

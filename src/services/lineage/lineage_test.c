@@ -104,7 +104,8 @@ static void test_job_and_deployments(void **state)
 static void test_run_and_copies(void **state)
 {
     (void)state;
-    const struct ig_registered_by by = {world.db, &IG_PRINCIPAL_LOCAL, &world.arena, NULL, NULL};
+    const struct ig_registered_by by = {
+        .db = world.db, .who = &IG_PRINCIPAL_LOCAL, .arena = &world.arena};
     const struct ig_tracking_dataset data[] = {{.name = IG_STR("train"),
                                                 .digest = IG_STR("abc"),
                                                 .source_type = IG_STR("local"),

@@ -33,7 +33,8 @@ static int setup(void **state)
     err = IG_ERR_INIT;
     ig_world_open(&world);
     ASSERT_OK(ig_tracking_open(&tracking, world.db, &err));
-    by = (struct ig_registered_by){world.db, who, &world.arena, world.blobs, NULL};
+    by = (struct ig_registered_by){
+        .db = world.db, .who = who, .arena = &world.arena, .blobs = world.blobs};
     return 0;
 }
 
