@@ -69,7 +69,7 @@ static uint64_t rotate(uint64_t x, int bits)
     return x << bits | x >> (64 - bits);
 }
 
-uint64_t ig_rng_u64(struct ig_rng *rng)
+static inline uint64_t next(struct ig_rng *rng)
 {
     uint64_t *s = rng->state;
     uint64_t result = rotate(s[1] * 5, 7) * 9, t = s[1] << 17;
@@ -80,6 +80,11 @@ uint64_t ig_rng_u64(struct ig_rng *rng)
     s[2] ^= t;
     s[3] = rotate(s[3], 45);
     return result;
+}
+
+uint64_t ig_rng_u64(struct ig_rng *rng)
+{
+    return next(rng);
 }
 
 uint64_t ig_rng_below(struct ig_rng *rng, uint64_t bound)
@@ -95,4 +100,11 @@ uint64_t ig_rng_below(struct ig_rng *rng, uint64_t bound)
 double ig_rng_unit(struct ig_rng *rng)
 {
     return (double)(ig_rng_u64(rng) >> 11) * 0x1p-53;
+}
+
+void ig_rng_units(struct ig_rng *rng, double *units, size_t count)
+{
+    struct ig_rng own = *rng; /* in registers */
+    for (size_t i = 0; i < count; i++) units[i] = (double)(next(&own) >> 11) * 0x1p-53;
+    *rng = own;
 }

@@ -19,7 +19,8 @@ struct ig_rng {
 };
 void ig_rng_seed(struct ig_rng *rng, uint64_t seed); /* by splitmix64 */
 uint64_t ig_rng_u64(struct ig_rng *rng);
-uint64_t ig_rng_below(struct ig_rng *rng, uint64_t bound); /* unbiased; bound > 0 */
-double ig_rng_unit(struct ig_rng *rng);                    /* [0, 1), 53 bits */
+uint64_t ig_rng_below(struct ig_rng *rng, uint64_t bound);          /* unbiased; bound > 0 */
+double ig_rng_unit(struct ig_rng *rng);                             /* [0, 1), 53 bits */
+void ig_rng_units(struct ig_rng *rng, double *units, size_t count); /* as many calls of it */
 
 #endif

@@ -43,6 +43,11 @@ static void test_generator(void **state)
     }
     for (int i = 0; i < 7; i++) assert_in_range(counts[i], 9500, 10500);
     assert_true(sum / 70000 > 0.49 && sum / 70000 < 0.51);
+    double units[5];
+    b = a;
+    ig_rng_units(&a, units, 5);
+    for (int i = 0; i < 5; i++) assert_true(units[i] == ig_rng_unit(&b));
+    assert_true(ig_rng_u64(&a) == ig_rng_u64(&b));
 }
 
 int main(void)

@@ -10,7 +10,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { BATCH = 512, PARTS = 8, SAMPLES_DEFAULT = 5000, SAMPLES_MIN = 100, FEATURES_DEFAULT = 10 };
+enum { BATCH = 256, PARTS = 8, SAMPLES_DEFAULT = 5000, SAMPLES_MIN = 100, FEATURES_DEFAULT = 10 };
 
 struct sampler {
     const struct ig_lime_space *space;
@@ -20,11 +20,11 @@ struct sampler {
     uint64_t samples;
     uint32_t *home; /* outcome of the row, by feature */
     double *weight_of_flips;
-    struct ig_rng rng;
+    struct ig_lime_draws draws;
     double *rows; /* BATCH x features */
     double *values;
     void *scratch;
-    uint32_t *ones; /* features + 1 */
+    void *adding;
     uint8_t *z;     /* samples x features */
     double *y;      /* samples */
     double *weight; /* samples */
@@ -34,91 +34,20 @@ struct sampler {
     struct ig_err *err;
 };
 
-/* Acklam's rational approximation of the normal quantile, relative error below 1.2e-9. */
-double ig_lime_quantile(double share)
+/* The samples `first` .. `first` + `count`, eighth by eighth of all. */
+static void add(struct sampler *s, uint64_t first, uint64_t count)
 {
-    static const double A[] = {-3.969683028665376e+01, 2.209460984245205e+02,
-                               -2.759285104469687e+02, 1.383577518672690e+02,
-                               -3.066479806614716e+01, 2.506628277459239e+00};
-    static const double B[] = {-5.447609879822406e+01, 1.615858368580409e+02,
-                               -1.556989798598866e+02, 6.680131188771972e+01,
-                               -1.328068155288572e+01};
-    static const double C[] = {-7.784894002430293e-03, -3.223964580411365e-01,
-                               -2.400758277161838e+00, -2.549732539343734e+00,
-                               4.374664141464968e+00,  2.938163982698783e+00};
-    static const double D[] = {7.784695709041462e-03, 3.224671290700398e-01, 2.445134137142996e+00,
-                               3.754408661907416e+00};
-    double tail = share < 0.5 ? share : 1 - share;
-    if (tail >= 0.02425) {
-        /* In pairs, which do not wait for each other. */
-        double q = share - 0.5, r = q * q, s = r * r;
-        return (((A[0] * r + A[1]) * s + (A[2] * r + A[3])) * s + (A[4] * r + A[5])) * q /
-               (((B[0] * r + B[1]) * s + (B[2] * r + B[3])) * s + (B[4] * r + 1));
+    const uint64_t end = first + count;
+    while (first < end) {
+        uint64_t part = first * PARTS / s->samples;
+        uint64_t until = ((part + 1) * s->samples + PARTS - 1) / PARTS;
+        if (until > end) until = end;
+        const struct ig_lime_samples samples = {s->z + first * s->space->features_count,
+                                                s->y + first, s->weight + first,
+                                                (size_t)(until - first)};
+        ig_lime_add(&s->parts[part], &samples, s->adding);
+        first = until;
     }
-    double q = sqrt(-2 * log(tail > 1e-300 ? tail : 1e-300));
-    double x = (((((C[0] * q + C[1]) * q + C[2]) * q + C[3]) * q + C[4]) * q + C[5]) /
-               ((((D[0] * q + D[1]) * q + D[2]) * q + D[3]) * q + 1);
-    return share < 0.5 ? x : -x;
-}
-
-/* `part`: uniform in [0, 1). */
-static double draw_value(const struct ig_lime_outcome *outcome, double part)
-{
-    if (!(outcome->span > 0)) return outcome->low == outcome->high ? outcome->low : outcome->value;
-    double share = outcome->below + outcome->span * part;
-    double x = outcome->value + outcome->spread * ig_lime_quantile(share);
-    return x < outcome->low ? outcome->low : x > outcome->high ? outcome->high : x;
-}
-
-/* One sample; returns how many features left the row's bin or category. */
-static uint32_t draw(struct sampler *s, double *row, uint8_t *z)
-{
-    const struct ig_lime_space *space = s->space;
-    uint32_t flips = 0;
-    for (uint32_t f = 0; f < space->features_count; f++) {
-        const struct ig_lime_feature *feature = &space->features[f];
-        const double *until = space->until + feature->first;
-        double dice = ig_rng_unit(&s->rng);
-        uint32_t pick = 0;
-        for (uint32_t i = 0; i + 1 < feature->count; i++) pick += !(dice < until[i]);
-        z[f] = pick == s->home[f];
-        flips += !z[f];
-        const struct ig_lime_outcome *outcome = &space->outcomes[feature->first + pick];
-        /* Where the dice lies within its outcome's share is uniform again. */
-        double part = (dice - (pick ? until[pick - 1] : 0)) / outcome->share;
-        bool as_it_is = feature->categorical || isnan(outcome->value);
-        row[f] = as_it_is ? outcome->value : draw_value(outcome, part < 1 ? part : 0.5);
-    }
-    return flips;
-}
-
-/* Upper half only, mirrored at the end; `ones`: room for the features whose z is 1. */
-static void add_moments(struct ig_lime_moments *m, const uint8_t *z, double y, double weight,
-                        uint32_t *ones)
-{
-    uint32_t n = m->n, size = n + 2, count = 0;
-    double *sums = m->sums;
-    sums[0] += weight;
-    sums[n + 1] += weight * y;
-    sums[(size_t)(n + 1) * size + n + 1] += weight * y * y;
-    for (uint32_t i = 0; i < n; i++) {
-        ones[count] = i + 1;
-        count += z[i];
-    }
-    for (uint32_t i = 0; i < count; i++) {
-        double *row = sums + (size_t)ones[i] * size;
-        sums[ones[i]] += weight;
-        for (uint32_t k = i; k < count; k++) row[ones[k]] += weight;
-        row[n + 1] += weight * y;
-    }
-}
-
-static void mirror(struct ig_lime_moments *m)
-{
-    uint32_t size = m->n + 2;
-    for (uint32_t i = 0; i < size; i++)
-        for (uint32_t k = 0; k < i; k++)
-            m->sums[(size_t)i * size + k] = m->sums[(size_t)k * size + i];
 }
 
 static void sample(struct sampler *s)
@@ -126,26 +55,25 @@ static void sample(struct sampler *s)
     uint32_t n = s->space->features_count, each = s->predictor->values_count;
     for (uint64_t first = 0; first < s->samples; first += BATCH) {
         size_t count = s->samples - first < BATCH ? s->samples - first : BATCH;
+        size_t own = first == 0; /* the row itself */
+        uint8_t *z = s->z + first * n;
+        if (own) {
+            memcpy(s->rows, s->row, n * sizeof *s->rows);
+            memset(z, 1, n);
+        }
+        ig_lime_draw(&s->draws, count - own, s->rows + own * n, z + own * n);
         for (size_t i = 0; i < count; i++) {
-            uint8_t *z = s->z + (first + i) * n;
-            if (first + i == 0) {
-                memcpy(s->rows, s->row, n * sizeof *s->rows);
-                memset(z, 1, n);
-                s->weight[0] = 1;
-                continue;
-            }
-            s->weight[first + i] = s->weight_of_flips[draw(s, s->rows + i * n, z)];
+            uint32_t same = 0;
+            for (uint32_t f = 0; f < n; f++) same += z[i * n + f];
+            s->weight[first + i] = s->weight_of_flips[n - same];
         }
         s->predictor->run(s->predictor, s->rows, count, s->values, s->scratch);
-        for (size_t i = 0; i < count; i++) {
-            s->y[first + i] = s->values[i * each + s->value];
-            add_moments(&s->parts[(first + i) * PARTS / s->samples], s->z + (first + i) * n,
-                        s->y[first + i], s->weight[first + i], s->ones);
-        }
+        for (size_t i = 0; i < count; i++) s->y[first + i] = s->values[i * each + s->value];
+        add(s, first, count);
     }
     size_t cells = (size_t)(n + 2) * (n + 2);
     for (int p = 0; p < PARTS; p++) {
-        mirror(&s->parts[p]);
+        ig_lime_mirror(&s->parts[p]);
         for (size_t i = 0; i < cells; i++) s->all.sums[i] += s->parts[p].sums[i];
     }
 }
@@ -168,9 +96,13 @@ static void find_errors(struct sampler *s, const struct ig_lime_result *result, 
             rest -= s->z[i * n + f] ? result->coefficients[k] : 0;
         }
         double scale = s->weight[i] * s->weight[i] * rest * rest;
-        for (uint32_t k = 0; k < count; k++)
-            for (uint32_t j = 0; j < count; j++) middle[k * count + j] += scale * z[k] * z[j];
+        for (uint32_t k = 0; k < count; k++) {
+            double scaled = scale * z[k], *row = middle + (size_t)k * count;
+            for (uint32_t j = 0; j <= k; j++) row[j] += scaled * z[j];
+        }
     }
+    for (uint32_t k = 0; k < count; k++)
+        for (uint32_t j = 0; j < k; j++) middle[j * count + k] = middle[k * count + j];
     /* Gauss-Jordan on the positive definite matrix of the final ridge. */
     double *a = z + count;
     for (uint32_t k = 0; k < count; k++)
@@ -238,7 +170,7 @@ static bool allocate(struct sampler *s)
     s->values = ig_arena_array(arena, (size_t)BATCH * s->predictor->values_count, sizeof(double));
     s->scratch =
         ig_arena_alloc_aligned(arena, s->predictor->scratch_bytes(s->predictor, BATCH) + 64, 64);
-    s->ones = ig_arena_array(arena, n + 1U, sizeof *s->ones);
+    s->adding = ig_arena_alloc_aligned(arena, ig_lime_add_bytes(n), 64);
     s->z = ig_arena_array(arena, s->samples, n);
     s->y = ig_arena_array(arena, s->samples, sizeof(double));
     s->weight = ig_arena_array(arena, s->samples, sizeof(double));
@@ -246,7 +178,7 @@ static bool allocate(struct sampler *s)
     s->all = (struct ig_lime_moments){ig_arena_array(arena, cells, sizeof(double)), n};
     for (int p = 0; p < PARTS; p++)
         s->parts[p] = (struct ig_lime_moments){ig_arena_array(arena, cells, sizeof(double)), n};
-    return !arena->overflowed;
+    return ig_lime_draws_init(&s->draws, s->space, s->home, BATCH, arena) && !arena->overflowed;
 }
 
 static enum ig_code report(struct ig_lime_result *out, struct sampler *s, uint32_t wanted)
@@ -310,7 +242,7 @@ enum ig_code ig_lime_run(struct ig_lime_result *out, const struct ig_lime_input 
         return ig_fail(err, IG_INVALID, "class: %u of %u values", options->value,
                        predictor->values_count);
     if (!allocate(&s)) return ig_fail(err, IG_NO_MEMORY, "no memory for LIME's samples");
-    ig_rng_seed(&s.rng, options->seed);
+    ig_rng_seed(&s.draws.rng, options->seed);
     double width = 0.75 * sqrt(n);
     for (uint32_t f = 0; f < n; f++) s.home[f] = ig_lime_outcome_of(space, f, row[f]);
     for (uint32_t k = 0; k <= n; k++)

@@ -51,11 +51,59 @@ static inline double ig_lime_cdf(double x) /* of a standard normal */
 /* x with P(X <= x) = share of a standard normal; 0 < share < 1. */
 double ig_lime_quantile(double share);
 
+/* An outcome as it is drawn. */
+struct ig_lime_draw {
+    double before;       /* shares of the outcomes before it */
+    double scale, below; /* from the dice beyond them to a share of the normal */
+    double value, spread;
+    double low, high; /* NaN: none */
+};
+
+/* A feature as it is drawn: outcome `first` + how many of the ends a number in [0, 1) reaches. */
+struct ig_lime_dice {
+    uint32_t first;
+    uint32_t ends_count;
+    const double *ends;
+};
+
+struct ig_lime_draws {
+    const struct ig_lime_space *space;
+    const uint32_t *home; /* the row's outcomes, by feature */
+    const struct ig_lime_dice *dice;
+    const struct ig_lime_draw *outcomes;
+    struct ig_rng rng;
+    /* of a batch's values */
+    uint32_t *picked; /* outcomes */
+    double *units;    /* dice, then quantiles */
+    double *shares;
+};
+
+/* All but the generator's seed; for at most `rows_max` rows at once. `home` is borrowed, and read
+ * when rows are drawn. False: no memory. */
+bool ig_lime_draws_init(struct ig_lime_draws *draws, const struct ig_lime_space *space,
+                        const uint32_t *home, size_t rows_max, struct ig_arena *arena);
+/* The next `count` samples and their z, features_count a row. */
+void ig_lime_draw(struct ig_lime_draws *draws, size_t count, double *rows, uint8_t *z);
+
 /* Weighted sums of products of (1, z_1 .. z_n, y): full square matrix of n + 2. */
 struct ig_lime_moments {
     double *sums;
     uint32_t n;
 };
+
+struct ig_lime_samples {
+    const uint8_t *z; /* count x n, 0 or 1 */
+    const double *y;
+    const double *weight;
+    size_t count;
+};
+
+/* Adds samples to the sums on and above the diagonal; those below are undefined until all are
+ * mirrored. Scratch is 64-byte aligned and holds ig_lime_add_bytes(n). */
+void ig_lime_add(struct ig_lime_moments *moments, const struct ig_lime_samples *samples,
+                 void *scratch);
+size_t ig_lime_add_bytes(uint32_t n);
+void ig_lime_mirror(struct ig_lime_moments *moments);
 
 struct ig_lime_ridge {
     const uint32_t *chosen; /* of the z */

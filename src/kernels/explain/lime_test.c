@@ -163,6 +163,37 @@ static void test_quantile(void **state)
     }
 }
 
+/* More samples than are taken at a time, more sums than registers hold; the plain sums' bits. */
+static void test_moments(void **state)
+{
+    enum { N = 13, SIZE = N + 2, COUNT = 150 };
+    static double wanted[SIZE * SIZE], got[SIZE * SIZE], y[COUNT], weight[COUNT];
+    static uint8_t z[COUNT * N];
+    struct ig_lime_moments moments = {got, N};
+    struct ig_rng rng;
+    (void)state;
+    ig_rng_seed(&rng, 3);
+    for (size_t i = 0; i < COUNT; i++) {
+        double u[SIZE] = {1};
+        weight[i] = ig_rng_unit(&rng);
+        u[N + 1] = y[i] = ig_rng_unit(&rng) - 0.5;
+        for (size_t f = 0; f < N; f++) u[f + 1] = z[i * N + f] = ig_rng_below(&rng, 4) > 0;
+        for (size_t a = 0; a < SIZE; a++)
+            for (size_t b = a; b < SIZE; b++) wanted[a * SIZE + b] += weight[i] * u[b] * u[a];
+    }
+    void *scratch = ig_alloc_aligned(64, ig_lime_add_bytes(N));
+    for (size_t i = 0, count = 1; i < COUNT; i += count, count = COUNT - i) {
+        const struct ig_lime_samples samples = {z + i * N, y + i, weight + i, count};
+        ig_lime_add(&moments, &samples, scratch);
+    }
+    ig_lime_mirror(&moments);
+    for (size_t a = 0; a < SIZE; a++)
+        for (size_t b = 0; b < SIZE; b++)
+            assert_true(moments.sums[a * SIZE + b] ==
+                        wanted[(a < b ? a : b) * SIZE + (a < b ? b : a)]);
+    ig_free(scratch);
+}
+
 /* ---- own draws ---- */
 
 /* 2 where the first is in the bin above 0.55, and -1 where the third is category 1. */
@@ -187,6 +218,49 @@ static size_t no_scratch(const struct ig_predictor *predictor, size_t count)
 }
 
 static const struct ig_predictor BOXES = {COLUMNS, 2, NULL, boxes, no_scratch};
+
+/* One sequence, however it is cut; the values are those of the dice by the formula, one by one. */
+static void test_draws(void **state)
+{
+    enum { COUNT = 57 };
+    static const uint32_t HOME[] = {1, 0, 1};
+    double all[COUNT * COLUMNS], pieces[COUNT * COLUMNS];
+    uint8_t z[COUNT * COLUMNS], z_pieces[COUNT * COLUMNS];
+    struct ig_arena arena;
+    struct ig_lime_draws draws;
+    struct ig_rng rng;
+    (void)state;
+    struct ig_lime_space *space = new_space();
+    ig_arena_init(&arena, 4096, 1 << 20);
+    assert_true(ig_lime_draws_init(&draws, space, HOME, COUNT, &arena));
+    ig_rng_seed(&draws.rng, 9);
+    ig_lime_draw(&draws, COUNT, all, z);
+    ig_rng_seed(&draws.rng, 9);
+    for (size_t i = 0, count = 1; i < COUNT; i += count, count = count * 2 + 1) {
+        if (count > COUNT - i) count = COUNT - i;
+        ig_lime_draw(&draws, count, pieces + i * COLUMNS, z_pieces + i * COLUMNS);
+    }
+    assert_memory_equal(all, pieces, sizeof all);
+    assert_memory_equal(z, z_pieces, sizeof z);
+    ig_rng_seed(&rng, 9);
+    for (size_t at = 0; at < COUNT * COLUMNS; at++) {
+        const struct ig_lime_feature *feature = &space->features[at % COLUMNS];
+        double dice = ig_rng_unit(&rng);
+        uint32_t pick = 0;
+        while (pick + 1 < feature->count && dice >= space->until[feature->first + pick]) pick++;
+        const struct ig_lime_outcome *outcome = &space->outcomes[feature->first + pick];
+        double before = pick ? space->until[feature->first + pick - 1] : 0;
+        double share = outcome->below + outcome->span * (dice - before) / outcome->share;
+        double x = outcome->value;
+        if (outcome->span > 0)
+            x = fmin(fmax(x + outcome->spread * ig_lime_quantile(share), outcome->low),
+                     outcome->high);
+        assert_near(all[at], x, 1e-12);
+        assert_int_equal(z[at], pick == HOME[at % COLUMNS]);
+    }
+    ig_arena_deinit(&arena);
+    ig_lime_space_free(space);
+}
 
 /* A function of z is found: coefficients but for the ridge's pull, R2 near 1, no doubt. Draws stay
  * within their bins. */
@@ -350,6 +424,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_bins_are_lime_s), cmocka_unit_test(test_fit_is_lime_s),
+        cmocka_unit_test(test_moments),         cmocka_unit_test(test_draws),
         cmocka_unit_test(test_quantile),        cmocka_unit_test(test_function_of_bins),
         cmocka_unit_test(test_errors_are_true), cmocka_unit_test(test_missing),
         cmocka_unit_test(test_refusals),

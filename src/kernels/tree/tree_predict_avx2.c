@@ -80,19 +80,31 @@ static struct columns load_columns(const uint16_t *ranks)
 }
 
 /* The answers of 32 splits: bit set = right. A shuffle takes the low 4 bits of an index; bits 4 and
- * 5 choose among the parts, moved to where a blend looks. */
-static inline uint32_t ask(const struct columns *columns, const uint8_t *index,
-                           const uint8_t *thresholds)
+ * 5 choose among the parts, moved to where a blend looks. `wide`: more than two parts are in use.
+ */
+static inline __attribute__((always_inline)) uint32_t
+ask(const struct columns *columns, const uint8_t *index, const uint8_t *thresholds, bool wide)
 {
     __m256i i = _mm256_load_si256((const __m256i *)index);
     __m256i t = _mm256_load_si256((const __m256i *)thresholds);
     __m256i bit4 = _mm256_slli_epi16(i, 3);
-    __m256i low = _mm256_blendv_epi8(_mm256_shuffle_epi8(columns->part[0], i),
-                                     _mm256_shuffle_epi8(columns->part[1], i), bit4);
-    __m256i high = _mm256_blendv_epi8(_mm256_shuffle_epi8(columns->part[2], i),
-                                      _mm256_shuffle_epi8(columns->part[3], i), bit4);
-    __m256i x = _mm256_blendv_epi8(low, high, _mm256_slli_epi16(i, 2));
+    __m256i x = _mm256_blendv_epi8(_mm256_shuffle_epi8(columns->part[0], i),
+                                   _mm256_shuffle_epi8(columns->part[1], i), bit4);
+    if (wide) {
+        __m256i high = _mm256_blendv_epi8(_mm256_shuffle_epi8(columns->part[2], i),
+                                          _mm256_shuffle_epi8(columns->part[3], i), bit4);
+        x = _mm256_blendv_epi8(x, high, _mm256_slli_epi16(i, 2));
+    }
     return (uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi8(_mm256_max_epu8(x, t), x));
+}
+
+static inline __attribute__((always_inline)) void ask_trees(const struct columns *columns,
+                                                            const uint8_t *block, uint32_t trees,
+                                                            uint64_t *masks, bool wide)
+{
+    for (uint32_t t = 0; t < trees; t++, block += 128)
+        masks[t] = ask(columns, block, block + 64, wide) |
+                   (uint64_t)ask(columns, block + 32, block + 96, wide) << 32;
 }
 
 /* Entry reached after 6 steps from entry 1: 64 + exit. */
@@ -100,6 +112,7 @@ static inline __m256i descend(__m256i answers)
 {
     const __m256i one = _mm256_set1_epi64x(1);
     __m256i at = one;
+#pragma GCC unroll 6
     for (int l = 0; l < 6; l++) {
         __m256i bit = _mm256_and_si256(_mm256_srlv_epi64(answers, at), one);
         at = _mm256_or_si256(_mm256_add_epi64(at, at), bit);
@@ -115,9 +128,10 @@ void ig_tree_find_byte_block_avx2(const struct ig_tree_plan *plan, const uint16_
     uint32_t tree = group * IG_TREE_GROUP;
     uint32_t trees = groups_count * IG_TREE_GROUP;
     const uint8_t *block = plan->byte_blocks + (size_t)tree * 128;
-    for (uint32_t t = 0; t < trees; t++, block += 128)
-        masks[t] = ask(&columns, block, block + 64) |
-                   (uint64_t)ask(&columns, block + 32, block + 96) << 32;
+    if (plan->rank.columns_count > 32)
+        ask_trees(&columns, block, trees, masks, true);
+    else
+        ask_trees(&columns, block, trees, masks, false);
     for (uint32_t t = 0; t < trees; t += 4) {
         uint64_t at[4] __attribute__((aligned(32)));
         _mm256_store_si256((__m256i *)at, descend(_mm256_load_si256((const __m256i *)(masks + t))));
