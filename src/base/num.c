@@ -139,14 +139,14 @@ struct decimal {
     int64_t exponent;
 };
 
-static bool is_digit(char c)
+static inline bool is_digit(char c)
 {
     return (unsigned char)(c - '0') < 10;
 }
 
 /* Adds the digits, at most eight, that eight bytes begin with (after Lemire 2021; the first is the
  * lowest byte). Returns how many. */
-static int some_digits(const char *p, uint64_t *sum)
+static inline int some_digits(const char *p, uint64_t *sum)
 {
     static const uint32_t TENS[] = {1, 10, 100, 1000, 10000, 100000, 1000000, 10000000, 100000000};
     uint64_t word;
@@ -318,18 +318,22 @@ static void slow_copy(char copy[SLOW_TEXT_MAX + 32], struct ig_str text, const s
     put_exponent(copy + used, exponent);
 }
 
-/* The magnitude; false when 128 bits cannot decide. */
-static bool to_f64(const struct decimal *d, double *out)
+/* The magnitude where one exact operation gives it. */
+static inline bool exact_f64(uint64_t digits, int64_t exponent, double *out)
 {
     static const double exact[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
                                    1e8,  1e9,  1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
                                    1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
-    if (!d->truncated && d->digits <= (uint64_t)1 << 53 && d->exponent >= -22 &&
-        d->exponent <= 22) {
-        double value = (double)d->digits;
-        *out = d->exponent < 0 ? value / exact[-d->exponent] : value * exact[d->exponent];
-        return true;
-    }
+    if (digits > (uint64_t)1 << 53 || exponent < -22 || exponent > 22) return false;
+    double value = (double)digits;
+    *out = exponent < 0 ? value / exact[-exponent] : value * exact[exponent];
+    return true;
+}
+
+/* The magnitude; false when 128 bits cannot decide. */
+static bool to_f64(const struct decimal *d, double *out)
+{
+    if (!d->truncated && exact_f64(d->digits, d->exponent, out)) return true;
     uint64_t bits;
     if (!to_bits(&f64_format, d, &bits)) return false;
     memcpy(out, &bits, sizeof *out);
@@ -350,7 +354,45 @@ bool ig_num_parse_f64(struct ig_str text, double *out)
     return true;
 }
 
-const char *ig_num_scan_f64(const char *at, const char *end, double *out)
+static __attribute__((noinline)) bool rounded_f64(uint64_t digits, int64_t exponent, double *out)
+{
+    return to_f64(&(struct decimal){.digits = digits, .exponent = exponent}, out);
+}
+
+enum { NEAR_BYTES = 1 + 7 + 1 + 16 + 1 }; /* sign, whole digits, point, fraction, what follows */
+
+/* What most numbers are: at most 7 digits and a fraction of at most 16. NULL: it is another, or
+ * none. NEAR_BYTES can be read. */
+static const char *scan_near(const char *at, double *out)
+{
+    bool negative = *at == '-';
+    int whole = 1, fraction = 0;
+    at += negative;
+    uint64_t digits = (unsigned char)(*at - '0');
+    if (digits > 9) return NULL;
+    if (is_digit(at[1])) {
+        digits = 0;
+        whole = some_digits(at, &digits);
+        if (whole == 8 || *at == '0') return NULL;
+    }
+    at += whole;
+    if (*at == '.') {
+        fraction = some_digits(++at, &digits);
+        if (fraction == 8) fraction += some_digits(at + 8, &digits);
+        if (!fraction || (fraction == 16 && is_digit(at[16])) || whole + fraction > DIGITS_MAX)
+            return NULL;
+        at += fraction;
+    }
+    if (*at == 'e' || *at == 'E') return NULL;
+    if (!exact_f64(digits, -fraction, out) && !rounded_f64(digits, -fraction, out)) return NULL;
+    uint64_t bits;
+    memcpy(&bits, out, sizeof bits);
+    bits |= (uint64_t)negative << 63; /* no branch: signs are not foreseen */
+    memcpy(out, &bits, sizeof bits);
+    return at;
+}
+
+static __attribute__((noinline)) const char *scan_any(const char *at, const char *end, double *out)
 {
     struct decimal d = {.negative = at < end && *at == '-'};
     double value;
@@ -369,6 +411,12 @@ const char *ig_num_scan_f64(const char *at, const char *end, double *out)
     if (more || count > DIGITS_MAX || !to_f64(&d, &value)) return NULL;
     *out = d.negative ? -value : value;
     return at;
+}
+
+const char *ig_num_scan_f64(const char *at, const char *end, double *out)
+{
+    const char *behind = end - at >= NEAR_BYTES ? scan_near(at, out) : NULL;
+    return behind ? behind : scan_any(at, end, out);
 }
 
 bool ig_num_parse_f32(struct ig_str text, float *out)

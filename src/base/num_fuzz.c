@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { FOLLOWING = 40 }; /* bytes */
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static bool same_bits(double a, double b)
@@ -47,11 +49,14 @@ static void check_text(const char *text, size_t length)
     IG_ASSERT(same_bits32(ours32, libc32));
 }
 
-/* What is scanned is what the same bytes are parsed to. */
-static void check_scan(const char *text, size_t length)
+/* What is scanned is what the same bytes are parsed to, whatever follows them. */
+static void check_scan(char *text, size_t length)
 {
-    double scanned = 7, parsed = 8;
+    double scanned = 7, parsed = 8, beside = 7;
     const char *end = ig_num_scan_f64(text, text + length, &scanned);
+    memset(text + length, ',', FOLLOWING);
+    const char *same = ig_num_scan_f64(text, text + length + FOLLOWING, &beside);
+    IG_ASSERT(same == end && same_bits(beside, scanned));
     if (!end) {
         IG_ASSERT(scanned == 7);
         return;
@@ -80,7 +85,7 @@ static void check_bits(const uint8_t *data)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    char *text = malloc(size + 1);
+    char *text = malloc(size + 1 + FOLLOWING);
     IG_ASSERT(text);
     memcpy(text, data, size);
     text[size] = '\0';

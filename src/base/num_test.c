@@ -227,6 +227,22 @@ static void test_refusals(void **state)
     assert_true(ig_num_parse_f64(IG_STR("NaN"), &value) && isnan(value));
 }
 
+/* The first `used` bytes are scanned as they are parsed; 0: they are not scanned. */
+static void assert_scans(struct ig_str text, int used)
+{
+    double scanned = 42, parsed = 0;
+    const char *end = ig_num_scan_f64(text.ptr, text.ptr + text.len, &scanned);
+    if (!used) {
+        assert_null(end);
+        assert_true(scanned == 42);
+        return;
+    }
+    assert_non_null(end);
+    assert_int_equal(end - text.ptr, used);
+    assert_true(ig_num_parse_f64((struct ig_str){text.ptr, (size_t)used}, &parsed));
+    assert_memory_equal(&scanned, &parsed, sizeof parsed);
+}
+
 static void test_scan(void **state)
 {
     (void)state;
@@ -259,17 +275,29 @@ static void test_scan(void **state)
                 {"null", 0},
                 {"0.123456789012345678901", 0}};
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        double scanned = 42, parsed = 0;
         struct ig_str text = ig_str_view(rows[i].text);
-        const char *end = ig_num_scan_f64(text.ptr, text.ptr + text.len, &scanned);
-        if (!rows[i].used) {
-            assert_null(end);
-            assert_true(scanned == 42);
-            continue;
+        char with_more[80];
+        int length = snprintf(with_more, sizeof with_more, "%s, 123456789012345678901234567890]",
+                              rows[i].text);
+        assert_scans(text, rows[i].used);
+        assert_scans((struct ig_str){with_more, (size_t)length}, rows[i].used);
+    }
+}
+
+/* Numbers of every length before and behind the point, alone and with more bytes behind them. */
+static void test_scan_lengths(void **state)
+{
+    static const char DIGITS[] = "9081726354463728190";
+    (void)state;
+    for (int whole = 1; whole <= 19; whole++) {
+        for (int fraction = 0; whole + fraction <= 19; fraction++) {
+            char text[80];
+            int used = snprintf(text, sizeof text, "-%.*s%s%.*s", whole, DIGITS,
+                                fraction ? "." : "", fraction, DIGITS + whole);
+            assert_scans((struct ig_str){text, (size_t)used}, used);
+            memset(text + used, ',', 40);
+            assert_scans((struct ig_str){text, (size_t)used + 40}, used);
         }
-        assert_int_equal(end - text.ptr, rows[i].used);
-        assert_true(ig_num_parse_f64((struct ig_str){text.ptr, (size_t)rows[i].used}, &parsed));
-        assert_memory_equal(&scanned, &parsed, sizeof parsed);
     }
 }
 
@@ -321,10 +349,11 @@ static void test_integers(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_random_bits), cmocka_unit_test(test_halfway_and_edges),
-        cmocka_unit_test(test_many_digits), cmocka_unit_test(test_random_midpoints),
-        cmocka_unit_test(test_refusals),    cmocka_unit_test(test_scan),
-        cmocka_unit_test(test_form),        cmocka_unit_test(test_integers),
+        cmocka_unit_test(test_random_bits),  cmocka_unit_test(test_halfway_and_edges),
+        cmocka_unit_test(test_many_digits),  cmocka_unit_test(test_random_midpoints),
+        cmocka_unit_test(test_refusals),     cmocka_unit_test(test_scan),
+        cmocka_unit_test(test_scan_lengths), cmocka_unit_test(test_form),
+        cmocka_unit_test(test_integers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
