@@ -50,8 +50,8 @@ void ig_call_write_kserve_error(struct ig_buf *buf, const struct ig_err *err)
     ig_json_out_object_end(&out);
 }
 
-/* MLflow's scoring server; to it all bad input is BAD_REQUEST, with the SQLSTATE and the class that
- * its exceptions derive from that. */
+/* MLflow's scoring server: what cannot be read is BAD_REQUEST, what does not fit the model's schema
+ * INVALID_PARAMETER_VALUE, each with the SQLSTATE and the class of its exceptions. */
 static bool is_scoring(struct ig_str path)
 {
     return ig_str_starts(path, IG_STR("/invocations")) || ig_str_starts(path, IG_STR("/models"));
@@ -60,7 +60,9 @@ static bool is_scoring(struct ig_str path)
 static void write_scoring_error(struct ig_exchange *exchange, const struct ig_err *err)
 {
     struct ig_json_out out;
-    bool input = ig_code_http_status(err->code) == 400;
+    struct ig_str path = exchange->request.path;
+    bool schema = err->code == IG_INVALID && (ig_str_starts(path, IG_STR("/invocations")) ||
+                                              ig_str_ends(path, IG_STR("/invoke")));
     if (err->code == IG_MEDIA_TYPE) {
         exchange->content_type = "text/plain; charset=utf-8";
         ig_buf_add_cstr(&exchange->reply, err->message);
@@ -68,12 +70,13 @@ static void write_scoring_error(struct ig_exchange *exchange, const struct ig_er
     }
     ig_json_out_init(&out, &exchange->reply);
     ig_json_out_object(&out);
-    ig_json_out_kv_str(&out, "error_code",
-                       ig_str_view(input ? "BAD_REQUEST" : ig_code_mlflow_word(err->code)));
+    ig_json_out_kv_str(&out, "error_code", ig_str_view(ig_code_mlflow_word(err->code)));
     ig_json_out_kv_str(&out, "message", ig_str_view(err->message));
-    if (input) {
-        ig_json_out_kv_str(&out, "sqlstate", IG_STR("KAM00"));
-        ig_json_out_kv_str(&out, "error_class", IG_STR("INVALID_PARAMETER_VALUE"));
+    if (ig_code_http_status(err->code) == 400) {
+        ig_json_out_kv_str(&out, "sqlstate", schema ? IG_STR("KAM01") : IG_STR("KAM00"));
+        ig_json_out_kv_str(&out, "error_class",
+                           schema ? IG_STR("SCHEMA_ENFORCEMENT_FAILED")
+                                  : IG_STR("INVALID_PARAMETER_VALUE"));
     }
     ig_json_out_object_end(&out);
 }

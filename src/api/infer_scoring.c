@@ -42,6 +42,7 @@ static enum ig_code decode_csv(struct ig_call *call, struct ig_infer *infer)
         if (call->err.code == IG_OK &&
             ig_rows_next(rows, values + count * width, ROWS_BLOCK, &got, &call->err) == IG_OK)
             count += got;
+        if (call->err.code == IG_INVALID) call->err.code = IG_PARSE; /* a value, not the schema */
         if (count > call->app->rows_max)
             ig_fail(&call->err, IG_TOO_LARGE, "more than %zu rows in one call",
                     call->app->rows_max);
@@ -65,8 +66,11 @@ static enum ig_code decode_json(struct ig_call *call, struct ig_infer *infer)
     struct ig_json *json = ig_arena_alloc(call->arena, sizeof *json);
     struct ig_buf turned;
     struct ig_str request = IG_STR("");
-    const struct ig_predict_source source = {
-        .find = ig_infer_find, .context = call, .rows_max = call->app->rows_max, .kserve = true};
+    const struct ig_predict_source source = {.find = ig_infer_find,
+                                             .context = call,
+                                             .rows_max = call->app->rows_max,
+                                             .kserve = true,
+                                             .kind_code = IG_PARSE};
     if (!json) return ig_fail(&call->err, IG_NO_MEMORY, "no memory for the call");
     ig_buf_init(&turned, REQUEST_MAX);
     if (ig_scoring_instances(&turned, call->exchange->body, call->arena, &call->err) == IG_OK)
@@ -161,7 +165,7 @@ enum ig_code ig_scoring_ping(struct ig_call *call)
 
 enum ig_code ig_scoring_version(struct ig_call *call)
 {
-    call->exchange->content_type = "text/plain; charset=utf-8";
+    call->exchange->content_type = "application/json"; /* as MLflow says of these bare digits */
     ig_buf_add_cstr(&call->exchange->reply, IG_MLFLOW_VERSION);
     return IG_OK;
 }

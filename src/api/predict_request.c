@@ -63,10 +63,11 @@ static enum ig_code fail_kind(struct decoder *decoder, const struct ig_feature *
     const char *path = path_of(decoder, feature->name);
     struct ig_str text = decoder->json->text;
     const char *wanted = ig_feature_takes_text(feature) ? "the text of a category" : "a number";
+    enum ig_code code = decoder->source->kind_code ? decoder->source->kind_code : IG_INVALID;
     if (event == IG_JSON_STRING)
-        return FAIL(decoder, IG_INVALID, "%s: expected %s, found the string '%.*s'", path, wanted,
+        return FAIL(decoder, code, "%s: expected %s, found the string '%.*s'", path, wanted,
                     (int)(text.len > 64 ? 64 : text.len), text.ptr);
-    return FAIL(decoder, IG_INVALID, "%s: expected %s, found %s", path, wanted,
+    return FAIL(decoder, code, "%s: expected %s, found %s", path, wanted,
                 ig_json_event_name(event));
 }
 

@@ -76,6 +76,7 @@ struct ig_predict_source {
     size_t rows_max;
     bool kserve;   /* KServe's form: no "model", no "features" */
     bool explains; /* members that say how to explain are read; else they are unknown ones */
+    enum ig_code kind_code; /* of a value of another kind than its feature's; OK: INVALID */
 };
 
 /* INVALID and PARSE carry the byte position; *field (may be set on error) names what was wrong, as

@@ -39,7 +39,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         struct ig_arena arena;
         struct ig_json json;
         struct ig_predict_request request;
-        struct ig_predict_source source = {find, NULL, 100, kserve == 1, true};
+        struct ig_predict_source source = {find, NULL, 100, kserve == 1, true, IG_OK};
         const char *field = NULL;
         err = IG_ERR_INIT;
         ig_arena_init(&arena, 4096, 1 << 20);

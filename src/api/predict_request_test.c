@@ -53,7 +53,7 @@ static bool find(struct ig_predict_target *out, void *context, struct ig_str mod
 static enum ig_code decode_as(struct fixture *fixture, const char *body, bool kserve)
 {
     struct ig_json json;
-    struct ig_predict_source source = {find, fixture, 4, kserve, true};
+    struct ig_predict_source source = {find, fixture, 4, kserve, true, IG_OK};
     ig_arena_reset(&fixture->arena);
     fixture->err = IG_ERR_INIT;
     fixture->field = NULL;

@@ -17,10 +17,30 @@ struct scoring {
     struct ig_err *err;
 };
 
-static enum ig_code fail(struct scoring *scoring, const char *what)
+/* PARSE: the body has not the form that it says; INVALID: what it holds cannot fit a schema. As
+ * MLflow tells them apart. */
+static enum ig_code fail(struct scoring *scoring, enum ig_code code, const char *what)
 {
     if (scoring->err->code != IG_OK) return scoring->err->code;
-    return ig_fail_at(scoring->err, IG_INVALID, ig_json_position(&scoring->json), "%s", what);
+    return ig_fail_at(scoring->err, code, ig_json_position(&scoring->json), "%s", what);
+}
+
+static bool expect(struct scoring *scoring, enum ig_json_event event, const char *what,
+                   enum ig_code code)
+{
+    enum ig_json_event got = ig_json_next(&scoring->json);
+    if (got != event && got != IG_JSON_ERROR)
+        ig_fail_at(scoring->err, code, ig_json_position(&scoring->json),
+                   "%s: expected %s, found %s", what, ig_json_event_name(event),
+                   ig_json_event_name(got));
+    return got == event;
+}
+
+static enum ig_code fail_unknown(struct scoring *scoring, const char *within, struct ig_str name)
+{
+    return ig_fail_at(scoring->err, IG_PARSE, ig_json_position(&scoring->json),
+                      "%s%.*s: unknown member", within, (int)(name.len > 64 ? 64 : name.len),
+                      name.ptr);
 }
 
 /* The text of the value that comes. */
@@ -57,10 +77,11 @@ static enum ig_code read_columns(struct scoring *scoring, struct ig_str **out, s
     struct ig_json *json = &scoring->json;
     size_t cap = 0;
     *count = 0;
-    if (!ig_json_expect(json, IG_JSON_ARRAY, "dataframe_split.columns")) return scoring->err->code;
+    if (!expect(scoring, IG_JSON_ARRAY, "dataframe_split.columns", IG_PARSE))
+        return scoring->err->code;
     while (ig_json_element(json)) {
         if (*count == IG_SCORING_COLUMNS_MAX)
-            return fail(scoring, "dataframe_split.columns: more than 65536");
+            return fail(scoring, IG_PARSE, "dataframe_split.columns: more than 65536");
         if (*count >= cap) {
             cap = cap ? cap * 4 : 16;
             struct ig_str *grown = ig_arena_array(scoring->arena, cap, sizeof *grown);
@@ -68,9 +89,9 @@ static enum ig_code read_columns(struct scoring *scoring, struct ig_str **out, s
             if (*count) memcpy(grown, *out, *count * sizeof *grown);
             *out = grown;
         }
-        if (!ig_json_string(json, &(*out)[*count], "dataframe_split.columns"))
+        if (!expect(scoring, IG_JSON_STRING, "dataframe_split.columns", IG_PARSE))
             return scoring->err->code;
-        (*count)++;
+        (*out)[(*count)++] = json->text;
     }
     return scoring->err->code;
 }
@@ -80,17 +101,19 @@ static enum ig_code write_record(struct scoring *scoring, const struct ig_str *c
 {
     struct ig_json *json = &scoring->json;
     size_t at = 0;
-    if (!ig_json_expect(json, IG_JSON_ARRAY, "dataframe_split.data")) return scoring->err->code;
+    if (!expect(scoring, IG_JSON_ARRAY, "dataframe_split.data", IG_PARSE))
+        return scoring->err->code;
     ig_buf_add_char(scoring->out, '{');
     for (; ig_json_element(json); at++) {
         if (at == columns_count)
-            return fail(scoring, "dataframe_split.data: a row has more values than columns");
+            return fail(scoring, IG_PARSE,
+                        "dataframe_split.data: a row has more values than columns");
         add_key(scoring, at, columns[at]);
         if (copy_value(scoring) != IG_OK) return scoring->err->code;
     }
     ig_buf_add_char(scoring->out, '}');
     if (scoring->err->code == IG_OK && at != columns_count)
-        return fail(scoring, "dataframe_split.data: a row has fewer values than columns");
+        return fail(scoring, IG_PARSE, "dataframe_split.data: a row has fewer values than columns");
     return scoring->err->code;
 }
 
@@ -100,22 +123,25 @@ static enum ig_code write_split(struct scoring *scoring)
     struct ig_str *columns = NULL;
     size_t count = 0;
     bool has_data = false;
-    if (!ig_json_expect(json, IG_JSON_OBJECT, "dataframe_split")) return scoring->err->code;
+    if (!expect(scoring, IG_JSON_OBJECT, "dataframe_split", IG_PARSE)) return scoring->err->code;
     while (ig_json_member(json)) {
-        if (ig_str_is(json->text, "columns")) {
+        struct ig_str name = json->text;
+        if (ig_str_is(name, "columns")) {
             if (read_columns(scoring, &columns, &count) != IG_OK) return scoring->err->code;
             continue;
         }
-        has_data = has_data || ig_str_is(json->text, "data");
-        if (ig_str_is(json->text, "data")) data = *json;
+        if (!ig_str_is(name, "data") && !ig_str_is(name, "index"))
+            return fail_unknown(scoring, "dataframe_split.", name);
+        has_data = has_data || ig_str_is(name, "data");
+        if (ig_str_is(name, "data")) data = *json;
         if (!ig_json_skip(json)) return scoring->err->code;
     }
-    if (!columns || !has_data)
-        return fail(scoring,
-                    columns ? "dataframe_split.data: missing" : "dataframe_split.columns: missing");
+    if (!has_data) return fail(scoring, IG_PARSE, "dataframe_split.data: missing");
+    if (!columns) return fail(scoring, IG_INVALID, "dataframe_split.columns: missing");
     struct ig_json after = *json;
     *json = data;
-    if (!ig_json_expect(json, IG_JSON_ARRAY, "dataframe_split.data")) return scoring->err->code;
+    if (!expect(scoring, IG_JSON_ARRAY, "dataframe_split.data", IG_PARSE))
+        return scoring->err->code;
     for (size_t i = 0; ig_json_element(json); i++) {
         if (i) ig_buf_add_char(scoring->out, ',');
         if (write_record(scoring, columns, count) != IG_OK) return scoring->err->code;
@@ -132,7 +158,7 @@ static enum ig_code open_columns(struct scoring *scoring, struct column **out, s
     size_t cap = 0;
     while (ig_json_member(json)) {
         if (*count == IG_SCORING_COLUMNS_MAX)
-            return fail(scoring, "inputs: more than 65536 columns");
+            return fail(scoring, IG_PARSE, "inputs: more than 65536 columns");
         if (*count >= cap) {
             cap = cap ? cap * 4 : 16;
             struct column *grown = ig_arena_array(scoring->arena, cap, sizeof *grown);
@@ -157,7 +183,7 @@ static enum ig_code write_transposed(struct scoring *scoring, struct column *col
     *more = count && ig_json_element(&columns[0].values);
     for (size_t i = 1; i < count; i++)
         if (ig_json_element(&columns[i].values) != *more)
-            return fail(scoring, "inputs: its columns have different lengths");
+            return fail(scoring, IG_INVALID, "inputs: its columns have different lengths");
     if (!*more) return scoring->err->code;
     ig_buf_add_char(scoring->out, '{');
     for (size_t i = 0; i < count; i++) {
@@ -185,7 +211,8 @@ static enum ig_code write_inputs(struct scoring *scoring)
     bool more = true;
     enum ig_json_event event = ig_json_next(&scoring->json);
     if (event == IG_JSON_ARRAY) return write_elements(scoring);
-    if (event != IG_JSON_OBJECT) return fail(scoring, "inputs: expected an object or an array");
+    if (event != IG_JSON_OBJECT)
+        return fail(scoring, IG_INVALID, "inputs: expected an object or an array");
     if (open_columns(scoring, &columns, &count) != IG_OK) return scoring->err->code;
     for (size_t i = 0; more; i++) {
         size_t before = scoring->out->len;
@@ -196,43 +223,51 @@ static enum ig_code write_inputs(struct scoring *scoring)
     return IG_OK;
 }
 
-static enum ig_code write_list(struct scoring *scoring, const char *what)
+static enum ig_code write_list(struct scoring *scoring, const char *what, enum ig_code code)
 {
-    if (!ig_json_expect(&scoring->json, IG_JSON_ARRAY, what)) return scoring->err->code;
+    if (!expect(scoring, IG_JSON_ARRAY, what, code)) return scoring->err->code;
     return write_elements(scoring);
 }
 
+static bool is_rows(struct ig_str key)
+{
+    return ig_str_is(key, "dataframe_split") || ig_str_is(key, "dataframe_records") ||
+           ig_str_is(key, "instances") || ig_str_is(key, "inputs");
+}
+
+static enum ig_code write_rows(struct scoring *scoring, struct ig_str key)
+{
+    if (ig_str_is(key, "dataframe_split")) return write_split(scoring);
+    if (ig_str_is(key, "inputs")) return write_inputs(scoring);
+    if (ig_str_is(key, "instances")) return write_list(scoring, "instances", IG_INVALID);
+    return write_list(scoring, "dataframe_records", IG_PARSE);
+}
+
+/* Members beside the rows ("params", a client's id of the request) are passed over. */
 static enum ig_code write_body(struct scoring *scoring)
 {
     struct ig_json *json = &scoring->json;
+    struct ig_str other = {NULL, 0};
     unsigned given = 0;
-    if (!ig_json_expect(json, IG_JSON_OBJECT, "body")) return scoring->err->code;
+    if (!expect(scoring, IG_JSON_OBJECT, "body", IG_PARSE)) return scoring->err->code;
     while (ig_json_member(json)) {
         struct ig_str key = json->text;
-        if (ig_str_is(key, "params")) {
+        if (!is_rows(key)) {
+            if (!ig_str_is(key, "params")) other = key;
             if (!ig_json_skip(json)) return scoring->err->code;
             continue;
         }
         if (given++)
-            return fail(scoring, "give exactly one of dataframe_split, dataframe_records, "
-                                 "instances, inputs");
-        if (ig_str_is(key, "dataframe_split"))
-            write_split(scoring);
-        else if (ig_str_is(key, "dataframe_records"))
-            write_list(scoring, "dataframe_records");
-        else if (ig_str_is(key, "instances"))
-            write_list(scoring, "instances");
-        else if (ig_str_is(key, "inputs"))
-            write_inputs(scoring);
-        else
-            ig_fail_at(scoring->err, IG_INVALID, ig_json_position(json), "%.*s: unknown member",
-                       (int)(key.len > 64 ? 64 : key.len), key.ptr);
-        if (scoring->err->code != IG_OK) return scoring->err->code;
+            return fail(scoring, IG_PARSE,
+                        "give exactly one of dataframe_split, dataframe_records, "
+                        "instances, inputs");
+        if (write_rows(scoring, key) != IG_OK) return scoring->err->code;
     }
     if (scoring->err->code == IG_OK) ig_json_next(json); /* END, or an error */
+    if (scoring->err->code == IG_OK && !given && other.ptr) return fail_unknown(scoring, "", other);
     if (scoring->err->code == IG_OK && !given)
-        return fail(scoring, "one of dataframe_split, dataframe_records, instances, inputs is "
-                             "expected");
+        return fail(scoring, IG_PARSE,
+                    "one of dataframe_split, dataframe_records, instances, inputs is expected");
     return scoring->err->code;
 }
 

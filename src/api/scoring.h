@@ -10,13 +10,14 @@
  *   {"instances": [ROW or {NAME: VALUE, ...}, ...]}
  *   {"inputs": {NAME: [VALUE, ...], ...}} or {"inputs": [ROW, ...]}
  *
- * Exactly one of them; "params" is passed over. */
+ * Exactly one of them; members beside it are passed over. */
 
 #include "base/json.h"
 
 enum { IG_SCORING_COLUMNS_MAX = 65536 };
 
-/* Appends the request. PARSE and INVALID name the member. */
+/* Appends the request. PARSE: the body has not that form; INVALID: no schema can fit what it holds;
+ * both name the member. */
 enum ig_code ig_scoring_instances(struct ig_buf *out, struct ig_str body, struct ig_arena *arena,
                                   struct ig_err *err);
 /* SageMaker's media type of a body of the Open Inference Protocol with binary tensors, without the

@@ -32,7 +32,7 @@ static void test_shapes(void **state)
          "{\"instances\":[{\"a\":1,\"b c\":\"x\"},{\"a\":null,\"b c\":\"y\"}]}"},
         {"{\"dataframe_split\":{\"data\":[[1]],\"columns\":[\"q\\\"\"]},\"params\":{\"x\":1}}",
          "{\"instances\":[{\"q\\\"\":1}]}"},
-        {"{\"dataframe_records\":[{\"a\":1,\"b\":[2]},{\"a\":3}]}",
+        {"{\"client_request_id\":\"7\",\"dataframe_records\":[{\"a\":1,\"b\":[2]},{\"a\":3}]}",
          "{\"instances\":[{\"a\":1,\"b\":[2]},{\"a\":3}]}"},
         {"{\"instances\":[[1,2], [3, 4]]}", "{\"instances\":[[1,2],[3, 4]]}"},
         {"{\"inputs\":{\"a\":[1,2],\"b\":[\"x\",\"y\"]}}",
@@ -53,29 +53,41 @@ static void test_shapes(void **state)
 static void test_refuses(void **state)
 {
     (void)state;
-    static const char *const CASES[][2] = {
-        {"{}", "one of dataframe_split, dataframe_records, instances, inputs is expected"},
-        {"[]", "body"},
-        {"{\"instances\":[],\"inputs\":[]}", "give exactly one of"},
-        {"{\"rows\":[]}", "rows: unknown member"},
-        {"{\"dataframe_split\":{\"data\":[]}}", "dataframe_split.columns: missing"},
-        {"{\"dataframe_split\":{\"columns\":[\"a\"]}}", "dataframe_split.data: missing"},
-        {"{\"dataframe_split\":{\"columns\":[\"a\"],\"data\":[[1,2]]}}",
+    static const struct {
+        enum ig_code code;
+        const char *body, *message;
+    } CASES[] = {
+        {IG_PARSE, "", ""},
+        {IG_PARSE, "{}",
+         "one of dataframe_split, dataframe_records, instances, inputs is expected"},
+        {IG_PARSE, "[]", "body: expected an object, found an array"},
+        {IG_PARSE, "{\"instances\":[],\"inputs\":[]}", "give exactly one of"},
+        {IG_PARSE, "{\"rows\":[],\"params\":{}}", "rows: unknown member"},
+        {IG_PARSE, "{\"dataframe_split\":[1]}", "dataframe_split: expected an object"},
+        {IG_INVALID, "{\"dataframe_split\":{\"data\":[]}}", "dataframe_split.columns: missing"},
+        {IG_PARSE, "{\"dataframe_split\":{\"columns\":[\"a\"]}}", "dataframe_split.data: missing"},
+        {IG_PARSE, "{\"dataframe_split\":{\"columns\":[1],\"data\":[]}}", "expected a string"},
+        {IG_PARSE, "{\"dataframe_split\":{\"columns\":[\"a\"],\"data\":5}}", "expected an array"},
+        {IG_PARSE, "{\"dataframe_split\":{\"columns\":[\"a\"],\"data\":[],\"rows\":1}}",
+         "dataframe_split.rows: unknown member"},
+        {IG_PARSE, "{\"dataframe_split\":{\"columns\":[\"a\"],\"data\":[[1,2]]}}",
          "more values than columns"},
-        {"{\"dataframe_split\":{\"columns\":[\"a\",\"b\"],\"data\":[[1]]}}",
+        {IG_PARSE, "{\"dataframe_split\":{\"columns\":[\"a\",\"b\"],\"data\":[[1]]}}",
          "fewer values than columns"},
-        {"{\"inputs\":{\"a\":[1],\"b\":[]}}", "different lengths"},
-        {"{\"inputs\":7}", "inputs: expected an object or an array"},
-        {"{\"instances\":[1,]}", ""},
-        {"{\"instances\":[1]} x", ""},
+        {IG_PARSE, "{\"dataframe_records\":{}}", "dataframe_records: expected an array"},
+        {IG_INVALID, "{\"instances\":5}", "instances: expected an array"},
+        {IG_INVALID, "{\"inputs\":{\"a\":[1],\"b\":[]}}", "different lengths"},
+        {IG_INVALID, "{\"inputs\":7}", "inputs: expected an object or an array"},
+        {IG_PARSE, "{\"instances\":[1,]}", ""},
+        {IG_PARSE, "{\"instances\":[1]} x", ""},
     };
     struct ig_buf out;
     struct ig_err err;
     ig_buf_init(&out, 1 << 20);
     for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++) {
-        enum ig_code code = turn(&out, CASES[i][0], &err);
-        if ((code != IG_INVALID && code != IG_PARSE) || !strstr(err.message, CASES[i][1]))
-            fail_msg("%s: %d %s", CASES[i][0], code, err.message);
+        enum ig_code code = turn(&out, CASES[i].body, &err);
+        if (code != CASES[i].code || !strstr(err.message, CASES[i].message))
+            fail_msg("%s: %d %s", CASES[i].body, code, err.message);
     }
     ig_buf_deinit(&out);
 }

@@ -149,7 +149,7 @@ static enum ig_code read_header(struct ig_rows *rows, struct ig_err *err)
     if (!ig_csv_next(rows->csv, &rows->fields, &rows->fields_count, err)) {
         if (err->code != IG_OK) return err->code;
         if (no_header) return IG_OK;
-        return ig_fail(err, IG_INVALID, "the table is empty, a header was expected");
+        return ig_fail(err, IG_PARSE, "the table is empty, a header was expected");
     }
     rows->columns_count = rows->fields_count;
     rows->feature_by_column = ig_zalloc_array(rows->columns_count, sizeof(int32_t));

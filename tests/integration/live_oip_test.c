@@ -380,12 +380,64 @@ static void test_scoring(void **state)
     EXPECT(404, "POST", "/models/none/invoke", BODIES[0]);
     EXPECT(200, "GET", "/ping", NULL);
     EXPECT(200, "GET", "/version", NULL);
+    assert_string_equal(live.reply.content_type, "application/json");
     EXPECT(200, "GET", "/models", NULL);
     assert_string_equal(live_text(&live, "models.0.modelName"), "churn");
     EXPECT(404, "GET", "/models/none", NULL);
     EXPECT(200, "PUT", "/api/v1/deployments/second", "{\"model\":\"churn\"}");
     EXPECT(409, "POST", "/invocations", BODIES[0]);
     EXPECT(200, "DELETE", "/api/v1/deployments/second", NULL);
+}
+
+/* What MLflow 3.17.2's scoring server says of the same bodies for a model with a signature. */
+static void test_scoring_refusals(void **state)
+{
+    (void)state;
+    static const char UNREADABLE[] = "BAD_REQUEST", UNFIT[] = "INVALID_PARAMETER_VALUE";
+    static const struct {
+        const char *code, *type, *body;
+    } CASES[] = {
+        {UNREADABLE, "application/json", ""},
+        {UNREADABLE, "application/json", "{\"instances\":[[1"},
+        {UNREADABLE, "application/json", "{\"instances\":[\xff]}"},
+        {UNREADABLE, "application/json", "null"},
+        {UNREADABLE, "application/json", "{\"rows\":[]}"},
+        {UNREADABLE, "application/json", "{\"instances\":[[1,2,\"red\"]],\"inputs\":[]}"},
+        {UNREADABLE, "application/json", "{\"dataframe_split\":[]}"},
+        {UNREADABLE, "application/json",
+         "{\"dataframe_split\":{\"columns\":[\"x0\",\"x1\"],\"data\":[[1]]}}"},
+        {UNREADABLE, "application/json", "{\"dataframe_records\":{\"x0\":1}}"},
+        {UNREADABLE, "application/json", "{\"dataframe_records\":[{\"x0\":\"oops\"}]}"},
+        {UNREADABLE, "application/json", "{\"dataframe_records\":[{\"x0\":[1,2]}]}"},
+        {UNREADABLE, "application/json", "{\"instances\":[[\"oops\",1,\"red\"]]}"},
+        {UNREADABLE, "text/csv", ""},
+        {UNREADABLE, "text/csv", "x0,x1,colour\noops,1,red\n"},
+        {UNREADABLE, "text/csv", "x0,x1,colour\n1,2,red,4\n"},
+        {UNFIT, "application/json", "{\"dataframe_split\":{\"data\":[[1,2,\"red\"]]}}"},
+        {UNFIT, "application/json", "{\"dataframe_records\":[1,2]}"},
+        {UNFIT, "application/json", "{\"dataframe_records\":[]}"},
+        {UNFIT, "application/json", "{\"instances\":5}"},
+        {UNFIT, "application/json", "{\"instances\":[[1,2]]}"},
+        {UNFIT, "application/json", "{\"instances\":[[1,2,\"red\",4]]}"},
+        {UNFIT, "application/json", "{\"inputs\":5}"},
+        {UNFIT, "application/json", "{\"inputs\":[[1,2]]}"},
+        {UNFIT, "application/json", "{\"inputs\":{\"x0\":[1,2],\"x1\":[1]}}"},
+        {UNFIT, "text/csv", "x0,colour\n1,red\n"},
+        {UNFIT, "application/json", "{\"dataframe_records\":[{\"x9\":1}]}"}, /* MLflow drops it */
+    };
+    for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++) {
+        if (send_as(CASES[i].type, CASES[i].body) != 400)
+            fail_msg("%s: %s", CASES[i].body, live_body(&live));
+        bool unfit = CASES[i].code == UNFIT;
+        if (strcmp(live_text(&live, "error_code"), CASES[i].code) != 0)
+            fail_msg("%s: %s", CASES[i].body, live_body(&live));
+        assert_string_equal(live_text(&live, "sqlstate"), unfit ? "KAM01" : "KAM00");
+        assert_string_equal(live_text(&live, "error_class"),
+                            unfit ? "SCHEMA_ENFORCEMENT_FAILED" : UNFIT);
+    }
+    assert_int_equal(send_as("application/json", "{\"client_request_id\":\"7\","
+                                                 "\"instances\":[[0.75,0.1,\"green\"]]}"),
+                     200);
 }
 
 /* A binary body and a binary answer, their JSON's lengths in the media types. */
@@ -539,13 +591,21 @@ static void test_traces(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_metadata),          cmocka_unit_test(test_infer),
-        cmocka_unit_test(test_versions),          cmocka_unit_test(test_statistics),
-        cmocka_unit_test(test_repository),        cmocka_unit_test(test_scoring),
-        cmocka_unit_test(test_logging),           cmocka_unit_test(test_traces),
-        cmocka_unit_test(test_sagemaker),         cmocka_unit_test(test_sagemaker_models),
-        cmocka_unit_test(test_classification),    cmocka_unit_test(test_shared_memory),
-        cmocka_unit_test(test_shared_memory_off), cmocka_unit_test(test_statistics_of_kept_answers),
+        cmocka_unit_test(test_metadata),
+        cmocka_unit_test(test_infer),
+        cmocka_unit_test(test_versions),
+        cmocka_unit_test(test_statistics),
+        cmocka_unit_test(test_repository),
+        cmocka_unit_test(test_scoring),
+        cmocka_unit_test(test_scoring_refusals),
+        cmocka_unit_test(test_logging),
+        cmocka_unit_test(test_traces),
+        cmocka_unit_test(test_sagemaker),
+        cmocka_unit_test(test_sagemaker_models),
+        cmocka_unit_test(test_classification),
+        cmocka_unit_test(test_shared_memory),
+        cmocka_unit_test(test_shared_memory_off),
+        cmocka_unit_test(test_statistics_of_kept_answers),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
