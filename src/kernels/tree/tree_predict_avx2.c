@@ -62,15 +62,17 @@ void ig_tree_rank_row_avx2(const struct ig_tree_rank *rank, const double *row, u
 
 /* ---- byte blocks ---- */
 
+#define INLINE static inline __attribute__((always_inline))
+
 struct columns {
-    __m256i part[4]; /* 16 columns, in both halves */
+    __m256i part[4]; /* 16 columns, in both halves; of few columns two are set */
 };
 
-static struct columns load_columns(const uint16_t *ranks)
+INLINE struct columns load_columns(const uint16_t *ranks, bool few)
 {
     struct columns columns;
     const __m128i most = _mm_set1_epi16(IG_TREE_BYTE_MAX);
-    for (int i = 0; i < 4; i++) {
+    for (int i = 0; i < (few ? 2 : 4); i++) {
         __m128i low = _mm_load_si128((const __m128i *)(ranks + 16 * i));
         __m128i high = _mm_load_si128((const __m128i *)(ranks + 16 * i + 8));
         __m128i bytes = _mm_packus_epi16(_mm_min_epu16(low, most), _mm_min_epu16(high, most));
@@ -80,17 +82,16 @@ static struct columns load_columns(const uint16_t *ranks)
 }
 
 /* The answers of 32 splits: bit set = right. A shuffle takes the low 4 bits of an index; bits 4 and
- * 5 choose among the parts, moved to where a blend looks. `wide`: more than two parts are in use.
- */
-static inline __attribute__((always_inline)) uint32_t
-ask(const struct columns *columns, const uint8_t *index, const uint8_t *thresholds, bool wide)
+ * 5 choose among the parts, moved to where a blend looks. */
+INLINE uint32_t ask(const struct columns *columns, const uint8_t *index, const uint8_t *thresholds,
+                    bool few)
 {
     __m256i i = _mm256_load_si256((const __m256i *)index);
     __m256i t = _mm256_load_si256((const __m256i *)thresholds);
     __m256i bit4 = _mm256_slli_epi16(i, 3);
     __m256i x = _mm256_blendv_epi8(_mm256_shuffle_epi8(columns->part[0], i),
                                    _mm256_shuffle_epi8(columns->part[1], i), bit4);
-    if (wide) {
+    if (!few) {
         __m256i high = _mm256_blendv_epi8(_mm256_shuffle_epi8(columns->part[2], i),
                                           _mm256_shuffle_epi8(columns->part[3], i), bit4);
         x = _mm256_blendv_epi8(x, high, _mm256_slli_epi16(i, 2));
@@ -98,17 +99,8 @@ ask(const struct columns *columns, const uint8_t *index, const uint8_t *threshol
     return (uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi8(_mm256_max_epu8(x, t), x));
 }
 
-static inline __attribute__((always_inline)) void ask_trees(const struct columns *columns,
-                                                            const uint8_t *block, uint32_t trees,
-                                                            uint64_t *masks, bool wide)
-{
-    for (uint32_t t = 0; t < trees; t++, block += 128)
-        masks[t] = ask(columns, block, block + 64, wide) |
-                   (uint64_t)ask(columns, block + 32, block + 96, wide) << 32;
-}
-
 /* Entry reached after 6 steps from entry 1: 64 + exit. */
-static inline __m256i descend(__m256i answers)
+INLINE __m256i descend(__m256i answers)
 {
     const __m256i one = _mm256_set1_epi64x(1);
     __m256i at = one;
@@ -120,23 +112,43 @@ static inline __m256i descend(__m256i answers)
     return at;
 }
 
+/* What the kernel is called for: `trees` trees from `tree` on. */
+struct job {
+    const struct ig_tree_plan *plan;
+    const uint16_t *ranks;
+    uint32_t tree;
+    uint32_t trees;
+    uint32_t *slots;
+    uint64_t *masks;
+};
+
+INLINE void find(struct job job, bool few)
+{
+    struct columns columns = load_columns(job.ranks, few);
+    const uint8_t *block = job.plan->byte_blocks + (size_t)job.tree * 128;
+    for (uint32_t t = 0; t < job.trees; t++, block += 128)
+        job.masks[t] = ask(&columns, block, block + 64, few) |
+                       (uint64_t)ask(&columns, block + 32, block + 96, few) << 32;
+    const __m128i of_lane = _mm_setr_epi32(0, 64, 128, 192);
+    const __m256i low_halves = _mm256_setr_epi32(0, 2, 4, 6, 0, 2, 4, 6);
+    for (uint32_t t = 0; t < job.trees; t += 4) { /* 64 * tree + exit, and the entry is 64 + exit */
+        __m256i at = descend(_mm256_load_si256((const __m256i *)(job.masks + t)));
+        __m128i base = _mm_add_epi32(of_lane, _mm_set1_epi32((int)((job.tree + t - 1) * 64)));
+        __m128i exits = _mm256_castsi256_si128(_mm256_permutevar8x32_epi32(at, low_halves));
+        _mm_storeu_si128((__m128i *)(job.slots + t), _mm_add_epi32(base, exits));
+    }
+}
+
 void ig_tree_find_byte_block_avx2(const struct ig_tree_plan *plan, const uint16_t *ranks,
                                   uint32_t group, uint32_t groups_count, uint32_t *slots,
                                   uint64_t *masks)
 {
-    struct columns columns = load_columns(ranks);
-    uint32_t tree = group * IG_TREE_GROUP;
-    uint32_t trees = groups_count * IG_TREE_GROUP;
-    const uint8_t *block = plan->byte_blocks + (size_t)tree * 128;
-    if (plan->rank.columns_count > 32)
-        ask_trees(&columns, block, trees, masks, true);
+    struct job job = {plan,  ranks, group * IG_TREE_GROUP, groups_count * IG_TREE_GROUP,
+                      slots, masks};
+    if (plan->rank.columns_count <= 32)
+        find(job, true);
     else
-        ask_trees(&columns, block, trees, masks, false);
-    for (uint32_t t = 0; t < trees; t += 4) {
-        uint64_t at[4] __attribute__((aligned(32)));
-        _mm256_store_si256((__m256i *)at, descend(_mm256_load_si256((const __m256i *)(masks + t))));
-        for (uint32_t l = 0; l < 4; l++) slots[t + l] = (tree + t + l - 1) * 64 + (uint32_t)at[l];
-    }
+        find(job, false);
 }
 
 #endif

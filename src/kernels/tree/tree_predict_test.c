@@ -91,6 +91,7 @@ static const struct ig_testing_shape SHAPES[] = {
      .sum_rule = IG_SUM_F64},
     {.features = 3, .outputs = 1, .trees = 5, .depth = 0, .f32 = true},
     {.features = 30, .outputs = 1, .trees = 100, .depth = 6, .f32 = true},
+    {.features = 60, .outputs = 1, .trees = 40, .depth = 6, .f32 = true}, /* more columns than 32 */
     {.features = 30, .outputs = 1, .trees = 20, .depth = 8, .f32 = true, .leaf_percent = 10},
     {.features = 28,
      .outputs = 3,
