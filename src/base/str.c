@@ -16,10 +16,29 @@ static unsigned char lower(char character)
     return (unsigned char)(character >= 'A' && character <= 'Z' ? character + 32 : character);
 }
 
+/* Eight bytes, capitals lowered: 0x80 marks them, and two bits below is the one that they lack. */
+static uint64_t lower_word(uint64_t word)
+{
+    uint64_t low = word & 0x7F7F7F7F7F7F7F7F;
+    uint64_t from_a = low + 0x3F3F3F3F3F3F3F3F, above_z = low + 0x2525252525252525;
+    return word | (from_a & ~above_z & ~word & 0x8080808080808080) >> 2;
+}
+
+static bool same_word(const char *a, const char *b)
+{
+    uint64_t words[2];
+    memcpy(&words[0], a, sizeof words[0]);
+    memcpy(&words[1], b, sizeof words[1]);
+    return words[0] == words[1] || lower_word(words[0]) == lower_word(words[1]);
+}
+
 bool ig_str_eq_nocase(struct ig_str a, struct ig_str b)
 {
+    size_t i = 0;
     if (a.len != b.len) return false;
-    for (size_t i = 0; i < a.len; i++)
+    for (; a.len - i >= sizeof(uint64_t); i += sizeof(uint64_t))
+        if (!same_word(a.ptr + i, b.ptr + i)) return false;
+    for (; i < a.len; i++)
         if (a.ptr[i] != b.ptr[i] && lower(a.ptr[i]) != lower(b.ptr[i])) return false;
     return true;
 }

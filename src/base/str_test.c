@@ -32,6 +32,24 @@ static void test_views(void **state)
     assert_null(rest.ptr);
 }
 
+/* Every pair of bytes, among others: what is read by itself and what is read with seven more. */
+static void test_nocase(void **state)
+{
+    (void)state;
+    for (int one = 0; one < 256; one++) {
+        for (int other = 0; other < 256; other++) {
+            char a[] = "xContent-LENGTHx", b[] = "XcONTENT-lengthX";
+            int low = one >= 'A' && one <= 'Z' ? one + 32 : one;
+            bool same = low == (other >= 'A' && other <= 'Z' ? other + 32 : other);
+            a[3] = a[14] = (char)one;
+            b[3] = b[14] = (char)other;
+            assert_true(ig_str_eq_nocase((struct ig_str){a, 11}, (struct ig_str){b, 11}) == same);
+            assert_true(ig_str_eq_nocase((struct ig_str){a + 8, 7}, (struct ig_str){b + 8, 7}) ==
+                        same);
+        }
+    }
+}
+
 static void test_integers(void **state)
 {
     (void)state;
@@ -132,9 +150,13 @@ static void test_utf8_length(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_utf8_length), cmocka_unit_test(test_views),
-        cmocka_unit_test(test_integers),    cmocka_unit_test(test_utf8),
-        cmocka_unit_test(test_buffer_cap),  cmocka_unit_test(test_buffer_numbers_and_take),
+        cmocka_unit_test(test_utf8_length),
+        cmocka_unit_test(test_views),
+        cmocka_unit_test(test_nocase),
+        cmocka_unit_test(test_integers),
+        cmocka_unit_test(test_utf8),
+        cmocka_unit_test(test_buffer_cap),
+        cmocka_unit_test(test_buffer_numbers_and_take),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
