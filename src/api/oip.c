@@ -605,9 +605,8 @@ static enum ig_code make_rows(struct filling *filling, size_t rows)
 static enum ig_code put_numbers(struct filling *filling, const struct ig_oip_tensor *tensor)
 {
     const struct ig_schema *schema = filling->schema;
-    for (size_t i = 0; i < schema->features_count; i++)
-        if (check_numeric(&schema->features[i], tensor, filling->err) != IG_OK)
-            return filling->err->code;
+    if (schema->numbers_count < schema->features_count)
+        return check_numeric(&schema->features[schema->numbers_count], tensor, filling->err);
     memcpy(filling->rows, tensor->numbers, tensor->count * sizeof *filling->rows);
     return IG_OK;
 }

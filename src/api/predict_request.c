@@ -23,7 +23,6 @@ struct decoder {
     const struct ig_predict_source *source;
     struct ig_predict_target target;
     struct ig_json *json;
-    uint32_t numeric_count; /* features before the first that takes texts */
     size_t rows_cap;
     const char **field;
     struct ig_json late[BY_SCHEMA_COUNT]; /* where the value of one that came too early begins */
@@ -174,6 +173,7 @@ static enum ig_code row_object(struct decoder *decoder, double *row)
 {
     const struct ig_schema *schema = decoder->request.schema;
     uint32_t next = 0;
+    ig_schema_begin_row(schema, row);
     while (ig_json_member(decoder->json)) {
         struct ig_str name = decoder->json->text;
         int32_t index = (int32_t)next;
@@ -201,7 +201,7 @@ static enum ig_code row_object(struct decoder *decoder, double *row)
 static enum ig_code row_array(struct decoder *decoder, double *row)
 {
     const struct ig_schema *schema = decoder->request.schema;
-    uint32_t numeric = decoder->numeric_count;
+    uint32_t numeric = schema->numbers_count;
     uint32_t count = (uint32_t)ig_json_numbers(decoder->json, row, numeric);
     while (ig_json_element(decoder->json)) {
         if (count == schema->features_count)
@@ -219,7 +219,7 @@ static enum ig_code row_array(struct decoder *decoder, double *row)
                 path_of(decoder, IG_STR("")), count, schema->features_count);
 }
 
-/* A new row, all missing; NULL with err set when there are too many. */
+/* A new row, not written yet; NULL with err set when there are too many. */
 static double *row_new(struct decoder *decoder)
 {
     struct ig_predict_request *request = &decoder->request;
@@ -241,9 +241,7 @@ static double *row_new(struct decoder *decoder)
         request->rows = grown;
         decoder->rows_cap = cap;
     }
-    double *row = request->rows + request->rows_count++ * features;
-    ig_schema_begin_row(request->schema, row);
-    return row;
+    return request->rows + request->rows_count++ * features;
 }
 
 static enum ig_code one_row(struct decoder *decoder)
@@ -282,10 +280,7 @@ static enum ig_code find_schema(struct decoder *decoder)
         *decoder->field = "model";
         return errors(decoder)->code;
     }
-    const struct ig_schema *schema = decoder->request.schema = target->schema;
-    while (decoder->numeric_count < schema->features_count &&
-           !ig_feature_takes_text(&schema->features[decoder->numeric_count]))
-        decoder->numeric_count++;
+    decoder->request.schema = target->schema;
     if (!target->attributes_count) return IG_OK;
     decoder->request.attributes = ig_arena_array(decoder->json->arena, target->attributes_count,
                                                  sizeof *decoder->request.attributes);

@@ -144,6 +144,8 @@ enum ig_code pkg_schema_check(struct ig_schema *schema, const struct ig_model *m
         if ((model->inputs[i].category_hashes || model->inputs[i].hash_coded) &&
             check_hashes(&schema->features[i], &model->inputs[i], err) != IG_OK)
             return err->code;
+        bool takes_text = ig_feature_takes_text(&schema->features[i]);
+        if (takes_text && i < schema->numbers_count) schema->numbers_count = i;
     }
     if (classes && !schema->classes_count && !add_classes(schema, model, classes, arena))
         return ig_fail(err, IG_NO_MEMORY, "schema: out of memory");

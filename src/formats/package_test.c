@@ -190,6 +190,27 @@ static void test_importances_of_faces(void **state)
 #define HASHED(feature)                                                                            \
     "model: model.json\ntask: regression\nfeatures:\n  - {name: c, " feature "}\n"
 
+/* A feature that the model alone knows to be given as text is no number either. */
+static void test_hash_coded_features(void **state)
+{
+    struct ig_feature own[] = {{.name = IG_STR("a"), .type = IG_FEATURE_NUMERIC},
+                               {.name = IG_STR("b"), .type = IG_FEATURE_CATEGORICAL},
+                               {.name = IG_STR("c"), .type = IG_FEATURE_CATEGORICAL}};
+    struct ig_input inputs[3] = {[1].hash_coded = true, [2].hash_coded = true};
+    struct ig_model model = {.features_count = 3, .outputs_count = 1, .inputs = inputs};
+    struct ig_schema mixed = {.features = own, .features_count = 3};
+    struct ig_arena arena;
+    struct ig_err err = IG_ERR_INIT;
+    (void)state;
+    ig_arena_init(&arena, 1024, 1 << 20);
+    assert_int_equal(ig_schema_index(&mixed, &err), IG_OK);
+    assert_int_equal(mixed.numbers_count, 3);
+    assert_int_equal(pkg_schema_check(&mixed, &model, &arena, &err), IG_OK);
+    assert_int_equal(mixed.numbers_count, 1);
+    ig_schema_deinit(&mixed);
+    ig_arena_deinit(&arena);
+}
+
 static void test_hashed_categories(void **state)
 {
     static const char *const good[] = {
@@ -523,6 +544,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_importances_of_faces),
         cmocka_unit_test(test_hashed_categories),
+        cmocka_unit_test(test_hash_coded_features),
         cmocka_unit_test(test_required_features),
         cmocka_unit_test(test_bare_model),
         cmocka_unit_test(test_written_package_opens_again),

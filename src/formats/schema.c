@@ -32,8 +32,10 @@ static enum ig_code index_categories(struct ig_feature *feature, struct ig_err *
 enum ig_code ig_schema_index(struct ig_schema *schema, struct ig_err *err)
 {
     ig_map_init(&schema->feature_by_name, (size_t)schema->features_count + 1);
+    schema->numbers_count = 0;
     for (uint32_t i = 0; i < schema->features_count; i++) {
         struct ig_feature *feature = &schema->features[i];
+        if (schema->numbers_count == i && !ig_feature_takes_text(feature)) schema->numbers_count++;
         schema->has_required = schema->has_required || feature->required;
         schema->has_named = schema->has_named || feature->named;
         if (ig_map_get(&schema->feature_by_name, feature->name))

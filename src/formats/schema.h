@@ -30,6 +30,7 @@ enum ig_task { IG_TASK_REGRESSION, IG_TASK_BINARY, IG_TASK_MULTICLASS, IG_TASK_R
 struct ig_schema {
     struct ig_feature *features;
     uint32_t features_count;
+    uint32_t numbers_count;        /* features before the first that takes texts */
     bool has_required, has_named;  /* some feature is */
     struct ig_map feature_by_name; /* value: index + 1 as a pointer */
     enum ig_task task;

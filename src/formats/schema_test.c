@@ -62,6 +62,7 @@ static void test_hashed_categories(void **state)
     assert_int_equal(ig_feature_category_code(&fixture.features[1], IG_STR("3052168893")), -1);
     assert_true(ig_feature_takes_text(&fixture.features[2])); /* though it knows no category */
     assert_false(ig_feature_takes_text(&fixture.features[0]));
+    assert_int_equal(fixture.schema.numbers_count, 1);
     assert_int_equal(ig_feature_parse_cell(&value, &fixture.features[2], IG_STR("any"), &err),
                      IG_OK);
     assert_true(value == -1);
