@@ -195,8 +195,7 @@ static void add_kernel(struct writer *writer, const char *name)
         within = skipped && (within || ig_str_starts(line, IG_STR("IGE_NN_API "))) &&
                  !contains(line, IG_STR(";"));
         /* Its intrinsics are many compilers' trouble, and its speed no device's. */
-        if (ig_str_is(line, "#define IGE_NN_HAS_X86 1"))
-            line = IG_STR("#define IGE_NN_HAS_X86 0");
+        if (ig_str_is(line, "#define IGE_NN_HAS_X86 1")) line = IG_STR("#define IGE_NN_HAS_X86 0");
         if (!skipped) add_line(writer, line);
     }
     ig_buf_add_char(writer->out, '\n');
