@@ -558,3 +558,30 @@ enum ig_code ig_quantize_run(struct ig_quantize_result *out, struct ig_arena *ar
     close_variant(&best);
     return code;
 }
+
+/* ---- what is told ---- */
+
+void ig_quantize_report_write(struct ig_json_out *out, const struct ig_quantize_report *report,
+                              bool layers)
+{
+    ig_json_out_kv_i64(out, "float_bytes", (int64_t)report->float_bytes);
+    ig_json_out_kv_i64(out, "int8_bytes", (int64_t)report->int8_bytes);
+    ig_json_out_kv_f64(out, "error", report->error);
+    ig_json_out_kv_f64(out, "error_min_max", report->error_min_max);
+    ig_json_out_kv_bool(out, "equalized", report->equalized);
+    ig_json_out_kv_bool(out, "bias_corrected", report->corrected);
+    ig_json_out_kv_bool(out, "input_gains", report->gained);
+    ig_json_out_kv_bool(out, "tuned", report->tuned);
+    if (report->layers_count)
+        ig_json_out_kv_i64(out, "worst_layer", report->layers[report->worst_layer].layer);
+    if (!layers) return;
+    ig_json_out_key(out, IG_STR("layers"));
+    ig_json_out_array(out);
+    for (uint32_t i = 0; i < report->layers_count; i++) {
+        ig_json_out_object(out);
+        ig_json_out_kv_i64(out, "layer", report->layers[i].layer);
+        ig_json_out_kv_f64(out, "error", report->layers[i].error);
+        ig_json_out_object_end(out);
+    }
+    ig_json_out_array_end(out);
+}

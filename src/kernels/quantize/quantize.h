@@ -12,6 +12,7 @@
  *
  * Operators: those of kernels/train/backprop.h. Thread rule: one thread. */
 
+#include "base/json.h"
 #include "kernels/quantize/histogram.h"
 #include "kernels/train/fit.h"
 
@@ -53,6 +54,9 @@ struct ig_quantize_report {
     uint32_t layers_count;
     uint32_t worst_layer; /* index in layers */
 };
+/* As members of the object that is open, but the tensors; `layers`: with the error of each. */
+void ig_quantize_report_write(struct ig_json_out *out, const struct ig_quantize_report *report,
+                              bool layers);
 
 /* The network passes ig_network_check. INVALID names the option. */
 struct ig_quantize_result {

@@ -401,23 +401,7 @@ static void write_quantization(struct ig_json_out *out, const struct ig_quantize
 {
     ig_json_out_key(out, IG_STR("quantization"));
     ig_json_out_object(out);
-    ig_json_out_kv_f64(out, "error", report->error);
-    ig_json_out_kv_f64(out, "error_min_max", report->error_min_max);
-    ig_json_out_kv_bool(out, "equalized", report->equalized);
-    ig_json_out_kv_bool(out, "bias_corrected", report->corrected);
-    ig_json_out_kv_bool(out, "input_gains", report->gained);
-    ig_json_out_kv_bool(out, "tuned", report->tuned);
-    if (report->layers_count)
-        ig_json_out_kv_i64(out, "worst_layer", report->layers[report->worst_layer].layer);
-    ig_json_out_key(out, IG_STR("layers"));
-    ig_json_out_array(out);
-    for (uint32_t i = 0; i < report->layers_count; i++) {
-        ig_json_out_object(out);
-        ig_json_out_kv_i64(out, "layer", report->layers[i].layer);
-        ig_json_out_kv_f64(out, "error", report->layers[i].error);
-        ig_json_out_object_end(out);
-    }
-    ig_json_out_array_end(out);
+    ig_quantize_report_write(out, report, true);
     ig_json_out_object_end(out);
 }
 

@@ -226,7 +226,15 @@ static void metrics_hold_the_table_of_stages(void **state)
     (void)state;
     struct ig_json_out out;
     struct ig_buf text;
-    struct ig_edge_result result = {.stages_count = 2, .epochs = 3};
+    struct ig_quantize_layer layer = {4, 0.125};
+    struct ig_edge_result result = {.stages_count = 2, .epochs = 3, .quantized = true};
+    result.quantization = (struct ig_quantize_report){.float_bytes = 80,
+                                                      .int8_bytes = 30,
+                                                      .error_min_max = 0.5,
+                                                      .error = 0.25,
+                                                      .gained = true,
+                                                      .layers = &layer,
+                                                      .layers_count = 1};
     result.estimate =
         (struct ig_nn_estimate){ig_nn_device_find("cortex-m3"), 40, 7, 5, true, 9, NAN};
     for (int i = 0; i < IG_METRICS_COUNT; i++)
@@ -245,7 +253,11 @@ static void metrics_hold_the_table_of_stages(void **state)
     assert_string_equal(
         text.ptr, "{\"r2\":0.25,\"bytes\":7,\"encoder_bytes\":0,\"sparsity\":0.5,"
                   "\"epochs\":3,\"train_rows\":0,\"validation_rows\":0,"
-                  "\"synthetic_rows\":0,\"estimate\":{\"device\":\"cortex-m3\",\"ram_bytes\":40,"
+                  "\"synthetic_rows\":0,\"quantization\":{\"float_bytes\":80,\"int8_bytes\":30,"
+                  "\"error\":0.25,\"error_min_max\":0.5,\"equalized\":false,"
+                  "\"bias_corrected\":false,\"input_gains\":true,\"tuned\":false,"
+                  "\"worst_layer\":4,\"layers\":[{\"layer\":4,\"error\":0.125}]},"
+                  "\"estimate\":{\"device\":\"cortex-m3\",\"ram_bytes\":40,"
                   "\"flash_bytes\":7,\"products\":5,\"instructions\":9},\"stages\":[{\"stage\":"
                   "\"teacher\",\"bytes\":0},"
                   "{\"stage\":\"student\",\"r2\":0.25,\"bytes\":7,\"sparsity\":0.5}]}");
