@@ -31,7 +31,9 @@
 #define IG_ROW_OPTIONS IG_ROW_OPTIONS_OF(REQUIRED)
 #define IG_EDGE_LEAVES                                                                             \
     IG_OPTION("leaves", CHOICE, "exact|float32|int16|int8", "int16",                               \
-              "of trees: how leaves are kept; integers are summed exactly")                        \
+              "of trees: how leaves are kept; integers are summed exactly")
+#define IG_EDGE_CHOICE                                                                             \
+    IG_EDGE_LEAVES                                                                                 \
     IG_OPTION("rounding", CHOICE, "model|single|double", "model",                                  \
               "of networks: as LiteRT rounds (single), or TensorFlow Lite Micro and CMSIS-NN")
 

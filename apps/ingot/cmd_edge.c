@@ -11,9 +11,24 @@
 #include <math.h>
 #include <string.h>
 
+/* As bits, 1 << enum ig_edge_option. */
+static unsigned options_given(const struct ig_cli *cli)
+{
+    unsigned given = 0;
+    for (unsigned i = 0; i < IG_EDGE_OPTIONS_COUNT; i++) {
+        const char *name = ig_edge_option_name((enum ig_edge_option)i, IG_EDGE_OF_CLI);
+        if (ig_cli_given(cli, name + strlen("--"))) given |= 1U << i;
+    }
+    return given;
+}
+
 enum ig_code ig_cmd_edge_choice(struct ig_edge_choice *out, const struct ig_cli *cli,
+                                enum ig_edge_format format, const struct ig_package *package,
                                 struct ig_err *err)
 {
+    if (ig_edge_options_check(options_given(cli), IG_EDGE_OF_CLI, format, package->model, err) !=
+        IG_OK)
+        return err->code;
     return ig_edge_choice_parse(out, ig_str_view(ig_cli_text(cli, "leaves")),
                                 ig_str_view(ig_cli_text(cli, "rounding")), err);
 }
@@ -22,7 +37,8 @@ static enum ig_code pack(struct ig_edge_device *device, const struct ig_cli *cli
                          const struct ig_package *package, struct ig_err *err)
 {
     struct ig_edge_choice choice;
-    if (ig_cmd_edge_choice(&choice, cli, err) != IG_OK) return err->code;
+    if (ig_cmd_edge_choice(&choice, cli, IG_EDGE_FORMAT_IGE, package, err) != IG_OK)
+        return err->code;
     return ig_edge_device_pack(device, package, &choice, err);
 }
 
@@ -38,6 +54,18 @@ static bool read_compact(struct ig_edge_device *device, const char *source)
     return false;
 }
 
+/* A compact file is what it is. */
+static enum ig_code start_compact(struct ig_edge_device *device, const struct ig_cli *cli,
+                                  struct ig_err *err)
+{
+    unsigned given = options_given(cli);
+    for (unsigned i = 0; i < IG_EDGE_OPTIONS_COUNT; i++)
+        if (given & 1U << i)
+            return ig_fail(err, IG_INVALID, "%s: the model is a compact file already",
+                           ig_edge_option_name((enum ig_edge_option)i, IG_EDGE_OF_CLI));
+    return ig_edge_device_start(device, err);
+}
+
 /* The operand as a device, whatever it was. */
 static enum ig_code open_device(struct ig_edge_device *device, const struct ig_cli *cli,
                                 struct ig_err *err)
@@ -45,7 +73,7 @@ static enum ig_code open_device(struct ig_edge_device *device, const struct ig_c
     const char *source = cli->operands[0];
     struct ig_package *package = NULL;
     ig_edge_device_init(device);
-    if (read_compact(device, source)) return ig_edge_device_start(device, err);
+    if (read_compact(device, source)) return start_compact(device, cli, err);
     if (ig_model_source_open_uri(&package, cli, source, err) == IG_OK)
         pack(device, cli, package, err);
     ig_package_free(package);
@@ -232,9 +260,11 @@ static enum ig_code open_run(struct run *run, const struct ig_cli *cli, struct i
     struct ig_edge_device *device = &run->device;
     if (ig_block_open(&run->block, cli, IG_ENGINE_MARGIN, err) != IG_OK) return err->code;
     const struct ig_model *model = run->block.package->model;
-    if ((!read_compact(device, ig_cli_text(cli, "model")) &&
-         pack(device, cli, run->block.package, err) != IG_OK) ||
-        ig_edge_device_start(device, err) != IG_OK ||
+    if (read_compact(device, ig_cli_text(cli, "model")))
+        start_compact(device, cli, err);
+    else if (pack(device, cli, run->block.package, err) == IG_OK)
+        ig_edge_device_start(device, err);
+    if (err->code != IG_OK ||
         make_room(&run->feeding, device, model->features_count, &device->memory, err) != IG_OK)
         return err->code;
     if (run->difference && ig_cmd_edge_values(&device->interpreter) != model->outputs_count)
@@ -254,6 +284,10 @@ int ig_cmd_edge_run(const struct ig_cli *cli)
                       .difference = compare ? &difference : NULL};
     if (compare + run.classes + run.inputs > 1)
         return ig_cli_usage(cli, "--class, --compare and --inputs exclude each other");
+    for (unsigned i = 0; run.inputs && i < IG_EDGE_OPTIONS_COUNT; i++)
+        if (options_given(cli) & 1U << i)
+            return ig_cli_usage(cli, "%s changes nothing that --inputs prints",
+                                ig_edge_option_name((enum ig_edge_option)i, IG_EDGE_OF_CLI));
     ig_edge_device_init(&run.device);
     if (open_run(&run, cli, &err) == IG_OK)
         while (ig_block_next(&run.block, &err)) {

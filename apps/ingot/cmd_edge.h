@@ -7,9 +7,12 @@
 #include "cli.h"
 
 #include "services/edge/edge_device.h"
+#include "services/edge/edge_options.h"
 
-/* What --leaves and --rounding say. */
+/* What --leaves and --rounding say. INVALID also names an option that the format or the package's
+ * model does not take. */
 enum ig_code ig_cmd_edge_choice(struct ig_edge_choice *out, const struct ig_cli *cli,
+                                enum ig_edge_format format, const struct ig_package *package,
                                 struct ig_err *err);
 /* What `edge inspect` tells of a network. */
 void ig_cmd_edge_print_network(const struct ig_edge_device *device);

@@ -94,8 +94,8 @@ static enum ig_code make_bundle(struct ig_buf *out, const struct ig_cli *cli, st
     if (days > UINT32_MAX)
         ig_fail(err, IG_INVALID, "--valid-days is %llu, at most %u", (unsigned long long)days,
                 UINT32_MAX);
-    else if (ig_cmd_edge_choice(&choice, cli, err) == IG_OK &&
-             ig_model_source_open_uri(&package, cli, cli->operands[0], err) == IG_OK)
+    else if (ig_model_source_open_uri(&package, cli, cli->operands[0], err) == IG_OK &&
+             ig_cmd_edge_choice(&choice, cli, IG_EDGE_FORMAT_IGE, package, err) == IG_OK)
         ig_edge_pack_bundle(out, package, &choice, bundle, err);
     ig_package_free(package);
     return err->code;

@@ -5,7 +5,6 @@
 #include "model_source.h"
 
 #include "base/file.h"
-#include "services/edge/edge_export.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -33,8 +32,8 @@ int ig_cmd_edge_export(const struct ig_cli *cli)
         return ig_cli_usage(cli, "--output %s: its ending names no format; give --format",
                             ig_cli_text(cli, "output"));
     ig_buf_init(&out, FILE_MAX);
-    if (ig_cmd_edge_choice(&options.choice, cli, &err) == IG_OK &&
-        ig_model_source_open_uri(&package, cli, cli->operands[0], &err) == IG_OK &&
+    if (ig_model_source_open_uri(&package, cli, cli->operands[0], &err) == IG_OK &&
+        ig_cmd_edge_choice(&options.choice, cli, options.format, package, &err) == IG_OK &&
         ig_edge_export_write(&out, package, &options, &err) == IG_OK &&
         ig_file_replace(IG_FILE_CWD, ig_cli_text(cli, "output"), ig_buf_view(&out), &err) ==
             IG_OK &&

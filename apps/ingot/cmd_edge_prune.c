@@ -31,7 +31,9 @@ static enum ig_code read_options(struct ig_edge_prune *options, struct ig_buf *c
                                       .loss_max = (double)NAN,
                                       .whole_trees = ig_cli_flag(cli, "drop-trees"),
                                       .refit = ig_cli_flag(cli, "refit")};
-    if (ig_cmd_edge_choice(&choice, cli, err) != IG_OK) return err->code;
+    if (ig_edge_choice_parse(&choice, ig_str_view(ig_cli_text(cli, "leaves")), IG_STR(""), err) !=
+        IG_OK)
+        return err->code;
     options->leaves = choice.leaves;
     if (loss && !ig_str_to_f64(ig_str_view(loss), &options->loss_max))
         return ig_fail(err, IG_INVALID, "--loss-at-most: '%s' is no number", loss);

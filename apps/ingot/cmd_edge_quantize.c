@@ -166,18 +166,33 @@ static void print_json(const struct ig_edge_quantized *made)
     ig_buf_deinit(&buf);
 }
 
+/* The first of `names`, which ends with NULL, that was given; NULL: none. */
+static const char *first_given(const struct ig_cli *cli, const char *const *names)
+{
+    while (*names && !ig_cli_given(cli, *names)) names++;
+    return *names;
+}
+
 int ig_cmd_edge_quantize(const struct ig_cli *cli)
 {
+    static const char *const OF_INT8[] = {"calibrator", "rounding", "float-ends", "symmetric",
+                                          NULL};
+    static const char *const OF_ROWS[] = {"label", "no-header", "drop", NULL};
     struct ig_err err = IG_ERR_INIT;
     struct work work = {.cli = cli, .block.input = -1};
-    const char *output = ig_cli_text(cli, "output");
+    const char *output = ig_cli_text(cli, "output"), *to = ig_cli_text(cli, "to");
+    bool int8 = strcmp(to, "int8") == 0;
     if (!output || strcmp(output, "-") == 0)
         return ig_cli_usage(cli, "--output: expected the file to write");
     if (!ends_in(output, ".tflite") && !ends_in(output, ".zip"))
         return ig_cli_usage(cli, "--output '%s': expected NAME.tflite, or NAME.zip for a package",
                             output);
     if (!ig_cli_text(cli, "model")) return ig_cli_usage(cli, "--model is required");
-    if (strcmp(ig_cli_text(cli, "to"), "int8") == 0 && !ig_cli_text(cli, "input"))
+    const char *of_int8 = first_given(cli, OF_INT8), *of_rows = first_given(cli, OF_ROWS);
+    if (!int8 && of_int8) return ig_cli_usage(cli, "--%s is for int8, --to is %s", of_int8, to);
+    if (!ig_cli_text(cli, "input") && of_rows)
+        return ig_cli_usage(cli, "--%s is of the rows of --input", of_rows);
+    if (int8 && !ig_cli_text(cli, "input"))
         return ig_cli_usage(cli, "--to int8 needs --input: rows like those to come");
     ig_arena_init(&work.arena, 1 << 16, MEMORY_MAX);
     if (make(&work, &err) == IG_OK) write_file(&work, output, &err);

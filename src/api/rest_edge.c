@@ -7,41 +7,80 @@
 #include "base/ed25519.h"
 #include "formats/edge/edge_header.h"
 #include "services/edge/edge_device.h"
-#include "services/edge/edge_export.h"
+#include "services/edge/edge_options.h"
 
 enum { DAY_S = 86400, FILE_MAX = INT32_MAX };
 
 static enum ig_code fail(struct ig_call *call)
 {
-    static const char *const NAMES[] = {"leaves", "rounding", "format",     "name", "id",
-                                        "target", "counter",  "valid_days", NULL};
+    static const char *const NAMES[] = {"leaves", "rounding", "strip_names", "format",     "name",
+                                        "id",     "target",   "counter",     "valid_days", NULL};
     call->field = ig_call_field(&call->err, NAMES);
     return call->err.code;
 }
 
-/* The path's version, found and opened. */
-static enum ig_code open_version(struct ig_package **out, struct ig_registry_version *version,
+/* ---- queries ---- */
+
+struct query {
+    unsigned given; /* 1 << enum ig_edge_option */
+    struct ig_str values[IG_EDGE_OPTIONS_COUNT];
+};
+
+static enum ig_code fail_parameter(struct ig_call *call, struct ig_str name, const char *reason)
+{
+    call->field = ig_arena_cstr(call->arena, name);
+    return ig_fail(&call->err, IG_INVALID, "%.*s: %s", name.len > 64 ? 64 : (int)name.len, name.ptr,
+                   reason);
+}
+
+/* Only the options of `known`, as bits, each once. `out` is zero before. */
+static enum ig_code read_query(struct query *out, struct ig_call *call, unsigned known)
+{
+    struct ig_str rest = call->exchange->request.query, raw_name, raw_value, name;
+    while (ig_http_query_next(&rest, &raw_name, &raw_value)) {
+        enum ig_edge_option option;
+        if (ig_http_percent_decode(&name, call->arena, raw_name, true, &call->err) != IG_OK)
+            return call->err.code;
+        if (!ig_edge_option_parse(&option, name) || !(known & 1U << option))
+            return fail_parameter(call, name, "unknown query parameter");
+        if (out->given & 1U << option) return fail_parameter(call, name, "given twice");
+        out->given |= 1U << option;
+        if (ig_http_percent_decode(&out->values[option], call->arena, raw_value, true,
+                                   &call->err) == IG_OK)
+            continue;
+        call->field = ig_edge_option_name(option, IG_EDGE_OF_REQUESTS);
+        return call->err.code;
+    }
+    return IG_OK;
+}
+
+static enum ig_code parse_choice(struct ig_edge_choice *out, const struct query *query,
                                  struct ig_call *call)
+{
+    if (ig_edge_choice_parse(out, query->values[IG_EDGE_OPTION_LEAVES],
+                             query->values[IG_EDGE_OPTION_ROUNDING], &call->err) != IG_OK)
+        return fail(call);
+    return IG_OK;
+}
+
+/* The path's version, found and opened, which takes the options given for the format. */
+static enum ig_code open_version(struct ig_package **out, struct ig_registry_version *version,
+                                 struct ig_call *call, unsigned given, enum ig_edge_format format)
 {
     struct ig_buf bytes;
     ig_buf_init(&bytes, FILE_MAX);
     if (ig_registry_find(version, call->app->registry, call->params[0], call->params[1],
                          call->arena, &call->err) == IG_OK &&
-        ig_blob_read(&bytes, call->app->blobs, version->digest, &call->err) == IG_OK)
-        ig_package_open_bytes(out, ig_buf_view(&bytes), NULL, &call->err);
+        ig_blob_read(&bytes, call->app->blobs, version->digest, &call->err) == IG_OK &&
+        ig_package_open_bytes(out, ig_buf_view(&bytes), NULL, &call->err) == IG_OK &&
+        ig_edge_options_check(given, IG_EDGE_OF_REQUESTS, format, (*out)->model, &call->err) !=
+            IG_OK)
+        fail(call);
     ig_buf_deinit(&bytes);
     return call->err.code;
 }
 
-static enum ig_code read_choice(struct ig_edge_choice *out, struct ig_call *call)
-{
-    struct ig_str leaves, rounding;
-    if (ig_call_query_str(&leaves, call, "leaves") != IG_OK ||
-        ig_call_query_str(&rounding, call, "rounding") != IG_OK)
-        return call->err.code;
-    if (ig_edge_choice_parse(out, leaves, rounding, &call->err) != IG_OK) return fail(call);
-    return IG_OK;
-}
+/* ---- the report ---- */
 
 enum ig_code ig_rest_edge_inspect(struct ig_call *call)
 {
@@ -49,10 +88,13 @@ enum ig_code ig_rest_edge_inspect(struct ig_call *call)
     struct ig_package *package = NULL;
     struct ig_edge_device device;
     struct ig_edge_choice choice;
+    struct query query = {0};
     struct ig_json_out out;
-    if (read_choice(&choice, call) != IG_OK) return call->err.code;
+    if (read_query(&query, call, ig_edge_options_of(IG_EDGE_FORMAT_IGE)) != IG_OK ||
+        parse_choice(&choice, &query, call) != IG_OK)
+        return call->err.code;
     ig_edge_device_init(&device);
-    if (open_version(&package, &version, call) == IG_OK &&
+    if (open_version(&package, &version, call, query.given, IG_EDGE_FORMAT_IGE) == IG_OK &&
         ig_edge_device_pack(&device, package, &choice, &call->err) == IG_OK &&
         ig_edge_device_start(&device, &call->err) == IG_OK) {
         ig_call_json(call, &out);
@@ -67,14 +109,15 @@ enum ig_code ig_rest_edge_inspect(struct ig_call *call)
 
 /* ---- files ---- */
 
-static enum ig_code read_options(struct ig_edge_export *out, struct ig_call *call)
+static enum ig_code read_options(struct ig_edge_export *out, struct query *query,
+                                 struct ig_call *call)
 {
-    struct ig_str strip, name;
+    const unsigned all = (1U << IG_EDGE_OPTIONS_COUNT) - 1;
     if (ig_edge_format_parse(&out->format, call->params[2], &call->err) != IG_OK) return fail(call);
-    if (read_choice(&out->choice, call) != IG_OK ||
-        ig_call_query_str(&name, call, "name") != IG_OK ||
-        ig_call_query_str(&strip, call, "strip_names") != IG_OK)
+    if (read_query(query, call, all) != IG_OK || parse_choice(&out->choice, query, call) != IG_OK)
         return call->err.code;
+    struct ig_str strip = query->values[IG_EDGE_OPTION_STRIP_NAMES],
+                  name = query->values[IG_EDGE_OPTION_NAME];
     out->name = name.ptr ? name : IG_STR("model");
     out->strip_names = ig_str_is(strip, "true");
     if (!strip.ptr || out->strip_names || ig_str_is(strip, "false")) return IG_OK;
@@ -106,11 +149,12 @@ enum ig_code ig_rest_edge_export(struct ig_call *call)
 {
     struct ig_registry_version version;
     struct ig_package *package = NULL;
-    struct ig_edge_export options;
+    struct ig_edge_export options = {0};
+    struct query query = {0};
     struct ig_buf file;
-    if (read_options(&options, call) != IG_OK) return call->err.code;
+    if (read_options(&options, &query, call) != IG_OK) return call->err.code;
     ig_buf_init(&file, FILE_MAX);
-    if (open_version(&package, &version, call) == IG_OK) {
+    if (open_version(&package, &version, call, query.given, options.format) == IG_OK) {
         if (ig_edge_export_write(&file, package, &options, &call->err) == IG_OK)
             send_file(call, &version, options.format, &file);
         else
@@ -126,12 +170,14 @@ enum ig_code ig_rest_edge_export(struct ig_call *call)
 struct bundling {
     struct ig_edge_bundle bundle;
     struct ig_edge_choice choice;
+    unsigned given; /* of the choice: 1 << enum ig_edge_option */
     struct ig_registry_version version;
 };
 
 static enum ig_code read_bundling(struct bundling *out, struct ig_call *call)
 {
-    struct ig_str id = {NULL, 0}, target = IG_STR(""), leaves = IG_STR(""), rounding = IG_STR("");
+    struct ig_str id = {NULL, 0}, target = IG_STR(""), leaves = {NULL, 0}, rounding = {NULL, 0};
+    struct query none = {0};
     int64_t counter = 0, days = INT64_MIN; /* not given */
     const struct ig_rest_field fields[] = {
         {"counter", IG_REST_I64, &counter, true, NULL},
@@ -141,7 +187,9 @@ static enum ig_code read_bundling(struct bundling *out, struct ig_call *call)
         {"leaves", IG_REST_STR, &leaves, false, NULL},
         {"rounding", IG_REST_STR, &rounding, false, NULL},
     };
-    if (ig_rest_read(call, fields, sizeof fields / sizeof *fields) != IG_OK) return call->err.code;
+    if (read_query(&none, call, 0) != IG_OK ||
+        ig_rest_read(call, fields, sizeof fields / sizeof *fields) != IG_OK)
+        return call->err.code;
     if (counter < 1) {
         ig_fail(&call->err, IG_INVALID, "counter: %lld, expected at least 1", (long long)counter);
         return fail(call);
@@ -154,6 +202,8 @@ static enum ig_code read_bundling(struct bundling *out, struct ig_call *call)
     }
     if (ig_edge_choice_parse(&out->choice, leaves, rounding, &call->err) != IG_OK)
         return fail(call);
+    out->given = (leaves.ptr ? 1U << IG_EDGE_OPTION_LEAVES : 0) |
+                 (rounding.ptr ? 1U << IG_EDGE_OPTION_ROUNDING : 0);
     int64_t now_s = ig_clock_unix_ms() / 1000;
     out->bundle = (struct ig_edge_bundle){.id = id.ptr ? id : call->params[0],
                                           .target = target,
@@ -192,13 +242,14 @@ static enum ig_code reply_bundle(struct ig_call *call, const struct bundling *bu
 
 enum ig_code ig_rest_edge_bundle(struct ig_call *call)
 {
-    struct bundling bundling;
+    struct bundling bundling = {0};
     struct ig_package *package = NULL;
     struct ig_buf bytes;
     char digest[IG_SHA256_HEX];
     if (read_bundling(&bundling, call) != IG_OK) return call->err.code;
     ig_buf_init(&bytes, IG_FLEET_BUNDLE_MAX_BYTES);
-    if (open_version(&package, &bundling.version, call) == IG_OK) {
+    if (open_version(&package, &bundling.version, call, bundling.given, IG_EDGE_FORMAT_IGE) ==
+        IG_OK) {
         if (ig_edge_pack_bundle(&bytes, package, &bundling.choice, bundling.bundle, &call->err) !=
             IG_OK)
             fail(call);

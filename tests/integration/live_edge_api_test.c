@@ -136,6 +136,36 @@ static void test_files_refused(void **state)
     expect_field(404, "/api/v1/models/none/versions/1/edge", "", "'none' does not exist");
 }
 
+/* Options that format, model or route do not have; the program says the same of its own. */
+static void test_options_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *path, *field, *message;
+    } REFUSED[] = {
+        {"trees/versions/1/edge?rounding=double", "rounding", "it is for networks"},
+        {"net/versions/1/edge?leaves=int16", "leaves", "it is for trees, the model is a network"},
+        {"graph/versions/1/edge/ige?leaves=int8", "leaves", "it is for trees"},
+        {"net/versions/1/edge/c?leaves=int8", "leaves", "it is for trees"},
+        {"trees/versions/1/edge/onnx?leaves=int8", "leaves",
+         "format onnx takes none; it is for c, ige"},
+        {"net/versions/1/edge/tflite?rounding=double", "rounding", "format tflite takes none"},
+        {"trees/versions/1/edge/mlmodel?name=x", "name",
+         "format mlmodel takes none; it is for encoder, c"},
+        {"table/versions/1/edge/encoder?strip_names=true", "strip_names", "it is for tflite"},
+        {"trees/versions/1/edge?name=x", "name", "name: unknown query parameter"},
+        {"trees/versions/1/edge?leafs=int8", "leafs", "leafs: unknown query parameter"},
+        {"trees/versions/1/edge/ige?leaves=int8&n%61me2=1", "name2", "unknown query parameter"},
+        {"trees/versions/1/edge/ige?leaves=int8&leaves=exact", "leaves", "leaves: given twice"},
+        {"trees/versions/1/edge/ige?leaves=%ff", "leaves", "not UTF-8"},
+    };
+    for (size_t i = 0; i < sizeof REFUSED / sizeof REFUSED[0]; i++) {
+        char path[160];
+        snprintf(path, sizeof path, "/api/v1/models/%s", REFUSED[i].path);
+        expect_field(400, path, REFUSED[i].field, REFUSED[i].message);
+    }
+}
+
 /* ---- the report ---- */
 
 static void test_report(void **state)
@@ -210,6 +240,10 @@ static void test_bundle_refused(void **state)
     expect_no_bundle("trees", "{\"counter\":1,\"target\":\"meter-of-the-roof\"}", "target");
     expect_no_bundle("trees", "{\"counter\":1,\"id\":\"a\\u0000b\"}", "id");
     expect_no_bundle("trees", "{\"counter\":1,\"leaves\":\"int4\"}", "leaves");
+    expect_no_bundle("net", "{\"counter\":1,\"leaves\":\"int8\"}", "leaves");
+    expect_no_bundle("trees", "{\"counter\":1,\"rounding\":\"double\"}", "rounding");
+    EXPECT(400, "POST", "/api/v1/models/trees/versions/1/bundle?leaves=int8", "{\"counter\":1}");
+    assert_non_null(strstr(live_body(&live), "leaves: unknown query parameter"));
     EXPECT(501, "POST", "/api/v1/models/table/versions/1/bundle", "{\"counter\":1}");
     EXPECT(404, "POST", "/api/v1/models/trees/versions/9/bundle", "{\"counter\":1}");
 }
@@ -219,7 +253,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_files),          cmocka_unit_test(test_files_refused),
         cmocka_unit_test(test_report),         cmocka_unit_test(test_bundle),
-        cmocka_unit_test(test_bundle_refused),
+        cmocka_unit_test(test_bundle_refused), cmocka_unit_test(test_options_refused),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

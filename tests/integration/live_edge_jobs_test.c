@@ -175,6 +175,9 @@ static void test_refused(void **state)
                    "int8 needs a table");
     expect_refused("quantize", members("m", true, ""), "\"source\":\"models:/net/1\",\"to\":\"x\"",
                    "'x' is not one of int8|weights|float16");
+    expect_refused("quantize", members("m", false, ""),
+                   "\"source\":\"models:/net/1\",\"to\":\"float16\",\"float_ends\":\"on\"",
+                   "parameter 'float_ends': it is for int8, to is 'float16'");
     expect_refused("xgboost", members("m", true, ""), "", "target: missing");
     expect_refused("xgboost", members("m", false, "label"), "", "data_digest");
     assert_int_equal(submit("prune", members("m", true, ""), "\"source\":\"models:/none/1\""), 404);

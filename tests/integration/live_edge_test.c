@@ -299,6 +299,47 @@ static void test_refusals(void **state)
     expect_error(1, "the device runtime refuses the file");
 }
 
+/* Options that the model or the format does not take, by every verb that has them. */
+static void test_options_refused(void **state)
+{
+    (void)state;
+    char made[160], refused[160];
+    snprintf(made, sizeof made, "%s", live_path(&live, "made.ige"));
+    snprintf(refused, sizeof refused, "%s", live_path(&live, "refused"));
+    RUN("edge", "inspect", NETWORK, "--leaves", "int16");
+    expect_error(1, "--leaves: it is for trees, the model is a network");
+    RUN("edge", "convert", MODEL, "--rounding", "double", "--output", refused);
+    expect_error(1, "--rounding: it is for networks, the model is trees");
+    RUN("edge", "bundle", NETWORK, "--leaves", "int8", "--output", refused, "--counter", "1",
+        "--secret", refused);
+    expect_error(1, "--leaves: it is for trees");
+    RUN("edge", "run", "--model", MODEL, "--no-header", "--input", rows(), "--rounding", "single");
+    expect_error(1, "--rounding: it is for networks");
+    RUN("edge", "export", MODEL, "--format", "onnx", "--leaves", "int8", "--output", refused);
+    expect_error(1, "--leaves: format onnx takes none; it is for c, ige");
+    RUN("edge", "export", MODEL, "--format", "ige", "--name", "risk", "--output", refused);
+    expect_error(1, "--name: format ige takes none; it is for encoder, c");
+    RUN("edge", "export", MODEL, "--format", "c", "--strip-names", "--output", refused);
+    expect_error(1, "--strip-names: format c takes none; it is for tflite");
+    RUN("edge", "prune", MODEL, "--leaves-at-most", "9", "--rounding", "double", "--output",
+        refused);
+    expect_error(2, "--rounding");
+    RUN("edge", "quantize", "--model", NETWORK, "--to", "weights", "--float-ends", "--output",
+        live_path(&live, "small.tflite"));
+    expect_error(2, "--float-ends is for int8, --to is weights");
+    RUN("edge", "quantize", "--model", NETWORK, "--to", "weights", "--label", "y", "--output",
+        live_path(&live, "small.tflite"));
+    expect_error(2, "--label is of the rows of --input");
+    RUN("edge", "run", "--model", MODEL, "--no-header", "--input", rows(), "--inputs", "--leaves",
+        "int8");
+    expect_error(2, "--leaves changes nothing that --inputs prints");
+    RUN("edge", "convert", MODEL, "--output", made);
+    RUN("edge", "inspect", made, "--leaves", "int8");
+    expect_error(1, "--leaves: the model is a compact file already");
+    RUN("edge", "run", "--model", made, "--no-header", "--input", rows(), "--leaves", "int8");
+    expect_error(1, "--leaves: the model is a compact file already");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -306,7 +347,7 @@ int main(void)
         cmocka_unit_test(test_export),       cmocka_unit_test(test_other_runtimes),
         cmocka_unit_test(test_registered),   cmocka_unit_test(test_networks),
         cmocka_unit_test(test_delivery),     cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_graph),
+        cmocka_unit_test(test_graph),        cmocka_unit_test(test_options_refused),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

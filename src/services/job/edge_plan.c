@@ -288,6 +288,16 @@ static enum ig_code check_source(const struct ig_edge_params *params, struct ig_
     return IG_OK;
 }
 
+static enum ig_code check_quantization(const struct ig_edge_params *params, struct ig_err *err)
+{
+    static const char *const OF_INT8[] = {"calibrator", "rounding", NULL};
+    const struct ig_job_params given = {.engine = IG_JOB_EDGE, .edge = *params};
+    const char *name = ig_params_changed(&given, OF_INT8);
+    if (!name || is(&params->quantization, "int8")) return IG_OK;
+    return ig_fail(err, IG_INVALID, "parameter '%s': it is for int8, quantization is '%s'", name,
+                   params->quantization.text);
+}
+
 enum ig_code ig_edge_plan_check(const struct ig_edge_params *params, struct ig_err *err)
 {
     struct ig_edge_network network;
@@ -298,7 +308,8 @@ enum ig_code ig_edge_plan_check(const struct ig_edge_params *params, struct ig_e
     if (params->epochs == 0 && check_untrained(params, err) != IG_OK) return err->code;
     if (ig_edge_plan_on(&params->quantization_aware) && params->epochs < 2)
         return ig_fail(err, IG_INVALID, "parameter 'quantization_aware': needs 2 epochs or more");
-    if (check_source(params, err) != IG_OK) return err->code;
+    if (check_source(params, err) != IG_OK || check_quantization(params, err) != IG_OK)
+        return err->code;
     ig_edge_plan_fit(&options, &schedule, params, IG_FIT_SQUARED, 1000);
     if (options.pruning && ig_pruning_check(&schedule, &options.pattern, err) != IG_OK)
         ig_err_prefix(err, "pruning");

@@ -102,6 +102,12 @@ static void wrong_parameters_are_named(void **state)
          "parameter 'temperature': student 'trees' has none"},
         {{{"max_depth", "3"}}, 1, "parameter 'max_depth': student 'network' has none"},
         {{{"pruned_leaves", "0.5"}}, 1, "parameter 'pruned_leaves': student 'network' has none"},
+        {{{"quantization", "float16"}, {"rounding", "double"}},
+         2,
+         "parameter 'rounding': it is for int8, quantization is 'float16'"},
+        {{{"quantization", "none"}, {"calibrator", "kl"}},
+         2,
+         "parameter 'calibrator': it is for int8, quantization is 'none'"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct ig_err err = IG_ERR_INIT;

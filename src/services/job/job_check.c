@@ -64,6 +64,21 @@ static enum ig_code check_prune(const struct ig_job_spec *spec, struct ig_err *e
     return IG_OK;
 }
 
+static enum ig_code check_quantize(const struct ig_job_spec *spec, struct ig_err *err)
+{
+    static const char *const OF_INT8[] = {"calibrator", "rounding", "float_ends", "symmetric",
+                                          NULL};
+    const char *to = spec->params.quantize.to.text;
+    const char *name = ig_params_changed(&spec->params, OF_INT8);
+    if (strcmp(to, "int8") != 0)
+        return name ? ig_fail(err, IG_INVALID, "parameter '%s': it is for int8, to is '%s'", name,
+                              to)
+                    : IG_OK;
+    if (has_data(spec)) return IG_OK;
+    return ig_fail(err, IG_INVALID,
+                   "parameter 'to': int8 needs a table of rows like those to come");
+}
+
 static enum ig_code check_shrinking(const struct ig_job_spec *spec, struct ig_err *err)
 {
     if (!*ig_params_source(&spec->params))
@@ -72,10 +87,7 @@ static enum ig_code check_shrinking(const struct ig_job_spec *spec, struct ig_er
         return ig_fail(err, IG_INVALID,
                        "drop: columns that the source does not have are passed over anyway");
     if (spec->params.engine == IG_JOB_PRUNE) return check_prune(spec, err);
-    if (strcmp(spec->params.quantize.to.text, "int8") == 0 && !has_data(spec))
-        return ig_fail(err, IG_INVALID,
-                       "parameter 'to': int8 needs a table of rows like those to come");
-    return IG_OK;
+    return check_quantize(spec, err);
 }
 
 static enum ig_code check_engine(const struct ig_job_spec *spec, struct ig_err *err)

@@ -226,6 +226,19 @@ void ig_params_defaults(struct ig_job_params *params, enum ig_job_engine engine)
                                  ig_str_view(TABLES[e].items[i].standard), &err) == IG_OK);
 }
 
+const char *ig_params_changed(const struct ig_job_params *params, const char *const *names)
+{
+    struct ig_job_params standard;
+    enum ig_job_engine engine = params->engine;
+    ig_params_defaults(&standard, engine);
+    for (; *names; names++)
+        for (size_t i = 0; i < TABLES[engine].count; i++)
+            if (strcmp(TABLES[engine].items[i].name, *names) == 0 &&
+                !ig_param_equal(params, &standard, engine, i))
+                return *names;
+    return NULL;
+}
+
 void ig_params_write(struct ig_json_out *out, const struct ig_job_params *params)
 {
     ig_json_out_object(out);

@@ -89,6 +89,9 @@ const struct ig_param_info *ig_param_at(enum ig_job_engine engine, size_t index)
 bool ig_param_equal(const struct ig_job_params *a, const struct ig_job_params *b,
                     enum ig_job_engine engine, size_t index);
 
+/* The first of `names`, which ends with NULL, that is not at its default; NULL: all are. */
+const char *ig_params_changed(const struct ig_job_params *params, const char *const *names);
+
 /* Those of all engines. */
 void ig_params_defaults(struct ig_job_params *params, enum ig_job_engine engine);
 /* INVALID: "parameter 'max_depth': value '99' is not an integer from 1 to 16"; an unknown name
