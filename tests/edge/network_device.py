@@ -39,7 +39,8 @@ class Network:
     def __init__(self, folder, number, path, rounding, rows_count):
         self.number, self.path, self.rounding = number, path, rounding
         self.file, self.source = os.path.join(folder, f"n{number}.ige"), os.path.join(folder, f"n{number}.c")
-        run(INGOT, "edge", "convert", path, "--rounding", rounding, "--output", self.file)
+        chosen = () if path.endswith(".ige") else ("--rounding", rounding)  # a compact file has its own
+        run(INGOT, "edge", "convert", path, *chosen, "--output", self.file)
         run(INGOT, "edge", "export", path, "--rounding", rounding, "--output", self.source, "--name", f"n{number}")
         self.facts = json.loads(run(INGOT, "edge", "inspect", self.file, "--format", "json"))
         with open(self.file, "rb") as data:
